@@ -1,0 +1,167 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class DegradedReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DEGRADED_REASON_UNSPECIFIED: _ClassVar[DegradedReason]
+    DEGRADED_REASON_REDIS_UNAVAILABLE: _ClassVar[DegradedReason]
+    DEGRADED_REASON_KAFKA_UNAVAILABLE: _ClassVar[DegradedReason]
+    DEGRADED_REASON_CATCHING_UP: _ClassVar[DegradedReason]
+    DEGRADED_REASON_RANKER_MISSING: _ClassVar[DegradedReason]
+
+class AnswerSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ANSWER_SOURCE_UNSPECIFIED: _ClassVar[AnswerSource]
+    ANSWER_SOURCE_SESSION: _ClassVar[AnswerSource]
+    ANSWER_SOURCE_POPULAR: _ClassVar[AnswerSource]
+DEGRADED_REASON_UNSPECIFIED: DegradedReason
+DEGRADED_REASON_REDIS_UNAVAILABLE: DegradedReason
+DEGRADED_REASON_KAFKA_UNAVAILABLE: DegradedReason
+DEGRADED_REASON_CATCHING_UP: DegradedReason
+DEGRADED_REASON_RANKER_MISSING: DegradedReason
+ANSWER_SOURCE_UNSPECIFIED: AnswerSource
+ANSWER_SOURCE_SESSION: AnswerSource
+ANSWER_SOURCE_POPULAR: AnswerSource
+
+class ItemFilter(_message.Message):
+    __slots__ = ("categories", "excluded_item_ids", "exclude_seen", "exclude_purchased", "include_unavailable")
+    CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDED_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_SEEN_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_PURCHASED_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    categories: _containers.RepeatedScalarFieldContainer[str]
+    excluded_item_ids: _containers.RepeatedScalarFieldContainer[str]
+    exclude_seen: bool
+    exclude_purchased: bool
+    include_unavailable: bool
+    def __init__(self, categories: _Optional[_Iterable[str]] = ..., excluded_item_ids: _Optional[_Iterable[str]] = ..., exclude_seen: bool = ..., exclude_purchased: bool = ..., include_unavailable: bool = ...) -> None: ...
+
+class Reason(_message.Message):
+    __slots__ = ("source", "share", "because_item_ids")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    BECAUSE_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    share: float
+    because_item_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, source: _Optional[str] = ..., share: _Optional[float] = ..., because_item_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ScoredItem(_message.Message):
+    __slots__ = ("item_id", "score", "reasons")
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    item_id: str
+    score: float
+    reasons: _containers.RepeatedCompositeFieldContainer[Reason]
+    def __init__(self, item_id: _Optional[str] = ..., score: _Optional[float] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ...) -> None: ...
+
+class StageTiming(_message.Message):
+    __slots__ = ("stage", "duration_us")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    DURATION_US_FIELD_NUMBER: _ClassVar[int]
+    stage: str
+    duration_us: int
+    def __init__(self, stage: _Optional[str] = ..., duration_us: _Optional[int] = ...) -> None: ...
+
+class RecommendRequest(_message.Message):
+    __slots__ = ("session_id", "user_id", "page_size", "session_items", "filter", "explain")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ITEMS_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    EXPLAIN_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    user_id: str
+    page_size: int
+    session_items: _containers.RepeatedScalarFieldContainer[str]
+    filter: ItemFilter
+    explain: bool
+    def __init__(self, session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., page_size: _Optional[int] = ..., session_items: _Optional[_Iterable[str]] = ..., filter: _Optional[_Union[ItemFilter, _Mapping]] = ..., explain: bool = ...) -> None: ...
+
+class RecommendResponse(_message.Message):
+    __slots__ = ("recommendation_id", "items", "session_version", "model_version", "model_lag_ms", "degraded", "source", "timings")
+    RECOMMENDATION_ID_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    SESSION_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_LAG_MS_FIELD_NUMBER: _ClassVar[int]
+    DEGRADED_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    recommendation_id: str
+    items: _containers.RepeatedCompositeFieldContainer[ScoredItem]
+    session_version: int
+    model_version: int
+    model_lag_ms: int
+    degraded: _containers.RepeatedScalarFieldContainer[DegradedReason]
+    source: AnswerSource
+    timings: _containers.RepeatedCompositeFieldContainer[StageTiming]
+    def __init__(self, recommendation_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., session_version: _Optional[int] = ..., model_version: _Optional[int] = ..., model_lag_ms: _Optional[int] = ..., degraded: _Optional[_Iterable[_Union[DegradedReason, str]]] = ..., source: _Optional[_Union[AnswerSource, str]] = ..., timings: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ...) -> None: ...
+
+class RankRequest(_message.Message):
+    __slots__ = ("session_id", "user_id", "item_ids", "session_items")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ITEMS_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    user_id: str
+    item_ids: _containers.RepeatedScalarFieldContainer[str]
+    session_items: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., item_ids: _Optional[_Iterable[str]] = ..., session_items: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RankResponse(_message.Message):
+    __slots__ = ("recommendation_id", "items", "session_version", "model_version", "degraded")
+    RECOMMENDATION_ID_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    SESSION_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    DEGRADED_FIELD_NUMBER: _ClassVar[int]
+    recommendation_id: str
+    items: _containers.RepeatedCompositeFieldContainer[ScoredItem]
+    session_version: int
+    model_version: int
+    degraded: _containers.RepeatedScalarFieldContainer[DegradedReason]
+    def __init__(self, recommendation_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., session_version: _Optional[int] = ..., model_version: _Optional[int] = ..., degraded: _Optional[_Iterable[_Union[DegradedReason, str]]] = ...) -> None: ...
+
+class SimilarItemsRequest(_message.Message):
+    __slots__ = ("item_id", "page_size", "filter")
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    item_id: str
+    page_size: int
+    filter: ItemFilter
+    def __init__(self, item_id: _Optional[str] = ..., page_size: _Optional[int] = ..., filter: _Optional[_Union[ItemFilter, _Mapping]] = ...) -> None: ...
+
+class SimilarItemsResponse(_message.Message):
+    __slots__ = ("items", "model_version")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[ScoredItem]
+    model_version: int
+    def __init__(self, items: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., model_version: _Optional[int] = ...) -> None: ...
+
+class TrendingRequest(_message.Message):
+    __slots__ = ("page_size", "filter")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    filter: ItemFilter
+    def __init__(self, page_size: _Optional[int] = ..., filter: _Optional[_Union[ItemFilter, _Mapping]] = ...) -> None: ...
+
+class TrendingResponse(_message.Message):
+    __slots__ = ("items", "model_version")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[ScoredItem]
+    model_version: int
+    def __init__(self, items: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., model_version: _Optional[int] = ...) -> None: ...
