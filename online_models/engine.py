@@ -1,0 +1,398 @@
+"""The models as one object: items are strings outside and rows inside.
+
+One thread at a time. Learning is click by click; answering changes nothing that a later
+answer could see.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models import answer, blend, learn, popularity, retrieve
+from online_models import snapshot as snapshots
+from online_models.layout import (
+    CLOCK,
+    CONFIRMED,
+    DELETED,
+    IN_CATALOGUE,
+    INLINE_ITEMS,
+    MAX_ANSWER,
+    MAX_CATEGORIES,
+    MAX_FILTER_CATEGORIES,
+    MAX_QUERY_ITEMS,
+    NEXT_SESSION,
+    REQUEST,
+    ROWS,
+    SOURCES,
+    UNAVAILABLE,
+    Limits,
+    State,
+    allocate,
+    FIELDS,
+)
+from online_models.weights import BLEND_WEIGHTS
+
+PENDING = 65_536
+"""Items without a row whose first session is remembered."""
+
+SOURCE_NAMES = (
+    "session-knn", "session-knn", "session-knn", "session-knn",
+    "rules", "covisitation", "rules", "rules", "covisitation", "rules", "rules", "covisitation",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which items may be answered.
+
+    Parameters
+    ----------
+    categories
+        Only items in one of these, at most 64; empty: all.
+    excluded_rows
+        Never these.
+    include_unavailable
+        Also items that the catalogue marks as not available.
+    """
+
+    categories: tuple[str, ...] = ()
+    excluded_rows: tuple[int, ...] = ()
+    include_unavailable: bool = False
+
+
+NO_FILTER = Filter()
+
+
+class Ranked(NamedTuple):
+    """Items of an answer, best first: rows (n,) int32 and scores (n,) float32.
+
+    Scores are comparable within one answer only.
+    """
+
+    rows: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+
+class Engine:
+    """Streaming session-kNN, rules, co-visits and popularity, blended into one ranking.
+
+    Parameters
+    ----------
+    limits
+        Bounds of memory; see `Limits`.
+    seed
+        Seed of whatever is random. The counts are not; kept for the learned models.
+    """
+
+    def __init__(self, limits: Limits | None = None, seed: int = 0) -> None:
+        self.limits = limits or Limits()
+        self.seed = seed
+        self.arrays = allocate(self.limits)
+        self.arrays["weights"][: len(BLEND_WEIGHTS)] = BLEND_WEIGHTS
+        self._bind()
+        self.ids: list[str] = [""]
+        self.rows: dict[str, int] = {}
+        self.category_numbers: dict[str, int] = {}
+        self.provisional = 0
+        self._pending: OrderedDict[str, int] = OrderedDict()
+
+    def _bind(self) -> None:
+        """Bind the kernels' view of the arrays."""
+        self._state = State(*[self.arrays[name] for name in FIELDS])
+        self._ctr = self.arrays["ctr"]
+        self._query = self.arrays["query"]
+        self._stats = self.arrays["stats"]
+        self._answer = self.arrays["answer"]
+        self._answer_score = self.arrays["answer_score"]
+
+    @property
+    def clicks(self) -> int:
+        """Clicks learned so far: the models' clock."""
+        return int(self._ctr[CLOCK])
+
+    @property
+    def next_session(self) -> int:
+        """The number that `open_session` gives next."""
+        return int(self._ctr[NEXT_SESSION])
+
+    # ---- items
+
+    def row(self, item_id: str) -> int:
+        """Row of an item, 0 if it has none."""
+        return self.rows.get(item_id, 0)
+
+    def item_id(self, row: int) -> str:
+        """Id of the item in a row."""
+        return self.ids[row]
+
+    def ensure_row(self, item_id: str) -> int:
+        """Row of an item, given now if it has none; 0 if the table is full."""
+        row = self.rows.get(item_id)
+        if row is None:
+            row = len(self.ids)
+            if row > self.limits.max_items:
+                return 0
+            self.rows[item_id] = row
+            self.ids.append(item_id)
+            self._ctr[ROWS] = row
+            self.provisional += 1
+        return row
+
+    def put_item(
+        self, item_id: str, available: bool = True, categories: Sequence[str] = ()
+    ) -> int:
+        """Take an item from the catalogue; returns its row, 0 if the table is full."""
+        row = self.ensure_row(item_id)
+        if row == 0:
+            return 0
+        stat = self._stats[row]
+        self._confirm(row)
+        flags = int(stat["flags"]) | IN_CATALOGUE
+        flags &= ~(DELETED | UNAVAILABLE)
+        stat["flags"] = flags if available else flags | UNAVAILABLE
+        numbers = self.arrays["categories"][row]
+        numbers[:] = 0
+        for i, name in enumerate(categories[:MAX_CATEGORIES]):
+            numbers[i] = self.category_numbers.setdefault(name, len(self.category_numbers) + 1)
+        return row
+
+    def delete_item(self, item_id: str) -> None:
+        """Take an item out of all answers until the catalogue has it again."""
+        row = self.ensure_row(item_id)  # one never seen may still come in a late click
+        if row:
+            self._confirm(row)
+            stat = self._stats[row]
+            stat["flags"] = (int(stat["flags"]) | DELETED) & ~IN_CATALOGUE
+
+    def is_deleted(self, row: int) -> bool:
+        """Whether the catalogue has deleted the item."""
+        return bool(self._stats[row]["flags"] & DELETED)
+
+    def _confirm(self, row: int) -> None:
+        stat = self._stats[row]
+        if not stat["flags"] & CONFIRMED:
+            stat["flags"] = int(stat["flags"]) | CONFIRMED
+            self.provisional -= 1
+
+    def _admit(self, item_id: str, session: int) -> int:
+        """Row for a clicked item without one; 0 while it must first prove itself.
+
+        While less than a share of the rows is held by items known from one session only,
+        anything clicked gets a row at once: on shop data up to 8 % of the next clicks go
+        to such items. Beyond that, the second session that turns to an item admits it.
+        """
+        if self.provisional < self.limits.provisional_share * self.limits.max_items:
+            return self.ensure_row(item_id)
+        first = self._pending.get(item_id)
+        if first is not None and first != session:
+            del self._pending[item_id]
+            return self.ensure_row(item_id)
+        if first is None:
+            self._pending[item_id] = session
+            if len(self._pending) > PENDING:
+                self._pending.popitem(last=False)
+        return 0
+
+    # ---- sessions
+
+    def open_session(self) -> int:
+        """Return the next session number; its slot is that of ``number - max_sessions``."""
+        number = int(self._ctr[NEXT_SESSION])
+        self._ctr[NEXT_SESSION] = number + 1
+        return number
+
+    def session_rows(self, session: int) -> NDArray[np.int32]:
+        """Rows that are kept of a session, in time order; empty if it was overwritten."""
+        slot = session & (self.limits.max_sessions - 1)
+        e = self.arrays["sessions"][slot]
+        if session < 0 or e["number"] != session + 1:
+            return np.zeros(0, np.int32)
+        n = int(e["n"])
+        if e["slab"] == 0:
+            return e["items"][: min(n, INLINE_ITEMS)].copy()  # type: ignore[no-any-return]
+        at = int(e["at"])
+        return self.arrays["arena"][at : at + n].copy()  # type: ignore[return-value]
+
+    def learn(self, session: int, item_id: str, place: int | None = None) -> None:
+        """Learn a step: the item enters the session at ``place`` and every count.
+
+        Parameters
+        ----------
+        session
+            Number from `open_session`.
+        item_id
+            The item. Without a row in a full table it only takes its place.
+        place
+            Index among the kept steps of the session; None: at the end.
+        """
+        row = self.rows.get(item_id) or self._admit(item_id, session)
+        sessions = learn.learn_step(self._state, session, row, -1 if place is None else place)
+        if sessions == 2:
+            self._confirm(row)
+
+    def strengthen(self, item_id: str, weight: float = 1.0) -> None:
+        """Count ``weight`` more clicks of an item, in its popularity only."""
+        row = self.rows.get(item_id, 0)
+        if row:
+            popularity.count_click(self._state, row, weight)
+
+    def forget_session(self, session: int) -> None:
+        """Erase a session: it votes no more. What it added to counts stays."""
+        slot = session & (self.limits.max_sessions - 1)
+        e = self.arrays["sessions"][slot]
+        if session >= 0 and e["number"] == session + 1:
+            e["n"] = 0
+
+    # ---- answers
+
+    def recommend(
+        self,
+        items: Sequence[int] | NDArray[np.int32],
+        k: int,
+        own: int = -1,
+        flt: Filter | None = None,
+    ) -> Ranked:
+        """Return ``k`` items that the visitor will likely turn to next.
+
+        Parameters
+        ----------
+        items
+            Rows of the session in click order, oldest first; the last 50 are read.
+            Empty: popular items.
+        k
+            1..512. Fewer come back only if fewer pass the filter.
+        own
+            Number of the session being answered, which is never its own neighbour.
+        flt
+            Which items may be answered.
+        """
+        n_query = self._set_query(items)
+        n = answer.recommend(self._state, n_query, own, _page(k), *self._set_filter(flt))
+        return Ranked(self._answer[:n].copy(), self._answer_score[:n].copy())
+
+    def rank(
+        self, items: Sequence[int] | NDArray[np.int32], rows: Sequence[int], own: int = -1
+    ) -> NDArray[np.float32]:
+        """Return the scores of the given rows (n,) for a session; unknown ones score lowest."""
+        n_query = self._set_query(items)
+        st = self._state
+        n = retrieve.retrieve(st, n_query, own) if n_query else 0
+        blend.blend(st, n)
+        known = {int(r): i for i, r in enumerate(self.arrays["pool"][:n])}
+        scores = np.empty(len(rows), np.float32)
+        for i, row in enumerate(rows):
+            place = known.get(int(row), -1)
+            if place >= 0:
+                scores[i] = self.arrays["pool_score"][place]
+            elif row > 0:
+                scores[i] = answer.FILL_SCORE + popularity.log_popularity(st, row)
+            else:
+                scores[i] = 2 * answer.FILL_SCORE
+        return scores
+
+    def similar(self, row: int, k: int, flt: Filter | None = None) -> Ranked:
+        """Return ``k`` items that visitors of one item also turn to; without the item."""
+        base = flt or NO_FILTER
+        excluding = Filter(
+            base.categories, (*base.excluded_rows, row), base.include_unavailable
+        )
+        return self.recommend([row], k, flt=excluding)
+
+    def trending(self, k: int, flt: Filter | None = None) -> Ranked:
+        """Return ``k`` items whose popularity grows fastest; scores are growth ratios."""
+        n = answer.trending(self._state, _page(k), *self._set_filter(flt))
+        return Ranked(self._answer[:n].copy(), self._answer_score[:n].copy())
+
+    def explain(
+        self, items: Sequence[int] | NDArray[np.int32], row: int, own: int = -1
+    ) -> list[tuple[str, float, list[int]]]:
+        """Return why an item is answered: (source, share 0..1, rows that speak for it).
+
+        Shares are those of the positive terms of the blend. The rows are the session's
+        items that, alone, give the item the highest score; at most 3.
+        """
+        shares = self._shares(items, row, own)
+        alone: list[tuple[float, int]] = []
+        for a in dict.fromkeys(int(r) for r in reversed(list(items)[-8:]) if r):
+            score = float(self.rank([a], [row], own)[0])
+            if score > answer.FILL_SCORE / 2:
+                alone.append((score, a))
+        because = [a for _, a in sorted(alone, reverse=True)[:3]]
+        ranked = sorted(shares.items(), key=lambda s: -s[1])
+        return [
+            (source, share, [] if source == "popularity" else because)
+            for source, share in ranked
+            if share > 0
+        ]
+
+    def _shares(
+        self, items: Sequence[int] | NDArray[np.int32], row: int, own: int
+    ) -> dict[str, float]:
+        n_query = self._set_query(items)
+        st = self._state
+        n = retrieve.retrieve(st, n_query, own) if n_query else 0
+        places = np.flatnonzero(self.arrays["pool"][:n] == row)
+        if len(places) == 0:
+            return {"popularity": 1.0}
+        blend.blend(st, n)
+        values = np.zeros(blend.N_WEIGHTS, np.float32)
+        blend.features(st, int(places[0]), values)
+        terms = np.maximum(values * self.arrays["weights"][: blend.N_WEIGHTS], 0)
+        shares: dict[str, float] = {}
+        for k, term in enumerate(terms.tolist()):
+            if k < 2 * SOURCES:
+                name = SOURCE_NAMES[k % SOURCES]
+            else:
+                name = "popularity" if k < blend.W_OWN else "own-items"
+            shares[name] = shares.get(name, 0.0) + term
+        total = sum(shares.values()) or 1.0
+        return {name: share / total for name, share in shares.items()}
+
+    def _set_query(self, items: Sequence[int] | NDArray[np.int32]) -> int:
+        tail = items[-MAX_QUERY_ITEMS:]
+        n = len(tail)
+        self._query[:n] = tail
+        return n
+
+    def _set_filter(self, flt: Filter | None) -> tuple[int, bool, bool]:
+        """Write a filter where the kernels read it: (categories, unavailable too, marks)."""
+        self._ctr[REQUEST] = (int(self._ctr[REQUEST]) + 1) & 0x7FFFFFFF
+        if flt is None:
+            return 0, False, False
+        if len(flt.categories) > MAX_FILTER_CATEGORIES:
+            raise ValueError(f"at most {MAX_FILTER_CATEGORIES} categories in a filter")
+        for i, name in enumerate(flt.categories):
+            self.arrays["filter_categories"][i] = self.category_numbers.get(name, -1)
+        if flt.excluded_rows:
+            self.arrays["marks"][list(flt.excluded_rows)] = self._ctr[REQUEST]
+        return len(flt.categories), flt.include_unavailable, bool(flt.excluded_rows)
+
+    # ---- snapshots
+
+    def snapshot(self, path: Path) -> None:
+        """Write everything that was learned into the folder ``path``, which must not exist."""
+        snapshots.write(self, path)
+
+    @classmethod
+    def restore(cls, path: Path) -> Engine:
+        """Read what `snapshot` wrote.
+
+        Raises
+        ------
+        SnapshotError
+            If the folder is damaged or of another version.
+        """
+        return snapshots.read(cls, path)
+
+
+def _page(k: int) -> int:
+    if not 1 <= k <= MAX_ANSWER:
+        raise ValueError(f"k must be 1..{MAX_ANSWER}, not {k}")
+    return k

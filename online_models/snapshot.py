@@ -1,0 +1,93 @@
+"""Snapshots: a folder with one `.npy` file a table, cut to what is in use.
+
+Written once and never changed; the caller renames the folder into place.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from online_models.layout import BUMP, FIELDS, NEXT_SESSION, ROWS, Limits
+
+if TYPE_CHECKING:
+    from online_models.engine import Engine
+
+VERSION = 1
+
+SCRATCH = {
+    "session_words", "rule_words", "near", "after", "old", "fresh", "score", "pool", "pool_score",
+    "touched", "touched_place", "sim", "order", "query", "filter_categories", "answer",
+    "answer_score", "scale", "root_scale", "marks", "weights",
+}  # fmt: skip
+"""Views, constants and scratch of an answer: made anew."""
+
+LEARNED = [name for name in FIELDS if name not in SCRATCH]
+
+
+class SnapshotError(Exception):
+    """A snapshot cannot be read; delete it and let the log rebuild the models."""
+
+
+def used(engine: Engine) -> dict[str, int]:
+    """How many leading entries of each learned table are in use."""
+    a = engine.arrays
+    rows = int(a["ctr"][ROWS]) + 1
+    sessions = min(int(a["ctr"][NEXT_SESSION]), engine.limits.max_sessions)
+    lengths = {
+        "items": rows,
+        "stats": rows,
+        "categories": rows,
+        "sessions": sessions,
+        "arena": int(a["arena_meta"][BUMP]),
+        "rings": int(a["ring_meta"][BUMP]),
+        "rules": int(a["rule_meta"][BUMP]),
+    }
+    return {name: lengths.get(name, len(a[name])) for name in LEARNED if name != "pairs"}
+
+
+def write(engine: Engine, path: Path) -> None:
+    """Write the learned tables, the ids and the limits into a new folder."""
+    path.mkdir(parents=True)
+    for name, n in used(engine).items():
+        np.save(path / f"{name}.npy", engine.arrays[name][:n], allow_pickle=False)
+    pairs: Any = engine.arrays["pairs"]
+    filled = np.flatnonzero(pairs["key"])
+    np.save(path / "pair_slots.npy", filled.astype(np.int32), allow_pickle=False)
+    np.save(path / "pairs.npy", pairs[filled], allow_pickle=False)
+    meta = {
+        "version": VERSION,
+        "limits": {k: getattr(engine.limits, k) for k in Limits.__dataclass_fields__},
+        "seed": engine.seed,
+        "ids": engine.ids,
+        "categories": list(engine.category_numbers),
+        "provisional": engine.provisional,
+    }
+    (path / "meta.json").write_text(json.dumps(meta))
+
+
+def read(cls: type[Engine], path: Path) -> Engine:
+    """Return the models that `write` wrote."""
+    try:
+        meta = json.loads((path / "meta.json").read_text())
+        if meta["version"] != VERSION:
+            raise SnapshotError(f"{path} has version {meta['version']}, this code reads {VERSION}")
+        engine = cls(Limits(**meta["limits"]), meta["seed"])
+        for name in LEARNED:
+            table = np.load(path / f"{name}.npy", allow_pickle=False)
+            if name == "pairs":
+                engine.arrays["pairs"][np.load(path / "pair_slots.npy")] = table
+            else:
+                engine.arrays[name][: len(table)] = table
+        engine.ids = meta["ids"]
+        engine.rows = {item_id: row for row, item_id in enumerate(engine.ids) if row}
+        engine.category_numbers = {name: i + 1 for i, name in enumerate(meta["categories"])}
+        engine.provisional = meta["provisional"]
+    except SnapshotError:
+        raise
+    except Exception as e:
+        raise SnapshotError(f"cannot read the snapshot in {path}: {e}") from e
+    return engine
