@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from online_models.layout import (
     CLOCK,
     CONFIRMED,
     DELETED,
+    FIELDS,
     IN_CATALOGUE,
     INLINE_ITEMS,
     MAX_ANSWER,
@@ -35,9 +36,8 @@ from online_models.layout import (
     Limits,
     State,
     allocate,
-    FIELDS,
 )
-from online_models.weights import BLEND_WEIGHTS
+from online_models.weights import READINGS
 
 PENDING = 65_536
 """Items without a row whose first session is remembered."""
@@ -89,13 +89,20 @@ class Engine:
         Bounds of memory; see `Limits`.
     seed
         Seed of whatever is random. The counts are not; kept for the learned models.
+    weights
+        Weights of the ranking (33,); one of `weights.READINGS`.
     """
 
-    def __init__(self, limits: Limits | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        seed: int = 0,
+        weights: NDArray[np.float32] = READINGS["blend"],
+    ) -> None:
         self.limits = limits or Limits()
         self.seed = seed
-        self.arrays = allocate(self.limits)
-        self.arrays["weights"][: len(BLEND_WEIGHTS)] = BLEND_WEIGHTS
+        self.arrays: dict[str, NDArray[Any]] = allocate(self.limits)
+        self.arrays["weights"][: len(weights)] = weights
         self._bind()
         self.ids: list[str] = [""]
         self.rows: dict[str, int] = {}
@@ -145,9 +152,7 @@ class Engine:
             self.provisional += 1
         return row
 
-    def put_item(
-        self, item_id: str, available: bool = True, categories: Sequence[str] = ()
-    ) -> int:
+    def put_item(self, item_id: str, available: bool = True, categories: Sequence[str] = ()) -> int:
         """Take an item from the catalogue; returns its row, 0 if the table is full."""
         row = self.ensure_row(item_id)
         if row == 0:
@@ -216,9 +221,9 @@ class Engine:
             return np.zeros(0, np.int32)
         n = int(e["n"])
         if e["slab"] == 0:
-            return e["items"][: min(n, INLINE_ITEMS)].copy()  # type: ignore[no-any-return]
+            return e["items"][: min(n, INLINE_ITEMS)].copy()
         at = int(e["at"])
-        return self.arrays["arena"][at : at + n].copy()  # type: ignore[return-value]
+        return self.arrays["arena"][at : at + n].copy()
 
     def learn(self, session: int, item_id: str, place: int | None = None) -> None:
         """Learn a step: the item enters the session at ``place`` and every count.
@@ -277,6 +282,20 @@ class Engine:
         n = answer.recommend(self._state, n_query, own, _page(k), *self._set_filter(flt))
         return Ranked(self._answer[:n].copy(), self._answer_score[:n].copy())
 
+    def candidates(
+        self, items: Sequence[int] | NDArray[np.int32], own: int = -1
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return all that the sources name for a session.
+
+        Returns
+        -------
+        Rows (n,) int32 and raw scores (n, 12) float32, by source as in `layout.KNN` to
+        `layout.HOP_COV`; unordered. n is at most `layout.POOL`.
+        """
+        n_query = self._set_query(items)
+        n = retrieve.retrieve(self._state, n_query, own) if n_query else 0
+        return self.arrays["pool"][:n].copy(), self.arrays["score"][:n, :SOURCES].copy()
+
     def rank(
         self, items: Sequence[int] | NDArray[np.int32], rows: Sequence[int], own: int = -1
     ) -> NDArray[np.float32]:
@@ -300,9 +319,7 @@ class Engine:
     def similar(self, row: int, k: int, flt: Filter | None = None) -> Ranked:
         """Return ``k`` items that visitors of one item also turn to; without the item."""
         base = flt or NO_FILTER
-        excluding = Filter(
-            base.categories, (*base.excluded_rows, row), base.include_unavailable
-        )
+        excluding = Filter(base.categories, (*base.excluded_rows, row), base.include_unavailable)
         return self.recommend([row], k, flt=excluding)
 
     def trending(self, k: int, flt: Filter | None = None) -> Ranked:

@@ -54,16 +54,15 @@ def add_session(st: State, row: int, number: int) -> None:
 
 
 @njit(cache=True, fastmath=True)
-def neighbours(st: State, n_query: int, own: int, n_pool: int) -> int:
-    """Add the votes of the nearest sessions to the pool; return the pool's size.
+def _touch(st: State, n_query: int) -> int:
+    """Collect the sessions in the rings of the query's latest items, with their similarity.
 
-    The query is ``st.query[:n_query]``, oldest first; session ``own`` never votes.
+    Returns how many: slots in ``st.touched``, the place of the item that found each in
+    ``st.touched_place`` (0: the latest), the sum of weights in the slot's ``sim``.
     """
-    query, items, sessions, rings, near = st.query, st.items, st.sessions, st.rings, st.near
-    touched, touched_place, sim = st.touched, st.touched_place, st.sim
+    query, items, sessions, rings = st.query, st.items, st.sessions, st.rings
     mask = len(sessions) - 1
-    newest = st.ctr[NEXT_SESSION]
-    n_touched = 0
+    n = 0
     used = 0
     sink = np.int64(0)
     for q in range(n_query):
@@ -79,8 +78,8 @@ def neighbours(st: State, n_query: int, own: int, n_pool: int) -> int:
         it = items[a]
         size = RING_SLABS[it.ring_slab]
         filled = min(np.int64(it.sessions), size)
-        idf = math.log((newest + 1.0) / (it.sessions + 1.0))
-        w = np.float32(near[q] * max(idf, 0.0) + 1e-9)
+        idf = math.log((st.ctr[NEXT_SESSION] + 1.0) / (it.sessions + 1.0))
+        w = np.float32(st.near[q] * max(idf, 0.0) + 1e-9)
         at = np.int64(it.ring)
         for i in range(filled):  # all reads at once, so that their misses overlap
             sink += sessions[rings[at + i] & mask].n
@@ -90,57 +89,80 @@ def neighbours(st: State, n_query: int, own: int, n_pool: int) -> int:
             if np.int32(e.number - 1) != rings[at + i]:
                 continue
             if e.sim == 0:
-                touched[n_touched] = slot
-                touched_place[n_touched] = q
-                n_touched += 1
+                st.touched[n] = slot
+                st.touched_place[n] = q
+                n += 1
             e.sim += w
+    st.ctr[SINK] = sink
+    return n
+
+
+@njit(cache=True, fastmath=True)
+def _nearest(st: State, n: int, own: int) -> int:
+    """Weigh the touched sessions and pick the nearest: places in ``st.order[:k]``; returns k."""
+    sessions, touched, sim = st.sessions, st.touched, st.sim
     mine = 0
-    for x in range(n_touched):
+    for x in range(n):
         e = sessions[touched[x]]
-        age = max(newest - e.number, 0) >> 6
+        age = max(st.ctr[NEXT_SESSION] - e.number, 0) >> 6
         sim[x] = e.sim * e.norm * st.old[min(age, len(st.old) - 1)]
         e.sim = 0
         if e.number == own + 1:
             sim[x] = 0
             mine = 1
-    st.ctr[TOUCHED_SESSIONS] = n_touched - mine
-    k = top_k(sim, n_touched, NEIGHBOURS, st.order)
+    st.ctr[TOUCHED_SESSIONS] = n - mine
+    return top_k(sim, n, NEIGHBOURS, st.order)
+
+
+@njit(cache=True, fastmath=True)
+def _vote(st: State, x: int, a: int, n_pool: int) -> int:
+    """Touched session ``x``, found by item ``a``, votes for its items; returns the pool's size."""
+    slot = st.touched[x]
+    e = st.sessions[slot]
+    kept, first = items_of(st, slot)
+    match = 0
+    for u in range(e.n):
+        if kept[first + u] == a:
+            match = u
+    s = st.sim[x]
+    w = s * st.near[st.touched_place[x]]
+    age = max(st.ctr[NEXT_SESSION] - e.number, 0) >> 3
+    fresh = w * st.fresh[min(age, len(st.fresh) - 1)]
+    for u in range(e.n):
+        b = kept[first + u]
+        if b == 0:
+            continue
+        p, n_pool = place_in_pool(st, b, n_pool)
+        r = st.score[p]
+        z = st.near[abs(u - match)]
+        r[KNN] += w * z
+        r[FLAT] += s
+        r[FRESH] += fresh * z
+        if u > match:
+            r[AFTER] += w * st.after[u - match - 1]
+    return n_pool
+
+
+@njit(cache=True, fastmath=True)
+def neighbours(st: State, n_query: int, own: int, n_pool: int) -> int:
+    """Add the votes of the nearest sessions to the pool; return the pool's size.
+
+    The query is ``st.query[:n_query]``, oldest first; session ``own`` never votes.
+    """
+    k = _nearest(st, _touch(st, n_query), own)
+    sink = np.int64(0)
     for o in range(k):
-        kept, first = items_of(st, touched[st.order[o]])
+        kept, first = items_of(st, st.touched[st.order[o]])
         sink += kept[first]
     for o in range(k):
-        slot = touched[st.order[o]]
+        slot = st.touched[st.order[o]]
         kept, first = items_of(st, slot)
-        for u in range(sessions[slot].n):
-            sink += items[kept[first + u]].pool
+        for u in range(st.sessions[slot].n):
+            sink += st.items[kept[first + u]].pool
     st.ctr[SINK] = sink
     for o in range(k):
         x = st.order[o]
-        s = sim[x]
-        if s == 0:
-            continue
-        slot = touched[x]
-        e = sessions[slot]
-        q = touched_place[x]
-        a = query[n_query - 1 - q]
-        kept, first = items_of(st, slot)
-        match = 0
-        for u in range(e.n):
-            if kept[first + u] == a:
-                match = u
-        w = s * near[q]
-        age = max(newest - e.number, 0) >> 3
-        fresh = w * st.fresh[min(age, len(st.fresh) - 1)]
-        for u in range(e.n):
-            b = kept[first + u]
-            if b == 0:
-                continue
-            p, n_pool = place_in_pool(st, b, n_pool)
-            r = st.score[p]
-            z = near[abs(u - match)]
-            r[KNN] += w * z
-            r[FLAT] += s
-            r[FRESH] += fresh * z
-            if u > match:
-                r[AFTER] += w * st.after[u - match - 1]
+        if st.sim[x] > 0:
+            a = st.query[n_query - 1 - st.touched_place[x]]
+            n_pool = _vote(st, x, a, n_pool)
     return n_pool

@@ -12,6 +12,7 @@ Sizes and decays are those of the research prototype, chosen on validation split
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import types
@@ -177,31 +178,37 @@ class Limits:
             raise ValueError(f"max_items must be 1..{1 << 27}, not {self.max_items}")
 
 
-FIELDS = (
-    "items stats sessions session_words arena arena_meta rings ring_meta rules rule_words rule_meta "
-    "pairs categories marks popular_long popular_short ctr weights near after old fresh "
-    "score pool pool_score touched touched_place sim order query filter_categories answer answer_score "
-    "scale root_scale"
-).split()
+FIELDS = [
+    *("items", "stats", "sessions", "session_words", "arena", "arena_meta", "rings", "ring_meta"),
+    *("rules", "rule_words", "rule_meta", "pairs", "categories", "marks"),
+    *("popular_long", "popular_short", "ctr", "weights", "near", "after", "old", "fresh"),
+    *("score", "pool", "pool_score", "touched", "touched_place", "sim", "order", "query"),
+    *("filter_categories", "answer", "answer_score", "scale", "root_scale"),
+]
 
 
 @structref.register
-class _StateType(types.StructRef):  # type: ignore[misc]
+class _StateType(types.StructRef):
     def preprocess_fields(self, fields: list[tuple[str, object]]) -> tuple[tuple[str, object], ...]:
         return tuple((name, types.unliteral(kind)) for name, kind in fields)
 
 
-class State(structref.StructRefProxy):  # type: ignore[misc]
+class State(structref.StructRefProxy):
     """All arrays of the models, by reference; fields are named in `FIELDS`."""
 
     def __new__(cls, *arrays: NDArray[np.generic]) -> State:
-        return structref.StructRefProxy.__new__(cls, *arrays)  # type: ignore[no-any-return]
+        """Bind the arrays, in the order of `FIELDS`."""
+        return structref.StructRefProxy.__new__(cls, *arrays)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
 
 structref.define_proxy(State, _StateType, FIELDS)
 
 
-def aligned(shape: int | tuple[int, ...], dtype: np.dtype | type | str) -> NDArray[np.generic]:
+def aligned(shape: int | tuple[int, ...], dtype: np.dtype[Any] | type | str) -> NDArray[np.generic]:
     """Zeros that begin at a cache line, on pages that are not touched yet."""
     kind = np.dtype(dtype)
     size = int(np.prod(shape)) * kind.itemsize

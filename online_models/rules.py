@@ -16,48 +16,56 @@ from online_models.slabs import give, take
 
 
 @njit(cache=True)
+def _copy(st: State, source: int, target: int) -> None:
+    e = st.rules[source]
+    d = st.rules[target]
+    d.item = e.item
+    d.seq = e.seq
+    d.cov = e.cov
+    d.next = e.next
+
+
+@njit(cache=True)
+def _grow(st: State, a: int) -> bool:
+    """Move the list of item ``a`` to the next larger slab; False if there is none."""
+    it = st.items[a]
+    slab = it.rules_slab + 1
+    if slab == len(RULE_SLABS):
+        return False
+    at = take(st.rule_words, 4, st.rule_meta, RULE_SLABS, slab)
+    if at < 0:
+        return False
+    filled = RULE_SLABS[slab - 1]
+    for i in range(filled):
+        _copy(st, it.rules + i, at + i)
+    for i in range(filled, RULE_SLABS[slab]):
+        st.rules[at + i].item = 0
+    if slab > 1:
+        give(st.rule_words, 4, st.rule_meta, slab - 1, it.rules)
+    it.rules = at
+    it.rules_slab = slab
+    return True
+
+
+@njit(cache=True)
 def add_rule(st: State, a: int, b: int, seq: float, cov: float, direct: float) -> None:
     """Add weights to the entry of item ``b`` in the list of item ``a``."""
     it = st.items[a]
     rules = st.rules
-    if it.rules_slab == 0:
-        at = take(st.rule_words, 4, st.rule_meta, RULE_SLABS, 1)
-        if at < 0:
-            return
-        it.rules = at
-        it.rules_slab = 1
-        for i in range(RULE_SLABS[1]):
-            rules[at + i].item = 0
-    at = np.int64(it.rules)
     cap = RULE_SLABS[it.rules_slab]
     c = 0
-    while c < cap and rules[at + c].item != b and rules[at + c].item != 0:
+    while c < cap and rules[it.rules + c].item != b and rules[it.rules + c].item != 0:
         c += 1
-    if c == cap:
-        grown = np.int64(-1)
-        if it.rules_slab + 1 < len(RULE_SLABS):
-            grown = take(st.rule_words, 4, st.rule_meta, RULE_SLABS, it.rules_slab + 1)
-        if grown >= 0:
-            for i in range(cap):
-                e = rules[at + i]
-                d = rules[grown + i]
-                d.item = e.item
-                d.seq = e.seq
-                d.cov = e.cov
-                d.next = e.next
-            for i in range(cap, RULE_SLABS[it.rules_slab + 1]):
-                rules[grown + i].item = 0
-            give(st.rule_words, 4, st.rule_meta, it.rules_slab, at)
-            it.rules_slab += 1
-            it.rules = grown
-            at = grown
-        else:
-            c = cap - 1  # the newcomer inherits half of the weakest: it may be a riser
-            e = rules[at + c]
-            e.seq *= 0.5
-            e.cov *= 0.5
-            e.next *= 0.5
-            e.item = b
+    if c == cap and not _grow(st, a):
+        if cap == 0:
+            return
+        c = cap - 1  # the newcomer inherits half of the weakest: it may be a riser
+        e = rules[it.rules + c]
+        e.item = b
+        e.seq *= 0.5
+        e.cov *= 0.5
+        e.next *= 0.5
+    at = np.int64(it.rules)
     e = rules[at + c]
     if e.item == 0:
         e.item = b
@@ -72,11 +80,7 @@ def add_rule(st: State, a: int, b: int, seq: float, cov: float, direct: float) -
         d = rules[at + c - 1]
         if d.seq + d.cov + d.next >= total:
             break
-        e = rules[at + c]
-        e.item = d.item
-        e.seq = d.seq
-        e.cov = d.cov
-        e.next = d.next
+        _copy(st, at + c - 1, at + c)
         c -= 1
     e = rules[at + c]
     e.item = b
@@ -89,7 +93,7 @@ def add_rule(st: State, a: int, b: int, seq: float, cov: float, direct: float) -
 def pair_slot(st: State, a: int, b: int):  # type: ignore[no-untyped-def]
     """Return (place in the table of pairs, key) of two items in order."""
     key = (np.int64(a) << 32) | np.int64(b)
-    mixed = (np.int64(a) * 1000003 + np.int64(b) * 7919 + (np.int64(a) >> 5) * 31)
+    mixed = np.int64(a) * 1000003 + np.int64(b) * 7919 + (np.int64(a) >> 5) * 31
     return mixed & (len(st.pairs) - 1), key
 
 
