@@ -1,0 +1,31 @@
+"""The models: pure computation, state in and state out; no I/O and no clock.
+
+Compiled kernels are cached in a folder named after the package's sources. numba itself
+only looks at the file that holds a kernel: a constant or a helper changed in another file
+would go on living in the old machine code.
+"""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import numba
+
+
+def _cache_folder() -> str:
+    home = Path(__file__).parent
+    sources = hashlib.blake2b(digest_size=8)
+    for file in sorted(home.glob("*.py")):
+        sources.update(file.read_bytes())
+    name = f"kernels-{sources.hexdigest()}"
+    here = home / "__pycache__"
+    try:
+        here.mkdir(exist_ok=True)
+        writable = os.access(here, os.W_OK)
+    except OSError:
+        writable = False
+    return str((here if writable else Path(tempfile.gettempdir())) / name)
+
+
+numba.config.CACHE_DIR = _cache_folder()

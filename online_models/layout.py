@@ -75,8 +75,10 @@ MAX_ANSWER = 512
 # Flags of an item.
 DELETED, UNAVAILABLE, IN_CATALOGUE, CONFIRMED = 1, 2, 4, 8
 
-# Counters in `State.ctr`.
-CLOCK, NEXT_SESSION, ROWS, POOL_SIZE, REQUEST, SINK, N_LONG, N_SHORT, TOUCHED_SESSIONS = range(9)
+# Counters in `State.ctr`: what was learned, and from 8 on the scratch of an answer.
+CLOCK, NEXT_SESSION, ROWS, N_LONG, N_SHORT = range(5)
+LEARNED_COUNTERS = 8
+POOL_SIZE, REQUEST, SINK, TOUCHED_SESSIONS = range(8, 12)
 
 # Columns of a pool row: scores of the sources, then facts about the session's own items.
 KNN, AFTER, FLAT, FRESH, SEQ, COV, NEXT, SEQ1, COV1, PAIR, HOP_SEQ, HOP_COV = range(12)

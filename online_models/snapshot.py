@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from online_models.layout import BUMP, FIELDS, NEXT_SESSION, ROWS, Limits
+from online_models.layout import BUMP, FIELDS, LEARNED_COUNTERS, NEXT_SESSION, ROWS, Limits
 
 if TYPE_CHECKING:
     from online_models.engine import Engine
@@ -45,6 +45,7 @@ def used(engine: Engine) -> dict[str, int]:
         "arena": int(a["arena_meta"][BUMP]),
         "rings": int(a["ring_meta"][BUMP]),
         "rules": int(a["rule_meta"][BUMP]),
+        "ctr": LEARNED_COUNTERS,
     }
     return {name: lengths.get(name, len(a[name])) for name in LEARNED if name != "pairs"}
 

@@ -2,8 +2,8 @@
 
 The blend was fitted by listwise softmax (Adagrad, 12 passes) on 4,000 cases each from the
 last 5 to 10 % of the training files of rsc15_64_timed, yoochoose_1_64, diginetica, tmall,
-nowplaying and serenade_example; no test file was read. On a fifth of the cases held out, HR@20 / MRR@20
-rose over hand-set weights (session-kNN 4, rules 2.8, co-visits 1.2) from 76.2 / 31.2 to
+nowplaying and serenade_example; no test file was read. On a fifth of the cases held out,
+HR@20 / MRR@20 rose over hand-set weights (kNN 4, rules 2.8, co-visits 1.2) from 76.2 / 31.2 to
 79.6 / 40.0 (rsc15), 60.5 / 20.6 to 83.7 / 45.6 (tmall), 62.4 / 19.0 to 66.6 / 23.0
 (diginetica).
 """

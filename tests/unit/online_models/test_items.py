@@ -1,0 +1,69 @@
+"""Which items get a row, and the bounds of the tables."""
+
+import pytest
+
+from online_models.engine import Engine
+from online_models.layout import Limits
+
+
+def test_an_unknown_item_has_no_row_and_asking_gives_none():
+    """Answering must not fill the table with what callers ask for."""
+    engine = Engine(Limits(max_items=8, max_sessions=8, pairs=8))
+    assert engine.row("x") == 0
+    engine.recommend([engine.row("x")], 5)
+    assert engine.row("x") == 0
+
+
+def test_a_robots_invented_ids_do_not_fill_the_table():
+    """Ids seen in one session hold at most their share of rows; real items still come in."""
+    engine = Engine(Limits(max_items=40, max_sessions=64, pairs=8, provisional_share=0.25))
+    robot = engine.open_session()
+    for i in range(1_000):
+        engine.learn(robot, f"bot{i}")
+    assert len(engine.ids) - 1 == 10
+    for _ in range(2):
+        engine.learn(engine.open_session(), "real")
+    assert engine.row("real") > 0
+    assert engine.put_item("catalogue") > 0
+
+
+def test_seeing_an_item_in_a_second_session_frees_its_provisional_place():
+    """Otherwise a busy shop would use up the share with its own items."""
+    engine = Engine(Limits(max_items=40, max_sessions=64, pairs=8, provisional_share=0.25))
+    for i in range(10):
+        engine.learn(engine.open_session(), f"i{i}")
+        engine.learn(engine.open_session(), f"i{i}")
+    assert engine.provisional == 0
+    engine.learn(engine.open_session(), "next")
+    assert engine.row("next") > 0
+
+
+def test_a_full_table_refuses_new_items_and_goes_on():
+    """The table's limit holds, and clicks on items without a row do no harm."""
+    engine = Engine(Limits(max_items=4, max_sessions=8, pairs=8, provisional_share=1.0))
+    number = engine.open_session()
+    for i in range(10):
+        engine.learn(number, f"i{i}")
+    assert len(engine.ids) - 1 == 4
+    assert engine.put_item("more") == 0
+    assert len(engine.session_rows(number)) == 10
+    assert len(engine.recommend(engine.session_rows(number), 4).rows) == 4
+
+
+def test_items_stay_useful_when_the_arenas_are_full():
+    """Without room for a ring or rules an item keeps its popularity; nothing breaks."""
+    limits = Limits(max_items=64, max_sessions=64, pairs=8, rules_per_item=1, ring_per_item=1)
+    engine = Engine(limits)
+    for s in range(60):
+        number = engine.open_session()
+        for i in range(8):
+            engine.learn(number, f"i{(s * 7 + i * 3) % 50}")
+    answer = engine.recommend([engine.row("i1")], 20)
+    assert len(answer.rows) == 20
+
+
+@pytest.mark.parametrize("bad", [{"max_sessions": 3}, {"pairs": 0}, {"max_items": 0}])
+def test_limits_that_the_layout_cannot_hold_are_refused(bad):
+    """Slots are numbers modulo a power of two: another size would mix sessions up."""
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        Limits(**bad)

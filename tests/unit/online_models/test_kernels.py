@@ -1,0 +1,96 @@
+"""Each kernel against its plain-Python oracle, on random streams of interleaved sessions."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from online_models import popularity, select
+from online_models.engine import Engine
+from online_models.layout import AFTER, COV, FLAT, FRESH, KNN, NEXT, SEQ, Limits
+from tests.unit.online_models.oracle import Oracle
+
+SMALL = Limits(max_items=64, max_sessions=64, pairs=64)
+STREAM = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 9)), min_size=1, max_size=70)
+QUERY = st.lists(st.integers(0, 9), min_size=1, max_size=12)
+
+
+def replay(stream):
+    """Feed (session, item) clicks to the engine and the oracle; sessions open as they come."""
+    engine, oracle, numbers = Engine(SMALL), Oracle(), {}
+    for session, item in stream:
+        if session not in numbers:
+            numbers[session] = engine.open_session()
+        engine.learn(numbers[session], f"i{item}")
+        oracle.learn(numbers[session], f"i{item}")
+    return engine, oracle
+
+
+def column(engine, query, source, own=-1):
+    rows, scores = engine.candidates([engine.row(a) for a in query], own)
+    named = {engine.item_id(r): float(s) for r, s in zip(rows, scores[:, source], strict=True)}
+    return {item: s for item, s in named.items() if s != 0}
+
+
+def assert_same(actual, expected):
+    expected = {item: x for item, x in expected.items() if x > 1e-12}
+    assert actual.keys() == expected.keys()
+    for item, x in expected.items():
+        assert actual[item] == pytest.approx(x, rel=2e-3, abs=1e-7), item
+
+
+@settings(max_examples=60, deadline=None)
+@given(STREAM, QUERY, st.integers(-1, 3))
+def test_neighbours_vote_as_the_oracle_says(stream, query, own):
+    """A wrong idf, decay, match place or a session voting for itself would show here."""
+    engine, oracle = replay(stream)
+    query = [f"i{a}" for a in query]
+    votes = oracle.neighbours(query, own)
+    for source, place in ((KNN, 0), (AFTER, 1), (FLAT, 2), (FRESH, 3)):
+        assert_same(column(engine, query, source, own), {b: v[place] for b, v in votes.items()})
+
+
+@settings(max_examples=60, deadline=None)
+@given(STREAM, QUERY)
+def test_rules_and_covisits_count_as_the_oracle_does(stream, query):
+    """A lost link, a wrong distance or normalisation would show here."""
+    engine, oracle = replay(stream)
+    query = [f"i{a}" for a in query]
+    assert_same(column(engine, query, SEQ), oracle.rules(query))
+    assert_same(column(engine, query, COV), oracle.covisits(query))
+    assert_same(column(engine, query, NEXT), oracle.successors(query))
+
+
+@settings(max_examples=60, deadline=None)
+@given(STREAM)
+def test_popularity_decays_and_the_list_stays_sorted(stream):
+    """A stale place in the list of popular items would answer new visitors with old hits."""
+    engine, oracle = replay(stream)
+    expected = oracle.popularity()
+    answer = engine.recommend([], 10)
+    named = [engine.item_id(r) for r in answer.rows]
+    assert sorted(named) == sorted(expected)
+    counts = [expected[item] for item in named]
+    assert all(a >= b - 1e-9 for a, b in itertools.pairwise(counts))
+    for item, count in expected.items():
+        found = popularity.log_popularity(engine._state, engine.row(item))
+        assert found == pytest.approx(math.log(count), abs=1e-5)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.floats(-1e6, 1e6, width=32), max_size=80), st.integers(1, 40))
+def test_selection_finds_the_largest_in_order(values, k):
+    """Quickselect and the heap sort must agree with numpy's sort, ties by place."""
+    array = np.array([*values, 0], np.float32)
+    order = np.zeros(len(array), np.int32)
+    n = select.top_k(array, len(values), k, order)
+    assert n == min(len(values), k)
+    select.sort_places(array, order, n)
+    chosen = array[order[:n]].tolist()
+    assert chosen == sorted((float(v) for v in array[: len(values)]), reverse=True)[:n]
+    assert len(set(order[:n].tolist())) == n
+    for a, b in itertools.pairwise(order[:n]):
+        assert array[a] > array[b] or a < b
