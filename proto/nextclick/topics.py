@@ -1,0 +1,67 @@
+"""Names of topics, keys and headers, and the settings that producers and topics share."""
+
+from __future__ import annotations
+
+EVENTS = "events"
+ITEMS = "items"
+SESSIONS = "sessions"
+IMPRESSIONS = "impressions"
+DEAD_LETTERS = "dead-letters"
+
+PARTITIONS = 4
+
+REPLAY_HEADER = "replay"
+"""Marks records of a replayed history: their timestamps may be old."""
+
+_DAY_MS = 24 * 3600 * 1000
+_DELETE = {"cleanup.policy": "delete"}
+
+TOPIC_CONFIGS: dict[str, dict[str, str]] = {
+    EVENTS: {**_DELETE, "retention.ms": str(7 * _DAY_MS)},
+    ITEMS: {
+        "cleanup.policy": "compact",
+        # A replica that was away for a month must still learn of deletions.
+        "delete.retention.ms": str(31 * _DAY_MS),
+    },
+    SESSIONS: {
+        "cleanup.policy": "compact,delete",
+        "retention.ms": str(30 * _DAY_MS),
+        # Readers catch up over fewer records, yet the tail stays uncompacted.
+        "min.cleanable.dirty.ratio": "0.5",
+    },
+    IMPRESSIONS: {**_DELETE, "retention.ms": str(7 * _DAY_MS)},
+    DEAD_LETTERS: {**_DELETE, "retention.ms": str(14 * _DAY_MS)},
+}
+for _config in TOPIC_CONFIGS.values():
+    # Retention judges by arrival: a history from 2014 stays.
+    _config["message.timestamp.type"] = "LogAppendTime"
+
+PRODUCER_CONFIG: dict[str, str | int | bool] = {
+    # The partitioner of Java's and Flink's clients; librdkafka's own default differs, and
+    # a session would live in two partitions.
+    "partitioner": "murmur2_random",
+    "enable.idempotence": True,
+    "acks": "all",
+    "compression.type": "lz4",
+    "linger.ms": 2,
+}
+
+
+def topic(name: str, tenant: str = "") -> str:
+    """Return the name of a topic for a tenant."""
+    return f"{tenant}.{name}" if tenant else name
+
+
+def event_key(session_id: str, user_id: str) -> str:
+    """Return the record key of an event: the session, else ``u:<user_id>``."""
+    return session_id or f"u:{user_id}"
+
+
+def redis_session_key(session_id: str, tenant: str = "") -> str:
+    """Return the Redis key of a session's `SessionRecord`."""
+    return f"{tenant}:s:{session_id}" if tenant else f"s:{session_id}"
+
+
+def redis_user_key(user_id: str, tenant: str = "") -> str:
+    """Return the Redis key of the id of a user's current session."""
+    return f"{tenant}:u:{user_id}" if tenant else f"u:{user_id}"
