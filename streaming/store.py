@@ -1,0 +1,251 @@
+"""The session store: follows `sessions` and keeps Redis the shared view of live sessions.
+
+Redis holds, by session, a hash ``s:<session_id>`` of ``version`` and ``record`` (a
+`SessionRecord`), and by user a hash ``u:<user_id>`` of ``version`` (the session's last
+timestamp) and ``record`` (the id of the current session). The higher version wins, so the
+log may repeat itself. The positions in the log lie in Redis too, written with the data:
+a Redis that was wiped has lost them, and is filled again from the beginning of the log.
+
+Run as ``python -m streaming.store``; ends on SIGTERM after the batch at hand.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import redis
+from confluent_kafka import Consumer, Message, TopicPartition
+from google.protobuf.message import DecodeError
+from nextclick.topics import (
+    DEAD_LETTERS,
+    PARTITIONS,
+    SESSIONS,
+    redis_session_key,
+    redis_user_key,
+    topic,
+)
+from nextclick.v1.session_pb2 import SessionRecord
+from prometheus_client import Counter, Gauge, start_http_server
+
+from streaming.settings import StoreSettings
+
+log = logging.getLogger("nextclick.store")
+
+WRITTEN = Counter("nextclick_store_written_total", "Session records written to Redis")
+REDIS_ERRORS = Counter("nextclick_store_redis_errors_total", "Failed writes, tried again")
+REFILLS = Counter("nextclick_store_refills_total", "Refills of a Redis that had lost its data")
+UNREADABLE = Counter("nextclick_store_unreadable_total", "Records that are no SessionRecord")
+DEAD = Counter("nextclick_dead_letters_total", "Dead letters since the start", ["reason"])
+LAG = Gauge("nextclick_store_lag_records", "Records of `sessions` not yet in Redis")
+
+MAX_BACKOFF_S = 2.0
+
+# One entry: the hash in KEYS[i] becomes (version, record) unless it has a higher version.
+PUT_NEWER = """
+for i = 1, #KEYS do
+  local held = redis.call('HGET', KEYS[i], 'version')
+  if not held or tonumber(held) <= tonumber(ARGV[2 * i]) then
+    redis.call('HSET', KEYS[i], 'version', ARGV[2 * i], 'record', ARGV[2 * i + 1])
+    redis.call('EXPIRE', KEYS[i], ARGV[1])
+  end
+end
+"""
+
+
+@dataclass
+class Batch:
+    """What a slice of the log comes down to: the newest entry of each key, and erasures."""
+
+    tenant: str = ""
+    entries: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    erased: set[str] = field(default_factory=set)
+    positions: dict[int, int] = field(default_factory=dict)
+
+    def add(self, partition: int, offset: int, key: bytes, value: bytes | None) -> None:
+        """Take one record of `sessions`; a tombstone erases its session."""
+        self.positions[partition] = offset + 1
+        if value is None:
+            name = redis_session_key(key.decode(errors="replace"), self.tenant)
+            self.entries.pop(name, None)
+            self.erased.add(name)
+            return
+        try:
+            record = SessionRecord.FromString(value)
+        except DecodeError:
+            UNREADABLE.inc()
+            return
+        name = redis_session_key(record.session_id, self.tenant)
+        self.erased.discard(name)
+        self._put(name, record.version, value)
+        if record.user_id:
+            user = redis_user_key(record.user_id, self.tenant)
+            self._put(user, record.last_timestamp_ms, record.session_id.encode())
+
+    def _put(self, name: str, version: int, value: bytes) -> None:
+        held = self.entries.get(name)
+        if held is None or held[0] <= version:
+            self.entries[name] = (version, value)
+
+
+class SessionWriter:
+    """Writes batches to Redis together with the positions they reach."""
+
+    def __init__(self, client: redis.Redis, tenant: str, expiry_s: int) -> None:
+        self._redis = client
+        self._positions_key = f"{tenant}:store" if tenant else "store"
+        self._expiry_s = expiry_s
+        self._put_newer = client.register_script(PUT_NEWER)
+        self._mark = ""
+
+    def positions(self) -> dict[int, int]:
+        """Return the positions that Redis holds; none if it was wiped or never filled."""
+        held = cast("dict[bytes, bytes]", self._redis.hgetall(self._positions_key))
+        mark = held.pop(b"mark", b"").decode()
+        self._mark = mark or uuid.uuid4().hex
+        return {int(partition): int(offset) for partition, offset in held.items()} if mark else {}
+
+    def write(self, batch: Batch) -> bool:
+        """Write a batch in one transaction; False if Redis had lost its data before it.
+
+        Writing is idempotent: on an error, and after a loss, write again.
+        """
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.hget(self._positions_key, "mark")
+        names = list(batch.entries)
+        if names:
+            values = [part for name in names for part in batch.entries[name]]
+            self._put_newer(keys=names, args=[self._expiry_s, *values], client=pipe)
+        if batch.erased:
+            pipe.delete(*batch.erased)
+        marks: dict[Any, Any] = {"mark": self._mark, **batch.positions}
+        pipe.hset(self._positions_key, mapping=marks)
+        before = pipe.execute()[0]
+        return before is not None and before.decode() == self._mark
+
+    def begin(self) -> None:
+        """Leave the mark of a filling that starts at the beginning of the log."""
+        self._redis.delete(self._positions_key)
+        self._redis.hset(self._positions_key, "mark", self._mark)
+
+
+class SessionStore:
+    """The loop: consume, write, commit."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        self._settings = settings
+        self._sessions = topic(SESSIONS, settings.tenant)
+        self._dead_letters = topic(DEAD_LETTERS, settings.tenant)
+        client = redis.Redis.from_url(settings.redis, socket_timeout=5, socket_connect_timeout=2)
+        self._writer = SessionWriter(client, settings.tenant, settings.session_expiry_s)
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": settings.kafka,
+                "group.id": topic("session-store", settings.tenant),
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": 20,
+                "queued.max.messages.kbytes": 16_384,
+            }
+        )
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """End the loop after the batch at hand."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Follow the log until `stop`."""
+        self._seek()
+        while not self._stop.is_set():
+            messages = self._consumer.consume(self._settings.store_batch, timeout=0.05)
+            batch = self._batch(messages)
+            if batch.positions and not self._write(batch):
+                REFILLS.inc()
+                log.warning("Redis has lost its data: filling it again from the log")
+                self._seek()
+            elif batch.positions:
+                self._commit(batch)
+        self._consumer.close()
+
+    def _seek(self) -> None:
+        """Go where Redis says that it is, else to the beginning."""
+        positions = self._retried(self._writer.positions) or {}
+        if not positions:
+            self._retried(self._writer.begin)
+        assigned = [
+            TopicPartition(self._sessions, p, positions.get(p, 0)) for p in range(PARTITIONS)
+        ]
+        assigned += [TopicPartition(self._dead_letters, p, -1) for p in range(PARTITIONS)]
+        self._consumer.assign(assigned)
+
+    def _batch(self, messages: Iterable[Message]) -> Batch:
+        batch = Batch(self._settings.tenant)
+        for message in messages:
+            if message.error():
+                log.warning("Kafka: %s", message.error())
+            elif message.topic() == self._dead_letters:
+                headers = dict(message.headers() or ())
+                DEAD.labels(cast("bytes", headers.get("reason", b"unknown")).decode()).inc()
+            else:
+                batch.add(
+                    cast("int", message.partition()),
+                    cast("int", message.offset()),
+                    cast("bytes", message.key()) or b"",
+                    cast("bytes | None", message.value()),
+                )
+        return batch
+
+    def _write(self, batch: Batch) -> bool:
+        kept = self._retried(lambda: self._writer.write(batch))
+        WRITTEN.inc(len(batch.entries))
+        return kept is not False
+
+    def _commit(self, batch: Batch) -> None:
+        """Commit after the write, for those who watch the lag of the group."""
+        offsets = [TopicPartition(self._sessions, p, o) for p, o in batch.positions.items()]
+        self._consumer.commit(offsets=offsets, asynchronous=True)
+        lag = 0
+        for p, offset in batch.positions.items():
+            _, end = self._consumer.get_watermark_offsets(
+                TopicPartition(self._sessions, p), cached=True
+            )
+            lag += max(end - offset, 0)
+        LAG.set(lag)
+
+    def _retried(self, call: Any) -> Any:
+        """Call until Redis answers, or the end: nothing is lost, the log waits."""
+        backoff = 0.05
+        while not self._stop.is_set():
+            try:
+                return call()
+            except redis.RedisError as e:
+                REDIS_ERRORS.inc()
+                log.warning("Redis: %s; trying again in %.2f s", e, backoff)
+                self._stop.wait(backoff)
+                backoff = min(2 * backoff, MAX_BACKOFF_S)
+        return None
+
+
+def main() -> None:
+    """Run the store until SIGTERM or SIGINT."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    settings = StoreSettings()
+    if settings.store_http_port:
+        start_http_server(settings.store_http_port, addr="127.0.0.1")
+    store = SessionStore(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: store.stop())
+    started = time.monotonic()
+    store.run()
+    log.info("stopped after %.0f s", time.monotonic() - started)
+
+
+if __name__ == "__main__":
+    main()
