@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import ClassVar, NamedTuple
 
 
 class FieldFault(NamedTuple):
@@ -12,8 +13,19 @@ class FieldFault(NamedTuple):
     description: str
 
 
+def listed(faults: Iterable[FieldFault]) -> str:
+    """Return faults as one sentence for a log."""
+    return "; ".join(f"{fault.field}: {fault.description}" for fault in faults)
+
+
 class NextclickError(Exception):
-    """Base of all errors of this package."""
+    """Base of all errors of this package.
+
+    ``status`` is the name of the gRPC status that carries it; retrying is worth it only for
+    `UnavailableError` and, later, `OverloadedError`.
+    """
+
+    status: ClassVar[str] = "INTERNAL"
 
 
 class InvalidRequestError(NextclickError):
@@ -21,30 +33,41 @@ class InvalidRequestError(NextclickError):
 
     Parameters
     ----------
+    message
+        Used where no field is to blame.
     faults
         All faults, by field.
     """
 
+    status = "INVALID_ARGUMENT"
+
     def __init__(self, message: str, faults: tuple[FieldFault, ...] = ()) -> None:
         self.faults = faults
-        listed = "; ".join(f"{f.field}: {f.description}" for f in faults)
-        super().__init__(listed or message)
+        super().__init__(listed(faults) or message)
 
 
 class NotFoundError(NextclickError):
     """The item is known neither to the catalogue nor to the models."""
 
+    status = "NOT_FOUND"
+
 
 class UnavailableError(NextclickError):
     """The server cannot be reached, or is not ready, within the deadline; try again later."""
 
+    status = "UNAVAILABLE"
+
 
 class DeadlineExceededError(NextclickError):
-    """No answer within the deadline; raise `timeout_s` or serve without recommendations."""
+    """No answer within the deadline; raise ``timeout_s``, or serve without recommendations."""
+
+    status = "DEADLINE_EXCEEDED"
 
 
 class OverloadedError(NextclickError):
     """The server refuses more work; slow down and try again."""
+
+    status = "RESOURCE_EXHAUSTED"
 
 
 class ServerError(NextclickError):

@@ -26,8 +26,10 @@ TOPIC_CONFIGS: dict[str, dict[str, str]] = {
     SESSIONS: {
         "cleanup.policy": "compact,delete",
         "retention.ms": str(30 * _DAY_MS),
-        # Readers catch up over fewer records, yet the tail stays uncompacted.
-        "min.cleanable.dirty.ratio": "0.5",
+        # A replica restored from an old snapshot must still learn of erasures.
+        "delete.retention.ms": str(31 * _DAY_MS),
+        # Only closed segments are compacted: smaller ones keep what a new replica reads short.
+        "segment.bytes": str(128 * 1024 * 1024),
     },
     IMPRESSIONS: {**_DELETE, "retention.ms": str(7 * _DAY_MS)},
     DEAD_LETTERS: {**_DELETE, "retention.ms": str(14 * _DAY_MS)},

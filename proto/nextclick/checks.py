@@ -1,0 +1,84 @@
+"""Checks of single fields: each adds what is wrong to a list, and says what to do.
+
+Every check takes any value whatever, and raises nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from nextclick.errors import FieldFault
+
+Faults = list[FieldFault]
+
+_JSON_NAMES = {
+    bool: "a boolean",
+    dict: "an object",
+    float: "a fractional number",
+    int: "a number",
+    list: "a list",
+    str: "a string",
+    type(None): "null",
+}
+
+
+def check_text(faults: Faults, name: str, value: Any, low: int, high: int) -> None:
+    """Check a string of ``low`` to ``high`` bytes of UTF-8 without NUL."""
+    if not isinstance(value, str):
+        faults.append(FieldFault(name, f"must be a string, not {json_type(value)}"))
+        return
+    if value.isascii():
+        size = len(value)
+    else:
+        try:
+            size = len(value.encode())
+        except UnicodeEncodeError:
+            faults.append(FieldFault(name, "must be valid Unicode; remove the lone surrogates"))
+            return
+    if size < low:
+        faults.append(FieldFault(name, f"is missing; send {low} to {high} bytes"))
+    elif size > high:
+        faults.append(FieldFault(name, f"has {size} bytes; send at most {high}"))
+    if "\0" in value:
+        faults.append(FieldFault(name, "must not contain the character NUL; remove it"))
+
+
+def check_integer(faults: Faults, name: str, value: Any, low: int, high: int) -> None:
+    """Check an integer; a boolean is none."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        faults.append(FieldFault(name, f"must be an integer, not {json_type(value)}"))
+    elif not low <= value <= high:
+        # The value itself is left out: Python refuses to print some huge ones.
+        faults.append(FieldFault(name, f"is out of range; send {low} to {high}"))
+
+
+def check_finite(faults: Faults, name: str, value: Any) -> None:
+    """Check a number that fits a finite double; a boolean is none."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        faults.append(FieldFault(name, f"must be a number, not {json_type(value)}"))
+    elif not -sys.float_info.max <= value <= sys.float_info.max:
+        faults.append(FieldFault(name, "must be finite; leave it out where it is unknown"))
+
+
+def check_map(
+    faults: Faults, name: str, value: Any, *, entries: int, key_bytes: int, value_bytes: int
+) -> None:
+    """Check a map of strings, empty values included."""
+    if not isinstance(value, Mapping):
+        faults.append(FieldFault(name, f"must be an object of strings, not {json_type(value)}"))
+        return
+    if len(value) > entries:
+        faults.append(FieldFault(name, f"has {len(value)} entries; send at most {entries}"))
+        return
+    for key, entry in value.items():
+        before = len(faults)
+        check_text(faults, f"{name} (a key)", key, 1, key_bytes)
+        if len(faults) == before:
+            check_text(faults, f"{name}.{key}", entry, 0, value_bytes)
+
+
+def json_type(value: Any) -> str:
+    """Return what a sender of JSON calls the type of a value."""
+    return _JSON_NAMES.get(type(value)) or f"{type(value).__name__}"
