@@ -18,12 +18,16 @@ class StoreSettings(BaseSettings):
         env_prefix="NEXTCLICK_", toml_file="nextclick.toml", extra="ignore"
     )
 
-    kafka: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, host:port")
-    redis: str = Field("redis://127.0.0.1:6379/0", description="URL of Redis")
-    tenant: str = Field("", description="Prefix of topics and Redis keys")
-    session_expiry_s: int = Field(30 * 24 * 3600, gt=0, description="Life of a session in Redis")
-    store_batch: int = Field(1_000, gt=0, le=10_000, description="Records a pipelined write")
-    store_http_port: int = Field(0, ge=0, description="Port of the metrics; 0: none")
+    kafka: str = Field(default="127.0.0.1:9092", description="Kafka bootstrap servers, host:port")
+    redis: str = Field(default="redis://127.0.0.1:6379/0", description="URL of Redis")
+    tenant: str = Field(default="", description="Prefix of topics and Redis keys")
+    session_expiry_s: int = Field(
+        default=30 * 24 * 3600, gt=0, description="Life of a session in Redis"
+    )
+    store_batch: int = Field(
+        default=1_000, gt=0, le=10_000, description="Records a pipelined write"
+    )
+    store_http_port: int = Field(default=0, ge=0, description="Port of the metrics; 0: none")
 
     @classmethod
     def settings_customise_sources(

@@ -198,7 +198,7 @@ class SessionStore:
                     cast("int", message.partition()),
                     cast("int", message.offset()),
                     cast("bytes", message.key()) or b"",
-                    cast("bytes | None", message.value()),
+                    message.value(),
                 )
         return batch
 

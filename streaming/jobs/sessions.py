@@ -10,7 +10,7 @@ import argparse
 from nextclick.topics import EVENTS, topic
 
 from streaming.jobs.flink import environment, output_type, read_keyed, write_records
-from streaming.jobs.operator import Sessionize
+from streaming.jobs.session_operator import Sessionize
 from streaming.sessionize import Rules
 
 

@@ -1,0 +1,1 @@
+"""The stack on one machine: Kafka, Flink, Redis and our own processes as children."""

@@ -1,0 +1,237 @@
+"""A Flink cluster from the pip package: one JobManager, TaskManagers of one slot each.
+
+Thread mode shares one interpreter lock in a TaskManager, so a second slot there would be
+slower than none: more work means more TaskManagers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pyflink
+
+from cli.errors import CommandError
+from cli.stack.java import java_home
+from cli.stack.layout import FLINK_JARS, PROJECT, Child, Home, Ports
+from cli.stack.process import spawn, wait_until
+
+FLINK_HOME = Path(pyflink.__file__).parent
+KEPT_CHECKPOINT_FOLDERS = 5
+
+_OPENED = ("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent")
+_JVM_OPTIONS = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in _OPENED] + [
+    "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
+    "--add-opens=java.base/java.util.concurrent.atomic=ALL-UNNAMED",
+    "--add-opens=java.base/java.util.concurrent.locks=ALL-UNNAMED",
+    "--add-exports=java.rmi/sun.rmi.registry=ALL-UNNAMED",
+    "--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
+]
+
+
+def config(home: Home, ports: Ports) -> dict[str, Any]:
+    """Return the cluster's settings (sizes and timeouts proven on 2 cores)."""
+    return {
+        "env": {
+            "java": {
+                "opts": {
+                    "all": " ".join(_JVM_OPTIONS),
+                    "jobmanager": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+                    "taskmanager": "-XX:+UseSerialGC",
+                    "client": "-XX:TieredStopAtLevel=1",
+                }
+            }
+        },
+        "jobmanager": {
+            "bind-host": "127.0.0.1",
+            "rpc": {"address": "127.0.0.1", "port": ports.flink_rpc},
+            "memory": {
+                "process": {"size": "700m"},
+                "jvm-metaspace": {"size": "160m"},
+                "jvm-overhead": {"min": "64m", "max": "64m"},
+                "off-heap": {"size": "64m"},
+            },
+            "execution": {"failover-strategy": "region"},
+        },
+        "taskmanager": {
+            "bind-host": "127.0.0.1",
+            "host": "127.0.0.1",
+            "numberOfTaskSlots": 1,
+            "memory": {
+                "process": {"size": "1400m"},
+                "jvm-metaspace": {"size": "256m"},
+                "jvm-overhead": {"min": "128m", "max": "128m"},
+                "framework": {"heap": {"size": "64m"}, "off-heap": {"size": "64m"}},
+                "task": {"off-heap": {"size": "64m"}},
+                "network": {"min": "64m", "max": "64m"},
+                "managed": {"size": "128m"},
+            },
+        },
+        "parallelism": {"default": 1},
+        "rest": {"address": "127.0.0.1", "bind-address": "127.0.0.1", "port": ports.flink},
+        "python": {
+            "execution-mode": "thread",
+            "executable": sys.executable,
+            "client": {"executable": sys.executable},
+        },
+        "execution": {
+            "checkpointing": {
+                "interval": "2 s",
+                "dir": home.path("flink", "checkpoints").as_uri(),
+                "savepoint-dir": home.path("flink", "savepoints").as_uri(),
+                "externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+                "min-pause": "500 ms",
+                "timeout": "60 s",
+            },
+            "buffer-timeout": {"interval": "0 ms"},
+        },
+        "state": {"backend": {"type": "hashmap"}},
+        # A TaskManager takes 10 s and more to come back, with an attempt each second.
+        "restart-strategy": {
+            "type": "fixed-delay",
+            "fixed-delay": {"attempts": 1_000_000, "delay": "1 s"},
+        },
+        "heartbeat": {"interval": 2000, "timeout": 8000},
+        "pipeline": {"object-reuse": True},
+    }
+
+
+def prepare(home: Home, ports: Ports) -> None:
+    """Write the settings, link the jars, drop old checkpoints."""
+    if not any(FLINK_JARS.glob("nextclick-flink-*.jar")):
+        raise CommandError(f"the jobs' jars are not in {FLINK_JARS}; run `make setup`")
+    # Flink reads YAML, of which JSON is a part.
+    conf = home.path("flink", "conf")
+    (conf / "config.yaml").write_text(json.dumps(config(home, ports)))
+    for file in (FLINK_HOME / "conf").glob("log4j*.properties"):
+        shutil.copy(file, conf)
+    lib = home.path("flink", "lib")
+    for link in lib.iterdir():
+        link.unlink()
+    # flink-python lies in opt, but a second job on the same TaskManager needs it in lib.
+    jars = [*(FLINK_HOME / "lib").glob("*.jar"), *(FLINK_HOME / "opt").glob("flink-python*.jar")]
+    for jar in [*jars, *FLINK_JARS.glob("*.jar")]:
+        (lib / jar.name).symlink_to(jar)
+    checkpoints = home.path("flink", "checkpoints")
+    old = sorted(checkpoints.iterdir(), key=lambda folder: folder.stat().st_mtime)
+    for folder in old[:-KEPT_CHECKPOINT_FOLDERS]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def environment(home: Home) -> dict[str, str]:
+    """Return the environment of the scripts: this Python, these jars, these settings."""
+    scripts = Path(sys.executable).parent
+    return {
+        "JAVA_HOME": str(java_home()),
+        "FLINK_HOME": str(FLINK_HOME),
+        "FLINK_CONF_DIR": str(home.path("flink", "conf")),
+        "FLINK_LOG_DIR": str(home.path("logs")),
+        "FLINK_PID_DIR": str(home.path("flink")),
+        "FLINK_LIB_DIR": str(home.path("flink", "lib")),
+        "VIRTUAL_ENV": str(scripts.parent),
+        "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'proto'}",
+        # Workers of the interpreter inside Java: one thread each.
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def start_jobmanager(home: Home, *, bound: bool) -> Child:
+    """Start the JobManager."""
+    argv = [str(FLINK_HOME / "bin" / "jobmanager.sh"), "start-foreground"]
+    return spawn("jobmanager", argv, home.log("jobmanager"), environment(home), bound=bound)
+
+
+def start_taskmanager(home: Home, number: int, *, bound: bool) -> Child:
+    """Start TaskManager ``number``; two of one resource id would push each other out."""
+    name = f"taskmanager-{number}"
+    argv = [str(FLINK_HOME / "bin" / "taskmanager.sh"), "start-foreground"]
+    argv += [f"-Dtaskmanager.resource-id={name}-{os.urandom(3).hex()}"]
+    return spawn(name, argv, home.log(name), environment(home), bound=bound)
+
+
+def rest(ports: Ports, path: str) -> Any:
+    """Return what the REST API answers, None if it does not."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{ports.flink}/{path}", timeout=2) as r:
+            return json.load(r)
+    except (OSError, ValueError):
+        return None
+
+
+def slots(ports: Ports) -> int:
+    """Return the number of free slots."""
+    overview = rest(ports, "overview")
+    return int(overview["slots-available"]) if overview else 0
+
+
+def wait(home: Home, ports: Ports, children: list[Child]) -> None:
+    """Wait until a slot is free."""
+    logs = [(child, home.log(child.name)) for child in children]
+    wait_until(lambda: slots(ports) > 0, 90, "a slot of Flink", logs)
+
+
+def jobs(ports: Ports) -> list[dict[str, Any]]:
+    """Return the jobs: ``jid``, ``name``, ``state``."""
+    overview = rest(ports, "jobs/overview")
+    return list(overview["jobs"]) if overview else []
+
+
+def restarts(ports: Ports, job_id: str) -> int:
+    """Return how often a job was restarted."""
+    metric = rest(ports, f"jobs/{job_id}/metrics?get=numRestarts")
+    return int(float(metric[0]["value"])) if metric else 0
+
+
+def submit(home: Home, name: str, *args: str, from_state: str = "") -> str:
+    """Submit the job ``streaming/jobs/<name>.py`` and return its id."""
+    script = PROJECT / "streaming" / "jobs" / f"{name}.py"
+    if not script.exists():
+        known = ", ".join(sorted(job_names()))
+        raise CommandError(f"there is no job {name!r}; jobs are: {known}")
+    argv = [str(FLINK_HOME / "bin" / "flink"), "run", "-d"]
+    if from_state:
+        argv += ["-s", from_state]
+    argv += ["-py", str(script), "-pyexec", sys.executable, "-pyclientexec", sys.executable, *args]
+    env = {**os.environ, **environment(home)}
+    done = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=120, check=False)
+    match = re.search(r"JobID ([0-9a-f]{32})", done.stdout + done.stderr)
+    if done.returncode or not match:
+        raise CommandError(
+            f"Flink did not take the job {name}:\n{done.stdout}{done.stderr}"[-3000:]
+        )
+    return match[1]
+
+
+def job_names() -> list[str]:
+    """Return the names of the jobs that can be submitted."""
+    return [
+        file.stem
+        for file in (PROJECT / "streaming" / "jobs").glob("*.py")
+        if "__main__" in file.read_text()
+    ]
+
+
+def wait_running(home: Home, ports: Ports, job_id: str) -> None:
+    """Wait until all tasks of a job run."""
+
+    def running() -> bool:
+        job = rest(ports, f"jobs/{job_id}")
+        return bool(job) and all(v["status"] == "RUNNING" for v in job["vertices"])
+
+    wait_until(running, 60, f"the job {job_id} RUNNING (see {home.path('logs')})")
+
+
+def newest_state(home: Home, job_id: str) -> str:
+    """Return the URI of a job's newest complete checkpoint, empty if it has none."""
+    folder = home.path("flink", "checkpoints") / job_id
+    complete = [c for c in folder.glob("chk-*") if (c / "_metadata").exists()]
+    newest = max(complete, key=lambda c: int(c.name[4:]), default=None)
+    return newest.as_uri() if newest else ""

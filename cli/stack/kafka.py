@@ -1,0 +1,97 @@
+"""A Kafka broker (KRaft, one process) and its topics."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import uuid
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from nextclick.topics import PARTITIONS, TOPIC_CONFIGS, topic
+
+from cli.errors import CommandError
+from cli.stack.java import java_home
+from cli.stack.layout import KAFKA_JARS, Child, Home, Ports
+from cli.stack.process import spawn, wait_until
+
+QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+
+
+def start(home: Home, ports: Ports, *, bound: bool) -> Child:
+    """Start the broker on its data of last time, if any."""
+    if not any(KAFKA_JARS.glob("kafka_*.jar")):
+        raise CommandError(f"Kafka's jars are not in {KAFKA_JARS}; run `make setup`")
+    data = home.path("kafka", "data")
+    config = home.path("kafka") / "server.properties"
+    config.write_text(properties(str(data), ports))
+    java = str(java_home() / "bin" / "java")
+    classpath = f"{KAFKA_JARS}/*"
+    if not (data / "meta.properties").exists():
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        argv = [java, QUIET, "-cp", classpath, "kafka.tools.StorageTool", "format"]
+        argv += ["-t", cluster, "-c", str(config), "--standalone", "--ignore-formatted"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise CommandError(f"Kafka cannot format {data}:\n{done.stdout}{done.stderr}")
+    argv = [java, "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", QUIET, "-cp", classpath]
+    argv += ["kafka.Kafka", str(config)]
+    return spawn("kafka", argv, home.log("kafka"), {}, bound=bound)
+
+
+def properties(data: str, ports: Ports) -> str:
+    """Return the broker's settings."""
+    lines = {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "controller.quorum.bootstrap.servers": f"127.0.0.1:{ports.kafka_controller}",
+        "listeners": f"PLAINTEXT://127.0.0.1:{ports.kafka},"
+        f"CONTROLLER://127.0.0.1:{ports.kafka_controller}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{ports.kafka}",
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "log.dirs": data,
+        "offsets.topic.replication.factor": 1,
+        "offsets.topic.num.partitions": 4,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.min.isr": 1,
+        "transaction.state.log.num.partitions": 4,
+        "share.coordinator.state.topic.replication.factor": 1,
+        "share.coordinator.state.topic.min.isr": 1,
+        "share.coordinator.state.topic.num.partitions": 1,
+        "group.initial.rebalance.delay.ms": 0,
+        "auto.create.topics.enable": "false",
+        "log.segment.bytes": 268_435_456,
+    }
+    return "\n".join(f"{name}={value}" for name, value in lines.items()) + "\n"
+
+
+def ready(ports: Ports) -> bool:
+    """Whether the broker answers."""
+    try:
+        admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{ports.kafka}", "log_level": 0})
+        admin.list_topics(timeout=1)
+    except KafkaException:
+        return False
+    return True
+
+
+def wait(home: Home, ports: Ports, child: Child) -> None:
+    """Wait until the broker answers."""
+    wait_until(lambda: ready(ports), 60, "Kafka", [(child, home.log("kafka"))])
+
+
+def create_topics(kafka: str, tenant: str = "", replication: int = 1) -> None:
+    """Create the topics that are not there yet."""
+    admin = AdminClient({"bootstrap.servers": kafka})
+    wanted = [
+        NewTopic(topic(name, tenant), PARTITIONS, replication, config=config)
+        for name, config in TOPIC_CONFIGS.items()
+    ]
+    there = admin.list_topics(timeout=10).topics
+    missing = [new for new in wanted if new.topic not in there]
+    for name, future in (admin.create_topics(missing) if missing else {}).items():
+        try:
+            future.result(timeout=30)
+        except KafkaException as e:
+            raise CommandError(f"Kafka cannot create the topic {name}: {e}") from e

