@@ -49,6 +49,8 @@ def check_integer(faults: Faults, name: str, value: Any, low: int, high: int) ->
     """Check an integer; a boolean is none."""
     if not isinstance(value, int) or isinstance(value, bool):
         faults.append(FieldFault(name, f"must be an integer, not {json_type(value)}"))
+    elif low > value == 0:
+        faults.append(FieldFault(name, f"is missing, or 0; send {low} to {high}"))
     elif not low <= value <= high:
         # The value itself is left out: Python refuses to print some huge ones.
         faults.append(FieldFault(name, f"is out of range; send {low} to {high}"))
