@@ -1,10 +1,12 @@
-"""What a backend needs to talk to nextclick: the client, the event codec, topic names.
+"""What a backend needs to talk to nextclick: the clients, the event codec, topic names.
 
-``import nextclick`` does not import grpc; asking for `Client` or `AsyncClient` does.
+``import nextclick`` imports neither grpc nor protobuf (Flink jobs want the codec alone); asking
+for `Client`, `AsyncClient` or `with_event_ids` does.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from nextclick.codec import (
@@ -16,33 +18,65 @@ from nextclick.codec import (
     encode_event,
     encode_item,
 )
-from nextclick.errors import NextclickError
+from nextclick.errors import (
+    DeadlineExceededError,
+    FieldFault,
+    InvalidRequestError,
+    NextclickError,
+    NotFoundError,
+    OverloadedError,
+    ServerError,
+    UnavailableError,
+)
+from nextclick.results import (
+    EventError,
+    Filter,
+    PutResult,
+    Reason,
+    Recommendation,
+    RecommendedItem,
+)
 
 if TYPE_CHECKING:
     from nextclick.aio import AsyncClient
+    from nextclick.batch import with_event_ids
     from nextclick.client import Client
 
 __all__ = [
     "AsyncClient",
     "Client",
+    "DeadlineExceededError",
     "Event",
+    "EventError",
+    "FieldFault",
+    "Filter",
     "InvalidEventError",
+    "InvalidRequestError",
     "Item",
     "NextclickError",
+    "NotFoundError",
+    "OverloadedError",
+    "PutResult",
+    "Reason",
+    "Recommendation",
+    "RecommendedItem",
+    "ServerError",
+    "UnavailableError",
     "decode_event",
     "decode_item",
     "encode_event",
     "encode_item",
+    "with_event_ids",
 ]
+
+_LAZY = {
+    "AsyncClient": "nextclick.aio",
+    "Client": "nextclick.client",
+    "with_event_ids": "nextclick.batch",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Client":
-        from nextclick.client import Client  # noqa: PLC0415 - grpc only when asked for
-
-        return Client
-    if name == "AsyncClient":
-        from nextclick.aio import AsyncClient  # noqa: PLC0415 - grpc only when asked for
-
-        return AsyncClient
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'nextclick' has no attribute {name!r}")

@@ -1,50 +1,35 @@
-"""The asyncio client of a backend service."""
+"""The asyncio client of a backend service: the methods of `Client`, to be awaited."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
 
-from nextclick import results
+from nextclick import calls
+from nextclick.batch import Batch
 from nextclick.codec import Event, Item
-from nextclick.convert import item_from_proto, item_to_proto
+from nextclick.errors import NextclickError
 from nextclick.results import Filter, PutResult, Recommendation
 from nextclick.retry import Attempts, retryable, translate
-from nextclick.v1 import (
-    catalog_service_pb2,
-    catalog_service_pb2_grpc,
-    event_service_pb2_grpc,
-    recommendation_service_pb2,
-    recommendation_service_pb2_grpc,
-)
+
+T = TypeVar("T")
 
 
 class AsyncClient:
     """Asks for recommendations and sends events, within one event loop.
 
-    Parameters
-    ----------
-    target
-        ``host:port`` of a server.
-    timeout_s
-        Deadline of a call, its retries included.
-    retries
-        Further attempts while the server cannot be reached.
+    Parameters, results and errors are those of `nextclick.Client`.
     """
 
     def __init__(self, target: str, *, timeout_s: float = 1.0, retries: int = 3) -> None:
-        self._channel = grpc.aio.insecure_channel(target)
+        self._channel = grpc.aio.insecure_channel(target, calls.CHANNEL_OPTIONS)
+        self._stubs = calls.Stubs(self._channel)
         self._timeout_s = timeout_s
         self._retries = retries
-        self._recommendations = recommendation_service_pb2_grpc.RecommendationServiceStub(
-            self._channel
-        )
-        self._events = event_service_pb2_grpc.EventServiceStub(self._channel)
-        self._catalog = catalog_service_pb2_grpc.CatalogServiceStub(self._channel)
 
     async def recommend(
         self,
@@ -56,23 +41,10 @@ class AsyncClient:
         filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
         explain: bool = False,
     ) -> Recommendation:
-        """Return the items that this visitor will likely turn to next.
-
-        Parameters are those of `RecommendRequest`; ``page_size`` 0 means 20.
-
-        Raises
-        ------
-        InvalidRequestError, UnavailableError, DeadlineExceededError, OverloadedError
-        """
-        request = recommendation_service_pb2.RecommendRequest(
-            session_id=session_id,
-            user_id=user_id,
-            page_size=page_size,
-            session_items=session_items,
-            filter=filter.to_proto() if filter else None,
-            explain=explain,
+        """Return the items that this visitor will likely turn to next."""
+        return await self._run(
+            calls.recommend(session_id, user_id, page_size, session_items, filter, explain)
         )
-        return results.recommendation(await self._call(self._recommendations.Recommend, request))
 
     async def rank(
         self,
@@ -82,18 +54,8 @@ class AsyncClient:
         user_id: str = "",
         session_items: Sequence[str] = (),
     ) -> Recommendation:
-        """Return the given items in the order that suits this visitor."""
-        request = recommendation_service_pb2.RankRequest(
-            session_id=session_id, user_id=user_id, item_ids=item_ids, session_items=session_items
-        )
-        response = await self._call(self._recommendations.Rank, request)
-        return Recommendation(
-            results.scored_items(response.items),
-            response.recommendation_id,
-            response.session_version,
-            response.model_version,
-            degraded=results.degraded(response.degraded),
-        )
+        """Return 1 to 500 given items in the order that suits this visitor."""
+        return await self._run(calls.rank(item_ids, session_id, user_id, session_items))
 
     async def similar_items(
         self,
@@ -102,20 +64,8 @@ class AsyncClient:
         page_size: int = 0,
         filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
     ) -> Recommendation:
-        """Return the items that visitors of one item also turn to.
-
-        Raises
-        ------
-        NotFoundError
-            If neither the catalogue nor the models know the item.
-        """
-        request = recommendation_service_pb2.SimilarItemsRequest(
-            item_id=item_id, page_size=page_size, filter=filter.to_proto() if filter else None
-        )
-        response = await self._call(self._recommendations.SimilarItems, request)
-        return Recommendation(
-            results.scored_items(response.items), model_version=response.model_version
-        )
+        """Return the items that visitors of one item also turn to."""
+        return await self._run(calls.similar_items(item_id, page_size, filter))
 
     async def trending(
         self,
@@ -124,47 +74,37 @@ class AsyncClient:
         filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
     ) -> Recommendation:
         """Return the items whose popularity grows fastest now."""
-        request = recommendation_service_pb2.TrendingRequest(
-            page_size=page_size, filter=filter.to_proto() if filter else None
-        )
-        response = await self._call(self._recommendations.Trending, request)
-        return Recommendation(
-            results.scored_items(response.items), model_version=response.model_version
-        )
+        return await self._run(calls.trending(page_size, filter))
 
     async def put_events(self, events: Sequence[Event]) -> PutResult:
-        """Send 1 to 1,000 events; returns when the broker has acknowledged them.
-
-        Events without an event_id get one before the first attempt, so that a retry never
-        counts twice. Faulty events are in the result's ``errors``; the others are taken.
-        """
-        batch = results.Batch(events)
+        """Send 1 to 1,000 events; see `nextclick.Client.put_events`."""
+        batch = Batch(events)
         attempts = Attempts(self._timeout_s, self._retries)
         while request := batch.request():
-            response = await self._attempt(self._events.PutEvents, request, attempts)
-            pause = attempts.pause() if batch.worth_retrying(response) else None
-            batch.take(response, last=pause is None)
-            if pause is not None:
+            try:
+                response = await self._attempt(self._stubs.events.PutEvents, request, attempts)
+            except NextclickError as error:
+                batch.give_up(error)
+                break
+            if batch.take(response):
+                pause = attempts.pause()
+                if pause is None:
+                    batch.give_up()
+                    break
                 await asyncio.sleep(pause)
         return batch.result()
 
     async def put_items(self, items: Sequence[Item]) -> int:
         """Add or replace 1 to 1,000 catalogue items; returns how many were acknowledged."""
-        request = catalog_service_pb2.PutItemsRequest(items=[item_to_proto(i) for i in items])
-        response = await self._call(self._catalog.PutItems, request)
-        return int(response.accepted)
+        return await self._run(calls.put_items(items))
 
     async def get_items(self, item_ids: Sequence[str]) -> list[Item]:
-        """Return the catalogue items that the server knows among the given ones."""
-        request = catalog_service_pb2.GetItemsRequest(item_ids=item_ids)
-        response = await self._call(self._catalog.GetItems, request)
-        return [item_from_proto(item) for item in response.items]
+        """Return what the catalogue knows of the given items; unknown ones are left out."""
+        return await self._run(calls.get_items(item_ids))
 
     async def delete_items(self, item_ids: Sequence[str]) -> int:
         """Delete 1 to 1,000 items; returns how many deletions were acknowledged."""
-        request = catalog_service_pb2.DeleteItemsRequest(item_ids=item_ids)
-        response = await self._call(self._catalog.DeleteItems, request)
-        return int(response.accepted)
+        return await self._run(calls.delete_items(item_ids))
 
     async def close(self) -> None:
         """Close the connection."""
@@ -176,8 +116,9 @@ class AsyncClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _call(self, method: Any, request: Any) -> Any:
-        return await self._attempt(method, request, Attempts(self._timeout_s, self._retries))
+    async def _run(self, call: calls.Call[T]) -> T:
+        attempts = Attempts(self._timeout_s, self._retries)
+        return call.parse(await self._attempt(call.method(self._stubs), call.request, attempts))
 
     async def _attempt(self, method: Any, request: Any, attempts: Attempts) -> Any:
         while True:

@@ -4,46 +4,42 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
-from nextclick import results
+from nextclick import calls
+from nextclick.batch import Batch
 from nextclick.codec import Event, Item
-from nextclick.convert import item_from_proto, item_to_proto
+from nextclick.errors import NextclickError
 from nextclick.results import Filter, PutResult, Recommendation
 from nextclick.retry import Attempts, retryable, translate
-from nextclick.v1 import (
-    catalog_service_pb2,
-    catalog_service_pb2_grpc,
-    event_service_pb2_grpc,
-    recommendation_service_pb2,
-    recommendation_service_pb2_grpc,
-)
+
+T = TypeVar("T")
 
 
 class Client:
     """Asks for recommendations and sends events; safe to share between threads.
+
+    Every call raises one of the errors in `nextclick.errors`: `InvalidRequestError` for faulty
+    arguments, `UnavailableError` and `DeadlineExceededError` where there is no answer in time,
+    `OverloadedError` and `ServerError` as the server says.
 
     Parameters
     ----------
     target
         ``host:port`` of a server.
     timeout_s
-        Deadline of a call, its retries included.
+        Deadline of a call, its retries included; seconds.
     retries
-        Further attempts while the server cannot be reached.
+        Further attempts while the server is unavailable, with exponential backoff.
     """
 
     def __init__(self, target: str, *, timeout_s: float = 1.0, retries: int = 3) -> None:
-        self._channel = grpc.insecure_channel(target)
+        self._channel = grpc.insecure_channel(target, calls.CHANNEL_OPTIONS)
+        self._stubs = calls.Stubs(self._channel)
         self._timeout_s = timeout_s
         self._retries = retries
-        self._recommendations = recommendation_service_pb2_grpc.RecommendationServiceStub(
-            self._channel
-        )
-        self._events = event_service_pb2_grpc.EventServiceStub(self._channel)
-        self._catalog = catalog_service_pb2_grpc.CatalogServiceStub(self._channel)
 
     def recommend(
         self,
@@ -57,21 +53,23 @@ class Client:
     ) -> Recommendation:
         """Return the items that this visitor will likely turn to next.
 
-        Parameters are those of `RecommendRequest`; ``page_size`` 0 means 20.
-
-        Raises
-        ------
-        InvalidRequestError, UnavailableError, DeadlineExceededError, OverloadedError
+        Parameters
+        ----------
+        session_id, user_id
+            The visitor: the session, or a signed-in user without one.
+        page_size
+            How many items, 1..500; 0 means 20.
+        session_items
+            The tail of the session as you saw it, oldest first, at most 50: the answer then
+            includes clicks that are still on their way.
+        filter
+            Which items may be answered.
+        explain
+            Give reasons and timings; costs several times an ordinary answer.
         """
-        request = recommendation_service_pb2.RecommendRequest(
-            session_id=session_id,
-            user_id=user_id,
-            page_size=page_size,
-            session_items=session_items,
-            filter=filter.to_proto() if filter else None,
-            explain=explain,
+        return self._run(
+            calls.recommend(session_id, user_id, page_size, session_items, filter, explain)
         )
-        return results.recommendation(self._call(self._recommendations.Recommend, request))
 
     def rank(
         self,
@@ -81,18 +79,8 @@ class Client:
         user_id: str = "",
         session_items: Sequence[str] = (),
     ) -> Recommendation:
-        """Return the given items in the order that suits this visitor."""
-        request = recommendation_service_pb2.RankRequest(
-            session_id=session_id, user_id=user_id, item_ids=item_ids, session_items=session_items
-        )
-        response = self._call(self._recommendations.Rank, request)
-        return Recommendation(
-            results.scored_items(response.items),
-            response.recommendation_id,
-            response.session_version,
-            response.model_version,
-            degraded=results.degraded(response.degraded),
-        )
+        """Return 1 to 500 given items in the order that suits this visitor."""
+        return self._run(calls.rank(item_ids, session_id, user_id, session_items))
 
     def similar_items(
         self,
@@ -108,13 +96,7 @@ class Client:
         NotFoundError
             If neither the catalogue nor the models know the item.
         """
-        request = recommendation_service_pb2.SimilarItemsRequest(
-            item_id=item_id, page_size=page_size, filter=filter.to_proto() if filter else None
-        )
-        response = self._call(self._recommendations.SimilarItems, request)
-        return Recommendation(
-            results.scored_items(response.items), model_version=response.model_version
-        )
+        return self._run(calls.similar_items(item_id, page_size, filter))
 
     def trending(
         self,
@@ -123,47 +105,43 @@ class Client:
         filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
     ) -> Recommendation:
         """Return the items whose popularity grows fastest now."""
-        request = recommendation_service_pb2.TrendingRequest(
-            page_size=page_size, filter=filter.to_proto() if filter else None
-        )
-        response = self._call(self._recommendations.Trending, request)
-        return Recommendation(
-            results.scored_items(response.items), model_version=response.model_version
-        )
+        return self._run(calls.trending(page_size, filter))
 
     def put_events(self, events: Sequence[Event]) -> PutResult:
         """Send 1 to 1,000 events; returns when the broker has acknowledged them.
 
         Events without an event_id get one before the first attempt, so that a retry never
-        counts twice. Faulty events are in the result's ``errors``; the others are taken.
+        counts twice. Faulty events, and those that the broker did not take in time, are in the
+        result's ``errors``; the others are taken. If it raises, none is known to be taken: to
+        send the same events again, give them ids first (`nextclick.with_event_ids`).
         """
-        batch = results.Batch(events)
+        batch = Batch(events)
         attempts = Attempts(self._timeout_s, self._retries)
         while request := batch.request():
-            response = self._attempt(self._events.PutEvents, request, attempts)
-            pause = attempts.pause() if batch.worth_retrying(response) else None
-            batch.take(response, last=pause is None)
-            if pause is not None:
+            try:
+                response = self._attempt(self._stubs.events.PutEvents, request, attempts)
+            except NextclickError as error:
+                batch.give_up(error)
+                break
+            if batch.take(response):
+                pause = attempts.pause()
+                if pause is None:
+                    batch.give_up()
+                    break
                 time.sleep(pause)
         return batch.result()
 
     def put_items(self, items: Sequence[Item]) -> int:
         """Add or replace 1 to 1,000 catalogue items; returns how many were acknowledged."""
-        request = catalog_service_pb2.PutItemsRequest(items=[item_to_proto(i) for i in items])
-        response = self._call(self._catalog.PutItems, request)
-        return int(response.accepted)
+        return self._run(calls.put_items(items))
 
     def get_items(self, item_ids: Sequence[str]) -> list[Item]:
-        """Return the catalogue items that the server knows among the given ones."""
-        request = catalog_service_pb2.GetItemsRequest(item_ids=item_ids)
-        response = self._call(self._catalog.GetItems, request)
-        return [item_from_proto(item) for item in response.items]
+        """Return what the catalogue knows of the given items; unknown ones are left out."""
+        return self._run(calls.get_items(item_ids))
 
     def delete_items(self, item_ids: Sequence[str]) -> int:
         """Delete 1 to 1,000 items; returns how many deletions were acknowledged."""
-        request = catalog_service_pb2.DeleteItemsRequest(item_ids=item_ids)
-        response = self._call(self._catalog.DeleteItems, request)
-        return int(response.accepted)
+        return self._run(calls.delete_items(item_ids))
 
     def close(self) -> None:
         """Close the connection."""
@@ -175,8 +153,9 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _call(self, method: Any, request: Any) -> Any:
-        return self._attempt(method, request, Attempts(self._timeout_s, self._retries))
+    def _run(self, call: calls.Call[T]) -> T:
+        attempts = Attempts(self._timeout_s, self._retries)
+        return call.parse(self._attempt(call.method(self._stubs), call.request, attempts))
 
     def _attempt(self, method: Any, request: Any, attempts: Attempts) -> Any:
         while True:

@@ -6,6 +6,7 @@ import random
 import time
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -20,11 +21,11 @@ from nextclick.errors import (
     UnavailableError,
 )
 
-FIRST_BACKOFF_S, MAX_BACKOFF_S = 0.02, 1.0
+FIRST_BACKOFF_S, MAX_BACKOFF_S = 0.05, 1.0
 
 
 class Attempts:
-    """Attempts of one call within one deadline: exponential backoff with full jitter.
+    """Attempts of one call within one deadline: exponential backoff with jitter.
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ class Attempts:
         self._backoff = FIRST_BACKOFF_S
 
     def timeout(self) -> float:
-        """Seconds that are left, never negative."""
+        """Seconds that are left for an attempt, at least a millisecond."""
         return max(self._deadline - time.monotonic(), 0.001)
 
     def pause(self) -> float | None:
@@ -48,39 +49,47 @@ class Attempts:
         if self._left <= 0:
             return None
         self._left -= 1
-        pause = random.uniform(0, self._backoff)
+        # Not below a half: a server that restarts needs the time.
+        pause = random.uniform(self._backoff / 2, self._backoff)
         self._backoff = min(2 * self._backoff, MAX_BACKOFF_S)
         return pause if time.monotonic() + pause < self._deadline else None
 
 
 def retryable(error: grpc.RpcError) -> bool:
-    """Whether the same call may succeed soon: only where the server was not reached."""
+    """Whether the same call may succeed soon."""
     return bool(error.code() == grpc.StatusCode.UNAVAILABLE)
 
 
 def translate(error: grpc.RpcError) -> NextclickError:
     """Return the error for the caller."""
-    code, details = error.code(), error.details() or ""
-    match code:
-        case grpc.StatusCode.INVALID_ARGUMENT:
-            return InvalidRequestError(details, _faults(error))
-        case grpc.StatusCode.NOT_FOUND:
-            return NotFoundError(details)
-        case grpc.StatusCode.UNAVAILABLE:
-            return UnavailableError(f"{details}; is the server up and SERVING? Try again later")
-        case grpc.StatusCode.DEADLINE_EXCEEDED:
-            return DeadlineExceededError(f"{details}; raise timeout_s or answer without")
-        case grpc.StatusCode.RESOURCE_EXHAUSTED:
-            return OverloadedError(f"{details}; slow down and try again")
-        case _:
-            return ServerError(f"{code.name}: {details}; see the server's log")
+    code, details = error.code(), error.details() or error.code().name
+    if code == grpc.StatusCode.INVALID_ARGUMENT:
+        return InvalidRequestError(details, _faults(error))
+    if code == grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in details:
+        # grpc's own words for a message over the limit of one side.
+        return InvalidRequestError(f"{details}; send less in one call")
+    if code == grpc.StatusCode.NOT_FOUND:
+        return NotFoundError(details)
+    error_type, advice = _ADVICE.get(code.name, (ServerError, "see the server's log"))
+    return error_type(f"{code.name}: {details}; {advice}")
+
+
+_ADVICE: dict[str, tuple[type[NextclickError], str]] = {
+    UnavailableError.status: (UnavailableError, "is the server up and SERVING? Try again later"),
+    DeadlineExceededError.status: (DeadlineExceededError, "raise timeout_s, or serve without"),
+    OverloadedError.status: (OverloadedError, "slow down and try again"),
+}
 
 
 def _faults(error: grpc.RpcError) -> tuple[FieldFault, ...]:
-    faults = []
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    try:
+        status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    except (ValueError, DecodeError):  # a proxy's, or another server's
+        return ()
+    faults: list[FieldFault] = []
     for detail in status.details if status else ():
         bad = error_details_pb2.BadRequest()
-        if detail.Unpack(bad):
+        if detail.Is(bad.DESCRIPTOR):
+            detail.Unpack(bad)
             faults += [FieldFault(v.field, v.description) for v in bad.field_violations]
     return tuple(faults)
