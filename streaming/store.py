@@ -24,7 +24,6 @@ import redis
 from confluent_kafka import Consumer, Message, TopicPartition
 from google.protobuf.message import DecodeError
 from nextclick.topics import (
-    DEAD_LETTERS,
     PARTITIONS,
     SESSIONS,
     redis_session_key,
@@ -42,7 +41,6 @@ WRITTEN = Counter("nextclick_store_written_total", "Session records written to R
 REDIS_ERRORS = Counter("nextclick_store_redis_errors_total", "Failed writes, tried again")
 REFILLS = Counter("nextclick_store_refills_total", "Refills of a Redis that had lost its data")
 UNREADABLE = Counter("nextclick_store_unreadable_total", "Records that are no SessionRecord")
-DEAD = Counter("nextclick_dead_letters_total", "Dead letters since the start", ["reason"])
 LAG = Gauge("nextclick_store_lag_records", "Records of `sessions` not yet in Redis")
 
 MAX_BACKOFF_S = 2.0
@@ -141,7 +139,6 @@ class SessionStore:
     def __init__(self, settings: StoreSettings) -> None:
         self._settings = settings
         self._sessions = topic(SESSIONS, settings.tenant)
-        self._dead_letters = topic(DEAD_LETTERS, settings.tenant)
         client = redis.Redis.from_url(settings.redis, socket_timeout=5, socket_connect_timeout=2)
         self._writer = SessionWriter(client, settings.tenant, settings.session_expiry_s)
         self._consumer = Consumer(
@@ -182,7 +179,6 @@ class SessionStore:
         assigned = [
             TopicPartition(self._sessions, p, positions.get(p, 0)) for p in range(PARTITIONS)
         ]
-        assigned += [TopicPartition(self._dead_letters, p, -1) for p in range(PARTITIONS)]
         self._consumer.assign(assigned)
 
     def _batch(self, messages: Iterable[Message]) -> Batch:
@@ -190,9 +186,6 @@ class SessionStore:
         for message in messages:
             if message.error():
                 log.warning("Kafka: %s", message.error())
-            elif message.topic() == self._dead_letters:
-                headers = dict(message.headers() or ())
-                DEAD.labels(cast("bytes", headers.get("reason", b"unknown")).decode()).inc()
             else:
                 batch.add(
                     cast("int", message.partition()),

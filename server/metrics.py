@@ -1,0 +1,35 @@
+"""Prometheus metrics of a replica."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+REQUESTS = Counter("nextclick_requests_total", "Calls answered", ["method", "code"])
+LATENCY = Histogram(
+    "nextclick_request_seconds",
+    "Time in the handler",
+    ["method"],
+    buckets=(
+        *(0.0001, 0.0002, 0.0003, 0.0005, 0.001, 0.002, 0.005),
+        *(0.01, 0.05, 0.1, 0.5, 1, 5),
+    ),
+)
+DEGRADED = Counter("nextclick_degraded_total", "Degraded answers", ["reason"])
+LAG = Gauge("nextclick_log_lag_records", "Records of the log not yet applied", ["topic"])
+STALENESS = Gauge(
+    "nextclick_staleness_seconds", "From a record's arrival in Kafka to its effect on answers"
+)
+MODEL_CLICKS = Gauge("nextclick_model_clicks", "Clicks that the models have learned")
+SESSIONS = Gauge("nextclick_sessions", "Sessions in memory")
+ITEMS = Gauge("nextclick_items", "Items that have a row")
+ITEMS_REFUSED = Counter("nextclick_items_refused_total", "Catalogue items beyond max_items")
+UNREADABLE = Counter("nextclick_unreadable_total", "Records of the log that are faulty", ["topic"])
+DEAD_LETTERS = Counter(
+    "nextclick_dead_letters_total", "Dead letters since this replica started", ["reason"]
+)
+IMPRESSIONS = Counter("nextclick_impressions_total", "Impressions handed to Kafka")
+IMPRESSIONS_DROPPED = Counter(
+    "nextclick_impressions_dropped_total", "Impressions dropped: Kafka away, or too slow"
+)
+EVENTS = Counter("nextclick_events_total", "Events of PutEvents", ["outcome"])
+REDIS_READS = Counter("nextclick_redis_reads_total", "Sessions asked of Redis", ["outcome"])

@@ -1,0 +1,182 @@
+"""RecommendationService: bytes in, bytes out, on one thread from parse to reply."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from nextclick.v1 import recommendation_service_pb2 as pb
+
+from online_models.engine import Filter, Ranked
+from server import metrics, validation
+from server.faults import not_found
+from server.follower import CATCHING_UP_MS
+from server.impressions import Impressions
+from server.redis_view import RedisView
+from server.replica import Replica
+from server.replies import (
+    RANK_ITEMS,
+    RECOMMEND_ITEMS,
+    SIMILAR_ITEMS,
+    TRENDING_ITEMS,
+    Parts,
+)
+from server.visitor import Visitor, find, joined
+
+
+class Recommendations:
+    """Answers the four calls; each takes a serialised request and returns a serialised response.
+
+    Not thread-safe: the server gives it one thread.
+    """
+
+    def __init__(self, replica: Replica, redis_view: RedisView, impressions: Impressions) -> None:
+        self._replica = replica
+        self._engine = replica.engine
+        self._redis = redis_view
+        self._impressions = impressions
+        fields = {RECOMMEND_ITEMS, RANK_ITEMS, SIMILAR_ITEMS, TRENDING_ITEMS}
+        self._parts = {field: Parts(self._engine, field) for field in fields}
+        # Unique without a call to the system: this process, then a count.
+        self._prefix = os.urandom(6).hex()
+        self._count = itertools.count(1)
+
+    def recommend(self, raw: bytes) -> bytes:
+        """Answer a RecommendRequest."""
+        t0 = time.perf_counter_ns()
+        request = pb.RecommendRequest.FromString(raw)
+        validation.check_recommend(request)
+        tail = list(request.session_items)
+        t1 = time.perf_counter_ns()
+        with self._replica.answering():
+            visitor = find(self._replica, self._redis, request.session_id, request.user_id)
+            rows = self._query(visitor, tail)
+            t2 = time.perf_counter_ns()
+            flt = self._filter(request.filter, visitor, rows)
+            ranked = self._engine.recommend(
+                rows, validation.page(request.page_size), visitor.number, flt
+            )
+            clicks = self._engine.clicks
+            response = pb.RecommendResponse(
+                recommendation_id=self._new_id(),
+                session_version=visitor.version,
+                model_version=clicks,
+                model_lag_ms=min(self._replica.lag_ms, 2**32 - 1),
+                degraded=self._degraded(visitor),
+                source=pb.ANSWER_SOURCE_SESSION if any(rows) else pb.ANSWER_SOURCE_POPULAR,
+            )
+            t3 = time.perf_counter_ns()
+            if request.explain:
+                self._explain(response, ranked, rows, visitor.number)
+                items = b""
+            else:
+                items = self._parts[RECOMMEND_ITEMS].items(*ranked)
+        ids = self._engine.ids
+        self._impressions.put(
+            response.recommendation_id,
+            visitor.session_id,
+            visitor.version,
+            tail,
+            [ids[row] for row in ranked.rows.tolist()],
+            clicks,
+        )
+        if request.explain:
+            t4 = time.perf_counter_ns()
+            laps = zip(("parse", "session", "score", "reply"), (t0, t1, t2, t3, t4), strict=False)
+            ends = (t1, t2, t3, t4)
+            for (stage, start), end in zip(laps, ends, strict=True):
+                response.timings.add(stage=stage, duration_us=(end - start) // 1000)
+        return response.SerializeToString() + items
+
+    def rank(self, raw: bytes) -> bytes:
+        """Answer a RankRequest."""
+        request = pb.RankRequest.FromString(raw)
+        validation.check_rank(request)
+        with self._replica.answering():
+            visitor = find(self._replica, self._redis, request.session_id, request.user_id)
+            query = self._query(visitor, list(request.session_items))
+            rows = [self._engine.row(item_id) for item_id in request.item_ids]
+            scores = self._engine.rank(query, rows, visitor.number)
+            response = pb.RankResponse(
+                recommendation_id=self._new_id(),
+                session_version=visitor.version,
+                model_version=self._engine.clicks,
+                degraded=self._degraded(visitor),
+            )
+        for place in np.argsort(-scores, kind="stable").tolist():
+            response.items.add(item_id=request.item_ids[place], score=scores[place])
+        return response.SerializeToString()
+
+    def similar_items(self, raw: bytes) -> bytes:
+        """Answer a SimilarItemsRequest."""
+        request = pb.SimilarItemsRequest.FromString(raw)
+        validation.check_similar(request)
+        with self._replica.answering():
+            row = self._engine.row(request.item_id)
+            if row == 0:
+                raise not_found(
+                    f"item_id: {request.item_id!r} is known neither to the catalogue nor to the "
+                    "models; put it into the catalogue or send a click on it"
+                )
+            flt = self._filter(request.filter, Visitor(), [])
+            ranked = self._engine.similar(row, validation.page(request.page_size), flt)
+            items = self._parts[SIMILAR_ITEMS].items(*ranked)
+            response = pb.SimilarItemsResponse(model_version=self._engine.clicks)
+        return response.SerializeToString() + items
+
+    def trending(self, raw: bytes) -> bytes:
+        """Answer a TrendingRequest."""
+        request = pb.TrendingRequest.FromString(raw)
+        validation.check_trending(request)
+        with self._replica.answering():
+            flt = self._filter(request.filter, Visitor(), [])
+            ranked = self._engine.trending(validation.page(request.page_size), flt)
+            items = self._parts[TRENDING_ITEMS].items(*ranked)
+            response = pb.TrendingResponse(model_version=self._engine.clicks)
+        return response.SerializeToString() + items
+
+    def _new_id(self) -> str:
+        return f"{self._prefix}{next(self._count):x}"
+
+    def _query(self, visitor: Visitor, tail: list[str]) -> list[int]:
+        if not tail:
+            return visitor.rows
+        return joined(visitor.rows, [self._engine.row(item_id) for item_id in tail])
+
+    def _filter(
+        self, wanted: pb.ItemFilter, visitor: Visitor, rows: Sequence[int]
+    ) -> Filter | None:
+        """Return the engine's filter, None where nothing is filtered."""
+        row = self._engine.row
+        excluded = [row(item_id) for item_id in visitor.hidden]
+        excluded += [row(item_id) for item_id in wanted.excluded_item_ids]
+        if wanted.exclude_seen:
+            excluded += rows
+        if wanted.exclude_purchased:
+            excluded += [row(item_id) for item_id in visitor.purchased]
+        if not excluded and not wanted.categories and not wanted.include_unavailable:
+            return None
+        return Filter(tuple(wanted.categories), tuple(excluded), wanted.include_unavailable)
+
+    def _degraded(self, visitor: Visitor) -> list[int]:
+        reasons = list(visitor.degraded)
+        if not self._replica.kafka_up:
+            reasons.append(pb.DEGRADED_REASON_KAFKA_UNAVAILABLE)
+        elif not self._replica.caught_up or self._replica.lag_ms > CATCHING_UP_MS:
+            reasons.append(pb.DEGRADED_REASON_CATCHING_UP)
+        for reason in reasons:
+            metrics.DEGRADED.labels(pb.DegradedReason.Name(reason)).inc()  # type: ignore[arg-type]
+        return reasons
+
+    def _explain(
+        self, response: pb.RecommendResponse, ranked: Ranked, rows: list[int], number: int
+    ) -> None:
+        ids = self._engine.ids
+        for row, score in zip(ranked.rows.tolist(), ranked.scores.tolist(), strict=True):
+            item = response.items.add(item_id=ids[row], score=score)
+            for source, share, because in self._engine.explain(rows, row, number):
+                names = [ids[b] for b in because]
+                item.reasons.add(source=source, share=share, because_item_ids=names)

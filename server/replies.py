@@ -1,0 +1,54 @@
+"""Replies from pre-serialised parts: an item's id is encoded once, its score spliced in.
+
+Protobuf messages may be concatenated, so a reply is its fixed fields followed by one part
+an item; 3 us for 20 items instead of 15 with message objects.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models.engine import Engine
+
+RECOMMEND_ITEMS, RANK_ITEMS, SIMILAR_ITEMS, TRENDING_ITEMS = 2, 2, 1, 1
+"""Numbers of the field `items` in the four responses."""
+
+_ID, _SCORE, _LENGTH, _FIXED32 = 1, 2, 2, 5
+
+
+class Parts:
+    """Serialised heads of `ScoredItem`, by row, for one number of the field `items`."""
+
+    def __init__(self, engine: Engine, field: int) -> None:
+        self._engine = engine
+        self._field = field
+        self._heads: list[bytes] = []
+
+    def items(self, rows: NDArray[np.int32], scores: NDArray[np.float32]) -> bytes:
+        """Return the serialised field `items`."""
+        heads, ids = self._heads, self._engine.ids
+        while len(heads) < len(ids):
+            heads.append(head(ids[len(heads)], self._field))
+        raw = scores.astype("<f4").tobytes()
+        parts = [(heads[row], raw[4 * i : 4 * i + 4]) for i, row in enumerate(rows.tolist())]
+        return b"".join(chain.from_iterable(parts))
+
+
+def head(item_id: str, field: int) -> bytes:
+    """Return a `ScoredItem` up to the four bytes of its score."""
+    name = item_id.encode()
+    inner = (
+        bytes([_ID << 3 | _LENGTH]) + _varint(len(name)) + name + bytes([_SCORE << 3 | _FIXED32])
+    )
+    return bytes([field << 3 | _LENGTH]) + _varint(len(inner) + 4) + inner
+
+
+def _varint(n: int) -> bytes:
+    out = b""
+    while n > 127:
+        out += bytes([n & 127 | 128])
+        n >>= 7
+    return out + bytes([n])

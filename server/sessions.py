@@ -1,0 +1,134 @@
+"""The replica's sessions: which number a session has in the models, and how far it is applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nextclick.v1 import session_pb2 as pb
+
+from online_models.engine import Engine
+
+
+@dataclass(slots=True)
+class Entry:
+    """A session in memory; its items lie in the engine's slot of ``number``."""
+
+    number: int
+    version: int = 0
+    user_id: str = ""
+    hidden: tuple[str, ...] = ()
+    purchased: tuple[str, ...] = ()
+
+
+class SessionTable:
+    """Applies session records to the models: each step once, in the order of arrival.
+
+    Holds at most as many sessions as the engine; the oldest makes room.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._entries: dict[str, Entry] = {}
+        self._names: dict[int, str] = {}
+        self._users: dict[str, str] = {}
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, session_id: str) -> Entry | None:
+        """Return a session, None if it is not in memory."""
+        return self._entries.get(session_id)
+
+    def current_session(self, user_id: str) -> str:
+        """Return the id of the session that a user was last seen in, empty if none."""
+        return self._users.get(user_id, "")
+
+    def apply(self, record: pb.SessionRecord) -> int:
+        """Apply a session's record; returns how many steps were learned.
+
+        Records may be skipped (compaction: the next one has all steps) and repeated
+        (nothing is learned twice). A record that skips more than 50 steps has lost the
+        oldest of them.
+        """
+        entry = self._entries.get(record.session_id) or self._open(record.session_id)
+        if record.version <= entry.version:
+            return 0
+        learned = self._learn(entry, record)
+        entry.version = record.version
+        if record.user_id:
+            entry.user_id = record.user_id
+            self._users[record.user_id] = record.session_id
+        if record.hidden_item_ids:
+            entry.hidden = tuple(record.hidden_item_ids)
+        return learned
+
+    def _learn(self, entry: Entry, record: pb.SessionRecord) -> int:
+        steps = record.steps
+        applied = entry.version
+        if steps and steps[-1].seq == record.version == applied + 1:
+            self._engine.learn(entry.number, steps[-1].item_id)
+            self._note(entry, record, applied)
+            return 1
+        news = sorted((step.seq, at) for at, step in enumerate(steps) if step.seq > applied)
+        kept = len(self._engine.session_rows(entry.number))
+        for seq, at in news:
+            before = sum(1 for step in steps[:at] if step.seq < seq)
+            known = sum(1 for step in steps if step.seq < seq)
+            # The engine may still keep older steps that the record has dropped.
+            place = max(kept - known, 0) + before
+            self._engine.learn(entry.number, steps[at].item_id, place)
+            kept = len(self._engine.session_rows(entry.number))
+        self._note(entry, record, applied)
+        return len(news)
+
+    def _note(self, entry: Entry, record: pb.SessionRecord, applied: int) -> None:
+        """Take over what strengthened steps, and what was bought."""
+        for step in record.steps:
+            if step.strengthened_seq > applied:
+                self._engine.strengthen(step.item_id)
+            news = step.seq > applied or step.strengthened_seq > applied
+            if news and step.type == pb.EVENT_TYPE_PURCHASE and step.item_id not in entry.purchased:
+                entry.purchased = (*entry.purchased, step.item_id)[-200:]
+
+    def erase(self, session_id: str) -> None:
+        """Erase a session: its tombstone came."""
+        entry = self._entries.pop(session_id, None)
+        if entry is not None:
+            self._engine.forget_session(entry.number)
+            self._names.pop(entry.number, None)
+            if self._users.get(entry.user_id) == session_id:
+                del self._users[entry.user_id]
+
+    def _open(self, session_id: str) -> Entry:
+        entry = Entry(self._engine.open_session())
+        oldest = self._names.pop(entry.number - self._engine.limits.max_sessions, None)
+        if oldest is not None:
+            gone = self._entries.pop(oldest)
+            if self._users.get(gone.user_id) == oldest:
+                del self._users[gone.user_id]
+            self.evicted += 1
+        self._entries[session_id] = entry
+        self._names[entry.number] = session_id
+        return entry
+
+    def dump(self) -> list[list[object]]:
+        """Return all sessions as plain lists, for a snapshot."""
+        return [
+            [name, e.number, e.version, e.user_id, e.hidden, e.purchased]
+            for name, e in self._entries.items()
+        ]
+
+    def load(self, rows: list[list[object]], users: dict[str, str], evicted: int) -> None:
+        """Take over what `dump` gave."""
+        for name, number, version, user_id, hidden, purchased in rows:
+            entry = Entry(number, version, user_id, tuple(hidden), tuple(purchased))  # type: ignore[arg-type]
+            self._entries[str(name)] = entry
+            self._names[entry.number] = str(name)
+        self._users = users
+        self.evicted = evicted
+
+    @property
+    def users(self) -> dict[str, str]:
+        """Current session by user."""
+        return self._users

@@ -1,0 +1,56 @@
+"""Settings of a server replica: environment ``NEXTCLICK_*``, else ``nextclick.toml``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class ServerSettings(BaseSettings):
+    """Settings of one replica; a process serves one tenant."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="NEXTCLICK_", toml_file="nextclick.toml", extra="ignore"
+    )
+
+    kafka: str = Field(default="127.0.0.1:9092", description="Kafka bootstrap servers, host:port")
+    redis: str = Field(default="redis://127.0.0.1:6379/0", description="URL of Redis")
+    tenant: str = Field(default="", description="Prefix of topics and Redis keys")
+    host: str = Field(default="127.0.0.1", description="Address that gRPC and HTTP listen on")
+    grpc_port: int = Field(default=50051, ge=1, le=65535)
+    http_port: int = Field(default=8080, ge=0, le=65535, description="Metrics, status; 0: none")
+    data_dir: Path = Field(default=Path(".nextclick/server"), description="Snapshots")
+    max_items: int = Field(default=1 << 18, ge=1, description="Items that may have a row")
+    max_sessions: int = Field(default=1 << 20, ge=1, description="Sessions kept; a power of two")
+    history: int = Field(
+        default=10_000_000, ge=1, description="Records of `sessions` read at most at the start"
+    )
+    redis_timeout_ms: int = Field(default=5, ge=1, description="For one read in a request")
+    max_waiting_puts: int = Field(
+        default=120, ge=1, le=1_000, description="PutEvents and catalogue calls that may wait"
+    )
+    put_timeout_s: float = Field(default=10, gt=0, description="For an acknowledgement of Kafka")
+    impressions_queue: int = Field(
+        default=10_000, ge=1, description="Impressions waiting for Kafka; more are dropped"
+    )
+    drain_s: float = Field(default=5, ge=0, description="For calls in flight at the end")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment before file."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
