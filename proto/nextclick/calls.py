@@ -132,9 +132,12 @@ def delete_items(item_ids: Sequence[str]) -> Call[int]:
     return Call(lambda stubs: stubs.catalog.DeleteItems, request, _accepted)
 
 
+_LISTS = {"item_ids", "session_items", "categories", "excluded_item_ids"}
+
+
 def _build(request_type: type[Any], **fields: Any) -> Any:
     for name, value in fields.items():
-        if isinstance(value, str) and name in {"item_ids", "session_items"}:
+        if isinstance(value, str) and name in _LISTS:
             # protobuf would take a string for a list of its letters.
             raise InvalidRequestError("", (FieldFault(name, "must be a list of ids, not one"),))
     try:
@@ -149,7 +152,8 @@ def _filter(flt: Filter | None) -> pb.ItemFilter | None:
     if flt is None:
         return None
     fields = {f.name: getattr(flt, f.name) for f in dataclasses.fields(flt)}
-    return pb.ItemFilter(**fields)
+    message: pb.ItemFilter = _build(pb.ItemFilter, **fields)
+    return message
 
 
 def _recommendation(response: pb.RecommendResponse) -> Recommendation:

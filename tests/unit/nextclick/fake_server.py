@@ -1,0 +1,81 @@
+"""A gRPC server that answers as its test says, on a free port of this machine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from nextclick.v1 import (
+    catalog_service_pb2_grpc,
+    event_service_pb2_grpc,
+    recommendation_service_pb2_grpc,
+)
+
+Answer = Any | grpc.StatusCode | Callable[[grpc.ServicerContext], Any]
+
+
+class Fake:
+    """Plays the answers of its list, the last one for ever, and keeps the requests.
+
+    An answer is a response, a status code to fail with, or a function of the context.
+    """
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.requests: list[Any] = []
+        self.seconds_left: list[float] = []
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        if not name[0].isupper():
+            raise AttributeError(name)
+        return self._answer
+
+    def _answer(self, request: Any, context: grpc.ServicerContext) -> Any:
+        with self._lock:
+            self.requests.append(request)
+            self.seconds_left.append(context.time_remaining())
+            answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, grpc.StatusCode):
+            context.abort(answer, "the test says so")
+        return answer(context) if callable(answer) else answer
+
+
+@contextmanager
+def serving(fake: Fake) -> Iterator[str]:
+    """Serve the fake while the block runs; gives the target."""
+    server = grpc.server(ThreadPoolExecutor(4))
+    recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(fake, server)
+    event_service_pb2_grpc.add_EventServiceServicer_to_server(fake, server)
+    catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(fake, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait(5)
+
+
+def bad_request(*faults: tuple[str, str]) -> Answer:
+    """Return an answer that names faulty fields, as the server does."""
+    bad = error_details_pb2.BadRequest()
+    for name, description in faults:
+        bad.field_violations.add(field=name, description=description)
+    detail = any_pb2.Any()
+    detail.Pack(bad)
+    status = status_pb2.Status(
+        code=code_pb2.INVALID_ARGUMENT, message="faulty request", details=[detail]
+    )
+
+    def abort(context: grpc.ServicerContext) -> None:
+        context.abort_with_status(rpc_status.to_status(status))
+
+    return abort

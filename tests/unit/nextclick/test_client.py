@@ -1,0 +1,337 @@
+"""Both clients against a real server in this process that fails on cue."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+
+import nextclick
+from nextclick import AsyncClient, Client, Event, FieldFault, Filter, Item
+from nextclick.v1 import catalog_service_pb2 as catalog_pb
+from nextclick.v1 import event_service_pb2 as event_pb
+from nextclick.v1 import recommendation_service_pb2 as pb
+from tests.unit.nextclick.fake_server import Fake, bad_request, serving
+
+CLICK = Event(type="click", item_id="a", timestamp_ms=1_700_000_000_000, session_id="s")
+
+
+class Blocking:
+    """Calls the asyncio client as one calls the blocking one."""
+
+    def __init__(self, target: str, **settings: Any) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._client = self._loop.run_until_complete(self._open(target, settings))
+
+    async def _open(self, target: str, settings: dict[str, Any]) -> AsyncClient:
+        return await AsyncClient(target, **settings).__aenter__()
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        return lambda *args, **kwargs: self._loop.run_until_complete(method(*args, **kwargs))
+
+    def __enter__(self) -> Blocking:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.run_until_complete(self._client.__aexit__(None, None, None))
+        self._loop.close()
+
+
+@pytest.fixture(params=[Client, Blocking], ids=["sync", "aio"])
+def client_type(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture
+def fake() -> Fake:
+    return Fake()
+
+
+@pytest.fixture
+def target(fake: Fake) -> Iterator[str]:
+    with serving(fake) as target:
+        yield target
+
+
+@pytest.fixture
+def client(client_type: Any, target: str) -> Iterator[Any]:
+    with client_type(target, timeout_s=10.0) as client:
+        yield client
+
+
+def test_recommendation_is_typed(client: Any, fake: Fake) -> None:
+    """If it failed, backends would get wrong or missing parts of an answer."""
+    fake.answers = [
+        pb.RecommendResponse(
+            recommendation_id="r",
+            items=[
+                pb.ScoredItem(
+                    item_id="b",
+                    score=0.5,
+                    reasons=[pb.Reason(source="rules", share=0.25, because_item_ids=["a"])],
+                )
+            ],
+            session_version=3,
+            model_version=2**40,
+            model_lag_ms=7,
+            degraded=[pb.DEGRADED_REASON_REDIS_UNAVAILABLE, 99],
+            source=pb.ANSWER_SOURCE_SESSION,
+            timings=[pb.StageTiming(stage="score", duration_us=80)],
+        )
+    ]
+    answer = client.recommend(
+        "s",
+        page_size=5,
+        session_items=["a"],
+        filter=Filter(categories=("c",), exclude_seen=True),
+        explain=True,
+    )
+    assert answer == nextclick.Recommendation(
+        items=(
+            nextclick.RecommendedItem("b", 0.5, (nextclick.Reason("rules", 0.25, ("a",)),)),
+        ),
+        recommendation_id="r",
+        session_version=3,
+        model_version=2**40,
+        model_lag_ms=7,
+        degraded=("redis_unavailable", "99"),
+        source="session",
+        timings={"score": 80},
+    )
+    assert answer.item_ids == ("b",)
+    assert fake.requests == [
+        pb.RecommendRequest(
+            session_id="s",
+            page_size=5,
+            session_items=["a"],
+            filter=pb.ItemFilter(categories=["c"], exclude_seen=True),
+            explain=True,
+        )
+    ]
+
+
+def test_other_calls_send_and_give_what_they_name(client: Any, fake: Fake) -> None:
+    """If it failed, one of the calls would go to the wrong method or lose its arguments."""
+    scored = [pb.ScoredItem(item_id="b", score=1.0)]
+    expected = (nextclick.RecommendedItem("b", 1.0),)
+    item = Item("b", available=False, categories=("c",), attributes={"k": "v"}, title="B")
+
+    fake.answers = [pb.RankResponse(items=scored, session_version=2)]
+    ranked = client.rank(["b"], user_id="u", session_items=["a"])
+    assert (ranked.items, ranked.session_version) == (expected, 2)
+    fake.answers = [pb.SimilarItemsResponse(items=scored, model_version=4)]
+    assert client.similar_items("a", page_size=3).items == expected
+    fake.answers = [pb.TrendingResponse(items=scored)]
+    assert client.trending(filter=Filter(include_unavailable=True)).items == expected
+    fake.answers = [catalog_pb.PutItemsResponse(accepted=1)]
+    assert client.put_items([item]) == 1
+    put = fake.requests[-1].items[0]
+    fake.answers = [catalog_pb.GetItemsResponse(items=[put])]
+    assert client.get_items(["b"]) == [item]
+    fake.answers = [catalog_pb.DeleteItemsResponse(accepted=1)]
+    assert client.delete_items(["b"]) == 1
+    assert fake.requests == [
+        pb.RankRequest(user_id="u", item_ids=["b"], session_items=["a"]),
+        pb.SimilarItemsRequest(item_id="a", page_size=3),
+        pb.TrendingRequest(filter=pb.ItemFilter(include_unavailable=True)),
+        catalog_pb.PutItemsRequest(items=[put]),
+        catalog_pb.GetItemsRequest(item_ids=["b"]),
+        catalog_pb.DeleteItemsRequest(item_ids=["b"]),
+    ]
+
+
+def test_unavailable_is_retried_under_one_event_id(client: Any, fake: Fake) -> None:
+    """If it failed, a click sent through a server's restart would be lost or count twice."""
+    down = grpc.StatusCode.UNAVAILABLE
+    fake.answers = [down, down, event_pb.PutEventsResponse(accepted=2)]
+    result = client.put_events([CLICK, CLICK])
+    assert result == nextclick.PutResult(2, ())
+    ids = [[event.event_id for event in request.events] for request in fake.requests]
+    assert len(ids) == 3
+    assert ids[0] == ids[1] == ids[2]
+    assert len(set(ids[0])) == 2
+    assert all(ids[0])
+
+
+def test_only_unacknowledged_events_are_sent_again(client: Any, fake: Fake) -> None:
+    """If it failed, one slow partition would make a backend send everything twice, or lose it."""
+    first = event_pb.PutEventsResponse(
+        accepted=1,
+        errors=[
+            event_pb.EventError(index=0, message="broker", retryable=True),
+            event_pb.EventError(
+                index=2, message="x", faults=[event_pb.FieldFault(field="f", description="d")]
+            ),
+        ],
+    )
+    fake.answers = [first, event_pb.PutEventsResponse(accepted=1)]
+    result = client.put_events(
+        [Event("click", item, 1_700_000_000_000, "s", event_id=item) for item in "abc"]
+    )
+    assert [[e.event_id for e in r.events] for r in fake.requests] == [["a", "b", "c"], ["a"]]
+    assert result.accepted == 2
+    (error,) = result.errors
+    assert (error.index, error.faults, error.retryable) == (2, (FieldFault("f", "d"),), False)
+
+
+def test_events_that_the_broker_never_takes_come_back_with_their_id(
+    client_type: Any, fake: Fake, target: str
+) -> None:
+    """If it failed, a backend could not send them again without counting some twice."""
+    fake.answers = [
+        event_pb.PutEventsResponse(
+            accepted=0, errors=[event_pb.EventError(index=0, message="broker", retryable=True)]
+        )
+    ]
+    with client_type(target, timeout_s=10.0, retries=1) as client:
+        result = client.put_events([CLICK])
+    assert (result.accepted, len(fake.requests)) == (0, 2)
+    (error,) = result.errors
+    assert error.retryable
+    assert error.event.event_id == fake.requests[0].events[0].event_id != ""
+
+
+def test_server_lost_between_attempts_leaves_a_result(client: Any, fake: Fake) -> None:
+    """If it failed, events that were taken would be reported as failed."""
+    fake.answers = [
+        event_pb.PutEventsResponse(
+            accepted=1, errors=[event_pb.EventError(index=1, message="broker", retryable=True)]
+        ),
+        grpc.StatusCode.INTERNAL,
+    ]
+    result = client.put_events([CLICK, CLICK])
+    assert result.accepted == 1
+    assert [(e.index, e.retryable) for e in result.errors] == [(1, True)]
+
+
+def test_faulty_events_are_named_and_the_others_sent(client: Any, fake: Fake) -> None:
+    """If it failed, one bad event would hold up a batch, or go out to be a dead letter."""
+    fake.answers = [event_pb.PutEventsResponse(accepted=1)]
+    result = client.put_events([Event("", "", 0, session_id="s"), CLICK])
+    assert result.accepted == 1
+    assert [f.field for f in result.errors[0].faults] == ["type", "item_id", "timestamp_ms"]
+    assert [len(request.events) for request in fake.requests] == [1]
+
+
+@pytest.mark.parametrize("count", [0, 1_001])
+def test_batches_out_of_range_are_refused(client: Any, fake: Fake, count: int) -> None:
+    """If it failed, the server would refuse them after the way there."""
+    with pytest.raises(nextclick.InvalidRequestError, match="send 1 to 1000"):
+        client.put_events([CLICK] * count)
+    assert fake.requests == []
+
+
+def test_bad_request_names_every_field(client: Any, fake: Fake) -> None:
+    """If it failed, a caller would have to guess what the server did not like."""
+    fake.answers = [bad_request(("page_size", "send 1 to 500"), ("session_id", "is missing"))]
+    with pytest.raises(nextclick.InvalidRequestError) as caught:
+        client.recommend(page_size=501)
+    assert caught.value.faults == (
+        FieldFault("page_size", "send 1 to 500"),
+        FieldFault("session_id", "is missing"),
+    )
+    assert "page_size: send 1 to 500" in str(caught.value)
+    assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "attempts"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, nextclick.UnavailableError, 3),
+        (grpc.StatusCode.NOT_FOUND, nextclick.NotFoundError, 1),
+        (grpc.StatusCode.INVALID_ARGUMENT, nextclick.InvalidRequestError, 1),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, nextclick.OverloadedError, 1),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, nextclick.DeadlineExceededError, 1),
+        (grpc.StatusCode.INTERNAL, nextclick.ServerError, 1),
+        (grpc.StatusCode.UNKNOWN, nextclick.ServerError, 1),
+    ],
+)
+def test_each_failure_has_its_error(
+    client_type: Any, fake: Fake, target: str, code: grpc.StatusCode, error: Any, attempts: int
+) -> None:
+    """If it failed, callers could not tell what to do, or would retry what cannot succeed."""
+    fake.answers = [code]
+    with (
+        client_type(target, timeout_s=10.0, retries=2) as client,
+        pytest.raises(error, match="the test says so"),
+    ):
+        client.similar_items("a")
+    assert len(fake.requests) == attempts
+
+
+def test_deadline_covers_all_attempts(client_type: Any, fake: Fake, target: str) -> None:
+    """If it failed, retries would hold a page longer than the caller allowed."""
+    released = threading.Event()
+
+    def slow(_: grpc.ServicerContext) -> pb.TrendingResponse:
+        released.wait(10)
+        return pb.TrendingResponse()
+
+    fake.answers = [grpc.StatusCode.UNAVAILABLE, slow]
+    started = time.monotonic()
+    with (
+        client_type(target, timeout_s=0.6, retries=100) as client,
+        pytest.raises(nextclick.DeadlineExceededError, match="timeout_s"),
+    ):
+        client.trending()
+    released.set()
+    assert time.monotonic() - started < 3
+    assert fake.seconds_left[0] <= 0.6
+    assert fake.seconds_left[1] < fake.seconds_left[0]
+
+
+def test_no_attempt_after_the_deadline(client_type: Any, fake: Fake, target: str) -> None:
+    """If it failed, the last pause would run past the deadline for nothing."""
+    fake.answers = [grpc.StatusCode.UNAVAILABLE]
+    started = time.monotonic()
+    with (
+        client_type(target, timeout_s=0.3, retries=1_000_000) as client,
+        pytest.raises((nextclick.UnavailableError, nextclick.DeadlineExceededError)),
+    ):
+        client.trending()
+    assert time.monotonic() - started < 3
+    assert len(fake.requests) < 10
+
+
+def test_server_that_is_not_there(client_type: Any) -> None:
+    """If it failed, a backend would see a grpc error instead of one that it can act on."""
+    with (
+        client_type("127.0.0.1:1", timeout_s=0.5) as client,
+        pytest.raises((nextclick.UnavailableError, nextclick.DeadlineExceededError)),
+    ):
+        client.recommend("s")
+
+
+def test_faulty_items_are_refused_with_their_places(client: Any, fake: Fake) -> None:
+    """If it failed, protobuf's own errors, or the server, would have to say it."""
+    with pytest.raises(nextclick.InvalidRequestError) as caught:
+        client.put_items([Item("ok"), Item("", title="x" * 2_000), Item("gone", deleted=True)])
+    assert [fault.field for fault in caught.value.faults] == [
+        "items[1].item_id",
+        "items[1].title",
+        "items[2].deleted",
+    ]
+    assert fake.requests == []
+
+
+def test_wrong_argument_types_are_invalid_requests(client: Any, fake: Fake) -> None:
+    """If it failed, a string would be sent as a list of its letters, or a TypeError escape."""
+    for call in (
+        lambda: client.get_items("abc"),
+        lambda: client.rank("abc", "s"),
+        lambda: client.recommend("s", session_items="abc"),
+        lambda: client.recommend("s", page_size=-1),
+        lambda: client.recommend(7),
+        lambda: client.recommend("\ud800"),
+        lambda: client.trending(filter=Filter(categories="shoes")),
+        lambda: client.trending(filter=Filter(categories=[7])),  # type: ignore[list-item]
+    ):
+        with pytest.raises(nextclick.InvalidRequestError):
+            call()
+    assert fake.requests == []
