@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import grpc
-import pytest
-
 import nextclick
+import pytest
 from nextclick import AsyncClient, Client, Event, FieldFault, Filter, Item
 from nextclick.v1 import catalog_service_pb2 as catalog_pb
 from nextclick.v1 import event_service_pb2 as event_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
+
 from tests.unit.nextclick.fake_server import Fake, bad_request, serving
 
 CLICK = Event(type="click", item_id="a", timestamp_ms=1_700_000_000_000, session_id="s")
@@ -93,9 +93,7 @@ def test_recommendation_is_typed(client: Any, fake: Fake) -> None:
         explain=True,
     )
     assert answer == nextclick.Recommendation(
-        items=(
-            nextclick.RecommendedItem("b", 0.5, (nextclick.Reason("rules", 0.25, ("a",)),)),
-        ),
+        items=(nextclick.RecommendedItem("b", 0.5, (nextclick.Reason("rules", 0.25, ("a",)),)),),
         recommendation_id="r",
         session_version=3,
         model_version=2**40,

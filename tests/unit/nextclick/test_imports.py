@@ -5,9 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
 import nextclick
+import pytest
 
 ALL_WITHOUT_GRPC = (
     "import sys, nextclick, nextclick.codec, nextclick.convert, nextclick.topics, "
