@@ -161,14 +161,14 @@ class Recommendations:
             return None
         return Filter(tuple(wanted.categories), tuple(excluded), wanted.include_unavailable)
 
-    def _degraded(self, visitor: Visitor) -> list[int]:
+    def _degraded(self, visitor: Visitor) -> list[pb.DegradedReason]:
         reasons = list(visitor.degraded)
         if not self._replica.kafka_up:
             reasons.append(pb.DEGRADED_REASON_KAFKA_UNAVAILABLE)
         elif not self._replica.caught_up or self._replica.lag_ms > CATCHING_UP_MS:
             reasons.append(pb.DEGRADED_REASON_CATCHING_UP)
         for reason in reasons:
-            metrics.DEGRADED.labels(pb.DegradedReason.Name(reason)).inc()  # type: ignore[arg-type]
+            metrics.DEGRADED.labels(pb.DegradedReason.Name(reason)).inc()
         return reasons
 
     def _explain(

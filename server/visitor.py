@@ -26,7 +26,7 @@ class Visitor:
     rows: list[int] = field(default_factory=list)
     hidden: Sequence[str] = ()
     purchased: Sequence[str] = ()
-    degraded: list[int] = field(default_factory=list)
+    degraded: list[pb.DegradedReason] = field(default_factory=list)
 
 
 def find(replica: Replica, redis_view: RedisView, session_id: str, user_id: str) -> Visitor:

@@ -1,0 +1,70 @@
+"""Our own processes: the session store and the server."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import urllib.request
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from cli.stack.layout import PROJECT, Child, Home, Ports
+from cli.stack.process import spawn, wait_until
+
+
+def environment(home: Home, ports: Ports, tenant: str = "") -> dict[str, str]:
+    """Return the settings of our processes."""
+    return {
+        "NEXTCLICK_KAFKA": f"127.0.0.1:{ports.kafka}",
+        "NEXTCLICK_REDIS": f"redis://127.0.0.1:{ports.redis}/0",
+        "NEXTCLICK_TENANT": tenant,
+        "NEXTCLICK_GRPC_PORT": str(ports.grpc),
+        "NEXTCLICK_HTTP_PORT": str(ports.http),
+        "NEXTCLICK_STORE_HTTP_PORT": str(ports.store_http),
+        "NEXTCLICK_DATA_DIR": str(home.path("server")),
+        "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'proto'}",
+    }
+
+
+def start_store(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> Child:
+    """Start the session store."""
+    argv = [sys.executable, "-m", "streaming.store"]
+    env = environment(home, ports, tenant)
+    return spawn("store", argv, home.log("store"), env, bound=bound)
+
+
+def start_server(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> Child:
+    """Start a server replica."""
+    argv = [sys.executable, "-m", "server"]
+    env = environment(home, ports, tenant)
+    return spawn("server", argv, home.log("server"), env, bound=bound)
+
+
+def serving(ports: Ports) -> bool:
+    """Whether the server's health says SERVING."""
+    with grpc.insecure_channel(f"127.0.0.1:{ports.grpc}") as channel:
+        try:
+            stub = health_pb2_grpc.HealthStub(channel)
+            reply = stub.Check(health_pb2.HealthCheckRequest(), timeout=1)
+        except grpc.RpcError:
+            return False
+    return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def wait_serving(home: Home, ports: Ports, child: Child, timeout_s: float = 120) -> None:
+    """Wait until the server is ready."""
+    log = home.log(child.name)
+    wait_until(lambda: serving(ports), timeout_s, "the server SERVING", [(child, log)])
+
+
+def server_status(ports: Ports) -> dict[str, Any]:
+    """Return what the server says of itself, empty if it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{ports.http}/status", timeout=2) as reply:
+            status: dict[str, Any] = json.load(reply)
+            return status
+    except (OSError, ValueError):
+        return {}

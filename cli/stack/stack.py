@@ -1,0 +1,139 @@
+"""The whole stack on one machine, started in the order that its parts need."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+
+from cli.errors import CommandError
+from cli.stack import apps, flink, kafka, redis
+from cli.stack.layout import Child, Home, Ports
+from cli.stack.process import find, stop
+
+Progress = Callable[[str], None]
+
+
+class Stack:
+    """Kafka, Redis, Flink with the sessions job, the session store and a server.
+
+    Parameters
+    ----------
+    home
+        The folder of its data and logs; it also remembers what runs.
+    ports
+        Where the parts listen.
+    bound
+        Whether the parts end with this process (demo, tests) or outlive it (``up``).
+        A bound stack must be started from the main thread.
+    """
+
+    def __init__(self, home: Home, ports: Ports, *, bound: bool) -> None:
+        self.home = home
+        self.ports = ports
+        self.bound = bound
+        self.children: list[Child] = []
+        self.jobs: dict[str, str] = {}
+
+    @property
+    def kafka(self) -> str:
+        """Bootstrap servers."""
+        return f"127.0.0.1:{self.ports.kafka}"
+
+    @property
+    def target(self) -> str:
+        """Address of the gRPC server."""
+        return f"127.0.0.1:{self.ports.grpc}"
+
+    @classmethod
+    def running(cls, home: Home) -> Stack | None:
+        """Return the stack that runs in a folder, None if none does."""
+        state = home.read()
+        if state is None or not any(find(child) for child in state[1]):
+            return None
+        stack = cls(home, state[0], bound=False)
+        stack.children = state[1]
+        stack.jobs = state[2].get("jobs", {})
+        return stack
+
+    def start(self, progress: Progress = lambda _: None) -> None:
+        """Start everything and wait until the server is SERVING.
+
+        On an error, whatever was started is ended again.
+        """
+        if Stack.running(self.home):
+            raise CommandError(
+                f"a stack runs in {self.home.root} already; `nextclick down` ends it"
+            )
+        self.ports.check()
+        try:
+            self._start(progress)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self, progress: Progress) -> None:
+        home, ports, bound = self.home, self.ports, self.bound
+        progress("Flink, Redis and Kafka start")
+        flink.prepare(home, ports)
+        jobmanager = self._add(flink.start_jobmanager(home, bound=bound))
+        taskmanager = self._add(flink.start_taskmanager(home, 1, bound=bound))
+        cache = self._add(redis.start(home, ports, bound=bound))
+        broker = self._add(kafka.start(home, ports, bound=bound))
+        kafka.wait(home, ports, broker)
+        redis.wait(home, ports, cache)
+        kafka.create_topics(self.kafka)
+        progress("the server and the session store start")
+        server = self._add(apps.start_server(home, ports, bound=bound))
+        self._add(apps.start_store(home, ports, bound=bound))
+        flink.wait(home, ports, [jobmanager, taskmanager])
+        progress("Flink takes the sessions job")
+        self.submit("sessions")
+        progress("the server catches up")
+        apps.wait_serving(home, ports, server)
+
+    def submit(self, name: str) -> str:
+        """Submit a job and wait until it runs; goes on from its last state if it has one."""
+        last = self._last_state(name)
+        job_id = flink.submit(self.home, name, "--kafka", self.kafka, from_state=last)
+        self.jobs[name] = job_id
+        self._remember()
+        flink.wait_running(self.home, self.ports, job_id)
+        return job_id
+
+    def _last_state(self, name: str) -> str:
+        """State of the job's last run in this folder."""
+        marker = self.home.path("flink") / f"{name}.job"
+        last = marker.read_text() if marker.exists() else ""
+        return flink.newest_state(self.home, last) if last else ""
+
+    def stop(self) -> None:
+        """End all parts, those that write first."""
+        for name in ("server", "store", "taskmanager", "jobmanager", "redis", "kafka"):
+            stop(child for child in self.children if child.name.startswith(name))
+        self.children = []
+        self.home.forget()
+
+    def reset(self) -> None:
+        """Forget all data of a stack that does not run."""
+        shutil.rmtree(self.home.root, ignore_errors=True)
+
+    def child(self, name: str) -> Child:
+        """Return a part by its name."""
+        return next(child for child in self.children if child.name == name)
+
+    def replace(self, name: str, started: Child) -> None:
+        """Take note of a part that was started anew."""
+        self.children = [child for child in self.children if child.name != name]
+        self._add(started)
+
+    def _add(self, child: Child) -> Child:
+        assert not self.bound or threading.current_thread() is threading.main_thread()
+        self.children.append(child)
+        self._remember()
+        return child
+
+    def _remember(self) -> None:
+        self.home.write(self.ports, self.children, {"jobs": self.jobs})
+        for name, job_id in self.jobs.items():
+            (self.home.path("flink") / f"{name}.job").write_text(job_id)

@@ -1,0 +1,140 @@
+"""A server replica: ``python -m server``; settings in `server.settings`."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+from online_models.engine import Engine, Filter
+from online_models.layout import Limits
+from server import snapshot
+from server.catalog import Catalog
+from server.events import Events
+from server.follower import Follower
+from server.grpc_server import GrpcServer
+from server.http_server import serve_http
+from server.impressions import Impressions
+from server.producer import AckedProducer
+from server.recommendation import Recommendations
+from server.redis_view import RedisView
+from server.replica import Replica
+from server.settings import ServerSettings
+
+log = logging.getLogger("nextclick.server")
+
+WITHOUT_KAFKA_S = 10.0
+"""A replica with a snapshot that cannot reach Kafka serves after this time, degraded."""
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        line = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def main() -> None:
+    """Run a replica until SIGTERM or SIGINT: drain, then snapshot."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    settings = ServerSettings()
+    limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
+    replica = snapshot.read(settings.data_dir, limits) or Replica(Engine(limits))
+    producer, impressions = AckedProducer(settings), Impressions(settings)
+    redis_view = RedisView(settings.redis, settings.tenant, settings.redis_timeout_ms)
+    server = GrpcServer(
+        settings,
+        Recommendations(replica, redis_view, impressions),
+        Events(producer, settings.tenant),
+        Catalog(producer, replica, settings.tenant),
+    )
+    serving = threading.Event()
+    if settings.http_port:
+        serve_http(settings.host, settings.http_port, lambda: status(replica, serving.is_set()))
+    server.start()
+    warm_up()
+    follower = Follower(replica, settings)
+    follower.start()
+    if wait_until_ready(replica, stop):
+        gc.collect()
+        gc.freeze()
+        server.set_serving(True)
+        serving.set()
+        log.info("serving on %s:%d", settings.host, settings.grpc_port)
+        stop.wait()
+    log.info("draining")
+    server.drain(settings.drain_s)
+    follower.stop()
+    impressions.close()
+    producer.close()
+    redis_view.close()
+    snapshot.write(replica, settings.data_dir)
+
+
+def warm_up() -> None:
+    """Load or compile every kernel on small models of the same types."""
+    engine = Engine(Limits(max_items=64, max_sessions=64, pairs=64))
+    for _ in range(3):
+        number = engine.open_session()
+        for item in ("a", "b", "a", "c"):
+            engine.learn(number, item)
+        engine.learn(number, "d", 1)
+    engine.strengthen("a")
+    engine.put_item("e", categories=("x",))
+    for flt in (None, Filter(("x",), (1,), True)):
+        engine.recommend([1, 2], 20, 0, flt)
+        engine.trending(20, flt)
+    engine.rank([1], [2])
+    engine.explain([1], 2)
+
+
+def wait_until_ready(replica: Replica, stop: threading.Event) -> bool:
+    """Wait until caught up, or long enough without Kafka; False at the end."""
+    started = time.monotonic()
+    from_snapshot = replica.engine.clicks > 0
+    while not replica.caught_up:
+        if stop.wait(0.02):
+            return False
+        waited = time.monotonic() - started
+        if from_snapshot and not replica.kafka_up and waited > WITHOUT_KAFKA_S:
+            log.warning("Kafka is away: serving from the snapshot")
+            return True
+    return True
+
+
+def status(replica: Replica, serving: bool) -> dict[str, Any]:
+    """Return what ``nextclick status`` shows of this replica."""
+    return {
+        "name": "server",
+        "state": "SERVING" if serving else "NOT_SERVING",
+        "lag_ms": replica.lag_ms,
+        "clicks": replica.engine.clicks,
+        "sessions": len(replica.sessions),
+        "items": len(replica.engine.ids) - 1,
+        "catalogue": len(replica.catalogue),
+        "caught_up": replica.caught_up,
+        "kafka_up": replica.kafka_up,
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The gRPC server: answers on one thread, calls that wait on threads of their own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from nextclick.v1 import catalog_service_pb2, event_service_pb2, recommendation_service_pb2
+
+from server import metrics
+from server.catalog import Catalog
+from server.events import Events
+from server.faults import RequestError, abort, code_name, overloaded
+from server.recommendation import Recommendations
+from server.settings import ServerSettings
+
+log = logging.getLogger("nextclick.grpc")
+
+Handler = Callable[[bytes, grpc.ServicerContext], bytes]
+SPARE_THREADS = 8
+"""Threads beside those that may wait: they refuse what is too much, and answer health checks."""
+
+RECOMMENDATION = recommendation_service_pb2.DESCRIPTOR.services_by_name["RecommendationService"]
+EVENT = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
+CATALOG = catalog_service_pb2.DESCRIPTOR.services_by_name["CatalogService"]
+
+
+class GrpcServer:
+    """Serves the three services, health and reflection on one port.
+
+    Answers run on one thread from parse to reply: a hand-off between threads costs more
+    than the work. Calls that wait for Kafka have their own threads, so none of them can
+    hold up an answer.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        recommendations: Recommendations,
+        events: Events,
+        catalog: Catalog,
+    ) -> None:
+        self._waiting_room = threading.BoundedSemaphore(settings.max_waiting_puts)
+        self._answers = ThreadPoolExecutor(1, "answers")
+        waiting = ThreadPoolExecutor(settings.max_waiting_puts + SPARE_THREADS, "waiting")
+        self._server = grpc.server(
+            waiting,
+            options=[
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", 8 << 20),
+            ],
+        )
+        answers = {
+            "Recommend": recommendations.recommend,
+            "Rank": recommendations.rank,
+            "SimilarItems": recommendations.similar_items,
+            "Trending": recommendations.trending,
+        }
+        self._serve(RECOMMENDATION, {name: self._inline(name, f) for name, f in answers.items()})
+        self._serve(
+            EVENT,
+            {
+                "PutEvents": self._waits(
+                    "PutEvents", event_service_pb2.PutEventsRequest, events.put_events
+                )
+            },
+        )
+        calls: dict[str, tuple[Any, Any]] = {
+            "PutItems": (catalog_service_pb2.PutItemsRequest, catalog.put_items),
+            "GetItems": (catalog_service_pb2.GetItemsRequest, catalog.get_items),
+            "DeleteItems": (catalog_service_pb2.DeleteItemsRequest, catalog.delete_items),
+        }
+        self._serve(CATALOG, {name: self._waits(name, *call) for name, call in calls.items()})
+        self._health = health.HealthServicer(
+            experimental_non_blocking=True, experimental_thread_pool=ThreadPoolExecutor(2, "health")
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = [service.full_name for service in (RECOMMENDATION, EVENT, CATALOG)]
+        reflection.enable_server_reflection(
+            [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
+        )
+        self._names = ["", *names]
+        self.set_serving(False)
+        address = f"{settings.host}:{settings.grpc_port}"
+        try:
+            self._server.add_insecure_port(address)
+        except RuntimeError as e:
+            raise SystemExit(
+                f"cannot listen on {address}: is the port taken? Choose another with "
+                "NEXTCLICK_GRPC_PORT"
+            ) from e
+
+    def start(self) -> None:
+        """Begin to answer; health is NOT_SERVING until `set_serving`."""
+        self._server.start()
+
+    def set_serving(self, serving: bool) -> None:
+        """Say in health checks whether this replica wants calls."""
+        statuses = health_pb2.HealthCheckResponse
+        for name in self._names:
+            self._health.set(name, statuses.SERVING if serving else statuses.NOT_SERVING)
+
+    def drain(self, grace_s: float) -> None:
+        """Refuse new calls and let those in flight end."""
+        self.set_serving(False)
+        self._server.stop(grace_s).wait()
+
+    def _serve(self, service: Any, behaviours: dict[str, Handler]) -> None:
+        handlers = {
+            name: grpc.unary_unary_rpc_method_handler(behaviour)
+            for name, behaviour in behaviours.items()
+        }
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(service.full_name, handlers),)
+        )
+
+    def _inline(self, name: str, answer: Callable[[bytes], bytes]) -> Handler:
+        """Return the behaviour of a call that runs on the answering thread."""
+        counted = metrics.REQUESTS.labels(name, "OK")
+        latency = metrics.LATENCY.labels(name)
+
+        def behaviour(raw: bytes, context: grpc.ServicerContext) -> bytes:
+            started = time.perf_counter()
+            try:
+                reply = answer(raw)
+            except RequestError as e:
+                metrics.REQUESTS.labels(name, code_name(e)).inc()
+                abort(context, e)
+            except DecodeError:
+                _refuse(context, name)
+            counted.inc()
+            latency.observe(time.perf_counter() - started)
+            return reply
+
+        behaviour.experimental_thread_pool = self._answers  # type: ignore[attr-defined]
+        return behaviour
+
+    def _waits(
+        self, name: str, request_type: Any, call: Callable[[Any, float | None], Any]
+    ) -> Handler:
+        """Return the behaviour of a call that may wait."""
+
+        def behaviour(raw: bytes, context: grpc.ServicerContext) -> bytes:
+            started = time.perf_counter()
+            if not self._waiting_room.acquire(blocking=False):
+                metrics.REQUESTS.labels(name, "RESOURCE_EXHAUSTED").inc()
+                abort(context, overloaded("too many calls wait for Kafka; try again later"))
+            try:
+                request = request_type.FromString(raw)
+                reply: bytes = call(request, context.time_remaining()).SerializeToString()
+            except RequestError as e:
+                metrics.REQUESTS.labels(name, code_name(e)).inc()
+                abort(context, e)
+            except DecodeError:
+                _refuse(context, name)
+            finally:
+                self._waiting_room.release()
+            metrics.REQUESTS.labels(name, "OK").inc()
+            metrics.LATENCY.labels(name).observe(time.perf_counter() - started)
+            return reply
+
+        return behaviour
+
+
+def _refuse(context: grpc.ServicerContext, name: str) -> None:
+    metrics.REQUESTS.labels(name, "INVALID_ARGUMENT").inc()
+    abort(context, RequestError(f"the request is no serialised {name}Request"))

@@ -1,0 +1,42 @@
+"""The HTTP port: /metrics for Prometheus, /status as JSON, /healthz."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import orjson
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+
+def serve_http(host: str, port: int, status: Callable[[], dict[str, Any]]) -> ThreadingHTTPServer:
+    """Serve in the background; ``status`` tells the replica's state, ``state`` in it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/metrics":
+                self._reply(200, CONTENT_TYPE_LATEST, generate_latest())
+            elif self.path == "/status":
+                self._reply(200, "application/json", orjson.dumps(status()))
+            elif self.path == "/healthz":
+                serving = status()["state"] == "SERVING"
+                self._reply(200 if serving else 503, "text/plain", b"ok" if serving else b"no")
+            else:
+                self._reply(404, "text/plain", b"try /metrics, /status or /healthz")
+
+        def _reply(self, code: int, kind: str, body: bytes) -> None:
+            self.send_response(code)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+            del format, args
+
+    server = ThreadingHTTPServer((host, port), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    return server

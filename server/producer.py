@@ -1,0 +1,93 @@
+"""Writes to Kafka that a caller waits for: events and catalogue items, acknowledged or not."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from nextclick.topics import PRODUCER_CONFIG
+
+from server.settings import ServerSettings
+
+
+class AckedProducer:
+    """Produces records and waits until the broker has acknowledged them."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._timeout_s = settings.put_timeout_s
+        self._producer = Producer(
+            {
+                **PRODUCER_CONFIG,
+                "bootstrap.servers": settings.kafka,
+                "queue.buffering.max.messages": 100_000,
+                # Waiting for company would be the caller's waiting.
+                "linger.ms": 0,
+                "message.timeout.ms": int(settings.put_timeout_s * 1000),
+                "log_level": 2,
+            }
+        )
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._poll, name="acks", daemon=True)
+        self._thread.start()
+
+    def put(
+        self, topic: str, records: Sequence[tuple[str, bytes]], timeout_s: float | None
+    ) -> list[str]:
+        """Produce (key, value) records and wait for their acknowledgements.
+
+        Returns
+        -------
+        An error a record, empty where the broker has acknowledged it. A record that is not
+        acknowledged in time may still arrive: sending it again under the same event_id is
+        harmless.
+        """
+        errors = ["the broker has not acknowledged it in time"] * len(records)
+        waiting = _Countdown(len(records))
+        for i, (key, value) in enumerate(records):
+
+            def delivered(error: KafkaError | None, _: Message, i: int = i) -> None:
+                errors[i] = error.str() if error is not None else ""
+                waiting.count()
+
+            try:
+                self._producer.produce(topic, value, key, on_delivery=delivered)
+            except (BufferError, KafkaException) as e:
+                errors[i] = f"not accepted: {e}"
+                waiting.count()
+        limit = self._timeout_s if timeout_s is None else min(timeout_s, self._timeout_s)
+        waiting.wait(limit)
+        return list(errors)
+
+    def close(self) -> None:
+        """Send what is left and end."""
+        self._producer.flush(2)
+        self._stop.set()
+
+    def _poll(self) -> None:
+        while not self._stop.is_set():
+            self._producer.poll(0.1)
+
+
+class _Countdown:
+    """Waits for a number of events."""
+
+    def __init__(self, n: int) -> None:
+        self._left = n
+        self._condition = threading.Condition()
+
+    def count(self) -> None:
+        with self._condition:
+            self._left -= 1
+            if self._left == 0:
+                self._condition.notify_all()
+
+    def wait(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        with self._condition:
+            while self._left > 0:
+                rest = deadline - time.monotonic()
+                if rest <= 0:
+                    return
+                self._condition.wait(rest)
