@@ -126,7 +126,9 @@ def status(replica: Replica, serving: bool) -> dict[str, Any]:
     return {
         "name": "server",
         "state": "SERVING" if serving else "NOT_SERVING",
+        "lag": replica.lag_records,
         "lag_ms": replica.lag_ms,
+        "position": sum(replica.positions.copy().values()),
         "clicks": replica.engine.clicks,
         "sessions": len(replica.sessions),
         "items": len(replica.engine.ids) - 1,

@@ -149,6 +149,7 @@ class Follower:
                 lags[name] += max(end - position, 0)
         for name, lag in lags.items():
             metrics.LAG.labels(name).set(lag)
+        replica.lag_records = sum(lags.values())
         now_ms = time.time() * 1000
         delay_ms = max(now_ms - self._arrived_ms, 0) if self._arrived_ms else 0
         replica.lag_ms = int(delay_ms) if lags[self._sessions] else 0

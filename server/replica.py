@@ -31,6 +31,7 @@ class Replica:
         self.caught_up = False
         self.kafka_up = True
         self.lag_ms = 0
+        self.lag_records = 0
         self._lock = threading.Lock()
         self._waiting = 0
 

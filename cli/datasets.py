@@ -1,0 +1,136 @@
+"""Click data from files: sessions of item ids, with a clock where the file has one.
+
+Formats, told apart by the header: ``session_id,items[,times...]`` (a session a line),
+tab-separated ``SessionId ItemId [CatId] Time`` (seconds), and JSON Lines of events. Plain
+or gzip.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nextclick.codec import InvalidEventError, decode_event
+
+from cli.errors import CommandError
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session: items in click order; times in milliseconds since 1970, None without a clock."""
+
+    session_id: str
+    items: tuple[str, ...]
+    times_ms: tuple[int, ...] | None = None
+
+
+def load_sessions(path: Path) -> list[Session]:
+    """Return the sessions of a file.
+
+    With a clock: clicks by time within a session, sessions by their last click. Without:
+    in the order of the file.
+
+    Raises
+    ------
+    CommandError
+        With file and line for whatever cannot be read.
+    """
+    try:
+        with _open(path) as lines:
+            header = lines.readline().strip()
+            if header.startswith("{"):
+                lines.seek(0)
+                return _by_time(_json_clicks(path, lines))
+            columns = header.split("\t")
+            if columns[:2] == ["SessionId", "ItemId"] and columns[-1] == "Time":
+                return _by_time(_tab_clicks(path, lines, len(columns)))
+            if header.split(",")[:2] == ["session_id", "items"]:
+                return list(_session_lines(path, lines))
+    except (OSError, EOFError, UnicodeDecodeError) as e:
+        raise CommandError(f"cannot read {path}: {e}") from e
+    raise CommandError(
+        f"{path}:1: unknown header {header[:80]!r}; expected 'session_id,items', "
+        "'SessionId<TAB>ItemId<TAB>Time' or JSON Lines of events"
+    )
+
+
+def clicks_in_order(sessions: Sequence[Session]) -> list[tuple[int, int]]:
+    """Return all clicks as (session, position): by clock where there is one, else by line."""
+    if sessions and all(session.times_ms is not None for session in sessions):
+        timed = [
+            (time_ms, s, position)
+            for s, session in enumerate(sessions)
+            for position, time_ms in enumerate(session.times_ms or ())
+        ]
+        return [(s, position) for _, s, position in sorted(timed)]
+    return [(s, p) for s, session in enumerate(sessions) for p in range(len(session.items))]
+
+
+def split_last(sessions: Sequence[Session], share: float) -> tuple[list[Session], list[Session]]:
+    """Split off the last sessions, at least one: (the first ones, the last ``share``)."""
+    n = max(1, min(len(sessions) - 1, round(len(sessions) * (1 - share))))
+    return list(sessions[:n]), list(sessions[n:])
+
+
+def _open(path: Path) -> io.TextIOBase:
+    with path.open("rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+    if packed:
+        return gzip.open(path, "rt", encoding="utf-8")
+    return path.open(encoding="utf-8")
+
+
+Click = tuple[str, float, str]
+"""Session, time in milliseconds, item."""
+
+
+def _tab_clicks(path: Path, lines: io.TextIOBase, width: int) -> Iterator[Click]:
+    for number, line in enumerate(lines, 2):
+        fields = line.rstrip("\n").split("\t")
+        if fields == [""]:
+            continue
+        try:
+            if len(fields) != width:
+                raise ValueError(f"{len(fields)} fields instead of {width}")
+            yield fields[0], float(fields[-1]) * 1000, fields[1]
+        except ValueError as e:
+            raise CommandError(f"{path}:{number}: {e}") from e
+
+
+def _json_clicks(path: Path, lines: io.TextIOBase) -> Iterator[Click]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            event = decode_event(line.strip().encode())
+        except InvalidEventError as e:
+            raise CommandError(f"{path}:{number}: {e}") from e
+        if event.type in ("view", "click", "play"):
+            yield event.key, event.timestamp_ms, event.item_id
+
+
+def _by_time(clicks: Iterator[Click]) -> list[Session]:
+    by_session: dict[str, list[tuple[float, str]]] = {}
+    for session_id, time_ms, item in clicks:
+        by_session.setdefault(session_id, []).append((time_ms, item))
+    sessions = []
+    for session_id, steps in by_session.items():
+        steps.sort(key=lambda step: step[0])  # stable: equal times as in the file
+        items = tuple(item for _, item in steps)
+        sessions.append(Session(session_id, items, tuple(round(t) for t, _ in steps)))
+    sessions.sort(key=lambda session: (session.times_ms or (0,))[-1])
+    return sessions
+
+
+def _session_lines(path: Path, lines: io.TextIOBase) -> Iterator[Session]:
+    for number, line in enumerate(lines, 2):
+        fields = line.rstrip("\n").split(",")
+        if fields == [""]:
+            continue
+        items = tuple(fields[1].split()) if len(fields) > 1 else ()
+        if not items:
+            raise CommandError(f"{path}:{number}: expected 'session_id,item item ...'")
+        yield Session(fields[0], items)

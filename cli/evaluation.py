@@ -1,0 +1,122 @@
+"""Evaluation in process: the file's clicks through the same models as in serving.
+
+static: the models learn the training file and then nothing more; prequential: each test
+click is scored, then learned. A case is a prefix of a session and its next click. A case
+is scored before its click is learned, and its session is never its own neighbour.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cli import metrics
+from cli.datasets import Session, clicks_in_order
+from online_models.engine import Engine
+
+Tick = Callable[[int, str], None]
+"""Called now and then with the number of clicks done since, and a note."""
+
+TICK = 2_000
+POOL_DEPTH = 100
+
+
+@dataclass
+class Cases:
+    """The scored cases, in order."""
+
+    session_ids: list[str] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    ranks: list[int] = field(default_factory=list)
+    repeated: list[bool] = field(default_factory=list)
+    in_pool: list[bool] = field(default_factory=list)
+    recommend_us: list[float] = field(default_factory=list)
+    shown: set[int] = field(default_factory=set)
+
+
+def learn_all(engine: Engine, sessions: Sequence[Session], tick: Tick) -> list[float]:
+    """Learn a file click by click; returns the microseconds of each."""
+    numbers: dict[int, int] = {}
+    times: list[float] = []
+    for done, (s, p) in enumerate(clicks_in_order(sessions)):
+        if p == 0:
+            numbers[s] = engine.open_session()
+        t = time.perf_counter_ns()
+        engine.learn(numbers[s], sessions[s].items[p])
+        times.append((time.perf_counter_ns() - t) / 1000)
+        if done % TICK == TICK - 1:
+            tick(TICK, "")
+    return times
+
+
+def score_all(
+    engine: Engine,
+    sessions: Sequence[Session],
+    *,
+    learn: bool,
+    min_prefix: int,
+    k: int,
+    tick: Tick,
+) -> tuple[Cases, list[float]]:
+    """Score every case of a file; with ``learn`` each click is learned after it was scored.
+
+    Returns the cases and the microseconds of each learned click.
+    """
+    cases, times = Cases(), []
+    numbers: dict[int, int] = {}
+    for done, (s, p) in enumerate(clicks_in_order(sessions)):
+        session = sessions[s]
+        if p == 0:
+            numbers[s] = engine.open_session() if learn else -1
+        if p >= min_prefix:
+            _score(engine, session, p, numbers[s], k, cases)
+        if learn:
+            t = time.perf_counter_ns()
+            engine.learn(numbers[s], session.items[p])
+            times.append((time.perf_counter_ns() - t) / 1000)
+        if done % TICK == TICK - 1:
+            tick(TICK, f"hit rate {metrics.hit_rate(cases.ranks, k):.3f}")
+    return cases, times
+
+
+def _score(engine: Engine, session: Session, p: int, number: int, k: int, cases: Cases) -> None:
+    target = session.items[p]
+    rows = [engine.row(item) for item in session.items[max(0, p - 50) : p]]
+    t = time.perf_counter_ns()
+    answer = engine.recommend(rows, k, number)
+    cases.recommend_us.append((time.perf_counter_ns() - t) / 1000)
+    row = engine.row(target)
+    listed = answer.rows.tolist()
+    rank = listed.index(row) + 1 if row and row in listed else 0
+    in_pool = rank > 0
+    if row and not rank:
+        in_pool = row in engine.recommend(rows, max(k, POOL_DEPTH), number).rows
+    cases.session_ids.append(session.session_id)
+    cases.positions.append(p + 1)
+    cases.ranks.append(rank)
+    cases.repeated.append(target in session.items[:p])
+    cases.in_pool.append(bool(in_pool))
+    cases.shown.update(listed)
+
+
+def summary(
+    cases: Cases, k: int, items: int, seconds: float, learn_us: Sequence[float]
+) -> dict[str, object]:
+    """Return the figures of an evaluation; rates are fractions, times microseconds."""
+    ranks, repeated = np.array(cases.ranks), np.array(cases.repeated, dtype=bool)
+    return {
+        "cases": len(ranks),
+        "hit_rate": metrics.hit_rate(ranks, k),
+        "mrr": metrics.mrr(ranks, k),
+        "hit_rate_new": metrics.hit_rate(ranks[~repeated], k) if len(ranks) else 0.0,
+        "repeat_share": float(repeated.mean()) if len(ranks) else 0.0,
+        "ndcg": metrics.ndcg(ranks, k),
+        "coverage": len(cases.shown) / items if items else 0.0,
+        "candidate_recall": float(np.mean(cases.in_pool)) if len(ranks) else 0.0,
+        "seconds": seconds,
+        "learn_us": metrics.spread(learn_us),
+        "recommend_us": metrics.spread(cases.recommend_us),
+    }

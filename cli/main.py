@@ -1,0 +1,56 @@
+"""The command ``nextclick``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Any
+
+import typer
+
+from cli.console import err
+from cli.demo import demo
+from cli.errors import CommandError
+from cli.evaluate import evaluate
+from cli.recommend import recommend
+from cli.replay import replay
+from cli.stack_commands import down, jobs_app, serve, status, up
+
+app = typer.Typer(
+    help="A real-time session recommender that learns from every click.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (up, down, status, demo, replay, recommend, evaluate, serve):
+    app.command()(command)
+app.add_typer(jobs_app, name="jobs")
+
+
+def main() -> None:
+    """Run the command; errors that people can act on are one line."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app(standalone_mode=False)
+    except CommandError as e:
+        err.print(f"[bold red]error:[/] {e}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except (KeyboardInterrupt, typer.Abort):
+        err.print("interrupted")
+        sys.exit(130)
+    except typer.Exit as e:
+        sys.exit(e.exit_code)
+    except Exception as e:
+        if not hasattr(e, "exit_code"):
+            raise
+        e.show()  # type: ignore[attr-defined]  # click's usage errors
+        sys.exit(e.exit_code)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Ranking metrics of next-item prediction: one target a case, ranks from 1, 0 for a miss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def hit_rate(ranks: ArrayLike, k: int) -> float:
+    """Share of cases with the target among the first ``k`` (recall@k, one target a case)."""
+    r = np.asarray(ranks)
+    return float(_hits(r, k).mean()) if len(r) else 0.0
+
+
+def mrr(ranks: ArrayLike, k: int) -> float:
+    """Mean of 1 / rank, 0 beyond the first ``k``."""
+    r = np.asarray(ranks)
+    return float((_hits(r, k) / np.maximum(r, 1)).mean()) if len(r) else 0.0
+
+
+def ndcg(ranks: ArrayLike, k: int) -> float:
+    """Mean of 1 / log2(1 + rank), 0 beyond the first ``k``; the ideal is 1 with one target."""
+    r = np.asarray(ranks)
+    return float((_hits(r, k) / np.log2(1 + np.maximum(r, 1))).mean()) if len(r) else 0.0
+
+
+def coverage(answers: Iterable[Sequence[int]], items: int) -> float:
+    """Share of the ``items`` that are in at least one answer."""
+    shown: set[int] = set()
+    for answer in answers:
+        shown.update(answer)
+    return len(shown) / items if items else 0.0
+
+
+def spread(values: ArrayLike) -> dict[str, float]:
+    """Mean, median and 99th percentile."""
+    v = np.asarray(values, dtype=float)
+    if not len(v):
+        return {"mean": 0.0, "p50": 0.0, "p99": 0.0}
+    p50, p99 = np.percentile(v, [50, 99])
+    return {"mean": float(v.mean()), "p50": float(p50), "p99": float(p99)}
+
+
+def _hits(ranks: NDArray[np.int64], k: int) -> NDArray[np.bool_]:
+    return (ranks >= 1) & (ranks <= k)

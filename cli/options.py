@@ -1,0 +1,21 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HomeFolder = Annotated[Path, typer.Option(help="Folder of the stack's data and logs.")]
+GrpcPort = Annotated[int, typer.Option(help="Port of gRPC.")]
+HttpPort = Annotated[int, typer.Option(help="Port of metrics and status.")]
+KafkaPort = Annotated[int, typer.Option(help="Port of Kafka.")]
+RedisPort = Annotated[int, typer.Option(help="Port of Redis.")]
+FlinkPort = Annotated[int, typer.Option(help="Port of Flink's web interface.")]
+KafkaControllerPort = Annotated[int, typer.Option(help="Port of Kafka's controller.")]
+FlinkRpcPort = Annotated[int, typer.Option(help="Port of Flink's JobManager.")]
+StoreHttpPort = Annotated[int, typer.Option(help="Port of the session store's metrics.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+DEFAULT_HOME = Path(".nextclick")

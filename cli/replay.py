@@ -1,0 +1,98 @@
+"""``nextclick replay``: send a file of clicks to a running stack."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from nextclick import Client
+
+from cli import metrics
+from cli.console import print_json, print_result, progress
+from cli.datasets import Session, load_sessions
+from cli.errors import CommandError
+from cli.history import send_history
+from cli.options import DEFAULT_HOME, HomeFolder, Json
+from cli.player import K, Player
+from cli.stack.layout import Home
+from cli.stack.stack import Stack
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(help="Clicks.", exists=True, dir_okay=False)],
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, help="Clicks a second; default: as fast as it goes.")
+    ] = None,
+    speedup: Annotated[
+        float | None, typer.Option(min=0.001, help="Play the file's clock so much faster.")
+    ] = None,
+    recommend: Annotated[
+        bool, typer.Option(help="Play as live traffic and ask before every click.")
+    ] = False,
+    prefix: Annotated[str, typer.Option(help="Put before the file's session ids.")] = "",
+    home: HomeFolder = DEFAULT_HOME,
+    json: Json = False,
+) -> None:
+    """Send the clicks of a file to the stack that `nextclick up` started.
+
+    nextclick replay clicks.txt.gz --rate 200 --recommend
+    """
+    stack = Stack.running(Home(home.absolute()))
+    if stack is None:
+        raise CommandError(f"no stack runs in {home}; start one with `nextclick up`")
+    if rate is not None and speedup is not None:
+        raise CommandError("give --rate or --speedup, not both")
+    sessions = load_sessions(file)
+    if speedup is not None:
+        rate = natural_rate(sessions) * speedup
+    started = time.monotonic()
+    total = sum(len(s.items) for s in sessions)
+    result: dict[str, Any]
+    with progress() as bar:
+        task = bar.add_task("clicks", total=total, note="")
+        if recommend:
+            with Client(stack.target, timeout_s=10) as client:
+                player = Player(client, sessions, rate=rate or 50.0, prefix=prefix)
+                score = player.play(lambda n, note: bar.update(task, advance=n, note=note))
+            result = {
+                "sent": score.sent,
+                "cases": len(score.ranks),
+                "hit_rate": metrics.hit_rate(score.ranks, K),
+                "mrr": metrics.mrr(score.ranks, K),
+                "stale": score.stale / max(len(score.ranks), 1),
+                "latency_us": metrics.spread(score.latency_us),
+                "freshness_ms": metrics.spread(score.freshness_ms),
+                "errors": len(score.errors),
+            }
+        else:
+            sent = send_history(
+                stack.kafka,
+                sessions,
+                prefix=prefix,
+                rate=rate,
+                tick=lambda n: bar.advance(task, n),
+            )
+            result = {"sent": sent, "errors": 0}
+    result["seconds"] = time.monotonic() - started
+    if json:
+        print_json(result)
+    else:
+        print_result("Replay", {name: str(value) for name, value in result.items()})
+    if result["errors"]:
+        raise CommandError(f"{result['errors']} calls failed: {score.errors[0]}")
+
+
+def natural_rate(sessions: list[Session]) -> float:
+    """Return the clicks a second of a file's clock.
+
+    Raises
+    ------
+    CommandError
+        If the file has no clock.
+    """
+    times = [t for s in sessions for t in s.times_ms or ()]
+    if len(times) < 2 or max(times) == min(times):
+        raise CommandError("the file has no clock to speed up; use --rate")
+    return len(times) / ((max(times) - min(times)) / 1000)
