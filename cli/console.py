@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-err = Console(stderr=True)
+# Without a terminal there is no width to fit into.
+err = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
 out = Console()
 
 

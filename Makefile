@@ -1,0 +1,42 @@
+# make setup | demo | test | test-all | lint: each sets up what it needs; the second time is quick.
+SHELL := /bin/bash
+BIN := .venv/bin
+JAVA := streaming/java
+PYTHON_STAMP := .venv/.installed
+JAVA_STAMP := $(JAVA)/target/.built
+
+.PHONY: setup demo test test-all lint clean
+
+setup: $(PYTHON_STAMP) $(JAVA_STAMP)
+
+$(PYTHON_STAMP): requirements.lock pyproject.toml
+	@python=$$(cli/prerequisites.sh) || exit 1; \
+	test -x $(BIN)/python || "$$python" -m venv .venv
+	@echo "installing Python packages (a few minutes the first time)" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(JAVA_STAMP): $(JAVA)/pom.xml $(shell find $(JAVA)/src -name '*.java')
+	@cli/prerequisites.sh > /dev/null || exit 1
+	@echo "building the Java helper and fetching jars" >&2
+	@mvn -q -B -f $(JAVA)/pom.xml package
+	@touch $@
+
+demo: setup
+	@$(BIN)/nextclick demo $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: lint
+	$(BIN)/python -m pytest -m "not long"
+
+test-all: lint
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf .venv $(JAVA)/target .nextclick
