@@ -25,10 +25,11 @@ from nextclick.v1 import recommendation_service_pb2_grpc as recommendation_grpc
 T = TypeVar("T")
 
 CHANNEL_OPTIONS = (
-    # By default a refused connection is tried again after a second: as long as a whole call.
+    # By default a refused connection is tried again after a second, then later and later: the
+    # first calls to a server that is back would fail. (min_reconnect_backoff_ms is not among
+    # these: it would cut short slow connections.)
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 100),
     # The server is a neighbour: a proxy for the way out would only be in the way.
     ("grpc.enable_http_proxy", 0),
 )

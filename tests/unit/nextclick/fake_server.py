@@ -49,13 +49,13 @@ class Fake:
 
 
 @contextmanager
-def serving(fake: Fake) -> Iterator[str]:
-    """Serve the fake while the block runs; gives the target."""
+def serving(fake: Fake, target: str = "127.0.0.1:0") -> Iterator[str]:
+    """Serve the fake while the block runs; gives the target, port 0 being any free one."""
     server = grpc.server(ThreadPoolExecutor(4))
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(fake, server)
     event_service_pb2_grpc.add_EventServiceServicer_to_server(fake, server)
     catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(fake, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(target)
     server.start()
     try:
         yield f"127.0.0.1:{port}"

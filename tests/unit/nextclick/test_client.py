@@ -2,67 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import grpc
 import nextclick
 import pytest
-from nextclick import AsyncClient, Client, Event, FieldFault, Filter, Item
+from nextclick import Event, FieldFault, Filter, Item
 from nextclick.v1 import catalog_service_pb2 as catalog_pb
-from nextclick.v1 import event_service_pb2 as event_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
 
 from tests.unit.nextclick.fake_server import Fake, bad_request, serving
 
 CLICK = Event(type="click", item_id="a", timestamp_ms=1_700_000_000_000, session_id="s")
-
-
-class Blocking:
-    """Calls the asyncio client as one calls the blocking one."""
-
-    def __init__(self, target: str, **settings: Any) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._client = self._loop.run_until_complete(self._open(target, settings))
-
-    async def _open(self, target: str, settings: dict[str, Any]) -> AsyncClient:
-        return await AsyncClient(target, **settings).__aenter__()
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._client, name)
-        return lambda *args, **kwargs: self._loop.run_until_complete(method(*args, **kwargs))
-
-    def __enter__(self) -> Blocking:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.run_until_complete(self._client.__aexit__(None, None, None))
-        self._loop.close()
-
-
-@pytest.fixture(params=[Client, Blocking], ids=["sync", "aio"])
-def client_type(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-@pytest.fixture
-def fake() -> Fake:
-    return Fake()
-
-
-@pytest.fixture
-def target(fake: Fake) -> Iterator[str]:
-    with serving(fake) as target:
-        yield target
-
-
-@pytest.fixture
-def client(client_type: Any, target: str) -> Iterator[Any]:
-    with client_type(target, timeout_s=10.0) as client:
-        yield client
 
 
 def test_recommendation_is_typed(client: Any, fake: Fake) -> None:
@@ -144,87 +97,6 @@ def test_other_calls_send_and_give_what_they_name(client: Any, fake: Fake) -> No
     ]
 
 
-def test_unavailable_is_retried_under_one_event_id(client: Any, fake: Fake) -> None:
-    """If it failed, a click sent through a server's restart would be lost or count twice."""
-    down = grpc.StatusCode.UNAVAILABLE
-    fake.answers = [down, down, event_pb.PutEventsResponse(accepted=2)]
-    result = client.put_events([CLICK, CLICK])
-    assert result == nextclick.PutResult(2, ())
-    ids = [[event.event_id for event in request.events] for request in fake.requests]
-    assert len(ids) == 3
-    assert ids[0] == ids[1] == ids[2]
-    assert len(set(ids[0])) == 2
-    assert all(ids[0])
-
-
-def test_only_unacknowledged_events_are_sent_again(client: Any, fake: Fake) -> None:
-    """If it failed, one slow partition would make a backend send everything twice, or lose it."""
-    first = event_pb.PutEventsResponse(
-        accepted=1,
-        errors=[
-            event_pb.EventError(index=0, message="broker", retryable=True),
-            event_pb.EventError(
-                index=2, message="x", faults=[event_pb.FieldFault(field="f", description="d")]
-            ),
-        ],
-    )
-    fake.answers = [first, event_pb.PutEventsResponse(accepted=1)]
-    result = client.put_events(
-        [Event("click", item, 1_700_000_000_000, "s", event_id=item) for item in "abc"]
-    )
-    assert [[e.event_id for e in r.events] for r in fake.requests] == [["a", "b", "c"], ["a"]]
-    assert result.accepted == 2
-    (error,) = result.errors
-    assert (error.index, error.faults, error.retryable) == (2, (FieldFault("f", "d"),), False)
-
-
-def test_events_that_the_broker_never_takes_come_back_with_their_id(
-    client_type: Any, fake: Fake, target: str
-) -> None:
-    """If it failed, a backend could not send them again without counting some twice."""
-    fake.answers = [
-        event_pb.PutEventsResponse(
-            accepted=0, errors=[event_pb.EventError(index=0, message="broker", retryable=True)]
-        )
-    ]
-    with client_type(target, timeout_s=10.0, retries=1) as client:
-        result = client.put_events([CLICK])
-    assert (result.accepted, len(fake.requests)) == (0, 2)
-    (error,) = result.errors
-    assert error.retryable
-    assert error.event.event_id == fake.requests[0].events[0].event_id != ""
-
-
-def test_server_lost_between_attempts_leaves_a_result(client: Any, fake: Fake) -> None:
-    """If it failed, events that were taken would be reported as failed."""
-    fake.answers = [
-        event_pb.PutEventsResponse(
-            accepted=1, errors=[event_pb.EventError(index=1, message="broker", retryable=True)]
-        ),
-        grpc.StatusCode.INTERNAL,
-    ]
-    result = client.put_events([CLICK, CLICK])
-    assert result.accepted == 1
-    assert [(e.index, e.retryable) for e in result.errors] == [(1, True)]
-
-
-def test_faulty_events_are_named_and_the_others_sent(client: Any, fake: Fake) -> None:
-    """If it failed, one bad event would hold up a batch, or go out to be a dead letter."""
-    fake.answers = [event_pb.PutEventsResponse(accepted=1)]
-    result = client.put_events([Event("", "", 0, session_id="s"), CLICK])
-    assert result.accepted == 1
-    assert [f.field for f in result.errors[0].faults] == ["type", "item_id", "timestamp_ms"]
-    assert [len(request.events) for request in fake.requests] == [1]
-
-
-@pytest.mark.parametrize("count", [0, 1_001])
-def test_batches_out_of_range_are_refused(client: Any, fake: Fake, count: int) -> None:
-    """If it failed, the server would refuse them after the way there."""
-    with pytest.raises(nextclick.InvalidRequestError, match="send 1 to 1000"):
-        client.put_events([CLICK] * count)
-    assert fake.requests == []
-
-
 def test_bad_request_names_every_field(client: Any, fake: Fake) -> None:
     """If it failed, a caller would have to guess what the server did not like."""
     fake.answers = [bad_request(("page_size", "send 1 to 500"), ("session_id", "is missing"))]
@@ -280,7 +152,8 @@ def test_deadline_covers_all_attempts(client_type: Any, fake: Fake, target: str)
         client.trending()
     released.set()
     assert time.monotonic() - started < 3
-    assert fake.seconds_left[0] <= 0.6
+    # The server reads a rounded header by its own clock: up to a millisecond more.
+    assert fake.seconds_left[0] < 0.61
     assert fake.seconds_left[1] < fake.seconds_left[0]
 
 
@@ -304,6 +177,18 @@ def test_server_that_is_not_there(client_type: Any) -> None:
         pytest.raises((nextclick.UnavailableError, nextclick.DeadlineExceededError)),
     ):
         client.recommend("s")
+
+
+def test_server_that_comes_back_is_found_at_once(client_type: Any, fake: Fake) -> None:
+    """If it failed, a restart of the server would cost each backend a second more."""
+    fake.answers = [pb.TrendingResponse(model_version=7)]
+    with serving(fake) as target:
+        pass
+    with client_type(target, timeout_s=10.0) as client:
+        with pytest.raises(nextclick.UnavailableError):
+            client.trending()
+        with serving(fake, target):
+            assert client.trending().model_version == 7
 
 
 def test_faulty_items_are_refused_with_their_places(client: Any, fake: Fake) -> None:
