@@ -1,0 +1,88 @@
+"""Real Kafka, Flink, Redis, store and server on free ports, one stack for the whole run."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from nextclick import Client
+from nextclick.topics import PARTITIONS, PRODUCER_CONFIG
+
+from cli.stack.layout import Home, Ports
+from cli.stack.stack import Stack
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "integration" in str(item.fspath):
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory):
+    """The whole stack, SERVING."""
+    stack = Stack(Home(tmp_path_factory.mktemp("stack")), Ports.free(), bound=True)
+    stack.start()
+    yield stack
+    stack.stop()
+
+
+@pytest.fixture
+def client(stack):
+    """A client of the stack's server."""
+    with Client(stack.target, timeout_s=10) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def producer(stack):
+    """A producer as the README tells backends to make one."""
+    return Producer({**PRODUCER_CONFIG, "bootstrap.servers": stack.kafka})
+
+
+def eventually(get, accept, what, timeout_s=60.0):
+    """Call ``get`` until ``accept`` takes its result, and return it."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = get()
+        if accept(value):
+            return value
+        assert time.monotonic() < deadline, f"{what}: not within {timeout_s:.0f} s; last: {value}"
+        time.sleep(0.02)
+
+
+class Reader:
+    """Reads a topic from where it ended when the reader was made (or from its beginning)."""
+
+    def __init__(self, kafka, topic, from_beginning=False):
+        self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": "test"})
+        assigned = []
+        self._consumer.list_topics(topic, timeout=10)
+        for p in range(PARTITIONS):
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)
+            assigned.append(TopicPartition(topic, p, low if from_beginning else high))
+        self._consumer.assign(assigned)
+        self.messages = []
+
+    def read(self):
+        """Read what has come; returns all messages so far."""
+        self.messages += [m for m in self._consumer.consume(5_000, 0.1) if m.error() is None]
+        return self.messages
+
+    def close(self):
+        self._consumer.close()
+
+
+@pytest.fixture
+def reader(stack):
+    """Make readers that are closed after the test."""
+    made = []
+
+    def make(topic, from_beginning=False):
+        made.append(Reader(stack.kafka, topic, from_beginning))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

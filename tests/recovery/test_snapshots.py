@@ -1,0 +1,98 @@
+"""A replica's snapshot: all or nothing, and the log goes on where it ends."""
+
+import pytest
+from nextclick import Item, encode_item
+from nextclick.v1.session_pb2 import SessionRecord
+
+from online_models.engine import Engine
+from online_models.layout import Limits
+from server import snapshot
+from server.replica import Replica
+
+LIMITS = Limits(max_items=128, max_sessions=64, pairs=64)
+
+
+def record(name, n):
+    out = SessionRecord(session_id=name, version=n, user_id=f"u-{name}")
+    for seq in range(1, n + 1):
+        out.steps.add(item_id=f"i{seq}", seq=seq, timestamp_ms=seq)
+    return out.SerializeToString()
+
+
+@pytest.fixture
+def replica():
+    replica = Replica(Engine(LIMITS))
+    for name in ("a", "b", "c"):
+        replica.apply_session(b"", record(name, 3))
+    replica.apply_item(b"", encode_item(Item("i2", categories=("x",), title="two")))
+    replica.apply_item(b"", encode_item(Item("i3", deleted=True)))
+    replica.positions = {("sessions", 0): 3, ("items", 2): 2}
+    replica.whole_log = True
+    return replica
+
+
+def test_a_restart_knows_what_the_snapshot_knew(replica, tmp_path):
+    """What is lost in a restart would be asked of the log again, or answered wrongly."""
+    snapshot.write(replica, tmp_path)
+    again = snapshot.read(tmp_path, LIMITS)
+    assert again.positions == replica.positions
+    assert again.catalogue == replica.catalogue
+    assert again.whole_log
+    assert again.engine.clicks == replica.engine.clicks
+    assert again.sessions.dump() == replica.sessions.dump()
+    rows = [again.engine.row("i1")]
+    assert (
+        again.engine.recommend(rows, 5).scores.tolist()
+        == replica.engine.recommend(rows, 5).scores.tolist()
+    )
+    assert again.engine.is_deleted(again.engine.row("i3"))
+
+
+def test_replaying_records_that_the_snapshot_has_changes_nothing(replica, tmp_path):
+    """Positions may be older than the snapshot's sessions: versions keep it exact."""
+    snapshot.write(replica, tmp_path)
+    again = snapshot.read(tmp_path, LIMITS)
+    for name in ("a", "b", "c"):
+        again.apply_session(b"", record(name, 3))
+    assert again.engine.clicks == replica.engine.clicks
+    again.apply_session(b"", record("a", 4))
+    assert again.engine.clicks == replica.engine.clicks + 1
+
+
+def test_a_damaged_snapshot_falls_back_to_the_one_before(replica, tmp_path):
+    """A power cut in mid-write must not cost more than the newest snapshot."""
+    first = snapshot.write(replica, tmp_path)
+    replica.apply_session(b"", record("d", 2))
+    second = snapshot.write(replica, tmp_path)
+    (second / "replica.json").write_bytes(b"{")
+    assert snapshot.read(tmp_path, LIMITS).sessions.get("d") is None
+    (first / "models" / "rules.npy").unlink()
+    assert snapshot.read(tmp_path, LIMITS) is None
+
+
+def test_other_limits_need_a_rebuild_from_the_log(replica, tmp_path):
+    """Slots are numbers modulo the capacity: tables of another size would mix sessions up."""
+    snapshot.write(replica, tmp_path)
+    assert snapshot.read(tmp_path, Limits(max_items=256, max_sessions=64, pairs=64)) is None
+
+
+def test_only_the_last_two_snapshots_stay(replica, tmp_path):
+    """Restarts for a year must not fill the disk; a leftover of a crash is cleared."""
+    for _ in range(4):
+        snapshot.write(replica, tmp_path)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["snapshot-000003", "snapshot-000004"]
+
+
+def test_an_interrupted_write_leaves_the_older_snapshot_alone(replica, tmp_path, monkeypatch):
+    """The folder is renamed into place as the last step."""
+    snapshot.write(replica, tmp_path)
+
+    def fails(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Engine, "snapshot", fails)
+    with pytest.raises(OSError, match="disk full"):
+        snapshot.write(replica, tmp_path)
+    monkeypatch.undo()
+    assert snapshot.read(tmp_path, LIMITS).engine.clicks == replica.engine.clicks

@@ -1,0 +1,111 @@
+"""The replica's sessions: each step learned once, in order, at its place, whatever is repeated."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nextclick import Event, encode_event
+from nextclick.v1.session_pb2 import SessionRecord
+
+from online_models.engine import Engine
+from online_models.layout import Limits
+from server.sessions import SessionTable
+from streaming.sessionize import RawRecord, Update, process
+
+NOW = 1_700_000_000_000
+
+
+def table(max_sessions=64):
+    return SessionTable(Engine(Limits(max_items=256, max_sessions=max_sessions, pairs=64)))
+
+
+def history(events):
+    """Session records after each of (item, minute, type) events."""
+    state, out = None, []
+    for offset, (item, minute, kind) in enumerate(events):
+        event = Event(kind, item, NOW + minute * 60_000, session_id="s")
+        raw = RawRecord(encode_event(event), b"s", "events", 0, offset, NOW, replayed=True)
+        state, outcome = process(state, raw)
+        if isinstance(outcome, Update):
+            out.append(SessionRecord.FromString(outcome.record))
+    return out
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from([f"i{i}" for i in range(8)]),
+        st.integers(0, 25),
+        st.sampled_from(["view", "view", "purchase", "dislike", "scroll"]),
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+def kept(sessions, session_id="s"):
+    engine = sessions._engine
+    return [engine.item_id(r) for r in engine.session_rows(sessions.get(session_id).number)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(EVENTS, st.data())
+def test_skipped_and_repeated_records_lead_to_the_same_session(events, data):
+    """Compaction skips records and restarts repeat them; neither may lose or double a click."""
+    records = history(events)
+    every, some = table(), table()
+    for record in records:
+        every.apply(record)
+    order = sorted(data.draw(st.lists(st.integers(0, len(records) - 1), max_size=30)))
+    for at in [*order, len(records) - 1, *order[:3]]:
+        some.apply(records[at])
+    expected = [step.item_id for step in records[-1].steps]
+    assert kept(every)[-len(expected) :] == expected if expected else kept(every) == []
+    assert kept(some)[-len(expected) :] == expected if expected else kept(some) == []
+    assert every.get("s").version == some.get("s").version == records[-1].version
+    assert every.get("s").hidden == some.get("s").hidden == tuple(records[-1].hidden_item_ids)
+    assert set(every.get("s").purchased) == set(some.get("s").purchased)
+    if len(events) <= 50:
+        assert every._engine.clicks == some._engine.clicks
+
+
+def test_a_purchase_on_a_viewed_item_is_remembered():
+    """The filter on purchases rests on it."""
+    sessions = table()
+    for record in history([("a", 0, "view"), ("b", 1, "view"), ("b", 2, "purchase")]):
+        sessions.apply(record)
+    assert sessions.get("s").purchased == ("b",)
+
+
+def test_the_table_holds_no_more_sessions_than_the_engine():
+    """Memory is bounded: the oldest session goes, with its user."""
+    sessions = table(max_sessions=8)
+    for i in range(20):
+        record = SessionRecord(session_id=f"s{i}", version=1, user_id=f"u{i}")
+        record.steps.add(item_id="a", seq=1)
+        sessions.apply(record)
+    assert len(sessions) == 8
+    assert sessions.evicted == 12
+    assert sessions.get("s0") is None
+    assert sessions.get("s19") is not None
+    assert sessions.current_session("u0") == ""
+    assert sessions.current_session("u19") == "s19"
+
+
+def test_an_erased_session_is_gone():
+    """A tombstone erases a person: nothing of the session may answer any more."""
+    sessions = table()
+    for record in history([("a", 0, "view"), ("b", 1, "view")]):
+        sessions.apply(record)
+    sessions.erase("s")
+    sessions.erase("s")
+    assert sessions.get("s") is None
+    assert len(sessions) == 0
+
+
+def test_dump_and_load_give_the_same_table():
+    """A restart from a snapshot must know every session's version, or learn clicks twice."""
+    sessions = table()
+    for record in history([("a", 0, "view"), ("b", 1, "purchase"), ("c", 2, "dislike")]):
+        sessions.apply(record)
+    again = SessionTable(sessions._engine)
+    again.load(sessions.dump(), dict(sessions.users), sessions.evicted)
+    assert again.get("s") == sessions.get("s")
+    assert again.dump() == sessions.dump()
