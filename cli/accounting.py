@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import cast
 
 from confluent_kafka import Consumer, TopicPartition
-from nextclick.topics import DEAD_LETTERS, PARTITIONS, SESSIONS, topic
-from nextclick.v1.session_pb2 import SessionRecord
 
 from cli.errors import CommandError
+from nextclick.topics import DEAD_LETTERS, PARTITIONS, SESSIONS, topic
+from nextclick.v1.session_pb2 import SessionRecord
 
 
 class Ledger:

@@ -13,9 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nextclick.codec import InvalidEventError, decode_event
-
 from cli.errors import CommandError
+from nextclick.codec import InvalidEventError, decode_event
 
 
 @dataclass(frozen=True, slots=True)

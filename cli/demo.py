@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from nextclick import Client
 
 from cli import metrics
 from cli.accounting import Ledger
@@ -23,6 +22,7 @@ from cli.stack import apps
 from cli.stack.layout import Home, Ports
 from cli.stack.process import find, wait_until
 from cli.stack.stack import Stack
+from nextclick import Client
 
 SAMPLE = Path(__file__).parent / "sample"
 RATE = 50.0

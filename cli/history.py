@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from confluent_kafka import Producer
-from nextclick import Event, encode_event
-from nextclick.topics import EVENTS, PRODUCER_CONFIG, REPLAY_HEADER, topic
 
 from cli.datasets import Session, clicks_in_order
 from cli.errors import CommandError
+from nextclick import Event, encode_event
+from nextclick.topics import EVENTS, PRODUCER_CONFIG, REPLAY_HEADER, topic
 
 TICK = 1_000
 

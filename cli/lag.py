@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+
 from nextclick.topics import PARTITIONS
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from cli.bench.app import bench_app
 from cli.console import err
 from cli.demo import demo
 from cli.errors import CommandError
@@ -26,6 +27,7 @@ app = typer.Typer(
 for command in (up, down, status, demo, replay, recommend, evaluate, serve):
     app.command()(command)
 app.add_typer(jobs_app, name="jobs")
+app.add_typer(bench_app, name="bench")
 
 
 def main() -> None:

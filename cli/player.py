@@ -12,10 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from nextclick import Client, Event, NextclickError
-
 from cli import metrics
 from cli.datasets import Session, clicks_in_order
+from nextclick import Client, Event, NextclickError
 
 PAUSE_S = 0.5
 PROBE_EVERY = 20

@@ -6,12 +6,12 @@ import dataclasses
 from typing import Annotated
 
 import typer
-from nextclick import Client, NextclickError
 from rich.table import Table
 
 from cli.console import out, print_json
 from cli.errors import CommandError
 from cli.options import GrpcPort
+from nextclick import Client, NextclickError
 
 
 def recommend(

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from nextclick import Client
 
 from cli import metrics
 from cli.console import print_json, print_result, progress
@@ -18,6 +17,7 @@ from cli.options import DEFAULT_HOME, HomeFolder, Json
 from cli.player import K, Player
 from cli.stack.layout import Home
 from cli.stack.stack import Stack
+from nextclick import Client
 
 
 def replay(

@@ -9,7 +9,6 @@ from nextclick.convert import item_from_proto, item_to_proto
 from nextclick.errors import FieldFault
 from nextclick.topics import ITEMS, topic
 from nextclick.v1 import catalog_service_pb2 as pb
-
 from server.faults import RequestError, unavailable
 from server.producer import AckedProducer
 from server.replica import Replica

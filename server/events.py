@@ -10,7 +10,6 @@ from nextclick.convert import event_from_proto
 from nextclick.errors import FieldFault
 from nextclick.topics import EVENTS, topic
 from nextclick.v1 import event_service_pb2 as pb
-
 from server import metrics
 from server.faults import RequestError
 from server.producer import AckedProducer

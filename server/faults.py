@@ -8,6 +8,7 @@ from typing import NoReturn
 import grpc
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
+
 from nextclick.errors import FieldFault
 
 

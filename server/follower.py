@@ -9,8 +9,8 @@ import time
 from typing import Any, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
-from nextclick.topics import DEAD_LETTERS, ITEMS, PARTITIONS, SESSIONS, topic
 
+from nextclick.topics import DEAD_LETTERS, ITEMS, PARTITIONS, SESSIONS, topic
 from server import metrics
 from server.replica import Replica
 from server.settings import ServerSettings

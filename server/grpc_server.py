@@ -13,8 +13,8 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from nextclick.v1 import catalog_service_pb2, event_service_pb2, recommendation_service_pb2
 
+from nextclick.v1 import catalog_service_pb2, event_service_pb2, recommendation_service_pb2
 from server import metrics
 from server.catalog import Catalog
 from server.events import Events

@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
 from nextclick.topics import IMPRESSIONS, PRODUCER_CONFIG, event_key, topic
 from nextclick.v1.impression_pb2 import Impression
-
 from server import metrics
 from server.settings import ServerSettings
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from nextclick.topics import PRODUCER_CONFIG
 
+from nextclick.topics import PRODUCER_CONFIG
 from server.settings import ServerSettings
 
 

@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from nextclick.v1 import recommendation_service_pb2 as pb
 
+from nextclick.v1 import recommendation_service_pb2 as pb
 from online_models.engine import Filter, Ranked
 from server import metrics, validation
 from server.faults import not_found

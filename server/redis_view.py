@@ -11,9 +11,9 @@ from typing import cast
 
 import redis
 from google.protobuf.message import DecodeError
+
 from nextclick.topics import redis_session_key, redis_user_key
 from nextclick.v1.session_pb2 import SessionRecord
-
 from server import metrics
 
 FAILURES, PROBE_S = 2, 0.5

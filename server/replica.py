@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from google.protobuf.message import DecodeError
+
 from nextclick.codec import InvalidEventError, Item, decode_item
 from nextclick.v1.session_pb2 import SessionRecord
-
 from online_models.engine import Engine
 from server import metrics
 from server.sessions import SessionTable

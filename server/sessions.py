@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nextclick.v1 import session_pb2 as pb
-
 from online_models.engine import Engine
 
 

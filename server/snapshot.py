@@ -12,8 +12,8 @@ import shutil
 from pathlib import Path
 
 import orjson
-from nextclick.codec import decode_item, encode_item
 
+from nextclick.codec import decode_item, encode_item
 from online_models.engine import Engine
 from online_models.layout import Limits
 from online_models.snapshot import SnapshotError

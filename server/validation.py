@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from nextclick.codec import MAX_ID_BYTES
 from nextclick.errors import FieldFault
 from nextclick.v1 import recommendation_service_pb2 as pb
-
 from server.faults import RequestError
 
 DEFAULT_PAGE, MAX_PAGE = 20, 500

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1 import session_pb2
-
 from server.redis_view import RedisUnavailableError, RedisView
 from server.replica import Replica
 

@@ -23,6 +23,8 @@ from typing import Any, cast
 import redis
 from confluent_kafka import Consumer, Message, TopicPartition
 from google.protobuf.message import DecodeError
+from prometheus_client import Counter, Gauge, start_http_server
+
 from nextclick.topics import (
     PARTITIONS,
     SESSIONS,
@@ -31,8 +33,6 @@ from nextclick.topics import (
     topic,
 )
 from nextclick.v1.session_pb2 import SessionRecord
-from prometheus_client import Counter, Gauge, start_http_server
-
 from streaming.settings import StoreSettings
 
 log = logging.getLogger("nextclick.store")

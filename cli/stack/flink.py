@@ -13,17 +13,16 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-import pyflink
 
 from cli.errors import CommandError
 from cli.stack.java import java_home
 from cli.stack.layout import FLINK_JARS, PROJECT, Child, Home, Ports
 from cli.stack.process import spawn, wait_until
 
-FLINK_HOME = Path(pyflink.__file__).parent
+FLINK_HOME = Path(str(find_spec("pyflink").origin)).parent  # type: ignore[union-attr]
 KEPT_CHECKPOINT_FOLDERS = 5
 
 _OPENED = ("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent")

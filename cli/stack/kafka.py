@@ -8,12 +8,12 @@ import uuid
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
-from nextclick.topics import PARTITIONS, TOPIC_CONFIGS, topic
 
 from cli.errors import CommandError
 from cli.stack.java import java_home
 from cli.stack.layout import KAFKA_JARS, Child, Home, Ports
 from cli.stack.process import spawn, wait_until
+from nextclick.topics import PARTITIONS, TOPIC_CONFIGS, topic
 
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 

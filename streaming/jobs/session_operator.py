@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nextclick.topics import DEAD_LETTERS, SESSIONS, topic
 from pyflink.common import Row, Time, Types
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import StateTtlConfig, ValueStateDescriptor
 
+from nextclick.topics import DEAD_LETTERS, SESSIONS, topic
 from streaming.sessionize import DeadLetter, RawRecord, Rules, process
 
 MAX_DETAIL = 1_000

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 
 from nextclick.topics import EVENTS, topic
-
 from streaming.jobs.flink import environment, output_type, read_keyed, write_records
 from streaming.jobs.session_operator import Sessionize
 from streaming.sessionize import Rules

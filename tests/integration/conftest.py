@@ -6,11 +6,11 @@ import time
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from nextclick import Client
-from nextclick.topics import PARTITIONS, PRODUCER_CONFIG
 
 from cli.stack.layout import Home, Ports
 from cli.stack.stack import Stack
+from nextclick import Client
+from nextclick.topics import PARTITIONS, PRODUCER_CONFIG
 
 
 def pytest_collection_modifyitems(items):

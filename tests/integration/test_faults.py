@@ -9,12 +9,12 @@ import uuid
 import psutil
 import pytest
 import redis
-from nextclick import Client, Event, NextclickError, encode_event
-from nextclick.topics import REPLAY_HEADER
-from nextclick.v1.session_pb2 import SessionRecord
 
 from cli.stack import apps, flink, process
 from cli.stack.process import find
+from nextclick import Client, Event, NextclickError, encode_event
+from nextclick.topics import REPLAY_HEADER
+from nextclick.v1.session_pb2 import SessionRecord
 from tests.integration.conftest import eventually
 from tests.integration.test_fuzz import good_events, judge
 from tests.integration.test_path import fresh, now_ms, views

@@ -10,10 +10,10 @@ import pytest
 import redis
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
 from nextclick import Event, Filter, InvalidRequestError, Item, NotFoundError, encode_event
 from nextclick.v1.impression_pb2 import Impression
 from nextclick.v1.session_pb2 import SessionRecord
-
 from tests.integration.conftest import eventually
 
 

@@ -11,6 +11,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nextclick.codec import (
     MAX_TIMESTAMP_MS,
     Event,

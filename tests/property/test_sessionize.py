@@ -2,9 +2,9 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nextclick import Event, encode_event
 from nextclick.v1 import session_pb2 as pb
-
 from streaming.sessionize import DeadLetter, RawRecord, process
 
 NOW = 1_700_000_000_000

@@ -1,9 +1,9 @@
 """A replica's snapshot: all or nothing, and the log goes on where it ends."""
 
 import pytest
+
 from nextclick import Item, encode_item
 from nextclick.v1.session_pb2 import SessionRecord
-
 from online_models.engine import Engine
 from online_models.layout import Limits
 from server import snapshot

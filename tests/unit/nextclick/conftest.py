@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from nextclick import AsyncClient, Client
 
+from nextclick import AsyncClient, Client
 from tests.unit.nextclick.fake_server import Fake, serving
 
 

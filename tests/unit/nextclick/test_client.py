@@ -7,12 +7,12 @@ import time
 from typing import Any
 
 import grpc
-import nextclick
 import pytest
+
+import nextclick
 from nextclick import Event, FieldFault, Filter, Item
 from nextclick.v1 import catalog_service_pb2 as catalog_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
-
 from tests.unit.nextclick.fake_server import Fake, bad_request, serving
 
 CLICK = Event(type="click", item_id="a", timestamp_ms=1_700_000_000_000, session_id="s")

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+
 from nextclick.codec import (
     MAX_EVENT_BYTES,
     MAX_TIMESTAMP_MS,

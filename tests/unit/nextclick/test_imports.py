@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import nextclick
 import pytest
+
+import nextclick
 
 ALL_WITHOUT_GRPC = (
     "import sys, nextclick, nextclick.codec, nextclick.convert, nextclick.topics, "

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import grpc
-import nextclick
 import pytest
+
+import nextclick
 from nextclick import Event, FieldFault
 from nextclick.v1 import event_service_pb2 as event_pb
-
 from tests.unit.nextclick.fake_server import Fake
 
 CLICK = Event(type="click", item_id="a", timestamp_ms=1_700_000_000_000, session_id="s")

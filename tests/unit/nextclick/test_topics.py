@@ -6,8 +6,8 @@ import json
 
 import pytest
 from confluent_kafka import Producer
-from nextclick import topics
 
+from nextclick import topics
 from tests.contract.murmur2 import partition
 
 

@@ -6,10 +6,10 @@ import pytest
 from google.rpc import code_pb2
 from hypothesis import given
 from hypothesis import strategies as st
+
 from nextclick import Item, encode_item
 from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1.session_pb2 import EVENT_TYPE_PURCHASE, SessionRecord
-
 from online_models.engine import Engine
 from online_models.layout import Limits
 from server.faults import RequestError

@@ -2,9 +2,9 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nextclick import Event, encode_event
 from nextclick.v1.session_pb2 import SessionRecord
-
 from online_models.engine import Engine
 from online_models.layout import Limits
 from server.sessions import SessionTable

@@ -1,10 +1,10 @@
 """The rules of time, order and identity, event by event, without Flink."""
 
 import pytest
+
 from nextclick import Event, encode_event
 from nextclick.codec import DeadLetterReason as Reason
 from nextclick.v1 import session_pb2 as pb
-
 from streaming.sessionize import (
     MAX_EVENT_IDS,
     MAX_SESSION_STEPS,

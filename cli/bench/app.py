@@ -1,0 +1,17 @@
+"""The group of commands ``nextclick bench``."""
+
+from __future__ import annotations
+
+import typer
+
+from cli.bench.freshness import freshness
+
+bench_app = typer.Typer(
+    help="Benchmarks, each on a stack of its own.", no_args_is_help=True, rich_markup_mode=None
+)
+bench_app.command()(freshness)
+
+
+@bench_app.callback()
+def _group() -> None:
+    """Keep ``bench freshness`` a sub-command."""
