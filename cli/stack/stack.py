@@ -111,6 +111,7 @@ class Stack:
         """End all parts, those that write first."""
         for name in ("server", "store", "taskmanager", "jobmanager", "redis", "kafka"):
             stop(child for child in self.children if child.name.startswith(name))
+        stop(self.children)
         self.children = []
         self.home.forget()
 

@@ -1,4 +1,4 @@
-"""Real Kafka, Flink, Redis, store and server on free ports, one stack for the whole run."""
+"""What integration tests share: clients, producers and readers of the running stack."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import time
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from cli.stack.layout import Home, Ports
-from cli.stack.stack import Stack
 from nextclick import Client
 from nextclick.topics import PARTITIONS, PRODUCER_CONFIG
 
@@ -17,15 +15,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "integration" in str(item.fspath):
             item.add_marker(pytest.mark.integration)
-
-
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory):
-    """The whole stack, SERVING."""
-    stack = Stack(Home(tmp_path_factory.mktemp("stack")), Ports.free(), bound=True)
-    stack.start()
-    yield stack
-    stack.stop()
 
 
 @pytest.fixture

@@ -1,0 +1,138 @@
+"""The command line against the running stack, and its own small demo."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from cli.stack.layout import PROJECT
+from tests.integration.conftest import eventually
+from tests.integration.test_path import fresh, views
+
+
+def run(*args, timeout=240):
+    argv = [sys.executable, "-m", "cli.main", *args]
+    env = {**os.environ, "PYTHONPATH": f"{PROJECT}:{PROJECT / 'proto'}"}
+    return subprocess.run(
+        argv, capture_output=True, text=True, timeout=timeout, env=env, check=False
+    )
+
+
+def test_status_names_the_parts_and_their_lag(stack):
+    """The first thing that an operator asks."""
+    done = run("status", "--home", str(stack.home.root), "--json")
+    assert done.returncode == 0, done.stderr
+    parts = {part["name"]: part for part in json.loads(done.stdout)["parts"]}
+    assert parts["server"]["state"] == "SERVING"
+    assert parts["job sessions"]["state"] == "RUNNING"
+    for name in ("kafka", "redis", "jobmanager", "taskmanager-1", "store"):
+        assert parts[name]["state"] == "UP"
+    assert parts["server"]["lag"] >= 0
+    assert json.loads(done.stdout)["models"][0]["version"] >= 0
+    assert "SERVING" in run("status", "--home", str(stack.home.root)).stdout
+
+
+def test_recommend_answers_and_explains(stack, client):
+    """The README's first question to the system."""
+    session_id = fresh("cli")
+    client.put_events(views(session_id, ["a", "b"]))
+    eventually(lambda: client.recommend(session_id), lambda a: a.session_version == 2, "clicks")
+    args = ("recommend", "--session-id", session_id, "--grpc-port", str(stack.ports.grpc))
+    answer = json.loads(run(*args, "--item-id", "c", "-k", "3", "--json").stdout)
+    assert len(answer["items"]) == 3
+    assert answer["session_version"] == 2
+    assert "why" in run(*args, "--explain").stdout
+
+
+def test_replay_sends_a_file(stack, tmp_path):
+    """Histories come as files."""
+    file = tmp_path / "clicks.csv"
+    run_id = fresh("r")
+    file.write_text("session_id,items\n" + "".join(f"{i},a b c\n" for i in range(10)))
+    args = ("replay", str(file), "--home", str(stack.home.root), "--prefix", run_id, "--json")
+    assert json.loads(run(*args).stdout)["sent"] == 30
+    live = json.loads(run(*args, "--recommend", "--rate", "100").stdout)
+    assert (live["sent"], live["cases"], live["errors"]) == (30, 20, 0)
+    wrong = run("replay", str(file), "--home", str(stack.home.root), "--speedup", "2")
+    assert wrong.returncode == 1
+    assert "no clock" in wrong.stderr
+
+
+def test_a_second_stack_or_job_is_refused(stack):
+    """Two of one kind would fight over ports and offsets."""
+    again = run("up", "--home", str(stack.home.root))
+    assert again.returncode == 1
+    assert "runs in" in again.stderr
+    job = run("jobs", "submit", "sessions", "--home", str(stack.home.root))
+    assert job.returncode == 1
+    assert "runs already" in job.stderr
+    unknown = run("jobs", "submit", "nonsense", "--home", str(stack.home.root))
+    assert unknown.returncode == 1
+    assert "jobs are: sessions" in unknown.stderr
+
+
+def test_commands_without_a_stack_say_how_to_start_one(tmp_path):
+    """A newcomer's first mistake."""
+    for args in (("status",), ("replay", __file__)):
+        done = run(*args, "--home", str(tmp_path))
+        assert done.returncode == 1
+        assert "nextclick up" in done.stderr
+    assert json.loads(run("down", "--home", str(tmp_path), "--json").stdout) == {"stopped": False}
+
+
+def test_wrong_use_is_explained():
+    """Usage errors are no tracebacks."""
+    done = run("evaluate", "--train", "no-such-file")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "no-such-file" in done.stderr
+
+
+def children_of(folder):
+    """Processes whose command line or environment names a folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            text = " ".join(process.cmdline()) + " ".join(process.environ().values())
+        except psutil.Error:
+            continue
+        if str(folder) in text and process.pid != os.getpid():
+            found.append(process)
+    return found
+
+
+@pytest.mark.timeout(400)
+def test_a_small_demo_accounts_for_every_event(tmp_path):
+    """The first command that anybody runs: exit 0, and nothing lost."""
+    done = run(
+        "demo", "--max-events", "2000", "--home", str(tmp_path / "demo"), "--json", timeout=350
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["sent"] == 2_000
+    ended = result["applied"] + result["dead_lettered"] + result["duplicates"]
+    assert ended == result["sent"]
+    assert result["lost"] == 0
+    assert 0 < result["cases"] <= 400
+    assert result["latency_us"]["p50"] > 0
+    assert result["freshness_ms"]["p50"] > 0
+    assert not children_of(home)
+
+
+@pytest.mark.timeout(200)
+def test_ctrl_c_in_mid_start_leaves_no_process(tmp_path):
+    """Whoever stops a demo must find the machine as it was."""
+    home = tmp_path / "stopped"
+    argv = [sys.executable, "-m", "cli.main", "demo", "--home", str(home)]
+    env = {**os.environ, "PYTHONPATH": f"{PROJECT}:{PROJECT / 'proto'}"}
+    demo = subprocess.Popen(argv, stderr=subprocess.PIPE, env=env, text=True)
+    eventually(lambda: list(home.glob("logs/kafka.log")), bool, "Kafka's start")
+    demo.send_signal(signal.SIGINT)
+    _, errors = demo.communicate(timeout=90)
+    assert demo.returncode == 130
+    assert "interrupted" in errors
+    eventually(lambda: children_of(home), lambda left: not left, "all processes ended", 30)

@@ -1,0 +1,148 @@
+"""The stack's bookkeeping: ports, processes, the file that says what runs."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from cli.errors import CommandError
+from cli.stack.layout import Child, Home, Ports
+from cli.stack.process import find, spawn, stop, tail, wait_until
+from cli.stack.stack import Stack
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home(tmp_path / "home")
+
+
+def test_free_ports_are_different():
+    """Two parts on one port would be one part."""
+    ports = Ports.free()
+    values = [getattr(ports, name) for name in ports.__dataclass_fields__]
+    assert len(set(values)) == len(values)
+    ports.check()
+
+
+def test_a_taken_port_is_named_with_the_option_to_change_it():
+    """'Address in use' from the depth of Kafka's log helps nobody."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(CommandError, match=f"port {port} .redis. is taken.*--redis-port"):
+            Ports(**{**_free(), "redis": port}).check()
+
+
+def _free():
+    ports = Ports.free()
+    return {name: getattr(ports, name) for name in ports.__dataclass_fields__}
+
+
+def test_a_child_is_found_and_ended(home):
+    """`down` must end what `up` started."""
+    child = spawn("sleeper", SLEEP, home.log("sleeper"), {}, bound=True)
+    assert find(child) is not None
+    stop([child])
+    assert find(child) is None
+    stop([child])
+
+
+def test_a_child_that_ignores_sigterm_is_killed(home):
+    """A hanging part must not keep `down` from ending."""
+    code = (
+        "import signal, time; signal.signal(15, signal.SIG_IGN); "
+        "print('deaf', flush=True); time.sleep(600)"
+    )
+    child = spawn("deaf", [sys.executable, "-c", code], home.log("deaf"), {}, bound=True)
+    wait_until(lambda: "deaf" in tail(home.log("deaf")), 20, "the child")
+    stop([child], grace_s=0.2)
+    assert find(child) is None
+
+
+def test_another_process_of_the_same_pid_is_left_alone():
+    """Pids come back: only the time of creation tells our process from a stranger's."""
+    mine = psutil.Process()
+    assert find(Child("me", mine.pid, mine.create_time())) is not None
+    stranger = Child("me", mine.pid, mine.create_time() - 100)
+    assert find(stranger) is None
+    stop([stranger])
+
+
+def test_a_bound_child_dies_with_its_parent(tmp_path):
+    """kill -9 of a demo must not leave a broker behind."""
+    code = (
+        "import sys, time; from pathlib import Path; from cli.stack.process import spawn\n"
+        "sleep = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
+        f"c = spawn('x', sleep, Path({str(tmp_path / 'log')!r}), {{}}, bound=True)\n"
+        "print(c.pid, flush=True); time.sleep(600)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pid = int(parent.stdout.readline())
+    assert psutil.pid_exists(pid)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+
+    def gone():
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    wait_until(gone, 10, "the child's end")
+
+
+def test_waiting_ends_when_a_child_has_died(home):
+    """A part that cannot start says so at once, with the end of its log."""
+    argv = [sys.executable, "-c", "print('no such disk'); raise SystemExit(3)"]
+    child = spawn("broken", argv, home.log("broken"), {}, bound=True)
+    with pytest.raises(CommandError, match=r"broken has ended[\s\S]*no such disk"):
+        wait_until(lambda: False, 30, "never", [(child, home.log("broken"))])
+
+
+def test_waiting_ends_at_its_limit(home):
+    """Nothing waits for ever."""
+    with pytest.raises(CommandError, match="the thing: not within 0 s"):
+        wait_until(lambda: False, 0.1, "the thing")
+
+
+def test_what_runs_is_written_down_and_read_again(home):
+    """`status` and `down` are other processes than `up`."""
+    me = psutil.Process()
+    child = Child("me", me.pid, me.create_time())
+    ports = Ports.free()
+    home.write(ports, [child], {"jobs": {"sessions": "f" * 32}})
+    stack = Stack.running(home)
+    assert (stack.ports, stack.children, stack.jobs) == (ports, [child], {"sessions": "f" * 32})
+    home.forget()
+    assert Stack.running(home) is None
+
+
+def test_a_file_left_by_a_crash_is_no_running_stack(home):
+    """After a power cut the next `up` must work."""
+    home.write(Ports(), [Child("gone", os.getpid(), 1.0)], {})
+    assert Stack.running(home) is None
+    (home.root / "stack.json").write_text("{broken")
+    assert Stack.running(home) is None
+
+
+def test_a_failed_start_ends_what_it_started(home, monkeypatch):
+    """An error, or Ctrl-C, in mid-start leaves no process."""
+    stack = Stack(home, Ports.free(), bound=True)
+    started = []
+
+    def half_started(_):
+        started.append(stack._add(spawn("half", SLEEP, home.log("half"), {}, bound=True)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stack, "_start", half_started)
+    with pytest.raises(KeyboardInterrupt):
+        stack.start()
+    assert find(started[0]) is None
+    assert Stack.running(home) is None
