@@ -120,7 +120,7 @@ def test_a_small_demo_accounts_for_every_event(tmp_path):
     assert 0 < result["cases"] <= 400
     assert result["latency_us"]["p50"] > 0
     assert result["freshness_ms"]["p50"] > 0
-    assert not children_of(home)
+    assert not children_of(tmp_path / "demo")
 
 
 @pytest.mark.timeout(200)
