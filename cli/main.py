@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import typer
+from rich.markup import escape
 
 from cli.bench.app import bench_app
 from cli.console import err
@@ -30,24 +31,30 @@ app.add_typer(jobs_app, name="jobs")
 app.add_typer(bench_app, name="bench")
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
 def main() -> None:
     """Run the command; errors that people can act on are one line."""
+    # A shell that starts us in the background has SIGINT ignored; stopping must work all the same.
+    signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
     except CommandError as e:
-        err.print(f"[bold red]error:[/] {e}", highlight=False, soft_wrap=True)
+        err.print(f"[bold red]error:[/] {escape(str(e))}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
-        err.print("interrupted")
-        sys.exit(130)
-    except typer.Exit as e:
-        sys.exit(e.exit_code)
+        code = INTERRUPTED
     except Exception as e:
         if not hasattr(e, "exit_code"):
             raise
-        e.show()  # type: ignore[attr-defined]  # click's usage errors
+        e.show()  # type: ignore[attr-defined]  # a usage error
         sys.exit(e.exit_code)
+    if code == INTERRUPTED:
+        err.print("interrupted")
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _interrupt(*_: Any) -> None:

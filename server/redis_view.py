@@ -33,7 +33,8 @@ class RedisView:
             url,
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
-            single_connection_client=True,
+            lib_name=None,  # two round trips less when connecting
+            lib_version=None,
         )
         self._prober = redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
         self._failures = 0

@@ -183,10 +183,11 @@ def jobs(ports: Ports) -> list[dict[str, Any]]:
     return list(overview["jobs"]) if overview else []
 
 
-def restarts(ports: Ports, job_id: str) -> int:
-    """Return how often a job was restarted."""
-    metric = rest(ports, f"jobs/{job_id}/metrics?get=numRestarts")
-    return int(float(metric[0]["value"])) if metric else 0
+def failures(ports: Ports, job_id: str, since_ms: float) -> list[str]:
+    """Return the failures of a job since a time; each one has restarted it."""
+    known = rest(ports, f"jobs/{job_id}/exceptions?maxExceptions=100") or {}
+    entries = known.get("exceptionHistory", {}).get("entries", [])
+    return [e["exceptionName"] for e in entries if e["timestamp"] >= since_ms]
 
 
 def submit(home: Home, name: str, *args: str, from_state: str = "") -> str:

@@ -40,6 +40,7 @@ def test_a_killed_taskmanager_changes_no_version_of_any_session(stack, producer,
         producer.produce("events", raw, key, headers=[(REPLAY_HEADER, b"1")])
     producer.flush()
     eventually(lambda: len(sessions.read()), lambda n: n > 2_000, "the job in mid-stream")
+    killed_ms = time.time() * 1000
     process.kill(stack.child("taskmanager-1"))
     stack.replace("taskmanager-1", flink.start_taskmanager(stack.home, 1, bound=True))
     newest, dead = judge(eventually(events.read, lambda m: len(m) >= len(clicks), "the events"))
@@ -53,6 +54,7 @@ def test_a_killed_taskmanager_changes_no_version_of_any_session(stack, producer,
         return {session_id: values[-1] for session_id, values in seen.items()} == newest
 
     eventually(read, bool, "all sessions as without the kill", 180)
+    assert flink.failures(stack.ports, stack.jobs["sessions"], killed_ms)
     for values in seen.values():
         by_version = {}
         for value in values:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -108,7 +109,7 @@ def test_every_fuzzed_event_is_accounted_for(stack, producer, reader, good, fuzz
     """Whatever bytes come, the job neither dies nor loses a record, and good events pass."""
     run = f"fuzz{good}"
     events, sessions, letters = (reader(t) for t in ("events", "sessions", "dead-letters"))
-    before = flink.restarts(stack.ports, stack.jobs["sessions"])
+    started_ms = time.time() * 1000
     real = list(good_events(run, good))
     bad = broken_events(run, fuzzed // 10) + list(mutations(real, fuzzed - fuzzed // 10))
     mixed = [*real, *bad]
@@ -145,5 +146,5 @@ def test_every_fuzzed_event_is_accounted_for(stack, producer, reader, good, fuzz
         r.applied + r.duplicates for r in (SessionRecord.FromString(v) for v in got.values())
     )
     assert ended + len(got_dead) == len(mixed)
-    assert flink.restarts(stack.ports, stack.jobs["sessions"]) == before
+    assert flink.failures(stack.ports, stack.jobs["sessions"], started_ms) == []
     assert len(dead) > fuzzed // 3

@@ -32,7 +32,7 @@ class Oracle:
     def neighbours(self, query, own=-1):
         """Return {item: (knn, after, flat, fresh)} of all sessions that share an item."""
         newest = len(self.sessions)
-        latest = list(dict.fromkeys(reversed(query)))[:8]
+        latest = [a for a in dict.fromkeys(reversed(query)) if a in self.clicks][:8]
         place = {a: query[::-1].index(a) for a in latest}
         votes = defaultdict(lambda: [0.0] * 4)
         for number, session in enumerate(self.sessions):
