@@ -77,6 +77,7 @@ def demo(
     finally:
         with err.status("stopping"):
             stack.stop()
+            stack.prune()
     result["seconds"] = time.monotonic() - started
     if json:
         print_json(result)

@@ -70,6 +70,7 @@ def main() -> None:
     serving = threading.Event()
     if settings.http_port:
         serve_http(settings.host, settings.http_port, lambda: status(replica, serving.is_set()))
+    redis_view.start()
     server.start()
     warm_up()
     follower = Follower(replica, settings)

@@ -32,4 +32,5 @@ IMPRESSIONS_DROPPED = Counter(
     "nextclick_impressions_dropped_total", "Impressions dropped: Kafka away, or too slow"
 )
 EVENTS = Counter("nextclick_events_total", "Events of PutEvents", ["outcome"])
+REDIS_UP = Gauge("nextclick_redis_up", "Whether Redis answers")
 REDIS_READS = Counter("nextclick_redis_reads_total", "Sessions asked of Redis", ["outcome"])

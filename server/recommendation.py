@@ -65,7 +65,7 @@ class Recommendations:
                 session_version=visitor.version,
                 model_version=clicks,
                 model_lag_ms=min(self._replica.lag_ms, 2**32 - 1),
-                degraded=self._degraded(visitor),
+                degraded=self._degraded(),
                 source=pb.ANSWER_SOURCE_SESSION if any(rows) else pb.ANSWER_SOURCE_POPULAR,
             )
             t3 = time.perf_counter_ns()
@@ -104,7 +104,7 @@ class Recommendations:
                 recommendation_id=self._new_id(),
                 session_version=visitor.version,
                 model_version=self._engine.clicks,
-                degraded=self._degraded(visitor),
+                degraded=self._degraded(),
             )
         for place in np.argsort(-scores, kind="stable").tolist():
             response.items.add(item_id=request.item_ids[place], score=scores[place])
@@ -161,8 +161,10 @@ class Recommendations:
             return None
         return Filter(tuple(wanted.categories), tuple(excluded), wanted.include_unavailable)
 
-    def _degraded(self, visitor: Visitor) -> list[pb.DegradedReason]:
-        reasons = list(visitor.degraded)
+    def _degraded(self) -> list[pb.DegradedReason]:
+        reasons: list[pb.DegradedReason] = []
+        if not self._redis.up:
+            reasons.append(pb.DEGRADED_REASON_REDIS_UNAVAILABLE)
         if not self._replica.kafka_up:
             reasons.append(pb.DEGRADED_REASON_KAFKA_UNAVAILABLE)
         elif not self._replica.caught_up or self._replica.lag_ms > CATCHING_UP_MS:

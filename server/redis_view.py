@@ -1,7 +1,7 @@
-"""Sessions in Redis, for those that are not in memory: one short read behind a breaker.
+"""Sessions in Redis, for those that are not in memory: one short read, or none at all.
 
-The breaker opens after a few failures in a row; while it is open requests do not wait for
-Redis at all, and a thread of its own finds out when Redis is back.
+A thread of its own finds out whether Redis answers; while it does not, requests do not
+wait for it, and answers say so.
 """
 
 from __future__ import annotations
@@ -16,30 +16,31 @@ from nextclick.topics import redis_session_key, redis_user_key
 from nextclick.v1.session_pb2 import SessionRecord
 from server import metrics
 
-FAILURES, PROBE_S = 2, 0.5
+PING_S, PING_TIMEOUT_S = 0.5, 0.25
 
 
 class RedisUnavailableError(Exception):
-    """Redis did not answer in time, or the breaker is open."""
+    """Redis does not answer, or did not in time."""
 
 
 class RedisView:
     """Reads sessions that the session store wrote."""
 
     def __init__(self, url: str, tenant: str, timeout_ms: int) -> None:
-        timeout = timeout_ms / 1000
         self._tenant = tenant
-        self._client = redis.Redis.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            lib_name=None,  # two round trips less when connecting
-            lib_version=None,
-        )
-        self._prober = redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
-        self._failures = 0
-        self._open = False
+        self._client = _client(url, timeout_ms / 1000)
+        self._pinger = _client(url, PING_TIMEOUT_S)
         self._stop = threading.Event()
+        self.up = True
+        self._thread = threading.Thread(target=self._watch, name="redis-watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch whether Redis answers."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the watching."""
+        self._stop.set()
 
     def session(self, session_id: str) -> SessionRecord | None:
         """Return a session's record, None if Redis has none.
@@ -55,37 +56,44 @@ class RedisView:
             return None
 
     def current_session(self, user_id: str) -> str:
-        """Return the id of a user's current session, empty if Redis has none."""
+        """Return the id of a user's current session, empty if Redis has none.
+
+        Raises
+        ------
+        RedisUnavailableError
+        """
         raw = self._read(redis_user_key(user_id, self._tenant))
         return raw.decode() if raw is not None else ""
 
-    def close(self) -> None:
-        """End the probing."""
-        self._stop.set()
-
     def _read(self, key: str) -> bytes | None:
-        if self._open:
-            metrics.REDIS_READS.labels("breaker_open").inc()
+        if not self.up:
+            metrics.REDIS_READS.labels("not_asked").inc()
             raise RedisUnavailableError
         try:
             raw = cast("bytes | None", self._client.hget(key, "record"))
         except redis.RedisError as e:
+            # The next request does not wait; the watch says when Redis is back.
+            self.up = False
             metrics.REDIS_READS.labels("failed").inc()
-            self._failures += 1
-            if self._failures >= FAILURES:
-                self._open = True
-                threading.Thread(target=self._probe, name="redis-probe", daemon=True).start()
             raise RedisUnavailableError from e
-        self._failures = 0
         metrics.REDIS_READS.labels("found" if raw is not None else "absent").inc()
         return raw
 
-    def _probe(self) -> None:
-        while not self._stop.wait(PROBE_S):
+    def _watch(self) -> None:
+        while not self._stop.wait(PING_S):
             try:
-                self._prober.ping()
+                self._pinger.ping()
+                self.up = True
             except redis.RedisError:
-                continue
-            self._failures = 0
-            self._open = False
-            return
+                self.up = False
+            metrics.REDIS_UP.set(self.up)
+
+
+def _client(url: str, timeout_s: float) -> redis.Redis:
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        lib_name=None,  # two round trips less when connecting
+        lib_version=None,
+    )

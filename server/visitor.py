@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1 import session_pb2
 from server.redis_view import RedisUnavailableError, RedisView
 from server.replica import Replica
@@ -25,7 +25,6 @@ class Visitor:
     rows: list[int] = field(default_factory=list)
     hidden: Sequence[str] = ()
     purchased: Sequence[str] = ()
-    degraded: list[pb.DegradedReason] = field(default_factory=list)
 
 
 def find(replica: Replica, redis_view: RedisView, session_id: str, user_id: str) -> Visitor:
@@ -38,10 +37,8 @@ def find(replica: Replica, redis_view: RedisView, session_id: str, user_id: str)
     if not session_id:
         visitor.session_id = replica.sessions.current_session(user_id)
         if not visitor.session_id and not replica.definitive:
-            try:
+            with contextlib.suppress(RedisUnavailableError):  # the answer says it
                 visitor.session_id = redis_view.current_session(user_id)
-            except RedisUnavailableError:
-                visitor.degraded.append(pb.DEGRADED_REASON_REDIS_UNAVAILABLE)
         if not visitor.session_id:
             return visitor
     entry = replica.sessions.get(visitor.session_id)
@@ -58,7 +55,6 @@ def find(replica: Replica, redis_view: RedisView, session_id: str, user_id: str)
     try:
         record = redis_view.session(visitor.session_id)
     except RedisUnavailableError:
-        visitor.degraded.append(pb.DEGRADED_REASON_REDIS_UNAVAILABLE)
         return visitor
     if record is not None and record.version > visitor.version:
         visitor.version = record.version

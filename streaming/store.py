@@ -166,6 +166,7 @@ class SessionStore:
             if batch.positions and not self._write(batch):
                 REFILLS.inc()
                 log.warning("Redis has lost its data: filling it again from the log")
+                self._retried(self._writer.begin)
                 self._seek()
             elif batch.positions:
                 self._commit(batch)

@@ -50,6 +50,7 @@ def freshness(
         result = measure(stack, rate, seconds, warm_up, probes)
     finally:
         stack.stop()
+        stack.prune()
     if json:
         print_json(result)
     else:

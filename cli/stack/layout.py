@@ -15,6 +15,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 FLINK_JARS = PROJECT / "streaming" / "java" / "target" / "flink-lib"
 KAFKA_JARS = PROJECT / "streaming" / "java" / "target" / "kafka-lib"
 STATE_FILE = "stack.json"
+MAX_LOG_BYTES = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,12 @@ class Home:
     def log(self, name: str) -> Path:
         """Return the log file of a process."""
         return self.path("logs") / f"{name}.log"
+
+    def prune_logs(self) -> None:
+        """Drop logs that have grown beyond `MAX_LOG_BYTES`, when nothing runs."""
+        for file in self.path("logs").iterdir():
+            if file.stat().st_size > MAX_LOG_BYTES:
+                file.unlink()
 
     def write(self, ports: Ports, children: list[Child], extra: dict[str, Any]) -> None:
         """Write down what runs, atomically."""

@@ -66,6 +66,7 @@ class Stack:
                 f"a stack runs in {self.home.root} already; `nextclick down` ends it"
             )
         self.ports.check()
+        self.home.prune_logs()
         try:
             self._start(progress)
         except BaseException:
@@ -114,6 +115,11 @@ class Stack:
         stop(self.children)
         self.children = []
         self.home.forget()
+
+    def prune(self) -> None:
+        """Drop the data of a stack that was run for once; its logs stay."""
+        for folder in ("kafka", "flink", "redis", "server"):
+            shutil.rmtree(self.home.root / folder, ignore_errors=True)
 
     def reset(self) -> None:
         """Forget all data of a stack that does not run."""

@@ -32,11 +32,11 @@ class FakeRedis:
     """Redis as a dict, away on demand; counts what it is asked."""
 
     def __init__(self):
-        self.sessions, self.users, self.away, self.asked = {}, {}, False, 0
+        self.sessions, self.users, self.up, self.asked = {}, {}, True, 0
 
     def _ask(self):
         self.asked += 1
-        if self.away:
+        if not self.up:
             raise RedisUnavailableError
 
     def session(self, session_id):
@@ -203,7 +203,7 @@ def test_the_higher_version_wins_while_catching_up(shop):
 def test_without_redis_there_is_an_answer_and_it_says_so(shop):
     """A dead cache must not take the recommendations with it."""
     shop.replica.whole_log = False
-    shop.redis.away = True
+    shop.redis.up = False
     answer = shop.recommend(session_id="old")
     assert len(answer.items) == 20
     assert list(answer.degraded) == [pb.DEGRADED_REASON_REDIS_UNAVAILABLE]

@@ -1,0 +1,120 @@
+"""The session store's writes, on a real Redis: versions, erasure, and the loss of its data."""
+
+import pytest
+import redis
+
+from cli.stack import redis as redis_server
+from cli.stack.layout import Home, Ports
+from cli.stack.process import stop
+from nextclick.v1.session_pb2 import SessionRecord
+from streaming.store import Batch, SessionWriter
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    home, ports = Home(tmp_path_factory.mktemp("redis")), Ports.free()
+    child = redis_server.start(home, ports, bound=True)
+    redis_server.wait(home, ports, child)
+    yield redis.Redis(port=ports.redis)
+    stop([child])
+
+
+@pytest.fixture
+def client(server):
+    server.flushall()
+    return server
+
+
+@pytest.fixture
+def writer(client):
+    writer = SessionWriter(client, "", expiry_s=1_000)
+    assert writer.positions() == {}
+    writer.begin()
+    return writer
+
+
+def record(version, session_id="s", user_id="", at=0):
+    return SessionRecord(
+        session_id=session_id, version=version, user_id=user_id, last_timestamp_ms=at
+    ).SerializeToString()
+
+
+def batch(*values, start=0):
+    out = Batch()
+    for offset, value in enumerate(values, start):
+        key = b"s" if value is None else SessionRecord.FromString(value).session_id.encode()
+        out.add(0, offset, key, value)
+    return out
+
+
+def version(client, session_id="s"):
+    raw = client.hget(f"s:{session_id}", "record")
+    return SessionRecord.FromString(raw).version if raw else None
+
+
+def test_the_newest_record_of_a_batch_is_written_with_its_position(client, writer):
+    """Data and position in one transaction: neither is ahead of the other after a crash."""
+    assert writer.write(batch(record(1), record(2), record(3)))
+    assert version(client) == 3
+    assert client.ttl("s:s") > 0
+    again = SessionWriter(client, "", 1_000)
+    assert again.positions() == {0: 3}
+
+
+def test_an_older_version_never_replaces_a_newer_one(client, writer):
+    """The log repeats itself after a restart of the job; readers must not go back in time."""
+    writer.write(batch(record(5)))
+    writer.write(batch(record(3), record(4), start=1))
+    assert version(client) == 5
+    writer.write(batch(record(9), record(7), start=3))
+    assert version(client) == 9
+
+
+def test_a_user_points_to_the_latest_session(client, writer):
+    """Traffic that knows the user only finds the session that is going on."""
+    writer.write(batch(record(1, "a", "u", at=10), record(1, "b", "u", at=20)))
+    assert client.hget("u:u", "record") == b"b"
+    writer.write(batch(record(2, "a", "u", at=15), start=2))
+    assert client.hget("u:u", "record") == b"b"
+
+
+def test_a_tombstone_erases_and_a_later_record_returns(client, writer):
+    """Who asks to be erased is erased from the shared view as well."""
+    writer.write(batch(record(2)))
+    writer.write(batch(None, start=1))
+    assert version(client) is None
+    writer.write(batch(record(4), None, start=2))
+    assert version(client) is None
+    writer.write(batch(None, record(1), start=4))
+    assert version(client) == 1
+
+
+def test_a_wiped_redis_is_noticed_by_the_next_write(client, writer):
+    """What was written before is gone: the store must begin again, and say so."""
+    writer.write(batch(record(1)))
+    client.flushall()
+    assert not writer.write(batch(record(2), start=1))
+    again = SessionWriter(client, "", 1_000)
+    again.positions()
+    again.begin()
+    assert again.write(batch(record(1), record(2)))
+    assert version(client) == 2
+
+
+def test_bytes_that_are_no_record_are_passed_over(client, writer):
+    """A foreign record on the topic must not stop the store."""
+    out = Batch()
+    out.add(2, 7, b"x", b"\xff\xff\xff")
+    assert writer.write(out)
+    assert SessionWriter(client, "", 1_000).positions() == {2: 8}
+
+
+def test_a_tenant_has_keys_of_its_own(client):
+    """Isolation is by prefix: one tenant's store never touches another's keys."""
+    writer = SessionWriter(client, "shop", 1_000)
+    writer.positions()
+    writer.begin()
+    out = Batch("shop")
+    out.add(0, 0, b"s", record(1, user_id="u"))
+    writer.write(out)
+    assert sorted(client.keys()) == [b"shop:s:s", b"shop:store", b"shop:u:u"]
