@@ -109,9 +109,8 @@ class Stack:
         return flink.newest_state(self.home, last) if last else ""
 
     def stop(self) -> None:
-        """End all parts, those that write first."""
-        for name in ("server", "store", "taskmanager", "jobmanager", "redis", "kafka"):
-            stop(child for child in self.children if child.name.startswith(name))
+        """End all parts: those that write first, the others together."""
+        stop((c for c in self.children if c.name in ("server", "store")), grace_s=30)
         stop(self.children)
         self.children = []
         self.home.forget()
