@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models import answer, blend, learn, popularity, retrieve
+from online_models import answer, blend, learn, online, popularity, ranker, retrieve, vectors
 from online_models import snapshot as snapshots
 from online_models.layout import (
     CLOCK,
@@ -29,6 +29,7 @@ from online_models.layout import (
     MAX_FILTER_CATEGORIES,
     MAX_QUERY_ITEMS,
     NEXT_SESSION,
+    RANDOM,
     REQUEST,
     ROWS,
     SOURCES,
@@ -38,6 +39,9 @@ from online_models.layout import (
     allocate,
 )
 from online_models.weights import READINGS
+
+UNLISTED = -10_000.0
+"""Score of an item that is not among the best `MAX_ANSWER`, before its popularity."""
 
 PENDING = 65_536
 """Items without a row whose first session is remembered."""
@@ -91,6 +95,8 @@ class Engine:
         Seed of whatever is random. The counts are not; kept for the learned models.
     weights
         Weights of the ranking (33,); one of `weights.READINGS`.
+    sample
+        Learn vectors, and the ranker from one click in so many; 0: counts only.
     """
 
     def __init__(
@@ -98,10 +104,13 @@ class Engine:
         limits: Limits | None = None,
         seed: int = 0,
         weights: NDArray[np.float32] = READINGS["blend"],
+        sample: int = 0,
     ) -> None:
         self.limits = limits or Limits()
         self.seed = seed
-        self.arrays: dict[str, NDArray[Any]] = allocate(self.limits)
+        self.sample = sample
+        self.arrays: dict[str, NDArray[Any]] = allocate(self.limits) | ranker.allocate(seed)
+        self.arrays["ctr"][RANDOM] = 88_172_645_463_325_252 + 7_919 * seed
         self.arrays["weights"][: len(weights)] = weights
         self._bind()
         self.ids: list[str] = [""]
@@ -150,6 +159,8 @@ class Engine:
             self.ids.append(item_id)
             self._ctr[ROWS] = row
             self.provisional += 1
+            if self.sample:
+                vectors.begin_vector(self._state, row)
         return row
 
     def put_item(self, item_id: str, available: bool = True, categories: Sequence[str] = ()) -> int:
@@ -238,7 +249,11 @@ class Engine:
             Index among the kept steps of the session; None: at the end.
         """
         row = self.rows.get(item_id) or self._admit(item_id, session)
-        sessions = learn.learn_step(self._state, session, row, -1 if place is None else place)
+        at = -1 if place is None else place
+        if self.sample:
+            sessions = online.learn_online(self._state, session, row, at, self.sample)
+        else:
+            sessions = learn.learn_step(self._state, session, row, at)
         if sessions == 2:
             self._confirm(row)
 
@@ -279,7 +294,8 @@ class Engine:
             Which items may be answered.
         """
         n_query = self._set_query(items)
-        n = answer.recommend(self._state, n_query, own, _page(k), *self._set_filter(flt))
+        recommend = online.recommend_ranked if self.sample else answer.recommend
+        n = recommend(self._state, n_query, own, _page(k), *self._set_filter(flt))
         return Ranked(self._answer[:n].copy(), self._answer_score[:n].copy())
 
     def candidates(
@@ -300,20 +316,16 @@ class Engine:
         self, items: Sequence[int] | NDArray[np.int32], rows: Sequence[int], own: int = -1
     ) -> NDArray[np.float32]:
         """Return the scores of the given rows (n,) for a session; unknown ones score lowest."""
-        n_query = self._set_query(items)
-        st = self._state
-        n = retrieve.retrieve(st, n_query, own) if n_query else 0
-        blend.blend(st, n)
-        known = {int(r): i for i, r in enumerate(self.arrays["pool"][:n])}
+        listed = self.recommend(items, MAX_ANSWER, own, Filter(include_unavailable=True))
+        best = dict(zip(listed.rows.tolist(), listed.scores.tolist(), strict=True))
         scores = np.empty(len(rows), np.float32)
         for i, row in enumerate(rows):
-            place = known.get(int(row), -1)
-            if place >= 0:
-                scores[i] = self.arrays["pool_score"][place]
+            if row in best:
+                scores[i] = best[row]
             elif row > 0:
-                scores[i] = answer.FILL_SCORE + popularity.log_popularity(st, row)
+                scores[i] = UNLISTED + popularity.log_popularity(self._state, row)
             else:
-                scores[i] = 2 * answer.FILL_SCORE
+                scores[i] = 2 * UNLISTED
         return scores
 
     def similar(self, row: int, k: int, flt: Filter | None = None) -> Ranked:
@@ -339,7 +351,7 @@ class Engine:
         alone: list[tuple[float, int]] = []
         for a in dict.fromkeys(int(r) for r in reversed(list(items)[-8:]) if r):
             score = float(self.rank([a], [row], own)[0])
-            if score > answer.FILL_SCORE / 2:
+            if score > answer.FILL_SCORE:
                 alone.append((score, a))
         because = [a for _, a in sorted(alone, reverse=True)[:3]]
         ranked = sorted(shares.items(), key=lambda s: -s[1])

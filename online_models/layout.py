@@ -72,13 +72,28 @@ MAX_CATEGORIES = 16
 MAX_FILTER_CATEGORIES = 64
 MAX_ANSWER = 512
 
+DIMENSIONS, NEGATIVES, VECTOR_ITEMS = 64, 64, 10
+"""Vectors: their length, negatives of a step, latest items of a session that are read."""
+
+RECENT_CLICKS = 1 << 16
+"""Clicks that negatives are drawn from."""
+
+CANDIDATES, HIDDEN1, HIDDEN2 = 64, 48, 24
+"""Ranker: candidates that it orders, units of its two hidden layers."""
+
+REPLAY, REPLAY_CASES = 2, 2_000
+"""Ranker: old cases learned again with each new one, and how many are held."""
+
+MAX_FEATURES = 64
+
 # Flags of an item.
 DELETED, UNAVAILABLE, IN_CATALOGUE, CONFIRMED = 1, 2, 4, 8
 
 # Counters in `State.ctr`: what was learned, and from 8 on the scratch of an answer.
 CLOCK, NEXT_SESSION, ROWS, N_LONG, N_SHORT = range(5)
-LEARNED_COUNTERS = 8
-POOL_SIZE, REQUEST, SINK, TOUCHED_SESSIONS = range(8, 12)
+NEGATIVES_SEEN, RANDOM, STEPS, CASES_SEEN = range(5, 9)
+LEARNED_COUNTERS = 16
+POOL_SIZE, REQUEST, SINK, TOUCHED_SESSIONS, N_CANDIDATES = range(16, 21)
 
 # Columns of a pool row: scores of the sources, then facts about the session's own items.
 KNN, AFTER, FLAT, FRESH, SEQ, COV, NEXT, SEQ1, COV1, PAIR, HOP_SEQ, HOP_COV = range(12)
@@ -185,7 +200,11 @@ FIELDS = [
     *("rules", "rule_words", "rule_meta", "pairs", "categories", "marks"),
     *("popular_long", "popular_short", "ctr", "weights", "near", "after", "old", "fresh"),
     *("score", "pool", "pool_score", "touched", "touched_place", "sim", "order", "query"),
-    *("filter_categories", "answer", "answer_score", "scale", "root_scale"),
+    *("filter_categories", "answer", "answer_score", "scale", "root_scale", "weight_squares"),
+    *("vectors_in", "vectors_out", "squares", "recent_clicks", "negatives", "hidden"),
+    *("candidates", "features", "ranker", "mean", "variance", "old_cases", "old_sizes"),
+    *("old_targets", "normal", "layer1", "layer2", "delta1", "delta2", "ranker_score"),
+    *("gradient", "case_scores", "own_links"),
 ]
 
 
@@ -253,7 +272,7 @@ def allocate(limits: Limits) -> dict[str, NDArray[np.generic]]:
         "marks": aligned(rows, np.int32),
         "popular_long": np.zeros(POPULAR, np.int32),
         "popular_short": np.zeros(POPULAR, np.int32),
-        "ctr": np.zeros(16, np.int64),
+        "ctr": np.zeros(32, np.int64),
         "weights": np.zeros(64, np.float32),
         "near": np.exp(-distance[:512] / DECAY_PLACE).astype(np.float32),
         "after": np.exp(-distance[:512] / DECAY_AFTER).astype(np.float32),
@@ -272,4 +291,12 @@ def allocate(limits: Limits) -> dict[str, NDArray[np.generic]]:
         "answer_score": np.zeros(MAX_ANSWER, np.float32),
         "scale": np.zeros(16, np.float32),
         "root_scale": np.zeros(16, np.float32),
+        "vectors_in": aligned((rows, DIMENSIONS), np.float32),
+        "vectors_out": aligned((rows, DIMENSIONS), np.float32),
+        "squares": aligned((rows, 2), np.float32),
+        "recent_clicks": np.zeros(RECENT_CLICKS, np.int32),
+        "negatives": np.zeros(NEGATIVES + 1, np.int32),
+        "hidden": np.zeros((4, 128), np.float32),
+        "candidates": np.zeros(CANDIDATES, np.int32),
+        "own_links": np.zeros(2, np.float32),
     }

@@ -27,6 +27,7 @@ from online_models.layout import (
     RULE_ITEMS,
     RULE_READ,
     RULE_SLABS,
+    RULE_WINDOW,
     SEQ,
     SEQ1,
     SINK,
@@ -35,6 +36,10 @@ from online_models.layout import (
 )
 from online_models.pool import find_in_pool, place_in_pool
 from online_models.rules import pair_slot
+from online_models.sessions import items_of
+
+OWN_SEQ, OWN_NEXT = 0, 1
+"""Places in ``State.own_links``."""
 
 
 @njit(cache=True, fastmath=True)
@@ -52,7 +57,7 @@ def follow(st: State, a: int, w: float, n: int, limit: int, seq: int, cov: int) 
     for c in range(size):
         sink += items[st.rules[at + c].item].pool
     st.ctr[SINK] = sink
-    f_seq = np.float32(w) / (it.seq_sum + np.float32(2))
+    f_seq = np.float32(w) / (it.seq_sum - st.own_links[OWN_SEQ] + np.float32(2))
     f_cov = np.float32(w) * it.damp
     for c in range(size):
         e = st.rules[at + c]
@@ -64,12 +69,67 @@ def follow(st: State, a: int, w: float, n: int, limit: int, seq: int, cov: int) 
     return n
 
 
+@njit(cache=True, inline="always")
+def _own_steps(st: State, own: int):  # type: ignore[no-untyped-def]
+    """Return (array, first index, length) of what was learned of the session being answered."""
+    slot = max(own, 0) & (len(st.sessions) - 1)
+    kept, first = items_of(st, slot)
+    e = st.sessions[slot]
+    return kept, first, (np.int64(e.n) if e.number == own + 1 else np.int64(0))
+
+
 @njit(cache=True, fastmath=True)
-def _last_item(st: State, a: int, n: int) -> int:
+def _sum_own_links(st: State, own: int, a: int) -> None:
+    """Sum up what the session being answered has itself added to the rules of item ``a``."""
+    kept, first, n = _own_steps(st, own)
+    seq = np.float32(0)
+    direct = np.float32(0)
+    for i in range(n):
+        if kept[first + i] != a:
+            continue
+        for j in range(i + 1, min(n, i + 1 + RULE_WINDOW)):
+            b = kept[first + j]
+            if b != 0 and b != a:
+                seq += np.float32(1) / (j - i)
+            if b != 0 and j == i + 1:
+                direct += np.float32(1)
+    st.own_links[OWN_SEQ] = seq
+    st.own_links[OWN_NEXT] = direct
+
+
+@njit(cache=True, fastmath=True)
+def _leave_own_out(st: State, own: int, a: int, w: float, n_pool: int) -> None:
+    """Take the session's own links out of the scores that item ``a`` gave.
+
+    A session is never its own witness: otherwise its items would score for having been
+    seen together here, which says nothing about what comes next.
+    """
+    kept, first, n = _own_steps(st, own)
+    it = st.items[a]
+    f_seq = np.float32(w) / (it.seq_sum - st.own_links[OWN_SEQ] + np.float32(2))
+    f_cov = np.float32(w) * it.damp
+    for i in range(n):
+        if kept[first + i] != a:
+            continue
+        for j in range(max(0, i - RULE_WINDOW), min(n, i + 1 + RULE_WINDOW)):
+            b = kept[first + j]
+            if b == 0 or b == a:
+                continue
+            p = find_in_pool(st, b, n_pool)
+            if p < 0:
+                continue
+            r = st.score[p]
+            if j > i:
+                r[SEQ] = max(r[SEQ] - f_seq / np.float32(j - i), np.float32(0))
+            r[COV] = max(r[COV] - f_cov * st.items[b].damp, np.float32(0))
+
+
+@njit(cache=True, fastmath=True)
+def _last_item(st: State, own: int, a: int, n: int) -> None:
     """Columns of the last item alone, right after its rules were followed."""
     it = st.items[a]
     size = min(RULE_READ, RULE_SLABS[it.rules_slab])
-    f = np.float32(1) / (it.next_sum + np.float32(2))
+    f = np.float32(1) / (it.next_sum - st.own_links[OWN_NEXT] + np.float32(2))
     for c in range(size):
         e = st.rules[it.rules + c]
         if e.item == 0:
@@ -78,11 +138,16 @@ def _last_item(st: State, a: int, n: int) -> int:
         r[SEQ1] = r[SEQ]
         r[COV1] = r[COV]
         r[NEXT] = f * e.next
-    return n
+    kept, first, m = _own_steps(st, own)
+    for i in range(m - 1):
+        if kept[first + i] == a and kept[first + i + 1] != 0:
+            p = find_in_pool(st, kept[first + i + 1], n)
+            if p >= 0:
+                st.score[p, NEXT] = max(st.score[p, NEXT] - f, np.float32(0))
 
 
 @njit(cache=True, fastmath=True)
-def _pair(st: State, a: int, b: int, n: int) -> int:
+def _pair(st: State, own: int, a: int, b: int, n: int) -> int:
     slot, key = pair_slot(st, a, b)
     p = st.pairs[slot]
     if p.key != key:
@@ -90,10 +155,18 @@ def _pair(st: State, a: int, b: int, n: int) -> int:
     total = np.float32(1)
     for c in range(PAIR_SUCCESSORS):
         total += p.weights[c]
+    kept, first, m = _own_steps(st, own)
     for c in range(PAIR_SUCCESSORS):
-        if p.items[c] != 0:
+        if p.items[c] == 0:
+            continue
+        w = p.weights[c]
+        for i in range(m - 2):
+            own_pair = kept[first + i] == a and kept[first + i + 1] == b
+            if own_pair and kept[first + i + 2] == p.items[c]:
+                w -= np.float32(1)
+        if w > 0:
             r, n = place_in_pool(st, p.items[c], n)
-            st.score[r, PAIR] = p.weights[c] / total
+            st.score[r, PAIR] = w / total
     return n
 
 
@@ -126,11 +199,14 @@ def retrieve(st: State, n_query: int, own: int) -> int:
     for q in range(min(n_query, RULE_ITEMS)):
         a = query[n_query - 1 - q]
         if a != 0:
+            _sum_own_links(st, own, a)
             n = follow(st, a, 0.5**q, n, RULE_READ, SEQ, COV)
+            _leave_own_out(st, own, a, 0.5**q, n)
             if q == 0:
-                n = _last_item(st, a, n)
+                _last_item(st, own, a, n)
+    st.own_links[:] = 0
     if n_query > 1 and query[n_query - 1] != 0 and query[n_query - 2] != 0:
-        n = _pair(st, query[n_query - 2], query[n_query - 1], n)
+        n = _pair(st, own, query[n_query - 2], query[n_query - 1], n)
     for u in range(n_query):
         if query[u] != 0:
             p, n = place_in_pool(st, query[u], n)

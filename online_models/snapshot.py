@@ -11,17 +11,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from online_models.layout import BUMP, FIELDS, LEARNED_COUNTERS, NEXT_SESSION, ROWS, Limits
+from online_models.features import SCHEMA
+from online_models.layout import (
+    BUMP,
+    CASES_SEEN,
+    FIELDS,
+    LEARNED_COUNTERS,
+    NEXT_SESSION,
+    ROWS,
+    Limits,
+)
 
 if TYPE_CHECKING:
     from online_models.engine import Engine
 
-VERSION = 1
+VERSION = 2
 
 SCRATCH = {
     "session_words", "rule_words", "near", "after", "old", "fresh", "score", "pool", "pool_score",
     "touched", "touched_place", "sim", "order", "query", "filter_categories", "answer",
-    "answer_score", "scale", "root_scale", "marks", "weights",
+    "answer_score", "scale", "root_scale", "marks", "negatives", "hidden", "candidates",
+    "own_links", "features", "normal", "layer1", "layer2", "delta1", "delta2", "ranker_score",
+    "gradient",
 }  # fmt: skip
 """Views, constants and scratch of an answer: made anew."""
 
@@ -46,6 +57,10 @@ def used(engine: Engine) -> dict[str, int]:
         "rings": int(a["ring_meta"][BUMP]),
         "rules": int(a["rule_meta"][BUMP]),
         "ctr": LEARNED_COUNTERS,
+        "vectors_in": rows,
+        "vectors_out": rows,
+        "squares": rows,
+        "old_cases": min(int(a["ctr"][CASES_SEEN]), len(a["old_cases"])),
     }
     return {name: lengths.get(name, len(a[name])) for name in LEARNED if name != "pairs"}
 
@@ -63,6 +78,8 @@ def write(engine: Engine, path: Path) -> None:
         "version": VERSION,
         "limits": {k: getattr(engine.limits, k) for k in Limits.__dataclass_fields__},
         "seed": engine.seed,
+        "sample": engine.sample,
+        "schema": SCHEMA,
         "ids": engine.ids,
         "categories": list(engine.category_numbers),
         "provisional": engine.provisional,
@@ -76,7 +93,9 @@ def read(cls: type[Engine], path: Path) -> Engine:
         meta = json.loads((path / "meta.json").read_text())
         if meta["version"] != VERSION:
             raise SnapshotError(f"{path} has version {meta['version']}, this code reads {VERSION}")
-        engine = cls(Limits(**meta["limits"]), meta["seed"])
+        if meta["schema"] != SCHEMA:
+            raise SnapshotError(f"{path} has features {meta['schema']}, this code {SCHEMA}")
+        engine = cls(Limits(**meta["limits"]), meta["seed"], sample=meta["sample"])
         for name in LEARNED:
             table = np.load(path / f"{name}.npy", allow_pickle=False)
             if name == "pairs":

@@ -1,0 +1,148 @@
+"""Learning of vectors and ranker beside the counts: a click is scored before it is learned."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from online_models.answer import EXCLUDED_SCORE, allowed, fill
+from online_models.blend import N_WEIGHTS, blend
+from online_models.features import candidate_features
+from online_models.layout import (
+    CANDIDATES,
+    CLOCK,
+    NEXT_SESSION,
+    STEPS,
+    State,
+)
+from online_models.learn import learn_step
+from online_models.ranker import AVERAGED, forward, learn_case, learn_linear
+from online_models.retrieve import retrieve
+from online_models.select import sort_places, top_k
+from online_models.sessions import items_of
+from online_models.vectors import learn_next, note_click, random_below
+
+LINEAR_RATE = 0.2
+LEARN_FROM_CLICK = 2_000
+"""Cases of an emptier model teach what will not be true any more."""
+
+SERVE_FROM_STEP = 500
+SCORE_DECAY = 0.002
+"""Weight of a case in the running scores of blend and ranker."""
+
+
+@njit(cache=True)
+def ranker_serves(st: State) -> bool:
+    """Whether the ranker has learned enough and is not worse than the blend on new cases."""
+    return st.ctr[STEPS] >= SERVE_FROM_STEP and st.case_scores[1] >= st.case_scores[0]
+
+
+@njit(cache=True)
+def order_candidates(st: State, n: int, n_query: int) -> None:
+    """Order the candidates ``st.candidates[:n]`` by the ranker: places in ``st.touched[:n]``."""
+    candidate_features(st, n, n_query)
+    forward(st, st.features, n, st.ranker[AVERAGED])
+    for i in range(n):
+        st.touched[i] = i
+    sort_places(st.ranker_score, st.touched, n)
+
+
+@njit(cache=True)
+def recommend_ranked(
+    st: State, n_query: int, own: int, k: int, n_categories: int, unavailable: bool, marked: bool
+) -> int:
+    """Answer as `answer.recommend` does, the first candidates ordered by the ranker."""
+    n = retrieve(st, n_query, own) if n_query > 0 else 0
+    blend(st, n)
+    for p in range(n):
+        if not allowed(st, st.pool[p], n_categories, unavailable, marked):
+            st.pool_score[p] = EXCLUDED_SCORE
+    m = top_k(st.pool_score, n, max(k, CANDIDATES), st.order)
+    sort_places(st.pool_score, st.order, m)
+    while m > 0 and st.pool_score[st.order[m - 1]] == EXCLUDED_SCORE:
+        m -= 1
+    c = min(m, CANDIDATES)
+    for i in range(c):
+        st.candidates[i] = st.order[i]
+    if c > 0 and st.query[n_query - 1] != 0 and ranker_serves(st):
+        order_candidates(st, c, n_query)
+    else:
+        for i in range(c):
+            st.touched[i] = i
+            st.ranker_score[i] = st.pool_score[st.order[i]]
+    out = min(m, k)
+    for i in range(out):
+        if i < c:
+            st.answer[i] = st.pool[st.candidates[st.touched[i]]]
+            st.answer_score[i] = st.ranker_score[st.touched[i]]
+        else:
+            st.answer[i] = st.pool[st.order[i]]
+            st.answer_score[i] = st.answer_score[c - 1] - np.float32(0.01) * (i - c + 1)
+    if out < k:
+        out = fill(st, out, k, n_categories, unavailable, marked)
+    return out
+
+
+@njit(cache=True)
+def learn_from_case(st: State, n_query: int, own: int, target: int) -> None:
+    """Score the case ``st.query[:n_query]`` -> ``target``, then teach both rankings with it."""
+    n = retrieve(st, n_query, own)
+    blend(st, n)
+    m = top_k(st.pool_score, n, CANDIDATES, st.order)
+    sort_places(st.pool_score, st.order, m)
+    y = -1
+    for i in range(m):
+        st.candidates[i] = st.order[i]
+        if st.pool[st.order[i]] == target:
+            y = i
+    if y < 0:
+        return
+    order_candidates(st, m, n_query)
+    rank = 0
+    while st.touched[rank] != y:
+        rank += 1
+    a = max(SCORE_DECAY, 1.0 / (1.0 + st.ctr[STEPS]))
+    st.case_scores[0] += np.float32(a) * (np.float32(1.0 / (1 + y)) - st.case_scores[0])
+    st.case_scores[1] += np.float32(a) * (np.float32(1.0 / (1 + rank)) - st.case_scores[1])
+    learn_linear(st, m, y, N_WEIGHTS + 2, LINEAR_RATE)
+    learn_case(st, m, y)
+
+
+@njit(cache=True)
+def replay_session(st: State) -> None:
+    """Learn the vectors of one old session again."""
+    newest = st.ctr[NEXT_SESSION]
+    kept = min(newest, len(st.sessions))
+    if kept < 100:
+        return
+    number = newest - 1 - random_below(st, kept)
+    slot = number & (len(st.sessions) - 1)
+    e = st.sessions[slot]
+    if e.number != number + 1:
+        return
+    items, first = items_of(st, slot)
+    for u in range(1, e.n):
+        if items[first + u] != 0:
+            learn_next(st, items, first, u, items[first + u])
+
+
+@njit(cache=True)
+def learn_online(st: State, number: int, row: int, place: int, sample: int) -> int:
+    """Learn a step as `learn_step` does, vectors and one case in ``sample`` before it."""
+    slot = number & (len(st.sessions) - 1)
+    e = st.sessions[slot]
+    n = np.int64(e.n) if e.number == number + 1 else 0
+    in_order = place < 0 or place >= n
+    if row != 0 and in_order:
+        if n > 0:
+            items, first = items_of(st, slot)
+            if st.ctr[CLOCK] >= LEARN_FROM_CLICK and random_below(st, sample) == 0:
+                for u in range(n):
+                    st.query[u] = items[first + u]
+                if st.query[n - 1] != 0:
+                    learn_from_case(st, n, number, row)
+            learn_next(st, items, first, n, row)
+        else:
+            replay_session(st)
+        note_click(st, row)
+    return learn_step(st, number, row, place)
