@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
-from cli.console import print_json, print_result, progress
-from cli.datasets import load_sessions, split_last
+from cli.console import out, print_json, print_result, progress
+from cli.datasets import Session, load_sessions, split_last
 from cli.errors import CommandError
 from cli.evaluation import Cases, learn_all, score_all, summary
 from online_models.engine import Engine
 from online_models.layout import MAX_ANSWER, Limits
+from online_models.weights import READINGS
 
 HELD_OUT = 0.1
+RANKINGS = ("popularity", "own-items", "item-knn", "rules", "session-knn", "blend", "ranker")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the test clicks are scored."""
+
+    learn: bool
+    min_prefix: int
+    k: int
+    seed: int
 
 
 class Protocol(StrEnum):
@@ -38,6 +52,8 @@ def evaluate(
         ),
     ] = None,
     protocol: Annotated[Protocol, typer.Option(help="Learn while testing?")] = Protocol.STATIC,
+    model: Annotated[str, typer.Option(help=f"The ranking: {', '.join(RANKINGS)}.")] = "ranker",
+    compare: Annotated[bool, typer.Option("--compare", help="Run all rankings.")] = False,
     min_prefix: Annotated[int, typer.Option(min=1, help="Clicks before the first case.")] = 1,
     k: Annotated[int, typer.Option("-k", min=1, max=MAX_ANSWER, help="Length of the lists.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of whatever is random.")] = 0,
@@ -50,50 +66,78 @@ def evaluate(
 
     nextclick evaluate --train train.txt.gz --test test.txt.gz --protocol prequential
     """
-    started = time.perf_counter()
+    if model not in RANKINGS:
+        raise CommandError(f"--model: there is no {model!r}; choose one of {', '.join(RANKINGS)}")
     sessions = load_sessions(train)
-    if not test:
+    if test:
+        tested = [session for file in test for session in load_sessions(file)]
+    else:
         if len(sessions) < 2:
             raise CommandError(f"{train}: a single session cannot be split; give --test")
-        sessions, cases_from = split_last(sessions, HELD_OUT)
-    else:
-        cases_from = [session for file in test for session in load_sessions(file)]
-    engine = Engine(Limits(), seed)
-    warm_up()
-    with progress() as bar:
-        clicks = sum(len(s.items) for s in sessions)
-        task = bar.add_task("learning", total=clicks, note="")
-        learn_us = learn_all(engine, sessions, lambda n, _: bar.advance(task, n))
-        bar.update(task, completed=clicks)
-        clicks = sum(len(s.items) for s in cases_from)
-        task = bar.add_task("predicting", total=clicks, note="")
-        cases, more_us = score_all(
-            engine,
-            cases_from,
-            learn=protocol is Protocol.PREQUENTIAL,
-            min_prefix=min_prefix,
-            k=k,
-            tick=lambda n, note: bar.update(task, advance=n, note=note),
-        )
-        bar.update(task, completed=clicks)
-    seconds = time.perf_counter() - started
-    items = len(engine.ids) - 1
-    result = summary(cases, k, items, seconds, learn_us + more_us)
+        sessions, tested = split_last(sessions, HELD_OUT)
+    settings = Settings(protocol is Protocol.PREQUENTIAL, min_prefix, k, seed)
+    if compare:
+        results = {name: run(name, sessions, tested, settings)[0] for name in RANKINGS}
+        if json:
+            print_json({"protocol": protocol, "models": results})
+        else:
+            print_comparison(f"{protocol} evaluation, k = {k}", results)
+        return
+    result, cases = run(model, sessions, tested, settings)
     if ranks is not None:
         write_ranks(ranks, cases)
     if json:
         print_json(result)
     else:
-        print_result(f"{protocol} evaluation, k = {k}", readable(result))
+        print_result(f"{protocol} evaluation of the {model}, k = {k}", readable(result))
+
+
+def run(
+    model: str, sessions: list[Session], tested: list[Session], settings: Settings
+) -> tuple[dict[str, Any], Cases]:
+    """Learn and predict with one ranking, showing progress."""
+    started = time.perf_counter()
+    warm_up()
+    engine = make_engine(model, settings.seed)
+    with progress() as bar:
+        clicks = sum(len(s.items) for s in sessions)
+        task = bar.add_task(f"{model} learns", total=clicks, note="")
+        learn_us = learn_all(engine, sessions, lambda n, _: bar.advance(task, n))
+        bar.update(task, completed=clicks)
+        clicks = sum(len(s.items) for s in tested)
+        task = bar.add_task(f"{model} predicts", total=clicks, note="")
+        cases, more_us = score_all(
+            engine,
+            tested,
+            learn=settings.learn,
+            min_prefix=settings.min_prefix,
+            k=settings.k,
+            tick=lambda n, note: bar.update(task, advance=n, note=note),
+        )
+        bar.update(task, completed=clicks)
+    seconds = time.perf_counter() - started
+    result = summary(cases, settings.k, len(engine.ids) - 1, seconds, learn_us + more_us)
+    return {"model": model, **result}, cases
+
+
+def make_engine(model: str, seed: int) -> Engine:
+    """Return the models behind a ranking that have learned nothing yet."""
+    if model == "ranker":
+        return Engine(Limits(), seed)
+    return Engine(Limits(), seed, weights=READINGS[model], sample=0)
 
 
 def warm_up() -> None:
     """Compile the kernels before anything is timed."""
     engine = Engine(Limits(max_items=64, max_sessions=64, pairs=64))
     number = engine.open_session()
+    counts = Engine(engine.limits, sample=0)
+    counts.open_session()
     for item in ("a", "b", "a"):
         engine.learn(number, item)
+        counts.learn(number, item)
     engine.recommend([1, 2], 20)
+    counts.recommend([1, 2], 20)
 
 
 def write_ranks(path: Path, cases: Cases) -> None:
@@ -103,15 +147,36 @@ def write_ranks(path: Path, cases: Cases) -> None:
             out.write("\t".join(map(str, case)) + "\n")
 
 
-def readable(result: dict[str, object]) -> dict[str, str]:
+def readable(result: dict[str, Any]) -> dict[str, str]:
     """Return the figures as people read them."""
     rows: dict[str, str] = {}
     for name, value in result.items():
         label = name.replace("_", " ")
         if isinstance(value, dict):
             rows[label] = ", ".join(f"{key} {figure:.1f}" for key, figure in value.items())
+        elif isinstance(value, str):
+            rows[label] = value
+        elif isinstance(value, list):
+            rows[label] = " to ".join(f"{100 * figure:.2f}" for figure in value)
         elif name == "seconds":
             rows[label] = f"{value:.1f}"
         else:
             rows[label] = f"{value:,}" if isinstance(value, int) else f"{100 * float(value):.2f} %"  # type: ignore[arg-type]
     return rows
+
+
+def print_comparison(title: str, results: dict[str, dict[str, Any]]) -> None:
+    """Print one line a ranking."""
+    table = Table(title=title, title_justify="left")
+    columns = ("hit_rate", "hit_rate_95", "mrr", "hit_rate_new", "ndcg", "coverage")
+    table.add_column("ranking")
+    for name in columns:
+        table.add_column(name.replace("_", " "), justify="right")
+    for model, result in results.items():
+        cells = []
+        for name in columns:
+            value = result[name]
+            figures = value if isinstance(value, list) else [value]
+            cells.append(" to ".join(f"{100 * float(v):.2f}" for v in figures))
+        table.add_row(model, *cells)
+    out.print(table)

@@ -111,6 +111,7 @@ def summary(
         "cases": len(ranks),
         "hit_rate": metrics.hit_rate(ranks, k),
         "mrr": metrics.mrr(ranks, k),
+        "hit_rate_95": metrics.interval(ranks, k),
         "hit_rate_new": metrics.hit_rate(ranks[~repeated], k) if len(ranks) else 0.0,
         "repeat_share": float(repeated.mean()) if len(ranks) else 0.0,
         "ndcg": metrics.ndcg(ranks, k),

@@ -14,6 +14,16 @@ def hit_rate(ranks: ArrayLike, k: int) -> float:
     return float(_hits(r, k).mean()) if len(r) else 0.0
 
 
+def interval(ranks: ArrayLike, k: int, rounds: int = 1_000) -> list[float]:
+    """Bootstrap interval of the hit rate: its 2.5th and 97.5th percentile, cases drawn anew."""
+    hits = _hits(np.asarray(ranks), k)
+    if not len(hits):
+        return [0.0, 0.0]
+    # Drawing cases with replacement draws the number of hits from a binomial.
+    draws = np.random.default_rng(0).binomial(len(hits), hits.mean(), rounds) / len(hits)
+    return [float(x) for x in np.percentile(draws, [2.5, 97.5])]
+
+
 def mrr(ranks: ArrayLike, k: int) -> float:
     """Mean of 1 / rank, 0 beyond the first ``k``."""
     r = np.asarray(ranks)

@@ -122,13 +122,14 @@ def describe(stack: Stack) -> dict[str, Any]:
         if job["name"] in stack.jobs and job["jid"] == stack.jobs[job["name"]]:
             lag = group_lag(stack.kafka, f"{job['name']}-job", "events")
             parts.append({"name": f"job {job['name']}", "state": job["state"], "lag": lag})
-    model = {
-        "name": "blend",
-        "version": server.get("clicks"),
-        "examples": server.get("clicks"),
-        "hit_rate": None,
-    }
-    return {"parts": parts, "models": [model]}
+    # Counts learn from every click, the ranker from a sample of them.
+    models = [
+        {"name": name, "version": server.get("clicks"), "examples": server.get(count)}
+        for name, count in (("blend", "clicks"), ("ranker", "examples"))
+    ]
+    for model in models:
+        model |= {"answers": server.get("ranking") == model["name"], "hit_rate": None}
+    return {"parts": parts, "models": models}
 
 
 def serve(

@@ -33,12 +33,17 @@ from online_models.layout import (
     REQUEST,
     ROWS,
     SOURCES,
+    STEPS,
     UNAVAILABLE,
     Limits,
     State,
     allocate,
 )
 from online_models.weights import READINGS
+
+DEFAULT_SAMPLE = 2
+"""One click in two teaches the ranker: 70 us a click. All of them (125 us) gain 0.0 to 0.2
+points of hit rate on the validation splits, one in four (40 us) loses 0.1 to 0.3."""
 
 UNLISTED = -10_000.0
 """Score of an item that is not among the best `MAX_ANSWER`, before its popularity."""
@@ -96,7 +101,7 @@ class Engine:
     weights
         Weights of the ranking (33,); one of `weights.READINGS`.
     sample
-        Learn vectors, and the ranker from one click in so many; 0: counts only.
+        Learn vectors, and the ranker from one click in so many; 0: counts and blend only.
     """
 
     def __init__(
@@ -104,7 +109,7 @@ class Engine:
         limits: Limits | None = None,
         seed: int = 0,
         weights: NDArray[np.float32] = READINGS["blend"],
-        sample: int = 0,
+        sample: int = DEFAULT_SAMPLE,
     ) -> None:
         self.limits = limits or Limits()
         self.seed = seed
@@ -132,6 +137,18 @@ class Engine:
     def clicks(self) -> int:
         """Clicks learned so far: the models' clock."""
         return int(self._ctr[CLOCK])
+
+    @property
+    def examples(self) -> int:
+        """Cases that the ranker has learned."""
+        return int(self._ctr[STEPS])
+
+    @property
+    def ranking(self) -> str:
+        """Name of the ranking that answers now: ``ranker``, or ``blend`` until it is better."""
+        if self.sample and online.ranker_serves(self._state):
+            return "ranker"
+        return "blend"
 
     @property
     def next_session(self) -> int:

@@ -34,7 +34,7 @@ from online_models.layout import (
 from online_models.vectors import random_below
 
 RATE, CLIP, AVERAGE = 0.0005, 5.0, 0.001
-LARGEST_FEATURE = np.float32(1e6)
+LARGEST_FEATURE = int(np.float32(1e6).view(np.int32))
 SLOPE = np.float32(0.01)
 N_RANKER = N_FEATURES * HIDDEN1 + HIDDEN1 + HIDDEN1 * HIDDEN2 + HIDDEN2 + HIDDEN2 + N_FEATURES
 WEIGHTS, MOMENT1, MOMENT2, AVERAGED = range(4)
@@ -233,10 +233,15 @@ def _normalise(st: State, n: int) -> None:
 
 @njit(cache=True)
 def _usable(x: NDArray[np.float32], n: int) -> bool:
-    """Whether all features are numbers of a sane size (no fast math: it assumes they are)."""
+    """Whether all features are numbers of a sane size.
+
+    Looks at their bits as integers, where infinite and undefined ones are the largest: fast
+    math assumes that there are none, and would compile a comparison away.
+    """
+    bits = x.view(np.int32)
     for f in range(N_FEATURES):
         for r in range(n):
-            if not abs(x[f, r]) < LARGEST_FEATURE:
+            if bits[f, r] & 0x7FFFFFFF > LARGEST_FEATURE:
                 return False
     return True
 

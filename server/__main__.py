@@ -58,7 +58,9 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     settings = ServerSettings()
     limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
-    replica = snapshot.read(settings.data_dir, limits) or Replica(Engine(limits))
+    replica = snapshot.read(settings.data_dir, limits) or Replica(
+        Engine(limits, sample=settings.sample)
+    )
     producer, impressions = AckedProducer(settings), Impressions(settings)
     redis_view = RedisView(settings.redis, settings.tenant, settings.redis_timeout_ms)
     server = GrpcServer(
@@ -131,6 +133,8 @@ def status(replica: Replica, serving: bool) -> dict[str, Any]:
         "lag_ms": replica.lag_ms,
         "position": sum(replica.positions.copy().values()),
         "clicks": replica.engine.clicks,
+        "ranking": replica.engine.ranking,
+        "examples": replica.engine.examples,
         "sessions": len(replica.sessions),
         "items": len(replica.engine.ids) - 1,
         "catalogue": len(replica.catalogue),

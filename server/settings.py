@@ -12,6 +12,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from online_models.engine import DEFAULT_SAMPLE
+
 
 class ServerSettings(BaseSettings):
     """Settings of one replica; a process serves one tenant."""
@@ -29,6 +31,9 @@ class ServerSettings(BaseSettings):
     data_dir: Path = Field(default=Path(".nextclick/server"), description="Snapshots")
     max_items: int = Field(default=1 << 18, ge=1, description="Items that may have a row")
     max_sessions: int = Field(default=1 << 20, ge=1, description="Sessions kept; a power of two")
+    sample: int = Field(
+        default=DEFAULT_SAMPLE, ge=0, description="The ranker learns one click in so many; 0: none"
+    )
     history: int = Field(
         default=10_000_000, ge=1, description="Records of `sessions` read at most at the start"
     )
