@@ -161,7 +161,7 @@ def readable(result: dict[str, Any]) -> dict[str, str]:
         elif name == "seconds":
             rows[label] = f"{value:.1f}"
         else:
-            rows[label] = f"{value:,}" if isinstance(value, int) else f"{100 * float(value):.2f} %"  # type: ignore[arg-type]
+            rows[label] = f"{value:,}" if isinstance(value, int) else f"{100 * float(value):.2f} %"
     return rows
 
 

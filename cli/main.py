@@ -16,6 +16,7 @@ from cli.errors import CommandError
 from cli.evaluate import evaluate
 from cli.recommend import recommend
 from cli.replay import replay
+from cli.results import results
 from cli.stack_commands import down, jobs_app, serve, status, up
 
 app = typer.Typer(
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (up, down, status, demo, replay, recommend, evaluate, serve):
+for command in (up, down, status, demo, replay, recommend, evaluate, results, serve):
     app.command()(command)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(bench_app, name="bench")

@@ -58,8 +58,9 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     settings = ServerSettings()
     limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
-    replica = snapshot.read(settings.data_dir, limits) or Replica(
-        Engine(limits, sample=settings.sample)
+    sample = settings.sample
+    replica = snapshot.read(settings.data_dir, limits, sample) or Replica(
+        Engine(limits, sample=sample)
     )
     producer, impressions = AckedProducer(settings), Impressions(settings)
     redis_view = RedisView(settings.redis, settings.tenant, settings.redis_timeout_ms)

@@ -56,11 +56,11 @@ def write(replica: Replica, folder: Path) -> Path:
     return target
 
 
-def read(folder: Path, limits: Limits) -> Replica | None:
+def read(folder: Path, limits: Limits, sample: int) -> Replica | None:
     """Return the replica of the newest whole snapshot, None if there is none to use."""
     for path in sorted(folder.glob("snapshot-*"), reverse=True):
         try:
-            replica = _read(path, limits)
+            replica = _read(path, limits, sample)
         except (SnapshotError, OSError, ValueError, KeyError, TypeError) as e:
             log.warning("cannot use %s: %s; trying an older one, else the log", path, e)
             continue
@@ -69,12 +69,12 @@ def read(folder: Path, limits: Limits) -> Replica | None:
     return None
 
 
-def _read(path: Path, limits: Limits) -> Replica:
+def _read(path: Path, limits: Limits, sample: int) -> Replica:
     state = orjson.loads((path / "replica.json").read_bytes())
     if state["version"] != VERSION:
         raise SnapshotError(f"version {state['version']}, this code reads {VERSION}")
     engine = Engine.restore(path / "models")
-    if engine.limits != limits:
+    if engine.limits != limits or engine.sample != sample:
         raise SnapshotError("its limits are not those of the settings")
     replica = Replica(engine)
     replica.sessions.load(state["sessions"], state["users"], state["evicted"])
