@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from importlib.metadata import version
 from typing import Any
 
 from online_models.engine import Engine, Filter
@@ -20,16 +21,26 @@ from server.follower import Follower
 from server.grpc_server import GrpcServer
 from server.http_server import serve_http
 from server.impressions import Impressions
+from server.periodic import PeriodicSnapshots
 from server.producer import AckedProducer
 from server.recommendation import Recommendations
 from server.redis_view import RedisView
 from server.replica import Replica
-from server.settings import ServerSettings
+from server.settings import load
 
 log = logging.getLogger("nextclick.server")
 
 WITHOUT_KAFKA_S = 10.0
 """A replica with a snapshot that cannot reach Kafka serves after this time, degraded."""
+
+SWITCH_S = 0.001
+"""Longest wait of a request for a thread that computes; Python's 5 ms are its whole budget."""
+
+GC_THRESHOLDS = (5_000, 5, 100_000)
+"""Young garbage is collected in steps of about a millisecond, the models' own never.
+
+A full collection would look at every session in memory while requests wait.
+"""
 
 
 class JsonLines(logging.Formatter):
@@ -56,7 +67,8 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    settings = ServerSettings()
+    sys.setswitchinterval(SWITCH_S)
+    settings = load()
     limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
     sample = settings.sample
     replica = snapshot.read(settings.data_dir, limits, sample) or Replica(
@@ -76,21 +88,25 @@ def main() -> None:
     redis_view.start()
     server.start()
     warm_up()
-    follower = Follower(replica, settings)
+    snapshots = PeriodicSnapshots(replica, settings.data_dir, settings.snapshot_interval_s)
+    follower = Follower(replica, settings, between=snapshots)
     follower.start()
     if wait_until_ready(replica, stop):
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
         server.set_serving(True)
         serving.set()
         log.info("serving on %s:%d", settings.host, settings.grpc_port)
         stop.wait()
     log.info("draining")
     server.drain(settings.drain_s)
-    follower.stop()
+    stands_still = follower.stop()
     impressions.close()
     producer.close()
     redis_view.close()
+    if not stands_still:
+        raise SystemExit("the follower does not end: no snapshot is written")
     snapshot.write(replica, settings.data_dir)
 
 
@@ -133,9 +149,11 @@ def status(replica: Replica, serving: bool) -> dict[str, Any]:
         "lag": replica.lag_records,
         "lag_ms": replica.lag_ms,
         "position": sum(replica.positions.copy().values()),
+        "version": version("nextclick"),
         "clicks": replica.engine.clicks,
         "ranking": replica.engine.ranking,
         "examples": replica.engine.examples,
+        "scores": replica.engine.live_scores,
         "sessions": len(replica.sessions),
         "items": len(replica.engine.ids) - 1,
         "catalogue": len(replica.catalogue),

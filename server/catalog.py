@@ -54,7 +54,9 @@ class Catalog:
             try:
                 records.append((item.item_id, encode_item(item)))
             except InvalidEventError as e:
-                faults += [FieldFault(f"{field}[{i}].{f.field}", f.description) for f in e.faults]
+                for f in e.faults:
+                    name = f"{field}[{i}]" if field == "item_ids" else f"{field}[{i}].{f.field}"
+                    faults.append(FieldFault(name, f.description))
         if faults:
             raise RequestError("", faults)
         errors = [e for e in self._producer.put(self._topic, records, timeout_s) if e]

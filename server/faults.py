@@ -39,6 +39,11 @@ def unavailable(message: str) -> RequestError:
     return RequestError(message, code=code_pb2.UNAVAILABLE)
 
 
+def internal() -> RequestError:
+    """Return the error for a fault of ours."""
+    return RequestError("internal error; the server's log has it", code=code_pb2.INTERNAL)
+
+
 def code_name(error: RequestError) -> str:
     """Return the name of the error's gRPC code."""
     return str(code_pb2.Code.Name(error.code))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
-from typing import Any, cast
+from collections.abc import Callable
+from typing import cast
 
+import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from nextclick.codec import DeadLetterReason
 from nextclick.topics import DEAD_LETTERS, ITEMS, PARTITIONS, SESSIONS, topic
 from server import metrics
 from server.replica import Replica
@@ -17,27 +19,47 @@ from server.settings import ServerSettings
 
 log = logging.getLogger("nextclick.follower")
 
-SLICE_S = 0.0005
-"""Longest hold of the replica for a slice of the log."""
-
 POLL = 500
 """Messages a poll: a few milliseconds of work."""
+
+SILENT_US = 5_000_000
+"""A broker that has said nothing for so long is away: it answers 100 fetches a second."""
 
 CATCHING_UP_MS = 10_000
 """A replica that is further behind says so in its answers."""
 
+REASONS = frozenset(DeadLetterReason)
+
+Place = tuple[str, int]
+
 
 class Follower:
-    """One thread that applies the log; `start` it once."""
+    """One thread that applies the log; `start` it once.
 
-    def __init__(self, replica: Replica, settings: ServerSettings) -> None:
+    Parameters
+    ----------
+    replica
+        What the log is applied to. Nobody else changes it.
+    settings
+        Kafka, tenant and how far back to read.
+    between
+        Called on the follower's thread between two polls, when the models stand still.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        settings: ServerSettings,
+        between: Callable[[], None] = lambda: None,
+    ) -> None:
         self._replica = replica
         self._settings = settings
+        self._between = between
         self._sessions = topic(SESSIONS, settings.tenant)
         self._items = topic(ITEMS, settings.tenant)
         self._dead_letters = topic(DEAD_LETTERS, settings.tenant)
         self._stop = threading.Event()
-        self._behind: set[tuple[str, int]] = set()
+        self._behind: dict[Place, int] = {}
         self._arrived_ms = 0
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
         self._consumer = Consumer(
@@ -59,15 +81,21 @@ class Follower:
         """Begin to follow."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End after the slice at hand; the replica's positions say where."""
+    def stop(self, timeout_s: float = 60) -> bool:
+        """End after the poll at hand; the replica's positions say where.
+
+        Returns whether it has ended, so that the replica stands still.
+        """
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(timeout=10)
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def _on_statistics(self, statistics: str) -> None:
-        brokers = json.loads(statistics)["brokers"].values()
-        self._replica.kafka_up = any(b["state"] == "UP" for b in brokers)
+        brokers = orjson.loads(statistics)["brokers"].values()
+        self._replica.kafka_up = any(
+            b["state"] == "UP" and b["rxidle"] < SILENT_US for b in brokers
+        )
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -80,9 +108,14 @@ class Follower:
                 self._consumer.poll(0)
                 self._stop.wait(0.5)
         while not self._stop.is_set():
-            messages = self._consumer.consume(POLL, timeout=0.02)
-            self._apply(messages)
-            self._measure()
+            try:
+                self._apply(self._poll())
+                self._measure()
+                self._between()
+            except Exception:
+                # A replica that follows no more would answer ever older things, unnoticed.
+                log.exception("following goes on")
+                self._stop.wait(0.5)
         self._consumer.close()
 
     def _assign(self) -> None:
@@ -99,17 +132,23 @@ class Follower:
                     start = low if name == self._items else max(low, high - kept)
                     whole = whole and start == low
                 assigned.append(TopicPartition(name, p, start))
-                self._behind.add((name, p))
+                self._replica.positions[name, p] = start
+                if start < high:
+                    self._behind[name, p] = high
         assigned += [TopicPartition(self._dead_letters, p, -1) for p in range(PARTITIONS)]
         self._replica.whole_log = whole
         self._replica.kafka_up = True
         self._consumer.assign(assigned)
 
+    def _poll(self) -> list[Message]:
+        """Return what has come; waits for the first message only, not for company."""
+        first = self._consumer.poll(0.02)
+        return [first, *self._consumer.consume(POLL, timeout=0)] if first is not None else []
+
     def _apply(self, messages: list[Message]) -> None:
         done = 0
         while done < len(messages):
-            until = time.perf_counter() + SLICE_S
-            with self._replica.slice():
+            with self._replica.slice() as until:
                 while done < len(messages) and time.perf_counter() < until:
                     self._apply_one(messages[done])
                     done += 1
@@ -119,25 +158,31 @@ class Follower:
         error = message.error()
         if error is not None:
             if error.code() == KafkaError._PARTITION_EOF:
-                self._behind.discard(place)
+                self._behind.pop(place, None)
             else:
                 log.warning("Kafka: %s", error.str())
             return
-        key, value = cast("bytes", message.key()) or b"", message.value()
-        if place[0] == self._sessions:
-            self._replica.apply_session(key, value)
-        elif place[0] == self._items:
-            self._replica.apply_item(key, value)
-        else:
-            headers: dict[str, Any] = dict(message.headers() or ())
-            metrics.DEAD_LETTERS.labels(headers.get("reason", b"unknown").decode()).inc()
+        if place[0] == self._dead_letters:
+            metrics.DEAD_LETTERS.labels(_reason(message)).inc()
             return
-        self._replica.positions[place] = cast("int", message.offset()) + 1
-        if place[0] == self._sessions:
-            self._arrived_ms = message.timestamp()[1]
+        key, value = cast("bytes", message.key()) or b"", message.value()
+        position = cast("int", message.offset()) + 1
+        try:
+            if place[0] == self._sessions:
+                self._replica.apply_session(key, value)
+                self._arrived_ms = message.timestamp()[1]
+            else:
+                self._replica.apply_item(key, value)
+        except Exception:
+            # One record that nobody foresaw must not end the learning from all others.
+            log.exception("passing over %s-%d at %d", place[0], place[1], position - 1)
+            metrics.UNREADABLE.labels(place[0]).inc()
+        self._replica.positions[place] = position
+        if position >= self._behind.get(place, position + 1):
+            del self._behind[place]
 
     def _measure(self) -> None:
-        """Lag in records and time; caught up once the end of every partition was seen."""
+        """Lag in records and time; caught up at where every partition ended at the start."""
         replica = self._replica
         lags = {self._sessions: 0, self._items: 0}
         for (name, p), position in replica.positions.items():
@@ -160,5 +205,15 @@ class Follower:
                 "caught up: %d clicks, %d sessions", replica.engine.clicks, len(replica.sessions)
             )
         metrics.MODEL_CLICKS.set(replica.engine.clicks)
+        for model, scores in replica.engine.live_scores.items():
+            for metric, score in scores.items():
+                metrics.LIVE_SCORE.labels(model, metric).set(score)
         metrics.SESSIONS.set(len(replica.sessions))
         metrics.ITEMS.set(len(replica.engine.ids) - 1)
+
+
+def _reason(message: Message) -> str:
+    """Return the reason of a dead letter; anything else that lies there is `unknown`."""
+    headers = cast("list[tuple[str, bytes | None]]", message.headers() or [])
+    text = (dict(headers).get("reason") or b"").decode(errors="replace")
+    return text if text in REASONS else "unknown"

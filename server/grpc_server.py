@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -18,7 +18,7 @@ from nextclick.v1 import catalog_service_pb2, event_service_pb2, recommendation_
 from server import metrics
 from server.catalog import Catalog
 from server.events import Events
-from server.faults import RequestError, abort, code_name, overloaded
+from server.faults import RequestError, abort, code_name, internal, overloaded
 from server.recommendation import Recommendations
 from server.settings import ServerSettings
 
@@ -73,12 +73,18 @@ class GrpcServer:
                 )
             },
         )
-        calls: dict[str, tuple[Any, Any]] = {
+        writes: dict[str, tuple[Any, Any]] = {
             "PutItems": (catalog_service_pb2.PutItemsRequest, catalog.put_items),
-            "GetItems": (catalog_service_pb2.GetItemsRequest, catalog.get_items),
             "DeleteItems": (catalog_service_pb2.DeleteItemsRequest, catalog.delete_items),
         }
-        self._serve(CATALOG, {name: self._waits(name, *call) for name, call in calls.items()})
+        reads = {
+            "GetItems": self._aside(
+                "GetItems", catalog_service_pb2.GetItemsRequest, catalog.get_items
+            )
+        }
+        self._serve(
+            CATALOG, reads | {name: self._waits(name, *call) for name, call in writes.items()}
+        )
         self._health = health.HealthServicer(
             experimental_non_blocking=True, experimental_thread_pool=ThreadPoolExecutor(2, "health")
         )
@@ -129,13 +135,14 @@ class GrpcServer:
 
         def behaviour(raw: bytes, context: grpc.ServicerContext) -> bytes:
             started = time.perf_counter()
+            if not context.is_active():
+                # Its caller has given up while it queued; the next one still waits.
+                metrics.REQUESTS.labels(name, "CANCELLED").inc()
+                return b""
             try:
                 reply = answer(raw)
-            except RequestError as e:
-                metrics.REQUESTS.labels(name, code_name(e)).inc()
-                abort(context, e)
-            except DecodeError:
-                _refuse(context, name)
+            except Exception as e:
+                _fail(context, name, e)
             counted.inc()
             latency.observe(time.perf_counter() - started)
             return reply
@@ -146,23 +153,31 @@ class GrpcServer:
     def _waits(
         self, name: str, request_type: Any, call: Callable[[Any, float | None], Any]
     ) -> Handler:
-        """Return the behaviour of a call that may wait."""
+        """Return the behaviour of a call that may wait for Kafka."""
+        behaviour = self._aside(name, request_type, call)
+
+        def bounded(raw: bytes, context: grpc.ServicerContext) -> bytes:
+            if not self._waiting_room.acquire(blocking=False):
+                _fail(context, name, overloaded("too many calls wait for Kafka; try again later"))
+            try:
+                return behaviour(raw, context)
+            finally:
+                self._waiting_room.release()
+
+        return bounded
+
+    def _aside(
+        self, name: str, request_type: Any, call: Callable[[Any, float | None], Any]
+    ) -> Handler:
+        """Return the behaviour of a call that runs on one of many threads."""
 
         def behaviour(raw: bytes, context: grpc.ServicerContext) -> bytes:
             started = time.perf_counter()
-            if not self._waiting_room.acquire(blocking=False):
-                metrics.REQUESTS.labels(name, "RESOURCE_EXHAUSTED").inc()
-                abort(context, overloaded("too many calls wait for Kafka; try again later"))
             try:
                 request = request_type.FromString(raw)
                 reply: bytes = call(request, context.time_remaining()).SerializeToString()
-            except RequestError as e:
-                metrics.REQUESTS.labels(name, code_name(e)).inc()
-                abort(context, e)
-            except DecodeError:
-                _refuse(context, name)
-            finally:
-                self._waiting_room.release()
+            except Exception as e:
+                _fail(context, name, e)
             metrics.REQUESTS.labels(name, "OK").inc()
             metrics.LATENCY.labels(name).observe(time.perf_counter() - started)
             return reply
@@ -170,6 +185,12 @@ class GrpcServer:
         return behaviour
 
 
-def _refuse(context: grpc.ServicerContext, name: str) -> None:
-    metrics.REQUESTS.labels(name, "INVALID_ARGUMENT").inc()
-    abort(context, RequestError(f"the request is no serialised {name}Request"))
+def _fail(context: grpc.ServicerContext, name: str, error: Exception) -> NoReturn:
+    """End a call with an error that its caller can act on, and count it."""
+    if isinstance(error, DecodeError):
+        error = RequestError(f"the request is no serialised {name}Request")
+    elif not isinstance(error, RequestError):
+        log.error("%s failed", name, exc_info=error)
+        error = internal()
+    metrics.REQUESTS.labels(name, code_name(error)).inc()
+    abort(context, error)

@@ -36,7 +36,13 @@ def serve_http(host: str, port: int, status: Callable[[], dict[str, Any]]) -> Th
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
             del format, args
 
-    server = ThreadingHTTPServer((host, port), Handler)
+    try:
+        server = ThreadingHTTPServer((host, port), Handler)
+    except OSError as e:
+        raise SystemExit(
+            f"cannot listen on {host}:{port}: {e.strerror}; choose another port with "
+            "NEXTCLICK_HTTP_PORT"
+        ) from e
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     return server

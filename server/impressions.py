@@ -26,6 +26,8 @@ class Impressions:
                 "queue.buffering.max.messages": settings.impressions_queue,
                 "linger.ms": 50,
                 "message.timeout.ms": 30_000,
+                # No call back into Python for each one that arrives.
+                "delivery.report.only.error": True,
                 "log_level": 2,
             }
         )
@@ -37,12 +39,16 @@ class Impressions:
         self,
         recommendation_id: str,
         session_id: str,
+        user_id: str,
         session_version: int,
         appended: Sequence[str],
         item_ids: Sequence[str],
         model_version: int,
     ) -> None:
-        """Queue an impression, or drop it."""
+        """Queue an impression, or drop it.
+
+        A visitor without any session yet is named by ``user_id``, in the record's key.
+        """
         value = Impression(
             recommendation_id=recommendation_id,
             session_id=session_id,
@@ -54,7 +60,7 @@ class Impressions:
         ).SerializeToString()
         try:
             self._producer.produce(
-                self._topic, value, event_key(session_id, ""), on_delivery=_delivered
+                self._topic, value, event_key(session_id, user_id), on_delivery=_delivered
             )
         except (BufferError, KafkaException):
             metrics.IMPRESSIONS_DROPPED.inc()

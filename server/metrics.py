@@ -22,6 +22,9 @@ STALENESS = Gauge(
 MODEL_CLICKS = Gauge("nextclick_model_clicks", "Clicks that the models have learned")
 SESSIONS = Gauge("nextclick_sessions", "Sessions in memory")
 ITEMS = Gauge("nextclick_items", "Items that have a row")
+LIVE_SCORE = Gauge(
+    "nextclick_live_score", "Running score on clicks before they are learned", ["model", "metric"]
+)
 ITEMS_REFUSED = Counter("nextclick_items_refused_total", "Catalogue items beyond max_items")
 UNREADABLE = Counter("nextclick_unreadable_total", "Records of the log that are faulty", ["topic"])
 DEAD_LETTERS = Counter(

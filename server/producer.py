@@ -11,6 +11,9 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from nextclick.topics import PRODUCER_CONFIG
 from server.settings import ServerSettings
 
+ANSWER_S = 0.1
+"""Left of a caller's deadline when the waiting ends."""
+
 
 class AckedProducer:
     """Produces records and waits until the broker has acknowledged them."""
@@ -56,7 +59,10 @@ class AckedProducer:
             except (BufferError, KafkaException) as e:
                 errors[i] = f"not accepted: {e}"
                 waiting.count()
-        limit = self._timeout_s if timeout_s is None else min(timeout_s, self._timeout_s)
+        limit = self._timeout_s
+        if timeout_s is not None:
+            # Time for the answer to arrive: it says which events to send again.
+            limit = min(limit, timeout_s - min(ANSWER_S, timeout_s / 4))
         waiting.wait(limit)
         return list(errors)
 

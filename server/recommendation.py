@@ -78,6 +78,7 @@ class Recommendations:
         self._impressions.put(
             response.recommendation_id,
             visitor.session_id,
+            request.user_id,
             visitor.version,
             tail,
             [ids[row] for row in ranked.rows.tolist()],

@@ -15,11 +15,22 @@ from online_models.engine import Engine
 from server import metrics
 from server.sessions import SessionTable
 
+SLICE_S = 0.002
+"""Longest hold of the replica for a slice of the log, while nobody asks."""
+
+BUSY_SLICE_S, BUSY_PAUSE_S, BUSY_S = 0.000_25, 0.000_1, 0.1
+"""The same, and the pause before it, for so long after a request.
+
+The pause hands the interpreter's lock over: without it, requests beside a catch-up had a
+p90 of 7 ms and a p99 of 11 to 20 ms, with it 1.3 and 2.5 ms (2 cores, one client).
+"""
+
 
 class Replica:
     """The state that answers come from. Whoever reads or changes it holds `lock`.
 
     The log's side takes the lock in slices (`slice`) and lets waiting requests go first.
+    One thread only, the follower's, changes what was learned.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -34,10 +45,12 @@ class Replica:
         self.lag_records = 0
         self._lock = threading.Lock()
         self._waiting = 0
+        self._asked = 0.0
 
     @contextmanager
     def answering(self) -> Iterator[None]:
         """Hold the state for an answer."""
+        self._asked = time.perf_counter()
         self._waiting += 1
         self._lock.acquire()
         self._waiting -= 1
@@ -47,12 +60,18 @@ class Replica:
             self._lock.release()
 
     @contextmanager
-    def slice(self) -> Iterator[None]:
-        """Hold the state for a slice of the log, after the requests that wait."""
+    def slice(self) -> Iterator[float]:
+        """Hold the state for a slice of the log, after the requests that wait.
+
+        Yields when the slice should end, on the clock of `time.perf_counter`.
+        """
+        busy = time.perf_counter() - self._asked < BUSY_S
+        if busy:
+            time.sleep(BUSY_PAUSE_S)
         while self._waiting > 0:
             time.sleep(0.00005)
         with self._lock:
-            yield
+            yield time.perf_counter() + (BUSY_SLICE_S if busy else SLICE_S)
 
     @property
     def definitive(self) -> bool:
@@ -67,6 +86,9 @@ class Replica:
         try:
             record = SessionRecord.FromString(value)
         except DecodeError:
+            metrics.UNREADABLE.labels("sessions").inc()
+            return
+        if not record.session_id:
             metrics.UNREADABLE.labels("sessions").inc()
             return
         self.sessions.apply(record)

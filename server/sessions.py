@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from nextclick.v1 import session_pb2 as pb
 from online_models.engine import Engine
@@ -14,6 +16,7 @@ class Entry:
 
     number: int
     version: int = 0
+    last_ms: int = 0
     user_id: str = ""
     hidden: tuple[str, ...] = ()
     purchased: tuple[str, ...] = ()
@@ -40,7 +43,7 @@ class SessionTable:
         return self._entries.get(session_id)
 
     def current_session(self, user_id: str) -> str:
-        """Return the id of the session that a user was last seen in, empty if none."""
+        """Return the id of the session of a user's last click, empty if none."""
         return self._users.get(user_id, "")
 
     def apply(self, record: pb.SessionRecord) -> int:
@@ -55,9 +58,10 @@ class SessionTable:
             return 0
         learned = self._learn(entry, record)
         entry.version = record.version
+        entry.last_ms = record.last_timestamp_ms
         if record.user_id:
             entry.user_id = record.user_id
-            self._users[record.user_id] = record.session_id
+            self._note_user(record)
         if record.hidden_item_ids:
             entry.hidden = tuple(record.hidden_item_ids)
         return learned
@@ -90,6 +94,15 @@ class SessionTable:
             if news and step.type == pb.EVENT_TYPE_PURCHASE and step.item_id not in entry.purchased:
                 entry.purchased = (*entry.purchased, step.item_id)[-200:]
 
+    def _note_user(self, record: pb.SessionRecord) -> None:
+        """Make the session its user's current one, unless another goes on later.
+
+        Partitions arrive in any order: time decides, as in the session store.
+        """
+        current = self._entries.get(self._users.get(record.user_id, ""))
+        if current is None or current.last_ms <= record.last_timestamp_ms:
+            self._users[record.user_id] = record.session_id
+
     def erase(self, session_id: str) -> None:
         """Erase a session: its tombstone came."""
         entry = self._entries.pop(session_id, None)
@@ -111,23 +124,21 @@ class SessionTable:
         self._names[entry.number] = session_id
         return entry
 
-    def dump(self) -> list[list[object]]:
-        """Return all sessions as plain lists, for a snapshot."""
-        return [
-            [name, e.number, e.version, e.user_id, e.hidden, e.purchased]
-            for name, e in self._entries.items()
-        ]
+    def dump(self) -> Iterator[list[Any]]:
+        """Yield all sessions as plain lists, for a snapshot: the oldest first."""
+        for name, e in self._entries.items():
+            current = self._users.get(e.user_id) == name
+            yield [
+                *(name, e.number, e.version, e.last_ms),
+                *(e.user_id, current, e.hidden, e.purchased),
+            ]
 
-    def load(self, rows: list[list[object]], users: dict[str, str], evicted: int) -> None:
+    def load(self, rows: Iterable[list[Any]]) -> None:
         """Take over what `dump` gave."""
-        for name, number, version, user_id, hidden, purchased in rows:
-            entry = Entry(number, version, user_id, tuple(hidden), tuple(purchased))  # type: ignore[arg-type]
-            self._entries[str(name)] = entry
-            self._names[entry.number] = str(name)
-        self._users = users
-        self.evicted = evicted
-
-    @property
-    def users(self) -> dict[str, str]:
-        """Current session by user."""
-        return self._users
+        for name, number, version, last_ms, user_id, current, hidden, purchased in rows:
+            self._entries[name] = Entry(
+                number, version, last_ms, user_id, tuple(hidden), tuple(purchased)
+            )
+            self._names[number] = name
+            if current:
+                self._users[user_id] = name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -28,7 +28,12 @@ class ServerSettings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address that gRPC and HTTP listen on")
     grpc_port: int = Field(default=50051, ge=1, le=65535)
     http_port: int = Field(default=8080, ge=0, le=65535, description="Metrics, status; 0: none")
-    data_dir: Path = Field(default=Path(".nextclick/server"), description="Snapshots")
+    data_dir: Path = Field(
+        default=Path(".nextclick/server"), description="Snapshots of this replica alone"
+    )
+    snapshot_interval_s: float = Field(
+        default=600, ge=0, description="Between snapshots; 0: at the end only"
+    )
     max_items: int = Field(default=1 << 18, ge=1, description="Items that may have a row")
     max_sessions: int = Field(default=1 << 20, ge=1, description="Sessions kept; a power of two")
     sample: int = Field(
@@ -47,6 +52,13 @@ class ServerSettings(BaseSettings):
     )
     drain_s: float = Field(default=5, ge=0, description="For calls in flight at the end")
 
+    @field_validator("max_sessions")
+    @classmethod
+    def _power_of_two(cls, value: int) -> int:
+        if value & (value - 1):
+            raise ValueError(f"{value} is no power of two; take {1 << value.bit_length()}")
+        return value
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -59,3 +71,15 @@ class ServerSettings(BaseSettings):
         """Environment before file."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load() -> ServerSettings:
+    """Return the settings, or end with one line for each that is wrong."""
+    try:
+        return ServerSettings()
+    except ValidationError as e:
+        faults = [
+            f"NEXTCLICK_{'_'.join(map(str, error['loc'])).upper()}: {error['msg']}"
+            for error in e.errors()
+        ]
+        raise SystemExit("\n".join(faults)) from None

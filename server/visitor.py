@@ -30,15 +30,15 @@ class Visitor:
 def find(replica: Replica, redis_view: RedisView, session_id: str, user_id: str) -> Visitor:
     """Return the visitor of a request; the caller holds the replica.
 
-    Redis is asked only when the session is not in memory and could exist all the same:
-    while the replica catches up, or when the session may be older than its window.
+    Redis is asked only when it may know more: while the replica catches up, or when the
+    session is not in memory and may be older than the replica's window.
     """
     visitor = Visitor(session_id)
     if not session_id:
         visitor.session_id = replica.sessions.current_session(user_id)
-        if not visitor.session_id and not replica.definitive:
+        if not replica.caught_up or not (visitor.session_id or replica.definitive):
             with contextlib.suppress(RedisUnavailableError):  # the answer says it
-                visitor.session_id = redis_view.current_session(user_id)
+                visitor.session_id = redis_view.current_session(user_id) or visitor.session_id
         if not visitor.session_id:
             return visitor
     entry = replica.sessions.get(visitor.session_id)

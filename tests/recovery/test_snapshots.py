@@ -39,7 +39,7 @@ def test_a_restart_knows_what_the_snapshot_knew(replica, tmp_path):
     assert again.catalogue == replica.catalogue
     assert again.whole_log
     assert again.engine.clicks == replica.engine.clicks
-    assert again.sessions.dump() == replica.sessions.dump()
+    assert list(again.sessions.dump()) == list(replica.sessions.dump())
     rows = [again.engine.row("i1")]
     assert (
         again.engine.recommend(rows, 5).scores.tolist()

@@ -188,6 +188,17 @@ def test_a_session_older_than_the_window_comes_from_redis(shop):
         assert "i4" not in ids(answer)
 
 
+def test_redis_knows_a_users_current_session_before_the_replica_has_caught_up(shop):
+    """Half-read, the log may end in yesterday's session of a user."""
+    shop.apply(record("yesterday", ["i1"], user_id="u"))
+    shop.replica.caught_up = False
+    shop.redis.sessions["today"] = record("today", ["i4", "i5"])
+    shop.redis.users["u"] = "today"
+    assert shop.recommend(user_id="u").session_version == 2
+    shop.redis.up = False
+    assert shop.recommend(user_id="u").session_version == 1
+
+
 def test_the_higher_version_wins_while_catching_up(shop):
     """Memory may be behind Redis, or Redis behind memory: the newer view is answered for."""
     shop.replica.caught_up = False
@@ -223,8 +234,10 @@ def test_impressions_say_what_was_answered(shop):
     shop.apply(record("me", ["i4"]))
     answer = shop.recommend(session_id="me", session_items=["i5"], page_size=3)
     seen = shop.impressions.seen[-1]
-    assert seen[:4] == (answer.recommendation_id, "me", 1, ["i5"])
-    assert seen[4] == ids(answer)
+    assert seen[:5] == (answer.recommendation_id, "me", "", 1, ["i5"])
+    assert seen[5] == ids(answer)
+    shop.recommend(user_id="someone")
+    assert shop.impressions.seen[-1][1:3] == ("", "someone")
 
 
 def test_explanations_come_with_reasons_and_timings(shop):

@@ -20,7 +20,7 @@ def test_a_full_queue_drops_and_counts():
     dropped = value("nextclick_impressions_dropped_total")
     started = time.perf_counter()
     for i in range(20):
-        impressions.put(f"r{i}", "s", 1, [], ["a", "b"], 7)
+        impressions.put(f"r{i}", "s", "", 1, [], ["a", "b"], 7)
     assert time.perf_counter() - started < 1
     assert value("nextclick_impressions_total") - queued == 5
     assert value("nextclick_impressions_dropped_total") - dropped == 15
