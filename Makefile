@@ -4,10 +4,11 @@ BIN := .venv/bin
 JAVA := streaming/java
 PYTHON_STAMP := .venv/.installed
 JAVA_STAMP := $(JAVA)/target/.built
+KERNEL_STAMP := .venv/.kernels
 
 .PHONY: setup demo test test-all lint clean
 
-setup: $(PYTHON_STAMP) $(JAVA_STAMP)
+setup: $(PYTHON_STAMP) $(JAVA_STAMP) $(KERNEL_STAMP)
 
 $(PYTHON_STAMP): requirements.lock pyproject.toml
 	@python=$$(cli/prerequisites.sh) || exit 1; \
@@ -21,6 +22,11 @@ $(JAVA_STAMP): $(JAVA)/pom.xml $(shell find $(JAVA)/src -name '*.java')
 	@cli/prerequisites.sh > /dev/null || exit 1
 	@echo "building the Java helper and fetching jars" >&2
 	@mvn -q -B -f $(JAVA)/pom.xml package
+	@touch $@
+
+$(KERNEL_STAMP): $(PYTHON_STAMP) $(wildcard online_models/*.py)
+	@echo "compiling the models' kernels" >&2
+	@$(BIN)/python -c "from server.__main__ import warm_up; warm_up()"
 	@touch $@
 
 demo: setup

@@ -128,7 +128,9 @@ def describe(stack: Stack) -> dict[str, Any]:
         for name, count in (("blend", "clicks"), ("ranker", "examples"))
     ]
     for model in models:
-        model |= {"answers": server.get("ranking") == model["name"], "hit_rate": None}
+        score = server.get("scores", {}).get(model["name"], {})
+        model |= {"answers": server.get("ranking") == model["name"]}
+        model |= {"hit_rate": score.get("hit_rate"), "mrr": score.get("mrr")}
     return {"parts": parts, "models": models}
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from online_models import answer, blend, learn, online, popularity, ranker, retrieve, vectors
 from online_models import snapshot as snapshots
 from online_models.layout import (
+    CASES_SCORED,
     CLOCK,
     CONFIRMED,
     DELETED,
@@ -149,6 +150,20 @@ class Engine:
         if self.sample and online.ranker_serves(self._state):
             return "ranker"
         return "blend"
+
+    @property
+    def live_scores(self) -> dict[str, dict[str, float]]:
+        """Running hit rate@20 and MRR@20 of blend and ranker on clicks, each before it is learned.
+
+        Over about the last 500 sampled clicks; empty before the first.
+        """
+        if not self._ctr[CASES_SCORED]:
+            return {}
+        mrr_blend, mrr_ranker, hit_blend, hit_ranker = self.arrays["case_scores"].tolist()
+        return {
+            "blend": {"hit_rate": hit_blend, "mrr": mrr_blend},
+            "ranker": {"hit_rate": hit_ranker, "mrr": mrr_ranker},
+        }
 
     @property
     def next_session(self) -> int:

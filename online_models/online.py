@@ -10,6 +10,7 @@ from online_models.blend import N_WEIGHTS, blend
 from online_models.features import candidate_features
 from online_models.layout import (
     CANDIDATES,
+    CASES_SCORED,
     CLOCK,
     NEXT_SESSION,
     STEPS,
@@ -27,8 +28,8 @@ LEARN_FROM_CLICK = 2_000
 """Cases of an emptier model teach what will not be true any more."""
 
 SERVE_FROM_STEP = 500
-SCORE_DECAY = 0.002
-"""Weight of a case in the running scores of blend and ranker."""
+SCORE_DECAY, HITS = 0.002, 20
+"""Weight of a case in the running scores of blend and ranker; length of a list that hits."""
 
 
 @njit(cache=True)
@@ -84,6 +85,20 @@ def recommend_ranked(
 
 
 @njit(cache=True)
+def _note_score(st: State, blend_place: int, ranker_place: int) -> None:
+    """Move the running scores by one case; places from 0, -1 for a miss of both."""
+    st.ctr[CASES_SCORED] += 1
+    a = np.float32(max(SCORE_DECAY, 1.0 / st.ctr[CASES_SCORED]))
+    scores = st.case_scores
+    for model in range(2):
+        place = blend_place if model == 0 else ranker_place
+        hit = np.float32(1 if 0 <= place < HITS else 0)
+        gain = np.float32(1) / (1 + place) if hit > 0 else np.float32(0)
+        scores[model] += a * (gain - scores[model])
+        scores[2 + model] += a * (hit - scores[2 + model])
+
+
+@njit(cache=True)
 def learn_from_case(st: State, n_query: int, own: int, target: int) -> None:
     """Score the case ``st.query[:n_query]`` -> ``target``, then teach both rankings with it."""
     n = retrieve(st, n_query, own)
@@ -96,14 +111,13 @@ def learn_from_case(st: State, n_query: int, own: int, target: int) -> None:
         if st.pool[st.order[i]] == target:
             y = i
     if y < 0:
+        _note_score(st, -1, -1)
         return
     order_candidates(st, m, n_query)
     rank = 0
     while st.touched[rank] != y:
         rank += 1
-    a = max(SCORE_DECAY, 1.0 / (1.0 + st.ctr[STEPS]))
-    st.case_scores[0] += np.float32(a) * (np.float32(1.0 / (1 + y)) - st.case_scores[0])
-    st.case_scores[1] += np.float32(a) * (np.float32(1.0 / (1 + rank)) - st.case_scores[1])
+    _note_score(st, y, rank)
     learn_linear(st, m, y, N_WEIGHTS + 2, LINEAR_RATE)
     learn_case(st, m, y)
 

@@ -25,7 +25,7 @@ from online_models.layout import (
 if TYPE_CHECKING:
     from online_models.engine import Engine
 
-VERSION = 2
+VERSION = 3
 
 SCRATCH = {
     "session_words", "rule_words", "near", "after", "old", "fresh", "score", "pool", "pool_score",

@@ -54,8 +54,8 @@ def serving(ports: Ports) -> bool:
     return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-def wait_serving(home: Home, ports: Ports, child: Child, timeout_s: float = 120) -> None:
-    """Wait until the server is ready."""
+def wait_serving(home: Home, ports: Ports, child: Child, timeout_s: float = 300) -> None:
+    """Wait until the server is ready; its first start may compile the kernels for a minute."""
     log = home.log(child.name)
     wait_until(lambda: serving(ports), timeout_s, "the server SERVING", [(child, log)])
 

@@ -97,8 +97,9 @@ def test_the_ranker_takes_over_once_it_is_better(engine):
     assert not online.ranker_serves(engine._state)
     walk(engine, 900, seed=1)
     assert engine._ctr[STEPS] > online.SERVE_FROM_STEP
-    blend, ranked = engine.arrays["case_scores"]
-    assert ranked > blend
+    scores = engine.live_scores
+    assert scores["ranker"]["mrr"] > scores["blend"]["mrr"]
+    assert 0.5 < scores["ranker"]["hit_rate"] <= 1
     assert online.ranker_serves(engine._state)
     named = [engine.item_id(r) for r in engine.recommend([engine.row("i5")], 3).rows]
     assert named[0] == "i6"
