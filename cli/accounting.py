@@ -13,6 +13,7 @@ from typing import cast
 
 from confluent_kafka import Consumer, TopicPartition
 
+from cli import interrupt
 from cli.errors import CommandError
 from nextclick.topics import DEAD_LETTERS, PARTITIONS, SESSIONS, topic
 from nextclick.v1.session_pb2 import SessionRecord
@@ -80,6 +81,7 @@ class Ledger:
         """Read until ``sent`` events have ended; `CommandError` if nothing ends any more."""
         last, since = self.total, time.monotonic()
         while self.total < sent:
+            interrupt.check()
             self.read()
             progress(self.total)
             if self.total != last:

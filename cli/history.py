@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from confluent_kafka import Producer
 
+from cli import interrupt
 from cli.datasets import Session, clicks_in_order
 from cli.errors import CommandError
 from nextclick import Event, encode_event
@@ -65,6 +66,7 @@ def send_history(
         if rate is not None:
             time.sleep(max(started + done / rate - time.monotonic(), 0))
         if done % TICK == 0:
+            interrupt.check()
             producer.poll(0)
             tick(TICK)
     left = producer.flush(60)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from typing import Any
 
 import typer
 from rich.markup import escape
 
+from cli import interrupt
 from cli.bench.app import bench_app
 from cli.console import err
 from cli.demo import demo
@@ -38,9 +37,7 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command; errors that people can act on are one line."""
-    # A shell that starts us in the background has SIGINT ignored; stopping must work all the same.
-    signal.signal(signal.SIGINT, _interrupt)
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt.install()
     try:
         code = app(standalone_mode=False)
     except CommandError as e:
@@ -56,10 +53,6 @@ def main() -> None:
     if code == INTERRUPTED:
         err.print("interrupted")
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from cli import metrics
+from cli import interrupt, metrics
 from cli.datasets import Session, clicks_in_order
 from nextclick import Client, Event, NextclickError
 
@@ -91,6 +91,7 @@ class Player:
         """Play all clicks; ``tick(clicks done since, note)`` is called after each."""
         started = time.monotonic()
         while self._due:
+            interrupt.check()
             due, _, s, p = heapq.heappop(self._due)
             wait = started + due - time.monotonic()
             if wait > 0:

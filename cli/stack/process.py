@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from cli import interrupt
 from cli.errors import CommandError
 from cli.stack.layout import Child
 
@@ -40,6 +41,7 @@ def spawn(name: str, argv: list[str], log: Path, env: Mapping[str, str], *, boun
     def die_with_parent() -> None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
+    interrupt.check()
     with log.open("ab") as out:
         process = subprocess.Popen(
             argv,
@@ -108,6 +110,7 @@ def wait_until(
     deadline = time.monotonic() + timeout_s
     children = list(children)
     while not condition():
+        interrupt.check()
         for child, log in children:
             if find(child) is None:
                 raise CommandError(f"{child.name} has ended; its log is {log}:\n{tail(log)}")
