@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -16,6 +17,7 @@ FLINK_JARS = PROJECT / "streaming" / "java" / "target" / "flink-lib"
 KAFKA_JARS = PROJECT / "streaming" / "java" / "target" / "kafka-lib"
 STATE_FILE = "stack.json"
 MAX_LOG_BYTES = 20_000_000
+FREE_RANGE = (15_000, 32_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +35,23 @@ class Ports:
 
     @classmethod
     def free(cls) -> Ports:
-        """Return ports that nobody listens on now."""
+        """Return ports that nobody listens on now.
+
+        They are below the range that outgoing connections take theirs from: one of those
+        could take a port between now and the start of what shall listen there.
+        """
         names = [f.name for f in fields(cls)]
-        sockets = [socket.socket() for _ in names]
-        try:
-            for s in sockets:
-                s.bind(("127.0.0.1", 0))
-            return cls(**{n: s.getsockname()[1] for n, s in zip(names, sockets, strict=True)})
-        finally:
-            for s in sockets:
-                s.close()
+        ports: dict[str, int] = {}
+        candidates = iter(random.sample(range(*FREE_RANGE), 1_000))
+        while len(ports) < len(names):
+            port = next(candidates)
+            with socket.socket() as s:
+                try:
+                    s.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+            ports[names[len(ports)]] = port
+        return cls(**ports)
 
     def check(self) -> None:
         """Raise `CommandError` for a port that is taken."""

@@ -130,7 +130,9 @@ def test_ctrl_c_in_mid_start_leaves_no_process(tmp_path):
     argv = [sys.executable, "-m", "cli.main", "demo", "--home", str(home)]
     env = {**os.environ, "PYTHONPATH": f"{PROJECT}:{PROJECT / 'proto'}"}
     demo = subprocess.Popen(argv, stderr=subprocess.PIPE, env=env, text=True)
-    eventually(lambda: list(home.glob("logs/kafka.log")), bool, "Kafka's start")
+    eventually(
+        lambda: demo.poll() is not None or list(home.glob("logs/kafka.log")), bool, "Kafka's start"
+    )
     demo.send_signal(signal.SIGINT)
     _, errors = demo.communicate(timeout=90)
     assert demo.returncode == 130
