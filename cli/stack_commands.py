@@ -103,8 +103,15 @@ def status(home: HomeFolder = DEFAULT_HOME, json: Json = False) -> None:
         for column in rows[0]:
             table.add_column(column, justify="right" if column != "name" else "left")
         for row in rows:
-            table.add_row(*("" if value is None else str(value) for value in row.values()))
+            table.add_row(*(cell(value) for value in row.values()))
         out.print(table)
+
+
+def cell(value: object) -> str:
+    """Return a value as people read it."""
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "" if value is None else str(value)
 
 
 def describe(stack: Stack) -> dict[str, Any]:

@@ -24,6 +24,11 @@ from cli.stack.process import spawn, wait_until
 
 FLINK_HOME = Path(str(find_spec("pyflink").origin)).parent  # type: ignore[union-attr]
 KEPT_CHECKPOINT_FOLDERS = 5
+QUIET_LOGGERS = """
+# The Kafka sink registers a metric anew, and warns of it, at every checkpoint.
+logger.nextclick.name = org.apache.flink.metrics.MetricGroup
+logger.nextclick.level = ERROR
+"""
 
 _OPENED = ("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent")
 _JVM_OPTIONS = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in _OPENED] + [
@@ -110,7 +115,7 @@ def prepare(home: Home, ports: Ports) -> None:
     conf = home.path("flink", "conf")
     (conf / "config.yaml").write_text(json.dumps(config(home, ports)))
     for file in (FLINK_HOME / "conf").glob("log4j*.properties"):
-        shutil.copy(file, conf)
+        (conf / file.name).write_text(file.read_text() + QUIET_LOGGERS)
     lib = home.path("flink", "lib")
     for link in lib.iterdir():
         link.unlink()
