@@ -8,14 +8,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.table import Table
 
 from cli.console import out, print_json, print_result, progress
 from cli.datasets import Session, load_sessions, split_last
 from cli.errors import CommandError
-from cli.evaluation import Cases, learn_all, score_all, summary
-from online_models.engine import Engine
+from cli.evaluation import Ask, Cases, learn_all, score_all, summary
+from online_models.engine import Engine, Ranked
 from online_models.layout import MAX_ANSWER, Limits
 from online_models.weights import READINGS
 
@@ -113,6 +114,7 @@ def run(
             min_prefix=settings.min_prefix,
             k=settings.k,
             tick=lambda n, note: bar.update(task, advance=n, note=note),
+            ask=baseline(model, engine),
         )
         bar.update(task, completed=clicks)
     seconds = time.perf_counter() - started
@@ -120,11 +122,25 @@ def run(
     return {"model": model, **result}, cases
 
 
+def baseline(model: str, engine: Engine) -> Ask | None:
+    """Return how a baseline that needs no models of its own answers."""
+    if model == "popularity":
+        return lambda rows, k, number: engine.recommend([], k)
+    if model == "own-items":
+
+        def own_items(rows: list[int], k: int, number: int) -> Ranked:
+            latest = [row for row in dict.fromkeys(reversed(rows)) if row][:k]
+            return Ranked(np.array(latest, np.int32), -np.arange(len(latest), dtype=np.float32))
+
+        return own_items
+    return None
+
+
 def make_engine(model: str, seed: int) -> Engine:
     """Return the models behind a ranking that have learned nothing yet."""
     if model == "ranker":
         return Engine(Limits(), seed)
-    return Engine(Limits(), seed, weights=READINGS[model], sample=0)
+    return Engine(Limits(), seed, weights=READINGS.get(model, READINGS["blend"]), sample=0)
 
 
 def warm_up() -> None:

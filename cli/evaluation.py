@@ -15,10 +15,13 @@ import numpy as np
 
 from cli import metrics
 from cli.datasets import Session, clicks_in_order
-from online_models.engine import Engine
+from online_models.engine import Engine, Ranked
 
 Tick = Callable[[int, str], None]
 """Called now and then with the number of clicks done since, and a note."""
+
+Ask = Callable[[list[int], int, int], Ranked]
+"""Answers (rows of the session, length, the session's number)."""
 
 TICK = 2_000
 POOL_DEPTH = 100
@@ -60,10 +63,12 @@ def score_all(
     min_prefix: int,
     k: int,
     tick: Tick,
+    ask: Ask | None = None,
 ) -> tuple[Cases, list[float]]:
     """Score every case of a file; with ``learn`` each click is learned after it was scored.
 
-    Returns the cases and the microseconds of each learned click.
+    ``ask`` answers instead of the engine, for baselines. Returns the cases and the
+    microseconds of each learned click.
     """
     cases, times = Cases(), []
     numbers: dict[int, int] = {}
@@ -72,7 +77,7 @@ def score_all(
         if p == 0:
             numbers[s] = engine.open_session() if learn else -1
         if p >= min_prefix:
-            _score(engine, session, p, numbers[s], k, cases)
+            _score(engine, ask or engine.recommend, session, p, numbers[s], k, cases)
         if learn:
             t = time.perf_counter_ns()
             engine.learn(numbers[s], session.items[p])
@@ -82,18 +87,20 @@ def score_all(
     return cases, times
 
 
-def _score(engine: Engine, session: Session, p: int, number: int, k: int, cases: Cases) -> None:
+def _score(
+    engine: Engine, ask: Ask, session: Session, p: int, number: int, k: int, cases: Cases
+) -> None:
     target = session.items[p]
     rows = [engine.row(item) for item in session.items[max(0, p - 50) : p]]
     t = time.perf_counter_ns()
-    answer = engine.recommend(rows, k, number)
+    answer = ask(rows, k, number)
     cases.recommend_us.append((time.perf_counter_ns() - t) / 1000)
     row = engine.row(target)
     listed = answer.rows.tolist()
     rank = listed.index(row) + 1 if row and row in listed else 0
     in_pool = rank > 0
     if row and not rank:
-        in_pool = row in engine.recommend(rows, max(k, POOL_DEPTH), number).rows
+        in_pool = row in ask(rows, max(k, POOL_DEPTH), number).rows
     cases.session_ids.append(session.session_id)
     cases.positions.append(p + 1)
     cases.ranks.append(rank)

@@ -30,7 +30,7 @@ BLEND_WEIGHTS = np.array(
 
 def _only(**weights: float) -> NDArray[np.float32]:
     """Weights that are zero but for the named places."""
-    places = {"knn": 0, "seq": 4, "cov": 5, "cov1": 8, "popularity": 25, "own": 27, "recency": 29}
+    places = {"knn": 0, "seq": 4, "cov": 5, "cov1": 8}
     reading = np.zeros(len(BLEND_WEIGHTS), np.float32)
     for name, weight in weights.items():
         reading[places[name]] = weight
@@ -43,7 +43,5 @@ READINGS: dict[str, NDArray[np.float32]] = {
     "rules": _only(seq=1),
     "covisitation": _only(cov=1),
     "item-knn": _only(cov1=1),
-    "popularity": _only(popularity=1),
-    "own-items": _only(own=100, recency=-1),
 }
 """Single sources as rankings of their own: the baselines that stand beside the blend."""

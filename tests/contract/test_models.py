@@ -47,8 +47,6 @@ def test_the_right_answer_of_a_known_pattern_is_found(engine):
     """After i5, sessions went to i6: every ranking that looks at sessions must say so."""
     named = [engine.item_id(r) for r in engine.recommend([engine.row("i5")], 6).rows]
     expected = {
-        "popularity": set(),
-        "own-items": {"i5"},
         "rules": {"i6", "i7"},
         "blend": {"i6", "i7"},
         "ranker": {"i6", "i7"},
