@@ -41,8 +41,8 @@ What to know when reading it:
 
 ## Every ranking, static
 
-HR@20 (95 % bootstrap interval) / MRR@20. `rules`, `item-knn`, `session-knn` and `blend` are readings
-of the same counts.
+HR@20 (95 % bootstrap interval) / MRR@20. `rules`, `item-knn`, `session-knn` and `blend` are
+readings of the same counts.
 
 """
 TIMES = """
