@@ -12,7 +12,7 @@ import time
 from importlib.metadata import version
 from typing import Any
 
-from online_models.engine import Engine, Filter
+from online_models.engine import DEFAULT_SAMPLE, Engine, Filter
 from online_models.layout import Limits
 from server import snapshot
 from server.catalog import Catalog
@@ -87,7 +87,7 @@ def main() -> None:
         serve_http(settings.host, settings.http_port, lambda: status(replica, serving.is_set()))
     redis_view.start()
     server.start()
-    warm_up()
+    warm_up(sample)
     snapshots = PeriodicSnapshots(replica, settings.data_dir, settings.snapshot_interval_s)
     follower = Follower(replica, settings, between=snapshots)
     follower.start()
@@ -110,9 +110,9 @@ def main() -> None:
     snapshot.write(replica, settings.data_dir)
 
 
-def warm_up() -> None:
+def warm_up(sample: int = DEFAULT_SAMPLE) -> None:
     """Load or compile every kernel on small models of the same types."""
-    engine = Engine(Limits(max_items=64, max_sessions=64, pairs=64))
+    engine = Engine(Limits(max_items=64, max_sessions=64, pairs=64), sample=sample)
     for _ in range(3):
         number = engine.open_session()
         for item in ("a", "b", "a", "c"):

@@ -135,10 +135,6 @@ class GrpcServer:
 
         def behaviour(raw: bytes, context: grpc.ServicerContext) -> bytes:
             started = time.perf_counter()
-            if not context.is_active():
-                # Its caller has given up while it queued; the next one still waits.
-                metrics.REQUESTS.labels(name, "CANCELLED").inc()
-                return b""
             try:
                 reply = answer(raw)
             except Exception as e:

@@ -1,0 +1,268 @@
+"""The server as its callers meet it: real gRPC and real models; Kafka is a dict, Redis away."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+from prometheus_client import REGISTRY
+
+from cli.stack.layout import Ports
+from nextclick.v1 import (
+    catalog_service_pb2,
+    catalog_service_pb2_grpc,
+    event_service_pb2,
+    event_service_pb2_grpc,
+    recommendation_service_pb2,
+    recommendation_service_pb2_grpc,
+)
+from server.catalog import Catalog
+from server.events import Events
+from server.grpc_server import GrpcServer
+from server.settings import ServerSettings
+from tests.unit.server.test_answering import Shop
+
+WAITING = 3
+
+
+class FakeProducer:
+    """Acknowledges at once, or not before `acknowledge` is set."""
+
+    def __init__(self):
+        self.acknowledge, self.records, self.waiting = threading.Event(), [], 0
+        self.acknowledge.set()
+
+    def put(self, topic, records, timeout_s):
+        self.waiting += 1
+        acknowledged = self.acknowledge.wait(min(timeout_s or 10, 10))
+        self.waiting -= 1
+        self.records += [(topic, *record) for record in records] if acknowledged else []
+        return ["" if acknowledged else "not in time"] * len(records)
+
+
+class Served:
+    """A running server and stubs of it."""
+
+    def __init__(self):
+        self.shop, self.producer = Shop(), FakeProducer()
+        settings = ServerSettings(grpc_port=Ports.free().grpc, max_waiting_puts=WAITING)
+        self.server = GrpcServer(
+            settings,
+            self.shop.service,
+            Events(self.producer, ""),
+            Catalog(self.producer, self.shop.replica, ""),
+        )
+        self.server.start()
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{settings.grpc_port}")
+        self.answers = recommendation_service_pb2_grpc.RecommendationServiceStub(self.channel)
+        self.events = event_service_pb2_grpc.EventServiceStub(self.channel)
+        self.catalog = catalog_service_pb2_grpc.CatalogServiceStub(self.channel)
+        self.health = health_pb2_grpc.HealthStub(self.channel)
+
+    def recommend(self, **fields):
+        request = recommendation_service_pb2.RecommendRequest(**fields)
+        return self.answers.Recommend(request, timeout=10)
+
+    def put(self, timeout=10):
+        event = event_service_pb2.Event(type="view", session_id="s", item_id="a", timestamp_ms=1)
+        request = event_service_pb2.PutEventsRequest(events=[event])
+        return self.events.PutEvents(request, timeout=timeout)
+
+    def status(self):
+        return self.health.Check(health_pb2.HealthCheckRequest(), timeout=10).status
+
+
+@pytest.fixture
+def served():
+    served = Served()
+    yield served
+    served.producer.acknowledge.set()
+    served.channel.close()
+    served.server.drain(0)
+
+
+def count(method, code):
+    labels = {"method": method, "code": code}
+    return REGISTRY.get_sample_value("nextclick_requests_total", labels) or 0.0
+
+
+def until(condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_faults_arrive_as_bad_request_with_every_field(served):
+    """A caller's library shows field errors only if they come in the standard form."""
+    before = count("Recommend", "INVALID_ARGUMENT")
+    with pytest.raises(grpc.RpcError) as error:
+        served.recommend(page_size=501)
+    status = rpc_status.from_call(error.value)
+    bad = error_details_pb2.BadRequest()
+    assert status.details[0].Unpack(bad)
+    assert {v.field for v in bad.field_violations} == {"session_id", "page_size"}
+    assert all(v.description for v in bad.field_violations)
+    assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert count("Recommend", "INVALID_ARGUMENT") == before + 1
+
+
+def test_bytes_that_are_no_request_are_the_callers_fault(served):
+    """Garbage must not look like a crash of the server."""
+    for name in (
+        "RecommendationService/Recommend",
+        "EventService/PutEvents",
+        "CatalogService/GetItems",
+    ):
+        call = served.channel.unary_unary(f"/nextclick.v1.{name}")
+        with pytest.raises(grpc.RpcError) as error:
+            call(b"\xff\xff\xff", timeout=10)
+        assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_fault_of_ours_is_internal_and_counted(served, monkeypatch):
+    """An alert on errors rests on the count; the caller must not read our traceback."""
+    before = count("Recommend", "INTERNAL")
+
+    def fails(*_, **__):
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(served.shop.replica.engine, "recommend", fails)
+    with pytest.raises(grpc.RpcError) as error:
+        served.recommend(session_id="s")
+    assert error.value.code() == grpc.StatusCode.INTERNAL
+    assert "secret" not in error.value.details()
+    assert count("Recommend", "INTERNAL") == before + 1
+    monkeypatch.undo()
+    assert len(served.recommend(session_id="s").items) == 20
+
+
+def test_waiting_puts_are_bounded_and_hold_up_nothing_else(served):
+    """With Kafka away, callers of PutEvents pile up: answers, health and reads must not notice."""
+    served.producer.acknowledge.clear()
+    with ThreadPoolExecutor(WAITING) as pool:
+        puts = [pool.submit(served.put) for _ in range(WAITING)]
+        until(lambda: served.producer.waiting == WAITING)
+        with pytest.raises(grpc.RpcError) as error:
+            served.put()
+        assert error.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert len(served.recommend(session_id="s").items) == 20
+        assert served.status() == health_pb2.HealthCheckResponse.NOT_SERVING
+        ask = catalog_service_pb2.GetItemsRequest(item_ids=["zz"])
+        assert not served.catalog.GetItems(ask, timeout=10).items
+        served.producer.acknowledge.set()
+        assert [p.result().accepted for p in puts] == [1] * WAITING
+    assert served.put().accepted == 1
+
+
+def test_answers_run_on_one_thread(served):
+    """Two threads would cost hand-offs, and share the scratch of the kernels."""
+    seen = set()
+    recommend = served.shop.replica.engine.recommend
+
+    def noting(*args, **kwargs):
+        seen.add(threading.get_ident())
+        return recommend(*args, **kwargs)
+
+    served.shop.replica.engine.recommend = noting
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: served.recommend(session_id=f"s{i}"), range(40)))
+    assert len(seen) == 1
+
+
+def test_a_call_whose_caller_has_given_up_is_not_answered(served, monkeypatch):
+    """Under overload, work for nobody would delay everybody."""
+    asked, release = [], threading.Event()
+    original = served.shop.replica.engine.recommend
+
+    def slow(*args, **kwargs):
+        asked.append(1)
+        release.wait(10)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(served.shop.replica.engine, "recommend", slow)
+    request = recommendation_service_pb2.RecommendRequest(session_id="s")
+    first = served.answers.Recommend.future(request, timeout=10)
+    until(lambda: asked)
+    hasty = served.answers.Recommend.future(request, timeout=0.05)
+    with pytest.raises(grpc.RpcError):
+        hasty.result()
+    waits = threading.Event()
+    threading.Timer(0.2, waits.set).start()  # the deadline passes on the server's side as well
+    waits.wait()
+    release.set()
+    assert len(first.result().items) == 20
+    assert len(served.recommend(session_id="s").items) == 20
+    assert len(asked) == 2
+
+
+def test_put_events_reports_each_event_of_its_own(served):
+    """One faulty event must cost only itself."""
+    good = {"type": "view", "session_id": "s", "item_id": "a", "timestamp_ms": 1}
+    request = event_service_pb2.PutEventsRequest(
+        events=[
+            event_service_pb2.Event(**good),
+            event_service_pb2.Event(type="view", timestamp_ms=1),
+            event_service_pb2.Event(**{**good, "session_id": "", "user_id": "u"}),
+        ]
+    )
+    reply = served.events.PutEvents(request, timeout=10)
+    assert reply.accepted == 2
+    assert [e.index for e in reply.errors] == [1]
+    assert {f.field for f in reply.errors[0].faults} == {"item_id", "session_id"}
+    assert not reply.errors[0].retryable
+    assert [(topic, key) for topic, key, _ in served.producer.records] == [
+        ("events", "s"),
+        ("events", "u:u"),
+    ]
+
+
+def test_unacknowledged_events_are_retryable_before_the_deadline(served):
+    """DEADLINE_EXCEEDED would not say which events to send again."""
+    served.producer.acknowledge.clear()
+    reply = served.put(timeout=0.5)
+    assert reply.accepted == 0
+    assert [e.retryable for e in reply.errors] == [True]
+
+
+def test_catalogue_faults_name_the_item(served):
+    """In a batch of a thousand, the faulty one must be found."""
+    item = catalog_service_pb2.Item
+    request = catalog_service_pb2.PutItemsRequest(items=[item(item_id="a"), item(item_id="")])
+    with pytest.raises(grpc.RpcError) as error:
+        served.catalog.PutItems(request, timeout=10)
+    assert "items[1].item_id" in error.value.details()
+    with pytest.raises(grpc.RpcError) as error:
+        served.catalog.DeleteItems(
+            catalog_service_pb2.DeleteItemsRequest(item_ids=["a", ""]), timeout=10
+        )
+    assert "item_ids[1]:" in error.value.details()
+    assert served.producer.records == []
+
+
+def test_health_follows_the_replica_and_watchers_hear_of_it(served):
+    """A load balancer sends no traffic before SERVING, and none after NOT_SERVING."""
+    # More of them than there are threads.
+    watches = [served.health.Watch(health_pb2.HealthCheckRequest()) for _ in range(20)]
+    heard = [next(watches[0]).status]
+    assert all(next(w).status == heard[0] for w in watches[1:])
+    served.server.set_serving(True)
+    heard.append(next(watches[0]).status)
+    served.server.set_serving(False)
+    heard.append(next(watches[0]).status)
+    for watch in watches:
+        watch.cancel()
+    kinds = health_pb2.HealthCheckResponse
+    assert heard == [kinds.NOT_SERVING, kinds.SERVING, kinds.NOT_SERVING]
+
+
+def test_a_taken_port_is_one_clear_line(served):
+    """The message names the port and the setting."""
+    port = served.shop and int(served.channel._channel.target().decode().rsplit(":", 1)[-1])
+    settings = ServerSettings(grpc_port=port)
+    with pytest.raises(SystemExit, match="NEXTCLICK_GRPC_PORT"):
+        GrpcServer(settings, served.shop.service, Events(None, ""), Catalog(None, None, ""))
