@@ -6,36 +6,30 @@ answer could see.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online_models import answer, blend, learn, online, popularity, ranker, retrieve, vectors
 from online_models import snapshot as snapshots
+from online_models.items import ItemTable
 from online_models.layout import (
     CASES_SCORED,
     CLOCK,
-    CONFIRMED,
-    DELETED,
     FIELDS,
-    IN_CATALOGUE,
     INLINE_ITEMS,
     MAX_ANSWER,
-    MAX_CATEGORIES,
     MAX_FILTER_CATEGORIES,
     MAX_QUERY_ITEMS,
     NEXT_SESSION,
     RANDOM,
     REQUEST,
-    ROWS,
     SOURCES,
     STEPS,
-    UNAVAILABLE,
     Limits,
     State,
     allocate,
@@ -48,9 +42,6 @@ points of hit rate on the validation splits, one in four (40 us) loses 0.1 to 0.
 
 UNLISTED = -10_000.0
 """Score of an item that is not among the best `MAX_ANSWER`, before its popularity."""
-
-PENDING = 65_536
-"""Items without a row whose first session is remembered."""
 
 SOURCE_NAMES = (
     "session-knn", "session-knn", "session-knn", "session-knn",
@@ -90,7 +81,7 @@ class Ranked(NamedTuple):
     scores: NDArray[np.float32]
 
 
-class Engine:
+class Engine(ItemTable):
     """Streaming session-kNN, rules, co-visits and popularity, blended into one ranking.
 
     Parameters
@@ -112,18 +103,13 @@ class Engine:
         weights: NDArray[np.float32] = READINGS["blend"],
         sample: int = DEFAULT_SAMPLE,
     ) -> None:
-        self.limits = limits or Limits()
+        limits = limits or Limits()
+        super().__init__(limits, allocate(limits) | ranker.allocate(seed))
         self.seed = seed
         self.sample = sample
-        self.arrays: dict[str, NDArray[Any]] = allocate(self.limits) | ranker.allocate(seed)
         self.arrays["ctr"][RANDOM] = 88_172_645_463_325_252 + 7_919 * seed
         self.arrays["weights"][: len(weights)] = weights
         self._bind()
-        self.ids: list[str] = [""]
-        self.rows: dict[str, int] = {}
-        self.category_numbers: dict[str, int] = {}
-        self.provisional = 0
-        self._pending: OrderedDict[str, int] = OrderedDict()
 
     def _bind(self) -> None:
         """Bind the kernels' view of the arrays."""
@@ -170,83 +156,10 @@ class Engine:
         """The number that `open_session` gives next."""
         return int(self._ctr[NEXT_SESSION])
 
-    # ---- items
-
-    def row(self, item_id: str) -> int:
-        """Row of an item, 0 if it has none."""
-        return self.rows.get(item_id, 0)
-
-    def item_id(self, row: int) -> str:
-        """Id of the item in a row."""
-        return self.ids[row]
-
-    def ensure_row(self, item_id: str) -> int:
-        """Row of an item, given now if it has none; 0 if the table is full."""
-        row = self.rows.get(item_id)
-        if row is None:
-            row = len(self.ids)
-            if row > self.limits.max_items:
-                return 0
-            self.rows[item_id] = row
-            self.ids.append(item_id)
-            self._ctr[ROWS] = row
-            self.provisional += 1
-            if self.sample:
-                vectors.begin_vector(self._state, row)
-        return row
-
-    def put_item(self, item_id: str, available: bool = True, categories: Sequence[str] = ()) -> int:
-        """Take an item from the catalogue; returns its row, 0 if the table is full."""
-        row = self.ensure_row(item_id)
-        if row == 0:
-            return 0
-        stat = self._stats[row]
-        self._confirm(row)
-        flags = int(stat["flags"]) | IN_CATALOGUE
-        flags &= ~(DELETED | UNAVAILABLE)
-        stat["flags"] = flags if available else flags | UNAVAILABLE
-        numbers = self.arrays["categories"][row]
-        numbers[:] = 0
-        for i, name in enumerate(categories[:MAX_CATEGORIES]):
-            numbers[i] = self.category_numbers.setdefault(name, len(self.category_numbers) + 1)
-        return row
-
-    def delete_item(self, item_id: str) -> None:
-        """Take an item out of all answers until the catalogue has it again."""
-        row = self.ensure_row(item_id)  # one never seen may still come in a late click
-        if row:
-            self._confirm(row)
-            stat = self._stats[row]
-            stat["flags"] = (int(stat["flags"]) | DELETED) & ~IN_CATALOGUE
-
-    def is_deleted(self, row: int) -> bool:
-        """Whether the catalogue has deleted the item."""
-        return bool(self._stats[row]["flags"] & DELETED)
-
-    def _confirm(self, row: int) -> None:
-        stat = self._stats[row]
-        if not stat["flags"] & CONFIRMED:
-            stat["flags"] = int(stat["flags"]) | CONFIRMED
-            self.provisional -= 1
-
-    def _admit(self, item_id: str, session: int) -> int:
-        """Row for a clicked item without one; 0 while it must first prove itself.
-
-        While less than a share of the rows is held by items known from one session only,
-        anything clicked gets a row at once: on shop data up to 8 % of the next clicks go
-        to such items. Beyond that, the second session that turns to an item admits it.
-        """
-        if self.provisional < self.limits.provisional_share * self.limits.max_items:
-            return self.ensure_row(item_id)
-        first = self._pending.get(item_id)
-        if first is not None and first != session:
-            del self._pending[item_id]
-            return self.ensure_row(item_id)
-        if first is None:
-            self._pending[item_id] = session
-            if len(self._pending) > PENDING:
-                self._pending.popitem(last=False)
-        return 0
+    def begin_row(self, row: int) -> None:
+        """Give a new item its first vectors."""
+        if self.sample:
+            vectors.begin_vector(self._state, row)
 
     # ---- sessions
 
