@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,9 +146,9 @@ def bootstrap(stack: Stack, history: list[Session], n: int, book: Ledger, bar: A
     )
     applied = bar.add_task("sessions by Flink", total=n, note="")
     book.wait(sent, QUIET_S, lambda done: bar.update(applied, completed=done))
-    learned = bar.add_task("learned by the server", total=n, note="")
+    learned = bar.add_task("learned by vectors and ranker", total=n, note="")
     wait_applied(stack, book)
-    bar.update(learned, completed=apps.server_status(stack.ports).get("clicks", 0))
+    wait_learned(stack, lambda clicks: bar.update(learned, completed=clicks))
     return sent
 
 
@@ -160,6 +160,22 @@ def wait_applied(stack: Stack, book: Ledger) -> None:
         return int(apps.server_status(stack.ports).get("position", -1)) >= book.position
 
     wait_until(applied, 120, "the server applies the log")
+
+
+def wait_learned(stack: Stack, tick: Callable[[int], None]) -> None:
+    """Wait until the learners have applied all that the server and the follower have seen."""
+
+    def learned() -> bool:
+        server, follower = apps.server_status(stack.ports), apps.follower_status(stack.ports)
+        applied = {name: s["applied"] for name, s in server.get("learners", {}).items()}
+        tick(min(applied.get("vectors", 0), follower.get("clicks", 0)))
+        return bool(
+            follower.get("position", -1) >= server.get("position", 0) > 0
+            and applied.get("vectors", 0) >= server["clicks"]
+            and applied.get("ranker", 0) >= follower["emitted"]
+        )
+
+    wait_until(learned, 600, "the learners have caught up")
 
 
 def figures(
@@ -183,6 +199,10 @@ def figures(
         "freshness_ms": {**freshness, "probes": len(score.freshness_ms)},
         "clicks_learned": status.get("clicks", 0),
         "items": status.get("items", 0),
+        "vectors": status.get("vectors", 0),
+        "examples": status.get("learners", {}).get("ranker", {}).get("learned", 0),
+        "ranker_version": status.get("learners", {}).get("ranker", {}).get("version", 0),
+        "ranking": status.get("ranking", ""),
     }
 
 
@@ -201,5 +221,7 @@ def readable(result: dict[str, Any]) -> dict[str, str]:
         "  without the last click": f"{100 * result['stale']:.2f} %",
         "answer time p50, p99": f"{latency['p50'] / 1000:.2f}, {latency['p99'] / 1000:.2f} ms",
         "click to answer p50, p99": f"{freshness['p50']:.0f}, {freshness['p99']:.0f} ms",
+        "items with vectors": f"{result['vectors']:,}",
+        "examples learned by the ranker": f"{result['examples']:,}",
         "seconds": f"{result['seconds']:.0f}",
     }

@@ -16,6 +16,7 @@ FlinkPort = Annotated[int, typer.Option(help="Port of Flink's web interface.")]
 KafkaControllerPort = Annotated[int, typer.Option(help="Port of Kafka's controller.")]
 FlinkRpcPort = Annotated[int, typer.Option(help="Port of Flink's JobManager.")]
 StoreHttpPort = Annotated[int, typer.Option(help="Port of the session store's metrics.")]
+FollowerHttpPort = Annotated[int, typer.Option(help="Port of the follower's metrics and status.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 DEFAULT_HOME = Path(".nextclick")

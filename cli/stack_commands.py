@@ -16,6 +16,7 @@ from cli.options import (
     DEFAULT_HOME,
     FlinkPort,
     FlinkRpcPort,
+    FollowerHttpPort,
     GrpcPort,
     HomeFolder,
     HttpPort,
@@ -31,6 +32,14 @@ from cli.stack.process import find
 from cli.stack.stack import Stack
 
 DEFAULT_PORTS = Ports()
+JOB_INPUTS = {
+    "sessions": {"sessions": "events"},
+    "learners": {"vectors": "sessions", "ranker": "examples"},
+    "vectors": {"vectors": "sessions"},
+    "ranker": {"ranker": "examples"},
+}
+"""What each job's parts read."""
+
 jobs_app = typer.Typer(help="Flink jobs of the running stack.", no_args_is_help=True)
 
 
@@ -44,6 +53,7 @@ def up(
     kafka_controller_port: KafkaControllerPort = DEFAULT_PORTS.kafka_controller,
     flink_rpc_port: FlinkRpcPort = DEFAULT_PORTS.flink_rpc,
     store_http_port: StoreHttpPort = DEFAULT_PORTS.store_http,
+    follower_http_port: FollowerHttpPort = DEFAULT_PORTS.follower_http,
     json: Json = False,
 ) -> None:
     """Start Kafka, Redis, Flink with the sessions job, the session store and a server.
@@ -62,6 +72,7 @@ def up(
         kafka_controller_port,
         flink_rpc_port,
         store_http_port,
+        follower_http_port,
     )
     stack = Stack(Home(home.absolute()), ports, bound=False)
     with err.status("starting") as note:
@@ -122,18 +133,24 @@ def describe(stack: Stack) -> dict[str, Any]:
         state, lag = "UP" if find(child) else "DOWN", None
         if child.name == "server" and server:
             state, lag = server["state"], server["lag"]
+        elif child.name == "follower":
+            lag = apps.follower_status(stack.ports).get("lag")
         elif child.name == "store":
             lag = group_lag(stack.kafka, "session-store", "sessions")
         parts.append({"name": child.name, "state": state, "lag": lag})
     for job in flink.jobs(stack.ports):
-        if job["name"] in stack.jobs and job["jid"] == stack.jobs[job["name"]]:
-            lag = group_lag(stack.kafka, f"{job['name']}-job", "events")
-            parts.append({"name": f"job {job['name']}", "state": job["state"], "lag": lag})
-    # Counts learn from every click, the ranker from a sample of them.
-    models = [
-        {"name": name, "version": server.get("clicks"), "examples": server.get(count)}
-        for name, count in (("blend", "clicks"), ("ranker", "examples"))
-    ]
+        if job["jid"] != stack.jobs.get(job["name"]):
+            continue
+        for name, source in JOB_INPUTS.get(job["name"], {}).items():
+            lag = group_lag(stack.kafka, f"{name}-job", source)
+            parts.append({"name": f"job {name}", "state": job["state"], "lag": lag})
+    # Counts and vectors learn from every click, the ranker from a sample of them.
+    clicks = server.get("clicks")
+    models: list[dict[str, Any]] = [{"name": "blend", "version": clicks, "examples": clicks}]
+    for name in ("vectors", "ranker"):
+        learner = server.get("learners", {}).get(name, {})
+        versions = {"version": learner.get("version"), "examples": learner.get("learned")}
+        models.append({"name": name, **versions})
     for model in models:
         score = server.get("scores", {}).get(model["name"], {})
         model |= {"answers": server.get("ranking") == model["name"]}

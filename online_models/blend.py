@@ -2,8 +2,10 @@
 
 Each source's score counts twice, as a share of the best one in this pool and as the root
 of that share; popularity, time since the last click, and what the item already is to the
-session come beside it. The weights are constants, fitted once by listwise softmax on the
-last tenth of training files (never on a test file).
+session come beside it. Popularity is taken without the session's own clicks, which a session
+that is not learned has not added; the age of its own items says nothing and is 0. The weights
+are constants, fitted once by listwise softmax on the last tenth of training files (never on a
+test file).
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from online_models.layout import AGO, CLOCK, COUNT, SOURCES, State
-from online_models.popularity import log_popularity
+from online_models.layout import AGO, CLOCK, COUNT, OWN_LEARNED, SOURCES, State
+from online_models.popularity import logs_without
 
 W_ROOT = SOURCES
 W_LOG_CLICKS, W_LOG_POPULARITY, W_LOG_AGE = 24, 25, 26
@@ -48,11 +50,12 @@ def blend(st: State, n: int) -> None:
         x = np.float32(0)
         for k in range(SOURCES):
             x += w[k] * st.scale[k] * r[k] + w[W_ROOT + k] * st.root_scale[k] * np.sqrt(r[k])
-        s = st.stats[st.pool[p]]
-        x += w[W_LOG_CLICKS] * s.log_clicks
-        x += w[W_LOG_POPULARITY] * log_popularity(st, st.pool[p])
-        x += w[W_LOG_AGE] * np.float32(0.2) * math.log(np.float32(1) + np.float32(clock - s.last))
-        if r[COUNT] > 0:
+        log_clicks, log_recent = logs_without(st, st.pool[p], r[COUNT] * st.ctr[OWN_LEARNED])
+        x += w[W_LOG_CLICKS] * log_clicks + w[W_LOG_POPULARITY] * log_recent
+        if r[COUNT] == 0:
+            age = np.float32(clock - st.stats[st.pool[p]].last)
+            x += w[W_LOG_AGE] * np.float32(0.2) * math.log(np.float32(1) + age)
+        else:
             ago = int(r[AGO])
             x += w[W_OWN] + w[W_COUNT] * r[COUNT] + w[W_LOG_AGO] * math.log(1.0 + ago)
             if ago < 3:
@@ -68,9 +71,11 @@ def features(st: State, p: int, out: NDArray[np.float32]) -> None:
     for k in range(SOURCES):
         out[k] = r[k] * st.scale[k]
         out[W_ROOT + k] = math.sqrt(out[k])
-    out[W_LOG_CLICKS] = s.log_clicks
-    out[W_LOG_POPULARITY] = log_popularity(st, st.pool[p])
-    out[W_LOG_AGE] = 0.2 * math.log(1.0 + (st.ctr[CLOCK] - s.last))
+    own = r[COUNT] * st.ctr[OWN_LEARNED]
+    out[W_LOG_CLICKS], out[W_LOG_POPULARITY] = logs_without(st, st.pool[p], own)
+    out[W_LOG_AGE] = 0
+    if r[COUNT] == 0:
+        out[W_LOG_AGE] = 0.2 * math.log(1.0 + (st.ctr[CLOCK] - s.last))
     for k in range(W_OWN, N_WEIGHTS):
         out[k] = 0
     if r[COUNT] > 0:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from online_models import answer, blend, learn, online, popularity, ranker, retrieve, vectors
 from online_models import snapshot as snapshots
+from online_models.features import N_FEATURES
 from online_models.items import ItemTable
 from online_models.layout import (
     CASES_SCORED,
@@ -34,6 +35,7 @@ from online_models.layout import (
     State,
     allocate,
 )
+from online_models.ranker_learner import RankerWeights
 from online_models.weights import READINGS
 
 DEFAULT_SAMPLE = 2
@@ -81,6 +83,18 @@ class Ranked(NamedTuple):
     scores: NDArray[np.float32]
 
 
+class Example(NamedTuple):
+    """A case for the ranker: candidates, best of the blend first.
+
+    Features (N_FEATURES, n) float32 are a view that the next call overwrites; ``target`` is
+    the place of the item that came next, -1 if it is no candidate (then n is 0).
+    """
+
+    item_ids: list[str]
+    features: NDArray[np.float32]
+    target: int
+
+
 class Engine(ItemTable):
     """Streaming session-kNN, rules, co-visits and popularity, blended into one ranking.
 
@@ -93,7 +107,9 @@ class Engine(ItemTable):
     weights
         Weights of the ranking (33,); one of `weights.READINGS`.
     sample
-        Learn vectors, and the ranker from one click in so many; 0: counts and blend only.
+        Learn vectors, and the ranker from one click in so many; 0: neither.
+    remote
+        Vectors and ranker are learned elsewhere and come by `put_vectors` and `put_ranker`.
     """
 
     def __init__(
@@ -102,11 +118,16 @@ class Engine(ItemTable):
         seed: int = 0,
         weights: NDArray[np.float32] = READINGS["blend"],
         sample: int = DEFAULT_SAMPLE,
+        remote: bool = False,
     ) -> None:
+        if remote and sample:
+            raise ValueError("a remote engine learns neither vectors nor ranker: sample must be 0")
         limits = limits or Limits()
         super().__init__(limits, allocate(limits) | ranker.allocate(seed))
         self.seed = seed
         self.sample = sample
+        self.remote = remote
+        self.with_vectors = 0
         self.arrays["ctr"][RANDOM] = 88_172_645_463_325_252 + 7_919 * seed
         self.arrays["weights"][: len(weights)] = weights
         self._bind()
@@ -121,6 +142,11 @@ class Engine(ItemTable):
         self._answer_score = self.arrays["answer_score"]
 
     @property
+    def _ranks(self) -> bool:
+        """Whether there is a ranker at all."""
+        return self.remote or self.sample > 0
+
+    @property
     def clicks(self) -> int:
         """Clicks learned so far: the models' clock."""
         return int(self._ctr[CLOCK])
@@ -133,7 +159,7 @@ class Engine(ItemTable):
     @property
     def ranking(self) -> str:
         """Name of the ranking that answers now: ``ranker``, or ``blend`` until it is better."""
-        if self.sample and online.ranker_serves(self._state):
+        if self._ranks and online.ranker_serves(self._state):
             return "ranker"
         return "blend"
 
@@ -143,7 +169,7 @@ class Engine(ItemTable):
 
         Over about the last 500 sampled clicks; empty before the first.
         """
-        if not self._ctr[CASES_SCORED]:
+        if not (self._ctr[CASES_SCORED] or (self.remote and self.examples)):
             return {}
         mrr_blend, mrr_ranker, hit_blend, hit_ranker = self.arrays["case_scores"].tolist()
         return {
@@ -160,6 +186,61 @@ class Engine(ItemTable):
         """Give a new item its first vectors."""
         if self.sample:
             vectors.begin_vector(self._state, row)
+
+    def note_content(self, row: int, tokens: Sequence[int]) -> None:
+        """Have an item's vectors follow its content, where vectors are learned here."""
+        if self.sample:
+            vectors.set_tokens(self.arrays, self._state, row, tokens)
+
+    # ---- vectors and ranker that were learned elsewhere
+
+    def put_vectors(
+        self, item_id: str, read: NDArray[np.float32], wanted: NDArray[np.float32]
+    ) -> bool:
+        """Take over an item's two vectors, (64,) each; False if the table is full."""
+        row = self.ensure_row(item_id)
+        if row == 0:
+            return False
+        self.with_vectors += not self.arrays["squares"][row, 0]
+        self.arrays["squares"][row, 0] = 1  # marks that it has vectors
+        self.arrays["vectors_in"][row] = read
+        self.arrays["vectors_out"][row] = wanted
+        return True
+
+    def drop_vectors(self, item_id: str) -> None:
+        """Forget an item's vectors."""
+        row = self.rows.get(item_id, 0)
+        if row and self.arrays["squares"][row, 0]:
+            self.with_vectors -= 1
+            for name in ("squares", "vectors_in", "vectors_out"):
+                self.arrays[name][row] = 0
+
+    def put_ranker(self, weights: RankerWeights) -> None:
+        """Take over a ranker, whole."""
+        a = self.arrays
+        a["ranker"][ranker.AVERAGED] = weights.network
+        a["mean"][:], a["variance"][:] = weights.mean, weights.variance
+        a["weights"][:] = weights.linear
+        a["case_scores"][:] = weights.scores
+        self._ctr[STEPS] = weights.steps
+
+    def example(self, session: int, item_id: str) -> Example | None:
+        """Return the case that a click is about to make; to be called before it is learned.
+
+        None where it makes none: the item or the session's last one has no row, the session
+        is empty, or the models know too little yet (`online.LEARN_FROM_CLICK`).
+        """
+        row, items = self.rows.get(item_id, 0), self.session_rows(session)
+        if row == 0 or len(items) == 0 or items[-1] == 0 or self.clicks < online.LEARN_FROM_CLICK:
+            return None
+        n_query = self._set_query(items)
+        self._ctr[REQUEST] = (int(self._ctr[REQUEST]) + 1) & 0x7FFFFFFF
+        n, place = online.make_case(self._state, n_query, session, row)
+        if place < 0:
+            return Example([], np.zeros((N_FEATURES, 0), np.float32), -1)
+        rows = self.arrays["pool"][self.arrays["candidates"][:n]]
+        ids = [self.ids[candidate] for candidate in rows.tolist()]
+        return Example(ids, self.arrays["features"][:, :n], int(place))
 
     # ---- sessions
 
@@ -239,7 +320,7 @@ class Engine(ItemTable):
             Which items may be answered.
         """
         n_query = self._set_query(items)
-        recommend = online.recommend_ranked if self.sample else answer.recommend
+        recommend = online.recommend_ranked if self._ranks else answer.recommend
         n = recommend(self._state, n_query, own, _page(k), *self._set_filter(flt))
         return Ranked(self._answer[:n].copy(), self._answer_score[:n].copy())
 

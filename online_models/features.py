@@ -18,9 +18,8 @@ from online_models.layout import (
     AFTER,
     AGO,
     CANDIDATES,
-    CLOCK,
+    COUNT,
     COV,
-    DECAY_SHORT,
     DIMENSIONS,
     FLAT,
     FRESH,
@@ -28,6 +27,7 @@ from online_models.layout import (
     KNN,
     N_CANDIDATES,
     NEXT,
+    OWN_LEARNED,
     PAIR,
     POOL_SIZE,
     SEQ,
@@ -35,6 +35,7 @@ from online_models.layout import (
     State,
 )
 from online_models.pool import find_in_pool
+from online_models.popularity import log_trend
 from online_models.vectors import session_vector
 
 _SOURCES = (
@@ -53,7 +54,10 @@ NAMES = (
     *("log_neighbours", "log_last_sessions", "log_pool"),
 )
 N_FEATURES = len(NAMES)
-SCHEMA = hashlib.blake2b(",".join(NAMES).encode(), digest_size=4).hexdigest()
+TRANSFORMS = 2
+"""Number of what the names stand for; grows when one is computed in another way."""
+
+SCHEMA = hashlib.blake2b(f"{TRANSFORMS},{','.join(NAMES)}".encode(), digest_size=4).hexdigest()
 
 V_SESSION, V_LAST, V_RAW = (NAMES.index(f"vector_{n}") for n in ("session", "last", "raw"))
 LOGS = NAMES.index("log_knn")
@@ -77,7 +81,6 @@ def candidate_features(st: State, n: int, n_query: int) -> None:
     session_vector(st, st.query, 0, n_query, h)
     last = st.query[n_query - 1]
     hl[:DIMENSIONS] = st.vectors_in[last]
-    clock = st.ctr[CLOCK]
     top = st.pool_score[st.candidates[0]]
     best_h = np.float32(-1e30)
     best_l = np.float32(-1e30)
@@ -106,8 +109,7 @@ def candidate_features(st: State, n: int, n_query: int) -> None:
         x[SHARE, i] = math.exp(st.pool_score[p] - top)
         x[RAW_NEXT, i] = r[NEXT]
         x[RAW_PAIR, i] = r[PAIR]
-        s = st.stats[row]
-        x[TREND, i] = max(s.short - clock / DECAY_SHORT, -8.0) if s.clicks > 0 else -8.0
+        x[TREND, i] = log_trend(st, row, r[COUNT] * st.ctr[OWN_LEARNED])
     for i in range(n):
         x[V_SESSION, i] -= best_h
         x[V_LAST, i] -= best_l

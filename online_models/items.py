@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from online_models.layout import (
     UNAVAILABLE,
     Limits,
 )
+from online_models.tokens import item_tokens
 
 PENDING = 65_536
 """Items without a row whose first session is remembered."""
@@ -45,6 +46,9 @@ class ItemTable:
     def begin_row(self, row: int) -> None:
         """Do what a model needs for a new row."""
 
+    def note_content(self, row: int, tokens: Sequence[int]) -> None:
+        """Do what a model needs with an item's content."""
+
     def row(self, item_id: str) -> int:
         """Row of an item, 0 if it has none."""
         return self.rows.get(item_id, 0)
@@ -67,7 +71,14 @@ class ItemTable:
             self.begin_row(row)
         return row
 
-    def put_item(self, item_id: str, available: bool = True, categories: Sequence[str] = ()) -> int:
+    def put_item(
+        self,
+        item_id: str,
+        available: bool = True,
+        categories: Sequence[str] = (),
+        attributes: Mapping[str, str] | None = None,
+        title: str = "",
+    ) -> int:
         """Take an item from the catalogue; returns its row, 0 if the table is full."""
         row = self.ensure_row(item_id)
         if row == 0:
@@ -81,6 +92,7 @@ class ItemTable:
         numbers[:] = 0
         for i, name in enumerate(categories[:MAX_CATEGORIES]):
             numbers[i] = self.category_numbers.setdefault(name, len(self.category_numbers) + 1)
+        self.note_content(row, item_tokens(categories, attributes, title))
         return row
 
     def delete_item(self, item_id: str) -> None:

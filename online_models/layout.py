@@ -86,14 +86,19 @@ REPLAY, REPLAY_CASES = 2, 2_000
 
 MAX_FEATURES = 64
 
+TOKENS, ITEM_TOKENS = 1 << 16, 16
+"""Content: rows that the tokens of all items are hashed into, and tokens kept of an item."""
+
 # Flags of an item.
 DELETED, UNAVAILABLE, IN_CATALOGUE, CONFIRMED = 1, 2, 4, 8
 
 # Counters in `State.ctr`: what was learned, and from 8 on the scratch of an answer.
 CLOCK, NEXT_SESSION, ROWS, N_LONG, N_SHORT = range(5)
-NEGATIVES_SEEN, RANDOM, STEPS, CASES_SEEN, CASES_SCORED = range(5, 10)
+NEGATIVES_SEEN, RANDOM, STEPS, CASES_SEEN, CASES_SCORED, TOKENED = range(5, 11)
 LEARNED_COUNTERS = 16
-POOL_SIZE, REQUEST, SINK, TOUCHED_SESSIONS, N_CANDIDATES = range(16, 21)
+POOL_SIZE, REQUEST, SINK, TOUCHED_SESSIONS, N_CANDIDATES, MOVED, REPLACED, OWN_LEARNED = range(
+    16, 24
+)
 
 # Columns of a pool row: scores of the sources, then facts about the session's own items.
 KNN, AFTER, FLAT, FRESH, SEQ, COV, NEXT, SEQ1, COV1, PAIR, HOP_SEQ, HOP_COV = range(12)
@@ -205,6 +210,7 @@ FIELDS = [
     *("candidates", "features", "ranker", "mean", "variance", "old_cases", "old_sizes"),
     *("old_targets", "normal", "layer1", "layer2", "delta1", "delta2", "ranker_score"),
     *("gradient", "case_scores", "own_links"),
+    *("moved", "item_tokens", "token_vectors", "token_squares", "token_sums"),
 ]
 
 
@@ -293,10 +299,15 @@ def allocate(limits: Limits) -> dict[str, NDArray[np.generic]]:
         "root_scale": np.zeros(16, np.float32),
         "vectors_in": aligned((rows, DIMENSIONS), np.float32),
         "vectors_out": aligned((rows, DIMENSIONS), np.float32),
-        "squares": aligned((rows, 2), np.float32),
+        "squares": aligned((rows, 4), np.float32),
         "recent_clicks": np.zeros(RECENT_CLICKS, np.int32),
         "negatives": np.zeros(NEGATIVES + 1, np.int32),
         "hidden": np.zeros((4, 128), np.float32),
         "candidates": np.zeros(CANDIDATES, np.int32),
         "own_links": np.zeros(2, np.float32),
+        "moved": np.zeros(rows + TOKENS, np.int32),
+        "item_tokens": aligned((rows, ITEM_TOKENS), np.int32),
+        "token_vectors": aligned((TOKENS, 2 * DIMENSIONS), np.float32),
+        "token_squares": aligned((TOKENS, 4), np.float32),
+        "token_sums": aligned((rows, 2 * DIMENSIONS), np.float32),
     }

@@ -13,11 +13,12 @@ from online_models.layout import (
     CASES_SCORED,
     CLOCK,
     NEXT_SESSION,
+    REPLACED,
     STEPS,
     State,
 )
 from online_models.learn import learn_step
-from online_models.ranker import AVERAGED, forward, learn_case, learn_linear
+from online_models.ranker import AVERAGED, forward, learn_case, learn_linear, usable
 from online_models.retrieve import retrieve
 from online_models.select import sort_places, top_k
 from online_models.sessions import items_of
@@ -39,13 +40,19 @@ def ranker_serves(st: State) -> bool:
 
 
 @njit(cache=True)
-def order_candidates(st: State, n: int, n_query: int) -> None:
-    """Order the candidates ``st.candidates[:n]`` by the ranker: places in ``st.touched[:n]``."""
-    candidate_features(st, n, n_query)
+def order_by_ranker(st: State, n: int) -> None:
+    """Order the candidates whose features lie in ``st.features``."""
     forward(st, st.features, n, st.ranker[AVERAGED])
     for i in range(n):
         st.touched[i] = i
     sort_places(st.ranker_score, st.touched, n)
+
+
+@njit(cache=True)
+def order_candidates(st: State, n: int, n_query: int) -> None:
+    """Order the candidates ``st.candidates[:n]`` by the ranker: places in ``st.touched[:n]``."""
+    candidate_features(st, n, n_query)
+    order_by_ranker(st, n)
 
 
 @njit(cache=True)
@@ -99,8 +106,32 @@ def _note_score(st: State, blend_place: int, ranker_place: int) -> None:
 
 
 @njit(cache=True)
-def learn_from_case(st: State, n_query: int, own: int, target: int) -> None:
-    """Score the case ``st.query[:n_query]`` -> ``target``, then teach both rankings with it."""
+def learn_example(st: State, n: int, y: int) -> None:
+    """Score the case in ``st.features[:, :n]``, target at ``y``, then teach both rankings with it.
+
+    The candidates stand in the blend's order; ``y`` -1: the target is none of them.
+    """
+    st.ctr[REPLACED] = -1
+    if y < 0:
+        _note_score(st, -1, -1)
+        return
+    if not usable(st.features, n):
+        return
+    order_by_ranker(st, n)
+    rank = 0
+    while st.touched[rank] != y:
+        rank += 1
+    _note_score(st, y, rank)
+    learn_linear(st, n, y, N_WEIGHTS + 2, LINEAR_RATE)
+    learn_case(st, n, y)
+
+
+@njit(cache=True)
+def make_case(st: State, n_query: int, own: int, target: int):  # type: ignore[no-untyped-def]
+    """Fill ``st.features`` for the case ``st.query[:n_query]`` -> ``target``.
+
+    Returns the number of candidates and the target's place among them, -1 if it is none.
+    """
     n = retrieve(st, n_query, own)
     blend(st, n)
     m = top_k(st.pool_score, n, CANDIDATES, st.order)
@@ -110,16 +141,16 @@ def learn_from_case(st: State, n_query: int, own: int, target: int) -> None:
         st.candidates[i] = st.order[i]
         if st.pool[st.order[i]] == target:
             y = i
-    if y < 0:
-        _note_score(st, -1, -1)
-        return
-    order_candidates(st, m, n_query)
-    rank = 0
-    while st.touched[rank] != y:
-        rank += 1
-    _note_score(st, y, rank)
-    learn_linear(st, m, y, N_WEIGHTS + 2, LINEAR_RATE)
-    learn_case(st, m, y)
+    if y >= 0:
+        candidate_features(st, m, n_query)
+    return m, y
+
+
+@njit(cache=True)
+def learn_from_case(st: State, n_query: int, own: int, target: int) -> None:
+    """Score the case ``st.query[:n_query]`` -> ``target``, then teach both rankings with it."""
+    n, y = make_case(st, n_query, own, target)
+    learn_example(st, n, y)
 
 
 @njit(cache=True)

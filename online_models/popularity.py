@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numba import njit
 
 from online_models.layout import (
@@ -93,6 +94,32 @@ def log_popularity(st: State, row: int) -> float:
     if s.clicks == 0:
         return -5.0
     return max(s.long - st.ctr[CLOCK] / DECAY_LONG, -5.0)
+
+
+@njit(cache=True)
+def without(log_count: float, count: float) -> float:
+    """Log of a count less the session's own clicks, at least -5."""
+    return math.log(max(math.exp(log_count) - count, 0.0067))
+
+
+@njit(cache=True)
+def logs_without(st: State, row: int, own: float):  # type: ignore[no-untyped-def]
+    """Log of an item's clicks, and `log_popularity`, less so many clicks of one session."""
+    s = st.stats[row]
+    if own == 0:
+        return s.log_clicks, np.float32(log_popularity(st, row))
+    clicks = np.float32(math.log(1 + max(s.clicks - own, 0)))
+    return clicks, np.float32(without(log_popularity(st, row), own))
+
+
+@njit(cache=True)
+def log_trend(st: State, row: int, own: float) -> float:
+    """Log of the decayed count with the short horizon less ``own`` clicks, at least -8."""
+    s = st.stats[row]
+    if s.clicks == 0:
+        return -8.0
+    short = s.short - st.ctr[CLOCK] / DECAY_SHORT
+    return max(without(short, own) if own > 0 else short, -8.0)
 
 
 @njit(cache=True)

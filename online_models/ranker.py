@@ -25,6 +25,7 @@ from online_models.layout import (
     HIDDEN1,
     HIDDEN2,
     MAX_FEATURES,
+    REPLACED,
     REPLAY,
     REPLAY_CASES,
     STEPS,
@@ -232,7 +233,7 @@ def _normalise(st: State, n: int) -> None:
 
 
 @njit(cache=True)
-def _usable(x: NDArray[np.float32], n: int) -> bool:
+def usable(x: NDArray[np.float32], n: int) -> bool:
     """Whether all features are numbers of a sane size.
 
     Looks at their bits as integers, where infinite and undefined ones are the largest: fast
@@ -250,10 +251,10 @@ def _usable(x: NDArray[np.float32], n: int) -> bool:
 def learn_case(st: State, n: int, y: int) -> None:
     """Learn the case in ``st.features[:, :n]``, target at ``y``, and some old ones with it.
 
+    The features are `usable`.
+
     One Adam step (Kingma & Ba, ICLR 2015) on their summed gradient, clipped by its norm.
     """
-    if not _usable(st.features, n):  # a broken case teaches nothing
-        return
     _normalise(st, n)
     st.gradient[:] = 0
     _backward(st, st.features, n, y)
@@ -262,6 +263,7 @@ def learn_case(st: State, n: int, y: int) -> None:
         j = random_below(st, held)
         _backward(st, st.old_cases[j], st.old_sizes[j], st.old_targets[j])
     j = st.ctr[CASES_SEEN] if held < REPLAY_CASES else random_below(st, REPLAY_CASES)
+    st.ctr[REPLACED] = j
     st.old_cases[j] = st.features
     st.old_sizes[j] = n
     st.old_targets[j] = y

@@ -21,6 +21,7 @@ from online_models.layout import (
     HOP_SEQ,
     HOPS,
     NEXT,
+    OWN_LEARNED,
     PAIR,
     PAIR_SUCCESSORS,
     POOL_SIZE,
@@ -216,4 +217,5 @@ def retrieve(st: State, n_query: int, own: int) -> int:
         if query[n_query - 1 - q] != 0 and n < SMALL_POOL:
             n = _two_hops(st, query[n_query - 1 - q], 0.5**q, n)
     st.ctr[POOL_SIZE] = n
+    st.ctr[OWN_LEARNED] = own >= 0
     return n

@@ -25,14 +25,14 @@ from online_models.layout import (
 if TYPE_CHECKING:
     from online_models.engine import Engine
 
-VERSION = 3
+VERSION = 4
 
 SCRATCH = {
     "session_words", "rule_words", "near", "after", "old", "fresh", "score", "pool", "pool_score",
     "touched", "touched_place", "sim", "order", "query", "filter_categories", "answer",
     "answer_score", "scale", "root_scale", "marks", "negatives", "hidden", "candidates",
     "own_links", "features", "normal", "layer1", "layer2", "delta1", "delta2", "ranker_score",
-    "gradient",
+    "gradient", "moved",
 }  # fmt: skip
 """Views, constants and scratch of an answer: made anew."""
 
@@ -60,6 +60,8 @@ def used(engine: Engine) -> dict[str, int]:
         "vectors_in": rows,
         "vectors_out": rows,
         "squares": rows,
+        "item_tokens": rows,
+        "token_sums": rows,
         "old_cases": min(int(a["ctr"][CASES_SEEN]), len(a["old_cases"])),
     }
     return {name: lengths.get(name, len(a[name])) for name in LEARNED if name != "pairs"}
@@ -79,6 +81,8 @@ def write(engine: Engine, path: Path) -> None:
         "limits": {k: getattr(engine.limits, k) for k in Limits.__dataclass_fields__},
         "seed": engine.seed,
         "sample": engine.sample,
+        "remote": engine.remote,
+        "with_vectors": engine.with_vectors,
         "schema": SCHEMA,
         "ids": engine.ids,
         "categories": list(engine.category_numbers),
@@ -95,7 +99,9 @@ def read(cls: type[Engine], path: Path) -> Engine:
             raise SnapshotError(f"{path} has version {meta['version']}, this code reads {VERSION}")
         if meta["schema"] != SCHEMA:
             raise SnapshotError(f"{path} has features {meta['schema']}, this code {SCHEMA}")
-        engine = cls(Limits(**meta["limits"]), meta["seed"], sample=meta["sample"])
+        limits = Limits(**meta["limits"])
+        engine = cls(limits, meta["seed"], sample=meta["sample"], remote=meta["remote"])
+        engine.with_vectors = meta["with_vectors"]
         for name in LEARNED:
             table = np.load(path / f"{name}.npy", allow_pickle=False)
             if name == "pairs":

@@ -1,14 +1,21 @@
 """Item vectors learned click by click: two towers and a sampled softmax.
 
-A session's vector is the decayed mean of its last items' input vectors; the next item's
-output vector should have the largest product with it (Hidasi & Karatzoglou, "Recurrent
-neural networks with top-k gains", CIKM 2018, without the recurrence). Negatives are
-recent clicks, hence sampled by popularity; row-wise Adagrad.
+An item's vectors, one to be read in a session and one to be wanted next, are the sum of its own
+row and the rows of its content's tokens, so a new item has some from its catalogue entry on. A
+session's vector is the decayed mean of its last items'; the next item's vector should have the
+largest product with it (Hidasi & Karatzoglou, "Recurrent neural networks with top-k gains",
+CIKM 2018, without the recurrence). Negatives are recent clicks, hence sampled by popularity;
+row-wise Adagrad.
+
+The sums lie ready for use. Tokens that other items have moved meanwhile reach an item when it is
+next learned or published (`refresh`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -16,10 +23,13 @@ from numpy.typing import NDArray
 
 from online_models.layout import (
     DIMENSIONS,
+    ITEM_TOKENS,
+    MOVED,
     NEGATIVES,
     NEGATIVES_SEEN,
     RANDOM,
     RECENT_CLICKS,
+    TOKENED,
     VECTOR_ITEMS,
     State,
 )
@@ -67,6 +77,73 @@ def session_vector(st: State, items: NDArray[np.int32], first: int, n: int, out:
 
 
 @njit(cache=True, fastmath=True)
+def refresh(st: State, row: int) -> None:
+    """Add to an item's vectors what its tokens have moved since the last time."""
+    if st.ctr[TOKENED] == 0:
+        return
+    tokens = st.item_tokens[row]
+    if tokens[0] == 0:
+        return
+    v_in, v_out, before = st.vectors_in[row], st.vectors_out[row], st.token_sums[row]
+    for d in range(DIMENSIONS):
+        x = np.float32(0)
+        y = np.float32(0)
+        for j in range(ITEM_TOKENS):
+            if tokens[j] == 0:
+                break
+            x += st.token_vectors[tokens[j], d]
+            y += st.token_vectors[tokens[j], DIMENSIONS + d]
+        v_in[d] += x - before[d]
+        v_out[d] += y - before[DIMENSIONS + d]
+        before[d] = x
+        before[DIMENSIONS + d] = y
+
+
+def set_tokens(arrays: dict[str, NDArray[Any]], st: State, row: int, tokens: Sequence[int]) -> None:
+    """Have an item's vectors follow these tokens instead of those before; what it learned stays."""
+    own = arrays["item_tokens"][row]
+    if not tokens and not own[0]:
+        return
+    arrays["ctr"][TOKENED] += bool(tokens) - bool(own[0])
+    own[:] = 0
+    own[: len(tokens)] = tokens
+    if tokens:
+        refresh(st, row)
+        return
+    sums = arrays["token_sums"][row]
+    arrays["vectors_in"][row] -= sums[:DIMENSIONS]
+    arrays["vectors_out"][row] -= sums[DIMENSIONS:]
+    sums[:] = 0
+
+
+@njit(cache=True, fastmath=True)
+def current(st: State, row: int, out: Vector) -> None:
+    """Set ``out``, (128,), to an item's vectors as `refresh` would leave them; changes nothing."""
+    for d in range(DIMENSIONS):
+        out[d] = st.vectors_in[row, d]
+        out[DIMENSIONS + d] = st.vectors_out[row, d]
+    tokens = st.item_tokens[row]
+    if tokens[0] == 0:
+        return
+    for d in range(2 * DIMENSIONS):
+        x = np.float32(0)
+        for j in range(ITEM_TOKENS):
+            if tokens[j] == 0:
+                break
+            x += st.token_vectors[tokens[j], d]
+        out[d] += x - st.token_sums[row, d]
+
+
+@njit(cache=True)
+def _note_moved(st: State, squares: Vector, name: int) -> None:
+    """List a row (``name`` > 0) or token (< 0) among the moved ones, once."""
+    if squares[2] == 0:
+        squares[2] = 1
+        st.moved[st.ctr[MOVED]] = name
+        st.ctr[MOVED] += 1
+
+
+@njit(cache=True, fastmath=True)
 def _step(row: Vector, squares: Vector, which: int, gradient: Vector, scale: float) -> None:
     """Row-wise Adagrad: one sum of squares for all dimensions of a row."""
     s = np.float32(0)
@@ -79,9 +156,31 @@ def _step(row: Vector, squares: Vector, which: int, gradient: Vector, scale: flo
 
 
 @njit(cache=True, fastmath=True)
+def _step_item(st: State, row: int, which: int, gradient: Vector, scale: float) -> None:
+    """Move an item's own row and its tokens' against a gradient; ``which``: 0 read, 1 wanted."""
+    own = st.vectors_out[row] if which else st.vectors_in[row]
+    _step(own, st.squares[row], which, gradient, scale)
+    _note_moved(st, st.squares[row], row)
+    if st.ctr[TOKENED] == 0:
+        return
+    tokens = st.item_tokens[row]
+    for j in range(ITEM_TOKENS):
+        t = tokens[j]
+        if t == 0:
+            break
+        part = st.token_vectors[t, which * DIMENSIONS : (which + 1) * DIMENSIONS]
+        _step(part, st.token_squares[t], which, gradient, scale)
+        _note_moved(st, st.token_squares[t], -t)
+
+
+@njit(cache=True, fastmath=True)
 def learn_next(st: State, items: NDArray[np.int32], first: int, n: int, target: int) -> None:
     """Learn that ``target`` follows the items ``items[first:first + n]``."""
     h, gh, logits, negatives = st.hidden[0], st.hidden[1], st.hidden[2], st.negatives
+    last = first + n - 1
+    oldest = max(first, first + n - VECTOR_ITEMS)
+    for u in range(last, oldest - 1, -1):
+        refresh(st, items[u])
     total = session_vector(st, items, first, n, h)
     recent = min(st.ctr[NEGATIVES_SEEN], RECENT_CLICKS)
     if total == 0 or recent == 0:
@@ -90,6 +189,7 @@ def learn_next(st: State, items: NDArray[np.int32], first: int, n: int, target: 
     for j in range(NEGATIVES + 1):
         k = target if j == 0 else st.recent_clicks[random_below(st, recent)]
         negatives[j] = k
+        refresh(st, k)
         e = st.vectors_out[k]
         x = np.float32(0)
         for d in range(DIMENSIONS):
@@ -100,7 +200,7 @@ def learn_next(st: State, items: NDArray[np.int32], first: int, n: int, target: 
     for j in range(NEGATIVES + 1):
         logits[j] = math.exp(logits[j] - top)
         z += logits[j]
-    gh[:] = 0
+    gh[:DIMENSIONS] = 0
     for j in range(NEGATIVES + 1):
         g = logits[j] / z - np.float32(1 if j == 0 else 0)
         if abs(g) < TINY_GRADIENT:
@@ -109,11 +209,11 @@ def learn_next(st: State, items: NDArray[np.int32], first: int, n: int, target: 
         e = st.vectors_out[k]
         for d in range(DIMENSIONS):
             gh[d] += g * e[d]
-        _step(e, st.squares[k], 1, h, g)
+        _step_item(st, k, 1, h, g)
     w = np.float32(1) / total
-    for u in range(first + n - 1, max(first, first + n - VECTOR_ITEMS) - 1, -1):
+    for u in range(last, oldest - 1, -1):
         if items[u] != 0:
-            _step(st.vectors_in[items[u]], st.squares[items[u]], 0, gh, w)
+            _step_item(st, items[u], 0, gh, w)
             w *= DECAY
 
 
@@ -123,6 +223,7 @@ def begin_vector(st: State, row: int) -> None:
     for d in range(DIMENSIONS):
         st.vectors_in[row, d] = (random_below(st, 2_001) - 1_000) * np.float32(0.00017)
         st.vectors_out[row, d] = (random_below(st, 2_001) - 1_000) * np.float32(0.00017)
+    _note_moved(st, st.squares[row], row)
 
 
 @njit(cache=True)

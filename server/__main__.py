@@ -12,11 +12,13 @@ import time
 from importlib.metadata import version
 from typing import Any
 
+from nextclick.topics import SESSIONS
 from online_models.engine import DEFAULT_SAMPLE, Engine, Filter
 from online_models.layout import Limits
 from server import snapshot
 from server.catalog import Catalog
 from server.events import Events
+from server.examples import Examples
 from server.follower import Follower
 from server.grpc_server import GrpcServer
 from server.http_server import serve_http
@@ -26,7 +28,7 @@ from server.producer import AckedProducer
 from server.recommendation import Recommendations
 from server.redis_view import RedisView
 from server.replica import Replica
-from server.settings import load
+from server.settings import ServerSettings, load
 
 log = logging.getLogger("nextclick.server")
 
@@ -70,10 +72,12 @@ def main() -> None:
     sys.setswitchinterval(SWITCH_S)
     settings = load()
     limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
-    sample = settings.sample
-    replica = snapshot.read(settings.data_dir, limits, sample) or Replica(
-        Engine(limits, sample=sample)
+    replica = snapshot.read(settings.data_dir, limits) or Replica(
+        Engine(limits, sample=0, remote=True)
     )
+    if settings.emit_examples:
+        emit_examples(replica, settings, stop)
+        return
     producer, impressions = AckedProducer(settings), Impressions(settings)
     redis_view = RedisView(settings.redis, settings.tenant, settings.redis_timeout_ms)
     server = GrpcServer(
@@ -87,7 +91,7 @@ def main() -> None:
         serve_http(settings.host, settings.http_port, lambda: status(replica, serving.is_set()))
     redis_view.start()
     server.start()
-    warm_up(sample)
+    warm_up(remote=True)
     snapshots = PeriodicSnapshots(replica, settings.data_dir, settings.snapshot_interval_s)
     follower = Follower(replica, settings, between=snapshots)
     follower.start()
@@ -110,9 +114,31 @@ def main() -> None:
     snapshot.write(replica, settings.data_dir)
 
 
-def warm_up(sample: int = DEFAULT_SAMPLE) -> None:
+def emit_examples(replica: Replica, settings: ServerSettings, stop: threading.Event) -> None:
+    """Follow the log as a server does, and emit examples instead of answering."""
+    examples = Examples(replica, settings)
+    replica.sessions.before_learning = examples.take
+    if settings.http_port:
+        serve_http(
+            settings.host,
+            settings.http_port,
+            lambda: status(replica, replica.caught_up) | {"emitted": examples.emitted},
+        )
+    warm_up(remote=True)
+    snapshots = PeriodicSnapshots(replica, settings.data_dir, settings.snapshot_interval_s)
+    follower = Follower(replica, settings, between=snapshots, wait=examples.ahead)
+    follower.start()
+    stop.wait()
+    stands_still = follower.stop()
+    examples.close()
+    if stands_still:
+        snapshot.write(replica, settings.data_dir)
+
+
+def warm_up(remote: bool = False) -> None:
     """Load or compile every kernel on small models of the same types."""
-    engine = Engine(Limits(max_items=64, max_sessions=64, pairs=64), sample=sample)
+    limits = Limits(max_items=64, max_sessions=64, pairs=64)
+    engine = Engine(limits, sample=0 if remote else DEFAULT_SAMPLE, remote=remote)
     for _ in range(3):
         number = engine.open_session()
         for item in ("a", "b", "a", "c"):
@@ -144,16 +170,30 @@ def wait_until_ready(replica: Replica, stop: threading.Event) -> bool:
 def status(replica: Replica, serving: bool) -> dict[str, Any]:
     """Return what ``nextclick status`` shows of this replica."""
     return {
-        "name": "server",
+        "name": "follower" if replica.sessions.before_learning else "server",
         "state": "SERVING" if serving else "NOT_SERVING",
         "lag": replica.lag_records,
         "lag_ms": replica.lag_ms,
-        "position": sum(replica.positions.copy().values()),
+        "position": sum(
+            offset
+            for (name, _), offset in replica.positions.copy().items()
+            if name.endswith(SESSIONS)
+        ),
         "version": version("nextclick"),
         "clicks": replica.engine.clicks,
         "ranking": replica.engine.ranking,
         "examples": replica.engine.examples,
         "scores": replica.engine.live_scores,
+        "learners": {
+            model: {
+                "version": state.version,
+                "applied": state.applied,
+                "learned": state.learned,
+                "paused": state.paused,
+            }
+            for model, state in replica.learners.copy().items()
+        },
+        "vectors": replica.engine.with_vectors,
         "sessions": len(replica.sessions),
         "items": len(replica.engine.ids) - 1,
         "catalogue": len(replica.catalogue),

@@ -1,4 +1,4 @@
-"""Follows `sessions` and `items` into a replica, in slices that no request waits for."""
+"""Follows the log into a replica, in slices that no request waits for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from nextclick.codec import DeadLetterReason
-from nextclick.topics import DEAD_LETTERS, ITEMS, PARTITIONS, SESSIONS, topic
+from nextclick.topics import (
+    DEAD_LETTERS,
+    ITEMS,
+    PARTITIONS,
+    RANKER,
+    SESSIONS,
+    VECTORS,
+    topic,
+)
 from server import metrics
 from server.replica import Replica
 from server.settings import ServerSettings
@@ -31,6 +39,7 @@ CATCHING_UP_MS = 10_000
 REASONS = frozenset(DeadLetterReason)
 
 Place = tuple[str, int]
+Apply = Callable[[bytes, bytes | None], None]
 
 
 class Follower:
@@ -44,6 +53,8 @@ class Follower:
         Kafka, tenant and how far back to read.
     between
         Called on the follower's thread between two polls, when the models stand still.
+    wait
+        Called likewise; while it says so, `sessions` is not read.
     """
 
     def __init__(
@@ -51,12 +62,21 @@ class Follower:
         replica: Replica,
         settings: ServerSettings,
         between: Callable[[], None] = lambda: None,
+        wait: Callable[[], bool] = lambda: False,
     ) -> None:
         self._replica = replica
         self._settings = settings
         self._between = between
+        self._wait = wait
+        self._waits = False
         self._sessions = topic(SESSIONS, settings.tenant)
-        self._items = topic(ITEMS, settings.tenant)
+        self._ranker = topic(RANKER, settings.tenant)
+        self._followed: dict[str, Apply] = {
+            topic(ITEMS, settings.tenant): replica.apply_item,
+            self._ranker: replica.apply_learner,
+            topic(VECTORS, settings.tenant): replica.apply_vectors,
+            self._sessions: replica.apply_session,
+        }
         self._dead_letters = topic(DEAD_LETTERS, settings.tenant)
         self._stop = threading.Event()
         self._behind: dict[Place, int] = {}
@@ -112,6 +132,7 @@ class Follower:
                 self._apply(self._poll())
                 self._measure()
                 self._between()
+                self._pace()
             except Exception:
                 # A replica that follows no more would answer ever older things, unnoticed.
                 log.exception("following goes on")
@@ -122,14 +143,16 @@ class Follower:
         """Go on from the snapshot's positions, else at most `history` records from the end."""
         assigned = []
         whole = self._replica.whole_log or not self._replica.positions
-        for name in (self._items, self._sessions):
+        for name in self._followed:
             for p in range(PARTITIONS):
                 low, high = self._consumer.get_watermark_offsets(TopicPartition(name, p), timeout=5)
-                start = self._replica.positions.get((name, p))
+                # Small and compacted: where the learners stand is in no snapshot.
+                known = name != self._ranker
+                start = self._replica.positions.get((name, p)) if known else None
                 if start is None or not low <= start <= high:
                     # No snapshot, or one whose log is gone.
                     kept = self._settings.history // PARTITIONS
-                    start = low if name == self._items else max(low, high - kept)
+                    start = max(low, high - kept) if name == self._sessions else low
                     whole = whole and start == low
                 assigned.append(TopicPartition(name, p, start))
                 self._replica.positions[name, p] = start
@@ -139,6 +162,14 @@ class Follower:
         self._replica.whole_log = whole
         self._replica.kafka_up = True
         self._consumer.assign(assigned)
+
+    def _pace(self) -> None:
+        """Stop to read `sessions`, or begin again."""
+        waits = self._wait()
+        if waits != self._waits:
+            self._waits = waits
+            parts = [TopicPartition(self._sessions, p) for p in range(PARTITIONS)]
+            (self._consumer.pause if waits else self._consumer.resume)(parts)
 
     def _poll(self) -> list[Message]:
         """Return what has come; waits for the first message only, not for company."""
@@ -168,11 +199,9 @@ class Follower:
         key, value = cast("bytes", message.key()) or b"", message.value()
         position = cast("int", message.offset()) + 1
         try:
+            self._followed[place[0]](key, value)
             if place[0] == self._sessions:
-                self._replica.apply_session(key, value)
                 self._arrived_ms = message.timestamp()[1]
-            else:
-                self._replica.apply_item(key, value)
         except Exception:
             # One record that nobody foresaw must not end the learning from all others.
             log.exception("passing over %s-%d at %d", place[0], place[1], position - 1)
@@ -184,7 +213,7 @@ class Follower:
     def _measure(self) -> None:
         """Lag in records and time; caught up at where every partition ended at the start."""
         replica = self._replica
-        lags = {self._sessions: 0, self._items: 0}
+        lags = dict.fromkeys(self._followed, 0)
         for (name, p), position in replica.positions.items():
             try:
                 _, end = self._consumer.get_watermark_offsets(TopicPartition(name, p), cached=True)
@@ -208,6 +237,7 @@ class Follower:
         for model, scores in replica.engine.live_scores.items():
             for metric, score in scores.items():
                 metrics.LIVE_SCORE.labels(model, metric).set(score)
+        metrics.VECTORS.set(replica.engine.with_vectors)
         metrics.SESSIONS.set(len(replica.sessions))
         metrics.ITEMS.set(len(replica.engine.ids) - 1)
 

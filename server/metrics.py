@@ -34,6 +34,11 @@ IMPRESSIONS = Counter("nextclick_impressions_total", "Impressions handed to Kafk
 IMPRESSIONS_DROPPED = Counter(
     "nextclick_impressions_dropped_total", "Impressions dropped: Kafka away, or too slow"
 )
+EXAMPLES = Counter("nextclick_examples_total", "Examples handed to Kafka")
+EXAMPLES_DROPPED = Counter(
+    "nextclick_examples_dropped_total", "Examples dropped: Kafka away, or too slow"
+)
+VECTORS = Gauge("nextclick_vectors", "Items that have vectors")
 EVENTS = Counter("nextclick_events_total", "Events of PutEvents", ["outcome"])
 REDIS_UP = Gauge("nextclick_redis_up", "Whether Redis answers")
 REDIS_READS = Counter("nextclick_redis_reads_total", "Sessions asked of Redis", ["outcome"])

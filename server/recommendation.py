@@ -170,6 +170,8 @@ class Recommendations:
             reasons.append(pb.DEGRADED_REASON_KAFKA_UNAVAILABLE)
         elif not self._replica.caught_up or self._replica.lag_ms > CATCHING_UP_MS:
             reasons.append(pb.DEGRADED_REASON_CATCHING_UP)
+        if not self._replica.ranker_fits:
+            reasons.append(pb.DEGRADED_REASON_RANKER_MISSING)
         for reason in reasons:
             metrics.DEGRADED.labels(pb.DegradedReason.Name(reason)).inc()
         return reasons

@@ -7,11 +7,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 from google.protobuf.message import DecodeError
 
 from nextclick.codec import InvalidEventError, Item, decode_item
+from nextclick.v1.learning_pb2 import ItemVectors, LearnerState
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
+from online_models.features import SCHEMA
+from online_models.layout import DIMENSIONS
+from online_models.ranker_learner import RankerWeights
 from server import metrics
 from server.sessions import SessionTable
 
@@ -37,6 +42,8 @@ class Replica:
         self.engine = engine
         self.sessions = SessionTable(engine)
         self.catalogue: dict[str, Item] = {}
+        self.learners: dict[str, LearnerState] = {}
+        self.ranker_fits = True
         self.positions: dict[tuple[str, int], int] = {}
         self.whole_log = False
         self.caught_up = False
@@ -93,6 +100,38 @@ class Replica:
             return
         self.sessions.apply(record)
 
+    def apply_vectors(self, key: bytes, value: bytes | None) -> None:
+        """Apply a record of `vectors`; a tombstone: the item has none any more."""
+        item_id = key.decode(errors="replace")
+        if value is None:
+            self.engine.drop_vectors(item_id)
+            return
+        try:
+            record = ItemVectors.FromString(value)
+            read, wanted = (np.frombuffer(v, "<f2") for v in (record.read, record.wanted))
+        except (DecodeError, ValueError):
+            metrics.UNREADABLE.labels("vectors").inc()
+            return
+        if not (len(read) == len(wanted) == DIMENSIONS):
+            metrics.UNREADABLE.labels("vectors").inc()
+            return
+        self.engine.put_vectors(item_id, read, wanted)
+
+    def apply_learner(self, key: bytes, value: bytes | None) -> None:
+        """Apply a record of `ranker`: where a learner stands and, the ranker's, its weights."""
+        try:
+            state = LearnerState.FromString(value or b"")
+            weights = _weights(state)
+            if weights is not None:
+                self.ranker_fits = state.weights.feature_schema == SCHEMA
+                if self.ranker_fits:
+                    self.engine.put_ranker(weights)
+        except (DecodeError, ValueError):
+            metrics.UNREADABLE.labels("ranker").inc()
+            return
+        state.ClearField("weights")
+        self.learners[key.decode(errors="replace")] = state
+
     def apply_item(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `items`; a tombstone comes long after its deletion."""
         if value is None:
@@ -106,7 +145,20 @@ class Replica:
         if item.deleted:
             self.engine.delete_item(item.item_id)
             self.catalogue.pop(item.item_id, None)
-        elif self.engine.put_item(item.item_id, item.available, item.categories):
+        elif self.engine.put_item(
+            item.item_id, item.available, item.categories, item.attributes, item.title
+        ):
             self.catalogue[item.item_id] = item
         else:
             metrics.ITEMS_REFUSED.inc()
+
+
+def _weights(state: LearnerState) -> RankerWeights | None:
+    """Return the weights of a ranker's record, None if it has none."""
+    if not state.HasField("weights"):
+        return None
+    w = state.weights
+    network, mean, variance, linear, scores = (
+        np.frombuffer(part, "<f4") for part in (w.network, w.mean, w.variance, w.linear, w.scores)
+    )
+    return RankerWeights(network, mean, variance, linear, scores, state.learned)

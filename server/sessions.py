@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,10 @@ class Entry:
     purchased: tuple[str, ...] = ()
 
 
+BeforeLearning = Callable[[str, int, int, str], None]
+"""Called with session id, seq, number in the engine and item of a step that ends its session."""
+
+
 class SessionTable:
     """Applies session records to the models: each step once, in the order of arrival.
 
@@ -30,6 +34,7 @@ class SessionTable:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.before_learning: BeforeLearning | None = None
         self._entries: dict[str, Entry] = {}
         self._names: dict[int, str] = {}
         self._users: dict[str, str] = {}
@@ -70,6 +75,9 @@ class SessionTable:
         steps = record.steps
         applied = entry.version
         if steps and steps[-1].seq == record.version == applied + 1:
+            if self.before_learning is not None:
+                last = steps[-1]
+                self.before_learning(record.session_id, last.seq, entry.number, last.item_id)
             self._engine.learn(entry.number, steps[-1].item_id)
             self._note(entry, record, applied)
             return 1
@@ -80,6 +88,9 @@ class SessionTable:
             known = sum(1 for step in steps if step.seq < seq)
             # The engine may still keep older steps that the record has dropped.
             place = max(kept - known, 0) + before
+            if self.before_learning is not None and place == kept:
+                item_id = steps[at].item_id
+                self.before_learning(record.session_id, seq, entry.number, item_id)
             self._engine.learn(entry.number, steps[at].item_id, place)
             kept = len(self._engine.session_rows(entry.number))
         self._note(entry, record, applied)

@@ -36,8 +36,11 @@ class ServerSettings(BaseSettings):
     )
     max_items: int = Field(default=1 << 18, ge=1, description="Items that may have a row")
     max_sessions: int = Field(default=1 << 20, ge=1, description="Sessions kept; a power of two")
+    emit_examples: bool = Field(
+        default=False, description="Follow the log to emit examples, and answer nobody"
+    )
     sample: int = Field(
-        default=DEFAULT_SAMPLE, ge=0, description="The ranker learns one click in so many; 0: none"
+        default=DEFAULT_SAMPLE, ge=1, description="One click in so many becomes an example"
     )
     history: int = Field(
         default=10_000_000, ge=1, description="Records of `sessions` read at most at the start"

@@ -31,7 +31,7 @@ from server.replica import Replica
 
 log = logging.getLogger("nextclick.snapshot")
 
-VERSION = 2
+VERSION = 3
 KEPT = 2
 SESSIONS_A_LINE = 500
 """Short calls of the serialiser: requests wait while one runs."""
@@ -80,11 +80,11 @@ def write(replica: Replica, folder: Path) -> Path:
     return target
 
 
-def read(folder: Path, limits: Limits, sample: int) -> Replica | None:
+def read(folder: Path, limits: Limits) -> Replica | None:
     """Return the replica of the newest whole snapshot, None if there is none to use."""
     for path in sorted(folder.glob("snapshot-*"), reverse=True):
         try:
-            replica = _read(path, limits, sample)
+            replica = _read(path, limits)
         except Exception as e:  # whatever is wrong with it, the log has it all
             log.warning("cannot use %s: %s; trying an older one, else the log", path, e)
             continue
@@ -93,7 +93,7 @@ def read(folder: Path, limits: Limits, sample: int) -> Replica | None:
     return None
 
 
-def _read(path: Path, limits: Limits, sample: int) -> Replica:
+def _read(path: Path, limits: Limits) -> Replica:
     state = orjson.loads((path / "replica.json").read_bytes())
     if state["version"] != VERSION:
         raise SnapshotError(f"version {state['version']}, this code reads {VERSION}")
@@ -103,7 +103,7 @@ def _read(path: Path, limits: Limits, sample: int) -> Replica:
         if _checksum(path / name) != checksum:
             raise SnapshotError(f"{name} is damaged")
     engine = Engine.restore(path / "models")
-    if engine.limits != limits or engine.sample != sample:
+    if engine.limits != limits or not engine.remote:
         raise SnapshotError("its limits are not those of the settings")
     replica = Replica(engine)
     for line in _lines(path / "sessions.jsonl"):

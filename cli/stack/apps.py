@@ -43,6 +43,17 @@ def start_server(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> 
     return spawn("server", argv, home.log("server"), env, bound=bound)
 
 
+def start_follower(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> Child:
+    """Start the replica that emits examples for the ranker."""
+    argv = [sys.executable, "-m", "server"]
+    env = environment(home, ports, tenant) | {
+        "NEXTCLICK_EMIT_EXAMPLES": "true",
+        "NEXTCLICK_HTTP_PORT": str(ports.follower_http),
+        "NEXTCLICK_DATA_DIR": str(home.path("follower")),
+    }
+    return spawn("follower", argv, home.log("follower"), env, bound=bound)
+
+
 def serving(ports: Ports) -> bool:
     """Whether the server's health says SERVING."""
     with grpc.insecure_channel(f"127.0.0.1:{ports.grpc}") as channel:
@@ -62,8 +73,17 @@ def wait_serving(home: Home, ports: Ports, child: Child, timeout_s: float = 300)
 
 def server_status(ports: Ports) -> dict[str, Any]:
     """Return what the server says of itself, empty if it does not answer."""
+    return _status(ports.http)
+
+
+def follower_status(ports: Ports) -> dict[str, Any]:
+    """Return what the follower says of itself, empty if it does not answer."""
+    return _status(ports.follower_http)
+
+
+def _status(port: int) -> dict[str, Any]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{ports.http}/status", timeout=2) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=2) as reply:
             status: dict[str, Any] = json.load(reply)
             return status
     except (OSError, ValueError):

@@ -177,9 +177,10 @@ def slots(ports: Ports) -> int:
 
 
 def wait(home: Home, ports: Ports, children: list[Child]) -> None:
-    """Wait until a slot is free."""
+    """Wait until every TaskManager's slot is free."""
     logs = [(child, home.log(child.name)) for child in children]
-    wait_until(lambda: slots(ports) > 0, 90, "a slot of Flink", logs)
+    n = sum(child.name.startswith("taskmanager") for child in children)
+    wait_until(lambda: slots(ports) >= n, 90, f"{n} slots of Flink", logs)
 
 
 def jobs(ports: Ports) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ class Ports:
     kafka_controller: int = 9093
     flink_rpc: int = 6123
     store_http: int = 8082
+    follower_http: int = 8083
 
     @classmethod
     def free(cls) -> Ports:

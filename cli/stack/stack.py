@@ -13,6 +13,8 @@ from cli.stack.process import find, stop
 
 Progress = Callable[[str], None]
 
+JOBS = ("sessions", "learners")
+
 
 class Stack:
     """Kafka, Redis, Flink with the sessions job, the session store and a server.
@@ -78,7 +80,10 @@ class Stack:
         progress("Flink, Redis and Kafka start")
         flink.prepare(home, ports)
         jobmanager = self._add(flink.start_jobmanager(home, bound=bound))
-        taskmanager = self._add(flink.start_taskmanager(home, 1, bound=bound))
+        # One slot each, and each its interpreter lock: one for the clicks, one for the learners.
+        taskmanagers = [
+            self._add(flink.start_taskmanager(home, number, bound=bound)) for number in (1, 2)
+        ]
         cache = self._add(redis.start(home, ports, bound=bound))
         broker = self._add(kafka.start(home, ports, bound=bound))
         kafka.wait(home, ports, broker)
@@ -87,9 +92,11 @@ class Stack:
         progress("the server and the session store start")
         server = self._add(apps.start_server(home, ports, bound=bound))
         self._add(apps.start_store(home, ports, bound=bound))
-        flink.wait(home, ports, [jobmanager, taskmanager])
-        progress("Flink takes the sessions job")
-        self.submit("sessions")
+        self._add(apps.start_follower(home, ports, bound=bound))
+        flink.wait(home, ports, [jobmanager, *taskmanagers])
+        for name in JOBS:
+            progress(f"Flink takes the job {name}")
+            self.submit(name)
         progress("the server catches up")
         apps.wait_serving(home, ports, server)
 
@@ -110,14 +117,14 @@ class Stack:
 
     def stop(self) -> None:
         """End all parts: those that write first, the others together."""
-        stop((c for c in self.children if c.name in ("server", "store")), grace_s=30)
+        stop((c for c in self.children if c.name in ("server", "follower", "store")), grace_s=30)
         stop(self.children)
         self.children = []
         self.home.forget()
 
     def prune(self) -> None:
         """Drop the data of a stack that was run for once; its logs stay."""
-        for folder in ("kafka", "flink", "redis", "server"):
+        for folder in ("kafka", "flink", "redis", "server", "follower"):
             shutil.rmtree(self.home.root / folder, ignore_errors=True)
 
     def reset(self) -> None:

@@ -7,6 +7,13 @@ ITEMS = "items"
 SESSIONS = "sessions"
 IMPRESSIONS = "impressions"
 DEAD_LETTERS = "dead-letters"
+EXAMPLES = "examples"
+VECTORS = "vectors"
+RANKER = "ranker"
+COMMANDS = "commands"
+
+VECTORS_MODEL, RANKER_MODEL = "vectors", "ranker"
+"""Keys of the topics `ranker` and `commands`."""
 
 PARTITIONS = 4
 
@@ -33,6 +40,11 @@ TOPIC_CONFIGS: dict[str, dict[str, str]] = {
     },
     IMPRESSIONS: {**_DELETE, "retention.ms": str(7 * _DAY_MS)},
     DEAD_LETTERS: {**_DELETE, "retention.ms": str(14 * _DAY_MS)},
+    EXAMPLES: {**_DELETE, "retention.ms": str(2 * _DAY_MS)},
+    VECTORS: {"cleanup.policy": "compact", "delete.retention.ms": str(31 * _DAY_MS)},
+    # Whole weights, once a second: small segments, so that compaction keeps up.
+    RANKER: {"cleanup.policy": "compact", "segment.bytes": str(16 * 1024 * 1024)},
+    COMMANDS: {**_DELETE, "retention.ms": str(7 * _DAY_MS)},
 }
 for _config in TOPIC_CONFIGS.values():
     # Retention judges by arrival: a history from 2014 stays.

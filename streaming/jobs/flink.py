@@ -7,6 +7,7 @@ and a record is visible in milliseconds instead of at the next checkpoint.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from pyflink.common import Configuration, Types, WatermarkStrategy
@@ -36,17 +37,27 @@ def environment() -> StreamExecutionEnvironment:
 
 
 def read_keyed(
-    env: StreamExecutionEnvironment, kafka: str, topic: str, group: str, name: str
+    env: StreamExecutionEnvironment,
+    kafka: str,
+    topics: Sequence[str],
+    group: str,
+    name: str,
+    *,
+    apart: bool = True,
 ) -> KeyedStream:
-    """Return the records of a topic from its beginning, keyed by their Kafka key.
+    """Return the records of topics from their beginning, keyed by their Kafka key.
 
     The function behind sees rows of ``Records.recordType``. Positions are the checkpoint's.
+    Not ``apart``: all records have one key, for a model that learns from all of them.
     """
     jvm: Any = get_gateway().jvm
+    names = jvm.java.util.ArrayList()
+    for topic in topics:
+        names.add(topic)
     builder = (
         jvm.org.apache.flink.connector.kafka.source.KafkaSource.builder()
         .setBootstrapServers(kafka)
-        .setTopics(jvm.java.util.Collections.singletonList(topic))
+        .setTopics(names)
         .setGroupId(group)
         .setStartingOffsets(KafkaOffsetsInitializer.earliest()._j_initializer)
         .setDeserializer(jvm.nextclick.Records.Reader())
@@ -58,7 +69,8 @@ def read_keyed(
         Source(builder.build()), WatermarkStrategy.no_watermarks(), name, rows
     ).uid(name)
     key_type = Types.ROW([Types.STRING()])
-    keyed = stream._j_data_stream.keyBy(jvm.nextclick.Records.Key(), key_type.get_java_type_info())
+    key = jvm.nextclick.Records.Key() if apart else jvm.nextclick.Records.One()
+    keyed = stream._j_data_stream.keyBy(key, key_type.get_java_type_info())
     return KeyedStream(keyed, Types.STRING(), stream)
 
 

@@ -26,7 +26,7 @@ def main() -> None:
     env = environment()
     env.set_parallelism(args.parallelism)
     events = read_keyed(
-        env, args.kafka, topic(EVENTS, args.tenant), topic("sessions-job", args.tenant), "events"
+        env, args.kafka, [topic(EVENTS, args.tenant)], topic("sessions-job", args.tenant), "events"
     )
     rules = Rules(args.like_from, args.dislike_to)
     out = (

@@ -21,7 +21,7 @@ def record(name, n):
 
 @pytest.fixture
 def replica():
-    replica = Replica(Engine(LIMITS))
+    replica = Replica(Engine(LIMITS, sample=0, remote=True))
     for name in ("a", "b", "c"):
         replica.apply_session(b"", record(name, 3))
     replica.apply_item(b"", encode_item(Item("i2", categories=("x",), title="two")))
@@ -34,7 +34,7 @@ def replica():
 def test_a_restart_knows_what_the_snapshot_knew(replica, tmp_path):
     """What is lost in a restart would be asked of the log again, or answered wrongly."""
     snapshot.write(replica, tmp_path)
-    again = snapshot.read(tmp_path, LIMITS, 2)
+    again = snapshot.read(tmp_path, LIMITS)
     assert again.positions == replica.positions
     assert again.catalogue == replica.catalogue
     assert again.whole_log
@@ -51,7 +51,7 @@ def test_a_restart_knows_what_the_snapshot_knew(replica, tmp_path):
 def test_replaying_records_that_the_snapshot_has_changes_nothing(replica, tmp_path):
     """Positions may be older than the snapshot's sessions: versions keep it exact."""
     snapshot.write(replica, tmp_path)
-    again = snapshot.read(tmp_path, LIMITS, 2)
+    again = snapshot.read(tmp_path, LIMITS)
     for name in ("a", "b", "c"):
         again.apply_session(b"", record(name, 3))
     assert again.engine.clicks == replica.engine.clicks
@@ -65,16 +65,16 @@ def test_a_damaged_snapshot_falls_back_to_the_one_before(replica, tmp_path):
     replica.apply_session(b"", record("d", 2))
     second = snapshot.write(replica, tmp_path)
     (second / "replica.json").write_bytes(b"{")
-    assert snapshot.read(tmp_path, LIMITS, 2).sessions.get("d") is None
+    assert snapshot.read(tmp_path, LIMITS).sessions.get("d") is None
     (first / "models" / "rules.npy").unlink()
-    assert snapshot.read(tmp_path, LIMITS, 2) is None
+    assert snapshot.read(tmp_path, LIMITS) is None
 
 
 def test_other_limits_need_a_rebuild_from_the_log(replica, tmp_path):
     """Slots are numbers modulo the capacity: tables of another size would mix sessions up."""
     snapshot.write(replica, tmp_path)
-    assert snapshot.read(tmp_path, Limits(max_items=256, max_sessions=64, pairs=64), 2) is None
-    assert snapshot.read(tmp_path, LIMITS, 0) is None
+    assert snapshot.read(tmp_path, Limits(max_items=256, max_sessions=64, pairs=64)) is None
+    assert snapshot.read(tmp_path, LIMITS) is not None
 
 
 def test_only_the_last_two_snapshots_stay(replica, tmp_path):
@@ -96,4 +96,4 @@ def test_an_interrupted_write_leaves_the_older_snapshot_alone(replica, tmp_path,
     with pytest.raises(OSError, match="disk full"):
         snapshot.write(replica, tmp_path)
     monkeypatch.undo()
-    assert snapshot.read(tmp_path, LIMITS, 2).engine.clicks == replica.engine.clicks
+    assert snapshot.read(tmp_path, LIMITS).engine.clicks == replica.engine.clicks

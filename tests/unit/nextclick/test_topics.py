@@ -29,8 +29,10 @@ def test_event_key_prefers_the_session() -> None:
 
 def test_every_topic_keeps_time_by_arrival() -> None:
     """If it failed, a replayed history of old clicks would be deleted within minutes."""
-    names = {"events", "items", "sessions", "impressions", "dead-letters"}
-    assert set(topics.TOPIC_CONFIGS) == names
+    assert set(topics.TOPIC_CONFIGS) == {
+        *("events", "items", "sessions", "impressions", "dead-letters"),
+        *("examples", "vectors", "ranker", "commands"),
+    }
     for config in topics.TOPIC_CONFIGS.values():
         assert config["message.timestamp.type"] == "LogAppendTime"
         assert all(isinstance(value, str) for value in config.values())

@@ -57,7 +57,7 @@ def teach(engine, steps, rng, broken=0):
             x[rng.integers(N_FEATURES), rng.integers(30)] = rng.choice([np.inf, np.nan, 1e30])
         ranker.forward(engine._state, x, 30, a["ranker"][ranker.AVERAGED])
         hits.append(int(np.argmax(a["ranker_score"][:30])) == y)
-        ranker.learn_case(engine._state, 30, y)
+        online.learn_example(engine._state, 30, y)
     return float(np.mean(hits[-200:]))
 
 

@@ -1,0 +1,100 @@
+"""What every learner in the stream shares: a task that learns from records, and its commands.
+
+Pure: a task gets records in order and says what has changed. Where that is stored, and when it
+is published, is its host's business (``jobs/learner_operator.py``; a test).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator, MutableMapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from google.protobuf.message import DecodeError
+
+from nextclick.v1 import learning_pb2 as pb
+from streaming.sessionize import RawRecord
+
+KEPT_VERSIONS = 20
+"""Versions that a learner can be rolled back to."""
+
+KEEP_SHARE = 1.05
+"""A version is kept when it has learned so many times what the last kept one had."""
+
+MODULUS = 1 << 64
+
+
+class Output(NamedTuple):
+    """A record to publish: topic without tenant, key, value (empty: a tombstone)."""
+
+    topic: str
+    key: bytes
+    value: bytes
+
+
+class LearnerTask(Protocol):
+    """A model that learns from records, kept as counters (meta) and named rows."""
+
+    def load(self, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> None:
+        """Take over what `changes` has ever returned, the latest of each name."""
+
+    def learn(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
+        """Learn a record; ``seen`` holds notes a session, which may expire."""
+
+    def changes(self) -> tuple[bytes, dict[str, bytes]]:
+        """Return counters and rows that have changed since the last call."""
+
+    def publish(self, now_ms: int) -> Iterator[Output]:
+        """Yield what has changed since the last call, as absolute values."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a learner has applied, and how it is steered."""
+
+    model: str
+    applied: int = 0
+    checksum: int = 0
+    version: int = 0
+    paused: bool = False
+    rolled_back_to: int = 0
+    kept: list[int] = field(default_factory=list)
+
+    def count(self, session_id: str, seq: int) -> None:
+        """Count a click or example, named by its session and arrival number."""
+        self.applied += 1
+        name = f"{session_id}#{seq}".encode()
+        self.checksum = (self.checksum + zlib.crc32(name)) % MODULUS
+
+    def state(self, learned: int, now_ms: int) -> pb.LearnerState:
+        """Return the record that says where the learner stands."""
+        return pb.LearnerState(
+            version=self.version,
+            applied=self.applied,
+            checksum=self.checksum,
+            learned=learned,
+            paused=self.paused,
+            rolled_back_to=self.rolled_back_to,
+            kept_versions=self.kept,
+            timestamp_ms=now_ms,
+        )
+
+    def take_over(self, state: pb.LearnerState) -> None:
+        """Go on from a state."""
+        self.version, self.applied, self.checksum = state.version, state.applied, state.checksum
+        self.paused, self.rolled_back_to = state.paused, state.rolled_back_to
+        self.kept = list(state.kept_versions)
+
+    def command(self, record: RawRecord) -> pb.LearnerCommand | None:
+        """Obey a command for this model, and return it; None if it is another's or unreadable."""
+        if record.key != self.model.encode():
+            return None
+        try:
+            command = pb.LearnerCommand.FromString(record.value)
+        except DecodeError:
+            return None
+        kinds = pb.LearnerCommand
+        if command.kind in (kinds.KIND_PAUSE, kinds.KIND_RESUME):
+            self.paused = command.kind == kinds.KIND_PAUSE
+        return command

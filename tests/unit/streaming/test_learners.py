@@ -1,0 +1,322 @@
+"""The learners of the stream: every record once, bit for bit, whatever dies in between."""
+
+import copy
+import zlib
+
+import numpy as np
+import pytest
+
+from nextclick import Item, encode_item
+from nextclick.v1 import learning_pb2 as pb
+from nextclick.v1.session_pb2 import SessionRecord
+from online_models.features import N_FEATURES, SCHEMA
+from online_models.tokens import item_tokens
+from streaming.jobs.learner_operator import BATCH, Learn
+from streaming.learn_ranker import RankerTask
+from streaming.learn_vectors import VectorsTask
+from streaming.sessionize import RawRecord
+
+rng = np.random.default_rng(5)
+
+
+class Value:
+    def __init__(self):
+        self.held = None
+
+    def value(self):
+        return self.held
+
+    def update(self, value):
+        self.held = value
+
+
+class Map:
+    def __init__(self):
+        self.held = {}
+
+    def get(self, key):
+        return self.held.get(key)
+
+    def put(self, key, value):
+        self.held[key] = value
+
+    def put_all(self, values):
+        self.held.update(values)
+
+    def remove(self, key):
+        self.held.pop(key, None)
+
+    def items(self):
+        return list(self.held.items())
+
+    def values(self):
+        return list(self.held.values())
+
+    def keys(self):
+        return list(self.held)
+
+
+class Host:
+    """Flink's part: states by name, a timer service that never calls by itself."""
+
+    def __init__(self, make):
+        self.states = {}
+        self.make = make
+        self.start()
+
+    def start(self):
+        """A new operator over the states that there are."""
+        self.operator = Learn(self.make, "")
+        self.operator.open(self)
+
+    def get_state(self, descriptor):
+        return self.states.setdefault(descriptor.name, Value())
+
+    def get_map_state(self, descriptor):
+        return self.states.setdefault(descriptor.name, Map())
+
+    def timer_service(self):
+        return self
+
+    def register_processing_time_timer(self, _):
+        pass
+
+    def current_processing_time(self):
+        return 0
+
+    def feed(self, record):
+        assert not list(self.operator.process_element(tuple(record), self))
+
+    def publish(self):
+        """Call the timer; what is published, by topic and key."""
+        rows = [(row[0], row[1].decode(), row[2]) for row in self.operator.on_timer(0, self)]
+        return {(topic, key): value for topic, key, value in rows}
+
+
+def raw(topic, value, key=b"k"):
+    return RawRecord(value, key, topic, 0, 0, 0, False)
+
+
+def click_records(n, items=40):
+    """Sessions of up to 9 clicks, their records interleaved and some of them skipped."""
+    out, open_sessions = [], {}
+    for i in range(n):
+        name = f"s{rng.integers(i // 6, i // 6 + 8)}"
+        record = open_sessions.setdefault(name, SessionRecord(session_id=name))
+        if len(record.steps) == 9:
+            continue
+        record.version += 1
+        item_id = f"i{int(rng.zipf(1.4)) % items}"
+        record.steps.add(item_id=item_id, seq=record.version)
+        if rng.random() > 0.1:
+            out.append(raw("sessions", record.SerializeToString()))
+    return out
+
+
+def example_records(n):
+    """Cases of 12 candidates whose target has the largest third feature; some are missed."""
+    out = []
+    for i in range(n):
+        features = rng.normal(size=(N_FEATURES, 12)).astype("<f2")
+        missed = i % 7 == 3
+        example = pb.Example(
+            feature_schema=SCHEMA,
+            session_id=f"s{i}",
+            seq=2,
+            item_ids=[] if missed else [f"c{j}" for j in range(12)],
+            features=b"" if missed else features.tobytes(),
+            target=0 if missed else 1 + int(np.argmax(features[2])),
+        )
+        out.append(raw("examples", example.SerializeToString()))
+    return out
+
+
+def vectors_task():
+    return VectorsTask("items", "commands", 256)
+
+
+def ranker_task():
+    return RankerTask("commands")
+
+
+CASES = {
+    "vectors": (vectors_task, click_records, "rows"),
+    "ranker": (ranker_task, example_records, "meta"),
+}
+
+
+def learned(host):
+    """All that is stored, less the publication counters."""
+    host.publish()
+    task = host.operator._task
+    return {
+        name: task._learner.arrays[name].tobytes()
+        for name in ("vectors_in", "vectors_out", "token_vectors", "ranker", "mean", "weights")
+    } | {"applied": task.progress.applied, "checksum": task.progress.checksum}
+
+
+@pytest.mark.parametrize("model", CASES)
+def test_a_crash_anywhere_changes_nothing(model):
+    """The promise of the stream: exactly once, and equal to the bit."""
+    make, records_of, _ = CASES[model]
+    records = records_of(400)
+    calm = Host(make)
+    for record in records:
+        calm.feed(record)
+    shaken = Host(make)
+    checkpoint, position, i = None, 0, 0
+    crashes = 0
+    while i < len(records):
+        shaken.feed(records[i])
+        i += 1
+        if rng.random() < 0.05:
+            checkpoint, position = copy.deepcopy(shaken.states), i
+        if rng.random() < 0.05:
+            shaken.publish()
+        if rng.random() < 0.02 and checkpoint:
+            shaken.states, i = copy.deepcopy(checkpoint), position
+            shaken.start()
+            crashes += 1
+    assert crashes
+    assert learned(shaken) == learned(calm)
+
+
+def test_what_waits_is_in_the_state():
+    """A mini-batch in memory alone would be lost with the process."""
+    host = Host(ranker_task)
+    records = example_records(BATCH + 3)
+    for record in records:
+        host.feed(record)
+    host.start()
+    host.publish()
+    assert host.operator._task.progress.applied == BATCH + 3
+
+
+@pytest.mark.parametrize("model", CASES)
+def test_the_audit_counts_every_record_once(model):
+    """Count and checksum are what operators compare the input with."""
+    make, records_of, _ = CASES[model]
+    host = Host(make)
+    names = set()
+    for record in records_of(200):
+        host.feed(record)
+        if model == "ranker":
+            host.feed(raw("commands", b"\xff\xff", b"ranker"))
+            example = pb.Example.FromString(record.value)
+            names.add(f"{example.session_id}#{example.seq}")
+        else:
+            host.feed(record)  # repeated
+            session = SessionRecord.FromString(record.value)
+            names |= {f"{session.session_id}#{step.seq}" for step in session.steps}
+    state = pb.LearnerState.FromString(host.publish()["ranker", model])
+    assert state.applied == len(names)
+    assert state.checksum == sum(zlib.crc32(name.encode()) for name in names) % 2**64
+
+
+def command(kind, version=0):
+    value = pb.LearnerCommand(kind=kind, version=version).SerializeToString()
+    return raw("commands", value, b"ranker")
+
+
+def test_pause_resume_and_roll_back():
+    """Operators stop a learner that is fed rubbish, and take it back to before."""
+    host = Host(ranker_task)
+    for record in example_records(600):
+        host.feed(record)
+    state = pb.LearnerState.FromString(host.publish()["ranker", "ranker"])
+    assert len(state.kept_versions) > 3
+    host.feed(command(pb.LearnerCommand.KIND_PAUSE))
+    for record in example_records(50):
+        host.feed(record)
+    paused = pb.LearnerState.FromString(host.publish()["ranker", "ranker"])
+    assert paused.paused
+    assert paused.applied == state.applied + 50
+    assert paused.weights.network == state.weights.network
+    back_to = state.kept_versions[1]
+    host.feed(command(pb.LearnerCommand.KIND_ROLL_BACK, back_to))
+    host.feed(command(pb.LearnerCommand.KIND_RESUME))
+    back = pb.LearnerState.FromString(host.publish()["ranker", "ranker"])
+    assert back.rolled_back_to == back_to
+    assert back.version > paused.version
+    assert back.learned < state.learned
+    for record in example_records(20):
+        host.feed(record)
+    again = pb.LearnerState.FromString(host.publish()["ranker", "ranker"])
+    assert again.learned > back.learned
+
+
+def test_kept_versions_survive_a_restart():
+    """A roll-back is asked for when things go wrong, and then processes die too."""
+    host = Host(ranker_task)
+    for record in example_records(600):
+        host.feed(record)
+    host.publish()
+    kept = list(host.operator._task._versions)
+    host.start()
+    host.publish()
+    assert list(host.operator._task._versions) == kept
+    assert len(kept) <= 20
+
+
+def test_unusable_examples_teach_nothing():
+    """Another program's features would be read as ours; a torn record as noise."""
+    host = Host(ranker_task)
+    good = pb.Example.FromString(example_records(1)[0].value)
+    other, torn = pb.Example(), pb.Example()
+    other.CopyFrom(good)
+    other.feature_schema = "00000000"
+    torn.CopyFrom(good)
+    torn.features = good.features[:-2]
+    for example in (other, torn):
+        host.feed(raw("examples", example.SerializeToString()))
+    host.feed(raw("examples", b"\xff\xfe"))
+    host.publish()
+    assert host.operator._task.progress.applied == 3
+    assert host.operator._task.learned == 0
+
+
+def test_a_new_item_has_the_vectors_of_its_content():
+    """A shop's new arrivals must be found before anybody has clicked them."""
+    host = Host(vectors_task)
+    kinds = {"a": ("red",), "b": ("blue",)}
+    for kind, categories in kinds.items():
+        for i in range(5):
+            item = Item(f"{kind}{i}", categories=categories)
+            host.feed(raw("items", encode_item(item)))
+    for n in range(600):
+        kind = "ab"[n % 2]
+        record = SessionRecord(session_id=f"s{n}", version=4)
+        for seq in range(1, 5):
+            record.steps.add(item_id=f"{kind}{rng.integers(5)}", seq=seq)
+        host.feed(raw("sessions", record.SerializeToString()))
+    host.publish()
+    host.publish()
+    host.feed(raw("items", encode_item(Item("new", categories=("red",)))))
+    out = host.publish()
+    record = pb.ItemVectors.FromString(out["vectors", "new"])
+    wanted = np.frombuffer(record.wanted, "<f2").astype(np.float32)
+    arrays, rows = host.operator._task._learner.arrays, host.operator._task._learner.rows
+    products = {name: float(arrays["vectors_in"][row] @ wanted) for name, row in rows.items()}
+    assert min(products[f"a{i}"] for i in range(5)) > max(products[f"b{i}"] for i in range(5))
+
+
+def test_a_deleted_item_leaves_a_tombstone():
+    """Replicas forget its vectors; put again, it is published again."""
+    host = Host(vectors_task)
+    host.feed(raw("items", encode_item(Item("x", categories=("c",)))))
+    assert host.publish()["vectors", "x"]
+    host.feed(raw("items", encode_item(Item("x", deleted=True))))
+    assert host.publish()["vectors", "x"] == b""
+    host.start()
+    assert ("vectors", "x") not in host.publish()
+    host.feed(raw("items", encode_item(Item("x", categories=("c",)))))
+    assert host.publish().get(("vectors", "x"))
+
+
+def test_tokens_are_bounded_and_stable():
+    """Numbers are in stored state: another hash tomorrow would mix contents up."""
+    tokens = item_tokens(("red", "red"), {"size": "4", "brand": "x"}, "A red, RED shoe!")
+    assert tokens == item_tokens(("red",), {"brand": "x", "size": "4"}, "a Red shoe")
+    assert len(tokens) == 5
+    assert item_tokens(("red",)) == [1 + zlib.crc32(b"c:red") % 65_535]
+    assert len(item_tokens(title=" ".join(f"w{i}" for i in range(99)))) == 16
