@@ -13,6 +13,7 @@ from cli.console import err
 from cli.demo import demo
 from cli.errors import CommandError
 from cli.evaluate import evaluate
+from cli.models_commands import models_app
 from cli.recommend import recommend
 from cli.replay import replay
 from cli.results import results
@@ -28,6 +29,7 @@ app = typer.Typer(
 for command in (up, down, status, demo, replay, recommend, evaluate, results, serve):
     app.command()(command)
 app.add_typer(jobs_app, name="jobs")
+app.add_typer(models_app, name="models")
 app.add_typer(bench_app, name="bench")
 
 

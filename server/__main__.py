@@ -23,6 +23,7 @@ from server.follower import Follower
 from server.grpc_server import GrpcServer
 from server.http_server import serve_http
 from server.impressions import Impressions
+from server.models import Models
 from server.periodic import PeriodicSnapshots
 from server.producer import AckedProducer
 from server.recommendation import Recommendations
@@ -85,6 +86,7 @@ def main() -> None:
         Recommendations(replica, redis_view, impressions),
         Events(producer, settings.tenant),
         Catalog(producer, replica, settings.tenant),
+        Models(producer, replica, settings.tenant),
     )
     serving = threading.Event()
     if settings.http_port:

@@ -14,11 +14,17 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from nextclick.v1 import catalog_service_pb2, event_service_pb2, recommendation_service_pb2
+from nextclick.v1 import (
+    catalog_service_pb2,
+    event_service_pb2,
+    model_service_pb2,
+    recommendation_service_pb2,
+)
 from server import metrics
 from server.catalog import Catalog
 from server.events import Events
 from server.faults import RequestError, abort, code_name, internal, overloaded
+from server.models import Models
 from server.recommendation import Recommendations
 from server.settings import ServerSettings
 
@@ -31,10 +37,11 @@ SPARE_THREADS = 8
 RECOMMENDATION = recommendation_service_pb2.DESCRIPTOR.services_by_name["RecommendationService"]
 EVENT = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
 CATALOG = catalog_service_pb2.DESCRIPTOR.services_by_name["CatalogService"]
+MODEL = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
 
 
 class GrpcServer:
-    """Serves the three services, health and reflection on one port.
+    """Serves the four services, health and reflection on one port.
 
     Answers run on one thread from parse to reply: a hand-off between threads costs more
     than the work. Calls that wait for Kafka have their own threads, so none of them can
@@ -47,6 +54,7 @@ class GrpcServer:
         recommendations: Recommendations,
         events: Events,
         catalog: Catalog,
+        models: Models,
     ) -> None:
         self._waiting_room = threading.BoundedSemaphore(settings.max_waiting_puts)
         self._answers = ThreadPoolExecutor(1, "answers")
@@ -85,11 +93,22 @@ class GrpcServer:
         self._serve(
             CATALOG, reads | {name: self._waits(name, *call) for name, call in writes.items()}
         )
+        commands: dict[str, tuple[Any, Any]] = {
+            "PauseLearning": (model_service_pb2.PauseLearningRequest, models.pause_learning),
+            "ResumeLearning": (model_service_pb2.ResumeLearningRequest, models.resume_learning),
+            "RollBack": (model_service_pb2.RollBackRequest, models.roll_back),
+        }
+        listing = (model_service_pb2.ListModelsRequest, models.list_models)
+        self._serve(
+            MODEL,
+            {"ListModels": self._aside("ListModels", *listing)}
+            | {name: self._waits(name, *call) for name, call in commands.items()},
+        )
         self._health = health.HealthServicer(
             experimental_non_blocking=True, experimental_thread_pool=ThreadPoolExecutor(2, "health")
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = [service.full_name for service in (RECOMMENDATION, EVENT, CATALOG)]
+        names = [service.full_name for service in (RECOMMENDATION, EVENT, CATALOG, MODEL)]
         reflection.enable_server_reflection(
             [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
         )

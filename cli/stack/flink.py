@@ -178,15 +178,26 @@ def slots(ports: Ports) -> int:
 
 def wait(home: Home, ports: Ports, children: list[Child]) -> None:
     """Wait until every TaskManager's slot is free."""
+    wait_slots(home, ports, sum(c.name.startswith("taskmanager") for c in children), children)
+
+
+def wait_slots(home: Home, ports: Ports, n: int, children: list[Child]) -> None:
+    """Wait until so many slots are free."""
     logs = [(child, home.log(child.name)) for child in children]
-    n = sum(child.name.startswith("taskmanager") for child in children)
-    wait_until(lambda: slots(ports) >= n, 90, f"{n} slots of Flink", logs)
+    wait_until(lambda: slots(ports) >= n, 90, f"{n} free slots of Flink", logs)
 
 
 def jobs(ports: Ports) -> list[dict[str, Any]]:
     """Return the jobs: ``jid``, ``name``, ``state``."""
     overview = rest(ports, "jobs/overview")
     return list(overview["jobs"]) if overview else []
+
+
+def host_of(ports: Ports, job_id: str) -> str:
+    """Return the name of the TaskManager that a job's tasks run on, as in `Child.name`."""
+    job = rest(ports, f"jobs/{job_id}")
+    vertex = rest(ports, f"jobs/{job_id}/vertices/{job['vertices'][0]['id']}")
+    return str(vertex["subtasks"][0]["taskmanager-id"]).rsplit("-", 1)[0]
 
 
 def failures(ports: Ports, job_id: str, since_ms: float) -> list[str]:

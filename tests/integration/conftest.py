@@ -44,11 +44,11 @@ def eventually(get, accept, what, timeout_s=60.0):
 class Reader:
     """Reads a topic from where it ended when the reader was made (or from its beginning)."""
 
-    def __init__(self, kafka, topic, from_beginning=False):
+    def __init__(self, kafka, topic, from_beginning=False, partitions=PARTITIONS):
         self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": "test"})
         assigned = []
         self._consumer.list_topics(topic, timeout=10)
-        for p in range(PARTITIONS):
+        for p in range(partitions):
             low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)
             assigned.append(TopicPartition(topic, p, low if from_beginning else high))
         self._consumer.assign(assigned)

@@ -29,7 +29,10 @@ def test_status_names_the_parts_and_their_lag(stack):
     parts = {part["name"]: part for part in json.loads(done.stdout)["parts"]}
     assert parts["server"]["state"] == "SERVING"
     assert parts["job sessions"]["state"] == "RUNNING"
-    for name in ("kafka", "redis", "jobmanager", "taskmanager-1", "store"):
+    for name in ("job vectors", "job ranker"):
+        assert parts[name]["state"] == "RUNNING"
+        assert parts[name]["lag"] is not None
+    for name in ("kafka", "redis", "jobmanager", "taskmanager-1", "store", "follower"):
         assert parts[name]["state"] == "UP"
     assert parts["server"]["lag"] >= 0
     assert json.loads(done.stdout)["models"][0]["version"] >= 0

@@ -30,8 +30,9 @@ def test_a_killed_taskmanager_changes_no_version_of_any_session(stack, producer,
     producer.flush()
     eventually(lambda: len(sessions.read()), lambda n: n > 2_000, "the job in mid-stream")
     killed_ms = time.time() * 1000
-    process.kill(stack.child("taskmanager-1"))
-    stack.replace("taskmanager-1", flink.start_taskmanager(stack.home, 1, bound=True))
+    name = flink.host_of(stack.ports, stack.jobs["sessions"])
+    process.kill(stack.child(name))
+    stack.replace(name, flink.start_taskmanager(stack.home, int(name[-1]), bound=True))
     newest, dead = judge(eventually(events.read, lambda m: len(m) >= len(clicks), "the events"))
     assert not dead
     seen = {}

@@ -17,12 +17,16 @@ from nextclick.v1 import (
     catalog_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
+    learning_pb2,
+    model_service_pb2,
+    model_service_pb2_grpc,
     recommendation_service_pb2,
     recommendation_service_pb2_grpc,
 )
 from server.catalog import Catalog
 from server.events import Events
 from server.grpc_server import GrpcServer
+from server.models import Models
 from server.settings import ServerSettings
 from tests.unit.server.test_answering import Shop
 
@@ -55,12 +59,14 @@ class Served:
             self.shop.service,
             Events(self.producer, ""),
             Catalog(self.producer, self.shop.replica, ""),
+            Models(self.producer, self.shop.replica, ""),
         )
         self.server.start()
         self.channel = grpc.insecure_channel(f"127.0.0.1:{settings.grpc_port}")
         self.answers = recommendation_service_pb2_grpc.RecommendationServiceStub(self.channel)
         self.events = event_service_pb2_grpc.EventServiceStub(self.channel)
         self.catalog = catalog_service_pb2_grpc.CatalogServiceStub(self.channel)
+        self.models = model_service_pb2_grpc.ModelServiceStub(self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)
 
     def recommend(self, **fields):
@@ -265,4 +271,53 @@ def test_a_taken_port_is_one_clear_line(served):
     port = served.shop and int(served.channel._channel.target().decode().rsplit(":", 1)[-1])
     settings = ServerSettings(grpc_port=port)
     with pytest.raises(SystemExit, match="NEXTCLICK_GRPC_PORT"):
-        GrpcServer(settings, served.shop.service, Events(None, ""), Catalog(None, None, ""))
+        GrpcServer(
+            settings,
+            served.shop.service,
+            Events(None, ""),
+            Catalog(None, None, ""),
+            Models(None, None, ""),
+        )
+
+
+def test_models_are_listed_and_steered(served):
+    """Whoever watches the shop must be able to stop a learner that is fed rubbish."""
+    models = served.models
+    listed = models.ListModels(model_service_pb2.ListModelsRequest(), timeout=10).models
+    assert [m.name for m in listed] == ["blend", "vectors", "ranker"]
+    assert listed[0].answering
+    assert listed[2].age_ms == -1
+    served.shop.replica.learners["ranker"] = learning_pb2.LearnerState(
+        version=9, learned=70, kept_versions=[3, 7], timestamp_ms=1
+    )
+    listed = models.ListModels(model_service_pb2.ListModelsRequest(), timeout=10).models
+    assert (listed[2].version, listed[2].examples, list(listed[2].kept_versions)) == (9, 70, [3, 7])
+    assert listed[2].age_ms > 0
+    models.PauseLearning(model_service_pb2.PauseLearningRequest(model="vectors"), timeout=10)
+    models.ResumeLearning(model_service_pb2.ResumeLearningRequest(model="vectors"), timeout=10)
+    models.RollBack(model_service_pb2.RollBackRequest(model="ranker", version=7), timeout=10)
+    topics, keys, values = zip(*served.producer.records, strict=True)
+    assert set(topics) == {"commands"}
+    assert keys == ("vectors", "vectors", "ranker")
+    commands = [learning_pb2.LearnerCommand.FromString(value) for value in values]
+    assert [c.kind for c in commands] == [1, 2, 3]
+    assert commands[2].version == 7
+
+
+@pytest.mark.parametrize(
+    ("call", "request_", "field"),
+    [
+        ("PauseLearning", model_service_pb2.PauseLearningRequest(model="blend"), "model"),
+        ("ResumeLearning", model_service_pb2.ResumeLearningRequest(), "model"),
+        ("RollBack", model_service_pb2.RollBackRequest(model="vectors", version=1), "model"),
+        ("RollBack", model_service_pb2.RollBackRequest(model="ranker", version=5), "version"),
+    ],
+)
+def test_a_command_that_cannot_be_obeyed_is_refused(served, call, request_, field):
+    """It would be acknowledged, and nothing would ever happen."""
+    with pytest.raises(grpc.RpcError) as error:
+        getattr(served.models, call)(request_, timeout=10)
+    bad = error_details_pb2.BadRequest()
+    assert rpc_status.from_call(error.value).details[0].Unpack(bad)
+    assert [v.field for v in bad.field_violations] == [field]
+    assert not served.producer.records

@@ -1,0 +1,140 @@
+"""The learners' jobs on real Kafka and Flink: killed in mid-stream, they have lost nothing."""
+
+import contextlib
+import urllib.request
+import uuid
+
+import numpy as np
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from cli.stack import flink, process
+from nextclick.topics import TOPIC_CONFIGS, topic
+from nextclick.v1 import learning_pb2 as pb
+from streaming.learn_ranker import RankerTask
+from streaming.learn_vectors import VectorsTask
+from tests.integration.conftest import Reader, eventually
+from tests.unit.streaming.test_learners import click_records, example_records
+
+SESSIONS, EXAMPLES = 6_000, 4_000
+
+
+@contextlib.contextmanager
+def one_more_taskmanager(stack):
+    """A slot for a job of the test's own."""
+    name = "taskmanager-3"
+    child = flink.start_taskmanager(stack.home, 3, bound=True)
+    stack.children.append(child)
+    try:
+        flink.wait_slots(stack.home, stack.ports, 1, [child])
+        yield name
+    finally:
+        process.kill(stack.child(name))
+        stack.children = [c for c in stack.children if c.name != name]
+
+
+def cancel(stack, job_id):
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{stack.ports.flink}/jobs/{job_id}?mode=cancel", method="PATCH"
+    )
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+@pytest.mark.timeout(300)
+def test_killed_learners_have_applied_everything_once(stack, producer):
+    """Three times kill -9: counts and checksums as the input's, weights as without the kills."""
+    tenant = f"exact{uuid.uuid4().hex[:6]}"
+    # One partition each: the order of the input is given, so the result must be too.
+    new = [NewTopic(topic(name, tenant), 1, 1, config=c) for name, c in TOPIC_CONFIGS.items()]
+    for done in AdminClient({"bootstrap.servers": stack.kafka}).create_topics(new).values():
+        done.result(30)
+    clicks, examples = click_records(SESSIONS), example_records(EXAMPLES)
+
+    def send(part, of):
+        for records in (clicks, examples):
+            n = len(records)
+            for record in records[n * part // of : n * (part + 1) // of]:
+                producer.produce(topic(record.topic, tenant), record.value, record.key)
+        producer.flush()
+
+    reader = Reader(stack.kafka, topic("ranker", tenant), from_beginning=True, partitions=1)
+
+    def states():
+        newest = {}
+        for m in reader.read():
+            newest[m.key().decode()] = pb.LearnerState.FromString(m.value())
+        return newest
+
+    with one_more_taskmanager(stack) as name:
+        job = flink.submit(stack.home, "learners", "--kafka", stack.kafka, "--tenant", tenant)
+        try:
+            for part in range(4):
+                before = {model: state.applied for model, state in states().items()}
+                send(part, 4)
+                if part == 3:
+                    break
+                eventually(
+                    states,
+                    lambda now, b=before: (
+                        len(now) == 2 and all(s.applied > b.get(m, 0) for m, s in now.items())
+                    ),
+                    "the learners move",
+                    120,
+                )
+                process.kill(stack.child(name))
+                stack.replace(name, flink.start_taskmanager(stack.home, 3, bound=True))
+            expected = replayed(clicks, examples)
+            done = eventually(
+                states,
+                lambda now: all(now[m].applied == e.progress.applied for m, e in expected.items()),
+                "all that was sent is learned",
+                120,
+            )
+        finally:
+            cancel(stack, job)
+            reader.close()
+    for model, task in expected.items():
+        assert done[model].checksum == task.progress.checksum
+        assert done[model].learned == task.learned
+    weights = {s.weights.network for s in (done["ranker"], last(expected["ranker"]))}
+    assert len(weights) == 1, "the ranker is not that of an undisturbed run"
+    published = Reader(stack.kafka, topic("vectors", tenant), from_beginning=True, partitions=1)
+    try:
+        compare_vectors(published, expected["vectors"])
+    finally:
+        published.close()
+
+
+def replayed(clicks, examples):
+    """The same records through the same tasks, undisturbed."""
+    tasks = {
+        "vectors": VectorsTask(*(f"x.{name}" for name in ("items", "commands")), 1 << 18),
+        "ranker": RankerTask("x.commands"),
+    }
+    seen = {}
+    for model, records in (("vectors", clicks), ("ranker", examples)):
+        for record in records:
+            tasks[model].learn(record, seen)
+    return tasks
+
+
+def last(task):
+    *_, output = task.publish(0)
+    return pb.LearnerState.FromString(output.value)
+
+
+def compare_vectors(reader, task):
+    """Every item is published, as near to its vectors as unpublished moves may leave it."""
+    learner = task._learner
+
+    def read():
+        newest = {m.key().decode(): m.value() for m in reader.read()}
+        return len(newest) == len(learner.rows) and newest
+
+    newest = eventually(read, bool, "all vectors")
+    for item_id, value in newest.items():
+        row = learner.rows[item_id]
+        exact = np.concatenate([learner.arrays[f"vectors_{part}"][row] for part in ("in", "out")])
+        record = pb.ItemVectors.FromString(value)
+        published = np.frombuffer(record.read + record.wanted, "<f2").astype(np.float32)
+        assert np.linalg.norm(published - exact) <= 0.03 * np.linalg.norm(exact), item_id

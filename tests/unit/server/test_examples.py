@@ -1,0 +1,204 @@
+"""Examples: taken before the click is learned, like those of serving, at the learners' pace."""
+
+import numpy as np
+import pytest
+
+from nextclick.v1 import learning_pb2 as pb
+from nextclick.v1.session_pb2 import SessionRecord
+from online_models import online
+from online_models.engine import Engine
+from online_models.features import N_FEATURES, SCHEMA
+from online_models.layout import Limits
+from online_models.ranker_learner import RankerLearner
+from online_models.vector_learner import VectorLearner
+from server.examples import AHEAD, NEAR, PATIENCE_S, Examples, Pace
+from server.replica import Replica
+from server.settings import ServerSettings
+
+LIMITS = Limits(max_items=256, max_sessions=2_048, pairs=256)
+
+
+class FakeProducer:
+    def __init__(self):
+        self.values = []
+
+    def produce(self, topic, value, key):
+        self.values.append((topic, key, pb.Example.FromString(value)))
+
+    def poll(self, _):
+        pass
+
+
+@pytest.fixture
+def follower(monkeypatch):
+    """A replica that emits an example of every click."""
+    monkeypatch.setattr(online, "LEARN_FROM_CLICK", 0)
+    replica = Replica(Engine(LIMITS, sample=0, remote=True))
+    examples = Examples(replica, ServerSettings(sample=1))
+    examples._producer = FakeProducer()
+    replica.sessions.before_learning = examples.take
+    return replica, examples
+
+
+def play(replica, n, seed=3, before=lambda record: None):
+    """Sessions of four clicks on 30 items that follow one another."""
+    rng = np.random.default_rng(seed)
+    for i in range(n):
+        record = SessionRecord(session_id=f"s{seed}-{i}")
+        at = int(rng.integers(30))
+        for seq in range(1, 5):
+            record.version = seq
+            record.steps.add(item_id=f"i{at % 30}", seq=seq)
+            before(record)
+            replica.apply_session(b"", record.SerializeToString())
+            at += int(rng.integers(1, 4))
+
+
+def learn_remotely(replica, clicks=700):
+    """Vectors and a ranker as the jobs would publish them."""
+    vectors, ranker = VectorLearner(256), RankerLearner()
+    rng = np.random.default_rng(0)
+    for _ in range(clicks):
+        a = int(rng.integers(30))
+        vectors.learn(-1, [f"i{a}"], f"i{(a + 1) % 30}")
+        features = rng.normal(size=(N_FEATURES, 8)).astype(np.float32)
+        ranker.learn(features, int(np.argmax(features[4])))
+    for item_id, (read, wanted) in vectors.to_publish(256):
+        record = pb.ItemVectors(
+            version=1, read=read.astype("<f2").tobytes(), wanted=wanted.astype("<f2").tobytes()
+        )
+        replica.apply_vectors(item_id.encode(), record.SerializeToString())
+    weights = ranker.weights()
+    state = pb.LearnerState(version=1, learned=weights.steps, applied=clicks)
+    state.weights.feature_schema = SCHEMA
+    for name in ("network", "mean", "variance", "linear", "scores"):
+        setattr(state.weights, name, getattr(weights, name).tobytes())
+    replica.apply_learner(b"ranker", state.SerializeToString())
+
+
+def test_an_example_is_what_serving_sees(follower):
+    """Live answers, bootstrap and evaluation must compute the same bytes, or the ranker
+    learns of features that it never meets."""
+    replica, examples = follower
+    play(replica, 600)
+    learn_remotely(replica)
+    served = Replica(Engine(LIMITS, sample=0, remote=True))
+    play(served, 600)
+    learn_remotely(served)
+    examples._producer.values.clear()
+    expected = []
+
+    def ask(record):
+        """Answer, as a server does, for the session before its next click."""
+        engine, entry = served.engine, served.sessions.get(record.session_id)
+        if entry is None or not (rows := engine.session_rows(entry.number).tolist()):
+            return
+        target = engine.row(record.steps[-1].item_id)
+        engine.recommend(rows, 20, entry.number)
+        places = engine.arrays["candidates"][: int(engine.arrays["ctr"][20])]
+        ids = [engine.ids[row] for row in engine.arrays["pool"][places].tolist()]
+        place = ids.index(engine.ids[target]) + 1 if engine.ids[target] in ids else 0
+        features = engine.arrays["features"][:, : len(ids)].astype("<f2").tobytes()
+        expected.append((place, ids if place else [], features if place else b""))
+
+    def both(record):
+        ask(record)
+        served.apply_session(b"", record.SerializeToString())
+
+    play(replica, 40, seed=9, before=both)
+    got = [(e.target, list(e.item_ids), e.features) for _, _, e in examples._producer.values]
+    assert len(got) == 3 * 40
+    assert sum(1 for place, *_ in got if place) > 60
+    assert got == expected
+
+
+def test_examples_name_their_click(follower):
+    """Count and checksum of the job are compared with these names."""
+    replica, examples = follower
+    play(replica, 30)
+    names = [(e.session_id, e.seq) for _, _, e in examples._producer.values]
+    assert len(names) == len(set(names)) == examples.emitted
+    assert {seq for _, seq in names} == {2, 3, 4}
+    assert all(key == e.session_id for _, key, e in examples._producer.values)
+
+
+def test_a_repeated_record_makes_no_second_example(follower):
+    """The sessions job writes some records twice after a failure."""
+    replica, examples = follower
+    play(replica, 30)
+    emitted = examples.emitted
+    play(replica, 30)
+    assert examples.emitted == emitted
+
+
+def test_the_sample_is_kept_to():
+    """Learning costs by the example."""
+    replica = Replica(Engine(LIMITS, sample=0, remote=True))
+    examples = Examples(replica, ServerSettings(sample=4))
+    examples._producer = FakeProducer()
+    replica.sessions.before_learning = examples.take
+    play(replica, 1_500)
+    eligible = 3 * 1_500 - 2_000 * 3 / 4
+    assert 0.8 * eligible / 4 < examples.emitted < 1.2 * eligible / 4
+
+
+def test_a_learner_that_falls_behind_is_waited_for_until_it_stands_still():
+    """A bootstrap must not run away from the vectors; a dead learner must not stop the log."""
+    pace = Pace()
+    assert pace.behind(0, 0, 100.0) == 0
+    assert pace.behind(AHEAD + 1, 1, 101.0) == AHEAD
+    assert pace.behind(AHEAD + 1, AHEAD - NEAR, 102.0) == NEAR + 1
+    assert pace.behind(3 * AHEAD, AHEAD - NEAR, 102.0 + PATIENCE_S + 1) == 0
+    assert pace.behind(3 * AHEAD + 5, AHEAD - NEAR + 1, 114.0) == 4
+
+
+def test_the_log_is_waited_for_with_examples_thinned_out(follower, monkeypatch):
+    """Beyond what the learners can do, fewer examples are better than old ones."""
+    replica, examples = follower
+    clock = [1_000.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    replica.lag_ms = 300_000
+    for _ in range(3):
+        clock[0] += 100
+        examples.ahead()
+    assert examples.thinning == 8
+    replica.lag_ms = 0
+    for _ in range(9):
+        clock[0] += 100
+        examples.ahead()
+    assert examples.thinning == 1
+
+
+def test_a_ranker_of_other_features_is_not_taken(follower):
+    """Weights read under another schema would rank at random: the blend answers, and says so."""
+    replica, _ = follower
+    learn_remotely(replica)
+    steps = replica.engine.examples
+    assert steps
+    state = pb.LearnerState(learned=7)
+    state.weights.feature_schema = "other"
+    replica.apply_learner(b"ranker", state.SerializeToString())
+    assert not replica.ranker_fits
+    assert replica.engine.examples == steps
+
+
+@pytest.mark.parametrize("value", [b"\xff\xff", b"", b"\x12\x03abc"])
+def test_torn_records_of_learners_change_nothing(follower, value):
+    """Compacted topics live for years, through every bug of a producer."""
+    replica, _ = follower
+    replica.apply_vectors(b"i1", value)
+    assert replica.engine.with_vectors == 0
+    replica.apply_learner(b"ranker", b"\xff\xff")
+    assert "ranker" not in replica.learners
+
+
+def test_vectors_of_a_deleted_item_go(follower):
+    """A tombstone on `vectors` frees what similarity would still find."""
+    replica, _ = follower
+    learn_remotely(replica)
+    before = replica.engine.with_vectors
+    replica.apply_vectors(b"i3", None)
+    replica.apply_vectors(b"never seen", None)
+    assert replica.engine.with_vectors == before - 1
+    row = replica.engine.row("i3")
+    assert not replica.engine.arrays["vectors_out"][row].any()
