@@ -45,6 +45,9 @@ SESSION_ITEMS = 20
 PUBLISH_SHARE = 0.02
 """A vector that has moved by less than this share of its length need not be published."""
 
+MOST_LOOKED_AT = 1 << 16
+"""Items that one publication looks at: some 10 ms."""
+
 SWEEP = 200
 """Items with content that are looked at in each publication, in turn."""
 
@@ -80,25 +83,29 @@ def _learn_click(
 
 
 @njit(cache=True, fastmath=True)
-def _publish_moved(
-    st: State, rows: NDArray[np.int64], published: NDArray[np.float32], share: float
-) -> NDArray[np.bool_]:
-    """Publish the rows further from what is published than a share of their length; which ones."""
-    out = np.zeros(len(rows), np.bool_)
+def _moved(
+    st: State, rows: NDArray[np.int64], published: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """How far rows are from what is published, as a share of their length."""
+    out = np.zeros(len(rows), np.float32)
     now = np.zeros(2 * DIMENSIONS, np.float32)
     for i in range(len(rows)):
         k = rows[i]
         current(st, k, now)
         moved = np.float32(0)
-        size = np.float32(0)
+        size = np.float32(1e-12)
         for d in range(2 * DIMENSIONS):
             x = now[d] - published[k, d]
             moved += x * x
             size += now[d] * now[d]
-        out[i] = moved > share * share * size
-        if out[i]:
-            published[k] = now
+        out[i] = np.sqrt(moved / size)
     return out
+
+
+@njit(cache=True)
+def _publish(st: State, rows: NDArray[np.int64], published: NDArray[np.float32]) -> None:
+    for k in rows:
+        current(st, k, published[k])
 
 
 class VectorLearner:
@@ -219,24 +226,28 @@ class VectorLearner:
     def to_publish(self, most: int) -> list[tuple[str, NDArray[np.float32]]]:
         """Return items whose vectors have moved, with their vectors (2, 64): read, wanted.
 
-        At most so many are looked at; the others wait for the next call. Items that have
-        moved by less than `PUBLISH_SHARE` are left out until they move on.
+        At most so many, those that have moved most; the others wait for the next call. Items
+        that have moved by less than `PUBLISH_SHARE` are left out until they move on.
         """
         # Tokens move with every click of their items: those that nobody clicks follow in turn.
         for _ in range(min(SWEEP, len(self._tokened))):
             self._unpublished[self._tokened[0]] = None
             self._tokened.rotate(-1)
-        rows = np.array(list(islice(self._unpublished, most)), np.int64)
+        rows = np.array(list(islice(self._unpublished, MOST_LOOKED_AT)), np.int64)
         if len(rows) == 0:
             return []
+        moved = _moved(self._state, rows, self._published)
+        moved[self.arrays["squares"][rows, WITHDRAWN] > 0] = 0
+        far = moved > PUBLISH_SHARE
+        for row in rows[~far].tolist():
+            del self._unpublished[row]
+        rows = rows[far][np.argsort(-moved[far], kind="stable")[:most]]
+        _publish(self._state, rows, self._published)
+        out = []
         for row in rows.tolist():
             del self._unpublished[row]
-        rows = rows[self.arrays["squares"][rows, WITHDRAWN] == 0]
-        moved = _publish_moved(self._state, rows, self._published, PUBLISH_SHARE)
-        return [
-            (self.ids[row], self._published[row].reshape(2, DIMENSIONS).copy())
-            for row in rows[moved].tolist()
-        ]
+            out.append((self.ids[row], self._published[row].reshape(2, DIMENSIONS).copy()))
+        return out
 
     def withdraw(self, item_id: str) -> None:
         """Publish an item no more until it is put again; what it has learned stays."""

@@ -1,27 +1,29 @@
 """Examples for the ranker: a sampled click as a case, taken before it is learned.
 
 Who emits them goes at the pace of the learners that it feeds: examples of a history that run
-far ahead of the vectors would teach the ranker to do without them. In live traffic the learners
-are faster, and nothing ever waits.
+far ahead of the vectors would teach the ranker to do without them. The other way round, vectors
+wait until all clicks that they have seen are applied here: else they would know the click that a
+case asks for. In live traffic both are milliseconds apart.
 """
 
 from __future__ import annotations
 
 import random
 import time
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 from confluent_kafka import KafkaException, Producer
 
-from nextclick.topics import EXAMPLES, PRODUCER_CONFIG, RANKER_MODEL, VECTORS_MODEL, topic
+from nextclick.topics import EXAMPLES, PRODUCER_CONFIG, RANKER_MODEL, SESSIONS, VECTORS_MODEL, topic
 from nextclick.v1.learning_pb2 import Example
 from online_models.features import SCHEMA
 from server import metrics
 from server.replica import Replica
 from server.settings import ServerSettings
 
-AHEAD, NEAR = 6_000, 2_000
+AHEAD, NEAR = 1_500, 500
 """Clicks or examples that a learner may be behind before it is waited for, and until when."""
 
 PATIENCE_S = 10.0
@@ -29,6 +31,9 @@ PATIENCE_S = 10.0
 
 LATE_MS, IN_TIME_MS = 120_000, 10_000
 """Behind by so much, half as many examples are taken; back in time, as many as set."""
+
+MOST_HELD = 500_000
+"""Vectors that wait at most; the oldest make room."""
 
 LARGEST_HALF = 60_000.0
 
@@ -63,6 +68,8 @@ class Examples:
         """Of those that `sample` would take, one in so many is: more than 1 when behind."""
         self.emitted = 0
         self._random = random.Random(settings.tenant)
+        self._sessions = topic(SESSIONS, settings.tenant)
+        replica.held = deque(maxlen=MOST_HELD)
         self._topic = topic(EXAMPLES, settings.tenant)
         self._paces = {VECTORS_MODEL: Pace(), RANKER_MODEL: Pace()}
         self._waiting = False
@@ -105,6 +112,7 @@ class Examples:
     def ahead(self) -> bool:
         """Whether the learners are to be waited for; called between two polls of the log."""
         self._producer.poll(0)
+        self._release()
         now = time.monotonic()
         given = {VECTORS_MODEL: self._replica.engine.clicks, RANKER_MODEL: self.emitted}
         most = 0
@@ -115,6 +123,18 @@ class Examples:
         self._waiting = most > (NEAR if self._waiting else AHEAD)
         self._adapt(now)
         return self._waiting
+
+    def _release(self) -> None:
+        """Take over the vectors that have seen no click that is still to come here."""
+        held, engine = self._replica.held, self._replica.engine
+        positions = self._replica.positions
+        while held:
+            item_id, read, wanted, offsets = held[0]
+            for partition, offset in enumerate(offsets):
+                if positions.get((self._sessions, partition), 0) < offset:
+                    return
+            engine.put_vectors(item_id, read, wanted)
+            held.popleft()
 
     def _adapt(self, now: float) -> None:
         """Take fewer examples while the log runs away, as many as set once it does not."""

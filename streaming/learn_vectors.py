@@ -17,7 +17,7 @@ from streaming.learning import Output, Progress
 from streaming.sessionize import RawRecord
 
 MOST_PUBLISHED = 2_000
-"""Items looked at in one publication: some 50 ms of work."""
+"""Items of one publication: some 50 ms of work."""
 
 _SIZE = struct.Struct("<I")
 _SEEN = struct.Struct("<Ii")
@@ -36,6 +36,7 @@ class VectorsTask:
         self.progress = Progress(VECTORS_MODEL)
         self._gone: dict[str, None] = {}
         self._dirty = True
+        self._offsets: list[int] = []
 
     @property
     def learned(self) -> int:
@@ -50,7 +51,9 @@ class VectorsTask:
     def load(self, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> None:
         """See `LearnerTask.load`."""
         (size,) = _SIZE.unpack_from(meta)
-        self.progress.take_over(pb.LearnerState.FromString(meta[_SIZE.size : _SIZE.size + size]))
+        state = pb.LearnerState.FromString(meta[_SIZE.size : _SIZE.size + size])
+        self.progress.take_over(state)
+        self._offsets = list(state.offsets)
         self._learner.load(meta[_SIZE.size + size :], rows)
 
     def learn(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
@@ -60,8 +63,12 @@ class VectorsTask:
             self.progress.command(record)
         elif record.topic == self._items:
             self._learn_item(record.value)
-        elif record.value:
-            self._learn_session(record.value, seen)
+        else:
+            missing = record.partition + 1 - len(self._offsets)
+            self._offsets += [0] * missing
+            self._offsets[record.partition] = record.offset + 1
+            if record.value:
+                self._learn_session(record.value, seen)
 
     def _learn_item(self, value: bytes) -> None:
         try:
@@ -105,7 +112,7 @@ class VectorsTask:
     def changes(self) -> tuple[bytes, dict[str, bytes]]:
         """See `LearnerTask.changes`."""
         meta, rows = self._learner.changes()
-        state = self.progress.state(self.learned, 0).SerializeToString()
+        state = self._state(0).SerializeToString()
         return _SIZE.pack(len(state)) + state + meta, rows
 
     def publish(self, now_ms: int) -> Iterator[Output]:
@@ -115,12 +122,20 @@ class VectorsTask:
         for item_id, vectors in self._learner.to_publish(MOST_PUBLISHED):
             read, wanted = vectors.astype("<f2")
             record = pb.ItemVectors(
-                version=self.learned, read=read.tobytes(), wanted=wanted.tobytes()
+                version=self.learned,
+                read=read.tobytes(),
+                wanted=wanted.tobytes(),
+                offsets=self._offsets,
             )
             yield Output(VECTORS, item_id.encode(), record.SerializeToString())
         self._gone.clear()
         if self._dirty:
             self._dirty = False
             self.progress.version += 1
-            state = self.progress.state(self.learned, now_ms)
+            state = self._state(now_ms)
             yield Output(RANKER, VECTORS_MODEL.encode(), state.SerializeToString())
+
+    def _state(self, now_ms: int) -> pb.LearnerState:
+        state = self.progress.state(self.learned, now_ms)
+        state.offsets.extend(self._offsets)
+        return state

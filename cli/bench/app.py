@@ -5,11 +5,13 @@ from __future__ import annotations
 import typer
 
 from cli.bench.freshness import freshness
+from cli.bench.index import index
 
 bench_app = typer.Typer(
     help="Benchmarks, each on a stack of its own.", no_args_is_help=True, rich_markup_mode=None
 )
 bench_app.command()(freshness)
+bench_app.command()(index)
 
 
 @bench_app.callback()

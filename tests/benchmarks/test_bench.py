@@ -1,5 +1,9 @@
 """Benchmarks at a small size, so that they never rot; no figure is judged here."""
 
+import json
+import subprocess
+import sys
+
 from confluent_kafka import Consumer
 
 from cli.bench.freshness import backlog, measure
@@ -13,3 +17,15 @@ def test_freshness_measures_probes_beside_a_load(stack):
     watcher = Consumer({"bootstrap.servers": stack.kafka, "group.id": "test"})
     assert backlog(watcher) >= 0
     watcher.close()
+
+
+def test_index_measures_recall_in_churn():
+    """The benchmark of the vector index must run; no figure is judged."""
+    args = ["bench", "index", "--items", "400", "--changes", "60", "--queries", "100", "--json"]
+    command = [sys.executable, "-m", "cli.main", *args]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+    result = json.loads(done.stdout)
+    assert 0.9 < result["recall_at_50"] <= 1
+    assert result["p99_rest_us"] > 0
+    assert result["p99_churn_us"] > 0
+    assert result["changes_per_s"] > 0

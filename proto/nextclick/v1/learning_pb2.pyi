@@ -23,17 +23,19 @@ class Example(_message.Message):
     def __init__(self, feature_schema: _Optional[str] = ..., session_id: _Optional[str] = ..., seq: _Optional[int] = ..., item_ids: _Optional[_Iterable[str]] = ..., features: _Optional[bytes] = ..., target: _Optional[int] = ...) -> None: ...
 
 class ItemVectors(_message.Message):
-    __slots__ = ("version", "read", "wanted")
+    __slots__ = ("version", "read", "wanted", "offsets")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     READ_FIELD_NUMBER: _ClassVar[int]
     WANTED_FIELD_NUMBER: _ClassVar[int]
+    OFFSETS_FIELD_NUMBER: _ClassVar[int]
     version: int
     read: bytes
     wanted: bytes
-    def __init__(self, version: _Optional[int] = ..., read: _Optional[bytes] = ..., wanted: _Optional[bytes] = ...) -> None: ...
+    offsets: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, version: _Optional[int] = ..., read: _Optional[bytes] = ..., wanted: _Optional[bytes] = ..., offsets: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class LearnerState(_message.Message):
-    __slots__ = ("version", "applied", "checksum", "learned", "paused", "rolled_back_to", "kept_versions", "timestamp_ms", "weights")
+    __slots__ = ("version", "applied", "checksum", "learned", "paused", "rolled_back_to", "kept_versions", "timestamp_ms", "weights", "offsets")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     APPLIED_FIELD_NUMBER: _ClassVar[int]
     CHECKSUM_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +45,7 @@ class LearnerState(_message.Message):
     KEPT_VERSIONS_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_MS_FIELD_NUMBER: _ClassVar[int]
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    OFFSETS_FIELD_NUMBER: _ClassVar[int]
     version: int
     applied: int
     checksum: int
@@ -52,7 +55,8 @@ class LearnerState(_message.Message):
     kept_versions: _containers.RepeatedScalarFieldContainer[int]
     timestamp_ms: int
     weights: RankerWeights
-    def __init__(self, version: _Optional[int] = ..., applied: _Optional[int] = ..., checksum: _Optional[int] = ..., learned: _Optional[int] = ..., paused: bool = ..., rolled_back_to: _Optional[int] = ..., kept_versions: _Optional[_Iterable[int]] = ..., timestamp_ms: _Optional[int] = ..., weights: _Optional[_Union[RankerWeights, _Mapping]] = ...) -> None: ...
+    offsets: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, version: _Optional[int] = ..., applied: _Optional[int] = ..., checksum: _Optional[int] = ..., learned: _Optional[int] = ..., paused: bool = ..., rolled_back_to: _Optional[int] = ..., kept_versions: _Optional[_Iterable[int]] = ..., timestamp_ms: _Optional[int] = ..., weights: _Optional[_Union[RankerWeights, _Mapping]] = ..., offsets: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class RankerWeights(_message.Message):
     __slots__ = ("feature_schema", "network", "mean", "variance", "linear", "scores")

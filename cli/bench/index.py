@@ -1,0 +1,171 @@
+"""``nextclick bench index``: recall and query time of the vector index while it changes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from cli.console import err, print_json, print_result
+from cli.datasets import load_sessions
+from cli.errors import CommandError
+from cli.options import Json
+from online_models.index import VectorIndex
+from online_models.vector_learner import VectorLearner
+
+SAMPLE = Path(__file__).parents[1] / "sample" / "train.txt.gz"
+K = 50
+REMOVED, ADDED = 0.02, 0.02
+MOVED_BY = 0.2
+"""A change moves a vector by so much of its length: most real ones move less."""
+
+PACE_S = 0.004
+"""Between two queries of the one client."""
+
+
+def index(
+    items: Annotated[int, typer.Option(min=100, help="Vectors in the index.")] = 50_000,
+    changes: Annotated[int, typer.Option(min=1, help="Changes while it is asked.")] = 10_000,
+    rate: Annotated[float, typer.Option(min=1, help="Changes a second.")] = 400,
+    queries: Annotated[int, typer.Option(min=100, help="Queries, at rest and in churn.")] = 5_000,
+    data: Annotated[Path | None, typer.Option(help="Clicks to learn vectors from.")] = None,
+    json: Json = False,
+) -> None:
+    """Learn vectors from clicks, index them, and ask while they change.
+
+    Recall is against exact search, after all changes. Where the clicks have fewer items than
+    asked for, vectors are resampled with a little noise.
+
+    nextclick bench index --items 50000 --json
+    """
+    rng = np.random.default_rng(0)
+    with err.status("learning vectors"):
+        read, wanted = learned(data or SAMPLE, items, rng)
+    vectors = np.zeros((2 * items + 1, wanted.shape[1]), np.float32)
+    vectors[1 : items + 1] = wanted
+    nearest = VectorIndex(len(vectors))
+    for row in range(1, items + 1):
+        nearest.put(row, vectors[row])
+    with err.status("building the index"):
+        started = time.monotonic()
+        nearest.rebuild()
+        build_s = time.monotonic() - started
+    rest = ask(nearest, read, queries, rng, threading.Lock(), lambda: False)
+    with err.status("asking while it changes"):
+        churn, done_s, rebuilds = change(nearest, vectors, items, changes, rate, read, queries, rng)
+    sample = read[rng.integers(len(read), size=200)]
+    result = {
+        "items": items,
+        "changes": changes,
+        "recall_at_50": nearest.recall(sample, K),
+        "p50_rest_us": float(np.percentile(rest, 50)),
+        "p99_rest_us": float(np.percentile(rest, 99)),
+        "p50_churn_us": float(np.percentile(churn, 50)),
+        "p99_churn_us": float(np.percentile(churn, 99)),
+        "changes_per_s": changes / done_s,
+        "rebuilds": rebuilds,
+        "build_s": build_s,
+    }
+    if json:
+        print_json(result)
+    else:
+        print_result(
+            "The vector index", {k: f"{v:,.3f}".rstrip("0").rstrip(".") for k, v in result.items()}
+        )
+
+
+def learned(
+    file: Path, items: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return vectors (items, 64), read and wanted, learned from a file's clicks."""
+    learner = VectorLearner()
+    for session in load_sessions(file):
+        slot = -1
+        for at, item in enumerate(session.items):
+            slot = learner.learn(slot, session.items[max(0, at - 20) : at], item)
+    n = len(learner.rows)
+    if n == 0:
+        raise CommandError(f"{file} has no clicks")
+    rows = 1 + np.arange(items) % n
+    read, wanted = learner.arrays["vectors_in"][rows], learner.arrays["vectors_out"][rows]
+    if items > n:
+        size = np.linalg.norm(wanted[n:], axis=1, keepdims=True) / np.sqrt(wanted.shape[1])
+        wanted[n:] += 0.3 * size * rng.normal(size=wanted[n:].shape)
+    return read.astype(np.float32), wanted.astype(np.float32)
+
+
+def ask(
+    nearest: VectorIndex,
+    read: NDArray[np.float32],
+    queries: int,
+    rng: np.random.Generator,
+    lock: threading.Lock,
+    over: Any,
+) -> list[float]:
+    """Return the microseconds of queries, one after another."""
+    times: list[float] = []
+    while len(times) < queries or over():
+        query = read[rng.integers(len(read))]
+        started = time.perf_counter_ns()
+        with lock:
+            nearest.query(query, K)
+        times.append((time.perf_counter_ns() - started) / 1000)
+        time.sleep(PACE_S)
+    return times
+
+
+def change(
+    nearest: VectorIndex,
+    vectors: NDArray[np.float32],
+    items: int,
+    changes: int,
+    rate: float,
+    read: NDArray[np.float32],
+    queries: int,
+    rng: np.random.Generator,
+) -> tuple[list[float], float, int]:
+    """Change vectors at a rate while queries run; returns their times, seconds, rebuilds."""
+    lock, done, seconds, rebuilds = threading.Lock(), threading.Event(), [0.0], [0]
+
+    def churn() -> None:
+        mine, free = np.random.default_rng(1), items + 1
+        started = time.monotonic()
+        for i in range(changes):
+            time.sleep(max(0.0, started + i / rate - time.monotonic()))
+            row, kind = int(mine.integers(1, items + 1)), mine.random()
+            with lock:
+                if kind < REMOVED:
+                    nearest.remove(row)
+                    continue
+                old = vectors[row]
+                step = mine.normal(size=len(old)).astype(np.float32)
+                step *= MOVED_BY * float(np.linalg.norm(old)) / float(np.linalg.norm(step))
+                if kind < REMOVED + ADDED and free < len(vectors):
+                    row, free = free, free + 1
+                vectors[row] = old + step
+                nearest.put(row, vectors[row])
+        seconds[0] = time.monotonic() - started
+        done.set()
+
+    def rebuild() -> None:
+        while not done.wait(0.05):
+            if nearest.due:
+                with lock:
+                    rows, copies = nearest.begin()
+                graph = nearest.build(rows, copies)
+                with lock:
+                    nearest.swap(graph, rows, copies)
+                rebuilds[0] += 1
+
+    threads = [threading.Thread(target=churn), threading.Thread(target=rebuild)]
+    for thread in threads:
+        thread.start()
+    times = ask(nearest, read, queries, rng, lock, lambda: not done.is_set())
+    for thread in threads:
+        thread.join()
+    return times, seconds[0], rebuilds[0]

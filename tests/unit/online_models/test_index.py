@@ -1,0 +1,113 @@
+"""The vector index: near what exact search finds, through changes, removals and rebuilds."""
+
+import numpy as np
+import pytest
+
+from online_models.index import DELTA, REBUILD_AT, VectorIndex
+
+rng = np.random.default_rng(4)
+
+
+def clustered(n):
+    """Vectors around a few centres, as learned ones are."""
+    centres = rng.normal(size=(20, 64))
+    out = centres[rng.integers(20, size=n)] + 0.4 * rng.normal(size=(n, 64))
+    return out.astype(np.float32)
+
+
+@pytest.fixture
+def filled():
+    vectors = clustered(3_000)
+    index = VectorIndex(6_001)
+    for row, vector in enumerate(vectors, 1):
+        index.put(row, vector)
+    index.rebuild()
+    return index, vectors
+
+
+def test_recall_against_exact_search(filled):
+    """What it does not find is never recommended."""
+    index, vectors = filled
+    assert index.delta_size == 0
+    assert index.recall(vectors[:100], 50) > 0.97
+
+
+def test_results_are_the_best_first_with_their_cosines(filled):
+    """Callers cut the list where they like."""
+    index, vectors = filled
+    rows, cosines = index.query(vectors[7], 10)
+    assert rows[0] == 8
+    assert cosines[0] == pytest.approx(1, abs=1e-5)
+    assert (np.diff(cosines) <= 0).all()
+    assert len(set(rows.tolist())) == 10
+
+
+def test_a_new_row_is_found_at_once_and_a_removed_one_never(filled):
+    """A new item is to be sold today; a deleted one cannot be."""
+    index, vectors = filled
+    index.put(5_000, vectors[3])
+    assert {4, 5_000} <= set(index.query(vectors[3], 5)[0].tolist())
+    index.remove(4)
+    index.remove(5_000)
+    assert not {4, 5_000} & set(index.query(vectors[3], 50)[0].tolist())
+    index.rebuild()
+    assert not {4, 5_000} & set(index.query(vectors[3], 50)[0].tolist())
+    index.put(4, vectors[3])
+    assert index.query(vectors[3], 1)[0].tolist() == [4]
+
+
+def test_a_turned_row_is_found_where_it_is_now(filled):
+    """The graph knows where it was: that place is stale."""
+    index, vectors = filled
+    index.put(10, vectors[100])
+    assert 10 in index.query(vectors[100], 5)[0]
+    if vectors[9] @ vectors[100] < 0.5 * np.linalg.norm(vectors[9]) ** 2:
+        assert 10 not in index.query(vectors[9], 5)[0]
+
+
+def test_small_turns_leave_the_index_alone(filled):
+    """Every click moves vectors a little: a delta of them all would be the whole index."""
+    index, vectors = filled
+    for row in range(1, 200):
+        index.put(row, vectors[row - 1] * 3 + 0.01)
+    assert index.delta_size == 0
+
+
+def test_changes_during_a_build_survive_the_swap(filled):
+    """A build takes seconds, in which the shop goes on."""
+    index, vectors = filled
+    rows, copies = index.begin()
+    assert not index.due
+    index.put(5_001, vectors[0])
+    index.put(1, vectors[500])
+    index.remove(2)
+    index.swap(index.build(rows, copies), rows, copies)
+    assert 5_001 in index.query(vectors[0], 3)[0]
+    assert 1 in index.query(vectors[500], 3)[0]
+    assert 2 not in index.query(vectors[1], 50)[0]
+
+
+def test_the_delta_is_bounded_and_asks_for_a_rebuild():
+    """Every query scans it."""
+    index = VectorIndex(DELTA + 2_001)
+    vectors = clustered(DELTA + 2_000)
+    for row, vector in enumerate(vectors, 1):
+        index.put(row, vector)
+        assert index.delta_size <= DELTA
+    assert index.due
+    index.rebuild()
+    assert not index.due
+    assert len(index) == DELTA + 2_000
+    assert index.recall(vectors[:50], 20) > 0.97
+    for row in range(1, REBUILD_AT + 1):
+        index.put(row, -vectors[row - 1])
+    assert index.due
+
+
+def test_vectors_without_a_direction_are_not_indexed(filled):
+    """An item that has learned nothing is near to nothing."""
+    index, vectors = filled
+    for broken in (np.zeros(64), np.full(64, np.nan), np.full(64, np.inf)):
+        index.put(5, broken.astype(np.float32))
+        assert 5 not in index.query(vectors[4], 50)[0]
+    assert len(VectorIndex(10).query(vectors[0], 5)[0]) == 0
