@@ -46,7 +46,8 @@ def test_killed_learners_have_applied_everything_once(stack, producer):
     tenant = f"exact{uuid.uuid4().hex[:6]}"
     # One partition each: the order of the input is given, so the result must be too.
     new = [NewTopic(topic(name, tenant), 1, 1, config=c) for name, c in TOPIC_CONFIGS.items()]
-    for done in AdminClient({"bootstrap.servers": stack.kafka}).create_topics(new).values():
+    admin = AdminClient({"bootstrap.servers": stack.kafka})
+    for done in admin.create_topics(new).values():
         done.result(30)
     clicks, examples = click_records(SESSIONS), example_records(EXAMPLES)
 
