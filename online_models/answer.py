@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from online_models.blend import blend
 from online_models.layout import (
@@ -21,6 +22,9 @@ from online_models.retrieve import retrieve
 from online_models.select import sort_places, top_k
 
 EXCLUDED_SCORE = np.float32(-1e30)
+NEAREST_SCORE = np.float32(-50)
+"""Below every score of a ranking: items that are only near to the session's."""
+
 FILL_SCORE = np.float32(-100)
 """Below every score of the blend: items that only fill the page."""
 
@@ -167,3 +171,29 @@ def trending(st: State, k: int, n_categories: int, unavailable: bool, marked: bo
     if m < k:
         m = fill(st, m, k, n_categories, unavailable, marked)
     return m
+
+
+@njit(cache=True)
+def fill_with(
+    st: State,
+    n: int,
+    k: int,
+    rows: NDArray[np.int64],
+    n_categories: int,
+    unavailable: bool,
+    marked: bool,
+) -> int:
+    """Fill the answer from ``n`` items up to ``k`` with the given rows in order, then as `fill`."""
+    request = np.int32(st.ctr[REQUEST])
+    for i in range(n):
+        st.marks[st.answer[i]] = request
+    for i in range(len(rows)):
+        if n == k:
+            return n
+        row = rows[i]
+        if allowed(st, row, n_categories, unavailable, True):
+            st.answer[n] = row
+            st.answer_score[n] = NEAREST_SCORE - np.float32(0.05) * n
+            st.marks[row] = request
+            n += 1
+    return fill(st, n, k, n_categories, unavailable, marked) if n < k else n

@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 from online_models import answer, blend, learn, online, popularity, ranker, retrieve, vectors
 from online_models import snapshot as snapshots
 from online_models.features import N_FEATURES
+from online_models.index import VectorIndex
 from online_models.items import ItemTable
 from online_models.layout import (
     CASES_SCORED,
     CLOCK,
+    DELETED,
+    DIMENSIONS,
     FIELDS,
     INLINE_ITEMS,
     MAX_ANSWER,
@@ -41,6 +44,9 @@ from online_models.weights import READINGS
 DEFAULT_SAMPLE = 2
 """One click in two teaches the ranker: 70 us a click. All of them (125 us) gain 0.0 to 0.2
 points of hit rate on the validation splits, one in four (40 us) loses 0.1 to 0.3."""
+
+NEAREST = 200
+"""Items that the vector index is asked for at most."""
 
 UNLISTED = -10_000.0
 """Score of an item that is not among the best `MAX_ANSWER`, before its popularity."""
@@ -128,6 +134,8 @@ class Engine(ItemTable):
         self.sample = sample
         self.remote = remote
         self.with_vectors = 0
+        self.index: VectorIndex | None = None
+        """Nearest items, where `begin_index` was called."""
         self.arrays["ctr"][RANDOM] = 88_172_645_463_325_252 + 7_919 * seed
         self.arrays["weights"][: len(weights)] = weights
         self._bind()
@@ -205,7 +213,25 @@ class Engine(ItemTable):
         self.arrays["squares"][row, 0] = 1  # marks that it has vectors
         self.arrays["vectors_in"][row] = read
         self.arrays["vectors_out"][row] = wanted
+        if self.index is not None and not self.is_deleted(row):
+            self.index.put(row, self.arrays["vectors_out"][row])
         return True
+
+    def begin_index(self) -> None:
+        """Have pages that the counts cannot fill be filled with the nearest items.
+
+        Somebody must rebuild the index when it is `due`.
+        """
+        self.index = VectorIndex(self.limits.max_items + 1)
+        rows = 1 + np.flatnonzero(self.arrays["squares"][1 : len(self.ids), 0])
+        rows = rows[self.arrays["stats"][rows]["flags"] & DELETED == 0]
+        self.index.load(rows, self.arrays["vectors_out"][rows])
+
+    def delete_item(self, item_id: str) -> None:
+        """Take an item out of all answers until the catalogue has it again."""
+        super().delete_item(item_id)
+        if self.index is not None and self.rows.get(item_id):
+            self.index.remove(self.rows[item_id])
 
     def drop_vectors(self, item_id: str) -> None:
         """Forget an item's vectors."""
@@ -214,6 +240,8 @@ class Engine(ItemTable):
             self.with_vectors -= 1
             for name in ("squares", "vectors_in", "vectors_out"):
                 self.arrays[name][row] = 0
+            if self.index is not None:
+                self.index.remove(row)
 
     def put_ranker(self, weights: RankerWeights) -> None:
         """Take over a ranker, whole."""
@@ -322,7 +350,23 @@ class Engine(ItemTable):
         n_query = self._set_query(items)
         recommend = online.recommend_ranked if self._ranks else answer.recommend
         n = recommend(self._state, n_query, own, _page(k), *self._set_filter(flt))
+        if self.index is not None and n_query and self._answer_score[n - 1] <= answer.FILL_SCORE:
+            n = self._fill_nearest(n, n_query, k, flt)
         return Ranked(self._answer[:n].copy(), self._answer_score[:n].copy())
+
+    def _fill_nearest(self, n: int, n_query: int, k: int, flt: Filter | None) -> int:
+        """Put items near to the session's vector before the popular ones that fill a page.
+
+        That is where the counts know less than a page: few clicks, and new items.
+        """
+        assert self.index is not None
+        session = self.arrays["hidden"][0]
+        if not vectors.session_vector(self._state, self._query, 0, n_query, session):
+            return n
+        ranked = int((self._answer_score[:n] > answer.FILL_SCORE).sum())
+        rows, _ = self.index.query(session[:DIMENSIONS], min(2 * k, NEAREST))
+        selection = self._set_filter(flt)
+        return int(answer.fill_with(self._state, ranked, k, rows, *selection))
 
     def candidates(
         self, items: Sequence[int] | NDArray[np.int32], own: int = -1

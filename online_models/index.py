@@ -36,12 +36,17 @@ SPARE = 1.3
 """More is asked of the main index than is wanted: some of it is stale."""
 
 
+COPIED_ROWS = 4_096
+"""Rows that are copied at once for a build: short holds of the interpreter's lock."""
+
+
 @dataclass(slots=True)
 class Main:
-    """An immutable index and the unit vectors that it was built from, by row."""
+    """An immutable index, the unit vectors (n, 64) it was built from, and their place by row."""
 
     graph: hnswlib.Index | None
     vectors: Vector
+    place: NDArray[np.int32]
 
 
 @njit(cache=True, fastmath=True, nogil=True)
@@ -64,15 +69,15 @@ class VectorIndex:
     Parameters
     ----------
     rows
-        Rows that there may be; at 64 dimensions 515 bytes each.
+        Rows that there may be; 262 bytes each, and some 440 for each in the main index.
     """
 
     def __init__(self, rows: int) -> None:
         self._vectors = np.zeros((rows, DIMENSIONS), np.float32)
         self._alive = np.zeros(rows, np.bool_)
         self._stale = np.zeros(rows, np.bool_)
-        self._in_main = np.zeros(rows, np.bool_)
-        self._main = Main(None, np.zeros((0, DIMENSIONS), np.float32))
+        nothing = np.zeros((0, DIMENSIONS), np.float32)
+        self._main = Main(None, nothing, np.full(rows, -1, np.int32))
         self._delta: dict[int, None] = {}
         self._rows = np.zeros(0, np.int64)
         """The delta's rows as an array, made anew after a change."""
@@ -89,7 +94,18 @@ class VectorIndex:
     @property
     def due(self) -> bool:
         """Whether a rebuild is due, and none runs."""
-        return self._changed_since_build is None and len(self._delta) >= REBUILD_AT
+        if self._changed_since_build is not None:
+            return False
+        unbuilt = self._main.graph is None and len(self) > len(self._delta)
+        return unbuilt or len(self._delta) >= REBUILD_AT
+
+    def load(self, rows: NDArray[np.int64], vectors: Vector) -> None:
+        """Take over many rows at once; they are found from the next rebuild on."""
+        lengths = np.linalg.norm(vectors, axis=1)
+        rows, vectors = rows[lengths > 0], vectors[lengths > 0]
+        self._vectors[rows] = vectors / lengths[lengths > 0, None]
+        self._alive[rows] = True
+        self._stale[rows] = True
 
     def put(self, row: int, vector: Vector) -> None:
         """Give a row its vector, (64,); one without a direction is removed."""
@@ -105,7 +121,7 @@ class VectorIndex:
         """Put a row into the delta, unless it may stay where it is."""
         if self._changed_since_build is not None:
             self._changed_since_build.add(row)
-        if row in self._delta or (self._in_main[row] and not self._far(row)):
+        if row in self._delta or (self._main.place[row] >= 0 and not self._far(row)):
             return
         if len(self._delta) >= DELTA:
             self._make_room()
@@ -115,14 +131,15 @@ class VectorIndex:
 
     def _far(self, row: int) -> bool:
         """Whether a row has turned away from where it is in the main index."""
-        cosine = float(np.dot(self._main.vectors[row], self._vectors[row]))
+        old = self._main.vectors[self._main.place[row]]
+        cosine = float(np.dot(old, self._vectors[row]))
         return bool(self._stale[row]) or cosine < 1 - TURNED
 
     def _make_room(self) -> None:
         """Send the delta's first moved row back to its old place, or forget the oldest new one."""
-        row = next((r for r in self._delta if self._in_main[r]), next(iter(self._delta)))
+        row = next((r for r in self._delta if self._main.place[r] >= 0), next(iter(self._delta)))
         del self._delta[row]
-        self._stale[row] = not self._in_main[row]
+        self._stale[row] = self._main.place[row] < 0
 
     def remove(self, row: int) -> None:
         """Take a row out of all answers at once."""
@@ -133,10 +150,11 @@ class VectorIndex:
 
     def query(self, vector: Vector, k: int) -> tuple[NDArray[np.int64], Vector]:
         """Return up to ``k`` rows with the largest cosine, best first, and the cosines."""
-        if len(self._rows) != len(self._delta):
-            self._rows = np.fromiter(self._delta, np.int64, len(self._delta))
+        recent = self._rows
+        if len(recent) != len(self._delta):
+            recent = self._rows = np.array(list(self._delta), np.int64)
         graph = self._main.graph
-        parts = [self._rows]
+        parts = [recent]
         if graph is not None:
             found = min(int(k * SPARE) + 8, graph.get_current_count())
             labels, _ = graph.knn_query(vector, found, num_threads=1)
@@ -167,33 +185,34 @@ class VectorIndex:
         ]
         return float(np.mean(found)) if found else 1.0
 
-    # ---- rebuilding: begin and swap on the changing thread, build on any
+    # ---- rebuilding: `swap` on the changing thread, the rest on any
 
-    def begin(self) -> tuple[NDArray[np.int64], Vector]:
-        """Return rows and copies of their vectors to `build` from; changes are noted from now."""
+    def build(self) -> Main:
+        """Return a main index of all that is there; takes seconds, mostly in C++.
+
+        What changes meanwhile is noted for `swap`.
+        """
         self._changed_since_build = set()
         rows = np.flatnonzero(self._alive)
-        return rows, self._vectors[rows].copy()
-
-    @staticmethod
-    def build(rows: NDArray[np.int64], vectors: Vector) -> hnswlib.Index:
-        """Return a graph over rows; takes seconds, mostly without the interpreter's lock."""
+        vectors = np.empty((len(rows), DIMENSIONS), np.float32)
+        for start in range(0, len(rows), COPIED_ROWS):
+            part = slice(start, start + COPIED_ROWS)
+            vectors[part] = self._vectors[rows[part]]
+        place = np.full(len(self._vectors), -1, np.int32)
+        place[rows] = np.arange(len(rows), dtype=np.int32)
+        if len(rows) == 0:
+            return Main(None, vectors, place)
         graph = hnswlib.Index("cosine", DIMENSIONS)
-        graph.init_index(max(len(rows), 1), M=LINKS, ef_construction=BUILD_BREADTH)
-        if len(rows):
-            graph.add_items(vectors, rows, num_threads=1)
+        graph.init_index(len(rows), M=LINKS, ef_construction=BUILD_BREADTH)
+        graph.add_items(vectors, rows, num_threads=1)
         graph.set_ef(BREADTH)
-        return graph
+        return Main(graph, vectors, place)
 
-    def swap(self, graph: hnswlib.Index, rows: NDArray[np.int64], vectors: Vector) -> None:
-        """Take over a built graph; the delta keeps what has changed since `begin`."""
-        old = np.zeros((len(self._vectors), DIMENSIONS), np.float32)
-        old[rows] = vectors
+    def swap(self, main: Main) -> None:
+        """Take over what was built; the delta keeps what has changed since `build` began."""
         changed, self._changed_since_build = self._changed_since_build or set(), None
-        self._main = Main(graph if len(rows) else None, old)
-        self._in_main[:] = False
-        self._in_main[rows] = True
-        self._stale[:] = ~self._alive
+        self._main = main
+        self._stale[:] = ~self._alive | (main.place < 0)
         self._delta.clear()
         self._rows = np.zeros(0, np.int64)
         for row in changed:
@@ -202,5 +221,4 @@ class VectorIndex:
 
     def rebuild(self) -> None:
         """Build and swap on this thread."""
-        rows, vectors = self.begin()
-        self.swap(self.build(rows, vectors), rows, vectors)
+        self.swap(self.build())

@@ -23,6 +23,7 @@ from server.follower import Follower
 from server.grpc_server import GrpcServer
 from server.http_server import serve_http
 from server.impressions import Impressions
+from server.index_builder import IndexBuilder
 from server.models import Models
 from server.periodic import PeriodicSnapshots
 from server.producer import AckedProducer
@@ -79,6 +80,7 @@ def main() -> None:
     if settings.emit_examples:
         emit_examples(replica, settings, stop)
         return
+    replica.engine.begin_index()
     producer, impressions = AckedProducer(settings), Impressions(settings)
     redis_view = RedisView(settings.redis, settings.tenant, settings.redis_timeout_ms)
     server = GrpcServer(
@@ -97,6 +99,8 @@ def main() -> None:
     snapshots = PeriodicSnapshots(replica, settings.data_dir, settings.snapshot_interval_s)
     follower = Follower(replica, settings, between=snapshots)
     follower.start()
+    builder = IndexBuilder(replica)
+    builder.start()
     if wait_until_ready(replica, stop):
         gc.collect()
         gc.freeze()
@@ -108,6 +112,7 @@ def main() -> None:
     log.info("draining")
     server.drain(settings.drain_s)
     stands_still = follower.stop()
+    builder.stop()
     impressions.close()
     producer.close()
     redis_view.close()

@@ -38,6 +38,11 @@ EXAMPLES = Counter("nextclick_examples_total", "Examples handed to Kafka")
 EXAMPLES_DROPPED = Counter(
     "nextclick_examples_dropped_total", "Examples dropped: Kafka away, or too slow"
 )
+INDEX_RECALL = Gauge(
+    "nextclick_index_recall", "Share of the true 50 nearest vectors that the index finds"
+)
+INDEX_DELTA = Gauge("nextclick_index_delta", "Vectors changed since the index was built")
+INDEX_BUILDS = Counter("nextclick_index_builds_total", "Rebuilds of the vector index")
 VECTORS = Gauge("nextclick_vectors", "Items that have vectors")
 EVENTS = Counter("nextclick_events_total", "Events of PutEvents", ["outcome"])
 REDIS_UP = Gauge("nextclick_redis_up", "Whether Redis answers")

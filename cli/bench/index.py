@@ -155,11 +155,9 @@ def change(
     def rebuild() -> None:
         while not done.wait(0.05):
             if nearest.due:
+                main = nearest.build()
                 with lock:
-                    rows, copies = nearest.begin()
-                graph = nearest.build(rows, copies)
-                with lock:
-                    nearest.swap(graph, rows, copies)
+                    nearest.swap(main)
                 rebuilds[0] += 1
 
     threads = [threading.Thread(target=churn), threading.Thread(target=rebuild)]

@@ -42,6 +42,7 @@ def test_status_names_the_parts_and_their_lag(stack):
 def test_recommend_answers_and_explains(stack, client):
     """The README's first question to the system."""
     session_id = fresh("cli")
+    client.put_events(views(fresh("other"), ["a", "b", "c", "d"]))
     client.put_events(views(session_id, ["a", "b"]))
     eventually(lambda: client.recommend(session_id), lambda a: a.session_version == 2, "clicks")
     args = ("recommend", "--session-id", session_id, "--grpc-port", str(stack.ports.grpc))
@@ -75,7 +76,7 @@ def test_a_second_stack_or_job_is_refused(stack):
     assert "runs already" in job.stderr
     unknown = run("jobs", "submit", "nonsense", "--home", str(stack.home.root))
     assert unknown.returncode == 1
-    assert "jobs are: sessions" in unknown.stderr
+    assert "jobs are: learners, ranker, sessions, vectors" in unknown.stderr
 
 
 def test_commands_without_a_stack_say_how_to_start_one(tmp_path):
@@ -122,8 +123,10 @@ def test_a_small_demo_accounts_for_every_event(tmp_path):
     assert result["lost"] == 0
     assert 0 < result["cases"] <= 400
     assert result["latency_us"]["p50"] > 0
+    assert result["vectors"] == result["items"] > 0
+    assert result["ranker_version"] >= 0
     assert result["freshness_ms"]["p50"] > 0
-    assert not children_of(tmp_path / "demo")
+    eventually(lambda: children_of(tmp_path / "demo"), lambda left: not left, "all have ended", 30)
 
 
 @pytest.mark.timeout(200)

@@ -1,6 +1,7 @@
 """The learners' jobs on real Kafka and Flink: killed in mid-stream, they have lost nothing."""
 
 import contextlib
+import json
 import urllib.request
 import uuid
 
@@ -9,11 +10,14 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from cli.stack import flink, process
+from nextclick import Item
 from nextclick.topics import TOPIC_CONFIGS, topic
 from nextclick.v1 import learning_pb2 as pb
 from streaming.learn_ranker import RankerTask
 from streaming.learn_vectors import VectorsTask
 from tests.integration.conftest import Reader, eventually
+from tests.integration.test_cli import run as run_cli
+from tests.integration.test_path import fresh, views
 from tests.unit.streaming.test_learners import click_records, example_records
 
 SESSIONS, EXAMPLES = 6_000, 4_000
@@ -139,3 +143,44 @@ def compare_vectors(reader, task):
         record = pb.ItemVectors.FromString(value)
         published = np.frombuffer(record.read + record.wanted, "<f2").astype(np.float32)
         assert np.linalg.norm(published - exact) <= 0.03 * np.linalg.norm(exact), item_id
+
+
+@pytest.mark.timeout(120)
+def test_a_new_item_is_found_by_its_content_alone(stack, client):
+    """New arrivals are what a shop most wants to show, and nobody has clicked them yet."""
+    run = uuid.uuid4().hex[:6]
+    kinds = {kind: [f"{kind}-{run}-{i}" for i in range(6)] for kind in ("tea", "tool")}
+    for kind, ids in kinds.items():
+        client.put_items([Item(item_id, categories=(f"{kind}-{run}",)) for item_id in ids])
+    for n in range(60):
+        ids = kinds["tea" if n % 2 else "tool"]
+        client.put_events(views(fresh("content"), [ids[n % 6], ids[(n + 1) % 6], ids[(n + 2) % 6]]))
+    new = f"new-{run}"
+    client.put_items([Item(new, categories=(f"tea-{run}",))])
+
+    def near(item_id):
+        return list(client.similar_items(item_id, page_size=20).item_ids)
+
+    eventually(lambda: near(kinds["tea"][0]), lambda ids: new in ids, "the new tea beside tea")
+    eventually(lambda: near(new), lambda ids: ids[0].startswith("tea-"), "tea beside the new tea")
+    client.delete_items([new])
+    eventually(lambda: near(kinds["tea"][0]), lambda ids: new not in ids, "it is gone")
+
+
+@pytest.mark.timeout(120)
+def test_learning_is_paused_and_resumed_over_grpc(stack, client):
+    """The command goes through Kafka to Flink, and its effect comes back to the server."""
+    port = ("--grpc-port", str(stack.ports.grpc))
+
+    def paused():
+        models = json.loads(run_cli("models", "list", *port, "--json").stdout)["models"]
+        return {m["name"]: m["paused"] for m in models}["vectors"]
+
+    client.put_events(views(fresh("pause"), ["a", "b"]))
+    assert run_cli("models", "pause", "vectors", *port).returncode == 0
+    eventually(paused, bool, "paused")
+    assert run_cli("models", "resume", "vectors", *port).returncode == 0
+    eventually(paused, lambda p: not p, "resumed")
+    wrong = run_cli("models", "roll-back", "vectors", "1", *port)
+    assert wrong.returncode == 1
+    assert "keep no versions" in wrong.stderr

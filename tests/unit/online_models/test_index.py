@@ -76,12 +76,12 @@ def test_small_turns_leave_the_index_alone(filled):
 def test_changes_during_a_build_survive_the_swap(filled):
     """A build takes seconds, in which the shop goes on."""
     index, vectors = filled
-    rows, copies = index.begin()
+    main = index.build()
     assert not index.due
     index.put(5_001, vectors[0])
     index.put(1, vectors[500])
     index.remove(2)
-    index.swap(index.build(rows, copies), rows, copies)
+    index.swap(main)
     assert 5_001 in index.query(vectors[0], 3)[0]
     assert 1 in index.query(vectors[500], 3)[0]
     assert 2 not in index.query(vectors[1], 50)[0]
@@ -111,3 +111,15 @@ def test_vectors_without_a_direction_are_not_indexed(filled):
         index.put(5, broken.astype(np.float32))
         assert 5 not in index.query(vectors[4], 50)[0]
     assert len(VectorIndex(10).query(vectors[0], 5)[0]) == 0
+
+
+def test_loaded_rows_ask_for_a_build(filled):
+    """After a restart all vectors come at once: far more than the delta may hold."""
+    _, vectors = filled
+    index = VectorIndex(6_001)
+    index.load(np.arange(1, 3_001), vectors)
+    assert index.due
+    assert len(index) == 3_000
+    index.rebuild()
+    assert not index.due
+    assert index.recall(vectors[:50], 50) > 0.97
