@@ -179,9 +179,8 @@ class Limits:
 
     Notes
     -----
-    At the limits: ``max_items * (32 + 64 + 64 + 4 + 16 * rules_per_item
-    + 4 * ring_per_item) + max_sessions * (64 + 13) + pairs * 64`` bytes, plus the item
-    ids as Python strings (about 150 bytes each).
+    `max_bytes` is what all of it takes at the limits. Pages that are not touched cost nothing:
+    vectors where none are learned, content where there is no catalogue.
     """
 
     max_items: int = 1 << 18
@@ -198,6 +197,17 @@ class Limits:
                 raise ValueError(f"{name} must be a power of two, not {value}")
         if not 1 <= self.max_items <= 1 << 27:
             raise ValueError(f"max_items must be 1..{1 << 27}, not {self.max_items}")
+
+    @property
+    def max_bytes(self) -> int:
+        """Most bytes that the models may take.
+
+        An item: 180 for its counts and categories, 532 for its vectors, 576 for its content,
+        200 for its id in Python, and its share of the lists; a session 77, a pair 64; 70 MB
+        for tokens, replayed cases and the scratch of an answer.
+        """
+        item = 180 + 532 + 576 + 200 + 16 * self.rules_per_item + 4 * self.ring_per_item
+        return (self.max_items + 1) * item + self.max_sessions * 77 + self.pairs * 64 + 70_000_000
 
 
 FIELDS = [

@@ -6,12 +6,14 @@ import typer
 
 from cli.bench.freshness import freshness
 from cli.bench.index import index
+from cli.bench.learning import learning
 
 bench_app = typer.Typer(
     help="Benchmarks, each on a stack of its own.", no_args_is_help=True, rich_markup_mode=None
 )
 bench_app.command()(freshness)
 bench_app.command()(index)
+bench_app.command()(learning)
 
 
 @bench_app.callback()

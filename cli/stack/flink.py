@@ -227,6 +227,13 @@ def submit(home: Home, name: str, *args: str, from_state: str = "") -> str:
     return match[1]
 
 
+def cancel(ports: Ports, job_id: str) -> None:
+    """End a job and wait until it has ended."""
+    url = f"http://127.0.0.1:{ports.flink}/jobs/{job_id}?mode=cancel"
+    urllib.request.urlopen(urllib.request.Request(url, method="PATCH"), timeout=10).close()
+    wait_until(lambda: rest(ports, f"jobs/{job_id}")["state"] == "CANCELED", 60, "its end")
+
+
 def job_names() -> list[str]:
     """Return the names of the jobs that can be submitted."""
     return [

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from cli.errors import CommandError
 from cli.stack import apps, flink, kafka, redis
 from cli.stack.layout import Child, Home, Ports
-from cli.stack.process import find, stop
+from cli.stack.process import find, kill, stop
 
 Progress = Callable[[str], None]
 
@@ -36,6 +37,7 @@ class Stack:
         self.bound = bound
         self.children: list[Child] = []
         self.jobs: dict[str, str] = {}
+        self._noting = threading.Lock()
 
     @property
     def kafka(self) -> str:
@@ -94,9 +96,11 @@ class Stack:
         self._add(apps.start_store(home, ports, bound=bound))
         self._add(apps.start_follower(home, ports, bound=bound))
         flink.wait(home, ports, [jobmanager, *taskmanagers])
-        for name in JOBS:
-            progress(f"Flink takes the job {name}")
-            self.submit(name)
+        progress("Flink takes the jobs")
+        # Each submission is a JVM and an interpreter of its own that mostly load things.
+        with ThreadPoolExecutor(len(JOBS)) as pool:
+            for _ in pool.map(self.submit, JOBS):
+                pass
         progress("the server catches up")
         apps.wait_serving(home, ports, server)
 
@@ -104,8 +108,9 @@ class Stack:
         """Submit a job and wait until it runs; goes on from its last state if it has one."""
         last = self._last_state(name)
         job_id = flink.submit(self.home, name, "--kafka", self.kafka, from_state=last)
-        self.jobs[name] = job_id
-        self._remember()
+        with self._noting:
+            self.jobs[name] = job_id
+            self._remember()
         flink.wait_running(self.home, self.ports, job_id)
         return job_id
 
@@ -134,6 +139,11 @@ class Stack:
     def child(self, name: str) -> Child:
         """Return a part by its name."""
         return next(child for child in self.children if child.name == name)
+
+    def drop(self, name: str) -> None:
+        """End a part at once and forget it."""
+        kill(self.child(name))
+        self.children = [child for child in self.children if child.name != name]
 
     def replace(self, name: str, started: Child) -> None:
         """Take note of a part that was started anew."""

@@ -6,6 +6,7 @@ import sys
 
 from confluent_kafka import Consumer
 
+from cli.bench import learning
 from cli.bench.freshness import backlog, measure
 
 
@@ -29,3 +30,12 @@ def test_index_measures_recall_in_churn():
     assert result["p99_rest_us"] > 0
     assert result["p99_churn_us"] > 0
     assert result["changes_per_s"] > 0
+
+
+def test_learning_measures_both_learners(stack):
+    """The benchmark of the learners must run on jobs of its own, and end them."""
+    result = learning.measure(stack, examples=300, clicks=400)
+    stack.drop("taskmanager-3")
+    assert (result["examples"], result["clicks"]) == (300, 400)
+    assert result["examples_per_s"] > 0
+    assert result["clicks_per_s"] > 0

@@ -123,7 +123,7 @@ def test_a_small_demo_accounts_for_every_event(tmp_path):
     assert result["lost"] == 0
     assert 0 < result["cases"] <= 400
     assert result["latency_us"]["p50"] > 0
-    assert result["vectors"] == result["items"] > 0
+    assert 0 < result["vectors"] <= result["items"]
     assert result["ranker_version"] >= 0
     assert result["freshness_ms"]["p50"] > 0
     eventually(lambda: children_of(tmp_path / "demo"), lambda left: not left, "all have ended", 30)

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import urllib.request
 import uuid
 
 import numpy as np
@@ -33,15 +32,7 @@ def one_more_taskmanager(stack):
         flink.wait_slots(stack.home, stack.ports, 1, [child])
         yield name
     finally:
-        process.kill(stack.child(name))
-        stack.children = [c for c in stack.children if c.name != name]
-
-
-def cancel(stack, job_id):
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{stack.ports.flink}/jobs/{job_id}?mode=cancel", method="PATCH"
-    )
-    urllib.request.urlopen(request, timeout=10).close()
+        stack.drop(name)
 
 
 @pytest.mark.timeout(300)
@@ -96,7 +87,7 @@ def test_killed_learners_have_applied_everything_once(stack, producer):
                 120,
             )
         finally:
-            cancel(stack, job)
+            flink.cancel(stack.ports, job)
             reader.close()
     for model, task in expected.items():
         assert done[model].checksum == task.progress.checksum

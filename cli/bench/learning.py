@@ -1,0 +1,147 @@
+"""``nextclick bench learning``: how fast the learners' jobs learn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from cli.console import err, print_json, print_result
+from cli.datasets import clicks_in_order, load_sessions
+from cli.options import Json
+from cli.stack import flink, kafka
+from cli.stack.layout import Home, Ports
+from cli.stack.process import wait_until
+from cli.stack.stack import Stack
+from nextclick.topics import EXAMPLES, PARTITIONS, PRODUCER_CONFIG, RANKER, SESSIONS, topic
+from nextclick.v1.learning_pb2 import Example, LearnerState
+from nextclick.v1.session_pb2 import SessionRecord
+from online_models.engine import Engine
+from online_models.features import SCHEMA
+
+SAMPLE = Path(__file__).parents[1] / "sample" / "train.txt.gz"
+TENANT = "bench"
+SKIPPED = 0.2
+"""Share at the start that is not measured: the JVM and the kernels warm up."""
+
+
+def learning(
+    examples: Annotated[int, typer.Option(min=100, help="Examples to learn.")] = 20_000,
+    clicks: Annotated[int, typer.Option(min=100, help="Clicks to learn.")] = 60_000,
+    home: Annotated[Path, typer.Option(help="Folder of the stack.")] = Path(".nextclick/bench"),
+    json: Json = False,
+) -> None:
+    """Preload real clicks and examples, and time the vectors and the ranker job, one by one.
+
+    nextclick bench learning --json
+    """
+    stack = Stack(Home(home.absolute()), Ports.free(), bound=True)
+    stack.reset()
+    try:
+        with err.status("starting") as status:
+            stack.start(lambda note: status.update(f"{note} ..."))
+        result = measure(stack, examples, clicks)
+    finally:
+        stack.stop()
+        stack.prune()
+    if json:
+        print_json(result)
+    else:
+        print_result("The learners", {name: f"{value:,.0f}" for name, value in result.items()})
+
+
+def measure(stack: Stack, examples: int, clicks: int) -> dict[str, Any]:
+    """Return what each job learns a second, beside an idle stack."""
+    kafka.create_topics(stack.kafka, TENANT)
+    with err.status("preloading"):
+        n_clicks, n_examples = preload(stack.kafka, examples, clicks)
+    spare = flink.start_taskmanager(stack.home, 3, bound=True)
+    stack.children.append(spare)
+    flink.wait_slots(stack.home, stack.ports, 1, [spare])
+    with err.status("learning vectors"):
+        clicks_per_s = rate(stack, "vectors", n_clicks)
+    with err.status("learning the ranker"):
+        examples_per_s = rate(stack, "ranker", n_examples)
+    return {
+        "examples": n_examples,
+        "examples_per_s": examples_per_s,
+        "clicks": n_clicks,
+        "clicks_per_s": clicks_per_s,
+    }
+
+
+def preload(servers: str, examples: int, clicks: int) -> tuple[int, int]:
+    """Produce records of `sessions` and `examples` from the sample; returns how many."""
+    producer = Producer({**PRODUCER_CONFIG, "bootstrap.servers": servers})
+    engine = Engine(sample=0, remote=True)
+    sessions = load_sessions(SAMPLE)
+    records: dict[int, SessionRecord] = {}
+    numbers: dict[int, int] = {}
+    n_clicks = n_examples = 0
+    for s, p in clicks_in_order(sessions):
+        item_id, name = sessions[s].items[p], sessions[s].session_id
+        if p == 0:
+            numbers[s] = engine.open_session()
+            records[s] = SessionRecord(session_id=name)
+        case = engine.example(numbers[s], item_id) if n_examples < examples else None
+        if case is not None:
+            features = np.clip(case.features, -6e4, 6e4).astype("<f2").tobytes()
+            value = Example(
+                feature_schema=SCHEMA,
+                session_id=name,
+                seq=p + 1,
+                item_ids=case.item_ids,
+                features=features,
+                target=case.target + 1,
+            )
+            put(producer, topic(EXAMPLES, TENANT), name, value.SerializeToString())
+            n_examples += 1
+        engine.learn(numbers[s], item_id)
+        if n_clicks < clicks:
+            record = records[s]
+            record.version = p + 1
+            record.steps.add(item_id=item_id, seq=p + 1)
+            del record.steps[:-50]
+            put(producer, topic(SESSIONS, TENANT), name, record.SerializeToString())
+            n_clicks += 1
+        if n_clicks == clicks and n_examples == examples:
+            break
+    producer.flush()
+    return n_clicks, n_examples
+
+
+def put(producer: Producer, name: str, key: str, value: bytes) -> None:
+    """Produce a record, waiting while the queue is full."""
+    while True:
+        try:
+            producer.produce(name, value, key)
+            return
+        except BufferError:
+            producer.poll(0.1)
+
+
+def rate(stack: Stack, model: str, n: int) -> float:
+    """Run a model's job over what is preloaded; returns records a second after a warm-up."""
+    job = flink.submit(stack.home, model, "--kafka", stack.kafka, "--tenant", TENANT)
+    consumer = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
+    consumer.assign([TopicPartition(topic(RANKER, TENANT), p, 0) for p in range(PARTITIONS)])
+    seen: list[tuple[int, int]] = []
+
+    def done() -> bool:
+        for message in consumer.consume(100, 0.2):
+            if message.error() is None and message.key() == model.encode():
+                state = LearnerState.FromString(message.value() or b"")
+                seen.append((state.timestamp_ms, state.applied))
+        return bool(seen) and seen[-1][1] >= n
+
+    try:
+        wait_until(done, 300, f"the {model} job has learned {n:,} records")
+    finally:
+        consumer.close()
+        flink.cancel(stack.ports, job)
+    first = next(entry for entry in seen if entry[1] >= SKIPPED * n)
+    last = next(entry for entry in seen if entry[1] >= n)
+    return (last[1] - first[1]) / max((last[0] - first[0]) / 1000, 1e-3)
