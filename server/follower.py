@@ -71,10 +71,11 @@ class Follower:
         self._waits = False
         self._sessions = topic(SESSIONS, settings.tenant)
         self._ranker = topic(RANKER, settings.tenant)
+        self._vectors = topic(VECTORS, settings.tenant)
         self._followed: dict[str, Apply] = {
             topic(ITEMS, settings.tenant): replica.apply_item,
             self._ranker: replica.apply_learner,
-            topic(VECTORS, settings.tenant): replica.apply_vectors,
+            self._vectors: replica.apply_vectors,
             self._sessions: replica.apply_session,
         }
         self._dead_letters = topic(DEAD_LETTERS, settings.tenant)
@@ -146,8 +147,9 @@ class Follower:
         for name in self._followed:
             for p in range(PARTITIONS):
                 low, high = self._consumer.get_watermark_offsets(TopicPartition(name, p), timeout=5)
-                # Small and compacted: where the learners stand is in no snapshot.
-                known = name != self._ranker
+                # Compacted, and in no snapshot: where the learners stand, and vectors that wait.
+                held = name == self._vectors and self._replica.held is not None
+                known = name != self._ranker and not held
                 start = self._replica.positions.get((name, p)) if known else None
                 if start is None or not low <= start <= high:
                     # No snapshot, or one whose log is gone.
