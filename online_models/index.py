@@ -172,9 +172,15 @@ class VectorIndex:
 
     def exact(self, vector: Vector, k: int) -> NDArray[np.int64]:
         """Return the true rows with the largest cosine, by looking at all of them."""
-        rows = np.flatnonzero(self._alive)
+        rows = self._alive_rows()
         scores = self._vectors[rows] @ vector
         return rows[np.argsort(-scores, kind="stable")[:k]]
+
+    def _alive_rows(self) -> NDArray[np.int64]:
+        """Rows that count, from a copy: numpy counts before it writes, outside the lock of the
+        interpreter, and a row that comes alive in between would be written beyond the end.
+        """
+        return np.flatnonzero(self._alive.copy())
 
     def recall(self, queries: Vector, k: int) -> float:
         """Return which share of the true ``k`` nearest rows `query` finds, over some queries."""
@@ -193,7 +199,7 @@ class VectorIndex:
         What changes meanwhile is noted for `swap`.
         """
         self._changed_since_build = set()
-        rows = np.flatnonzero(self._alive)
+        rows = self._alive_rows()
         vectors = np.empty((len(rows), DIMENSIONS), np.float32)
         for start in range(0, len(rows), COPIED_ROWS):
             part = slice(start, start + COPIED_ROWS)
