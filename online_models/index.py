@@ -177,8 +177,10 @@ class VectorIndex:
         return rows[np.argsort(-scores, kind="stable")[:k]]
 
     def _alive_rows(self) -> NDArray[np.int64]:
-        """Rows that count, from a copy: numpy counts before it writes, outside the lock of the
-        interpreter, and a row that comes alive in between would be written beyond the end.
+        """Rows that count, read from a copy.
+
+        numpy counts before it writes, without the interpreter's lock: a row that comes alive in
+        between would be written beyond the end.
         """
         return np.flatnonzero(self._alive.copy())
 
