@@ -16,6 +16,9 @@ from pathlib import Path
 from cli.errors import CommandError
 from nextclick.codec import InvalidEventError, decode_event
 
+SAMPLE = Path(__file__).parent / "sample"
+"""The clicks that come with the project: ``train``, ``valid`` and ``test.txt.gz``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Session:

@@ -14,7 +14,7 @@ import typer
 from cli import metrics
 from cli.accounting import Ledger
 from cli.console import err, print_json, print_result, progress
-from cli.datasets import Session, load_sessions, split_last
+from cli.datasets import SAMPLE, Session, load_sessions, split_last
 from cli.errors import CommandError
 from cli.history import send_history
 from cli.player import K, Player, Score
@@ -24,7 +24,6 @@ from cli.stack.process import find, wait_until
 from cli.stack.stack import Stack
 from nextclick import Client
 
-SAMPLE = Path(__file__).parent / "sample"
 RATE = 50.0
 QUIET_S = 30.0
 """A run that ends no event for so long has lost what is missing."""

@@ -30,13 +30,11 @@ from online_models.layout import (
     MAX_FILTER_CATEGORIES,
     MAX_QUERY_ITEMS,
     NEXT_SESSION,
-    RANDOM,
     REQUEST,
     SOURCES,
     STEPS,
     Limits,
     State,
-    allocate,
 )
 from online_models.ranker_learner import RankerWeights
 from online_models.weights import READINGS
@@ -129,14 +127,13 @@ class Engine(ItemTable):
         if remote and sample:
             raise ValueError("a remote engine learns neither vectors nor ranker: sample must be 0")
         limits = limits or Limits()
-        super().__init__(limits, allocate(limits) | ranker.allocate(seed))
+        super().__init__(limits, ranker.allocate_models(limits, seed))
         self.seed = seed
         self.sample = sample
         self.remote = remote
         self.with_vectors = 0
         self.index: VectorIndex | None = None
         """Nearest items, where `begin_index` was called."""
-        self.arrays["ctr"][RANDOM] = 88_172_645_463_325_252 + 7_919 * seed
         self.arrays["weights"][: len(weights)] = weights
         self._bind()
 
@@ -262,7 +259,6 @@ class Engine(ItemTable):
         if row == 0 or len(items) == 0 or items[-1] == 0 or self.clicks < online.LEARN_FROM_CLICK:
             return None
         n_query = self._set_query(items)
-        self._ctr[REQUEST] = (int(self._ctr[REQUEST]) + 1) & 0x7FFFFFFF
         n, place = online.make_case(self._state, n_query, session, row)
         if place < 0:
             return Example([], np.zeros((N_FEATURES, 0), np.float32), -1)

@@ -22,7 +22,7 @@ from online_models.ranker import AVERAGED, forward, learn_case, learn_linear, us
 from online_models.retrieve import retrieve
 from online_models.select import sort_places, top_k
 from online_models.sessions import items_of
-from online_models.vectors import learn_next, note_click, random_below
+from online_models.vectors import learn_next, learn_session, note_click, random_below
 
 LINEAR_RATE = 0.2
 LEARN_FROM_CLICK = 2_000
@@ -166,9 +166,7 @@ def replay_session(st: State) -> None:
     if e.number != number + 1:
         return
     items, first = items_of(st, slot)
-    for u in range(1, e.n):
-        if items[first + u] != 0:
-            learn_next(st, items, first, u, items[first + u])
+    learn_session(st, items, first, e.n)
 
 
 @njit(cache=True)

@@ -18,6 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from online_models import layout
 from online_models.features import N_FEATURES
 from online_models.layout import (
     CANDIDATES,
@@ -25,14 +26,19 @@ from online_models.layout import (
     HIDDEN1,
     HIDDEN2,
     MAX_FEATURES,
+    RANDOM,
     REPLACED,
     REPLAY,
     REPLAY_CASES,
     STEPS,
+    Limits,
     State,
     aligned,
 )
 from online_models.vectors import random_below
+
+FIRST_RANDOM = 88_172_645_463_325_252
+"""State of xorshift that seed 0 begins with (Marsaglia, "Xorshift RNGs", 2003)."""
 
 RATE, CLIP, AVERAGE = 0.0005, 5.0, 0.001
 LARGEST_FEATURE = int(np.float32(1e6).view(np.int32))
@@ -57,6 +63,13 @@ def initial(seed: int) -> NDArray[np.float32]:
     out[0, o4 : o4 + HIDDEN2] = rng.normal(size=HIDDEN2) * 0.1
     out[AVERAGED] = out[WEIGHTS]
     return out
+
+
+def allocate_models(limits: Limits, seed: int) -> dict[str, NDArray[Any]]:
+    """Return the arrays of all models, the ranker's and the generator's seed among them."""
+    arrays = layout.allocate(limits) | allocate(seed)
+    arrays["ctr"][RANDOM] = FIRST_RANDOM + 7_919 * seed
+    return arrays
 
 
 def allocate(seed: int) -> dict[str, NDArray[Any]]:

@@ -15,18 +15,15 @@ from online_models.layout import (
     CASES_SEEN,
     FIELDS,
     LEARNED_COUNTERS,
-    RANDOM,
     REPLACED,
     STEPS,
     Limits,
     State,
-    allocate,
 )
 from online_models.weights import READINGS
 
 Features = NDArray[np.float32]
 
-SEED = 88_172_645_463_325_252
 _HEAD = struct.Struct("<8sI")
 _LEARNED = ("ctr", "ranker", "mean", "variance", "weights", "weight_squares", "case_scores")
 
@@ -71,8 +68,7 @@ class RankerLearner:
 
     def __init__(self, seed: int = 0) -> None:
         tiny = Limits(max_items=1, max_sessions=64, pairs=64)
-        self.arrays = allocate(tiny) | ranker.allocate(seed)
-        self.arrays["ctr"][RANDOM] = SEED + 7_919 * seed
+        self.arrays = ranker.allocate_models(tiny, seed)
         self.arrays["weights"][: len(READINGS["blend"])] = READINGS["blend"]
         self._state = State(*[self.arrays[name] for name in FIELDS])
 

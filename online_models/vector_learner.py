@@ -19,18 +19,16 @@ from online_models.layout import (
     LEARNED_COUNTERS,
     MOVED,
     NEGATIVES_SEEN,
-    RANDOM,
     RECENT_CLICKS,
     VECTOR_ITEMS,
     Limits,
     State,
-    allocate,
 )
-from online_models.ranker_learner import SEED
 from online_models.vectors import (
     begin_vector,
     current,
     learn_next,
+    learn_session,
     note_click,
     random_below,
     set_tokens,
@@ -63,13 +61,6 @@ _FLOATS = 2 * DIMENSIONS + 2
 
 
 @njit(cache=True)
-def _learn_session(st: State, items: NDArray[np.int32], n: int) -> None:
-    for u in range(1, n):
-        if items[u] != 0:
-            learn_next(st, items, 0, u, items[u])
-
-
-@njit(cache=True)
 def _learn_click(
     st: State, items: NDArray[np.int32], n: int, target: int, old: NDArray[np.int32], held: int
 ) -> None:
@@ -78,7 +69,7 @@ def _learn_click(
         learn_next(st, items, 0, n, target)
     elif held > 100:
         row = old[random_below(st, held)]
-        _learn_session(st, row[1:], row[0])
+        learn_session(st, row, 1, row[0])
     note_click(st, target)
 
 
@@ -125,8 +116,7 @@ class VectorLearner:
     def __init__(self, max_items: int = 1 << 18, seed: int = 0) -> None:
         self.max_items = max_items
         limits = Limits(max_items, 64, rules_per_item=1, ring_per_item=1, pairs=64)
-        self.arrays = allocate(limits) | ranker.allocate(seed)
-        self.arrays["ctr"][RANDOM] = SEED + 7_919 * seed
+        self.arrays = ranker.allocate_models(limits, seed)
         self._state = State(*[self.arrays[name] for name in FIELDS])
         self._ctr = self.arrays["ctr"]
         self.ids: list[str] = [""]

@@ -218,6 +218,14 @@ def learn_next(st: State, items: NDArray[np.int32], first: int, n: int, target: 
 
 
 @njit(cache=True)
+def learn_session(st: State, items: NDArray[np.int32], first: int, n: int) -> None:
+    """Learn every step of the session ``items[first:first + n]``."""
+    for u in range(1, n):
+        if items[first + u] != 0:
+            learn_next(st, items, first, u, items[first + u])
+
+
+@njit(cache=True)
 def begin_vector(st: State, row: int) -> None:
     """Give a new item small random vectors."""
     for d in range(DIMENSIONS):

@@ -18,6 +18,7 @@ from confluent_kafka import KafkaException, Producer
 
 from nextclick.topics import EXAMPLES, PRODUCER_CONFIG, RANKER_MODEL, SESSIONS, VECTORS_MODEL, topic
 from nextclick.v1.learning_pb2 import Example
+from online_models import engine
 from online_models.features import SCHEMA
 from server import metrics
 from server.replica import Replica
@@ -42,7 +43,6 @@ LARGEST_HALF = 60_000.0
 class Pace:
     """How far a learner is behind what it was given, less what was there at the start."""
 
-    given: int = 0
     applied: int = 0
     offset: int = 0
     moved: float = 0.0
@@ -56,6 +56,19 @@ class Pace:
             self.offset = distance
         self.offset = min(self.offset, distance)
         return distance - self.offset
+
+
+def encode(case: engine.Example, session_id: str, seq: int) -> bytes:
+    """Return the record of a case on `examples`."""
+    halves = np.clip(case.features, -LARGEST_HALF, LARGEST_HALF).astype("<f2")
+    return Example(
+        feature_schema=SCHEMA,
+        session_id=session_id,
+        seq=seq,
+        item_ids=case.item_ids,
+        features=halves.tobytes(),
+        target=case.target + 1,
+    ).SerializeToString()
 
 
 class Examples:
@@ -92,17 +105,8 @@ class Examples:
         case = self._replica.engine.example(number, item_id)
         if case is None:
             return
-        halves = np.clip(case.features, -LARGEST_HALF, LARGEST_HALF).astype("<f2")
-        value = Example(
-            feature_schema=SCHEMA,
-            session_id=session_id,
-            seq=seq,
-            item_ids=case.item_ids,
-            features=halves.tobytes(),
-            target=case.target + 1,
-        ).SerializeToString()
         try:
-            self._producer.produce(self._topic, value, session_id)
+            self._producer.produce(self._topic, encode(case, session_id, seq), session_id)
         except (BufferError, KafkaException):
             metrics.EXAMPLES_DROPPED.inc()
             return

@@ -14,10 +14,12 @@ from nextclick.v1 import learning_pb2 as pb
 from online_models.features import N_FEATURES, SCHEMA
 from online_models.layout import CANDIDATES
 from online_models.ranker_learner import RankerLearner
-from streaming.learning import KEEP_SHARE, KEPT_VERSIONS, Output, Progress
+from streaming.learning import KEEP_SHARE, KEPT_VERSIONS, Output, Progress, pack_meta, unpack_meta
 from streaming.sessionize import RawRecord
 
-_SIZES = struct.Struct("<II")
+_NUMBER = struct.Struct("<I")
+"""Begins a stored row: the target of a case, the cases learned by a version."""
+
 FIRST_KEPT = 200
 """Cases that the first kept version has learned."""
 
@@ -34,9 +36,8 @@ class RankerTask:
         self._learner = RankerLearner(seed)
         self.progress = Progress(RANKER_MODEL)
         self._versions: dict[int, bytes] = {}
-        self._learned: dict[int, int] = {}
+        """Kept versions as they are stored."""
         self._changed: dict[str, bytes] = {}
-        self._published = -1
         self._dirty = True
 
     @property
@@ -46,22 +47,19 @@ class RankerTask:
 
     def load(self, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> None:
         """See `LearnerTask.load`."""
-        size, _ = _SIZES.unpack_from(meta)
-        state = pb.LearnerState.FromString(meta[_SIZES.size : _SIZES.size + size])
+        state, model = unpack_meta(meta)
         self.progress.take_over(state)
-        if not self._learner.load(meta[_SIZES.size + size :]):
+        if not self._learner.load(model):
             # Features of an older program: what was learned of them fits no more.
             self.progress.kept = []
             return
         for name, value in rows:
             if name[0] == "v":
                 if int(name[1:]) in self.progress.kept:
-                    self._learned[int(name[1:])], _ = _SIZES.unpack_from(value)
-                    self._versions[int(name[1:])] = value[_SIZES.size :]
+                    self._versions[int(name[1:])] = value
             else:
-                target, _ = _SIZES.unpack_from(value)
-                features = decode_features(value[_SIZES.size :])
-                self._learner.load_case(int(name[1:]), features, target)
+                features = decode_features(value[_NUMBER.size :])
+                self._learner.load_case(int(name[1:]), features, _number(value))
 
     def learn(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
         """See `LearnerTask.learn`."""
@@ -86,36 +84,34 @@ class RankerTask:
         features = decode_features(example.features)
         slot = self._learner.learn(features, target)
         if slot >= 0:
-            self._changed[f"s{slot}"] = _SIZES.pack(target, 0) + example.features
+            self._changed[f"s{slot}"] = _NUMBER.pack(target) + example.features
             self._keep()
 
     def _keep(self) -> None:
         """Keep a version now and then: later ones the more seldom."""
-        last = self._learned[self.progress.kept[-1]] if self.progress.kept else 0
+        last = _number(self._versions[self.progress.kept[-1]]) if self.progress.kept else 0
         if self.learned < max(FIRST_KEPT, last * KEEP_SHARE):
             return
         version = self.progress.version + 1
         if version in self._versions:
             return
         self.progress.kept = [*self.progress.kept, version][-KEPT_VERSIONS:]
-        self._versions[version] = self._learner.dump()
-        self._learned[version] = self.learned
-        self._changed[f"v{version}"] = _SIZES.pack(self.learned, 0) + self._versions[version]
+        self._versions[version] = _NUMBER.pack(self.learned) + self._learner.dump()
+        self._changed[f"v{version}"] = self._versions[version]
         for old in set(self._versions) - set(self.progress.kept):
-            del self._versions[old], self._learned[old]
+            del self._versions[old]
             self._changed[f"v{old}"] = b""
         self.progress.version = version
 
     def _roll_back(self, version: int) -> None:
         if version in self._versions:
-            self._learner.load(self._versions[version], keep_cases=True)
+            self._learner.load(self._versions[version][_NUMBER.size :], keep_cases=True)
             self.progress.rolled_back_to = version
 
     def changes(self) -> tuple[bytes, dict[str, bytes]]:
         """See `LearnerTask.changes`."""
-        state = self.progress.state(self.learned, 0).SerializeToString()
         rows, self._changed = self._changed, {}
-        return _SIZES.pack(len(state), 0) + state + self._learner.dump(), rows
+        return pack_meta(self.progress.state(self.learned, 0), self._learner.dump()), rows
 
     def publish(self, now_ms: int) -> Iterator[Output]:
         """See `LearnerTask.publish`: one record, if anything has changed."""
@@ -136,6 +132,11 @@ class RankerTask:
             )
         )
         yield Output(RANKER, RANKER_MODEL.encode(), state.SerializeToString())
+
+
+def _number(row: bytes) -> int:
+    """Return the number that a stored row begins with."""
+    return int(_NUMBER.unpack_from(row)[0])
 
 
 def decode_features(raw: bytes) -> NDArray[np.float32]:

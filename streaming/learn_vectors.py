@@ -13,13 +13,12 @@ from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord, Step
 from online_models.tokens import item_tokens
 from online_models.vector_learner import VectorLearner
-from streaming.learning import Output, Progress
+from streaming.learning import Output, Progress, pack_meta, unpack_meta
 from streaming.sessionize import RawRecord
 
 MOST_PUBLISHED = 2_000
 """Items of one publication: some 50 ms of work."""
 
-_SIZE = struct.Struct("<I")
 _SEEN = struct.Struct("<Ii")
 
 
@@ -43,18 +42,12 @@ class VectorsTask:
         """Clicks learned."""
         return self._learner.clicks
 
-    @property
-    def items(self) -> int:
-        """Items with vectors."""
-        return len(self._learner.rows)
-
     def load(self, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> None:
         """See `LearnerTask.load`."""
-        (size,) = _SIZE.unpack_from(meta)
-        state = pb.LearnerState.FromString(meta[_SIZE.size : _SIZE.size + size])
+        state, model = unpack_meta(meta)
         self.progress.take_over(state)
         self._offsets = list(state.offsets)
-        self._learner.load(meta[_SIZE.size + size :], rows)
+        self._learner.load(model, rows)
 
     def learn(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
         """See `LearnerTask.learn`; ``seen`` holds version and slot of each session."""
@@ -112,8 +105,7 @@ class VectorsTask:
     def changes(self) -> tuple[bytes, dict[str, bytes]]:
         """See `LearnerTask.changes`."""
         meta, rows = self._learner.changes()
-        state = self._state(0).SerializeToString()
-        return _SIZE.pack(len(state)) + state + meta, rows
+        return pack_meta(self._state(0), meta), rows
 
     def publish(self, now_ms: int) -> Iterator[Output]:
         """See `LearnerTask.publish`: items that have moved, then how far the learner is."""

@@ -6,6 +6,7 @@ is published, is its host's business (``jobs/learner_operator.py``; a test).
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
@@ -23,6 +24,21 @@ KEEP_SHARE = 1.05
 """A version is kept when it has learned so many times what the last kept one had."""
 
 MODULUS = 1 << 64
+
+
+_SIZE = struct.Struct("<I")
+
+
+def pack_meta(state: pb.LearnerState, model: bytes) -> bytes:
+    """Return counters that hold where a learner stands and what its model dumped."""
+    packed = state.SerializeToString()
+    return _SIZE.pack(len(packed)) + packed + model
+
+
+def unpack_meta(meta: bytes) -> tuple[pb.LearnerState, bytes]:
+    """Return what `pack_meta` was given."""
+    end = _SIZE.size + _SIZE.unpack_from(meta)[0]
+    return pb.LearnerState.FromString(meta[_SIZE.size : end]), meta[end:]
 
 
 class Output(NamedTuple):

@@ -12,13 +12,12 @@ import typer
 from numpy.typing import NDArray
 
 from cli.console import err, print_json, print_result
-from cli.datasets import load_sessions
+from cli.datasets import SAMPLE, load_sessions
 from cli.errors import CommandError
 from cli.options import Json
 from online_models.index import VectorIndex
 from online_models.vector_learner import VectorLearner
 
-SAMPLE = Path(__file__).parents[1] / "sample" / "train.txt.gz"
 K = 50
 REMOVED, ADDED = 0.02, 0.02
 MOVED_BY = 0.2
@@ -45,7 +44,7 @@ def index(
     """
     rng = np.random.default_rng(0)
     with err.status("learning vectors"):
-        read, wanted = learned(data or SAMPLE, items, rng)
+        read, wanted = learned(data or SAMPLE / "train.txt.gz", items, rng)
     vectors = np.zeros((2 * items + 1, wanted.shape[1]), np.float32)
     vectors[1 : items + 1] = wanted
     nearest = VectorIndex(len(vectors))

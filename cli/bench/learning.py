@@ -5,24 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from cli.console import err, print_json, print_result
-from cli.datasets import clicks_in_order, load_sessions
+from cli.datasets import SAMPLE, clicks_in_order, load_sessions
 from cli.options import Json
 from cli.stack import flink, kafka
 from cli.stack.layout import Home, Ports
 from cli.stack.process import wait_until
 from cli.stack.stack import Stack
 from nextclick.topics import EXAMPLES, PARTITIONS, PRODUCER_CONFIG, RANKER, SESSIONS, topic
-from nextclick.v1.learning_pb2 import Example, LearnerState
+from nextclick.v1.learning_pb2 import LearnerState
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
-from online_models.features import SCHEMA
+from server.examples import encode
 
-SAMPLE = Path(__file__).parents[1] / "sample" / "train.txt.gz"
 TENANT = "bench"
 SKIPPED = 0.2
 """Share at the start that is not measured: the JVM and the kernels warm up."""
@@ -58,13 +56,11 @@ def measure(stack: Stack, examples: int, clicks: int) -> dict[str, Any]:
     kafka.create_topics(stack.kafka, TENANT)
     with err.status("preloading"):
         n_clicks, n_examples = preload(stack.kafka, examples, clicks)
-    spare = flink.start_taskmanager(stack.home, 3, bound=True)
-    stack.children.append(spare)
-    flink.wait_slots(stack.home, stack.ports, 1, [spare])
-    with err.status("learning vectors"):
-        clicks_per_s = rate(stack, "vectors", n_clicks)
-    with err.status("learning the ranker"):
-        examples_per_s = rate(stack, "ranker", n_examples)
+    with stack.one_more_taskmanager():
+        with err.status("learning vectors"):
+            clicks_per_s = rate(stack, "vectors", n_clicks)
+        with err.status("learning the ranker"):
+            examples_per_s = rate(stack, "ranker", n_examples)
     return {
         "examples": n_examples,
         "examples_per_s": examples_per_s,
@@ -77,7 +73,7 @@ def preload(servers: str, examples: int, clicks: int) -> tuple[int, int]:
     """Produce records of `sessions` and `examples` from the sample; returns how many."""
     producer = Producer({**PRODUCER_CONFIG, "bootstrap.servers": servers})
     engine = Engine(sample=0, remote=True)
-    sessions = load_sessions(SAMPLE)
+    sessions = load_sessions(SAMPLE / "train.txt.gz")
     records: dict[int, SessionRecord] = {}
     numbers: dict[int, int] = {}
     n_clicks = n_examples = 0
@@ -88,16 +84,7 @@ def preload(servers: str, examples: int, clicks: int) -> tuple[int, int]:
             records[s] = SessionRecord(session_id=name)
         case = engine.example(numbers[s], item_id) if n_examples < examples else None
         if case is not None:
-            features = np.clip(case.features, -6e4, 6e4).astype("<f2").tobytes()
-            value = Example(
-                feature_schema=SCHEMA,
-                session_id=name,
-                seq=p + 1,
-                item_ids=case.item_ids,
-                features=features,
-                target=case.target + 1,
-            )
-            put(producer, topic(EXAMPLES, TENANT), name, value.SerializeToString())
+            put(producer, topic(EXAMPLES, TENANT), name, encode(case, name, p + 1))
             n_examples += 1
         engine.learn(numbers[s], item_id)
         if n_clicks < clicks:

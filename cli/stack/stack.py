@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from cli.errors import CommandError
 from cli.stack import apps, flink, kafka, redis
@@ -140,10 +141,17 @@ class Stack:
         """Return a part by its name."""
         return next(child for child in self.children if child.name == name)
 
-    def drop(self, name: str) -> None:
-        """End a part at once and forget it."""
-        kill(self.child(name))
-        self.children = [child for child in self.children if child.name != name]
+    @contextmanager
+    def one_more_taskmanager(self) -> Iterator[str]:
+        """Have a slot for one more job, on the TaskManager of the name that this yields."""
+        child = self._add(flink.start_taskmanager(self.home, 3, bound=self.bound))
+        try:
+            flink.wait_slots(self.home, self.ports, 1, [child])
+            yield child.name
+        finally:
+            kill(self.child(child.name))
+            self.children = [c for c in self.children if c.name != child.name]
+            self._remember()
 
     def replace(self, name: str, started: Child) -> None:
         """Take note of a part that was started anew."""

@@ -10,13 +10,15 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from pyflink.common import Configuration, Types, WatermarkStrategy
+from pyflink.common import Configuration, Row, Types, WatermarkStrategy
 from pyflink.common.typeinfo import TypeInformation
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.datastream.connectors.base import DeliveryGuarantee, Sink, Source
 from pyflink.datastream.connectors.kafka import KafkaOffsetsInitializer
 from pyflink.datastream.data_stream import DataStream, KeyedStream
 from pyflink.java_gateway import get_gateway
+
+from streaming.sessionize import RawRecord
 
 
 def output_type() -> TypeInformation:
@@ -72,6 +74,14 @@ def read_keyed(
     key = jvm.nextclick.Records.Key() if apart else jvm.nextclick.Records.One()
     keyed = stream._j_data_stream.keyBy(key, key_type.get_java_type_info())
     return KeyedStream(keyed, Types.STRING(), stream)
+
+
+def raw_record(row: Row) -> RawRecord:
+    """Return a row of ``Records.recordType`` as a record."""
+    value, key, topic, partition, offset, append_time_ms, replayed = row
+    return RawRecord(
+        bytes(value), bytes(key), topic, partition, offset, append_time_ms, replayed == 1
+    )
 
 
 def write_records(stream: DataStream, kafka: str, name: str) -> None:

@@ -15,6 +15,7 @@ from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import MapStateDescriptor, StateTtlConfig, ValueStateDescriptor
 
 from nextclick.topics import topic
+from streaming.jobs.flink import raw_record
 from streaming.learning import LearnerTask
 from streaming.sessionize import RawRecord
 
@@ -61,9 +62,7 @@ class Learn(KeyedProcessFunction):
         """Take in one record (see ``Records.recordType``)."""
         if self._task is None:
             self._start(ctx)
-        raw = RawRecord(
-            bytes(value[0]), bytes(value[1]), value[2], value[3], value[4], value[5], value[6] == 1
-        )
+        raw = raw_record(value)
         self._count += 1
         self._batch.append(raw)
         if len(self._batch) == BATCH:

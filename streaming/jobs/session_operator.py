@@ -10,6 +10,7 @@ from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import StateTtlConfig, ValueStateDescriptor
 
 from nextclick.topics import DEAD_LETTERS, SESSIONS, topic
+from streaming.jobs.flink import raw_record
 from streaming.sessionize import DeadLetter, RawRecord, Rules, process
 
 MAX_DETAIL = 1_000
@@ -35,9 +36,7 @@ class Sessionize(KeyedProcessFunction):
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
         """Process one record (see ``Records.recordType``)."""
-        raw = RawRecord(
-            bytes(value[0]), bytes(value[1]), value[2], value[3], value[4], value[5], value[6] == 1
-        )
+        raw = raw_record(value)
         before = self._state.value()
         after, outcome = process(before, raw, self._rules)
         if isinstance(outcome, DeadLetter):

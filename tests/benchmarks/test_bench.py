@@ -35,7 +35,6 @@ def test_index_measures_recall_in_churn():
 def test_learning_measures_both_learners(stack):
     """The benchmark of the learners must run on jobs of its own, and end them."""
     result = learning.measure(stack, examples=300, clicks=400)
-    stack.drop("taskmanager-3")
     # It waits until all is learned; how fast so few were says nothing.
     assert (result["examples"], result["clicks"]) == (300, 400)
     assert {"examples_per_s", "clicks_per_s"} <= set(result)

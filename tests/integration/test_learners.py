@@ -1,6 +1,5 @@
 """The learners' jobs on real Kafka and Flink: killed in mid-stream, they have lost nothing."""
 
-import contextlib
 import json
 import uuid
 
@@ -20,19 +19,6 @@ from tests.integration.test_path import fresh, views
 from tests.unit.streaming.test_learners import click_records, example_records
 
 SESSIONS, EXAMPLES = 6_000, 4_000
-
-
-@contextlib.contextmanager
-def one_more_taskmanager(stack):
-    """A slot for a job of the test's own."""
-    name = "taskmanager-3"
-    child = flink.start_taskmanager(stack.home, 3, bound=True)
-    stack.children.append(child)
-    try:
-        flink.wait_slots(stack.home, stack.ports, 1, [child])
-        yield name
-    finally:
-        stack.drop(name)
 
 
 @pytest.mark.timeout(300)
@@ -61,7 +47,7 @@ def test_killed_learners_have_applied_everything_once(stack, producer):
             newest[m.key().decode()] = pb.LearnerState.FromString(m.value())
         return newest
 
-    with one_more_taskmanager(stack) as name:
+    with stack.one_more_taskmanager() as name:
         job = flink.submit(stack.home, "learners", "--kafka", stack.kafka, "--tenant", tenant)
         try:
             for part in range(4):
