@@ -351,13 +351,15 @@ class Engine(ItemTable):
         return Ranked(self._answer[:n].copy(), self._answer_score[:n].copy())
 
     def _fill_nearest(self, n: int, n_query: int, k: int, flt: Filter | None) -> int:
-        """Put items near to the session's vector before the popular ones that fill a page.
+        """Put items near to the session's before the popular ones that fill a page.
 
-        That is where the counts know less than a page: few clicks, and new items.
+        That is where the counts know less than a page: few clicks, and new items. Near are
+        those that would be wanted where the session's would: the items' own vectors say how
+        content is shared, what a session reads only what the clicks have said.
         """
         assert self.index is not None
         session = self.arrays["hidden"][0]
-        if not vectors.session_vector(self._state, self._query, 0, n_query, session):
+        if not vectors.session_vector(self.arrays["vectors_out"], self._query, 0, n_query, session):
             return n
         ranked = int((self._answer_score[:n] > answer.FILL_SCORE).sum())
         rows, _ = self.index.query(session[:DIMENSIONS], min(2 * k, NEAREST))

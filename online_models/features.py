@@ -78,7 +78,7 @@ def candidate_features(st: State, n: int, n_query: int) -> None:
     ``st.pool_score`` holds the scores that picked them; the query is ``st.query[:n_query]``.
     """
     x, h, hl, one = st.features, st.hidden[0], st.hidden[1], st.hidden[3]
-    session_vector(st, st.query, 0, n_query, h)
+    session_vector(st.vectors_in, st.query, 0, n_query, h)
     last = st.query[n_query - 1]
     hl[:DIMENSIONS] = st.vectors_in[last]
     top = st.pool_score[st.candidates[0]]

@@ -54,8 +54,8 @@ def random_below(st: State, n: int):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True)
-def session_vector(st: State, items: NDArray[np.int32], first: int, n: int, out: Vector):  # type: ignore[no-untyped-def]
-    """Set ``out`` to the decayed mean of the items ``items[first:first + n]``.
+def session_vector(vectors: Vector, items: NDArray[np.int32], first: int, n: int, out: Vector):  # type: ignore[no-untyped-def]
+    """Set ``out`` to the decayed mean of the vectors of ``items[first:first + n]``.
 
     Returns the sum of the weights, 0 if no item is known.
     """
@@ -65,7 +65,7 @@ def session_vector(st: State, items: NDArray[np.int32], first: int, n: int, out:
     for u in range(first + n - 1, max(first, first + n - VECTOR_ITEMS) - 1, -1):
         if items[u] == 0:
             continue
-        e = st.vectors_in[items[u]]
+        e = vectors[items[u]]
         for d in range(DIMENSIONS):
             out[d] += w * e[d]
         total += w
@@ -181,7 +181,7 @@ def learn_next(st: State, items: NDArray[np.int32], first: int, n: int, target: 
     oldest = max(first, first + n - VECTOR_ITEMS)
     for u in range(last, oldest - 1, -1):
         refresh(st, items[u])
-    total = session_vector(st, items, first, n, h)
+    total = session_vector(st.vectors_in, items, first, n, h)
     recent = min(st.ctr[NEGATIVES_SEEN], RECENT_CLICKS)
     if total == 0 or recent == 0:
         return

@@ -60,11 +60,11 @@ class IndexBuilder:
             metrics.INDEX_BUILDS.inc()
         if now - self._measured > RECALL_S and len(index) > RECALL_AT:
             self._measured = now
-            read = self._replica.engine.arrays["vectors_in"]
+            wanted = self._replica.engine.arrays["vectors_out"]
             rows = np.random.default_rng().integers(
                 1, len(self._replica.engine.ids), RECALL_QUERIES
             )
-            queries = read[rows]
+            queries = wanted[rows]
             queries = queries[queries.any(axis=1)]
             if len(queries):
                 metrics.INDEX_RECALL.set(index.recall(queries, RECALL_AT))

@@ -128,7 +128,7 @@ def test_vectors_of_items_seen_together_come_together(engine):
     hits = 0
     for i in range(100):
         rows = np.array([engine.row(f"i{i}")], np.int32)
-        vectors.session_vector(engine._state, rows, 0, 1, h)
+        vectors.session_vector(engine.arrays["vectors_in"], rows, 0, 1, h)
         scores = a["vectors_out"][1:101] @ h[:64]
         best = np.argsort(-scores)[:5] + 1
         hits += engine.row(f"i{(i + 1) % 100}") in best.tolist()
