@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.message import DecodeError
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME
 from grpc_reflection.v1alpha import reflection
 
 from nextclick.v1 import (
@@ -24,6 +25,7 @@ from server import metrics
 from server.catalog import Catalog
 from server.events import Events
 from server.faults import RequestError, abort, code_name, internal, overloaded
+from server.health import Health
 from server.models import Models
 from server.recommendation import Recommendations
 from server.settings import ServerSettings
@@ -104,13 +106,11 @@ class GrpcServer:
             {"ListModels": self._aside("ListModels", *listing)}
             | {name: self._waits(name, *call) for name, call in commands.items()},
         )
-        self._health = health.HealthServicer(
-            experimental_non_blocking=True, experimental_thread_pool=ThreadPoolExecutor(2, "health")
-        )
+        self._health = Health()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = [service.full_name for service in (RECOMMENDATION, EVENT, CATALOG, MODEL)]
         reflection.enable_server_reflection(
-            [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
+            [*names, SERVICE_NAME, reflection.SERVICE_NAME], self._server
         )
         self._names = ["", *names]
         self.set_serving(False)

@@ -26,6 +26,7 @@ from nextclick.v1 import (
 from server.catalog import Catalog
 from server.events import Events
 from server.grpc_server import GrpcServer
+from server.health import MAX_WATCHERS
 from server.models import Models
 from server.settings import ServerSettings
 from tests.unit.server.test_answering import Shop
@@ -264,6 +265,40 @@ def test_health_follows_the_replica_and_watchers_hear_of_it(served):
         watch.cancel()
     kinds = health_pb2.HealthCheckResponse
     assert heard == [kinds.NOT_SERVING, kinds.SERVING, kinds.NOT_SERVING]
+
+
+def test_watchers_that_leave_while_the_status_changes_stop_nothing(served):
+    """A stream that ends takes the lock under which changes are sent: neither may wait for both."""
+
+    def come_and_go():
+        for _ in range(60):
+            watch = served.health.Watch(health_pb2.HealthCheckRequest())
+            next(watch)
+            watch.cancel()
+
+    visitors = [threading.Thread(target=come_and_go) for _ in range(4)]
+    for visitor in visitors:
+        visitor.start()
+    changes = 0
+    while any(visitor.is_alive() for visitor in visitors):
+        served.server.set_serving(changes % 2 == 0)
+        changes += 1
+    served.server.set_serving(True)
+    reply = served.health.Check(health_pb2.HealthCheckRequest(), timeout=10)
+    assert reply.status == health_pb2.HealthCheckResponse.SERVING
+    assert changes > 1
+
+
+def test_too_many_watchers_are_told_so(served):
+    """A queue of watchers would be silence; the bound is an error that says what to do."""
+    watches = [served.health.Watch(health_pb2.HealthCheckRequest()) for _ in range(MAX_WATCHERS)]
+    for watch in watches:
+        next(watch)
+    with pytest.raises(grpc.RpcError) as error:
+        next(served.health.Watch(health_pb2.HealthCheckRequest(), timeout=10))
+    assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    for watch in watches:
+        watch.cancel()
 
 
 def test_a_taken_port_is_one_clear_line(served):

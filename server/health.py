@@ -1,0 +1,48 @@
+"""Health checks: grpc.health.v1, with a bound on those who watch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2
+
+MAX_WATCHERS = 64
+"""Each holds a thread that sleeps; a load balancer needs one a connection."""
+
+SPARE_THREADS = 2
+
+
+class Health(health.HealthServicer):  # type: ignore[misc] - the package has no types
+    """Check and Watch, at most `MAX_WATCHERS` at once; one more is RESOURCE_EXHAUSTED.
+
+    Watchers get a thread each. The package's other way, without threads, sends under the lock
+    that the end of a watch takes too, on the thread that must confirm what was sent: a watcher
+    that leaves while the status changes would stop the server for good.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            experimental_non_blocking=False,
+            experimental_thread_pool=ThreadPoolExecutor(MAX_WATCHERS + SPARE_THREADS, "health"),
+        )
+        self._free = threading.BoundedSemaphore(MAX_WATCHERS)
+
+    def Watch(  # type: ignore[override]  # noqa: N802 - the name of the call
+        self, request: health_pb2.HealthCheckRequest, context: Any
+    ) -> Iterator[health_pb2.HealthCheckResponse]:
+        """Stream the status and every change of it."""
+        if not self._free.acquire(blocking=False):
+            context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"{MAX_WATCHERS} watch already; use Check, or try again later",
+            )
+        try:
+            statuses = super().Watch(request, context)
+            if context.is_active():  # else nobody would ever end the stream
+                yield from statuses
+        finally:
+            self._free.release()
