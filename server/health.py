@@ -16,7 +16,7 @@ MAX_WATCHERS = 64
 SPARE_THREADS = 2
 
 
-class Health(health.HealthServicer):  # type: ignore[misc] - the package has no types
+class Health(health.HealthServicer):
     """Check and Watch, at most `MAX_WATCHERS` at once; one more is RESOURCE_EXHAUSTED.
 
     Watchers get a thread each. The package's other way, without threads, sends under the lock
