@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import metrics
 from cli.accounting import Ledger
 from cli.console import err, print_json, print_result, progress
 from cli.datasets import SAMPLE, Session, load_sessions, split_last
@@ -19,12 +18,16 @@ from cli.errors import CommandError
 from cli.history import send_history
 from cli.player import K, Player, Score
 from cli.stack import apps
-from cli.stack.layout import Home, Ports
+from cli.stack.layout import Child, Home, Ports
 from cli.stack.process import find, wait_until
 from cli.stack.stack import Stack
 from nextclick import Client
+from online_models import metrics
 
 RATE = 50.0
+SCORED_S = 10.0
+"""The score job publishes once a second."""
+
 QUIET_S = 30.0
 """A run that ends no event for so long has lost what is missing."""
 
@@ -115,7 +118,7 @@ def run(stack: Stack, traffic: Traffic, max_events: int | None) -> tuple[dict[st
         book.wait(sent, QUIET_S)
         lost = book.check(sent)
         wait_applied(stack, book)
-        status = apps.server_status(stack.ports)
+        status = wait_scored(stack, len(score.ranks))
     faults = score.errors[:3]
     faults += [f"{c.name} has ended" for c in stack.children if find(c) is None]
     if lost:
@@ -158,7 +161,7 @@ def wait_applied(stack: Stack, book: Ledger) -> None:
         book.read(0)
         return int(apps.server_status(stack.ports).get("position", -1)) >= book.position
 
-    wait_until(applied, 120, "the server applies the log")
+    wait_until(applied, 120, "the server applies the log", watched(stack))
 
 
 def wait_learned(stack: Stack, tick: Callable[[int], None]) -> None:
@@ -174,7 +177,27 @@ def wait_learned(stack: Stack, tick: Callable[[int], None]) -> None:
             and applied.get("ranker", 0) >= follower["emitted"]
         )
 
-    wait_until(learned, 600, "the learners have caught up")
+    wait_until(learned, 600, "the learners have caught up", watched(stack))
+
+
+def watched(stack: Stack) -> list[tuple[Child, Path]]:
+    """Return the processes without which waiting is in vain, and their logs."""
+    return [(child, stack.home.log(child.name)) for child in stack.children]
+
+
+def wait_scored(stack: Stack, cases: int) -> dict[str, Any]:
+    """Return the server's status, as soon as the score job has judged every answer.
+
+    An impression may be dropped, so it is not waited for long.
+    """
+    deadline = time.monotonic() + SCORED_S
+    while True:
+        status = apps.server_status(stack.ports)
+        board = status.get("scoreboard", {}).values()
+        judged = sum(score["cases"] - score["shadow_cases"] for score in board)
+        if judged >= cases or time.monotonic() > deadline:
+            return status
+        time.sleep(0.1)
 
 
 def figures(
@@ -202,13 +225,27 @@ def figures(
         "examples": status.get("learners", {}).get("ranker", {}).get("learned", 0),
         "ranker_version": status.get("learners", {}).get("ranker", {}).get("version", 0),
         "ranking": status.get("ranking", ""),
+        "scoreboard": {
+            model: {
+                "cases": board["cases"],
+                "shadow_cases": board["shadow_cases"],
+                **latest(board),
+            }
+            for model, board in status.get("scoreboard", {}).items()
+        },
     }
+
+
+def latest(board: dict[str, Any]) -> dict[str, float]:
+    """Return hit rate and MRR of a ranking's longest window."""
+    window = board["windows"].get("10000", {})
+    return {"hit_rate": window.get("hit_rate_20", 0.0), "mrr": window.get("mrr_20", 0.0)}
 
 
 def readable(result: dict[str, Any]) -> dict[str, str]:
     """Return the result as people read it."""
     latency, freshness = result["latency_us"], result["freshness_ms"]
-    return {
+    rows = {
         "events sent": f"{result['sent']:,}",
         "  applied": f"{result['applied']:,}",
         "  dead letters": f"{result['dead_lettered']:,}",
@@ -222,5 +259,11 @@ def readable(result: dict[str, Any]) -> dict[str, str]:
         "click to answer p50, p99": f"{freshness['p50']:.0f}, {freshness['p99']:.0f} ms",
         "items with vectors": f"{result['vectors']:,}",
         "examples learned by the ranker": f"{result['examples']:,}",
-        "seconds": f"{result['seconds']:.0f}",
     }
+    for model, score in result["scoreboard"].items():
+        of = "in the shadow" if score["shadow_cases"] == score["cases"] else "shown"
+        rows[f"score job: {model}, {of}"] = (
+            f"{score['cases']:,} cases, hit rate {100 * score['hit_rate']:.2f} %, "
+            f"MRR {100 * score['mrr']:.2f} %"
+        )
+    return rows | {"seconds": f"{result['seconds']:.0f}"}

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cli import metrics
 from cli.datasets import Session, clicks_in_order
+from online_models import metrics
 from online_models.engine import Engine, Ranked
 
 Tick = Callable[[int, str], None]

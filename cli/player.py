@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from cli import interrupt, metrics
+from cli import interrupt
 from cli.datasets import Session, clicks_in_order
 from nextclick import Client, Event, NextclickError
+from online_models import metrics
 
 PAUSE_S = 0.5
 PROBE_EVERY = 20
@@ -146,7 +147,8 @@ class Player:
     def _probe(self, s: int, since: float) -> None:
         """Measure how long it takes until an answer knows of the click."""
         while time.perf_counter() - since < PROBE_LIMIT_S:
-            answer = self._client.recommend(self._session_id(s), page_size=1)
+            # Leaves no impression: what nobody is to see must not be scored.
+            answer = self._client.rank(self._sessions[s].items[:1], self._session_id(s))
             if answer.session_version >= self._acknowledged[s]:
                 self.score.freshness_ms.append((time.perf_counter() - since) * 1000)
                 return

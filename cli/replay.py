@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import metrics
 from cli.console import print_json, print_result, progress
 from cli.datasets import Session, load_sessions
 from cli.errors import CommandError
@@ -18,6 +17,7 @@ from cli.player import K, Player
 from cli.stack.layout import Home
 from cli.stack.stack import Stack
 from nextclick import Client
+from online_models import metrics
 
 
 def replay(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -34,9 +35,10 @@ from cli.stack.stack import Stack
 DEFAULT_PORTS = Ports()
 JOB_INPUTS = {
     "sessions": {"sessions": "events"},
-    "learners": {"vectors": "sessions", "ranker": "examples"},
+    "learners": {"vectors": "sessions", "ranker": "examples", "score": "impressions"},
     "vectors": {"vectors": "sessions"},
     "ranker": {"ranker": "examples"},
+    "score": {"score": "impressions"},
 }
 """What each job's parts read."""
 
@@ -109,7 +111,11 @@ def status(home: HomeFolder = DEFAULT_HOME, json: Json = False) -> None:
     if json:
         print_json(result)
         return
-    for title, rows in (("parts", result["parts"]), ("models", result["models"])):
+    live = score_rows(result["scoreboard"])
+    tables = (("parts", result["parts"]), ("models", result["models"]), ("live score", live))
+    for title, rows in tables:
+        if not rows:
+            continue
         table = Table(title=title, title_justify="left")
         for column in rows[0]:
             table.add_column(column, justify="right" if column != "name" else "left")
@@ -155,7 +161,39 @@ def describe(stack: Stack) -> dict[str, Any]:
         score = server.get("scores", {}).get(model["name"], {})
         model |= {"answers": server.get("ranking") == model["name"]}
         model |= {"hit_rate": score.get("hit_rate"), "mrr": score.get("mrr")}
-    return {"parts": parts, "models": models}
+    return {"parts": parts, "models": models, "scoreboard": server.get("scoreboard", {})}
+
+
+def score_rows(scoreboard: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each ranking and window of the live score."""
+    return [
+        {
+            "name": name,
+            "last": int(size),
+            "cases": window["cases"],
+            "shown": f"{1 - board['shadow_cases'] / max(board['cases'], 1):.0%}",
+            "HR@20": window["hit_rate_20"],
+            "MRR@20": window["mrr_20"],
+            "NDCG@20": window["ndcg_20"],
+            "coverage": window["coverage"],
+            "diversity": window["diversity"],
+            "CTR": board["click_through_rate"],
+            "drift since": drift_time(board["drifts"]),
+        }
+        for name, board in scoreboard.items()
+        for size, window in board["windows"].items()
+    ]
+
+
+def drift_time(drifts: list[dict[str, Any]]) -> str:
+    """Return when the last change of the hit rate began, and from what to what."""
+    if not drifts:
+        return ""
+    last = drifts[-1]
+    began = datetime.fromtimestamp(last["began_ms"] / 1000, UTC)
+    return (
+        f"{began:%Y-%m-%d %H:%M:%S}Z: {last['hit_rate_before']:.2f} to {last['hit_rate_after']:.2f}"
+    )
 
 
 def serve(

@@ -132,6 +132,7 @@ class Engine(ItemTable):
         self.sample = sample
         self.remote = remote
         self.with_vectors = 0
+        self._n_query = 0
         self.index: VectorIndex | None = None
         """Nearest items, where `begin_index` was called."""
         self.arrays["weights"][: len(weights)] = weights
@@ -366,6 +367,38 @@ class Engine(ItemTable):
         selection = self._set_filter(flt)
         return int(answer.fill_with(self._state, ranked, k, rows, *selection))
 
+    def shadow(self, k: int) -> tuple[str, Ranked] | None:
+        """Return what the other ranking would have answered instead of the last `recommend`.
+
+        Its name and up to ``k`` items, without those that only fill a page; None where one
+        ranking is all there is, or the query has no candidates.
+        """
+        if not self._ranks or self.examples == 0 or self._n_query == 0:
+            return None
+        other = "blend" if self.ranking == "ranker" else "ranker"
+        n = online.shadow(self._state, self._n_query, _page(k))
+        return (
+            (other, Ranked(self._answer[:n].copy(), self._answer_score[:n].copy())) if n else None
+        )
+
+    def diversity(self, rows: NDArray[np.int32]) -> float:
+        """Return 1 less the mean cosine of each two items' vectors; 0 for fewer than two.
+
+        Intra-list similarity (Ziegler et al., WWW 2005) with learned vectors instead of topics.
+        """
+        v = self.arrays["vectors_out"][rows]
+        lengths = np.sqrt(np.einsum("ij,ij->i", v, v))
+        v = v[lengths > 0] / lengths[lengths > 0, None]
+        n = len(v)
+        if n < 2:
+            return 0.0
+        total = v.sum(0)
+        return 1 - (float(total @ total) - n) / (n * (n - 1))
+
+    def popularity(self, rows: NDArray[np.int32]) -> float:
+        """Return the mean of log(1 + clicks) of some items."""
+        return float(self._stats["log_clicks"][rows].mean()) if len(rows) else 0.0
+
     def candidates(
         self, items: Sequence[int] | NDArray[np.int32], own: int = -1
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -456,6 +489,7 @@ class Engine(ItemTable):
         tail = items[-MAX_QUERY_ITEMS:]
         n = len(tail)
         self._query[:n] = tail
+        self._n_query = n
         return n
 
     def _set_filter(self, flt: Filter | None) -> tuple[int, bool, bool]:

@@ -12,6 +12,7 @@ from online_models.layout import (
     CANDIDATES,
     CASES_SCORED,
     CLOCK,
+    N_CANDIDATES,
     NEXT_SESSION,
     REPLACED,
     STEPS,
@@ -72,6 +73,7 @@ def recommend_ranked(
     c = min(m, CANDIDATES)
     for i in range(c):
         st.candidates[i] = st.order[i]
+    st.ctr[N_CANDIDATES] = c
     if c > 0 and st.query[n_query - 1] != 0 and ranker_serves(st):
         order_candidates(st, c, n_query)
     else:
@@ -88,6 +90,29 @@ def recommend_ranked(
             st.answer_score[i] = st.answer_score[c - 1] - np.float32(0.01) * (i - c + 1)
     if out < k:
         out = fill(st, out, k, n_categories, unavailable, marked)
+    return out
+
+
+@njit(cache=True)
+def shadow(st: State, n_query: int, k: int) -> int:
+    """Answer the query of the last `recommend_ranked` as the ranking that did not would have.
+
+    Only its candidates: a page is not filled. Returns the number of items.
+    """
+    c = st.ctr[N_CANDIDATES]
+    if c == 0 or st.query[n_query - 1] == 0:
+        return 0
+    out = min(c, k)
+    if ranker_serves(st):
+        for i in range(out):
+            p = st.candidates[i]
+            st.answer[i] = st.pool[p]
+            st.answer_score[i] = st.pool_score[p]
+        return out
+    order_candidates(st, c, n_query)
+    for i in range(out):
+        st.answer[i] = st.pool[st.candidates[st.touched[i]]]
+        st.answer_score[i] = st.ranker_score[st.touched[i]]
     return out
 
 

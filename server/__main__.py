@@ -15,7 +15,7 @@ from typing import Any
 from nextclick.topics import SESSIONS
 from online_models.engine import DEFAULT_SAMPLE, Engine, Filter
 from online_models.layout import Limits
-from server import snapshot
+from server import scoreboard, snapshot
 from server.catalog import Catalog
 from server.events import Events
 from server.examples import Examples
@@ -85,7 +85,7 @@ def main() -> None:
     redis_view = RedisView(settings.redis, settings.tenant, settings.redis_timeout_ms)
     server = GrpcServer(
         settings,
-        Recommendations(replica, redis_view, impressions),
+        Recommendations(replica, redis_view, impressions, settings.shadow_sample),
         Events(producer, settings.tenant),
         Catalog(producer, replica, settings.tenant),
         Models(producer, replica, settings.tenant),
@@ -156,6 +156,7 @@ def warm_up(remote: bool = False) -> None:
     for flt in (None, Filter(("x",), (1,), True)):
         engine.recommend([1, 2], 20, 0, flt)
         engine.trending(20, flt)
+        engine.shadow(20)
     engine.rank([1], [2])
     engine.explain([1], 2)
 
@@ -199,6 +200,9 @@ def status(replica: Replica, serving: bool) -> dict[str, Any]:
                 "paused": state.paused,
             }
             for model, state in replica.learners.copy().items()
+        },
+        "scoreboard": {
+            model: scoreboard.describe(score) for model, score in replica.scoreboard.copy().items()
         },
         "vectors": replica.engine.with_vectors,
         "sessions": len(replica.sessions),

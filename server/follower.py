@@ -17,6 +17,7 @@ from nextclick.topics import (
     ITEMS,
     PARTITIONS,
     RANKER,
+    SCOREBOARD,
     SESSIONS,
     VECTORS,
     topic,
@@ -26,6 +27,9 @@ from server.replica import Replica
 from server.settings import ServerSettings
 
 log = logging.getLogger("nextclick.follower")
+
+RECENT_SCORES = 50
+"""Records of a partition of `scoreboard` that are read at the start."""
 
 POLL = 500
 """Messages a poll: a few milliseconds of work."""
@@ -72,10 +76,12 @@ class Follower:
         self._sessions = topic(SESSIONS, settings.tenant)
         self._ranker = topic(RANKER, settings.tenant)
         self._vectors = topic(VECTORS, settings.tenant)
+        self._scoreboard = topic(SCOREBOARD, settings.tenant)
         self._followed: dict[str, Apply] = {
             topic(ITEMS, settings.tenant): replica.apply_item,
             self._ranker: replica.apply_learner,
             self._vectors: replica.apply_vectors,
+            self._scoreboard: replica.apply_score,
             self._sessions: replica.apply_session,
         }
         self._dead_letters = topic(DEAD_LETTERS, settings.tenant)
@@ -150,6 +156,8 @@ class Follower:
                 # Compacted, and in no snapshot: where the learners stand, and vectors that wait.
                 held = name == self._vectors and self._replica.held is not None
                 known = name != self._ranker and not held
+                if name == self._scoreboard:
+                    low = max(low, high - RECENT_SCORES)  # each replaces those before it
                 start = self._replica.positions.get((name, p)) if known else None
                 if start is None or not low <= start <= high:
                     # No snapshot, or one whose log is gone.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -35,33 +33,15 @@ class Impressions:
         self._thread = threading.Thread(target=self._poll, name="impressions", daemon=True)
         self._thread.start()
 
-    def put(
-        self,
-        recommendation_id: str,
-        session_id: str,
-        user_id: str,
-        session_version: int,
-        appended: Sequence[str],
-        item_ids: Sequence[str],
-        model_version: int,
-    ) -> None:
+    def put(self, impression: Impression, user_id: str) -> None:
         """Queue an impression, or drop it.
 
         A visitor without any session yet is named by ``user_id``, in the record's key.
         """
-        value = Impression(
-            recommendation_id=recommendation_id,
-            session_id=session_id,
-            session_version=session_version,
-            appended_item_ids=appended,
-            item_ids=item_ids,
-            model_version=model_version,
-            timestamp_ms=int(time.time() * 1000),
-        ).SerializeToString()
+        value = impression.SerializeToString()
+        key = event_key(impression.session_id, user_id)
         try:
-            self._producer.produce(
-                self._topic, value, event_key(session_id, user_id), on_delivery=_delivered
-            )
+            self._producer.produce(self._topic, value, key, on_delivery=_delivered)
         except (BufferError, KafkaException):
             metrics.IMPRESSIONS_DROPPED.inc()
         else:

@@ -25,6 +25,13 @@ ITEMS = Gauge("nextclick_items", "Items that have a row")
 LIVE_SCORE = Gauge(
     "nextclick_live_score", "Running score on clicks before they are learned", ["model", "metric"]
 )
+SCORE = Gauge(
+    "nextclick_score", "Score of a ranking on live answers", ["model", "metric", "window"]
+)
+CLICK_THROUGH_RATE = Gauge("nextclick_click_through_rate", "Clicks an answer shown", ["model"])
+DRIFT = Gauge(
+    "nextclick_drift_began_seconds", "When the last change of the hit rate began", ["model"]
+)
 ITEMS_REFUSED = Counter("nextclick_items_refused_total", "Catalogue items beyond max_items")
 UNREADABLE = Counter("nextclick_unreadable_total", "Records of the log that are faulty", ["topic"])
 DEAD_LETTERS = Counter(

@@ -8,9 +8,12 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nextclick.v1 import recommendation_service_pb2 as pb
+from nextclick.v1.impression_pb2 import Impression
 from online_models.engine import Filter, Ranked
+from online_models.metrics import log_odds
 from server import metrics, validation
 from server.faults import not_found
 from server.follower import CATCHING_UP_MS
@@ -26,6 +29,9 @@ from server.replies import (
 )
 from server.visitor import Visitor, find, joined
 
+SCORED = 20
+"""Items of an answer that are scored live."""
+
 
 class Recommendations:
     """Answers the four calls; each takes a serialised request and returns a serialised response.
@@ -33,11 +39,19 @@ class Recommendations:
     Not thread-safe: the server gives it one thread.
     """
 
-    def __init__(self, replica: Replica, redis_view: RedisView, impressions: Impressions) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        redis_view: RedisView,
+        impressions: Impressions,
+        shadow_sample: int = 0,
+    ) -> None:
         self._replica = replica
         self._engine = replica.engine
         self._redis = redis_view
         self._impressions = impressions
+        self._shadow_sample = shadow_sample
+        self._answers = 0
         fields = {RECOMMEND_ITEMS, RANK_ITEMS, SIMILAR_ITEMS, TRENDING_ITEMS}
         self._parts = {field: Parts(self._engine, field) for field in fields}
         # Unique without a call to the system: this process, then a count.
@@ -59,11 +73,10 @@ class Recommendations:
             ranked = self._engine.recommend(
                 rows, validation.page(request.page_size), visitor.number, flt
             )
-            clicks = self._engine.clicks
             response = pb.RecommendResponse(
                 recommendation_id=self._new_id(),
                 session_version=visitor.version,
-                model_version=clicks,
+                model_version=self._engine.clicks,
                 model_lag_ms=min(self._replica.lag_ms, 2**32 - 1),
                 degraded=self._degraded(),
                 source=pb.ANSWER_SOURCE_SESSION if any(rows) else pb.ANSWER_SOURCE_POPULAR,
@@ -74,16 +87,8 @@ class Recommendations:
                 items = b""
             else:
                 items = self._parts[RECOMMEND_ITEMS].items(*ranked)
-        ids = self._engine.ids
-        self._impressions.put(
-            response.recommendation_id,
-            visitor.session_id,
-            request.user_id,
-            visitor.version,
-            tail,
-            [ids[row] for row in ranked.rows.tolist()],
-            clicks,
-        )
+            impression = self._impression(response, ranked, visitor.session_id, tail)
+        self._impressions.put(impression, request.user_id)
         if request.explain:
             t4 = time.perf_counter_ns()
             laps = zip(("parse", "session", "score", "reply"), (t0, t1, t2, t3, t4), strict=False)
@@ -139,6 +144,38 @@ class Recommendations:
             response = pb.TrendingResponse(model_version=self._engine.clicks)
         return response.SerializeToString() + items
 
+    def _impression(
+        self, response: pb.RecommendResponse, ranked: Ranked, session_id: str, tail: list[str]
+    ) -> Impression:
+        """Return the record of an answer; one in `shadow_sample` says more of it."""
+        engine, ids = self._engine, self._engine.ids
+        impression = Impression(
+            recommendation_id=response.recommendation_id,
+            session_id=session_id,
+            session_version=response.session_version,
+            appended_item_ids=tail,
+            item_ids=[ids[row] for row in ranked.rows.tolist()],
+            model_version=response.model_version,
+            timestamp_ms=int(time.time() * 1000),
+            model=engine.ranking,
+            scores=ranked.scores[:SCORED].tolist(),
+            known_items=len(ids) - 1,
+        )
+        self._answers += 1
+        if self._shadow_sample and self._answers % self._shadow_sample == 0:
+            rows = ranked.rows[:SCORED]
+            impression.diversity = engine.diversity(rows)
+            impression.popularity = engine.popularity(rows)
+            shadow = engine.shadow(SCORED)
+            if shadow is not None:
+                model, other = shadow
+                impression.shadow.model = model
+                impression.shadow.item_ids.extend(ids[row] for row in other.rows.tolist())
+                impression.shadow.scores.extend(other.scores.tolist())
+                impression.shadow.diversity = engine.diversity(other.rows)
+                impression.shadow.popularity = engine.popularity(other.rows)
+        return impression
+
     def _new_id(self) -> str:
         return f"{self._prefix}{next(self._count):x}"
 
@@ -180,8 +217,22 @@ class Recommendations:
         self, response: pb.RecommendResponse, ranked: Ranked, rows: list[int], number: int
     ) -> None:
         ids = self._engine.ids
-        for row, score in zip(ranked.rows.tolist(), ranked.scores.tolist(), strict=True):
+        likely = self._probabilities(ranked.scores)
+        for i, (row, score) in enumerate(
+            zip(ranked.rows.tolist(), ranked.scores.tolist(), strict=True)
+        ):
             item = response.items.add(item_id=ids[row], score=score)
+            if i < len(likely):
+                item.next_click_probability = likely[i]
             for source, share, because in self._engine.explain(rows, row, number):
                 names = [ids[b] for b in because]
                 item.reasons.add(source=source, share=share, because_item_ids=names)
+
+    def _probabilities(self, scores: NDArray[np.float32]) -> list[float]:
+        """Return the calibrated probability that each of the first items is the next click."""
+        board = self._replica.scoreboard.get(self._engine.ranking)
+        if board is None or not board.cases:
+            return []
+        check = board.calibration
+        odds = check.slope * log_odds(scores[:SCORED].astype(np.float64)) + check.intercept
+        return [float(p) for p in 1 / (1 + np.exp(-odds))]

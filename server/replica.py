@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from nextclick.codec import InvalidEventError, Item, decode_item
 from nextclick.v1.learning_pb2 import ItemVectors, LearnerState
+from nextclick.v1.scoreboard_pb2 import Score
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
 from online_models.features import SCHEMA
 from online_models.layout import DIMENSIONS
 from online_models.ranker_learner import RankerWeights
-from server import metrics
+from server import metrics, scoreboard
 from server.sessions import SessionTable
 
 SLICE_S = 0.002
@@ -49,6 +50,7 @@ class Replica:
         self.sessions = SessionTable(engine)
         self.catalogue: dict[str, Item] = {}
         self.learners: dict[str, LearnerState] = {}
+        self.scoreboard: dict[str, Score] = {}
         self.ranker_fits = True
         self.held: deque[HeldVectors] | None = None
         """Vectors that wait until as much of the log is applied here as they have seen."""
@@ -147,6 +149,16 @@ class Replica:
             return
         state.ClearField("weights")
         self.learners[key.decode(errors="replace")] = state
+
+    def apply_score(self, key: bytes, value: bytes | None) -> None:
+        """Apply a record of `scoreboard`."""
+        try:
+            score = Score.FromString(value or b"")
+        except DecodeError:
+            metrics.UNREADABLE.labels("scoreboard").inc()
+            return
+        self.scoreboard[key.decode(errors="replace")] = score
+        scoreboard.show(score)
 
     def apply_item(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `items`; a tombstone comes long after its deletion."""

@@ -42,6 +42,11 @@ class ServerSettings(BaseSettings):
     sample: int = Field(
         default=DEFAULT_SAMPLE, ge=1, description="One click in so many becomes an example"
     )
+    shadow_sample: int = Field(
+        default=4,
+        ge=0,
+        description="One answer in so many is ranked the other way too, to be scored; 0: none",
+    )
     history: int = Field(
         default=10_000_000, ge=1, description="Records of `sessions` read at most at the start"
     )

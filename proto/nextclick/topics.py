@@ -11,6 +11,7 @@ EXAMPLES = "examples"
 VECTORS = "vectors"
 RANKER = "ranker"
 COMMANDS = "commands"
+SCOREBOARD = "scoreboard"
 
 VECTORS_MODEL, RANKER_MODEL = "vectors", "ranker"
 """Keys of the topics `ranker` and `commands`."""
@@ -45,6 +46,7 @@ TOPIC_CONFIGS: dict[str, dict[str, str]] = {
     # Whole weights, once a second: small segments, so that compaction keeps up.
     RANKER: {"cleanup.policy": "compact", "segment.bytes": str(16 * 1024 * 1024)},
     COMMANDS: {**_DELETE, "retention.ms": str(7 * _DAY_MS)},
+    SCOREBOARD: {**_DELETE, "retention.ms": str(30 * _DAY_MS)},
 }
 for _config in TOPIC_CONFIGS.values():
     # Retention judges by arrival: a history from 2014 stays.

@@ -1,7 +1,8 @@
-"""The learners' jobs: vectors from `sessions` and `items`, the ranker from `examples`.
+"""The jobs behind the sessions job: what learns from it, and what scores its answers.
 
-Submit both with ``nextclick jobs submit learners``: one graph in one slot, for one machine. In
-production each may be a job of its own: ``vectors`` and ``ranker``.
+Vectors from `sessions` and `items`, the ranker from `examples`, the live score from `impressions`
+and `sessions`. Submit all with ``nextclick jobs submit learners``: one graph in one slot, for one
+machine. In production each may be a job of its own: ``vectors``, ``ranker`` and ``score``.
 """
 
 from __future__ import annotations
@@ -11,16 +12,17 @@ from functools import partial
 
 from pyflink.datastream import StreamExecutionEnvironment
 
-from nextclick.topics import COMMANDS, EXAMPLES, ITEMS, SESSIONS, topic
+from nextclick.topics import COMMANDS, EXAMPLES, IMPRESSIONS, ITEMS, SESSIONS, topic
 from streaming.jobs.flink import environment, output_type, read_keyed, write_records
 from streaming.jobs.learner_operator import Learn
+from streaming.keep_score import ScoreTask
 from streaming.learn_ranker import RankerTask
 from streaming.learn_vectors import VectorsTask
 
-MODELS = ("vectors", "ranker")
+PARTS = ("vectors", "ranker", "score")
 
 
-def main(models: tuple[str, ...] = MODELS) -> None:
+def main(parts: tuple[str, ...] = PARTS) -> None:
     """Build the job graph and hand it to the cluster."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kafka", required=True, help="bootstrap servers, host:port")
@@ -30,9 +32,9 @@ def main(models: tuple[str, ...] = MODELS) -> None:
     args = parser.parse_args()
     env = environment()
     env.set_parallelism(1)
-    for model in models:
-        {"vectors": add_vectors, "ranker": add_ranker}[model](env, args)
-    name = "learners" if models == MODELS else models[0]
+    for part in parts:
+        {"vectors": add_vectors, "ranker": add_ranker, "score": add_score}[part](env, args)
+    name = "learners" if parts == PARTS else parts[0]
     env.execute(topic(name, args.tenant))
 
 
@@ -56,17 +58,23 @@ def add_ranker(env: StreamExecutionEnvironment, args: argparse.Namespace) -> Non
     _add(env, args, "ranker", [topic(EXAMPLES, args.tenant), commands], Learn(make, args.tenant))
 
 
+def add_score(env: StreamExecutionEnvironment, args: argparse.Namespace) -> None:
+    """Add the live score's part to a job."""
+    topics = [topic(IMPRESSIONS, args.tenant), topic(SESSIONS, args.tenant)]
+    _add(env, args, "score", topics, Learn(partial(ScoreTask, *topics), args.tenant))
+
+
 def _add(
     env: StreamExecutionEnvironment,
     args: argparse.Namespace,
-    model: str,
+    part: str,
     topics: list[str],
     learn: Learn,
 ) -> None:
-    group = topic(f"{model}-job", args.tenant)
-    records = read_keyed(env, args.kafka, topics, group, f"{model}-input", apart=False)
-    out = records.process(learn, output_type()).name(f"learn-{model}").uid(f"learn-{model}")
-    write_records(out, args.kafka, model)
+    group = topic(f"{part}-job", args.tenant)
+    records = read_keyed(env, args.kafka, topics, group, f"{part}-input", apart=False)
+    out = records.process(learn, output_type()).name(f"learn-{part}").uid(f"learn-{part}")
+    write_records(out, args.kafka, part)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def test_status_names_the_parts_and_their_lag(stack):
     parts = {part["name"]: part for part in json.loads(done.stdout)["parts"]}
     assert parts["server"]["state"] == "SERVING"
     assert parts["job sessions"]["state"] == "RUNNING"
-    for name in ("job vectors", "job ranker"):
+    for name in ("job vectors", "job ranker", "job score"):
         assert parts[name]["state"] == "RUNNING"
         assert parts[name]["lag"] is not None
     for name in ("kafka", "redis", "jobmanager", "taskmanager-1", "store", "follower"):
@@ -126,6 +126,13 @@ def test_a_small_demo_accounts_for_every_event(tmp_path):
     assert 0 < result["vectors"] <= result["items"]
     assert result["ranker_version"] >= 0
     assert result["freshness_ms"]["p50"] > 0
+    # The score job, which saw impressions and clicks only, agrees with the client.
+    board = result["scoreboard"].values()
+    shown = sum(score["cases"] - score["shadow_cases"] for score in board)
+    assert shown == result["cases"]
+    hits = sum(s["cases"] * s["hit_rate"] for s in board if s["shadow_cases"] == 0)
+    if all(score["shadow_cases"] in (0, score["cases"]) for score in board):
+        assert hits == pytest.approx(result["cases"] * result["hit_rate"], abs=0.5)
     eventually(lambda: children_of(tmp_path / "demo"), lambda left: not left, "all have ended", 30)
 
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from cli import metrics
 from cli.datasets import Session
 from cli.evaluation import learn_all, score_all, summary
 from cli.main import app
+from online_models import metrics
 from online_models.engine import Engine
 from online_models.layout import Limits
 

@@ -31,7 +31,7 @@ def test_every_topic_keeps_time_by_arrival() -> None:
     """If it failed, a replayed history of old clicks would be deleted within minutes."""
     assert set(topics.TOPIC_CONFIGS) == {
         *("events", "items", "sessions", "impressions", "dead-letters"),
-        *("examples", "vectors", "ranker", "commands"),
+        *("examples", "vectors", "ranker", "commands", "scoreboard"),
     }
     for config in topics.TOPIC_CONFIGS.values():
         assert config["message.timestamp.type"] == "LogAppendTime"

@@ -2,6 +2,7 @@
 
 import struct
 
+import numpy as np
 import pytest
 from google.rpc import code_pb2
 from hypothesis import given
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 
 from nextclick import Item, encode_item
 from nextclick.v1 import recommendation_service_pb2 as pb
+from nextclick.v1.scoreboard_pb2 import Score
 from nextclick.v1.session_pb2 import EVENT_TYPE_PURCHASE, SessionRecord
 from online_models.engine import Engine
-from online_models.layout import Limits
+from online_models.layout import STEPS, Limits
 from server.faults import RequestError
 from server.recommendation import Recommendations
 from server.redis_view import RedisUnavailableError
@@ -233,11 +235,53 @@ def test_impressions_say_what_was_answered(shop):
     """Attribution rests on them."""
     shop.apply(record("me", ["i4"]))
     answer = shop.recommend(session_id="me", session_items=["i5"], page_size=3)
-    seen = shop.impressions.seen[-1]
-    assert seen[:5] == (answer.recommendation_id, "me", "", 1, ["i5"])
-    assert seen[5] == ids(answer)
+    impression, user_id = shop.impressions.seen[-1]
+    assert impression.recommendation_id == answer.recommendation_id
+    assert (impression.session_id, user_id, impression.session_version) == ("me", "", 1)
+    assert list(impression.appended_item_ids) == ["i5"]
+    assert list(impression.item_ids) == ids(answer)
+    assert list(impression.scores) == [item.score for item in answer.items]
+    assert impression.model == "blend"
+    assert impression.known_items == len(shop.replica.engine.ids) - 1
     shop.recommend(user_id="someone")
-    assert shop.impressions.seen[-1][1:3] == ("", "someone")
+    impression, user_id = shop.impressions.seen[-1]
+    assert (impression.session_id, user_id) == ("", "someone")
+
+
+def test_one_answer_in_so_many_is_ranked_the_other_way_too(shop):
+    """What nobody is shown costs time: a sample is enough to compare rankings."""
+    shop.service = Recommendations(shop.replica, shop.redis, shop.impressions, shadow_sample=3)
+    shop.replica.engine._ctr[STEPS] = 1  # a ranker there is, if not one that may answer
+    shop.apply(record("me", ["i4"]))
+    for _ in range(6):
+        answer = shop.recommend(session_id="me", page_size=10)
+    sampled = [i for i, _ in shop.impressions.seen if i.HasField("shadow")]
+    assert len(sampled) == 2
+    assert sampled[-1].recommendation_id == answer.recommendation_id
+    assert sampled[-1].shadow.model == "ranker"
+    assert set(sampled[-1].shadow.item_ids) >= {"i5", "i6"}
+    assert len(sampled[-1].shadow.scores) == len(sampled[-1].shadow.item_ids)
+    assert all(i.HasField("diversity") == i.HasField("shadow") for i, _ in shop.impressions.seen)
+    assert 0 < sampled[-1].diversity < 2
+    assert sampled[-1].popularity > 0
+
+
+def test_explained_scores_become_probabilities_once_they_are_calibrated(shop):
+    """A score says which item is better; a caller may want to know how likely."""
+    shop.apply(record("me", ["i4"]))
+    assert (
+        not shop.recommend(session_id="me", explain=True)
+        .items[0]
+        .HasField("next_click_probability")
+    )
+    score = Score(model="blend", cases=9)
+    score.calibration.slope = 1
+    shop.replica.apply_score(b"blend", score.SerializeToString())
+    answer = shop.recommend(session_id="me", explain=True)
+    shares = np.exp([item.score for item in answer.items])
+    likely = [item.next_click_probability for item in answer.items]
+    assert likely == pytest.approx(list(shares / shares.sum()), abs=1e-3)
+    assert not shop.recommend(session_id="me").items[0].HasField("next_click_probability")
 
 
 def test_explanations_come_with_reasons_and_timings(shop):

@@ -4,6 +4,7 @@ import time
 
 from prometheus_client import REGISTRY
 
+from nextclick.v1.impression_pb2 import Impression
 from server.impressions import Impressions
 from server.settings import ServerSettings
 
@@ -20,7 +21,9 @@ def test_a_full_queue_drops_and_counts():
     dropped = value("nextclick_impressions_dropped_total")
     started = time.perf_counter()
     for i in range(20):
-        impressions.put(f"r{i}", "s", "", 1, [], ["a", "b"], 7)
+        impressions.put(
+            Impression(recommendation_id=f"r{i}", session_id="s", item_ids=["a", "b"]), ""
+        )
     assert time.perf_counter() - started < 1
     assert value("nextclick_impressions_total") - queued == 5
     assert value("nextclick_impressions_dropped_total") - dropped == 15

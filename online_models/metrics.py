@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+LARGEST_ODDS = 10.0
+
 
 def hit_rate(ranks: ArrayLike, k: int) -> float:
     """Share of cases with the target among the first ``k`` (recall@k, one target a case)."""
@@ -51,6 +53,15 @@ def spread(values: ArrayLike) -> dict[str, float]:
         return {"mean": 0.0, "p50": 0.0, "p99": 0.0}
     p50, p99 = np.percentile(v, [50, 99])
     return {"mean": float(v.mean()), "p50": float(p50), "p99": float(p99)}
+
+
+def log_odds(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logit of each score's share in their softmax, (n,); within +-`LARGEST_ODDS`."""
+    shares = np.exp(scores - scores.max())
+    shares /= shares.sum()
+    shares = np.clip(shares, 1e-6, 1 - 1e-6)
+    odds: NDArray[np.float64] = np.log(shares / (1 - shares)).clip(-LARGEST_ODDS, LARGEST_ODDS)
+    return odds
 
 
 def _hits(ranks: NDArray[np.int64], k: int) -> NDArray[np.bool_]:

@@ -1,0 +1,248 @@
+"""How one ranking does: its last cases, rolling scores, drift and calibration.
+
+Cases lie in a ring that is stored block by block; whatever can be counted again from it (windows,
+the drift detector) is, after a restart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+from river import drift, linear_model, optim
+
+from nextclick.v1 import scoreboard_pb2 as pb
+from online_models import metrics
+
+DEPTH = 20
+"""Items of an answer that are looked at."""
+
+CUTOFFS = (5, 10, 20)
+WINDOWS = (1_000, 10_000)
+BLOCK = 125
+"""Cases that are stored together."""
+
+KEPT_DRIFTS = 10
+FADING = 1 / 1_000
+"""Weight of one answer in the click-through rate, of one case in the calibration's check."""
+
+LEARNING_RATE = 0.02
+
+CASE = np.dtype(
+    [
+        ("answered_ms", "<i8"),
+        ("diversity", "<f4"),  # NaN where it was not sampled
+        ("popularity", "<f4"),
+        ("items", "<u4", (DEPTH,)),  # CRC-32 of the ids, 0 beyond the answer's end
+        ("rank", "<u2"),  # from 1; 0: not among the first `DEPTH`
+        ("shadow", "<u2"),
+        ("spare", "<u4"),
+    ]
+)
+RING = WINDOWS[-1]
+
+
+class Answer:
+    """What is scored of an answer: its first `DEPTH` items, their scores, and what was sampled."""
+
+    __slots__ = ("answered_ms", "diversity", "item_ids", "popularity", "scores", "shadow")
+
+    def __init__(
+        self,
+        item_ids: Sequence[str],
+        scores: Sequence[float],
+        answered_ms: int,
+        diversity: float = math.nan,
+        popularity: float = math.nan,
+        shadow: bool = False,
+    ) -> None:
+        self.item_ids = list(item_ids[:DEPTH])
+        self.scores = np.array(scores[:DEPTH], np.float64)
+        self.answered_ms = answered_ms
+        self.diversity = diversity
+        self.popularity = popularity
+        self.shadow = shadow
+
+
+class Scorekeeper:
+    """Scores one ranking, case by case.
+
+    Parameters
+    ----------
+    model
+        Its name.
+    """
+
+    def __init__(self, model: str) -> None:
+        self.counts = pb.ScoreCounts(score=pb.Score(model=model))
+        self._ring = np.zeros(RING, CASE)
+        self._shown: dict[int, Counter[int]] = {size: Counter() for size in WINDOWS}
+        self._adwin = drift.ADWIN()
+        self._calibration = _calibration(1.0, 0.0)
+        self._changed: set[int] = set()
+
+    @property
+    def cases(self) -> int:
+        """Cases so far."""
+        return self.counts.score.cases
+
+    def show(self, known_items: int) -> None:
+        """Count an answer that was shown."""
+        c = self.counts
+        c.score.impressions += 1
+        c.known_items = known_items
+        c.recent_impressions += 1 - FADING * c.recent_impressions
+        c.recent_clicks -= FADING * c.recent_clicks
+
+    def follow(self) -> None:
+        """Count a click that named an answer."""
+        self.counts.score.attributed_clicks += 1
+        self.counts.recent_clicks += 1
+
+    def add(self, answer: Answer, item_id: str, now_ms: int) -> int:
+        """Add a case: an answer and the item that came next. Returns its rank, 0 for none."""
+        ids = answer.item_ids
+        rank = ids.index(item_id) + 1 if item_id in ids else 0
+        place = self.cases % RING
+        case = self._ring[place]
+        hashes = [crc32(name.encode()) or 1 for name in ids]
+        self._count_shown(hashes)
+        case["items"] = 0
+        case["items"][: len(hashes)] = hashes
+        case["rank"], case["answered_ms"] = rank, answer.answered_ms
+        case["diversity"], case["popularity"] = answer.diversity, answer.popularity
+        case["shadow"] = answer.shadow
+        self._changed.add(place // BLOCK)
+        self._calibrate(answer, rank)
+        self.counts.score.cases += 1
+        self.counts.score.shadow_cases += answer.shadow
+        self._adwin.update(rank > 0)
+        if self._adwin.drift_detected:
+            self._note_drift(now_ms)
+        return rank
+
+    def _count_shown(self, hashes: Sequence[int]) -> None:
+        """Move the windows' counts of items on by one case, before it is written."""
+        for size, shown in self._shown.items():
+            shown.update(hashes)
+            if self.cases >= size:
+                leaving = self._ring[(self.cases - size) % RING]["items"]
+                for number in leaving[leaving > 0].tolist():
+                    shown[number] -= 1
+                    if not shown[number]:
+                        del shown[number]
+
+    def _calibrate(self, answer: Answer, rank: int) -> None:
+        """Learn of two items of the answer whether they came next.
+
+        Which two goes round with the cases and looks at no outcome, so rates stay what they are.
+        """
+        if not len(answer.scores):
+            return
+        odds = metrics.log_odds(answer.scores)
+        check = self.counts.score.calibration
+        for i in {self.cases % len(odds), (7 * self.cases + 3) % len(odds)}:
+            x = {"log_odds": float(odds[i])}
+            came = rank == i + 1
+            predicted = self._calibration.predict_proba_one(x)[True]
+            check.predicted += FADING * (predicted - check.predicted)
+            check.observed += FADING * (came - check.observed)
+            self._calibration.learn_one(x, came)
+        check.slope = self._calibration.weights["log_odds"]
+        check.intercept = self._calibration.intercept
+
+    def _note_drift(self, now_ms: int) -> None:
+        """Note a change: what ADWIN still remembers begins with it."""
+        since = min(int(self._adwin.width), self.cases, RING)
+        cases = self._latest(RING)
+        before, after = cases[: len(cases) - since], cases[len(cases) - since :]
+        drifts = self.counts.score.drifts
+        drifts.add(
+            began_ms=int(after["answered_ms"][0]) if len(after) else now_ms,
+            noticed_ms=now_ms,
+            hit_rate_before=metrics.hit_rate(before["rank"], DEPTH),
+            hit_rate_after=metrics.hit_rate(after["rank"], DEPTH),
+        )
+        del drifts[:-KEPT_DRIFTS]
+
+    def _latest(self, size: int) -> NDArray[np.void]:
+        """Return the last cases, oldest first."""
+        n = min(self.cases, size, RING)
+        latest: NDArray[np.void] = self._ring[np.arange(self.cases - n, self.cases) % RING]
+        return latest
+
+    def score(self, now_ms: int) -> pb.Score:
+        """Return the score of now."""
+        c = self.counts
+        score = pb.Score()
+        score.CopyFrom(c.score)
+        score.timestamp_ms = now_ms
+        if c.recent_impressions:
+            score.click_through_rate = c.recent_clicks / c.recent_impressions
+        for size in WINDOWS:
+            cases = self._latest(size)
+            if len(cases):
+                score.windows.append(self._window(size, cases))
+        return score
+
+    def _window(self, size: int, cases: NDArray[np.void]) -> pb.ScoreWindow:
+        ranks = cases["rank"].astype(np.int64)
+        window = pb.ScoreWindow(
+            size=size,
+            cases=len(cases),
+            since_ms=int(cases["answered_ms"].min()),
+            coverage=len(self._shown[size]) / max(self.counts.known_items, 1),
+        )
+        for name in ("diversity", "popularity"):
+            sampled = cases[name][~np.isnan(cases[name])]
+            setattr(window, name, float(sampled.mean()) if len(sampled) else 0.0)
+        for k in CUTOFFS:
+            window.at.add(
+                k=k,
+                hit_rate=metrics.hit_rate(ranks, k),
+                mrr=metrics.mrr(ranks, k),
+                ndcg=metrics.ndcg(ranks, k),
+            )
+        return window
+
+    # ---- state
+
+    def dump(self) -> bytes:
+        """Return the counts; cases are in `changes`."""
+        return self.counts.SerializeToString()
+
+    def changes(self) -> dict[int, bytes]:
+        """Return the blocks of cases that have changed since the last call."""
+        changed, self._changed = self._changed, set()
+        return {b: self._ring[b * BLOCK : (b + 1) * BLOCK].tobytes() for b in changed}
+
+    @classmethod
+    def load(cls, dumped: bytes, blocks: Iterable[tuple[int, bytes]]) -> Scorekeeper:
+        """Return the keeper that `dump` and `changes` are of."""
+        keeper = cls("")
+        keeper.counts.ParseFromString(dumped)
+        for block, raw in blocks:
+            keeper._ring[block * BLOCK : (block + 1) * BLOCK] = np.frombuffer(raw, CASE)
+        for size, shown in keeper._shown.items():
+            items = keeper._latest(size)["items"]
+            shown.update(items[items > 0].tolist())
+        for rank in keeper._latest(RING)["rank"].tolist():
+            keeper._adwin.update(rank > 0)
+        check = keeper.counts.score.calibration
+        if keeper.cases:
+            keeper._calibration = _calibration(check.slope, check.intercept)
+        return keeper
+
+
+def _calibration(slope: float, intercept: float) -> linear_model.LogisticRegression:
+    """Platt scaling (Platt, 1999), learned online."""
+    return linear_model.LogisticRegression(
+        optimizer=optim.SGD(LEARNING_RATE),
+        intercept_lr=LEARNING_RATE,
+        intercept_init=intercept,
+        initializer=optim.initializers.Constant(slope),
+    )

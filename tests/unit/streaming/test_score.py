@@ -1,0 +1,308 @@
+"""The live score: which click judges which answer, and what is counted of it."""
+
+import copy
+import itertools
+import math
+import random
+
+import numpy as np
+import pytest
+
+from nextclick.v1 import scoreboard_pb2 as pb
+from nextclick.v1.impression_pb2 import Impression
+from nextclick.v1.session_pb2 import SessionRecord
+from online_models import metrics
+from streaming import keep_score
+from streaming.keep_score import ScoreTask
+from streaming.scorekeeper import DEPTH, RING, Answer, Scorekeeper
+from streaming.sessionize import RawRecord
+from tests.unit.streaming.test_learners import Host
+
+ITEMS = [f"i{n}" for n in range(40)]
+
+
+def answer(session_id, version, items, appended=(), model="ranker", name="", **more):
+    """A record of `impressions`."""
+    impression = Impression(
+        recommendation_id=name or f"{session_id}.{version}",
+        session_id=session_id,
+        session_version=version,
+        appended_item_ids=appended,
+        item_ids=items,
+        scores=[-float(i) for i in range(len(items))],
+        model=model,
+        timestamp_ms=1_000 * version,
+        known_items=len(ITEMS),
+        **more,
+    )
+    key = session_id or "u:anna"
+    return RawRecord(impression.SerializeToString(), key.encode(), "impressions", 0, 0, 5)
+
+
+def clicks(session_id, items, follows=None, user_id=""):
+    """The record of `sessions` after the last of these clicks."""
+    session = SessionRecord(session_id=session_id, version=len(items), user_id=user_id)
+    for seq, item in enumerate(items, 1):
+        step = session.steps.add(item_id=item, seq=seq)
+        step.recommendation_id = (follows or {}).get(seq, "")
+    return RawRecord(session.SerializeToString(), session_id.encode(), "sessions", 0, 0, 9)
+
+
+def task_of(*records):
+    task = ScoreTask("impressions", "sessions")
+    for record in records:
+        task.learn(record, {})
+    return task
+
+
+def scores(task, now_ms=10_000):
+    found = [pb.Score.FromString(o.value) for o in task.publish(now_ms)]
+    return {score.model: score for score in found}
+
+
+def ranks(task, model="ranker"):
+    keeper = task._keepers[model]
+    return keeper._latest(RING)["rank"].tolist()
+
+
+def test_an_answer_is_judged_by_the_click_after_its_version():
+    """The session's version says what the visitor had done, whenever the records arrive."""
+    task = task_of(
+        clicks("s", ["a"]),
+        answer("s", 1, ["x", "b", "y"]),
+        clicks("s", ["a", "b"]),
+        answer("s", 2, ["x", "y"]),
+        clicks("s", ["a", "b", "c"]),
+    )
+    assert ranks(task) == [2, 0]
+
+
+def test_an_answer_that_comes_after_its_click_is_judged_too():
+    """Two topics keep no order between them."""
+    records = [
+        clicks("s", ["a"]),
+        answer("s", 1, ["x", "b", "y"]),
+        clicks("s", ["a", "b"]),
+        clicks("s", ["a", "b", "c"]),
+    ]
+    for order in itertools.permutations(records):
+        assert ranks(task_of(*order)) == [2], order
+
+
+def test_appended_items_are_no_judges():
+    """The caller had seen those clicks already; they reach the stream a moment later."""
+    task = task_of(
+        clicks("s", ["a"]),
+        answer("s", 1, ["b", "c", "d"], appended=["b", "c"]),
+        clicks("s", ["a", "b"]),
+        clicks("s", ["a", "b", "c"]),
+    )
+    assert not task._keepers["ranker"].cases
+    task.learn(clicks("s", ["a", "b", "c", "d"]), {})
+    assert ranks(task) == [3]
+
+
+def test_a_click_judges_the_last_answer_before_it_once():
+    """A page that is loaded twice before a click is one case, not two."""
+    task = task_of(
+        clicks("s", ["a"]),
+        answer("s", 1, ["b"], name="r1"),
+        answer("s", 1, ["x", "b"], name="r2"),
+        clicks("s", ["a", "b"]),
+    )
+    assert ranks(task) == [2]
+    task.learn(answer("s", 1, ["b"], name="r3"), {})
+    assert ranks(task) == [2]
+
+
+def test_a_visitor_known_by_name_only_is_followed_into_the_first_session():
+    """The first answer to a signed-in visitor is for a session that has no id yet."""
+    task = task_of(answer("", 0, ["a", "b"]), clicks("u:anna~1", ["b"], user_id="anna"))
+    assert ranks(task) == [2]
+
+
+def test_shadows_are_scored_beside_and_not_shown():
+    """A ranking can be compared on live traffic before anybody sees it."""
+    record = answer("s", 0, ["a", "b"], diversity=0.5, popularity=2.0)
+    impression = Impression.FromString(record.value)
+    impression.shadow.model = "blend"
+    impression.shadow.item_ids.extend(["b", "a"])
+    impression.shadow.scores.extend([2.0, 1.0])
+    record = record._replace(value=impression.SerializeToString())
+    task = task_of(record, clicks("s", ["b"]))
+    assert ranks(task, "ranker") == [2]
+    assert ranks(task, "blend") == [1]
+    found = scores(task)
+    assert found["ranker"].impressions == 1
+    assert found["blend"].impressions == 0
+    assert found["blend"].shadow_cases == 1
+    assert found["ranker"].windows[0].diversity == 0.5
+    assert found["ranker"].windows[0].popularity == 2.0
+
+
+def test_clicks_are_attributed_to_the_ranking_that_was_shown():
+    """Click-through rate is clicks that name an answer, an answer shown."""
+    task = task_of(
+        clicks("s", ["a"]),
+        answer("s", 1, ["b"], name="r1"),
+        answer("s", 1, ["c"], name="r2"),
+        clicks("s", ["a", "b"], {2: "r1"}),
+        clicks("s", ["a", "b", "d"], {3: "nobody's"}),
+    )
+    score = scores(task)["ranker"]
+    assert (score.impressions, score.attributed_clicks) == (2, 1)
+    assert score.click_through_rate == pytest.approx(0.5, abs=0.01)
+
+
+def test_windows_equal_a_count_by_hand():
+    """Rolling figures are those of the last cases, at every cut-off, beyond the ring's end too."""
+    rng = random.Random(3)
+    keeper = Scorekeeper("ranker")
+    cases = []
+    for n in range(RING + 1_500):
+        items = rng.sample(ITEMS, DEPTH)
+        target = rng.choice(ITEMS)
+        keeper.show(len(ITEMS))
+        rank = keeper.add(Answer(items, [1.0] * DEPTH, n), target, n)
+        assert rank == (items.index(target) + 1 if target in items else 0)
+        cases.append((items, rank))
+    score = keeper.score(0)
+    assert [w.size for w in score.windows] == [1_000, 10_000]
+    for window in score.windows:
+        last = cases[-window.size :]
+        assert window.cases == len(last)
+        assert window.since_ms == len(cases) - len(last)
+        counted = np.array([rank for _, rank in last])
+        for at in window.at:
+            assert at.hit_rate == pytest.approx(metrics.hit_rate(counted, at.k))
+            assert at.mrr == pytest.approx(metrics.mrr(counted, at.k))
+            assert at.ndcg == pytest.approx(metrics.ndcg(counted, at.k))
+        shown = {item for items, _ in last for item in items}
+        assert window.coverage == pytest.approx(len(shown) / len(ITEMS))
+
+
+def test_a_change_of_the_hit_rate_is_noticed_with_its_beginning():
+    """An alert without a time sends people to search through a day's releases."""
+    rng = random.Random(5)
+    keeper = Scorekeeper("ranker")
+    for n in range(4_000):
+        hit = rng.random() < (0.7 if n < 3_000 else 0.3)
+        keeper.add(Answer(["a"], [1.0], n), "a" if hit else "b", n)
+    (drift,) = keeper.counts.score.drifts
+    assert 2_700 <= drift.began_ms <= 3_300
+    assert 3_000 <= drift.noticed_ms < 3_600
+    assert drift.hit_rate_before == pytest.approx(0.7, abs=0.05)
+    assert drift.hit_rate_after < drift.hit_rate_before - 0.1
+
+
+def test_no_change_gives_no_alert():
+    """An alert that cries every day is switched off."""
+    rng = random.Random(7)
+    keeper = Scorekeeper("ranker")
+    for n in range(8_000):
+        keeper.add(Answer(["a"], [1.0], n), "a" if rng.random() < 0.5 else "b", n)
+    assert not keeper.counts.score.drifts
+
+
+def test_scores_become_probabilities():
+    """What is predicted is what happens: on average, and for likely and unlikely items apart."""
+    rng = np.random.default_rng(9)
+    keeper = Scorekeeper("ranker")
+    truth = lambda odds: 1 / (1 + np.exp(-(0.6 * odds - 0.5)))  # noqa: E731
+    for n in range(9_000):
+        values = np.sort(rng.normal(size=10) * 2)[::-1]
+        p = truth(metrics.log_odds(values))
+        hit = rng.random() < p.sum()
+        chosen = rng.choice(10, p=p / p.sum())
+        names = ITEMS[:10]
+        keeper.add(Answer(names, values, n), names[chosen] if hit else "none", n)
+    check = keeper.counts.score.calibration
+    assert check.predicted == pytest.approx(check.observed, abs=0.02)
+    for odds in (-3.0, 0.0):
+        predicted = 1 / (1 + math.exp(-(check.slope * odds + check.intercept)))
+        assert predicted == pytest.approx(float(truth(np.array(odds))), abs=0.08)
+
+
+def random_records(n):
+    rng = random.Random(11)
+    sessions, records = {}, []
+    for _ in range(n):
+        name = f"s{rng.randrange(30)}"
+        done = sessions.setdefault(name, [])
+        if rng.random() < 0.5:
+            model = rng.choice(["ranker", "blend"])
+            records.append(answer(name, len(done), rng.sample(ITEMS, DEPTH), model=model))
+        else:
+            done.append(rng.choice(ITEMS))
+            records.append(clicks(name, done[-50:]))
+    return records
+
+
+def test_a_crash_anywhere_changes_no_figure():
+    """What a checkpoint holds goes on as if nothing had happened."""
+    records = random_records(1_200)
+    expected = task_of(*records)
+    rng = random.Random(13)
+    host = Host(lambda: ScoreTask("impressions", "sessions"))
+    checkpoint, at = (copy.deepcopy(host.states), 0), 0
+    crashes = 0
+    while at < len(records):
+        host.feed(records[at])
+        at += 1
+        if rng.random() < 0.05:
+            checkpoint = (copy.deepcopy(host.states), at)
+        elif rng.random() < 0.02 and crashes < 12:
+            crashes += 1
+            host.states, at = copy.deepcopy(checkpoint[0]), checkpoint[1]
+            host.start()
+    assert crashes == 12
+    host.publish()
+    task = host.operator._task
+    for model, keeper in expected._keepers.items():
+        found = task._keepers[model]
+        assert found.score(0).windows == keeper.score(0).windows
+        assert found.counts.score.impressions == keeper.counts.score.impressions
+        assert found.counts.score.calibration.slope == pytest.approx(
+            keeper.counts.score.calibration.slope, rel=1e-4
+        )
+
+
+def test_what_is_kept_of_sessions_and_rankings_is_bounded(monkeypatch):
+    """Millions of visitors pass; those idle longest make room, in the stored state too."""
+    monkeypatch.setattr(keep_score, "MAX_SESSIONS", 100)
+    task = ScoreTask("impressions", "sessions")
+    stored = {}
+    for n in range(1_000):
+        task.learn(answer(f"s{n}", 0, ["a"], model=f"m{n % 40}"), {})
+        task.learn(answer("loud", 0, ["a"]), {})
+        _, rows = task.changes()
+        for name, row in rows.items():
+            stored.pop(name, None)
+            if row:
+                stored[name] = row
+    assert len(task._sessions) == 100
+    assert sum(name.startswith(keep_score.SESSION) for name in stored) == 100
+    assert len(task._sessions["loud"].answers) == 4
+    assert len(task._keepers) == keep_score.MAX_MODELS
+
+
+def test_unreadable_records_and_erased_sessions_are_passed_over():
+    """A job never dies of its input; who is erased leaves no answer behind."""
+    task = task_of(answer("s", 0, ["a"]), clicks("s", ["b"]))
+    task.learn(RawRecord(b"\xff\xff", b"s", "impressions", 0, 0, 0), {})
+    task.learn(RawRecord(b"\xff\xff", b"s", "sessions", 0, 0, 0), {})
+    task.learn(RawRecord(b"", b"s", "sessions", 0, 0, 0), {})
+    assert "s" not in task._sessions
+    assert ranks(task) == [0]
+
+
+def test_the_scoreboard_is_published_once_a_second_and_when_something_happened():
+    """A score a click would be a second stream of clicks."""
+    task = task_of(answer("s", 0, ["a"]), clicks("s", ["a"]))
+    assert list(scores(task, 10_000)) == ["ranker"]
+    task.learn(clicks("s", ["a", "b"]), {})
+    assert not scores(task, 10_500)
+    task.learn(answer("s", 2, ["a"]), {})
+    assert not scores(task, 10_900)
+    assert list(scores(task, 11_000)) == ["ranker"]
+    assert not scores(task, 12_000)
