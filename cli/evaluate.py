@@ -125,10 +125,10 @@ def run(
 def baseline(model: str, engine: Engine) -> Ask | None:
     """Return how a baseline that needs no models of its own answers."""
     if model == "popularity":
-        return lambda rows, k, number: engine.recommend([], k)
+        return lambda rows, k, number, times_s: engine.recommend([], k)
     if model == "own-items":
 
-        def own_items(rows: list[int], k: int, number: int) -> Ranked:
+        def own_items(rows: list[int], k: int, number: int, times_s: tuple[int, int]) -> Ranked:
             latest = [row for row in dict.fromkeys(reversed(rows)) if row][:k]
             return Ranked(np.array(latest, np.int32), -np.arange(len(latest), dtype=np.float32))
 

@@ -20,8 +20,8 @@ from online_models.engine import Engine, Ranked
 Tick = Callable[[int, str], None]
 """Called now and then with the number of clicks done since, and a note."""
 
-Ask = Callable[[list[int], int, int], Ranked]
-"""Answers (rows of the session, length, the session's number)."""
+Ask = Callable[[list[int], int, int, tuple[int, int]], Ranked]
+"""Answers (rows of the session, length, the session's number, when its last two clicks were)."""
 
 TICK = 2_000
 POOL_DEPTH = 100
@@ -48,7 +48,7 @@ def learn_all(engine: Engine, sessions: Sequence[Session], tick: Tick) -> list[f
         if p == 0:
             numbers[s] = engine.open_session()
         t = time.perf_counter_ns()
-        engine.learn(numbers[s], sessions[s].items[p])
+        engine.learn(numbers[s], sessions[s].items[p], at_s=second(sessions[s], p))
         times.append((time.perf_counter_ns() - t) / 1000)
         if done % TICK == TICK - 1:
             tick(TICK, "")
@@ -77,14 +77,24 @@ def score_all(
         if p == 0:
             numbers[s] = engine.open_session() if learn else -1
         if p >= min_prefix:
-            _score(engine, ask or engine.recommend, session, p, numbers[s], k, cases)
+            _score(engine, ask or ranked_by(engine), session, p, numbers[s], k, cases)
         if learn:
             t = time.perf_counter_ns()
-            engine.learn(numbers[s], session.items[p])
+            engine.learn(numbers[s], session.items[p], at_s=second(session, p))
             times.append((time.perf_counter_ns() - t) / 1000)
         if done % TICK == TICK - 1:
             tick(TICK, f"hit rate {metrics.hit_rate(cases.ranks, k):.3f}")
     return cases, times
+
+
+def ranked_by(engine: Engine) -> Ask:
+    """Return how the models themselves answer."""
+    return lambda rows, k, number, times_s: engine.recommend(rows, k, number, times_s=times_s)
+
+
+def second(session: Session, p: int) -> int:
+    """When a session's click was: seconds since 1970, 0 without a clock."""
+    return session.times_ms[p] // 1_000 if session.times_ms else 0
 
 
 def _score(
@@ -93,14 +103,15 @@ def _score(
     target = session.items[p]
     rows = [engine.row(item) for item in session.items[max(0, p - 50) : p]]
     t = time.perf_counter_ns()
-    answer = ask(rows, k, number)
+    times_s = (second(session, p - 2) if p > 1 else 0, second(session, p - 1))
+    answer = ask(rows, k, number, times_s)
     cases.recommend_us.append((time.perf_counter_ns() - t) / 1000)
     row = engine.row(target)
     listed = answer.rows.tolist()
     rank = listed.index(row) + 1 if row and row in listed else 0
     in_pool = rank > 0
     if row and not rank:
-        in_pool = row in ask(rows, max(k, POOL_DEPTH), number).rows
+        in_pool = row in ask(rows, max(k, POOL_DEPTH), number, times_s).rows
     cases.session_ids.append(session.session_id)
     cases.positions.append(p + 1)
     cases.ranks.append(rank)

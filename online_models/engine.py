@@ -46,6 +46,8 @@ points of hit rate on the validation splits, one in four (40 us) loses 0.1 to 0.
 NEAREST = 200
 """Items that the vector index is asked for at most."""
 
+UNKNOWN_TIMES = (0, 0)
+
 UNLISTED = -10_000.0
 """Score of an item that is not among the best `MAX_ANSWER`, before its popularity."""
 
@@ -177,7 +179,7 @@ class Engine(ItemTable):
         """
         if not (self._ctr[CASES_SCORED] or (self.remote and self.examples)):
             return {}
-        mrr_blend, mrr_ranker, hit_blend, hit_ranker = self.arrays["case_scores"].tolist()
+        mrr_blend, mrr_ranker, hit_blend, hit_ranker = self.arrays["case_scores"][:4].tolist()
         return {
             "blend": {"hit_rate": hit_blend, "mrr": mrr_blend},
             "ranker": {"hit_rate": hit_ranker, "mrr": mrr_ranker},
@@ -194,9 +196,12 @@ class Engine(ItemTable):
             vectors.begin_vector(self._state, row)
 
     def note_content(self, row: int, tokens: Sequence[int]) -> None:
-        """Have an item's vectors follow its content, where vectors are learned here."""
+        """Note an item's content; its vectors follow it, where they are learned here."""
         if self.sample:
             vectors.set_tokens(self.arrays, self._state, row, tokens)
+        else:
+            self.arrays["item_tokens"][row] = 0
+            self.arrays["item_tokens"][row, : len(tokens)] = tokens
 
     # ---- vectors and ranker that were learned elsewhere
 
@@ -287,7 +292,7 @@ class Engine(ItemTable):
         at = int(e["at"])
         return self.arrays["arena"][at : at + n].copy()
 
-    def learn(self, session: int, item_id: str, place: int | None = None) -> None:
+    def learn(self, session: int, item_id: str, place: int | None = None, at_s: int = 0) -> None:
         """Learn a step: the item enters the session at ``place`` and every count.
 
         Parameters
@@ -298,13 +303,15 @@ class Engine(ItemTable):
             The item. Without a row in a full table it only takes its place.
         place
             Index among the kept steps of the session; None: at the end.
+        at_s
+            When it was: seconds since 1970, 0 if unknown.
         """
         row = self.rows.get(item_id) or self._admit(item_id, session)
         at = -1 if place is None else place
         if self.sample:
-            sessions = online.learn_online(self._state, session, row, at, self.sample)
+            sessions = online.learn_online(self._state, session, row, at, at_s, self.sample)
         else:
-            sessions = learn.learn_step(self._state, session, row, at)
+            sessions = learn.learn_step(self._state, session, row, at, at_s)
         if sessions == 2:
             self._confirm(row)
 
@@ -329,6 +336,7 @@ class Engine(ItemTable):
         k: int,
         own: int = -1,
         flt: Filter | None = None,
+        times_s: tuple[int, int] = UNKNOWN_TIMES,
     ) -> Ranked:
         """Return ``k`` items that the visitor will likely turn to next.
 
@@ -343,10 +351,16 @@ class Engine(ItemTable):
             Number of the session being answered, which is never its own neighbour.
         flt
             Which items may be answered.
+        times_s
+            When the session's last two clicks were, the last one second: seconds since 1970.
+            Unknown (0): those held of session ``own``.
         """
         n_query = self._set_query(items)
-        recommend = online.recommend_ranked if self._ranks else answer.recommend
-        n = recommend(self._state, n_query, own, _page(k), *self._set_filter(flt))
+        selection = self._set_filter(flt)
+        if self._ranks:
+            n = online.recommend_ranked(self._state, n_query, own, *times_s, _page(k), *selection)
+        else:
+            n = answer.recommend(self._state, n_query, own, _page(k), *selection)
         if self.index is not None and n_query and self._answer_score[n - 1] <= answer.FILL_SCORE:
             n = self._fill_nearest(n, n_query, k, flt)
         return Ranked(self._answer[:n].copy(), self._answer_score[:n].copy())

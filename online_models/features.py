@@ -14,12 +14,14 @@ import numpy as np
 from numba import njit
 
 from online_models.blend import N_WEIGHTS, features
+from online_models.content import N_CONTENT, content_features
 from online_models.layout import (
     AFTER,
     AGO,
     CANDIDATES,
     COUNT,
     COV,
+    COV2,
     DIMENSIONS,
     FLAT,
     FRESH,
@@ -31,9 +33,11 @@ from online_models.layout import (
     PAIR,
     POOL_SIZE,
     SEQ,
+    SEQ2,
     TOUCHED_SESSIONS,
     State,
 )
+from online_models.moment import N_MOMENT
 from online_models.pool import find_in_pool
 from online_models.popularity import log_trend
 from online_models.vectors import session_vector
@@ -52,6 +56,8 @@ NAMES = (
     *("place", "score", "share", "raw_next", "raw_pair", "log_trend"),
     *("session_log_length", "session_one", "session_two", "session_repeats"),
     *("log_neighbours", "log_last_sessions", "log_pool"),
+    *("log_gap", "hour_sine", "hour_cosine"),
+    *("category_share", "category_last", "content_last", "raw_seq2", "raw_cov2"),
 )
 N_FEATURES = len(NAMES)
 TRANSFORMS = 2
@@ -63,10 +69,14 @@ V_SESSION, V_LAST, V_RAW = (NAMES.index(f"vector_{n}") for n in ("session", "las
 LOGS = NAMES.index("log_knn")
 PLACE, SCORE, SHARE = (NAMES.index(n) for n in ("place", "score", "share"))
 RAW_NEXT, RAW_PAIR, TREND = (NAMES.index(n) for n in ("raw_next", "raw_pair", "log_trend"))
-SESSION = NAMES.index("session_log_length")
+SESSION, MOMENT = NAMES.index("session_log_length"), NAMES.index("log_gap")
+CONTENT = NAMES.index("category_share")
+RAW_SEQ2, RAW_COV2 = NAMES.index("raw_seq2"), NAMES.index("raw_cov2")
 assert V_SESSION == N_WEIGHTS
 assert N_FEATURES % 4 == 0, "the ranker's kernel takes four inputs at a time"
 assert N_FEATURES <= 64
+assert CONTENT == MOMENT + N_MOMENT
+assert N_FEATURES >= CONTENT + N_CONTENT
 
 _LOGGED = np.array([KNN, SEQ, COV, AFTER, FLAT, FRESH, HOP_SEQ], np.int64)
 
@@ -109,6 +119,8 @@ def candidate_features(st: State, n: int, n_query: int) -> None:
         x[SHARE, i] = math.exp(st.pool_score[p] - top)
         x[RAW_NEXT, i] = r[NEXT]
         x[RAW_PAIR, i] = r[PAIR]
+        x[RAW_SEQ2, i] = r[SEQ2]
+        x[RAW_COV2, i] = r[COV2]
         x[TREND, i] = log_trend(st, row, r[COUNT] * st.ctr[OWN_LEARNED])
     for i in range(n):
         x[V_SESSION, i] -= best_h
@@ -125,8 +137,11 @@ def candidate_features(st: State, n: int, n_query: int) -> None:
     one[4] = math.log(1.0 + st.ctr[TOUCHED_SESSIONS])
     one[5] = math.log(1.0 + st.items[last].sessions)
     one[6] = math.log(1.0 + st.ctr[POOL_SIZE])
-    for k in range(N_FEATURES - SESSION):
+    for k in range(MOMENT - SESSION):
         x[SESSION + k, :n] = one[k]
+    for k in range(N_MOMENT):
+        x[MOMENT + k, :n] = st.moment[k]
+    content_features(st, n, n_query, CONTENT)
     for k in range(N_FEATURES):
         for i in range(n, CANDIDATES):
             x[k, i] = 0

@@ -103,7 +103,7 @@ POOL_SIZE, REQUEST, SINK, TOUCHED_SESSIONS, N_CANDIDATES, MOVED, REPLACED, OWN_L
 # Columns of a pool row: scores of the sources, then facts about the session's own items.
 KNN, AFTER, FLAT, FRESH, SEQ, COV, NEXT, SEQ1, COV1, PAIR, HOP_SEQ, HOP_COV = range(12)
 SOURCES = 12
-COUNT, AGO = 13, 14
+SEQ2, COUNT, AGO, COV2 = 12, 13, 14, 15
 
 ITEM = np.dtype(
     [
@@ -203,11 +203,11 @@ class Limits:
         """Most bytes that the models may take.
 
         An item: 180 for its counts and categories, 532 for its vectors, 576 for its content,
-        200 for its id in Python, and its share of the lists; a session 77, a pair 64; 70 MB
+        200 for its id in Python, and its share of the lists; a session 85, a pair 64; 70 MB
         for tokens, replayed cases and the scratch of an answer.
         """
         item = 180 + 532 + 576 + 200 + 16 * self.rules_per_item + 4 * self.ring_per_item
-        return (self.max_items + 1) * item + self.max_sessions * 77 + self.pairs * 64 + 70_000_000
+        return (self.max_items + 1) * item + self.max_sessions * 85 + self.pairs * 64 + 70_000_000
 
 
 FIELDS = [
@@ -219,7 +219,7 @@ FIELDS = [
     *("vectors_in", "vectors_out", "squares", "recent_clicks", "negatives", "hidden"),
     *("candidates", "features", "ranker", "mean", "variance", "old_cases", "old_sizes"),
     *("old_targets", "normal", "layer1", "layer2", "delta1", "delta2", "ranker_score"),
-    *("gradient", "case_scores", "own_links"),
+    *("gradient", "case_scores", "own_links", "moments", "moment", "shares"),
     *("moved", "item_tokens", "token_vectors", "token_squares", "token_sums"),
 ]
 
@@ -315,6 +315,9 @@ def allocate(limits: Limits) -> dict[str, NDArray[np.generic]]:
         "hidden": np.zeros((4, 128), np.float32),
         "candidates": np.zeros(CANDIDATES, np.int32),
         "own_links": np.zeros(2, np.float32),
+        "moments": aligned((limits.max_sessions, 2), np.uint32),
+        "moment": np.zeros(3, np.float32),
+        "shares": np.zeros(4_096, np.float32),
         "moved": np.zeros(rows + TOKENS, np.int32),
         "item_tokens": aligned((rows, ITEM_TOKENS), np.int32),
         "token_vectors": aligned((TOKENS, 2 * DIMENSIONS), np.float32),

@@ -6,14 +6,17 @@ from numba import njit
 
 from online_models.knn import add_session
 from online_models.layout import CLOCK, NEXT_SESSION, State
+from online_models.moment import note_time
 from online_models.popularity import count_click
 from online_models.rules import learn_rules
 from online_models.sessions import insert, items_of, open_slot
 
 
 @njit(cache=True)
-def learn_step(st: State, number: int, row: int, place: int) -> int:
+def learn_step(st: State, number: int, row: int, place: int, at_s: int) -> int:
     """Learn a step of session ``number``: item ``row`` before ``place`` (-1: at the end).
+
+    ``at_s`` is when it was, in seconds since 1970; 0: unknown.
 
     Row 0 (an item without a row) only takes its place in the session. Returns how many
     sessions have turned to the item, or -1 if the step came too late: the session's slot
@@ -24,6 +27,8 @@ def learn_step(st: State, number: int, row: int, place: int) -> int:
         return -1
     if st.ctr[NEXT_SESSION] < number + 1:
         st.ctr[NEXT_SESSION] = number + 1
+    if place < 0 or place >= st.sessions[slot].n:
+        note_time(st, slot, at_s)
     place = insert(st, slot, row, place)
     if row == 0:
         return 0

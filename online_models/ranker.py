@@ -90,7 +90,7 @@ def allocate(seed: int) -> dict[str, NDArray[Any]]:
         "delta2": aligned((HIDDEN2, CANDIDATES), np.float32),
         "ranker_score": np.zeros(CANDIDATES, np.float32),
         "gradient": np.zeros(N_RANKER, np.float32),
-        "case_scores": np.zeros(4, np.float32),
+        "case_scores": np.zeros(6, np.float32),
         "weight_squares": np.zeros(MAX_FEATURES, np.float32),
     }
 

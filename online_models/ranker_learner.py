@@ -41,7 +41,8 @@ class RankerWeights:
     linear
         Weights that pick the candidates, (64,) float32.
     scores
-        Running (MRR of blend, of ranker, hit rate of blend, of ranker), (4,) float32.
+        Running (MRR of blend, of ranker, hit rate of blend, of ranker, the ranker's lead in MRR,
+        its variance), (6,) float32.
     steps
         Cases learned.
     """

@@ -16,6 +16,7 @@ from online_models.layout import (
     COUNT,
     COV,
     COV1,
+    COV2,
     HOP_COV,
     HOP_READ,
     HOP_SEQ,
@@ -31,6 +32,7 @@ from online_models.layout import (
     RULE_WINDOW,
     SEQ,
     SEQ1,
+    SEQ2,
     SINK,
     SMALL_POOL,
     State,
@@ -148,6 +150,19 @@ def _last_item(st: State, own: int, a: int, n: int) -> None:
 
 
 @njit(cache=True, fastmath=True)
+def _second_item(st: State, a: int, n: int) -> None:
+    """Columns of the item before the last alone, right after its rules were followed."""
+    it = st.items[a]
+    for c in range(min(RULE_READ, RULE_SLABS[it.rules_slab])):
+        e = st.rules[it.rules + c]
+        if e.item == 0:
+            break
+        r = st.score[find_in_pool(st, e.item, n)]
+        r[SEQ2] = np.float32(2) * (r[SEQ] - r[SEQ1])
+        r[COV2] = np.float32(2) * (r[COV] - r[COV1])
+
+
+@njit(cache=True, fastmath=True)
 def _pair(st: State, own: int, a: int, b: int, n: int) -> int:
     slot, key = pair_slot(st, a, b)
     p = st.pairs[slot]
@@ -205,6 +220,8 @@ def retrieve(st: State, n_query: int, own: int) -> int:
             _leave_own_out(st, own, a, 0.5**q, n)
             if q == 0:
                 _last_item(st, own, a, n)
+            elif q == 1:
+                _second_item(st, a, n)
     st.own_links[:] = 0
     if n_query > 1 and query[n_query - 1] != 0 and query[n_query - 2] != 0:
         n = _pair(st, own, query[n_query - 2], query[n_query - 1], n)

@@ -42,6 +42,8 @@ def open_slot(st: State, number: int) -> int:
         e.number = number + 1
         e.n = 0
         e.slab = 0
+        st.moments[slot, 0] = 0
+        st.moments[slot, 1] = 0
     return slot
 
 

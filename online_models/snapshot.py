@@ -25,14 +25,14 @@ from online_models.layout import (
 if TYPE_CHECKING:
     from online_models.engine import Engine
 
-VERSION = 4
+VERSION = 5
 
 SCRATCH = {
     "session_words", "rule_words", "near", "after", "old", "fresh", "score", "pool", "pool_score",
     "touched", "touched_place", "sim", "order", "query", "filter_categories", "answer",
     "answer_score", "scale", "root_scale", "marks", "negatives", "hidden", "candidates",
     "own_links", "features", "normal", "layer1", "layer2", "delta1", "delta2", "ranker_score",
-    "gradient", "moved",
+    "gradient", "moved", "moment", "shares",
 }  # fmt: skip
 """Views, constants and scratch of an answer: made anew."""
 
@@ -53,6 +53,7 @@ def used(engine: Engine) -> dict[str, int]:
         "stats": rows,
         "categories": rows,
         "sessions": sessions,
+        "moments": sessions,
         "arena": int(a["arena_meta"][BUMP]),
         "rings": int(a["ring_meta"][BUMP]),
         "rules": int(a["rule_meta"][BUMP]),

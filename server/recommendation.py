@@ -71,7 +71,7 @@ class Recommendations:
             t2 = time.perf_counter_ns()
             flt = self._filter(request.filter, visitor, rows)
             ranked = self._engine.recommend(
-                rows, validation.page(request.page_size), visitor.number, flt
+                rows, validation.page(request.page_size), visitor.number, flt, visitor.times_s
             )
             response = pb.RecommendResponse(
                 recommendation_id=self._new_id(),

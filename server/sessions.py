@@ -22,6 +22,8 @@ class Entry:
     purchased: tuple[str, ...] = ()
 
 
+LATEST_MS = (1 << 32) * 1_000
+
 BeforeLearning = Callable[[str, int, int, str], None]
 """Called with session id, seq, number in the engine and item of a step that ends its session."""
 
@@ -75,10 +77,10 @@ class SessionTable:
         steps = record.steps
         applied = entry.version
         if steps and steps[-1].seq == record.version == applied + 1:
+            last = steps[-1]
             if self.before_learning is not None:
-                last = steps[-1]
                 self.before_learning(record.session_id, last.seq, entry.number, last.item_id)
-            self._engine.learn(entry.number, steps[-1].item_id)
+            self._engine.learn(entry.number, last.item_id, at_s=seconds(last.timestamp_ms))
             self._note(entry, record, applied)
             return 1
         news = sorted((step.seq, at) for at, step in enumerate(steps) if step.seq > applied)
@@ -91,7 +93,8 @@ class SessionTable:
             if self.before_learning is not None and place == kept:
                 item_id = steps[at].item_id
                 self.before_learning(record.session_id, seq, entry.number, item_id)
-            self._engine.learn(entry.number, steps[at].item_id, place)
+            at_s = seconds(steps[at].timestamp_ms)
+            self._engine.learn(entry.number, steps[at].item_id, place, at_s)
             kept = len(self._engine.session_rows(entry.number))
         self._note(entry, record, applied)
         return len(news)
@@ -153,3 +156,8 @@ class SessionTable:
             self._names[number] = name
             if current:
                 self._users[user_id] = name
+
+
+def seconds(time_ms: int) -> int:
+    """Return a time as the models keep it: seconds in 32 bits, 0 for what does not fit."""
+    return time_ms // 1_000 if 0 < time_ms < LATEST_MS else 0

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nextclick.v1 import session_pb2
+from online_models.engine import UNKNOWN_TIMES
 from server.redis_view import RedisUnavailableError, RedisView
 from server.replica import Replica
+from server.sessions import seconds
 
 
 @dataclass(slots=True)
@@ -16,13 +18,15 @@ class Visitor:
     """A visitor's session as far as it is known.
 
     ``rows`` are its items in click order, 0 for an item without a row; ``number`` is the
-    session's number in the models, -1 if it is not in memory.
+    session's number in the models, -1 if it is not in memory; ``times_s`` is when its last two
+    clicks were, where the models do not know.
     """
 
     session_id: str = ""
     version: int = 0
     number: int = -1
     rows: list[int] = field(default_factory=list)
+    times_s: tuple[int, int] = UNKNOWN_TIMES
     hidden: Sequence[str] = ()
     purchased: Sequence[str] = ()
 
@@ -59,6 +63,8 @@ def find(replica: Replica, redis_view: RedisView, session_id: str, user_id: str)
     if record is not None and record.version > visitor.version:
         visitor.version = record.version
         visitor.rows = [replica.engine.row(step.item_id) for step in record.steps]
+        previous, last = ([0, 0] + [seconds(s.timestamp_ms) for s in record.steps[-2:]])[-2:]
+        visitor.times_s = (previous, last)
         visitor.hidden = record.hidden_item_ids
         visitor.purchased = [
             s.item_id for s in record.steps if s.type == session_pb2.EVENT_TYPE_PURCHASE

@@ -25,13 +25,13 @@ class Spy(Engine):
         super().__init__(SMALL)
         self.calls = []
 
-    def learn(self, session, item_id, place=None):
+    def learn(self, session, item_id, place=None, at_s=0):
         self.calls.append(("learn", session, item_id))
-        super().learn(session, item_id, place)
+        super().learn(session, item_id, place, at_s)
 
-    def recommend(self, items, k, own=-1, flt=None):
+    def recommend(self, items, k, own=-1, flt=None, times_s=(0, 0)):
         self.calls.append(("ask", own, [self.item_id(r) for r in items]))
-        return super().recommend(items, k, own, flt)
+        return super().recommend(items, k, own, flt, times_s)
 
 
 def sessions():

@@ -112,12 +112,38 @@ def test_a_ranker_that_got_worse_steps_back(engine):
     walk(plain, 1_000)
     plain.arrays["weights"][:] = engine.arrays["weights"]
     engine.arrays["ranker"][:] *= -1
-    engine.arrays["case_scores"][1] = 0
+    engine.arrays["case_scores"][4] = -1
     query = [engine.row("i5"), engine.row("i6")]
     guarded, blended = engine.recommend(query, 20), plain.recommend(query, 20)
     assert [engine.item_id(r) for r in guarded.rows[:3]] == [
         plain.item_id(r) for r in blended.rows[:3]
     ]
+
+
+def test_the_guard_tells_worse_from_unlucky(engine):
+    """A ranker a point better must not be sent away by chance; one that is worse must go soon."""
+    rng = np.random.default_rng(3)
+    engine._ctr[STEPS] = online.SERVE_FROM_STEP
+    state = engine._state
+
+    def serves(cases, lead):
+        """Cases after which the ranker served, of so many with this mean lead in MRR."""
+        served = 0
+        for _ in range(cases):
+            gains = np.array([1, 1 / 2, 1 / 5, 1 / 10, 1 / 20])
+            places = np.array([0, 1, 4, 9, 19])
+            at = int(rng.integers(5))
+            better = rng.random() < 0.5 + 2 * lead
+            other = max(at - 1, 0) if better else min(at + 1, 4)
+            assert gains[other] >= gains[at] or not better
+            online._note_score(state, int(places[at]), int(places[other]))
+            served += online.ranker_serves(state)
+        return served
+
+    serves(1_000, 0.02)
+    assert serves(20_000, 0.02) == 20_000
+    serves(2_000, -0.1)
+    assert serves(100, -0.1) == 0
 
 
 def test_vectors_of_items_seen_together_come_together(engine):

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from nextclick import Item, encode_item
 from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models import online
 from online_models.engine import Engine
-from online_models.features import N_FEATURES, SCHEMA
+from online_models.features import N_FEATURES, NAMES, SCHEMA
 from online_models.layout import Limits
 from online_models.ranker_learner import RankerLearner
 from online_models.vector_learner import VectorLearner
@@ -16,6 +17,14 @@ from server.replica import Replica
 from server.settings import ServerSettings
 
 LIMITS = Limits(max_items=256, max_sessions=2_048, pairs=256)
+FAMILIES = [
+    NAMES.index(name)
+    for name in (
+        *("knn", "root_seq", "log_popularity", "own", "vector_session", "log_trend"),
+        *("session_log_length", "log_gap", "hour_sine", "category_share", "category_last"),
+        *("content_last", "raw_seq2", "raw_cov2"),
+    )
+]
 
 
 class FakeProducer:
@@ -48,10 +57,18 @@ def play(replica, n, seed=3, before=lambda record: None):
         at = int(rng.integers(30))
         for seq in range(1, 5):
             record.version = seq
-            record.steps.add(item_id=f"i{at % 30}", seq=seq)
+            time_ms = 1_400_000_000_000 + 60_000_000 * i + 9_000 * seq * seq
+            record.steps.add(item_id=f"i{at % 30}", seq=seq, timestamp_ms=time_ms)
             before(record)
             replica.apply_session(b"", record.SerializeToString())
             at += int(rng.integers(1, 4))
+
+
+def fill_catalogue(replica):
+    """Items in three categories, with a word each in their titles."""
+    for i in range(30):
+        item = Item(f"i{i}", categories=(f"c{i % 3}",), title=f"thing {i % 5}0")
+        replica.apply_item(item.item_id.encode(), encode_item(item))
 
 
 def learn_remotely(replica, clicks=700, examples=None):
@@ -82,9 +99,11 @@ def test_an_example_is_what_serving_sees(follower):
     """Live answers, bootstrap and evaluation must compute the same bytes, or the ranker
     learns of features that it never meets."""
     replica, examples = follower
+    fill_catalogue(replica)
     play(replica, 600)
     learn_remotely(replica, examples=examples)
     served = Replica(Engine(LIMITS, sample=0, remote=True))
+    fill_catalogue(served)
     play(served, 600)
     learn_remotely(served)
     examples._producer.values.clear()
@@ -112,6 +131,12 @@ def test_an_example_is_what_serving_sees(follower):
     assert len(got) == 3 * 40
     assert sum(1 for place, *_ in got if place) > 60
     assert got == expected
+    varied = np.concatenate([halves(e) for _, _, e in examples._producer.values if e.target], 1)
+    assert (np.ptp(varied[FAMILIES], axis=1) > 0).all(), "no family of features lay idle"
+
+
+def halves(example):
+    return np.frombuffer(example.features, "<f2").astype(np.float32).reshape(N_FEATURES, -1)
 
 
 def test_examples_name_their_click(follower):

@@ -1,0 +1,112 @@
+"""Features of time and content, against a count by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from online_models import online
+from online_models.engine import Engine
+from online_models.features import NAMES
+from online_models.layout import Limits
+
+LIMITS = Limits(max_items=64, max_sessions=64, pairs=64)
+ITEMS = {"a": ("red", "big"), "b": ("red",), "c": ("blue",), "d": (), "e": ("big", "blue")}
+TITLES = {"a": "oak chair", "b": "oak table", "c": "steel table", "d": "oak chair", "e": ""}
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    monkeypatch.setattr(online, "LEARN_FROM_CLICK", 0)
+    engine = Engine(LIMITS, sample=0, remote=True)
+    for item_id, categories in ITEMS.items():
+        engine.put_item(item_id, categories=categories, title=TITLES[item_id])
+    for _ in range(3):
+        number = engine.open_session()
+        for item_id in "abcdeabcde":
+            engine.learn(number, item_id)
+    return engine
+
+
+def features(engine, clicks):
+    """Features by name and item of the case that a session makes; clicks as (item, second)."""
+    number = engine.open_session()
+    for item_id, at_s in clicks:
+        engine.learn(number, item_id, at_s=at_s)
+    example = engine.example(number, "c")
+    return {
+        name: dict(zip(example.item_ids, example.features[NAMES.index(name)].copy(), strict=True))
+        for name in NAMES
+    }
+
+
+def test_categories_and_tokens_are_matched_with_the_session(engine):
+    """What visitors look at is often alike; a model of clicks alone sees it late."""
+    x = features(engine, [("a", 0), ("b", 0), ("d", 0), ("b", 0)])
+    share, last, tokens = x["category_share"], x["category_last"], x["content_last"]
+    assert share["a"] == share["b"] == pytest.approx(3 / 4)
+    assert share["e"] == pytest.approx(1 / 4)
+    assert share["c"] == share["d"] == 0
+    assert (last["a"], last["b"], last["c"], last["d"]) == (1, 1, 0, 0)
+    # Of b: its category, "oak", "table".
+    assert tokens["b"] == 1
+    assert tokens["a"] == pytest.approx(2 / 3)
+    assert tokens["c"] == tokens["d"] == pytest.approx(1 / 3)
+    assert tokens["e"] == 0
+    assert not engine.arrays["shares"].any(), "the next answer begins with nothing"
+
+
+def test_times_are_those_of_the_clicks(engine):
+    """A visitor who reads for a minute wants something else than one who rushes."""
+    day = 86_400
+    x = features(engine, [("a", 7 * day), ("b", 7 * day + 21_600)])
+    assert x["log_gap"]["a"] == pytest.approx(math.log(21_601), rel=1e-5)
+    assert x["hour_sine"]["a"] == pytest.approx(1)
+    assert x["hour_cosine"]["a"] == pytest.approx(0, abs=1e-6)
+    for clicks in ([("a", 0), ("b", 0)], [("a", 0)]):
+        unknown = features(engine, clicks)
+        assert {unknown[n]["a"] for n in ("log_gap", "hour_sine", "hour_cosine")} == {0}
+    backwards = features(engine, [("a", 9 * day), ("b", 8 * day)])
+    assert backwards["log_gap"]["a"] == 0
+
+
+def test_times_of_the_caller_equal_those_of_the_session(engine):
+    """A session from Redis, or one that is not learned, gives the same features."""
+    number = engine.open_session()
+    engine.learn(number, "a", at_s=1_000)
+    engine.learn(number, "b", at_s=1_060)
+    rows = [engine.row("a"), engine.row("b")]
+    moments = []
+    for own, times_s in ((number, (0, 0)), (-1, (1_000, 1_060))):
+        engine.recommend(rows, 5, own, times_s=times_s)
+        moments.append(engine.arrays["moment"].copy())
+    assert np.array_equal(*moments)
+    assert moments[0][0] > 0
+
+
+def test_a_slot_that_goes_to_another_session_forgets_its_times(engine):
+    """The times of a stranger would say that one had been reading for days."""
+    first = engine.open_session()
+    engine.learn(first, "a", at_s=500)
+    number = first
+    while number != first + LIMITS.max_sessions:
+        number = engine.open_session()
+    engine.learn(number, "a", at_s=90_000)
+    engine.recommend([engine.row("a")], 5, number)
+    assert engine.arrays["moment"][0] == 0
+
+
+def test_the_item_before_the_last_has_columns_of_its_own(engine):
+    """What both items lead to differs from what one of them leads to twice."""
+    x = features(engine, [("c", 0), ("a", 0)])
+    y = features(engine, [("a", 0), ("c", 0)])
+    assert x["raw_seq2"]["d"] == pytest.approx(y["seq1"]["d"] * scale(engine), rel=0.1)
+    assert x["raw_seq2"]["d"] > 0
+    assert x["raw_cov2"]["d"] > 0
+    alone = features(engine, [("a", 0)])
+    assert set(alone["raw_seq2"].values()) == {0}
+
+
+def scale(engine):
+    """The best raw score of the last item's rules, which its share is of."""
+    return 1 / engine.arrays["scale"][7]
