@@ -40,7 +40,7 @@ from online_models.vectors import random_below
 FIRST_RANDOM = 88_172_645_463_325_252
 """State of xorshift that seed 0 begins with (Marsaglia, "Xorshift RNGs", 2003)."""
 
-RATE, CLIP, AVERAGE = 0.0005, 5.0, 0.001
+RATE, CLIP, AVERAGE = 0.0005, 5.0, 0.0003
 LARGEST_FEATURE = int(np.float32(1e6).view(np.int32))
 SLOPE = np.float32(0.01)
 N_RANKER = N_FEATURES * HIDDEN1 + HIDDEN1 + HIDDEN1 * HIDDEN2 + HIDDEN2 + HIDDEN2 + N_FEATURES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
@@ -33,6 +33,11 @@ from server.settings import ServerSettings
 log = logging.getLogger("nextclick.grpc")
 
 Handler = Callable[[bytes, grpc.ServicerContext], bytes]
+Streamer = Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[bytes]]
+NO_STREAMS: dict[str, Streamer] = {}
+MAX_STREAMS = 64
+"""StreamRecommend calls at once: each holds a thread that sleeps between its answers."""
+
 SPARE_THREADS = 8
 """Threads beside those that may wait: they refuse what is too much, and answer health checks."""
 
@@ -70,11 +75,17 @@ class GrpcServer:
         )
         answers = {
             "Recommend": recommendations.recommend,
+            "BatchRecommend": recommendations.batch_recommend,
             "Rank": recommendations.rank,
             "SimilarItems": recommendations.similar_items,
             "Trending": recommendations.trending,
         }
-        self._serve(RECOMMENDATION, {name: self._inline(name, f) for name, f in answers.items()})
+        self._streams = threading.BoundedSemaphore(MAX_STREAMS)
+        self._serve(
+            RECOMMENDATION,
+            {name: self._inline(name, f) for name, f in answers.items()},
+            {"StreamRecommend": self._stream("StreamRecommend", recommendations.stream_recommend)},
+        )
         self._serve(
             EVENT,
             {
@@ -138,10 +149,19 @@ class GrpcServer:
         self.set_serving(False)
         self._server.stop(grace_s).wait()
 
-    def _serve(self, service: Any, behaviours: dict[str, Handler]) -> None:
+    def _serve(
+        self,
+        service: Any,
+        behaviours: dict[str, Handler],
+        streams: dict[str, Streamer] = NO_STREAMS,
+    ) -> None:
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(behaviour)
             for name, behaviour in behaviours.items()
+        }
+        handlers |= {
+            name: grpc.stream_stream_rpc_method_handler(streamer)
+            for name, streamer in streams.items()
         }
         self._server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(service.full_name, handlers),)
@@ -164,6 +184,32 @@ class GrpcServer:
 
         behaviour.experimental_thread_pool = self._answers  # type: ignore[attr-defined]
         return behaviour
+
+    def _stream(self, name: str, answer: Callable[[bytes], bytes]) -> Streamer:
+        """Return the behaviour of a call of many answers: its own thread has each one made.
+
+        Answers are made on the answering thread in turn with those of all other calls; the
+        stream's thread only waits.
+        """
+        counted = metrics.REQUESTS.labels(name, "OK")
+        threads = ThreadPoolExecutor(MAX_STREAMS + SPARE_THREADS, "streams")
+
+        def streamer(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+            if not self._streams.acquire(blocking=False):
+                _fail(context, name, overloaded(f"{MAX_STREAMS} streams run; close one"))
+            try:
+                for raw in requests:
+                    try:
+                        reply = self._answers.submit(answer, raw).result()
+                    except Exception as e:
+                        _fail(context, "Recommend", e)
+                    counted.inc()
+                    yield reply
+            finally:
+                self._streams.release()
+
+        streamer.experimental_thread_pool = threads  # type: ignore[attr-defined]
+        return streamer
 
     def _waits(
         self, name: str, request_type: Any, call: Callable[[Any, float | None], Any]

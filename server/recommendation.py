@@ -26,6 +26,7 @@ from server.replies import (
     SIMILAR_ITEMS,
     TRENDING_ITEMS,
     Parts,
+    response_field,
 )
 from server.visitor import Visitor, find, joined
 
@@ -63,6 +64,24 @@ class Recommendations:
         t0 = time.perf_counter_ns()
         request = pb.RecommendRequest.FromString(raw)
         validation.check_recommend(request)
+        return self._recommend(request, t0)
+
+    def batch_recommend(self, raw: bytes) -> bytes:
+        """Answer a BatchRecommendRequest; clicks may be learned between two of its answers."""
+        batch = pb.BatchRecommendRequest.FromString(raw)
+        validation.check_batch(batch)
+        return b"".join(
+            response_field(self._recommend(request, time.perf_counter_ns()))
+            for request in batch.requests
+        )
+
+    def stream_recommend(self, raw: bytes) -> bytes:
+        """Answer a StreamRecommendRequest."""
+        request = pb.StreamRecommendRequest.FromString(raw).request
+        validation.check_recommend(request)
+        return response_field(self._recommend(request, time.perf_counter_ns()))
+
+    def _recommend(self, request: pb.RecommendRequest, t0: int) -> bytes:
         tail = list(request.session_items)
         t1 = time.perf_counter_ns()
         with self._replica.answering():

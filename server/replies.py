@@ -17,6 +17,7 @@ RECOMMEND_ITEMS, RANK_ITEMS, SIMILAR_ITEMS, TRENDING_ITEMS = 2, 2, 1, 1
 """Numbers of the field `items` in the four responses."""
 
 _ID, _SCORE, _LENGTH, _FIXED32 = 1, 2, 2, 5
+_RESPONSE = 1
 
 
 class Parts:
@@ -44,6 +45,11 @@ def head(item_id: str, field: int) -> bytes:
         bytes([_ID << 3 | _LENGTH]) + _varint(len(name)) + name + bytes([_SCORE << 3 | _FIXED32])
     )
     return bytes([field << 3 | _LENGTH]) + _varint(len(inner) + 4) + inner
+
+
+def response_field(response: bytes) -> bytes:
+    """Return a serialised answer as one of a batch, or as the answer in a stream's message."""
+    return bytes([_RESPONSE << 3 | _LENGTH]) + _varint(len(response)) + response
 
 
 def _varint(n: int) -> bytes:

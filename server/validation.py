@@ -10,6 +10,7 @@ from nextclick.v1 import recommendation_service_pb2 as pb
 from server.faults import RequestError
 
 DEFAULT_PAGE, MAX_PAGE = 20, 500
+MAX_BATCH = 256
 MAX_SESSION_ITEMS, MAX_FILTER_CATEGORIES, MAX_EXCLUDED, MAX_RANKED = 50, 64, 1_000, 500
 
 
@@ -22,6 +23,19 @@ def check_recommend(request: pb.RecommendRequest) -> None:
     """Raise `RequestError` with all faults of a request."""
     faults = _visitor(request.session_id, request.user_id, request.session_items)
     _finish(faults + _page(request.page_size) + _filter(request.filter))
+
+
+def check_batch(request: pb.BatchRecommendRequest) -> None:
+    """Raise `RequestError` with the faults of all requests, each with its place."""
+    n = len(request.requests)
+    if not 1 <= n <= MAX_BATCH:
+        raise RequestError("", [FieldFault("requests", f"has {n}; send 1 to {MAX_BATCH}")])
+    for i, one in enumerate(request.requests):
+        try:
+            check_recommend(one)
+        except RequestError as e:
+            faults = [FieldFault(f"requests[{i}].{f.field}", f.description) for f in e.faults]
+            raise RequestError("", faults) from None
 
 
 def check_rank(request: pb.RankRequest) -> None:

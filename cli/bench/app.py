@@ -7,6 +7,7 @@ import typer
 from cli.bench.freshness import freshness
 from cli.bench.index import index
 from cli.bench.learning import learning
+from cli.bench.serving import serving
 
 bench_app = typer.Typer(
     help="Benchmarks, each on a stack of its own.", no_args_is_help=True, rich_markup_mode=None
@@ -14,6 +15,7 @@ bench_app = typer.Typer(
 bench_app.command()(freshness)
 bench_app.command()(index)
 bench_app.command()(learning)
+bench_app.command()(serving)
 
 
 @bench_app.callback()

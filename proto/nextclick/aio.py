@@ -46,6 +46,16 @@ class AsyncClient:
             calls.recommend(session_id, user_id, page_size, session_items, filter, explain)
         )
 
+    async def recommend_batch(
+        self,
+        session_ids: Sequence[str],
+        *,
+        page_size: int = 0,
+        filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
+    ) -> list[Recommendation]:
+        """Return what each of 1 to 256 visitors will likely turn to next, in one call."""
+        return await self._run(calls.recommend_batch(session_ids, page_size, filter))
+
     async def rank(
         self,
         item_ids: Sequence[str],

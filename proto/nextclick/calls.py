@@ -78,6 +78,21 @@ def recommend(
     return Call(lambda stubs: stubs.recommendations.Recommend, request, _recommendation)
 
 
+def recommend_batch(
+    session_ids: Sequence[str], page_size: int, flt: Filter | None
+) -> Call[list[Recommendation]]:
+    """Return the call for what several visitors will want next."""
+    one = {"page_size": page_size, "filter": _filter(flt)}
+    request = pb.BatchRecommendRequest(
+        requests=[_build(pb.RecommendRequest, session_id=name, **one) for name in session_ids]
+    )
+    return Call(
+        lambda stubs: stubs.recommendations.BatchRecommend,
+        request,
+        lambda reply: [_recommendation(response) for response in reply.responses],
+    )
+
+
 def rank(
     item_ids: Sequence[str], session_id: str, user_id: str, session_items: Sequence[str]
 ) -> Call[Recommendation]:

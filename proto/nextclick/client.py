@@ -71,6 +71,16 @@ class Client:
             calls.recommend(session_id, user_id, page_size, session_items, filter, explain)
         )
 
+    def recommend_batch(
+        self,
+        session_ids: Sequence[str],
+        *,
+        page_size: int = 0,
+        filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
+    ) -> list[Recommendation]:
+        """Return what each of 1 to 256 visitors will likely turn to next, in one call."""
+        return self._run(calls.recommend_batch(session_ids, page_size, filter))
+
     def rank(
         self,
         item_ids: Sequence[str],

@@ -14,17 +14,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)nextclick/v1/recommendation_service.proto\x12\x0cnextclick.v1\"\x89\x01\n\nItemFilter\x12\x12\n\ncategories\x18\x01 \x03(\t\x12\x19\n\x11\x65xcluded_item_ids\x18\x02 \x03(\t\x12\x14\n\x0c\x65xclude_seen\x18\x03 \x01(\x08\x12\x19\n\x11\x65xclude_purchased\x18\x04 \x01(\x08\x12\x1b\n\x13include_unavailable\x18\x05 \x01(\x08\"A\n\x06Reason\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x02\x12\x18\n\x10\x62\x65\x63\x61use_item_ids\x18\x03 \x03(\t\"\x93\x01\n\nScoredItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12%\n\x07reasons\x18\x03 \x03(\x0b\x32\x14.nextclick.v1.Reason\x12#\n\x16next_click_probability\x18\x04 \x01(\x02H\x00\x88\x01\x01\x42\x19\n\x17_next_click_probability\"1\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x13\n\x0b\x64uration_us\x18\x02 \x01(\r\"\x9c\x01\n\x10RecommendRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x15\n\rsession_items\x18\x04 \x03(\t\x12(\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x18.nextclick.v1.ItemFilter\x12\x0f\n\x07\x65xplain\x18\x06 \x01(\x08\"\xa5\x02\n\x11RecommendResponse\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\x12\'\n\x05items\x18\x02 \x03(\x0b\x32\x18.nextclick.v1.ScoredItem\x12\x17\n\x0fsession_version\x18\x03 \x01(\r\x12\x15\n\rmodel_version\x18\x04 \x01(\x04\x12\x14\n\x0cmodel_lag_ms\x18\x05 \x01(\r\x12.\n\x08\x64\x65graded\x18\x06 \x03(\x0e\x32\x1c.nextclick.v1.DegradedReason\x12*\n\x06source\x18\x07 \x01(\x0e\x32\x1a.nextclick.v1.AnswerSource\x12*\n\x07timings\x18\x08 \x03(\x0b\x32\x19.nextclick.v1.StageTiming\"[\n\x0bRankRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x10\n\x08item_ids\x18\x03 \x03(\t\x12\x15\n\rsession_items\x18\x04 \x03(\t\"\xb2\x01\n\x0cRankResponse\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\x12\'\n\x05items\x18\x02 \x03(\x0b\x32\x18.nextclick.v1.ScoredItem\x12\x17\n\x0fsession_version\x18\x03 \x01(\r\x12\x15\n\rmodel_version\x18\x04 \x01(\x04\x12.\n\x08\x64\x65graded\x18\x05 \x03(\x0e\x32\x1c.nextclick.v1.DegradedReason\"c\n\x13SimilarItemsRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12(\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x18.nextclick.v1.ItemFilter\"V\n\x14SimilarItemsResponse\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.nextclick.v1.ScoredItem\x12\x15\n\rmodel_version\x18\x02 \x01(\x04\"N\n\x0fTrendingRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12(\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x18.nextclick.v1.ItemFilter\"R\n\x10TrendingResponse\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.nextclick.v1.ScoredItem\x12\x15\n\rmodel_version\x18\x02 \x01(\x04*\xc4\x01\n\x0e\x44\x65gradedReason\x12\x1f\n\x1b\x44\x45GRADED_REASON_UNSPECIFIED\x10\x00\x12%\n!DEGRADED_REASON_REDIS_UNAVAILABLE\x10\x01\x12%\n!DEGRADED_REASON_KAFKA_UNAVAILABLE\x10\x02\x12\x1f\n\x1b\x44\x45GRADED_REASON_CATCHING_UP\x10\x03\x12\"\n\x1e\x44\x45GRADED_REASON_RANKER_MISSING\x10\x04*c\n\x0c\x41nswerSource\x12\x1d\n\x19\x41NSWER_SOURCE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41NSWER_SOURCE_SESSION\x10\x01\x12\x19\n\x15\x41NSWER_SOURCE_POPULAR\x10\x02\x32\xc6\x02\n\x15RecommendationService\x12L\n\tRecommend\x12\x1e.nextclick.v1.RecommendRequest\x1a\x1f.nextclick.v1.RecommendResponse\x12=\n\x04Rank\x12\x19.nextclick.v1.RankRequest\x1a\x1a.nextclick.v1.RankResponse\x12U\n\x0cSimilarItems\x12!.nextclick.v1.SimilarItemsRequest\x1a\".nextclick.v1.SimilarItemsResponse\x12I\n\x08Trending\x12\x1d.nextclick.v1.TrendingRequest\x1a\x1e.nextclick.v1.TrendingResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)nextclick/v1/recommendation_service.proto\x12\x0cnextclick.v1\"\x89\x01\n\nItemFilter\x12\x12\n\ncategories\x18\x01 \x03(\t\x12\x19\n\x11\x65xcluded_item_ids\x18\x02 \x03(\t\x12\x14\n\x0c\x65xclude_seen\x18\x03 \x01(\x08\x12\x19\n\x11\x65xclude_purchased\x18\x04 \x01(\x08\x12\x1b\n\x13include_unavailable\x18\x05 \x01(\x08\"A\n\x06Reason\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x02\x12\x18\n\x10\x62\x65\x63\x61use_item_ids\x18\x03 \x03(\t\"\x93\x01\n\nScoredItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12%\n\x07reasons\x18\x03 \x03(\x0b\x32\x14.nextclick.v1.Reason\x12#\n\x16next_click_probability\x18\x04 \x01(\x02H\x00\x88\x01\x01\x42\x19\n\x17_next_click_probability\"1\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x13\n\x0b\x64uration_us\x18\x02 \x01(\r\"\x9c\x01\n\x10RecommendRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x15\n\rsession_items\x18\x04 \x03(\t\x12(\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x18.nextclick.v1.ItemFilter\x12\x0f\n\x07\x65xplain\x18\x06 \x01(\x08\"\xa5\x02\n\x11RecommendResponse\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\x12\'\n\x05items\x18\x02 \x03(\x0b\x32\x18.nextclick.v1.ScoredItem\x12\x17\n\x0fsession_version\x18\x03 \x01(\r\x12\x15\n\rmodel_version\x18\x04 \x01(\x04\x12\x14\n\x0cmodel_lag_ms\x18\x05 \x01(\r\x12.\n\x08\x64\x65graded\x18\x06 \x03(\x0e\x32\x1c.nextclick.v1.DegradedReason\x12*\n\x06source\x18\x07 \x01(\x0e\x32\x1a.nextclick.v1.AnswerSource\x12*\n\x07timings\x18\x08 \x03(\x0b\x32\x19.nextclick.v1.StageTiming\"I\n\x15\x42\x61tchRecommendRequest\x12\x30\n\x08requests\x18\x01 \x03(\x0b\x32\x1e.nextclick.v1.RecommendRequest\"L\n\x16\x42\x61tchRecommendResponse\x12\x32\n\tresponses\x18\x01 \x03(\x0b\x32\x1f.nextclick.v1.RecommendResponse\"I\n\x16StreamRecommendRequest\x12/\n\x07request\x18\x01 \x01(\x0b\x32\x1e.nextclick.v1.RecommendRequest\"L\n\x17StreamRecommendResponse\x12\x31\n\x08response\x18\x01 \x01(\x0b\x32\x1f.nextclick.v1.RecommendResponse\"[\n\x0bRankRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x10\n\x08item_ids\x18\x03 \x03(\t\x12\x15\n\rsession_items\x18\x04 \x03(\t\"\xb2\x01\n\x0cRankResponse\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\x12\'\n\x05items\x18\x02 \x03(\x0b\x32\x18.nextclick.v1.ScoredItem\x12\x17\n\x0fsession_version\x18\x03 \x01(\r\x12\x15\n\rmodel_version\x18\x04 \x01(\x04\x12.\n\x08\x64\x65graded\x18\x05 \x03(\x0e\x32\x1c.nextclick.v1.DegradedReason\"c\n\x13SimilarItemsRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12(\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x18.nextclick.v1.ItemFilter\"V\n\x14SimilarItemsResponse\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.nextclick.v1.ScoredItem\x12\x15\n\rmodel_version\x18\x02 \x01(\x04\"N\n\x0fTrendingRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12(\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x18.nextclick.v1.ItemFilter\"R\n\x10TrendingResponse\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.nextclick.v1.ScoredItem\x12\x15\n\rmodel_version\x18\x02 \x01(\x04*\xc4\x01\n\x0e\x44\x65gradedReason\x12\x1f\n\x1b\x44\x45GRADED_REASON_UNSPECIFIED\x10\x00\x12%\n!DEGRADED_REASON_REDIS_UNAVAILABLE\x10\x01\x12%\n!DEGRADED_REASON_KAFKA_UNAVAILABLE\x10\x02\x12\x1f\n\x1b\x44\x45GRADED_REASON_CATCHING_UP\x10\x03\x12\"\n\x1e\x44\x45GRADED_REASON_RANKER_MISSING\x10\x04*c\n\x0c\x41nswerSource\x12\x1d\n\x19\x41NSWER_SOURCE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41NSWER_SOURCE_SESSION\x10\x01\x12\x19\n\x15\x41NSWER_SOURCE_POPULAR\x10\x02\x32\x87\x04\n\x15RecommendationService\x12L\n\tRecommend\x12\x1e.nextclick.v1.RecommendRequest\x1a\x1f.nextclick.v1.RecommendResponse\x12[\n\x0e\x42\x61tchRecommend\x12#.nextclick.v1.BatchRecommendRequest\x1a$.nextclick.v1.BatchRecommendResponse\x12\x62\n\x0fStreamRecommend\x12$.nextclick.v1.StreamRecommendRequest\x1a%.nextclick.v1.StreamRecommendResponse(\x01\x30\x01\x12=\n\x04Rank\x12\x19.nextclick.v1.RankRequest\x1a\x1a.nextclick.v1.RankResponse\x12U\n\x0cSimilarItems\x12!.nextclick.v1.SimilarItemsRequest\x1a\".nextclick.v1.SimilarItemsResponse\x12I\n\x08Trending\x12\x1d.nextclick.v1.TrendingRequest\x1a\x1e.nextclick.v1.TrendingResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'nextclick.v1.recommendation_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DEGRADEDREASON']._serialized_start=1550
-  _globals['_DEGRADEDREASON']._serialized_end=1746
-  _globals['_ANSWERSOURCE']._serialized_start=1748
-  _globals['_ANSWERSOURCE']._serialized_end=1847
+  _globals['_DEGRADEDREASON']._serialized_start=1856
+  _globals['_DEGRADEDREASON']._serialized_end=2052
+  _globals['_ANSWERSOURCE']._serialized_start=2054
+  _globals['_ANSWERSOURCE']._serialized_end=2153
   _globals['_ITEMFILTER']._serialized_start=60
   _globals['_ITEMFILTER']._serialized_end=197
   _globals['_REASON']._serialized_start=199
@@ -37,18 +37,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECOMMENDREQUEST']._serialized_end=624
   _globals['_RECOMMENDRESPONSE']._serialized_start=627
   _globals['_RECOMMENDRESPONSE']._serialized_end=920
-  _globals['_RANKREQUEST']._serialized_start=922
-  _globals['_RANKREQUEST']._serialized_end=1013
-  _globals['_RANKRESPONSE']._serialized_start=1016
-  _globals['_RANKRESPONSE']._serialized_end=1194
-  _globals['_SIMILARITEMSREQUEST']._serialized_start=1196
-  _globals['_SIMILARITEMSREQUEST']._serialized_end=1295
-  _globals['_SIMILARITEMSRESPONSE']._serialized_start=1297
-  _globals['_SIMILARITEMSRESPONSE']._serialized_end=1383
-  _globals['_TRENDINGREQUEST']._serialized_start=1385
-  _globals['_TRENDINGREQUEST']._serialized_end=1463
-  _globals['_TRENDINGRESPONSE']._serialized_start=1465
-  _globals['_TRENDINGRESPONSE']._serialized_end=1547
-  _globals['_RECOMMENDATIONSERVICE']._serialized_start=1850
-  _globals['_RECOMMENDATIONSERVICE']._serialized_end=2176
+  _globals['_BATCHRECOMMENDREQUEST']._serialized_start=922
+  _globals['_BATCHRECOMMENDREQUEST']._serialized_end=995
+  _globals['_BATCHRECOMMENDRESPONSE']._serialized_start=997
+  _globals['_BATCHRECOMMENDRESPONSE']._serialized_end=1073
+  _globals['_STREAMRECOMMENDREQUEST']._serialized_start=1075
+  _globals['_STREAMRECOMMENDREQUEST']._serialized_end=1148
+  _globals['_STREAMRECOMMENDRESPONSE']._serialized_start=1150
+  _globals['_STREAMRECOMMENDRESPONSE']._serialized_end=1226
+  _globals['_RANKREQUEST']._serialized_start=1228
+  _globals['_RANKREQUEST']._serialized_end=1319
+  _globals['_RANKRESPONSE']._serialized_start=1322
+  _globals['_RANKRESPONSE']._serialized_end=1500
+  _globals['_SIMILARITEMSREQUEST']._serialized_start=1502
+  _globals['_SIMILARITEMSREQUEST']._serialized_end=1601
+  _globals['_SIMILARITEMSRESPONSE']._serialized_start=1603
+  _globals['_SIMILARITEMSRESPONSE']._serialized_end=1689
+  _globals['_TRENDINGREQUEST']._serialized_start=1691
+  _globals['_TRENDINGREQUEST']._serialized_end=1769
+  _globals['_TRENDINGRESPONSE']._serialized_start=1771
+  _globals['_TRENDINGRESPONSE']._serialized_end=1853
+  _globals['_RECOMMENDATIONSERVICE']._serialized_start=2156
+  _globals['_RECOMMENDATIONSERVICE']._serialized_end=2675
 # @@protoc_insertion_point(module_scope)

@@ -108,6 +108,30 @@ class RecommendResponse(_message.Message):
     timings: _containers.RepeatedCompositeFieldContainer[StageTiming]
     def __init__(self, recommendation_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., session_version: _Optional[int] = ..., model_version: _Optional[int] = ..., model_lag_ms: _Optional[int] = ..., degraded: _Optional[_Iterable[_Union[DegradedReason, str]]] = ..., source: _Optional[_Union[AnswerSource, str]] = ..., timings: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ...) -> None: ...
 
+class BatchRecommendRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[RecommendRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[RecommendRequest, _Mapping]]] = ...) -> None: ...
+
+class BatchRecommendResponse(_message.Message):
+    __slots__ = ("responses",)
+    RESPONSES_FIELD_NUMBER: _ClassVar[int]
+    responses: _containers.RepeatedCompositeFieldContainer[RecommendResponse]
+    def __init__(self, responses: _Optional[_Iterable[_Union[RecommendResponse, _Mapping]]] = ...) -> None: ...
+
+class StreamRecommendRequest(_message.Message):
+    __slots__ = ("request",)
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    request: RecommendRequest
+    def __init__(self, request: _Optional[_Union[RecommendRequest, _Mapping]] = ...) -> None: ...
+
+class StreamRecommendResponse(_message.Message):
+    __slots__ = ("response",)
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    response: RecommendResponse
+    def __init__(self, response: _Optional[_Union[RecommendResponse, _Mapping]] = ...) -> None: ...
+
 class RankRequest(_message.Message):
     __slots__ = ("session_id", "user_id", "item_ids", "session_items")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]

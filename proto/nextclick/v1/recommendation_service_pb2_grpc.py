@@ -45,6 +45,16 @@ class RecommendationServiceStub(object):
                 request_serializer=nextclick_dot_v1_dot_recommendation__service__pb2.RecommendRequest.SerializeToString,
                 response_deserializer=nextclick_dot_v1_dot_recommendation__service__pb2.RecommendResponse.FromString,
                 _registered_method=True)
+        self.BatchRecommend = channel.unary_unary(
+                '/nextclick.v1.RecommendationService/BatchRecommend',
+                request_serializer=nextclick_dot_v1_dot_recommendation__service__pb2.BatchRecommendRequest.SerializeToString,
+                response_deserializer=nextclick_dot_v1_dot_recommendation__service__pb2.BatchRecommendResponse.FromString,
+                _registered_method=True)
+        self.StreamRecommend = channel.stream_stream(
+                '/nextclick.v1.RecommendationService/StreamRecommend',
+                request_serializer=nextclick_dot_v1_dot_recommendation__service__pb2.StreamRecommendRequest.SerializeToString,
+                response_deserializer=nextclick_dot_v1_dot_recommendation__service__pb2.StreamRecommendResponse.FromString,
+                _registered_method=True)
         self.Rank = channel.unary_unary(
                 '/nextclick.v1.RecommendationService/Rank',
                 request_serializer=nextclick_dot_v1_dot_recommendation__service__pb2.RankRequest.SerializeToString,
@@ -68,6 +78,22 @@ class RecommendationServiceServicer(object):
 
     def Recommend(self, request, context):
         """Items that this visitor will likely turn to next, best first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchRecommend(self, request, context):
+        """The same for up to 256 visitors at once, in order: what a call costs beside
+        its answer is paid once. A fault of one request is one of the whole call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamRecommend(self, request_iterator, context):
+        """The same over one long call: an answer for each request, in order. A faulty
+        request ends the call with its error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,6 +127,16 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.Recommend,
                     request_deserializer=nextclick_dot_v1_dot_recommendation__service__pb2.RecommendRequest.FromString,
                     response_serializer=nextclick_dot_v1_dot_recommendation__service__pb2.RecommendResponse.SerializeToString,
+            ),
+            'BatchRecommend': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchRecommend,
+                    request_deserializer=nextclick_dot_v1_dot_recommendation__service__pb2.BatchRecommendRequest.FromString,
+                    response_serializer=nextclick_dot_v1_dot_recommendation__service__pb2.BatchRecommendResponse.SerializeToString,
+            ),
+            'StreamRecommend': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamRecommend,
+                    request_deserializer=nextclick_dot_v1_dot_recommendation__service__pb2.StreamRecommendRequest.FromString,
+                    response_serializer=nextclick_dot_v1_dot_recommendation__service__pb2.StreamRecommendResponse.SerializeToString,
             ),
             'Rank': grpc.unary_unary_rpc_method_handler(
                     servicer.Rank,
@@ -146,6 +182,60 @@ class RecommendationService(object):
             '/nextclick.v1.RecommendationService/Recommend',
             nextclick_dot_v1_dot_recommendation__service__pb2.RecommendRequest.SerializeToString,
             nextclick_dot_v1_dot_recommendation__service__pb2.RecommendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchRecommend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nextclick.v1.RecommendationService/BatchRecommend',
+            nextclick_dot_v1_dot_recommendation__service__pb2.BatchRecommendRequest.SerializeToString,
+            nextclick_dot_v1_dot_recommendation__service__pb2.BatchRecommendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamRecommend(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/nextclick.v1.RecommendationService/StreamRecommend',
+            nextclick_dot_v1_dot_recommendation__service__pb2.StreamRecommendRequest.SerializeToString,
+            nextclick_dot_v1_dot_recommendation__service__pb2.StreamRecommendResponse.FromString,
             options,
             channel_credentials,
             insecure,

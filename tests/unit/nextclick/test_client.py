@@ -76,6 +76,10 @@ def test_other_calls_send_and_give_what_they_name(client: Any, fake: Fake) -> No
     fake.answers = [pb.RankResponse(items=scored, session_version=2)]
     ranked = client.rank(["b"], user_id="u", session_items=["a"])
     assert (ranked.items, ranked.session_version) == (expected, 2)
+    both = [pb.RecommendResponse(items=scored, session_version=v) for v in (3, 4)]
+    fake.answers = [pb.BatchRecommendResponse(responses=both)]
+    batch = client.recommend_batch(["s", "t"], page_size=5)
+    assert [(r.items, r.session_version) for r in batch] == [(expected, 3), (expected, 4)]
     fake.answers = [pb.SimilarItemsResponse(items=scored, model_version=4)]
     assert client.similar_items("a", page_size=3).items == expected
     fake.answers = [pb.TrendingResponse(items=scored)]
@@ -89,6 +93,9 @@ def test_other_calls_send_and_give_what_they_name(client: Any, fake: Fake) -> No
     assert client.delete_items(["b"]) == 1
     assert fake.requests == [
         pb.RankRequest(user_id="u", item_ids=["b"], session_items=["a"]),
+        pb.BatchRecommendRequest(
+            requests=[pb.RecommendRequest(session_id=s, page_size=5) for s in ("s", "t")]
+        ),
         pb.SimilarItemsRequest(item_id="a", page_size=3),
         pb.TrendingRequest(filter=pb.ItemFilter(include_unavailable=True)),
         catalog_pb.PutItemsRequest(items=[put]),

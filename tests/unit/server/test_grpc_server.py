@@ -148,6 +148,87 @@ def test_a_fault_of_ours_is_internal_and_counted(served, monkeypatch):
     assert len(served.recommend(session_id="s").items) == 20
 
 
+def requests(*session_ids, **fields):
+    return [
+        recommendation_service_pb2.RecommendRequest(session_id=name, **fields)
+        for name in session_ids
+    ]
+
+
+def streamed(*session_ids):
+    return [
+        recommendation_service_pb2.StreamRecommendRequest(request=request)
+        for request in requests(*session_ids)
+    ]
+
+
+def items(answers):
+    return [[(item.item_id, item.score) for item in answer.items] for answer in answers]
+
+
+def test_a_batch_answers_as_single_calls_do(served):
+    """What is saved is the call's cost, nothing else changes."""
+    names = [f"t{i}" for i in range(60)] + ["unknown"]
+    batch = recommendation_service_pb2.BatchRecommendRequest(requests=requests(*names, page_size=7))
+    answers = served.answers.BatchRecommend(batch, timeout=10).responses
+    alone = [served.recommend(session_id=name, page_size=7) for name in names]
+    assert items(answers) == items(alone)
+    assert [a.session_version for a in answers] == [a.session_version for a in alone]
+    assert len({a.recommendation_id for a in [*answers, *alone]}) == 2 * len(names)
+
+
+@pytest.mark.parametrize("n", [0, 257])
+def test_a_batch_has_a_bound(served, n):
+    """One caller must not occupy the answering thread for long."""
+    batch = recommendation_service_pb2.BatchRecommendRequest(requests=requests(*["s"] * n))
+    with pytest.raises(grpc.RpcError) as error:
+        served.answers.BatchRecommend(batch, timeout=10)
+    assert "1 to 256" in error.value.details()
+
+
+def test_a_fault_in_a_batch_names_the_request(served):
+    """Among 256, the faulty one must be found."""
+    batch = recommendation_service_pb2.BatchRecommendRequest(requests=requests("a", "b", ""))
+    with pytest.raises(grpc.RpcError) as error:
+        served.answers.BatchRecommend(batch, timeout=10)
+    assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "requests[2].session_id" in error.value.details()
+
+
+def test_a_stream_answers_each_request_in_order(served):
+    """A backend that fills many slots opens one call and keeps it."""
+    names = [f"t{i}" for i in range(30)]
+    replies = served.answers.StreamRecommend(iter(streamed(*names)), timeout=20)
+    answers = [reply.response for reply in replies]
+    assert items(answers) == items([served.recommend(session_id=name) for name in names])
+    faulty = served.answers.StreamRecommend(iter(streamed("t1", "")), timeout=20)
+    assert next(faulty).response.items
+    with pytest.raises(grpc.RpcError) as error:
+        next(faulty)
+    assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_streams_are_bounded_and_hold_up_no_other_call(served, monkeypatch):
+    """An idle stream costs a sleeping thread; a flood of them must not take the server."""
+    monkeypatch.setattr("server.grpc_server.MAX_STREAMS", 3)
+    served.server._streams = threading.BoundedSemaphore(3)
+    release = threading.Event()
+
+    def slow():
+        yield from streamed("t1")
+        release.wait(20)
+
+    streams = [served.answers.StreamRecommend(slow(), timeout=30) for _ in range(3)]
+    for stream in streams:
+        next(stream)
+    assert len(served.recommend(session_id="t1").items) == 20
+    with pytest.raises(grpc.RpcError) as error:
+        next(served.answers.StreamRecommend(slow(), timeout=10))
+    assert error.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    release.set()
+    assert all(not list(stream) for stream in streams)
+
+
 def test_waiting_puts_are_bounded_and_hold_up_nothing_else(served):
     """With Kafka away, callers of PutEvents pile up: answers, health and reads must not notice."""
     served.producer.acknowledge.clear()

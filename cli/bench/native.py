@@ -1,0 +1,63 @@
+"""The native load client: compiled on demand, since one in Python would measure itself."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import struct
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cli.errors import CommandError
+
+SOURCE = Path(__file__).with_name("grpc_load.c")
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a run of the client saw: microseconds of each call, and calls without an answer."""
+
+    us: NDArray[np.float64]
+    errors: int
+
+
+def client(folder: Path) -> Path | None:
+    """Return the client's program, compiled into a folder; None without a compiler."""
+    source = SOURCE.read_bytes()
+    program = folder / f"grpc_load-{hashlib.blake2b(source, digest_size=6).hexdigest()}"
+    if program.exists():
+        return program
+    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+    if compiler is None:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    built = folder / f"{program.name}.new"
+    argv = [compiler, "-O2", "-o", str(built), str(SOURCE)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CommandError(f"the load client does not compile:\n{done.stderr}")
+    built.rename(program)
+    return program
+
+
+def write_requests(path: Path, requests: Sequence[bytes]) -> None:
+    """Write serialised requests for the client to send in turn."""
+    path.write_bytes(b"".join(struct.pack("<I", len(raw)) + raw for raw in requests))
+
+
+def run(
+    program: Path, target: str, method: str, requests: Path, seconds: float, rate: float = 0
+) -> Load:
+    """Send requests for so long: one after another, or ``rate`` a second (open loop)."""
+    host, port = target.rsplit(":", 1)
+    argv = [str(program), host, port, method, str(requests), str(seconds), str(rate)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=seconds + 30)
+    lines = done.stdout.split("\n")
+    if done.returncode or len(lines) < 2 or not lines[-2].startswith("errors "):
+        raise CommandError(f"the load client failed: {done.stderr.strip() or done.stdout[-200:]}")
+    return Load(np.array(lines[:-2], np.float64), int(lines[-2].split()[1]))

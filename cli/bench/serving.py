@@ -1,0 +1,323 @@
+"""``nextclick bench serving``: what an answer costs, beside a bare call of the same library."""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import psutil
+import typer
+
+from cli.bench import echo, native
+from cli.bench.charts import save_serving
+from cli.console import err, print_json, print_result, progress
+from cli.datasets import SAMPLE, load_sessions
+from cli.demo import bootstrap, ledger
+from cli.errors import CommandError
+from cli.options import Json
+from cli.stack.layout import PROJECT, Child, Home, Ports
+from cli.stack.process import find, spawn, stop, wait_until
+from cli.stack.stack import Stack
+from nextclick import Client, Event, NextclickError
+from nextclick.v1 import recommendation_service_pb2 as pb
+
+SERVICE = "/nextclick.v1.RecommendationService/"
+BATCH = 64
+ASKED_SESSIONS = 2_000
+OPEN_RATE, OPEN_CLICKS, LIVE_CLICKS = 200.0, 200.0, 500.0
+WAITING_PUTS = 100
+
+
+@dataclass
+class Slices:
+    """Percentiles of each slice of a kind, and the server's processor time an answer."""
+
+    us: list[list[float]] = field(default_factory=list)
+    cpu_us: list[float] = field(default_factory=list)
+    answers: list[float] = field(default_factory=list)
+    errors: int = 0
+
+    def figures(self, prefix: str = "") -> dict[str, float]:
+        """Return the medians over the slices."""
+        p50, p95, p99 = (statistics.median(column) for column in zip(*self.us, strict=True))
+        return {
+            f"{prefix}p50_us": p50,
+            f"{prefix}p95_us": p95,
+            f"{prefix}p99_us": p99,
+            f"{prefix}cpu_us": statistics.median(self.cpu_us),
+        }
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server to be asked: its address, process, method and requests."""
+
+    address: str
+    process: psutil.Process
+    method: str
+    requests: Path
+
+
+class Bench:
+    """Alternating slices of calls against the product and its floor."""
+
+    def __init__(
+        self, program: Path, server: Target, floor: Target, rounds: int, seconds: float
+    ) -> None:
+        self._program = program
+        self._targets = {"": server, "floor_": floor}
+        self._rounds, self._seconds = rounds, seconds
+        self.errors = 0
+
+    def slice(self, target: Target, slices: Slices, rate: float = 0) -> None:
+        """Ask one server for a while."""
+        before = sum(target.process.cpu_times()[:2])
+        load = native.run(
+            self._program, target.address, target.method, target.requests, self._seconds, rate
+        )
+        used = sum(target.process.cpu_times()[:2]) - before
+        slices.us.append(np.percentile(load.us, [50, 95, 99]).tolist())
+        slices.cpu_us.append(1e6 * used / len(load.us))
+        slices.answers.append(len(load.us) / self._seconds)
+        self.errors += load.errors
+
+    def both(self, tick: Callable[[], None], rate: float = 0) -> dict[str, float]:
+        """Return the medians of product and floor, in turn in the same minutes."""
+        kinds = {prefix: Slices() for prefix in self._targets}
+        for _ in range(self._rounds):
+            for prefix, target in self._targets.items():
+                self.slice(target, kinds[prefix], rate)
+                tick()
+        merged: dict[str, float] = {}
+        for prefix, slices in kinds.items():
+            merged |= slices.figures(prefix)
+        return merged
+
+    def product(self, method: str, requests: Path, tick: Callable[[], None]) -> Slices:
+        """Return slices of the product alone."""
+        slices = Slices()
+        server = self._targets[""]
+        for _ in range(self._rounds):
+            self.slice(Target(server.address, server.process, method, requests), slices)
+            tick()
+        return slices
+
+
+def serving(
+    rounds: Annotated[int, typer.Option(min=1, help="Slices of each kind.")] = 5,
+    seconds: Annotated[float, typer.Option(min=0.2, help="Length of a slice.")] = 3.0,
+    history: Annotated[int, typer.Option(min=5_000, help="Clicks learned first.")] = 40_000,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Clicks to learn instead of the sample.", exists=True, dir_okay=False),
+    ] = None,
+    home: Annotated[Path, typer.Option(help="Folder of the stack.")] = Path(".nextclick/bench"),
+    json: Json = False,
+) -> None:
+    """Measure answers over gRPC against a bare echo, at rest and beside live learning.
+
+    Slices of both alternate; figures are medians. The floor answers the same number of bytes
+    with the same library and does nothing. The client is native.
+
+    nextclick bench serving --json
+    """
+    stack = Stack(Home(home.absolute()), Ports.free(), bound=True)
+    stack.reset()
+    program = native.client(home.absolute())
+    if program is None:
+        raise CommandError("not measured: there is no C compiler for the load client")
+    try:
+        with err.status("starting") as status:
+            stack.start(lambda note: status.update(f"{note} ..."))
+        sessions = load_sessions(data or SAMPLE / "train.txt.gz")
+        with ledger(stack.kafka) as book, progress() as bar:
+            bootstrap(stack, sessions, history, book, bar)
+        asked = [f"train-{session.session_id}" for session in sessions[-ASKED_SESSIONS:]]
+        result = measure(stack, program, asked, rounds, seconds)
+    finally:
+        stack.stop()
+        stack.prune()
+    save_serving(home / "serving", result)
+    if json:
+        print_json(result)
+    else:
+        print_result("Serving", readable(result))
+
+
+def measure(
+    stack: Stack, program: Path, asked: list[str], rounds: int, seconds: float
+) -> dict[str, Any]:
+    """Return all figures of a stack that has learned its history."""
+    folder = stack.home.path("serving")
+    single, batches = folder / "single", folder / "batches"
+    requests = [pb.RecommendRequest(session_id=name) for name in asked]
+    native.write_requests(single, [request.SerializeToString() for request in requests])
+    native.write_requests(batches, list(batched(requests)))
+    with Client(stack.target) as client, floor_server(stack, client, asked[-1]) as (address, child):
+        floor = Target(address, process_of(child), echo.METHOD, single)
+        process = process_of(stack.child("server"))
+        server = Target(stack.target, process, f"{SERVICE}Recommend", single)
+        bench = Bench(program, server, floor, rounds, seconds)
+        with progress() as bar:
+            task = bar.add_task("slices", total=9 * rounds + 2, note="")
+            tick = lambda: bar.advance(task)  # noqa: E731
+            bench.slice(server, Slices())
+            bench.slice(floor, Slices())
+            result: dict[str, Any] = bench.both(tick)
+            batch = bench.product(f"{SERVICE}BatchRecommend", batches, tick)
+            with learning(stack, OPEN_CLICKS):
+                opened = bench.both(tick, OPEN_RATE)
+            with learning(stack, LIVE_CLICKS):
+                live = bench.both(tick)
+            with paused(stack.child("redis")):
+                redis = bench.product(f"{SERVICE}Recommend", single, tick)
+            with paused(stack.child("kafka")), waiting_puts(stack.target):
+                broker = bench.product(f"{SERVICE}Recommend", single, tick)
+    result |= {
+        "ratio_p50": result["p50_us"] / result["floor_p50_us"],
+        "ratio_p99": result["p99_us"] / result["floor_p99_us"],
+        "batch_sessions_per_s": BATCH * statistics.median(batch.answers),
+        "batch_us_per_session": batch.figures()["p50_us"] / BATCH,
+        "open_p50_us": opened["p50_us"],
+        "open_p95_us": opened["p95_us"],
+        "open_p99_us": opened["p99_us"],
+        "live_p50_us": live["p50_us"],
+        "live_p99_us": live["p99_us"],
+        "live_floor_p99_us": live["floor_p99_us"],
+        "redis_paused_p99_us": redis.figures()["p99_us"],
+        "broker_stopped_p99_us": broker.figures()["p99_us"],
+        "errors": bench.errors,
+    }
+    at_rest = result["ratio_p99"]
+    result["live_quotient"] = live["p99_us"] / live["floor_p99_us"] / at_rest
+    return result
+
+
+def batched(requests: list[pb.RecommendRequest]) -> Iterator[bytes]:
+    """Yield batches of requests in random order, as unrelated visitors come."""
+    order = np.random.default_rng(0).permutation(len(requests))
+    for start in range(0, len(order) - BATCH + 1, BATCH):
+        chosen = [requests[i] for i in order[start : start + BATCH]]
+        yield pb.BatchRecommendRequest(requests=chosen).SerializeToString()
+
+
+def process_of(child: Child) -> psutil.Process:
+    """Return a child's process."""
+    process = find(child)
+    assert process is not None, f"{child.name} has ended"
+    return process
+
+
+@contextmanager
+def floor_server(stack: Stack, client: Client, session_id: str) -> Iterator[tuple[str, Child]]:
+    """Run the floor; its answer has the bytes of the product's."""
+    answer = stack.home.path("serving") / "answer"
+    scored = client.recommend(session_id)
+    response = pb.RecommendResponse(
+        recommendation_id=scored.recommendation_id,
+        session_version=scored.session_version,
+        model_version=1_000_000,
+        source=pb.ANSWER_SOURCE_SESSION,
+    )
+    for item in scored.items:
+        response.items.add(item_id=item.item_id, score=item.score)
+    answer.write_bytes(response.SerializeToString())
+    port = Ports.free().grpc
+    argv = [sys.executable, "-m", "cli.bench.echo", str(port), str(answer)]
+    child = spawn("floor", argv, stack.home.log("floor"), environment(), bound=True)
+    try:
+        address = f"127.0.0.1:{port}"
+        wait_until(lambda: listens(child), 30, "the floor", [(child, stack.home.log("floor"))])
+        yield address, child
+    finally:
+        stop([child])
+
+
+def environment() -> dict[str, str]:
+    """Return what the benchmark's own processes need."""
+    return {"PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'proto'}"}
+
+
+def listens(child: Child) -> bool:
+    """Whether a process listens on a port."""
+    process = find(child)
+    return process is not None and any(c.status == "LISTEN" for c in process.net_connections())
+
+
+@contextmanager
+def learning(stack: Stack, rate: float) -> Iterator[None]:
+    """Have live clicks learned meanwhile."""
+    argv = [sys.executable, "-m", "cli.bench.load", stack.kafka, str(rate), "3600"]
+    load = spawn("load", argv, stack.home.log("load"), environment(), bound=True)
+    try:
+        yield
+    finally:
+        stop([load])
+
+
+@contextmanager
+def paused(child: Child) -> Iterator[None]:
+    """Stop a process in its tracks, and let it go on."""
+    process = process_of(child)
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def waiting_puts(target: str) -> Iterator[None]:
+    """Keep so many PutEvents waiting."""
+    over = threading.Event()
+
+    def put(client: Client, number: int) -> None:
+        while not over.is_set():
+            try:
+                client.put_events([Event("view", "a", 1, session_id=f"waiting{number}")])
+            except NextclickError:
+                over.wait(0.05)
+
+    with Client(target, timeout_s=5) as client:
+        threads = [
+            threading.Thread(target=put, args=(client, n), daemon=True) for n in range(WAITING_PUTS)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join(10)
+
+
+def readable(result: dict[str, Any]) -> dict[str, str]:
+    """Return the figures as people read them."""
+
+    def us(*names: str) -> str:
+        return ", ".join(f"{result[name]:,.0f}" for name in names)
+
+    return {
+        "one connection, p50 p95 p99": f"{us('p50_us', 'p95_us', 'p99_us')} us",
+        "  bare echo": f"{us('floor_p50_us', 'floor_p95_us', 'floor_p99_us')} us",
+        "  ratio, p50 p99": f"{result['ratio_p50']:.2f}, {result['ratio_p99']:.2f}",
+        "processor an answer, echo": f"{us('cpu_us', 'floor_cpu_us')} us",
+        "200/s beside 200 clicks/s, p50 p95": f"{us('open_p50_us', 'open_p95_us')} us",
+        "beside 500 clicks/s, p99": f"{us('live_p99_us')} us",
+        "  ratio to echo, against rest": f"{result['live_quotient']:.2f}",
+        "batches of 64, a session": f"{result['batch_us_per_session']:.0f} us",
+        "  sessions a second": f"{result['batch_sessions_per_s']:,.0f}",
+        "p99, Redis paused": f"{us('redis_paused_p99_us')} us",
+        "p99, broker stopped": f"{us('broker_stopped_p99_us')} us",
+        "calls without an answer": f"{result['errors']}",
+    }
