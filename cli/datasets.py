@@ -1,8 +1,9 @@
 """Click data from files: sessions of item ids, with a clock where the file has one.
 
 Formats, told apart by the header: ``session_id,items[,times...]`` (a session a line),
-tab-separated ``SessionId ItemId [CatId] Time`` (seconds), and JSON Lines of events. Plain
-or gzip.
+tab-separated ``SessionId ItemId [CatId] Time`` (seconds), atomic ``.inter`` files
+(``user_id:token item_id:token ... timestamp:float``, sessions end after 30 idle minutes), and
+JSON Lines of events. Plain or gzip.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 
 from cli.errors import CommandError
 from nextclick.codec import InvalidEventError, decode_event
+
+IDLE_MS = 30 * 60_000
 
 SAMPLE = Path(__file__).parent / "sample"
 """The clicks that come with the project: ``train``, ``valid`` and ``test.txt.gz``."""
@@ -41,7 +44,7 @@ def load_sessions(path: Path) -> list[Session]:
         With file and line for whatever cannot be read.
     """
     try:
-        with _open(path) as lines:
+        with open_text(path) as lines:
             header = lines.readline().strip()
             if header.startswith("{"):
                 lines.seek(0)
@@ -49,13 +52,15 @@ def load_sessions(path: Path) -> list[Session]:
             columns = header.split("\t")
             if columns[:2] == ["SessionId", "ItemId"] and columns[-1] == "Time":
                 return _by_time(_tab_clicks(path, lines, len(columns)))
+            if columns[0].endswith(":token"):
+                return _by_time(_atomic_clicks(path, lines, [c.split(":")[0] for c in columns]))
             if header.split(",")[:2] == ["session_id", "items"]:
                 return list(_session_lines(path, lines))
     except (OSError, EOFError, UnicodeDecodeError) as e:
         raise CommandError(f"cannot read {path}: {e}") from e
     raise CommandError(
         f"{path}:1: unknown header {header[:80]!r}; expected 'session_id,items', "
-        "'SessionId<TAB>ItemId<TAB>Time' or JSON Lines of events"
+        "'SessionId<TAB>ItemId<TAB>Time', 'user_id:token<TAB>...' or JSON Lines of events"
     )
 
 
@@ -77,7 +82,8 @@ def split_last(sessions: Sequence[Session], share: float) -> tuple[list[Session]
     return list(sessions[:n]), list(sessions[n:])
 
 
-def _open(path: Path) -> io.TextIOBase:
+def open_text(path: Path) -> io.TextIOBase:
+    """Open a text file, plain or gzip."""
     with path.open("rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
     if packed:
@@ -100,6 +106,27 @@ def _tab_clicks(path: Path, lines: io.TextIOBase, width: int) -> Iterator[Click]
             yield fields[0], float(fields[-1]) * 1000, fields[1]
         except ValueError as e:
             raise CommandError(f"{path}:{number}: {e}") from e
+
+
+def _atomic_clicks(path: Path, lines: io.TextIOBase, columns: list[str]) -> Iterator[Click]:
+    try:
+        user, item, clock = (columns.index(n) for n in ("user_id", "item_id", "timestamp"))
+    except ValueError as e:
+        raise CommandError(f"{path}:1: needs user_id, item_id and timestamp ({e})") from e
+    clicks: list[Click] = []
+    for number, line in enumerate(lines, 2):
+        fields = line.rstrip("\n").split("\t")
+        try:
+            clicks.append((fields[user], float(fields[clock]) * 1000, fields[item]))
+        except (ValueError, IndexError) as e:
+            raise CommandError(f"{path}:{number}: {e}") from e
+    clicks.sort(key=lambda click: click[1])
+    last: dict[str, tuple[int, float]] = {}
+    for name, time_ms, item_id in clicks:
+        n, before_ms = last.get(name, (1, time_ms))
+        n += time_ms - before_ms > IDLE_MS
+        last[name] = (n, time_ms)
+        yield f"{name}~{n}", time_ms, item_id
 
 
 def _json_clicks(path: Path, lines: io.TextIOBase) -> Iterator[Click]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,16 +13,22 @@ import numpy as np
 import typer
 from rich.table import Table
 
+from cli.baselines import VectorRanking, content_vectors, covisit_vectors
+from cli.catalogue import load_items
 from cli.console import out, print_json, print_result, progress
 from cli.datasets import Session, load_sessions, split_last
 from cli.errors import CommandError
 from cli.evaluation import Ask, Cases, learn_all, score_all, summary
+from nextclick.codec import Item
 from online_models.engine import Engine, Ranked
 from online_models.layout import MAX_ANSWER, Limits
 from online_models.weights import READINGS
 
 HELD_OUT = 0.1
-RANKINGS = ("popularity", "own-items", "item-knn", "rules", "session-knn", "blend", "ranker")
+RANKINGS = (
+    *("popularity", "own-items", "item-knn", "rules", "covisit-vectors", "content-vectors"),
+    *("session-knn", "blend", "ranker"),
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ class Settings:
     min_prefix: int
     k: int
     seed: int
+    catalogue: Sequence[Item] = ()
 
 
 class Protocol(StrEnum):
@@ -58,6 +66,10 @@ def evaluate(
     min_prefix: Annotated[int, typer.Option(min=1, help="Clicks before the first case.")] = 1,
     k: Annotated[int, typer.Option("-k", min=1, max=MAX_ANSWER, help="Length of the lists.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of whatever is random.")] = 0,
+    items: Annotated[
+        Path | None,
+        typer.Option(help="Catalogue that is known from the start.", exists=True, dir_okay=False),
+    ] = None,
     ranks: Annotated[
         Path | None, typer.Option(help="Write session, position and rank of each case.")
     ] = None,
@@ -76,9 +88,11 @@ def evaluate(
         if len(sessions) < 2:
             raise CommandError(f"{train}: a single session cannot be split; give --test")
         sessions, tested = split_last(sessions, HELD_OUT)
-    settings = Settings(protocol is Protocol.PREQUENTIAL, min_prefix, k, seed)
+    catalogue = load_items(items) if items else []
+    settings = Settings(protocol is Protocol.PREQUENTIAL, min_prefix, k, seed, catalogue)
     if compare:
-        results = {name: run(name, sessions, tested, settings)[0] for name in RANKINGS}
+        compared = [name for name in RANKINGS if catalogue or name != "content-vectors"]
+        results = {name: run(name, sessions, tested, settings)[0] for name in compared}
         if json:
             print_json({"protocol": protocol, "models": results})
         else:
@@ -100,6 +114,8 @@ def run(
     started = time.perf_counter()
     warm_up()
     engine = make_engine(model, settings.seed)
+    for item in settings.catalogue:
+        engine.put_item(item.item_id, item.available, item.categories, item.attributes, item.title)
     with progress() as bar:
         clicks = sum(len(s.items) for s in sessions)
         task = bar.add_task(f"{model} learns", total=clicks, note="")
@@ -123,7 +139,11 @@ def run(
 
 
 def baseline(model: str, engine: Engine) -> Ask | None:
-    """Return how a baseline that needs no models of its own answers."""
+    """Return how a baseline answers that is no reading of the models."""
+    if model == "covisit-vectors":
+        return VectorRanking(covisit_vectors(engine))
+    if model == "content-vectors":
+        return VectorRanking(content_vectors(engine))
     if model == "popularity":
         return lambda rows, k, number, times_s: engine.recommend([], k)
     if model == "own-items":

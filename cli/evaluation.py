@@ -36,6 +36,7 @@ class Cases:
     ranks: list[int] = field(default_factory=list)
     repeated: list[bool] = field(default_factory=list)
     in_pool: list[bool] = field(default_factory=list)
+    cold: list[bool] = field(default_factory=list)
     recommend_us: list[float] = field(default_factory=list)
     shown: set[int] = field(default_factory=set)
 
@@ -115,6 +116,7 @@ def _score(
     cases.session_ids.append(session.session_id)
     cases.positions.append(p + 1)
     cases.ranks.append(rank)
+    cases.cold.append(row == 0 or not engine.has_clicks(row))
     cases.repeated.append(target in session.items[:p])
     cases.in_pool.append(bool(in_pool))
     cases.shown.update(listed)
@@ -131,6 +133,8 @@ def summary(
         "mrr": metrics.mrr(ranks, k),
         "hit_rate_95": metrics.interval(ranks, k),
         "hit_rate_new": metrics.hit_rate(ranks[~repeated], k) if len(ranks) else 0.0,
+        "cold_cases": int(np.sum(cases.cold)),
+        "hit_rate_cold": metrics.hit_rate(ranks[np.array(cases.cold, dtype=bool)], k),
         "repeat_share": float(repeated.mean()) if len(ranks) else 0.0,
         "ndcg": metrics.ndcg(ranks, k),
         "coverage": len(cases.shown) / items if items else 0.0,

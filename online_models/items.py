@@ -107,6 +107,10 @@ class ItemTable:
         """Whether the catalogue has deleted the item."""
         return bool(self.arrays["stats"][row]["flags"] & DELETED)
 
+    def has_clicks(self, row: int) -> bool:
+        """Whether anybody has turned to the item."""
+        return bool(self.arrays["stats"][row]["clicks"] > 0)
+
     def _confirm(self, row: int) -> None:
         stat = self.arrays["stats"][row]
         if not stat["flags"] & CONFIRMED:
