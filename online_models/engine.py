@@ -220,15 +220,18 @@ class Engine(ItemTable):
             self.index.put(row, self.arrays["vectors_out"][row])
         return True
 
-    def begin_index(self) -> None:
+    def begin_index(self) -> VectorIndex:
         """Have pages that the counts cannot fill be filled with the nearest items.
 
         Somebody must rebuild the index when it is `due`.
         """
+        for row in range(1, len(self.ids) if self.sample else 0):
+            vectors.refresh(self._state, row)
         self.index = VectorIndex(self.limits.max_items + 1)
         rows = 1 + np.flatnonzero(self.arrays["squares"][1 : len(self.ids), 0])
         rows = rows[self.arrays["stats"][rows]["flags"] & DELETED == 0]
         self.index.load(rows, self.arrays["vectors_out"][rows])
+        return self.index
 
     def delete_item(self, item_id: str) -> None:
         """Take an item out of all answers until the catalogue has it again."""
