@@ -38,7 +38,7 @@ Vector = NDArray[np.float32]
 
 DECAY = np.float32(0.7)
 RATE = np.float32(0.3)
-TINY_GRADIENT = np.float32(1e-4)
+TINY_GRADIENT = np.float32(1e-3)
 """Negatives with less of the softmax are passed over: most of them, once it has learned."""
 
 

@@ -12,7 +12,7 @@ from nextclick.topics import RANKER, VECTORS, VECTORS_MODEL
 from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord, Step
 from online_models.tokens import item_tokens
-from online_models.vector_learner import VectorLearner
+from online_models.vector_learner import SESSION_ITEMS, VectorLearner
 from streaming.learning import Output, Progress, pack_meta, unpack_meta
 from streaming.sessionize import RawRecord
 
@@ -86,11 +86,19 @@ class VectorsTask:
         version, slot = _SEEN.unpack(note) if note else (0, -1)
         if record.version <= version:
             return
-        for at, step in sorted(enumerate(record.steps), key=lambda entry: entry[1].seq):
-            if step.seq > version:
-                self.progress.count(record.session_id, step.seq)
-                if not self.progress.paused:
-                    slot = self._learn_step(record.steps, at, step, slot)
+        steps = record.steps
+        if steps and steps[-1].seq == record.version == version + 1:
+            # Nearly always: one step more, at the end.
+            self.progress.count(record.session_id, record.version)
+            if not self.progress.paused:
+                before = [step.item_id for step in steps[-1 - SESSION_ITEMS : -1]]
+                slot = self._learner.learn(slot, before, steps[-1].item_id)
+        else:
+            for at, step in sorted(enumerate(steps), key=lambda entry: entry[1].seq):
+                if step.seq > version:
+                    self.progress.count(record.session_id, step.seq)
+                    if not self.progress.paused:
+                        slot = self._learn_step(steps, at, step, slot)
         seen[record.session_id] = _SEEN.pack(record.version, slot)
 
     def _learn_step(self, steps: Iterable[Step], at: int, step: Step, slot: int) -> int:

@@ -19,7 +19,7 @@ from streaming.jobs.flink import raw_record
 from streaming.learning import LearnerTask
 from streaming.sessionize import RawRecord
 
-BATCH = 16
+BATCH = 64
 """Records that wait at most; writing a row once for all of them is what a batch is for."""
 
 PUBLISH_MS = 500
