@@ -8,6 +8,7 @@ from cli.bench.freshness import freshness
 from cli.bench.index import index
 from cli.bench.learning import learning
 from cli.bench.serving import serving
+from cli.bench.throughput import throughput
 
 bench_app = typer.Typer(
     help="Benchmarks, each on a stack of its own.", no_args_is_help=True, rich_markup_mode=None
@@ -16,6 +17,7 @@ bench_app.command()(freshness)
 bench_app.command()(index)
 bench_app.command()(learning)
 bench_app.command()(serving)
+bench_app.command()(throughput)
 
 
 @bench_app.callback()

@@ -1,0 +1,202 @@
+"""``nextclick bench throughput``: how many clicks a second each follower of the log takes."""
+
+from __future__ import annotations
+
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from confluent_kafka import Consumer, TopicPartition
+
+from cli.bench.charts import save_json
+from cli.bench.load import clicks
+from cli.console import err, print_json, print_result
+from cli.datasets import SAMPLE, Session, load_sessions
+from cli.history import send_history
+from cli.options import Json
+from cli.stack import apps, flink, kafka
+from cli.stack.layout import Home, Ports
+from cli.stack.process import spawn, stop, wait_until
+from cli.stack.stack import Stack
+from nextclick.topics import PARTITIONS, SESSIONS, topic
+
+TENANT, FLOOR_TENANT = "bench", "floor"
+SKIPPED = 0.2
+"""Share at the start that is not measured: JVM, interpreters and kernels warm up."""
+
+LOOK_S = 0.02
+LIMIT_S = 300.0
+
+
+def throughput(
+    events: Annotated[int, typer.Option(min=1_000, help="Clicks to preload.")] = 500_000,
+    home: Annotated[Path, typer.Option(help="Folder of the stack.")] = Path(".nextclick/bench"),
+    json: Json = False,
+) -> None:
+    """Preload real clicks, then time each part over them, one after another.
+
+    The sessions job beside the least that a job can do; the session store; a replica beside a
+    plain consumer. Each has one slot or process; the start is not counted.
+
+    nextclick bench throughput --json
+    """
+    stack = Stack(Home(home.absolute()), Ports.free(), bound=True)
+    stack.reset()
+    try:
+        with err.status("starting") as status:
+            stack.start(lambda note: status.update(f"{note} ..."))
+        result = measure(stack, events)
+    finally:
+        stack.stop()
+        stack.prune()
+    save_json(home / "throughput", result)
+    if json:
+        print_json(result)
+    else:
+        print_result("Clicks a second", readable(result))
+
+
+def measure(stack: Stack, events: int) -> dict[str, Any]:
+    """Return the rates of all parts."""
+    for tenant in (TENANT, FLOOR_TENANT):
+        kafka.create_topics(stack.kafka, tenant)
+    with err.status("preloading"):
+        sent = send_history(stack.kafka, repeated(events), tenant=TENANT)
+    with stack.one_more_taskmanager():
+        floor = job_rate(stack, "floor", FLOOR_TENANT, sent)
+        sessions = job_rate(stack, "sessions", TENANT, sent)
+    stored = store_rate(stack, sent)
+    applied = replica_rate(stack, sent)
+    consumed = consumer_rate(stack, sent)
+    return {
+        "events": sent,
+        "events_per_s": sessions,
+        "floor_events_per_s": floor,
+        "ratio": sessions / floor,
+        "stored_per_s": stored,
+        "applied_per_s": applied,
+        "consumed_per_s": consumed,
+    }
+
+
+def repeated(events: int) -> list[Session]:
+    """Return sessions of the sample with so many clicks, each round under new ids."""
+    by_name: dict[str, list[str]] = {}
+    endless = clicks(load_sessions(SAMPLE / "train.txt.gz"))
+    for _ in range(events):
+        name, item = next(endless)
+        by_name.setdefault(name, []).append(item)
+    return [Session(name, tuple(items)) for name, items in by_name.items()]
+
+
+def rate(done: Callable[[], int], total: int, what: str) -> float:
+    """Return how many a second ``done`` rises by, from `SKIPPED` of the total on."""
+    seen: list[tuple[float, int]] = []
+
+    def finished() -> bool:
+        seen.append((time.monotonic(), done()))
+        time.sleep(LOOK_S)
+        return seen[-1][1] >= total
+
+    with err.status(what):
+        wait_until(finished, LIMIT_S, what)
+    start = next(entry for entry in seen if entry[1] >= SKIPPED * total)
+    return (seen[-1][1] - start[1]) / max(seen[-1][0] - start[0], 1e-3)
+
+
+def job_rate(stack: Stack, name: str, out: str, total: int) -> float:
+    """Return the records a second that a job writes to the topic `sessions` of a tenant."""
+    watcher = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
+    parts = [TopicPartition(topic(SESSIONS, out), p) for p in range(PARTITIONS)]
+    job = flink.submit(stack.home, name, "--kafka", stack.kafka, "--tenant", TENANT)
+    try:
+        return rate(
+            lambda: sum(watcher.get_watermark_offsets(part, timeout=5)[1] for part in parts),
+            total,
+            f"the job {name}",
+        )
+    finally:
+        watcher.close()
+        flink.cancel(stack.ports, job)
+
+
+def store_rate(stack: Stack, total: int) -> float:
+    """Return the records a second that a session store writes to Redis."""
+    port = Ports.free().store_http
+    env = apps.environment(stack.home, stack.ports, TENANT)
+    env["NEXTCLICK_STORE_HTTP_PORT"] = str(port)
+    argv = [sys.executable, "-m", "streaming.store"]
+    child = spawn("bench-store", argv, stack.home.log("bench-store"), env, bound=True)
+    try:
+        return rate(lambda: stored(port, total), total, "the store")
+    finally:
+        stop([child])
+
+
+def stored(port: int, total: int) -> int:
+    """Return the records that a store is through with; it writes the last ones of each session."""
+    written = metric(port, "nextclick_store_written_total")
+    return total - int(metric(port, "nextclick_store_lag_records")) if written else 0
+
+
+def replica_rate(stack: Stack, total: int) -> float:
+    """Return the clicks a second that a replica applies."""
+    ports = Ports.free()
+    env = apps.environment(stack.home, stack.ports, TENANT) | {
+        "NEXTCLICK_GRPC_PORT": str(ports.grpc),
+        "NEXTCLICK_HTTP_PORT": str(ports.http),
+        "NEXTCLICK_DATA_DIR": str(stack.home.path("bench-replica")),
+    }
+    argv = [sys.executable, "-m", "server"]
+    child = spawn("bench-replica", argv, stack.home.log("bench-replica"), env, bound=True)
+    try:
+        return rate(lambda: int(apps.server_status(ports).get("clicks", 0)), total, "a replica")
+    finally:
+        stop([child], grace_s=60)
+
+
+def consumer_rate(stack: Stack, total: int) -> float:
+    """Return the records a second that a bare consumer loop takes: the floor of both."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": stack.kafka,
+            "group.id": "bench-floor",
+            "enable.auto.commit": False,
+            "queued.max.messages.kbytes": 32_768,
+        }
+    )
+    name = topic(SESSIONS, TENANT)
+    consumer.assign([TopicPartition(name, p, 0) for p in range(PARTITIONS)])
+    taken, started, at_start = 0, 0.0, 0
+    while taken < total:
+        taken += sum(m.error() is None for m in consumer.consume(500, 1.0))
+        if not started and taken >= SKIPPED * total:
+            started, at_start = time.monotonic(), taken
+    consumer.close()
+    return (taken - at_start) / max(time.monotonic() - started, 1e-3)
+
+
+def metric(port: int, name: str) -> float:
+    """Return a Prometheus metric, 0 while its process does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as reply:
+            lines = reply.read().decode().splitlines()
+    except OSError:
+        return 0.0
+    return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0.0)
+
+
+def readable(result: dict[str, Any]) -> dict[str, str]:
+    """Return the figures as people read them."""
+    return {
+        "sessions job": f"{result['events_per_s']:,.0f}",
+        "  the least a job can do": f"{result['floor_events_per_s']:,.0f}",
+        "  ratio": f"{result['ratio']:.2f}",
+        "session store, to Redis": f"{result['stored_per_s']:,.0f}",
+        "replica": f"{result['applied_per_s']:,.0f}",
+        "  plain consumer": f"{result['consumed_per_s']:,.0f}",
+    }
