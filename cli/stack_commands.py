@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,9 +29,10 @@ from cli.options import (
     StoreHttpPort,
 )
 from cli.stack import apps, flink
-from cli.stack.layout import Home, Ports
+from cli.stack.layout import PROJECT, Home, Ports
 from cli.stack.process import find
 from cli.stack.stack import Stack
+from cli.workers import Workers
 
 DEFAULT_PORTS = Ports()
 JOB_INPUTS = {
@@ -202,10 +204,17 @@ def serve(
     kafka: Annotated[str, typer.Option(help="Kafka bootstrap servers.")] = "127.0.0.1:9092",
     redis: Annotated[str, typer.Option(help="URL of Redis.")] = "redis://127.0.0.1:6379/0",
     tenant: Annotated[str, typer.Option(help="Prefix of topics and keys.")] = "",
+    workers: Annotated[
+        int,
+        typer.Option(min=1, help="Processes on the gRPC port, one a core; HTTP ports count up."),
+    ] = 1,
+    data_dir: Annotated[
+        Path, typer.Option(help="Folder of the snapshots.", file_okay=False)
+    ] = Path(".nextclick/server"),
 ) -> None:
     """Run a server replica in the foreground, against any Kafka and Redis.
 
-    nextclick serve --kafka broker:9092 --grpc-port 50052
+    nextclick serve --kafka broker:9092 --grpc-port 50052 --workers 4
     """
     os.environ.update(
         NEXTCLICK_GRPC_PORT=str(grpc_port),
@@ -213,7 +222,12 @@ def serve(
         NEXTCLICK_KAFKA=kafka,
         NEXTCLICK_REDIS=redis,
         NEXTCLICK_TENANT=tenant,
+        NEXTCLICK_DATA_DIR=str(data_dir),
     )
+    if workers > 1:
+        env = os.environ | {"PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'proto'}"}
+        Workers(workers, env, http_port, data_dir).run()
+        return
     from server.__main__ import main  # noqa: PLC0415 - loads the kernels
 
     main()

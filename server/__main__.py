@@ -94,7 +94,8 @@ def main() -> None:
     if settings.http_port:
         serve_http(settings.host, settings.http_port, lambda: status(replica, serving.is_set()))
     redis_view.start()
-    server.start()
+    if not settings.share_port:
+        server.start()  # health says NOT_SERVING meanwhile
     warm_up(remote=True)
     snapshots = PeriodicSnapshots(replica, settings.data_dir, settings.snapshot_interval_s)
     follower = Follower(replica, settings, between=snapshots)
@@ -105,6 +106,9 @@ def main() -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+        if settings.share_port:
+            # A process that listens gets its share of the connections, ready or not.
+            server.start()
         server.set_serving(True)
         serving.set()
         log.info("serving on %s:%d", settings.host, settings.grpc_port)

@@ -69,7 +69,7 @@ class GrpcServer:
         self._server = grpc.server(
             waiting,
             options=[
-                ("grpc.so_reuseport", 0),
+                ("grpc.so_reuseport", int(settings.share_port)),
                 ("grpc.max_receive_message_length", 8 << 20),
             ],
         )
@@ -125,17 +125,26 @@ class GrpcServer:
         )
         self._names = ["", *names]
         self.set_serving(False)
-        address = f"{settings.host}:{settings.grpc_port}"
+        self._address = f"{settings.host}:{settings.grpc_port}"
+        self._bound = False
+        if not settings.share_port:
+            # At once: a port that is taken should be said before the models load.
+            self._bind()
+
+    def _bind(self) -> None:
         try:
-            self._server.add_insecure_port(address)
+            self._server.add_insecure_port(self._address)
         except RuntimeError as e:
             raise SystemExit(
-                f"cannot listen on {address}: is the port taken? Choose another with "
+                f"cannot listen on {self._address}: is the port taken? Choose another with "
                 "NEXTCLICK_GRPC_PORT"
             ) from e
+        self._bound = True
 
     def start(self) -> None:
         """Begin to answer; health is NOT_SERVING until `set_serving`."""
+        if not self._bound:
+            self._bind()
         self._server.start()
 
     def set_serving(self, serving: bool) -> None:
