@@ -403,18 +403,11 @@ class Engine(ItemTable):
 
         Intra-list similarity (Ziegler et al., WWW 2005) with learned vectors instead of topics.
         """
-        v = self.arrays["vectors_out"][rows]
-        lengths = np.sqrt(np.einsum("ij,ij->i", v, v))
-        v = v[lengths > 0] / lengths[lengths > 0, None]
-        n = len(v)
-        if n < 2:
-            return 0.0
-        total = v.sum(0)
-        return 1 - (float(total @ total) - n) / (n * (n - 1))
+        return float(vectors.diversity(self._state, rows))
 
     def popularity(self, rows: NDArray[np.int32]) -> float:
-        """Return the mean of log(1 + clicks) of some items."""
-        return float(self._stats["log_clicks"][rows].mean()) if len(rows) else 0.0
+        """Return the mean of log(1 + clicks) of some items; 0 for none."""
+        return float(popularity.mean_log_clicks(self._state, rows))
 
     def candidates(
         self, items: Sequence[int] | NDArray[np.int32], own: int = -1

@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from online_models.layout import (
     CLOCK,
@@ -120,6 +121,15 @@ def log_trend(st: State, row: int, own: float) -> float:
         return -8.0
     short = s.short - st.ctr[CLOCK] / DECAY_SHORT
     return max(without(short, own) if own > 0 else short, -8.0)
+
+
+@njit(cache=True)
+def mean_log_clicks(st: State, rows: NDArray[np.int32]) -> float:
+    """Mean of log(1 + clicks) of some rows, 0 for none."""
+    total = 0.0
+    for row in rows:
+        total += st.stats[row].log_clicks
+    return total / max(len(rows), 1)
 
 
 @njit(cache=True)

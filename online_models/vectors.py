@@ -239,3 +239,27 @@ def note_click(st: State, row: int) -> None:
     """Remember a click for the drawing of negatives."""
     st.recent_clicks[st.ctr[NEGATIVES_SEEN] % RECENT_CLICKS] = row
     st.ctr[NEGATIVES_SEEN] += 1
+
+
+@njit(cache=True, fastmath=True)
+def diversity(st: State, rows: NDArray[np.int32]) -> float:
+    """1 less the mean cosine of each two rows' wanted vectors; those without one do not count."""
+    total = st.hidden[0]
+    total[:DIMENSIONS] = 0
+    n = 0
+    for row in rows:
+        e = st.vectors_out[row]
+        squares = np.float32(0)
+        for d in range(DIMENSIONS):
+            squares += e[d] * e[d]
+        if squares > 0:
+            n += 1
+            scale = np.float32(1) / np.sqrt(squares)
+            for d in range(DIMENSIONS):
+                total[d] += scale * e[d]
+    if n < 2:
+        return 0.0
+    length = np.float32(0)
+    for d in range(DIMENSIONS):
+        length += total[d] * total[d]
+    return float(1.0 - (length - n) / (n * (n - 1)))

@@ -161,6 +161,9 @@ def warm_up(remote: bool = False) -> None:
         engine.recommend([1, 2], 20, 0, flt)
         engine.trending(20, flt)
         engine.shadow(20)
+        rows = engine.recommend([1, 2], 20).rows
+        engine.diversity(rows)
+        engine.popularity(rows)
     engine.rank([1], [2])
     engine.explain([1], 2)
 

@@ -6,8 +6,7 @@ import threading
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from nextclick.topics import IMPRESSIONS, PRODUCER_CONFIG, event_key, topic
-from nextclick.v1.impression_pb2 import Impression
+from nextclick.topics import IMPRESSIONS, PRODUCER_CONFIG, topic
 from server import metrics
 from server.settings import ServerSettings
 
@@ -33,15 +32,10 @@ class Impressions:
         self._thread = threading.Thread(target=self._poll, name="impressions", daemon=True)
         self._thread.start()
 
-    def put(self, impression: Impression, user_id: str) -> None:
-        """Queue an impression, or drop it.
-
-        A visitor without any session yet is named by ``user_id``, in the record's key.
-        """
-        value = impression.SerializeToString()
-        key = event_key(impression.session_id, user_id)
+    def put(self, impression: bytes, key: str) -> None:
+        """Queue a serialised `Impression`, or drop it."""
         try:
-            self._producer.produce(self._topic, value, key, on_delivery=_delivered)
+            self._producer.produce(self._topic, impression, key, on_delivery=_delivered)
         except (BufferError, KafkaException):
             metrics.IMPRESSIONS_DROPPED.inc()
         else:

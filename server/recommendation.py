@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from nextclick.topics import event_key
 from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1.impression_pb2 import Impression
 from online_models.engine import Filter, Ranked
@@ -21,11 +22,15 @@ from server.impressions import Impressions
 from server.redis_view import RedisView
 from server.replica import Replica
 from server.replies import (
+    IMPRESSION_ITEMS,
+    IMPRESSION_SCORES,
     RANK_ITEMS,
     RECOMMEND_ITEMS,
     SIMILAR_ITEMS,
     TRENDING_ITEMS,
+    Names,
     Parts,
+    packed_floats,
     response_field,
 )
 from server.visitor import Visitor, find, joined
@@ -54,6 +59,7 @@ class Recommendations:
         self._shadow_sample = shadow_sample
         self._answers = 0
         fields = {RECOMMEND_ITEMS, RANK_ITEMS, SIMILAR_ITEMS, TRENDING_ITEMS}
+        self._names = Names(self._engine, IMPRESSION_ITEMS)
         self._parts = {field: Parts(self._engine, field) for field in fields}
         # Unique without a call to the system: this process, then a count.
         self._prefix = os.urandom(6).hex()
@@ -107,7 +113,8 @@ class Recommendations:
             else:
                 items = self._parts[RECOMMEND_ITEMS].items(*ranked)
             impression = self._impression(response, ranked, visitor.session_id, tail)
-        self._impressions.put(impression, request.user_id)
+        # A visitor without any session yet is named by the record's key.
+        self._impressions.put(impression, event_key(visitor.session_id, request.user_id))
         if request.explain:
             t4 = time.perf_counter_ns()
             laps = zip(("parse", "session", "score", "reply"), (t0, t1, t2, t3, t4), strict=False)
@@ -165,35 +172,42 @@ class Recommendations:
 
     def _impression(
         self, response: pb.RecommendResponse, ranked: Ranked, session_id: str, tail: list[str]
-    ) -> Impression:
+    ) -> bytes:
         """Return the record of an answer; one in `shadow_sample` says more of it."""
-        engine, ids = self._engine, self._engine.ids
+        engine = self._engine
         impression = Impression(
             recommendation_id=response.recommendation_id,
             session_id=session_id,
             session_version=response.session_version,
             appended_item_ids=tail,
-            item_ids=[ids[row] for row in ranked.rows.tolist()],
             model_version=response.model_version,
             timestamp_ms=int(time.time() * 1000),
             model=engine.ranking,
-            scores=ranked.scores[:SCORED].tolist(),
-            known_items=len(ids) - 1,
+            known_items=len(engine.ids) - 1,
         )
         self._answers += 1
         if self._shadow_sample and self._answers % self._shadow_sample == 0:
-            rows = ranked.rows[:SCORED]
-            impression.diversity = engine.diversity(rows)
-            impression.popularity = engine.popularity(rows)
-            shadow = engine.shadow(SCORED)
-            if shadow is not None:
-                model, other = shadow
-                impression.shadow.model = model
-                impression.shadow.item_ids.extend(ids[row] for row in other.rows.tolist())
-                impression.shadow.scores.extend(other.scores.tolist())
-                impression.shadow.diversity = engine.diversity(other.rows)
-                impression.shadow.popularity = engine.popularity(other.rows)
-        return impression
+            self._say_more(impression, ranked)
+        return (
+            impression.SerializeToString()
+            + self._names.items(ranked.rows)
+            + packed_floats(IMPRESSION_SCORES, ranked.scores[:SCORED])
+        )
+
+    def _say_more(self, impression: Impression, ranked: Ranked) -> None:
+        """Measure an answer, and what the other ranking would have answered."""
+        engine, ids = self._engine, self._engine.ids
+        rows = ranked.rows[:SCORED]
+        impression.diversity = engine.diversity(rows)
+        impression.popularity = engine.popularity(rows)
+        shadow = engine.shadow(SCORED)
+        if shadow is not None:
+            model, other = shadow
+            impression.shadow.model = model
+            impression.shadow.item_ids.extend(ids[row] for row in other.rows.tolist())
+            impression.shadow.scores.extend(other.scores.tolist())
+            impression.shadow.diversity = engine.diversity(other.rows)
+            impression.shadow.popularity = engine.popularity(other.rows)
 
     def _new_id(self) -> str:
         return f"{self._prefix}{next(self._count):x}"

@@ -18,6 +18,8 @@ RECOMMEND_ITEMS, RANK_ITEMS, SIMILAR_ITEMS, TRENDING_ITEMS = 2, 2, 1, 1
 
 _ID, _SCORE, _LENGTH, _FIXED32 = 1, 2, 2, 5
 _RESPONSE = 1
+IMPRESSION_ITEMS, IMPRESSION_SCORES = 5, 9
+"""Numbers of two fields of `Impression`."""
 
 
 class Parts:
@@ -36,6 +38,29 @@ class Parts:
         raw = scores.astype("<f4").tobytes()
         parts = [(heads[row], raw[4 * i : 4 * i + 4]) for i, row in enumerate(rows.tolist())]
         return b"".join(chain.from_iterable(parts))
+
+
+class Names:
+    """Serialised item ids, by row, as a repeated field of strings."""
+
+    def __init__(self, engine: Engine, field: int) -> None:
+        self._engine = engine
+        self._tag = bytes([field << 3 | _LENGTH])
+        self._names: list[bytes] = []
+
+    def items(self, rows: NDArray[np.int32]) -> bytes:
+        """Return the serialised field."""
+        names, ids = self._names, self._engine.ids
+        while len(names) < len(ids):
+            name = ids[len(names)].encode()
+            names.append(self._tag + _varint(len(name)) + name)
+        return b"".join([names[row] for row in rows.tolist()])
+
+
+def packed_floats(field: int, values: NDArray[np.float32]) -> bytes:
+    """Return a serialised repeated field of floats."""
+    raw = values.astype("<f4").tobytes()
+    return bytes([field << 3 | _LENGTH]) + _varint(len(raw)) + raw
 
 
 def head(item_id: str, field: int) -> bytes:

@@ -1,5 +1,7 @@
 """The vector index: near what exact search finds, through changes, removals and rebuilds."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -123,3 +125,39 @@ def test_loaded_rows_ask_for_a_build(filled):
     index.rebuild()
     assert not index.due
     assert index.recall(vectors[:50], 50) > 0.97
+
+
+def test_rows_may_change_while_the_graph_is_built():
+    """The builder's thread reads what the follower's changes: neither may crash or lose a row."""
+    rng = np.random.default_rng(4)
+    index = VectorIndex(4_000)
+    for row in range(1, 3_000):
+        index.put(row, rng.normal(size=64).astype(np.float32))
+    lock, over = threading.Lock(), threading.Event()
+    changed = 0
+
+    def change():
+        nonlocal changed
+        numbers = np.random.default_rng(5)
+        while not over.is_set():
+            row = int(numbers.integers(1, 3_500))
+            with lock:
+                if changed % 50 == 49:
+                    index.remove(row)
+                else:
+                    index.put(row, numbers.normal(size=64).astype(np.float32))
+            changed += 1
+
+    follower = threading.Thread(target=change)
+    follower.start()
+    for _ in range(4):
+        main = index.build()
+        with lock:
+            index.swap(main)
+    over.set()
+    follower.join()
+    assert changed > 1_000
+    queries = rng.normal(size=(30, 64)).astype(np.float32)
+    assert index.recall(queries, 50) > 0.85
+    alive = set(index.exact(queries[0], len(index)).tolist())
+    assert set(index.query(queries[0], 50)[0].tolist()) <= alive

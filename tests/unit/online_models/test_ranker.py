@@ -205,3 +205,32 @@ def test_a_snapshot_goes_on_learning_as_if_nothing_had_been(tmp_path):
         walk(twin, 200, seed=9)
     for name in ("ranker", "vectors_in", "weights", "old_targets", "recent_clicks", "case_scores"):
         assert straight.arrays[name].tobytes() == restored.arrays[name].tobytes(), name
+
+
+def test_diversity_and_popularity_equal_a_count_by_hand(engine):
+    """They are shown to shop keepers, who compare weeks with one another."""
+    walk(engine, 300)
+    rows = engine.recommend([engine.row("i5")], 12).rows
+    vectors = engine.arrays["vectors_out"][rows]
+    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = [vectors[i] @ vectors[j] for i in range(12) for j in range(i)]
+    assert engine.diversity(rows) == pytest.approx(1 - np.mean(cosines), abs=1e-4)
+    clicks = engine.arrays["stats"]["clicks"][rows]
+    assert engine.popularity(rows) == pytest.approx(np.log1p(clicks).mean(), rel=1e-5)
+    assert engine.diversity(rows[:1]) == engine.popularity(rows[:0]) == 0
+
+
+def test_the_shadow_is_the_order_that_did_not_answer(engine):
+    """It is compared with the answer: the same candidates, ordered by the other ranking."""
+    walk(engine, 1_000)
+    query = [engine.row("i5"), engine.row("i6")]
+    shown = engine.recommend(query, 10)
+    model, other = engine.shadow(10)
+    assert (engine.ranking, model) == ("ranker", "blend")
+    engine.arrays["case_scores"][4] = -1  # now the blend answers
+    blended = engine.recommend(query, 10)
+    assert np.array_equal(blended.rows, other.rows)
+    model, back = engine.shadow(10)
+    assert model == "ranker"
+    assert np.array_equal(back.rows, shown.rows)
+    assert Engine(LIMITS).shadow(10) is None

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nextclick import Item, encode_item
 from nextclick.v1 import recommendation_service_pb2 as pb
+from nextclick.v1.impression_pb2 import Impression
 from nextclick.v1.scoreboard_pb2 import Score
 from nextclick.v1.session_pb2 import EVENT_TYPE_PURCHASE, SessionRecord
 from online_models.engine import Engine
@@ -26,8 +27,8 @@ class NoImpressions:
     def __init__(self):
         self.seen = []
 
-    def put(self, *args):
-        self.seen.append(args)
+    def put(self, impression, key):
+        self.seen.append((Impression.FromString(impression), key))
 
 
 class FakeRedis:
@@ -235,17 +236,17 @@ def test_impressions_say_what_was_answered(shop):
     """Attribution rests on them."""
     shop.apply(record("me", ["i4"]))
     answer = shop.recommend(session_id="me", session_items=["i5"], page_size=3)
-    impression, user_id = shop.impressions.seen[-1]
+    impression, key = shop.impressions.seen[-1]
     assert impression.recommendation_id == answer.recommendation_id
-    assert (impression.session_id, user_id, impression.session_version) == ("me", "", 1)
+    assert (impression.session_id, key, impression.session_version) == ("me", "me", 1)
     assert list(impression.appended_item_ids) == ["i5"]
     assert list(impression.item_ids) == ids(answer)
     assert list(impression.scores) == [item.score for item in answer.items]
     assert impression.model == "blend"
     assert impression.known_items == len(shop.replica.engine.ids) - 1
     shop.recommend(user_id="someone")
-    impression, user_id = shop.impressions.seen[-1]
-    assert (impression.session_id, user_id) == ("", "someone")
+    impression, key = shop.impressions.seen[-1]
+    assert (impression.session_id, key) == ("", "u:someone")
 
 
 def test_one_answer_in_so_many_is_ranked_the_other_way_too(shop):

@@ -21,9 +21,8 @@ def test_a_full_queue_drops_and_counts():
     dropped = value("nextclick_impressions_dropped_total")
     started = time.perf_counter()
     for i in range(20):
-        impressions.put(
-            Impression(recommendation_id=f"r{i}", session_id="s", item_ids=["a", "b"]), ""
-        )
+        impression = Impression(recommendation_id=f"r{i}", session_id="s", item_ids=["a", "b"])
+        impressions.put(impression.SerializeToString(), "s")
     assert time.perf_counter() - started < 1
     assert value("nextclick_impressions_total") - queued == 5
     assert value("nextclick_impressions_dropped_total") - dropped == 15
