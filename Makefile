@@ -26,7 +26,7 @@ $(JAVA_STAMP): $(JAVA)/pom.xml $(shell find $(JAVA)/src -name '*.java')
 
 $(KERNEL_STAMP): $(PYTHON_STAMP) $(wildcard online_models/*.py)
 	@echo "compiling the models' kernels" >&2
-	@$(BIN)/python -c "from server.__main__ import warm_up; warm_up()"
+	@$(BIN)/python -m cli.kernels
 	@touch $@
 
 demo: setup
