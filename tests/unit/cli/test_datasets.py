@@ -107,3 +107,20 @@ def test_the_last_sessions_are_held_out(n, held_out):
     first, last = split_last(sessions, 0.1)
     assert first + last == sessions
     assert len(last) == held_out
+
+
+def test_atomic_files_are_cut_into_sessions_at_idle_times(tmp_path):
+    """Ratings come by user; half an hour without one ends a session."""
+    text = (
+        "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+        "7\tb\t3\t1100\n7\ta\t5\t1000\n8\tx\t1\t1000\n7\tc\t4\t2901\n"
+    )
+    assert load_sessions(write(tmp_path, text)) == [
+        Session("8~1", ("x",), (1_000_000,)),
+        Session("7~1", ("a", "b"), (1_000_000, 1_100_000)),
+        Session("7~2", ("c",), (2_901_000,)),
+    ]
+    with pytest.raises(CommandError, match="needs user_id, item_id and timestamp"):
+        load_sessions(write(tmp_path, "user_id:token\titem_id:token\n1\t2\n"))
+    with pytest.raises(CommandError, match=":2:"):
+        load_sessions(write(tmp_path, text.replace("1100", "soon", 1)))
