@@ -27,9 +27,8 @@ Written by `nextclick results --data DIR`; the published figures and protocols a
 papers named below. HR@20 / MRR@20 in percent: one target a case, the full training catalogue is
 ranked, items of the session stay in the ranking, a target outside the first 20 counts 0. One pass
 over the training file, click by click, one core, one configuration for all; the ranker's figures
-are medians of three seeds. *static*: frozen after
-the training file, to be compared with published figures. *prequential*: each test click is scored,
-then learned.
+are medians of three seeds. *static*: frozen after the training file, to be compared with published
+figures. *prequential*: each test click is scored, then learned.
 
 ![HR@20 of published models and of nextclick on five public splits](results.svg)
 
@@ -57,7 +56,8 @@ readings of the same counts; `covisit-vectors` are those counts factorised, rank
 TIMES = """
 ## Time
 
-Microseconds on one core (a shared AMD EPYC server), the call from Python included.
+Microseconds on one core of a shared server with two, the other one at work too; the call from
+Python included.
 
 | data | learning a click, mean | answer, p50 | answer, p99 |
 | --- | --- | --- | --- |

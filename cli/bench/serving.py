@@ -115,7 +115,9 @@ class Bench:
 def serving(
     rounds: Annotated[int, typer.Option(min=1, help="Slices of each kind.")] = 5,
     seconds: Annotated[float, typer.Option(min=0.2, help="Length of a slice.")] = 3.0,
-    history: Annotated[int, typer.Option(min=5_000, help="Clicks learned first.")] = 40_000,
+    history: Annotated[
+        int | None, typer.Option(min=5_000, help="Clicks learned first, the last ones; all.")
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="Clicks to learn instead of the sample.", exists=True, dir_okay=False),
@@ -140,7 +142,8 @@ def serving(
             stack.start(lambda note: status.update(f"{note} ..."))
         sessions = load_sessions(data or SAMPLE / "train.txt.gz")
         with ledger(stack.kafka) as book, progress() as bar:
-            bootstrap(stack, sessions, history, book, bar)
+            clicks = sum(len(session.items) for session in sessions)
+            bootstrap(stack, sessions, min(history or clicks, clicks), book, bar)
         asked = [f"train-{session.session_id}" for session in sessions[-ASKED_SESSIONS:]]
         result = measure(stack, program, asked, rounds, seconds)
     finally:
