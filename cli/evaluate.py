@@ -15,6 +15,7 @@ from rich.table import Table
 
 from cli.baselines import VectorRanking, content_vectors, covisit_vectors
 from cli.catalogue import load_items
+from cli.charts import draw_comparison
 from cli.console import out, print_json, print_result, progress
 from cli.datasets import Session, load_sessions, split_last
 from cli.errors import CommandError
@@ -73,6 +74,9 @@ def evaluate(
     ranks: Annotated[
         Path | None, typer.Option(help="Write session, position and rank of each case.")
     ] = None,
+    chart: Annotated[
+        Path | None, typer.Option(help="With --compare: draw the rankings into this SVG file.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Learn a file click by click, then predict every next click of another.
@@ -93,10 +97,13 @@ def evaluate(
     if compare:
         compared = [name for name in RANKINGS if catalogue or name != "content-vectors"]
         results = {name: run(name, sessions, tested, settings)[0] for name in compared}
+        title = f"{protocol} evaluation, k = {k}"
+        if chart is not None:
+            draw_comparison(chart, title, results)
         if json:
             print_json({"protocol": protocol, "models": results})
         else:
-            print_comparison(f"{protocol} evaluation, k = {k}", results)
+            print_comparison(title, results)
         return
     result, cases = run(model, sessions, tested, settings)
     if ranks is not None:
@@ -204,7 +211,10 @@ def readable(result: dict[str, Any]) -> dict[str, str]:
 def print_comparison(title: str, results: dict[str, dict[str, Any]]) -> None:
     """Print one line a ranking."""
     table = Table(title=title, title_justify="left")
-    columns = ("hit_rate", "hit_rate_95", "mrr", "hit_rate_new", "ndcg", "coverage")
+    columns = (
+        *("hit_rate", "hit_rate_95", "mrr", "mrr_95", "hit_rate_new", "hit_rate_new_95"),
+        *("ndcg", "ndcg_95", "coverage"),
+    )
     table.add_column("ranking")
     for name in columns:
         table.add_column(name.replace("_", " "), justify="right")

@@ -127,16 +127,21 @@ def summary(
 ) -> dict[str, object]:
     """Return the figures of an evaluation; rates are fractions, times microseconds."""
     ranks, repeated = np.array(cases.ranks), np.array(cases.repeated, dtype=bool)
+    bounds = metrics.intervals(ranks, k)
+    new = ranks[~repeated] if len(ranks) else ranks
     return {
         "cases": len(ranks),
         "hit_rate": metrics.hit_rate(ranks, k),
         "mrr": metrics.mrr(ranks, k),
-        "hit_rate_95": metrics.interval(ranks, k),
-        "hit_rate_new": metrics.hit_rate(ranks[~repeated], k) if len(ranks) else 0.0,
+        "hit_rate_95": bounds["hit_rate"],
+        "mrr_95": bounds["mrr"],
+        "hit_rate_new": metrics.hit_rate(new, k),
+        "hit_rate_new_95": metrics.intervals(new, k)["hit_rate"],
         "cold_cases": int(np.sum(cases.cold)),
         "hit_rate_cold": metrics.hit_rate(ranks[np.array(cases.cold, dtype=bool)], k),
         "repeat_share": float(repeated.mean()) if len(ranks) else 0.0,
         "ndcg": metrics.ndcg(ranks, k),
+        "ndcg_95": bounds["ndcg"],
         "coverage": len(cases.shown) / items if items else 0.0,
         "candidate_recall": float(np.mean(cases.in_pool)) if len(ranks) else 0.0,
         "seconds": seconds,

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.charts import BASELINE, LEARNING, OWN, PUBLISHED, drawn
 from cli.cold_start import cold_start
 from cli.console import out, progress
 from cli.datasets import Session, load_sessions
@@ -208,7 +209,7 @@ def render(figures: dict[Split, dict[str, dict[str, Any]]]) -> str:
     return text
 
 
-COLOURS = ("#b0b7c3", "#8fb8de", "#2f855a", "#68d391")
+COLOURS = (PUBLISHED, BASELINE, OWN, LEARNING)
 LIVE = """
 ## Live
 
@@ -234,26 +235,17 @@ def _pair(result: dict[str, Any]) -> str:
 
 def draw(figures: dict[Split, dict[str, dict[str, Any]]], file: Path) -> None:
     """Draw published and own hit rates side by side."""
-    import matplotlib as mpl  # noqa: PLC0415 - a second to load, for this command only
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt  # noqa: PLC0415
-
-    mpl.rcParams["svg.hashsalt"] = "nextclick"
     bars = {
         "best published": [split.published[0] for split in figures],
         "session-kNN": [100 * f["session-knn"]["hit_rate"] for f in figures.values()],
         "nextclick, static": [100 * f["ranker"]["hit_rate"] for f in figures.values()],
         "nextclick, prequential": [100 * f["prequential"]["hit_rate"] for f in figures.values()],
     }
-    figure, axes = plt.subplots(figsize=(9, 3.6))
     width = 0.8 / len(bars)
-    for i, (label, values) in enumerate(bars.items()):
-        places = [x + i * width for x in range(len(figures))]
-        axes.bar(places, values, width, label=label, color=COLOURS[i])
-    axes.set_xticks([x + 1.5 * width for x in range(len(figures))], [s.name for s in figures])
-    axes.set_ylabel("HR@20, %")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.15))
-    figure.savefig(file, bbox_inches="tight", metadata={"Date": None})
-    plt.close(figure)
+    with drawn(file, 9, 3.6) as axes:
+        for i, (label, values) in enumerate(bars.items()):
+            places = [x + i * width for x in range(len(figures))]
+            axes.bar(places, values, width, label=label, color=COLOURS[i])
+        axes.set_xticks([x + 1.5 * width for x in range(len(figures))], [s.name for s in figures])
+        axes.set_ylabel("HR@20, %")
+        axes.legend(frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.15))

@@ -16,14 +16,22 @@ def hit_rate(ranks: ArrayLike, k: int) -> float:
     return float(_hits(r, k).mean()) if len(r) else 0.0
 
 
-def interval(ranks: ArrayLike, k: int, rounds: int = 1_000) -> list[float]:
-    """Bootstrap interval of the hit rate: its 2.5th and 97.5th percentile, cases drawn anew."""
-    hits = _hits(np.asarray(ranks), k)
-    if not len(hits):
-        return [0.0, 0.0]
-    # Drawing cases with replacement draws the number of hits from a binomial.
-    draws = np.random.default_rng(0).binomial(len(hits), hits.mean(), rounds) / len(hits)
-    return [float(x) for x in np.percentile(draws, [2.5, 97.5])]
+def intervals(ranks: ArrayLike, k: int, rounds: int = 1_000) -> dict[str, list[float]]:
+    """Bootstrap intervals of hit rate, MRR and NDCG: 2.5th and 97.5th percentile.
+
+    Drawing cases with replacement draws the number of cases of each rank from a multinomial.
+    """
+    r = np.asarray(ranks)
+    if not len(r):
+        return {"hit_rate": [0.0, 0.0], "mrr": [0.0, 0.0], "ndcg": [0.0, 0.0]}
+    shares = np.bincount(np.where(_hits(r, k), r, 0), minlength=k + 1) / len(r)
+    draws = np.random.default_rng(0).multinomial(len(r), shares, rounds) / len(r)
+    place = np.arange(1, k + 1)
+    gains = {"hit_rate": np.ones(k), "mrr": 1 / place, "ndcg": 1 / np.log2(1 + place)}
+    return {
+        name: [float(x) for x in np.percentile(draws[:, 1:] @ gain, [2.5, 97.5])]
+        for name, gain in gains.items()
+    }
 
 
 def mrr(ranks: ArrayLike, k: int) -> float:

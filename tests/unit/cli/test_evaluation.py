@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from cli.datasets import Session
+from cli.evaluate import RANKINGS
 from cli.evaluation import learn_all, score_all, summary
 from cli.main import app
+from nextclick import Item, encode_item
 from online_models import metrics
 from online_models.engine import Engine
 from online_models.layout import Limits
@@ -156,3 +158,42 @@ def test_the_command_prints_one_object_and_writes_its_ranks(tmp_path, protocol):
     for key in ("hit_rate_new", "repeat_share", "ndcg", "coverage", "candidate_recall", "seconds"):
         assert result[key] >= 0
     assert set(result["learn_us"]) == set(result["recommend_us"]) == {"mean", "p50", "p99"}
+
+
+def test_intervals_hold_what_is_drawn_again():
+    """An interval says how far a figure would wander on other visitors of the same kind."""
+    rng = np.random.default_rng(2)
+    population = rng.integers(0, 30, 200_000)
+    bounds = metrics.intervals(population[:2_000], 20)
+    for name, (low, high) in bounds.items():
+        figure = getattr(metrics, name)
+        assert low < figure(population[:2_000], 20) < high
+        inside = [
+            low - 0.02 < figure(population[i : i + 2_000], 20) < high + 0.02
+            for i in range(0, 100_000, 2_000)
+        ]
+        assert np.mean(inside) > 0.9
+    assert metrics.intervals([], 20)["mrr"] == [0.0, 0.0]
+
+
+def test_compare_puts_all_rankings_into_one_table_and_a_chart(tmp_path):
+    """What the models add is seen beside what simple lists do."""
+    train, items, chart = tmp_path / "train", tmp_path / "items", tmp_path / "chart.svg"
+    lines = [f"{s}," + " ".join(f"i{(s * 3 + step) % 80}" for step in range(4)) for s in range(200)]
+    train.write_text("session_id,items\n" + "\n".join(lines) + "\n")
+    catalogue = [Item(f"i{n}", categories=(f"c{n % 4}",)) for n in range(80)]
+    items.write_bytes(b"".join(encode_item(item) + b"\n" for item in catalogue))
+    args = ["evaluate", "--train", str(train), "--items", str(items), "--compare"]
+    done = CliRunner().invoke(app, [*args, "--chart", str(chart), "--json"])
+    assert done.exit_code == 0, done.output
+    models = json.loads(done.stdout)["models"]
+    assert set(models) == set(RANKINGS)
+    for result in models.values():
+        for name in ("hit_rate", "mrr", "ndcg"):
+            low, high = result[f"{name}_95"]
+            assert low - 1e-9 <= result[name] <= high + 1e-9
+    assert models["blend"]["hit_rate"] > models["popularity"]["hit_rate"]
+    text = chart.read_text()
+    assert text.startswith("<?xml")
+    done = CliRunner().invoke(app, args)
+    assert all(name in done.output for name in ("own-items", "covisit"))
