@@ -18,11 +18,9 @@ from online_models import answer, blend, learn, online, popularity, ranker, retr
 from online_models import snapshot as snapshots
 from online_models.features import N_FEATURES
 from online_models.index import VectorIndex
-from online_models.items import ItemTable
 from online_models.layout import (
     CASES_SCORED,
     CLOCK,
-    DELETED,
     DIMENSIONS,
     FIELDS,
     INLINE_ITEMS,
@@ -36,12 +34,12 @@ from online_models.layout import (
     Limits,
     State,
 )
-from online_models.ranker_learner import RankerWeights
+from online_models.learned import LearnedElsewhere
 from online_models.weights import READINGS
 
 DEFAULT_SAMPLE = 2
-"""One click in two teaches the ranker: 70 us a click. All of them (125 us) gain 0.0 to 0.2
-points of hit rate on the validation splits, one in four (40 us) loses 0.1 to 0.3."""
+"""One click in two teaches the ranker: 60 to 100 us a click. All of them cost half as much again
+and gain nothing beyond noise on the validation splits; one in four loses 0.1 to 0.3 points."""
 
 NEAREST = 200
 """Items that the vector index is asked for at most."""
@@ -101,7 +99,7 @@ class Example(NamedTuple):
     target: int
 
 
-class Engine(ItemTable):
+class Engine(LearnedElsewhere):
     """Streaming session-kNN, rules, co-visits and popularity, blended into one ranking.
 
     Parameters
@@ -133,10 +131,7 @@ class Engine(ItemTable):
         self.seed = seed
         self.sample = sample
         self.remote = remote
-        self.with_vectors = 0
         self._n_query = 0
-        self.index: VectorIndex | None = None
-        """Nearest items, where `begin_index` was called."""
         self.arrays["weights"][: len(weights)] = weights
         self._bind()
 
@@ -203,60 +198,11 @@ class Engine(ItemTable):
             self.arrays["item_tokens"][row] = 0
             self.arrays["item_tokens"][row, : len(tokens)] = tokens
 
-    # ---- vectors and ranker that were learned elsewhere
-
-    def put_vectors(
-        self, item_id: str, read: NDArray[np.float32], wanted: NDArray[np.float32]
-    ) -> bool:
-        """Take over an item's two vectors, (64,) each; False if the table is full."""
-        row = self.ensure_row(item_id)
-        if row == 0:
-            return False
-        self.with_vectors += not self.arrays["squares"][row, 0]
-        self.arrays["squares"][row, 0] = 1  # marks that it has vectors
-        self.arrays["vectors_in"][row] = read
-        self.arrays["vectors_out"][row] = wanted
-        if self.index is not None and not self.is_deleted(row):
-            self.index.put(row, self.arrays["vectors_out"][row])
-        return True
-
     def begin_index(self) -> VectorIndex:
-        """Have pages that the counts cannot fill be filled with the nearest items.
-
-        Somebody must rebuild the index when it is `due`.
-        """
+        """See `LearnedElsewhere.begin_index`; vectors learned here take in all of their content."""
         for row in range(1, len(self.ids) if self.sample else 0):
             vectors.refresh(self._state, row)
-        self.index = VectorIndex(self.limits.max_items + 1)
-        rows = 1 + np.flatnonzero(self.arrays["squares"][1 : len(self.ids), 0])
-        rows = rows[self.arrays["stats"][rows]["flags"] & DELETED == 0]
-        self.index.load(rows, self.arrays["vectors_out"][rows])
-        return self.index
-
-    def delete_item(self, item_id: str) -> None:
-        """Take an item out of all answers until the catalogue has it again."""
-        super().delete_item(item_id)
-        if self.index is not None and self.rows.get(item_id):
-            self.index.remove(self.rows[item_id])
-
-    def drop_vectors(self, item_id: str) -> None:
-        """Forget an item's vectors."""
-        row = self.rows.get(item_id, 0)
-        if row and self.arrays["squares"][row, 0]:
-            self.with_vectors -= 1
-            for name in ("squares", "vectors_in", "vectors_out"):
-                self.arrays[name][row] = 0
-            if self.index is not None:
-                self.index.remove(row)
-
-    def put_ranker(self, weights: RankerWeights) -> None:
-        """Take over a ranker, whole."""
-        a = self.arrays
-        a["ranker"][ranker.AVERAGED] = weights.network
-        a["mean"][:], a["variance"][:] = weights.mean, weights.variance
-        a["weights"][:] = weights.linear
-        a["case_scores"][:] = weights.scores
-        self._ctr[STEPS] = weights.steps
+        return super().begin_index()
 
     def example(self, session: int, item_id: str) -> Example | None:
         """Return the case that a click is about to make; to be called before it is learned.
