@@ -2,8 +2,8 @@
 
 Formats, told apart by the header: ``session_id,items[,times...]`` (a session a line),
 tab-separated ``SessionId ItemId [CatId] Time`` (seconds), atomic ``.inter`` files
-(``user_id:token item_id:token ... timestamp:float``, sessions end after 30 idle minutes), and
-JSON Lines of events. Plain or gzip.
+(``user_id:token item_id:token ... timestamp:float``, sessions end after 30 idle minutes),
+``session_id,user_id,song_id,ts,playtime`` (a play a line), and JSON Lines of events. Plain or gzip.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ def load_sessions(path: Path) -> list[Session]:
                 return _by_time(_tab_clicks(path, lines, len(columns)))
             if columns[0].endswith(":token"):
                 return _by_time(_atomic_clicks(path, lines, [c.split(":")[0] for c in columns]))
+            if header.startswith("session_id,user_id,song_id,ts"):
+                return _by_time(_plays(path, lines))
             if header.split(",")[:2] == ["session_id", "items"]:
                 return list(_session_lines(path, lines))
     except (OSError, EOFError, UnicodeDecodeError) as e:
@@ -106,6 +108,17 @@ def _tab_clicks(path: Path, lines: io.TextIOBase, width: int) -> Iterator[Click]
             yield fields[0], float(fields[-1]) * 1000, fields[1]
         except ValueError as e:
             raise CommandError(f"{path}:{number}: {e}") from e
+
+
+def _plays(path: Path, lines: io.TextIOBase) -> Iterator[Click]:
+    for number, line in enumerate(lines, 2):
+        fields = line.rstrip("\n").split(",")
+        if fields == [""]:
+            continue
+        try:
+            yield fields[0], float(fields[3]) * 1000, fields[2]
+        except (ValueError, IndexError) as e:
+            raise CommandError(f"{path}:{number}: expected session,user,song,time ({e})") from e
 
 
 def _atomic_clicks(path: Path, lines: io.TextIOBase, columns: list[str]) -> Iterator[Click]:

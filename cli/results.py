@@ -17,6 +17,8 @@ from cli.datasets import Session, load_sessions
 from cli.errors import CommandError
 from cli.evaluate import RANKINGS, baseline, make_engine, warm_up
 from cli.evaluation import Ask, learn_all, score_all, summary
+from cli.further import BASELINES, FURTHER
+from cli.further import HEAD as HEAD_FURTHER
 from online_models.engine import Engine
 from online_models.weights import READINGS
 
@@ -107,29 +109,46 @@ def results(
         names = ", ".join(split.folder for split in SPLITS)
         raise CommandError(f"none of the splits is in {data}: {names}")
     warm_up()
-    figures = {split: measure(data / split.folder, split, seeds) for split in found}
-    page.write_text(render(figures) + cold_start(data) + LIVE)
+    figures = {}
+    for split in found:
+        train, test = (load_sessions(data / split.folder / f) for f in (split.train, split.test))
+        figures[split] = measure(split.name, train, test, seeds)
+    page.write_text(render(figures) + further(data, seeds) + cold_start(data) + LIVE)
     draw(figures, page.with_suffix(".svg"))
     out.print(f"wrote {page}")
 
 
-def measure(folder: Path, split: Split, seeds: int) -> dict[str, dict[str, Any]]:
+def further(data: Path, seeds: int) -> str:
+    """Return the section on data without published tables, empty if none is there."""
+    rows = ""
+    for folder, entry in FURTHER.items():
+        if (data / folder).is_dir():
+            train, test = entry.load(data / folder)
+            by_model = measure(entry.name, train, test, seeds)
+            cells = " | ".join(_pair(by_model[name]) for name in BASELINES)
+            rows += f"| {entry.name} | {by_model['ranker']['cases']:,} | {cells} |\n"
+    return HEAD_FURTHER + rows if rows else ""
+
+
+def measure(
+    name: str, train: list[Session], test: list[Session], seeds: int
+) -> dict[str, dict[str, Any]]:
     """Return the results of all rankings, static, and of the ranker, prequential.
 
     The ranker's figures are medians over seeds; the others have nothing random in them and are
     readings of the same counts, which are learned once.
     """
-    train, test = load_sessions(folder / split.train), load_sessions(folder / split.test)
     measured: dict[str, dict[str, Any]] = {}
     counts = make_engine("blend", 0)
-    learned = learn(counts, train, f"{split.name}: counts")
-    for name in (name for name in RANKINGS if name not in ("ranker", "content-vectors")):
-        counts.arrays["weights"][: len(READINGS["blend"])] = READINGS.get(name, READINGS["blend"])
-        measured[name] = predict(counts, test, learned, name, baseline(name, counts))
+    learned = learn(counts, train, f"{name}: counts")
+    for ranking in (r for r in RANKINGS if r not in ("ranker", "content-vectors")):
+        reading = READINGS.get(ranking, READINGS["blend"])
+        counts.arrays["weights"][: len(reading)] = reading
+        measured[ranking] = predict(counts, test, learned, ranking, baseline(ranking, counts))
     runs: dict[str, list[dict[str, Any]]] = {"ranker": [], "prequential": []}
     for seed in range(seeds):
         engine = make_engine("ranker", seed)
-        learned = learn(engine, train, f"{split.name}: ranker, seed {seed}")
+        learned = learn(engine, train, f"{name}: ranker, seed {seed}")
         runs["ranker"].append(predict(engine, test, learned, "ranker"))
         runs["prequential"].append(predict(engine, test, learned, "prequential", learning=True))
     return measured | {name: median_of(results) for name, results in runs.items()}

@@ -96,6 +96,7 @@ def repeated(events: int) -> list[Session]:
 def rate(done: Callable[[], int], total: int, what: str) -> float:
     """Return how many a second ``done`` rises by, from `SKIPPED` of the total on."""
     seen: list[tuple[float, int]] = []
+    began = time.monotonic()
 
     def finished() -> bool:
         seen.append((time.monotonic(), done()))
@@ -104,7 +105,9 @@ def rate(done: Callable[[], int], total: int, what: str) -> float:
 
     with err.status(what):
         wait_until(finished, LIMIT_S, what)
-    start = next(entry for entry in seen if entry[1] >= SKIPPED * total)
+    # What is over between two looks is measured from the look before.
+    part = [entry for entry in seen if SKIPPED * total <= entry[1] < total]
+    start = part[0] if part else seen[-2] if len(seen) > 1 else (began, 0)
     return (seen[-1][1] - start[1]) / max(seen[-1][0] - start[0], 1e-3)
 
 

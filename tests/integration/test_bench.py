@@ -10,12 +10,12 @@ from tests.integration.test_cli import run as run_cli
 
 
 def bench(tmp_path, *args):
-    done = run_cli("bench", *args, "--home", str(tmp_path / "bench"), "--json", timeout=280)
+    done = run_cli("bench", *args, "--home", str(tmp_path / "bench"), "--json", timeout=400)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(420)
 @pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler for the load client")
 def test_serving(tmp_path):
     """Answers, their floor, batches, and both beside learning and with parts of the stack away."""
@@ -31,7 +31,7 @@ def test_serving(tmp_path):
     assert (tmp_path / "bench" / "serving.svg").exists()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(420)
 def test_throughput(tmp_path):
     """Every part goes through all that is preloaded."""
     result = bench(tmp_path, "throughput", "--events", "10000")

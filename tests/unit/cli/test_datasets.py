@@ -124,3 +124,14 @@ def test_atomic_files_are_cut_into_sessions_at_idle_times(tmp_path):
         load_sessions(write(tmp_path, "user_id:token\titem_id:token\n1\t2\n"))
     with pytest.raises(CommandError, match=":2:"):
         load_sessions(write(tmp_path, text.replace("1100", "soon", 1)))
+
+
+def test_plays_of_songs(tmp_path):
+    """A play a line, in order of time within a session, not between them."""
+    text = "session_id,user_id,song_id,ts,playtime\n9,1,a,200,30\n8,1,x,100,9\n9,1,b,210,30\n"
+    assert load_sessions(write(tmp_path, text)) == [
+        Session("8", ("x",), (100_000,)),
+        Session("9", ("a", "b"), (200_000, 210_000)),
+    ]
+    with pytest.raises(CommandError, match=":2:"):
+        load_sessions(write(tmp_path, "session_id,user_id,song_id,ts,playtime\n9,1,a,soon,3\n"))
