@@ -29,7 +29,7 @@ from cli.options import (
     StoreHttpPort,
 )
 from cli.stack import apps, flink
-from cli.stack.layout import PROJECT, Home, Ports
+from cli.stack.layout import PYTHON_PATH, Home, Ports
 from cli.stack.process import find
 from cli.stack.stack import Stack
 from cli.workers import Workers
@@ -225,7 +225,7 @@ def serve(
         NEXTCLICK_DATA_DIR=str(data_dir),
     )
     if workers > 1:
-        env = os.environ | {"PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'proto'}"}
+        env = os.environ | {"PYTHONPATH": PYTHON_PATH}
         Workers(workers, env, http_port, data_dir).run()
         return
     from server.__main__ import main  # noqa: PLC0415 - loads the kernels

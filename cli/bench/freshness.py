@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,11 +10,10 @@ import numpy as np
 import typer
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from cli.console import err, print_json, print_result, progress
+from cli.bench.own_stack import live_clicks, own_stack
+from cli.console import print_json, print_result, progress
 from cli.errors import CommandError
 from cli.options import Json
-from cli.stack.layout import PROJECT, Home, Ports
-from cli.stack.process import spawn, stop
 from cli.stack.stack import Stack
 from nextclick import Client, Event, encode_event
 from nextclick.topics import DEAD_LETTERS, EVENTS, PARTITIONS, PRODUCER_CONFIG, SESSIONS
@@ -42,15 +39,8 @@ def freshness(
 
     nextclick bench freshness --rate 200 --json
     """
-    stack = Stack(Home(home.absolute()), Ports.free(), bound=True)
-    stack.reset()
-    try:
-        with err.status("starting") as status:
-            stack.start(lambda note: status.update(f"{note} ..."))
+    with own_stack(home) as stack:
         result = measure(stack, rate, seconds, warm_up, probes)
-    finally:
-        stack.stop()
-        stack.prune()
     if json:
         print_json(result)
     else:
@@ -73,14 +63,14 @@ def measure(
     stack: Stack, rate: float, seconds: float, warm_up: float, probes: int
 ) -> dict[str, Any]:
     """Return the figures of one run."""
-    total = warm_up + seconds + 5
-    env = {"PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'proto'}"}
-    argv = [sys.executable, "-m", "cli.bench.load", stack.kafka, str(rate), str(total)]
-    load = spawn("load", argv, stack.home.log("load"), env, bound=True)
     producer = Producer({**PRODUCER_CONFIG, "bootstrap.servers": stack.kafka, "linger.ms": 0})
     watcher = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
     try:
-        with progress() as bar, Client(stack.target, timeout_s=LIMIT_S) as client:
+        with (
+            live_clicks(stack, rate),
+            progress() as bar,
+            Client(stack.target, timeout_s=LIMIT_S) as client,
+        ):
             task = bar.add_task("warming up", total=int(warm_up), note="")
             probe_until(producer, client, "warm", warm_up, lambda s: bar.update(task, completed=s))
             before = backlog(watcher)
@@ -90,7 +80,6 @@ def measure(
             )
             after = backlog(watcher)
     finally:
-        stop([load])
         watcher.close()
     p50, p95, p99 = np.percentile(times, [50, 95, 99]).tolist()
     return {

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from cli.bench.own_stack import own_stack
 from cli.console import err, print_json, print_result
 from cli.datasets import SAMPLE, clicks_in_order, load_sessions
 from cli.options import Json
 from cli.stack import flink, kafka
-from cli.stack.layout import Home, Ports
 from cli.stack.process import wait_until
 from cli.stack.stack import Stack
 from nextclick.topics import EXAMPLES, PARTITIONS, PRODUCER_CONFIG, RANKER, SESSIONS, topic
@@ -36,15 +36,8 @@ def learning(
 
     nextclick bench learning --json
     """
-    stack = Stack(Home(home.absolute()), Ports.free(), bound=True)
-    stack.reset()
-    try:
-        with err.status("starting") as status:
-            stack.start(lambda note: status.update(f"{note} ..."))
+    with own_stack(home) as stack:
         result = measure(stack, examples, clicks)
-    finally:
-        stack.stop()
-        stack.prune()
     if json:
         print_json(result)
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import statistics
 import sys
@@ -19,12 +18,13 @@ import typer
 
 from cli.bench import echo, native
 from cli.bench.charts import save_serving
-from cli.console import err, print_json, print_result, progress
+from cli.bench.own_stack import live_clicks, own_stack
+from cli.console import print_json, print_result, progress
 from cli.datasets import SAMPLE, load_sessions
 from cli.demo import bootstrap, ledger
 from cli.errors import CommandError
 from cli.options import Json
-from cli.stack.layout import PROJECT, Child, Home, Ports
+from cli.stack.layout import PYTHON_PATH, Child, Ports
 from cli.stack.process import find, spawn, stop, wait_until
 from cli.stack.stack import Stack
 from nextclick import Client, Event, NextclickError
@@ -44,7 +44,6 @@ class Slices:
     us: list[list[float]] = field(default_factory=list)
     cpu_us: list[float] = field(default_factory=list)
     answers: list[float] = field(default_factory=list)
-    errors: int = 0
 
     def figures(self, prefix: str = "") -> dict[str, float]:
         """Return the medians over the slices."""
@@ -132,23 +131,16 @@ def serving(
 
     nextclick bench serving --json
     """
-    stack = Stack(Home(home.absolute()), Ports.free(), bound=True)
-    stack.reset()
-    program = native.client(home.absolute())
-    if program is None:
-        raise CommandError("not measured: there is no C compiler for the load client")
-    try:
-        with err.status("starting") as status:
-            stack.start(lambda note: status.update(f"{note} ..."))
+    with own_stack(home) as stack:
+        program = native.client(home.absolute())
+        if program is None:
+            raise CommandError("not measured: there is no C compiler for the load client")
         sessions = load_sessions(data or SAMPLE / "train.txt.gz")
         with ledger(stack.kafka) as book, progress() as bar:
             clicks = sum(len(session.items) for session in sessions)
             bootstrap(stack, sessions, min(history or clicks, clicks), book, bar)
         asked = [f"train-{session.session_id}" for session in sessions[-ASKED_SESSIONS:]]
         result = measure(stack, program, asked, rounds, seconds)
-    finally:
-        stack.stop()
-        stack.prune()
     save_serving(home / "serving", result)
     if json:
         print_json(result)
@@ -177,9 +169,9 @@ def measure(
             bench.slice(floor, Slices())
             result: dict[str, Any] = bench.both(tick)
             batch = bench.product(f"{SERVICE}BatchRecommend", batches, tick)
-            with learning(stack, OPEN_CLICKS):
+            with live_clicks(stack, OPEN_CLICKS):
                 opened = bench.both(tick, OPEN_RATE)
-            with learning(stack, LIVE_CLICKS):
+            with live_clicks(stack, LIVE_CLICKS):
                 live = bench.both(tick)
             with paused(stack.child("redis")):
                 redis = bench.product(f"{SERVICE}Recommend", single, tick)
@@ -236,7 +228,7 @@ def floor_server(stack: Stack, client: Client, session_id: str) -> Iterator[tupl
     answer.write_bytes(response.SerializeToString())
     port = Ports.free().grpc
     argv = [sys.executable, "-m", "cli.bench.echo", str(port), str(answer)]
-    child = spawn("floor", argv, stack.home.log("floor"), environment(), bound=True)
+    child = spawn("floor", argv, stack.home.log("floor"), {"PYTHONPATH": PYTHON_PATH}, bound=True)
     try:
         address = f"127.0.0.1:{port}"
         wait_until(lambda: listens(child), 30, "the floor", [(child, stack.home.log("floor"))])
@@ -245,26 +237,10 @@ def floor_server(stack: Stack, client: Client, session_id: str) -> Iterator[tupl
         stop([child])
 
 
-def environment() -> dict[str, str]:
-    """Return what the benchmark's own processes need."""
-    return {"PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'proto'}"}
-
-
 def listens(child: Child) -> bool:
     """Whether a process listens on a port."""
     process = find(child)
     return process is not None and any(c.status == "LISTEN" for c in process.net_connections())
-
-
-@contextmanager
-def learning(stack: Stack, rate: float) -> Iterator[None]:
-    """Have live clicks learned meanwhile."""
-    argv = [sys.executable, "-m", "cli.bench.load", stack.kafka, str(rate), "3600"]
-    load = spawn("load", argv, stack.home.log("load"), environment(), bound=True)
-    try:
-        yield
-    finally:
-        stop([load])
 
 
 @contextmanager

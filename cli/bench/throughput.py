@@ -14,12 +14,13 @@ from confluent_kafka import Consumer, TopicPartition
 
 from cli.bench.charts import save_json
 from cli.bench.load import clicks
+from cli.bench.own_stack import own_stack
 from cli.console import err, print_json, print_result
 from cli.datasets import SAMPLE, Session, load_sessions
 from cli.history import send_history
 from cli.options import Json
 from cli.stack import apps, flink, kafka
-from cli.stack.layout import Home, Ports
+from cli.stack.layout import Ports
 from cli.stack.process import spawn, stop, wait_until
 from cli.stack.stack import Stack
 from nextclick.topics import PARTITIONS, SESSIONS, topic
@@ -44,15 +45,8 @@ def throughput(
 
     nextclick bench throughput --json
     """
-    stack = Stack(Home(home.absolute()), Ports.free(), bound=True)
-    stack.reset()
-    try:
-        with err.status("starting") as status:
-            stack.start(lambda note: status.update(f"{note} ..."))
+    with own_stack(home) as stack:
         result = measure(stack, events)
-    finally:
-        stack.stop()
-        stack.prune()
     save_json(home / "throughput", result)
     if json:
         print_json(result)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import urllib.request
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from cli.stack.layout import PROJECT, Child, Home, Ports
+from cli.stack.layout import PYTHON_PATH, Child, Home, Ports
 from cli.stack.process import spawn, wait_until
 
 
@@ -25,7 +24,7 @@ def environment(home: Home, ports: Ports, tenant: str = "") -> dict[str, str]:
         "NEXTCLICK_HTTP_PORT": str(ports.http),
         "NEXTCLICK_STORE_HTTP_PORT": str(ports.store_http),
         "NEXTCLICK_DATA_DIR": str(home.path("server")),
-        "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'proto'}",
+        "PYTHONPATH": PYTHON_PATH,
     }
 
 

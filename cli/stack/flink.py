@@ -19,7 +19,7 @@ from typing import Any
 
 from cli.errors import CommandError
 from cli.stack.java import java_home
-from cli.stack.layout import FLINK_JARS, PROJECT, Child, Home, Ports
+from cli.stack.layout import FLINK_JARS, PROJECT, PYTHON_PATH, Child, Home, Ports
 from cli.stack.process import spawn, wait_until
 
 FLINK_HOME = Path(str(find_spec("pyflink").origin)).parent  # type: ignore[union-attr]
@@ -141,7 +141,7 @@ def environment(home: Home) -> dict[str, str]:
         "FLINK_LIB_DIR": str(home.path("flink", "lib")),
         "VIRTUAL_ENV": str(scripts.parent),
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'proto'}",
+        "PYTHONPATH": PYTHON_PATH,
         # Workers of the interpreter inside Java: one thread each.
         "OMP_NUM_THREADS": "1",
     }

@@ -13,6 +13,9 @@ from typing import Any
 from cli.errors import CommandError
 
 PROJECT = Path(__file__).resolve().parents[2]
+PYTHON_PATH = f"{PROJECT}{os.pathsep}{PROJECT / 'proto'}"
+"""Where our own processes find the project, installed or not."""
+
 FLINK_JARS = PROJECT / "streaming" / "java" / "target" / "flink-lib"
 KAFKA_JARS = PROJECT / "streaming" / "java" / "target" / "kafka-lib"
 STATE_FILE = "stack.json"
