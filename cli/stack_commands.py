@@ -209,8 +209,8 @@ def serve(
         typer.Option(min=1, help="Processes on the gRPC port, one a core; HTTP ports count up."),
     ] = 1,
     data_dir: Annotated[
-        Path, typer.Option(help="Folder of the snapshots.", file_okay=False)
-    ] = Path(".nextclick/server"),
+        Path | None, typer.Option(help="Folder of the snapshots.", file_okay=False)
+    ] = None,
 ) -> None:
     """Run a server replica in the foreground, against any Kafka and Redis.
 
@@ -222,11 +222,14 @@ def serve(
         NEXTCLICK_KAFKA=kafka,
         NEXTCLICK_REDIS=redis,
         NEXTCLICK_TENANT=tenant,
-        NEXTCLICK_DATA_DIR=str(data_dir),
     )
+    if data_dir is not None:
+        os.environ["NEXTCLICK_DATA_DIR"] = str(data_dir)
     if workers > 1:
+        from server.settings import load  # noqa: PLC0415 - loads the models
+
         env = os.environ | {"PYTHONPATH": PYTHON_PATH}
-        Workers(workers, env, http_port, data_dir).run()
+        Workers(workers, env, http_port, load().data_dir).run()
         return
     from server.__main__ import main  # noqa: PLC0415 - loads the kernels
 
