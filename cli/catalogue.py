@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cli.datasets import open_text
+from cli.datasets import text_of
 from cli.errors import CommandError
 from nextclick.codec import InvalidEventError, Item, decode_item
 
@@ -22,12 +22,9 @@ def load_items(path: Path) -> list[Item]:
     CommandError
         With file and line for whatever cannot be read.
     """
-    try:
-        with open_text(path) as lines:
-            header = lines.readline().rstrip("\n")
-            rest = [line.rstrip("\n") for line in lines if line.strip()]
-    except (OSError, EOFError, UnicodeDecodeError) as e:
-        raise CommandError(f"cannot read {path}: {e}") from e
+    with text_of(path) as lines:
+        header = lines.readline().rstrip("\n")
+        rest = [line.rstrip("\n") for line in lines if line.strip()]
     if header.startswith("{"):
         return [_json_item(path, n, line) for n, line in enumerate([header, *rest], 1)]
     columns = header.split("\t")

@@ -8,11 +8,10 @@ from pathlib import Path
 from cli.catalogue import load_items
 from cli.console import err
 from cli.datasets import SAMPLE, Session, load_sessions
-from cli.evaluate import make_engine
+from cli.evaluate import make_engine, put_items
 from cli.evaluation import learn_all, score_all
 from nextclick.codec import Item
 from online_models import metrics
-from online_models.engine import Engine
 
 K = 20
 STEPS = (1_000, 5_000, 20_000, 50_000)
@@ -77,7 +76,7 @@ def new_items(sessions: list[Session], items: Sequence[Item]) -> list[tuple[str,
     gone = set(hidden)
     seen = [Session(s.session_id, tuple(i for i in s.items if i not in gone)) for s in sessions]
     engine = make_engine("ranker", 0)
-    put(engine, items)
+    put_items(engine, items)
     learn_all(engine, [s for s in seen if s.items], lambda *_: None)
     index = engine.begin_index()
     index.swap(index.build())
@@ -98,12 +97,6 @@ def new_items(sessions: list[Session], items: Sequence[Item]) -> list[tuple[str,
 def jaccard(a: set[str], b: set[str]) -> float:
     """Return what two sets have in common, as a share of what either has."""
     return len(a & b) / max(len(a | b), 1)
-
-
-def put(engine: Engine, items: Sequence[Item]) -> None:
-    """Give the models a catalogue."""
-    for item in items:
-        engine.put_item(item.item_id, item.available, item.categories, item.attributes, item.title)
 
 
 def rate(share: float) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,23 +44,20 @@ def load_sessions(path: Path) -> list[Session]:
     CommandError
         With file and line for whatever cannot be read.
     """
-    try:
-        with open_text(path) as lines:
-            header = lines.readline().strip()
-            if header.startswith("{"):
-                lines.seek(0)
-                return _by_time(_json_clicks(path, lines))
-            columns = header.split("\t")
-            if columns[:2] == ["SessionId", "ItemId"] and columns[-1] == "Time":
-                return _by_time(_tab_clicks(path, lines, len(columns)))
-            if columns[0].endswith(":token"):
-                return _by_time(_atomic_clicks(path, lines, [c.split(":")[0] for c in columns]))
-            if header.startswith("session_id,user_id,song_id,ts"):
-                return _by_time(_plays(path, lines))
-            if header.split(",")[:2] == ["session_id", "items"]:
-                return list(_session_lines(path, lines))
-    except (OSError, EOFError, UnicodeDecodeError) as e:
-        raise CommandError(f"cannot read {path}: {e}") from e
+    with text_of(path) as lines:
+        header = lines.readline().strip()
+        if header.startswith("{"):
+            lines.seek(0)
+            return _by_time(_json_clicks(path, lines))
+        columns = header.split("\t")
+        if columns[:2] == ["SessionId", "ItemId"] and columns[-1] == "Time":
+            return _by_time(_tab_clicks(path, lines, len(columns)))
+        if columns[0].endswith(":token"):
+            return _by_time(_atomic_clicks(path, lines, [c.split(":")[0] for c in columns]))
+        if header.startswith("session_id,user_id,song_id,ts"):
+            return _by_time(_plays(path, lines))
+        if header.split(",")[:2] == ["session_id", "items"]:
+            return list(_session_lines(path, lines))
     raise CommandError(
         f"{path}:1: unknown header {header[:80]!r}; expected 'session_id,items', "
         "'SessionId<TAB>ItemId<TAB>Time', 'user_id:token<TAB>...' or JSON Lines of events"
@@ -84,13 +82,20 @@ def split_last(sessions: Sequence[Session], share: float) -> tuple[list[Session]
     return list(sessions[:n]), list(sessions[n:])
 
 
-def open_text(path: Path) -> io.TextIOBase:
-    """Open a text file, plain or gzip."""
-    with path.open("rb") as raw:
-        packed = raw.read(2) == b"\x1f\x8b"
-    if packed:
-        return gzip.open(path, "rt", encoding="utf-8")
-    return path.open(encoding="utf-8")
+@contextmanager
+def text_of(path: Path) -> Iterator[io.TextIOBase]:
+    """Open a text file, plain or gzip; what cannot be read of it is a `CommandError`."""
+    try:
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+        with (
+            gzip.open(path, "rt", encoding="utf-8")
+            if packed
+            else path.open(encoding="utf-8") as lines
+        ):
+            yield lines
+    except (OSError, EOFError, UnicodeDecodeError) as e:
+        raise CommandError(f"cannot read {path}: {e}") from e
 
 
 Click = tuple[str, float, str]

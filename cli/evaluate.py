@@ -121,28 +121,52 @@ def run(
     started = time.perf_counter()
     warm_up()
     engine = make_engine(model, settings.seed)
-    for item in settings.catalogue:
+    put_items(engine, settings.catalogue)
+    learn_us = learn(engine, sessions, f"{model} learns")
+    cases, more_us = predict(engine, tested, settings, f"{model} predicts", baseline(model, engine))
+    seconds = time.perf_counter() - started
+    result = summary(cases, settings.k, len(engine.ids) - 1, seconds, learn_us + more_us)
+    return {"model": model, **result}, cases
+
+
+def put_items(engine: Engine, items: Sequence[Item]) -> None:
+    """Give the models a catalogue."""
+    for item in items:
         engine.put_item(item.item_id, item.available, item.categories, item.attributes, item.title)
+
+
+def learn(engine: Engine, sessions: Sequence[Session], label: str) -> list[float]:
+    """Learn a file under a bar; returns the microseconds of each click."""
+    clicks = sum(len(s.items) for s in sessions)
     with progress() as bar:
-        clicks = sum(len(s.items) for s in sessions)
-        task = bar.add_task(f"{model} learns", total=clicks, note="")
-        learn_us = learn_all(engine, sessions, lambda n, _: bar.advance(task, n))
+        task = bar.add_task(label, total=clicks, note="")
+        learned = learn_all(engine, sessions, lambda n, _: bar.advance(task, n))
         bar.update(task, completed=clicks)
-        clicks = sum(len(s.items) for s in tested)
-        task = bar.add_task(f"{model} predicts", total=clicks, note="")
-        cases, more_us = score_all(
+    return learned
+
+
+def predict(
+    engine: Engine,
+    sessions: Sequence[Session],
+    settings: Settings,
+    label: str,
+    ask: Ask | None = None,
+) -> tuple[Cases, list[float]]:
+    """Score a file under a bar, as `score_all` does."""
+    clicks = sum(len(s.items) for s in sessions)
+    with progress() as bar:
+        task = bar.add_task(label, total=clicks, note="")
+        scored = score_all(
             engine,
-            tested,
+            sessions,
             learn=settings.learn,
             min_prefix=settings.min_prefix,
             k=settings.k,
             tick=lambda n, note: bar.update(task, advance=n, note=note),
-            ask=baseline(model, engine),
+            ask=ask,
         )
         bar.update(task, completed=clicks)
-    seconds = time.perf_counter() - started
-    result = summary(cases, settings.k, len(engine.ids) - 1, seconds, learn_us + more_us)
-    return {"model": model, **result}, cases
+    return scored
 
 
 def baseline(model: str, engine: Engine) -> Ask | None:

@@ -12,11 +12,11 @@ import typer
 
 from cli.charts import BASELINE, LEARNING, OWN, PUBLISHED, drawn
 from cli.cold_start import cold_start
-from cli.console import out, progress
+from cli.console import out
 from cli.datasets import Session, load_sessions
 from cli.errors import CommandError
-from cli.evaluate import RANKINGS, baseline, make_engine, warm_up
-from cli.evaluation import Ask, learn_all, score_all, summary
+from cli.evaluate import RANKINGS, Settings, baseline, learn, make_engine, predict, warm_up
+from cli.evaluation import Ask, summary
 from cli.further import BASELINES, FURTHER
 from cli.further import HEAD as HEAD_FURTHER
 from online_models.engine import Engine
@@ -144,24 +144,18 @@ def measure(
     for ranking in (r for r in RANKINGS if r not in ("ranker", "content-vectors")):
         reading = READINGS.get(ranking, READINGS["blend"])
         counts.arrays["weights"][: len(reading)] = reading
-        measured[ranking] = predict(counts, test, learned, ranking, baseline(ranking, counts))
+        measured[ranking] = figures_of(counts, test, learned, ranking, baseline(ranking, counts))
     runs: dict[str, list[dict[str, Any]]] = {"ranker": [], "prequential": []}
     for seed in range(seeds):
         engine = make_engine("ranker", seed)
         learned = learn(engine, train, f"{name}: ranker, seed {seed}")
-        runs["ranker"].append(predict(engine, test, learned, "ranker"))
-        runs["prequential"].append(predict(engine, test, learned, "prequential", learning=True))
+        runs["ranker"].append(figures_of(engine, test, learned, "ranker"))
+        live = figures_of(engine, test, learned, "prequential", learning=True)
+        runs["prequential"].append(live)
     return measured | {name: median_of(results) for name, results in runs.items()}
 
 
-def learn(engine: Engine, train: list[Session], label: str) -> list[float]:
-    """Learn a file under a bar; returns the microseconds of each click."""
-    with progress() as bar:
-        task = bar.add_task(label, total=sum(len(s.items) for s in train), note="")
-        return learn_all(engine, train, lambda n, _: bar.advance(task, n))
-
-
-def predict(
+def figures_of(
     engine: Engine,
     test: list[Session],
     learned: list[float],
@@ -169,19 +163,10 @@ def predict(
     ask: Ask | None = None,
     learning: bool = False,
 ) -> dict[str, Any]:
-    """Score a file under a bar; returns the figures."""
+    """Score a file; returns the figures."""
     started = time.perf_counter()
-    with progress() as bar:
-        task = bar.add_task(label, total=sum(len(s.items) for s in test), note="")
-        cases, more = score_all(
-            engine,
-            test,
-            learn=learning,
-            min_prefix=1,
-            k=K,
-            tick=lambda n, note: bar.update(task, advance=n, note=note),
-            ask=ask,
-        )
+    settings = Settings(learning, min_prefix=1, k=K, seed=0)
+    cases, more = predict(engine, test, settings, label, ask)
     return summary(cases, K, len(engine.ids) - 1, time.perf_counter() - started, learned + more)
 
 
