@@ -6,11 +6,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from online_models.layout import State
+from online_models.layout import SHARES, State
 
 N_CONTENT = 3
-SHARES = 4_096
-"""Categories that a session's shares are kept of; those beyond share a place with others."""
 
 
 @njit(cache=True, inline="always")

@@ -312,7 +312,7 @@ class Engine(LearnedElsewhere):
             n = answer.recommend(self._state, n_query, own, _page(k), *selection)
         if self.index is not None and n_query and self._answer_score[n - 1] <= answer.FILL_SCORE:
             n = self._fill_nearest(n, n_query, k, flt)
-        return Ranked(self._answer[:n].copy(), self._answer_score[:n].copy())
+        return self._ranked(n)
 
     def _fill_nearest(self, n: int, n_query: int, k: int, flt: Filter | None) -> int:
         """Put items near to the session's before the popular ones that fill a page.
@@ -340,9 +340,7 @@ class Engine(LearnedElsewhere):
             return None
         other = "blend" if self.ranking == "ranker" else "ranker"
         n = online.shadow(self._state, self._n_query, _page(k))
-        return (
-            (other, Ranked(self._answer[:n].copy(), self._answer_score[:n].copy())) if n else None
-        )
+        return (other, self._ranked(n)) if n else None
 
     def diversity(self, rows: NDArray[np.int32]) -> float:
         """Return 1 less the mean cosine of each two items' vectors; 0 for fewer than two.
@@ -394,7 +392,7 @@ class Engine(LearnedElsewhere):
     def trending(self, k: int, flt: Filter | None = None) -> Ranked:
         """Return ``k`` items whose popularity grows fastest; scores are growth ratios."""
         n = answer.trending(self._state, _page(k), *self._set_filter(flt))
-        return Ranked(self._answer[:n].copy(), self._answer_score[:n].copy())
+        return self._ranked(n)
 
     def explain(
         self, items: Sequence[int] | NDArray[np.int32], row: int, own: int = -1
@@ -440,6 +438,10 @@ class Engine(LearnedElsewhere):
             shares[name] = shares.get(name, 0.0) + term
         total = sum(shares.values()) or 1.0
         return {name: share / total for name, share in shares.items()}
+
+    def _ranked(self, n: int) -> Ranked:
+        """Copy what a kernel has answered."""
+        return Ranked(self._answer[:n].copy(), self._answer_score[:n].copy())
 
     def _set_query(self, items: Sequence[int] | NDArray[np.int32]) -> int:
         tail = items[-MAX_QUERY_ITEMS:]

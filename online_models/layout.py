@@ -86,6 +86,9 @@ REPLAY, REPLAY_CASES = 2, 2_000
 
 MAX_FEATURES = 64
 
+SHARES = 4_096
+"""Categories that a session's shares are kept of; those beyond share a place with others."""
+
 TOKENS, ITEM_TOKENS = 1 << 16, 16
 """Content: rows that the tokens of all items are hashed into, and tokens kept of an item."""
 
@@ -317,7 +320,7 @@ def allocate(limits: Limits) -> dict[str, NDArray[np.generic]]:
         "own_links": np.zeros(2, np.float32),
         "moments": aligned((limits.max_sessions, 2), np.uint32),
         "moment": np.zeros(3, np.float32),
-        "shares": np.zeros(4_096, np.float32),
+        "shares": np.zeros(SHARES, np.float32),
         "moved": np.zeros(rows + TOKENS, np.int32),
         "item_tokens": aligned((rows, ITEM_TOKENS), np.int32),
         "token_vectors": aligned((TOKENS, 2 * DIMENSIONS), np.float32),

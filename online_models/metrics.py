@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -44,14 +42,6 @@ def ndcg(ranks: ArrayLike, k: int) -> float:
     """Mean of 1 / log2(1 + rank), 0 beyond the first ``k``; the ideal is 1 with one target."""
     r = np.asarray(ranks)
     return float((_hits(r, k) / np.log2(1 + np.maximum(r, 1))).mean()) if len(r) else 0.0
-
-
-def coverage(answers: Iterable[Sequence[int]], items: int) -> float:
-    """Share of the ``items`` that are in at least one answer."""
-    shown: set[int] = set()
-    for answer in answers:
-        shown.update(answer)
-    return len(shown) / items if items else 0.0
 
 
 def spread(values: ArrayLike) -> dict[str, float]:

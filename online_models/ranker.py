@@ -114,15 +114,12 @@ def _layers(w: Flat):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True)
-def _dense(w: NDArray[np.float32], b: Flat, x: Flat, y: Flat) -> None:
-    """Set y[j] to leaky relu(b[j] + w[j] x), two outputs and four inputs at a time."""
+def _add_product(w: NDArray[np.float32], x: Flat, y: Flat) -> None:
+    """Add w[j] x to y[j], two outputs and four inputs at a time."""
     for j in range(0, w.shape[0], 2):
         out = y[j * CANDIDATES : (j + 2) * CANDIDATES]
         u = w[j]
         v = w[j + 1]
-        for r in range(CANDIDATES):
-            out[r] = b[j]
-            out[CANDIDATES + r] = b[j + 1]
         for f in range(0, w.shape[1], 4):
             i = x[f * CANDIDATES : (f + 4) * CANDIDATES]
             u0, u1, u2, u3 = u[f], u[f + 1], u[f + 2], u[f + 3]
@@ -134,8 +131,17 @@ def _dense(w: NDArray[np.float32], b: Flat, x: Flat, y: Flat) -> None:
                 x3 = i[3 * CANDIDATES + r]
                 out[r] += u0 * x0 + u1 * x1 + u2 * x2 + u3 * x3
                 out[CANDIDATES + r] += v0 * x0 + v1 * x1 + v2 * x2 + v3 * x3
-        for r in range(2 * CANDIDATES):
-            out[r] = max(out[r], SLOPE * out[r])
+
+
+@njit(cache=True, fastmath=True)
+def _dense(w: NDArray[np.float32], b: Flat, x: Flat, y: NDArray[np.float32]) -> None:
+    """Set y[j] to leaky relu(b[j] + w[j] x)."""
+    for j in range(w.shape[0]):
+        y[j] = b[j]
+    flat = y.reshape(-1)
+    _add_product(w, x, flat)
+    for r in range(len(flat)):
+        flat[r] = max(flat[r], SLOPE * flat[r])
 
 
 @njit(cache=True, fastmath=True)
@@ -155,8 +161,8 @@ def forward(st: State, x: NDArray[np.float32], n: int, w: Flat) -> None:
         for r in range(n):
             out[r] = min(max((row[r] - c) * a, -five), five)
             sc[r] += skip * out[r]
-    _dense(w1, b1, z.reshape(-1), st.layer1.reshape(-1))
-    _dense(w2, b2, st.layer1.reshape(-1), h2.reshape(-1))
+    _dense(w1, b1, z.reshape(-1), st.layer1)
+    _dense(w2, b2, st.layer1.reshape(-1), h2)
     for k in range(HIDDEN2):
         g = h2[k]
         out_w = w3[k]
@@ -210,25 +216,6 @@ def _add_outer(d: Flat, x: Flat, g: NDArray[np.float32]) -> None:
 
 
 @njit(cache=True, fastmath=True)
-def _back_through(w: NDArray[np.float32], d: Flat, y: Flat) -> None:
-    """Set y[j] to the sum of w[k, j] d[k], two outputs and four inputs at a time."""
-    for j in range(0, w.shape[1], 2):
-        out = y[j * CANDIDATES : (j + 2) * CANDIDATES]
-        out[:] = 0
-        for k in range(0, w.shape[0], 4):
-            i = d[k * CANDIDATES : (k + 4) * CANDIDATES]
-            u0, u1, u2, u3 = w[k, j], w[k + 1, j], w[k + 2, j], w[k + 3, j]
-            v0, v1, v2, v3 = w[k, j + 1], w[k + 1, j + 1], w[k + 2, j + 1], w[k + 3, j + 1]
-            for r in range(CANDIDATES):
-                x0 = i[r]
-                x1 = i[CANDIDATES + r]
-                x2 = i[2 * CANDIDATES + r]
-                x3 = i[3 * CANDIDATES + r]
-                out[r] += u0 * x0 + u1 * x1 + u2 * x2 + u3 * x3
-                out[CANDIDATES + r] += v0 * x0 + v1 * x1 + v2 * x2 + v3 * x3
-
-
-@njit(cache=True, fastmath=True)
 def _softmax(v: Flat, n: int) -> None:
     top = np.float32(-1e30)
     for i in range(n):
@@ -265,7 +252,8 @@ def _backward(st: State, x: NDArray[np.float32], n: int, y: int) -> None:
         c2[k] += s
         g3[k] += _dot(sc, h, CANDIDATES)
     _add_outer(d2.reshape(-1), h1.reshape(-1), g2)
-    _back_through(w2, d2.reshape(-1), d1.reshape(-1))
+    d1[:] = 0
+    _add_product(w2.T, d2.reshape(-1), d1.reshape(-1))
     for j in range(HIDDEN1):
         h = h1[j]
         d = d1[j]

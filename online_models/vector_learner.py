@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import compress, islice
+from itertools import islice
 
 import numpy as np
 from numba import njit
@@ -259,24 +259,21 @@ class VectorLearner:
 
         Names: ``i<item id>``, ``t<token>``, ``s<slot of a session>``, ``c<chunk of clicks>``.
         """
-        ids = self.ids
         self._unpublished.update(self._moved)
-        rows = self._dump_plain({f"i{ids[row]}": row for row in self._moved})
+        rows = self._dump_items(list(self._moved))
         rows |= {name: self._dump_row(name) for name in self._changed}
         self._moved.clear()
         self._changed.clear()
         meta = struct.pack("<q", self.seen_sessions) + self._ctr[:LEARNED_COUNTERS].tobytes()
         return meta, rows
 
-    def _dump_plain(self, rows: dict[str, int]) -> dict[str, bytes]:
-        """Return the dumped rows of items by name; those without content all at once.
+    def _dump_items(self, rows: Sequence[int]) -> dict[str, bytes]:
+        """Return the stored form of items, by name of the row.
 
         A click moves some 40 items: one by one they cost more than learning did.
         """
         a = self.arrays
-        numbers = np.fromiter(rows.values(), np.int64, len(rows))
-        bare = a["item_tokens"][numbers, 0] == 0
-        names, numbers = list(compress(rows, bare)), numbers[bare]
+        numbers = np.array(rows, np.int64)
         table = np.empty((len(numbers), 1 + _FLOATS), np.float32)
         gone = a["squares"][numbers, WITHDRAWN] > 0
         table[:, 0] = np.where(gone, -numbers, numbers).astype(np.int32).view(np.float32)
@@ -284,19 +281,15 @@ class VectorLearner:
         table[:, 1 + DIMENSIONS : 1 + 2 * DIMENSIONS] = a["vectors_out"][numbers]
         table[:, 1 + 2 * DIMENSIONS :] = a["squares"][numbers, :2]
         raw, size = table.tobytes(), table.strides[0]
-        dumped = {name: raw[i * size : (i + 1) * size] for i, name in enumerate(names)}
-        with_content = compress(rows, ~bare)
-        return dumped | {name: self._dump_row(name) for name in with_content}
+        ids = self.ids
+        dumped = {f"i{ids[row]}": raw[i * size : (i + 1) * size] for i, row in enumerate(rows)}
+        for row in numbers[a["item_tokens"][numbers, 0] > 0].tolist():
+            dumped[f"i{ids[row]}"] += a["token_sums"][row].tobytes()
+            dumped[f"i{ids[row]}"] += a["item_tokens"][row].tobytes()
+        return dumped
 
     def _dump_row(self, name: str) -> bytes:
         a = self.arrays
-        if name[0] == "i":
-            row = self.rows[name[1:]]
-            parts = [a["vectors_in"][row], a["vectors_out"][row], a["squares"][row, :2]]
-            if a["item_tokens"][row, 0]:
-                parts += [a["token_sums"][row], a["item_tokens"][row]]
-            gone = a["squares"][row, WITHDRAWN]
-            return _HEAD.pack(-row if gone else row) + b"".join(part.tobytes() for part in parts)
         number = int(name[1:])
         if name[0] == "t":
             return bytes(

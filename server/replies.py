@@ -6,6 +6,7 @@ an item; 3 us for 20 items instead of 15 with message objects.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import chain
 
 import numpy as np
@@ -22,19 +23,31 @@ IMPRESSION_ITEMS, IMPRESSION_SCORES = 5, 9
 """Numbers of two fields of `Impression`."""
 
 
+class _Encoded:
+    """What is serialised once of each item, by row; grows with the table."""
+
+    def __init__(self, engine: Engine, encode: Callable[[str], bytes]) -> None:
+        self._engine = engine
+        self._encode = encode
+        self._rows: list[bytes] = []
+
+    def all(self) -> list[bytes]:
+        """Return the encoded items of all rows."""
+        rows, ids = self._rows, self._engine.ids
+        while len(rows) < len(ids):
+            rows.append(self._encode(ids[len(rows)]))
+        return rows
+
+
 class Parts:
     """Serialised heads of `ScoredItem`, by row, for one number of the field `items`."""
 
     def __init__(self, engine: Engine, field: int) -> None:
-        self._engine = engine
-        self._field = field
-        self._heads: list[bytes] = []
+        self._heads = _Encoded(engine, lambda item_id: head(item_id, field))
 
     def items(self, rows: NDArray[np.int32], scores: NDArray[np.float32]) -> bytes:
         """Return the serialised field `items`."""
-        heads, ids = self._heads, self._engine.ids
-        while len(heads) < len(ids):
-            heads.append(head(ids[len(heads)], self._field))
+        heads = self._heads.all()
         raw = scores.astype("<f4").tobytes()
         parts = [(heads[row], raw[4 * i : 4 * i + 4]) for i, row in enumerate(rows.tolist())]
         return b"".join(chain.from_iterable(parts))
@@ -44,37 +57,33 @@ class Names:
     """Serialised item ids, by row, as a repeated field of strings."""
 
     def __init__(self, engine: Engine, field: int) -> None:
-        self._engine = engine
-        self._tag = bytes([field << 3 | _LENGTH])
-        self._names: list[bytes] = []
+        self._names = _Encoded(engine, lambda item_id: _field(field, item_id.encode()))
 
     def items(self, rows: NDArray[np.int32]) -> bytes:
         """Return the serialised field."""
-        names, ids = self._names, self._engine.ids
-        while len(names) < len(ids):
-            name = ids[len(names)].encode()
-            names.append(self._tag + _varint(len(name)) + name)
+        names = self._names.all()
         return b"".join([names[row] for row in rows.tolist()])
 
 
 def packed_floats(field: int, values: NDArray[np.float32]) -> bytes:
     """Return a serialised repeated field of floats."""
-    raw = values.astype("<f4").tobytes()
-    return bytes([field << 3 | _LENGTH]) + _varint(len(raw)) + raw
+    return _field(field, values.astype("<f4").tobytes())
 
 
 def head(item_id: str, field: int) -> bytes:
     """Return a `ScoredItem` up to the four bytes of its score."""
-    name = item_id.encode()
-    inner = (
-        bytes([_ID << 3 | _LENGTH]) + _varint(len(name)) + name + bytes([_SCORE << 3 | _FIXED32])
-    )
+    inner = _field(_ID, item_id.encode()) + bytes([_SCORE << 3 | _FIXED32])
     return bytes([field << 3 | _LENGTH]) + _varint(len(inner) + 4) + inner
 
 
 def response_field(response: bytes) -> bytes:
     """Return a serialised answer as one of a batch, or as the answer in a stream's message."""
-    return bytes([_RESPONSE << 3 | _LENGTH]) + _varint(len(response)) + response
+    return _field(_RESPONSE, response)
+
+
+def _field(number: int, raw: bytes) -> bytes:
+    """Return a serialised field of bytes."""
+    return bytes([number << 3 | _LENGTH]) + _varint(len(raw)) + raw
 
 
 def _varint(n: int) -> bytes:

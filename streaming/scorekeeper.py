@@ -38,9 +38,7 @@ CASE = np.dtype(
         ("diversity", "<f4"),  # NaN where it was not sampled
         ("popularity", "<f4"),
         ("items", "<u4", (DEPTH,)),  # CRC-32 of the ids, 0 beyond the answer's end
-        ("rank", "<u2"),  # from 1; 0: not among the first `DEPTH`
-        ("shadow", "<u2"),
-        ("spare", "<u4"),
+        ("rank", "<u4"),  # from 1; 0: not among the first `DEPTH`
     ]
 )
 RING = WINDOWS[-1]
@@ -115,7 +113,6 @@ class Scorekeeper:
         case["items"][: len(hashes)] = hashes
         case["rank"], case["answered_ms"] = rank, answer.answered_ms
         case["diversity"], case["popularity"] = answer.diversity, answer.popularity
-        case["shadow"] = answer.shadow
         self._changed.add(place // BLOCK)
         self._calibrate(answer, rank)
         self.counts.score.cases += 1
