@@ -19,6 +19,8 @@ from cli.evaluate import RANKINGS, Settings, baseline, learn, make_engine, predi
 from cli.evaluation import Ask, summary
 from cli.further import BASELINES, FURTHER
 from cli.further import HEAD as HEAD_FURTHER
+from cli.off_policy import off_policy
+from cli.shown import load_actions, render_shown, score_shown
 from online_models.engine import Engine
 from online_models.weights import READINGS
 
@@ -113,7 +115,7 @@ def results(
     for split in found:
         train, test = (load_sessions(data / split.folder / f) for f in (split.train, split.test))
         figures[split] = measure(split.name, train, test, seeds)
-    page.write_text(render(figures) + further(data, seeds) + cold_start(data) + LIVE)
+    page.write_text(render(figures) + further(data, seeds) + shown(data) + cold_start(data) + LIVE)
     draw(figures, page.with_suffix(".svg"))
     out.print(f"wrote {page}")
 
@@ -128,6 +130,16 @@ def further(data: Path, seeds: int) -> str:
             cells = " | ".join(_pair(by_model[name]) for name in BASELINES)
             rows += f"| {entry.name} | {by_model['ranker']['cases']:,} | {cells} |\n"
     return HEAD_FURTHER + rows if rows else ""
+
+
+def shown(data: Path) -> str:
+    """Return the sections on what was shown, empty where the data are missing."""
+    text, trivago = "", data / "trivago_100k" / "trivago_val_100k.csv.gz"
+    if trivago.exists():
+        text += render_shown(score_shown(load_actions(trivago)))
+    if (data / "open_bandit").is_dir():
+        text += off_policy(data / "open_bandit")
+    return text
 
 
 def measure(
