@@ -6,7 +6,7 @@ answer could see.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +21,6 @@ from online_models.index import VectorIndex
 from online_models.layout import (
     CASES_SCORED,
     CLOCK,
-    DIMENSIONS,
     FIELDS,
     INLINE_ITEMS,
     MAX_ANSWER,
@@ -35,6 +34,7 @@ from online_models.layout import (
     State,
 )
 from online_models.learned import LearnedElsewhere
+from online_models.nearest import NOTHING
 from online_models.weights import READINGS
 
 DEFAULT_SAMPLE = 2
@@ -304,6 +304,23 @@ class Engine(LearnedElsewhere):
             When the session's last two clicks were, the last one second: seconds since 1970.
             Unknown (0): those held of session ``own``.
         """
+        return self._answer_with(self._lists_of, items, k, own, flt, times_s)
+
+    def _answer_with(
+        self,
+        near: Callable[[int], NDArray[np.int64]],
+        items: Sequence[int] | NDArray[np.int32],
+        k: int,
+        own: int,
+        flt: Filter | None,
+        times_s: tuple[int, int],
+    ) -> Ranked:
+        """Answer; a page that the counts cannot fill has what is near before what is popular.
+
+        That is where the counts know less than a page: few clicks, and new items. Near are
+        those that would be wanted where the session's would: the items' own vectors say how
+        content is shared, what a session reads only what the clicks have said.
+        """
         n_query = self._set_query(items)
         selection = self._set_filter(flt)
         if self._ranks:
@@ -311,31 +328,36 @@ class Engine(LearnedElsewhere):
         else:
             n = answer.recommend(self._state, n_query, own, _page(k), *selection)
         if self.index is not None and n_query and self._answer_score[n - 1] <= answer.FILL_SCORE:
-            n = self._fill_nearest(n, n_query, k, flt)
+            rows = near(n_query)
+            ranked = int((self._answer_score[:n] > answer.FILL_SCORE).sum())
+            n = answer.fill_with(self._state, ranked, k, rows, *self._set_filter(flt))
         return self._ranked(n)
 
-    def _fill_nearest(self, n: int, n_query: int, k: int, flt: Filter | None) -> int:
-        """Put items near to the session's before the popular ones that fill a page.
+    def _lists_of(self, n_query: int) -> NDArray[np.int64]:
+        """Return the rows on the lists of the query's latest items."""
+        assert self.nearest is not None
+        return self.nearest.near_to(reversed(self._query[:n_query].tolist()))
 
-        That is where the counts know less than a page: few clicks, and new items. Near are
-        those that would be wanted where the session's would: the items' own vectors say how
-        content is shared, what a session reads only what the clicks have said.
-        """
+    def _nearest_to_last(self, n_query: int) -> NDArray[np.int64]:
+        """Return the rows near to the query's last item, asked of the index now."""
         assert self.index is not None
-        session = self.arrays["hidden"][0]
-        if not vectors.session_vector(self.arrays["vectors_out"], self._query, 0, n_query, session):
-            return n
-        ranked = int((self._answer_score[:n] > answer.FILL_SCORE).sum())
-        rows, _ = self.index.query(session[:DIMENSIONS], min(2 * k, NEAREST))
-        selection = self._set_filter(flt)
-        return int(answer.fill_with(self._state, ranked, k, rows, *selection))
+        vector = self.arrays["vectors_out"][self._query[n_query - 1]]
+        return self.index.query(vector, NEAREST)[0] if vector.any() else NOTHING
 
-    def shadow(self, k: int) -> tuple[str, Ranked] | None:
+    @property
+    def asked(self) -> tuple[int, int]:
+        """What tells the last answer from all others: the models' clock, and its number."""
+        return int(self._ctr[CLOCK]), int(self._ctr[REQUEST])
+
+    def shadow(self, k: int, asked: tuple[int, int]) -> tuple[str, Ranked] | None:
         """Return what the other ranking would have answered instead of the last `recommend`.
 
         Its name and up to ``k`` items, without those that only fill a page; None where one
-        ranking is all there is, or the query has no candidates.
+        ranking is all there is, the query has no candidates, or `asked` is no longer what it was
+        after that answer: another one, or a click, has overwritten its candidates.
         """
+        if asked != self.asked:
+            return None
         if not self._ranks or self.examples == 0 or self._n_query == 0:
             return None
         other = "blend" if self.ranking == "ranker" else "ranker"
@@ -387,7 +409,7 @@ class Engine(LearnedElsewhere):
         """Return ``k`` items that visitors of one item also turn to; without the item."""
         base = flt or NO_FILTER
         excluding = Filter(base.categories, (*base.excluded_rows, row), base.include_unavailable)
-        return self.recommend([row], k, flt=excluding)
+        return self._answer_with(self._nearest_to_last, [row], k, -1, excluding, UNKNOWN_TIMES)
 
     def trending(self, k: int, flt: Filter | None = None) -> Ranked:
         """Return ``k`` items whose popularity grows fastest; scores are growth ratios."""

@@ -63,8 +63,8 @@ def products(vectors: Vector, rows: NDArray[np.int64], query: Vector, out: Vecto
 class VectorIndex:
     """Answers which rows' vectors have the largest cosine with a query.
 
-    One thread changes it (`put`, `remove`, `swap`); `build` may run on another meanwhile, and
-    so may `query` where the caller keeps changes out.
+    One thread changes it (`put`, `remove`, `swap`). `build` and `query` may run on others
+    meanwhile; a query may then miss what is changing.
 
     Parameters
     ----------
@@ -79,8 +79,9 @@ class VectorIndex:
         nothing = np.zeros((0, DIMENSIONS), np.float32)
         self._main = Main(None, nothing, np.full(rows, -1, np.int32))
         self._delta: dict[int, None] = {}
-        self._rows = np.zeros(0, np.int64)
-        """The delta's rows as an array, made anew after a change."""
+        self._changes = 0
+        self._rows = 0, np.zeros(0, np.int64)
+        """The delta's rows as an array, and how many changes it has seen."""
         self._changed_since_build: set[int] | None = None
 
     def __len__(self) -> int:
@@ -127,7 +128,7 @@ class VectorIndex:
             self._make_room()
         self._stale[row] = True
         self._delta[row] = None
-        self._rows = np.zeros(0, np.int64)
+        self._changes += 1
 
     def _far(self, row: int) -> bool:
         """Whether a row has turned away from where it is in the main index."""
@@ -146,13 +147,15 @@ class VectorIndex:
         self._alive[row] = False
         self._stale[row] = True
         if self._delta.pop(row, 0) is None:
-            self._rows = np.zeros(0, np.int64)
+            self._changes += 1
 
     def query(self, vector: Vector, k: int) -> tuple[NDArray[np.int64], Vector]:
         """Return up to ``k`` rows with the largest cosine, best first, and the cosines."""
-        recent = self._rows
-        if len(recent) != len(self._delta):
-            recent = self._rows = np.array(list(self._delta), np.int64)
+        changes = self._changes
+        of, recent = self._rows
+        if of != changes:
+            recent = np.array(list(self._delta), np.int64)
+            self._rows = changes, recent
         graph = self._main.graph
         parts = [recent]
         if graph is not None:
@@ -222,7 +225,7 @@ class VectorIndex:
         self._main = main
         self._stale[:] = ~self._alive | (main.place < 0)
         self._delta.clear()
-        self._rows = np.zeros(0, np.int64)
+        self._changes += 1
         for row in changed:
             if self._alive[row]:
                 self._place(row)

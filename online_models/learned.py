@@ -11,6 +11,7 @@ from online_models import ranker
 from online_models.index import VectorIndex
 from online_models.items import ItemTable
 from online_models.layout import DELETED, STEPS, Limits
+from online_models.nearest import NearestItems
 from online_models.ranker_learner import RankerWeights
 
 
@@ -21,7 +22,9 @@ class LearnedElsewhere(ItemTable):
         super().__init__(limits, arrays)
         self.with_vectors = 0
         self.index: VectorIndex | None = None
-        """Nearest items, where `begin_index` was called."""
+        """Finds near items, where `begin_index` was called."""
+        self.nearest: NearestItems | None = None
+        """Lists of near items, for pages that the counts cannot fill."""
 
     def put_vectors(
         self, item_id: str, read: NDArray[np.float32], wanted: NDArray[np.float32]
@@ -41,12 +44,13 @@ class LearnedElsewhere(ItemTable):
     def begin_index(self) -> VectorIndex:
         """Have pages that the counts cannot fill be filled with the nearest items.
 
-        Somebody must rebuild the index when it is `due`.
+        Somebody must rebuild the index when it is `due`, and have `nearest` make its lists.
         """
         self.index = VectorIndex(self.limits.max_items + 1)
         rows = 1 + np.flatnonzero(self.arrays["squares"][1 : len(self.ids), 0])
         rows = rows[self.arrays["stats"][rows]["flags"] & DELETED == 0]
         self.index.load(rows, self.arrays["vectors_out"][rows])
+        self.nearest = NearestItems(self.index, self.arrays["vectors_out"])
         return self.index
 
     def delete_item(self, item_id: str) -> None:

@@ -160,7 +160,7 @@ def warm_up(remote: bool = False) -> None:
     for flt in (None, Filter(("x",), (1,), True)):
         engine.recommend([1, 2], 20, 0, flt)
         engine.trending(20, flt)
-        engine.shadow(20)
+        engine.shadow(20, engine.asked)
         rows = engine.recommend([1, 2], 20).rows
         engine.diversity(rows)
         engine.popularity(rows)

@@ -49,13 +49,18 @@ def code_name(error: RequestError) -> str:
     return str(code_pb2.Code.Name(error.code))
 
 
-def abort(context: grpc.ServicerContext, error: RequestError) -> NoReturn:
-    """End a call with an error."""
+def rich_status(error: RequestError) -> grpc.Status:
+    """Return an error as gRPC sends it: code, details, and its faults in the trailers."""
     status = status_pb2.Status(code=error.code, message=error.message)
     if error.faults:
         bad = error_details_pb2.BadRequest()
         for fault in error.faults:
             bad.field_violations.add(field=fault.field, description=fault.description)
         status.details.add().Pack(bad)
-    context.abort_with_status(rpc_status.to_status(status))
+    return rpc_status.to_status(status)
+
+
+def abort(context: grpc.ServicerContext, error: RequestError) -> NoReturn:
+    """End a call with an error."""
+    context.abort_with_status(rich_status(error))
     raise AssertionError("abort_with_status returned")

@@ -1,4 +1,4 @@
-"""The gRPC server: answers on one thread, calls that wait on threads of their own."""
+"""The gRPC server: answers in the fast lane, calls that wait on threads of their own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from nextclick.v1 import (
 from server import metrics
 from server.catalog import Catalog
 from server.events import Events
-from server.faults import RequestError, abort, code_name, internal, overloaded
+from server.fast_lane import Behaviour, FastLane, Reply, stock_handler
+from server.faults import RequestError, abort, code_name, internal, overloaded, rich_status
 from server.health import Health
 from server.models import Models
 from server.recommendation import Recommendations
@@ -35,6 +36,7 @@ log = logging.getLogger("nextclick.grpc")
 Handler = Callable[[bytes, grpc.ServicerContext], bytes]
 Streamer = Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[bytes]]
 NO_STREAMS: dict[str, Streamer] = {}
+NOTHING_FAST: dict[str, Behaviour] = {}
 MAX_STREAMS = 64
 """StreamRecommend calls at once: each holds a thread that sleeps between its answers."""
 
@@ -50,9 +52,9 @@ MODEL = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
 class GrpcServer:
     """Serves the four services, health and reflection on one port.
 
-    Answers run on one thread from parse to reply: a hand-off between threads costs more
-    than the work. Calls that wait for Kafka have their own threads, so none of them can
-    hold up an answer.
+    Single answers run on the thread that takes in calls, from parse to reply (`FastLane`);
+    batches and streams take turns on one thread, calls that wait for Kafka have their own, so
+    none of them can hold up an answer.
     """
 
     def __init__(
@@ -73,18 +75,26 @@ class GrpcServer:
                 ("grpc.max_receive_message_length", 8 << 20),
             ],
         )
-        answers = {
-            "Recommend": recommendations.recommend,
-            "BatchRecommend": recommendations.batch_recommend,
-            "Rank": recommendations.rank,
-            "SimilarItems": recommendations.similar_items,
-            "Trending": recommendations.trending,
+        fast = {
+            name: _behaviour(name, answer)
+            for name, answer in (
+                ("Recommend", recommendations.recommend),
+                ("Rank", recommendations.rank),
+                ("SimilarItems", recommendations.similar_items),
+                ("Trending", recommendations.trending),
+            )
         }
         self._streams = threading.BoundedSemaphore(MAX_STREAMS)
         self._serve(
             RECOMMENDATION,
-            {name: self._inline(name, f) for name, f in answers.items()},
+            {"BatchRecommend": self._in_turn("BatchRecommend", recommendations.batch_recommend)},
             {"StreamRecommend": self._stream("StreamRecommend", recommendations.stream_recommend)},
+            fast,
+        )
+        self._lane = FastLane(
+            self._server,
+            {f"/{RECOMMENDATION.full_name}/{name}": answer for name, answer in fast.items()},
+            after=recommendations.send_impressions,
         )
         self._serve(
             EVENT,
@@ -145,7 +155,7 @@ class GrpcServer:
         """Begin to answer; health is NOT_SERVING until `set_serving`."""
         if not self._bound:
             self._bind()
-        self._server.start()
+        self._lane.start()
 
     def set_serving(self, serving: bool) -> None:
         """Say in health checks whether this replica wants calls."""
@@ -163,6 +173,7 @@ class GrpcServer:
         service: Any,
         behaviours: dict[str, Handler],
         streams: dict[str, Streamer] = NO_STREAMS,
+        fast: dict[str, Behaviour] = NOTHING_FAST,
     ) -> None:
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(behaviour)
@@ -172,12 +183,13 @@ class GrpcServer:
             name: grpc.stream_stream_rpc_method_handler(streamer)
             for name, streamer in streams.items()
         }
+        handlers |= {name: stock_handler(behaviour) for name, behaviour in fast.items()}
         self._server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(service.full_name, handlers),)
         )
 
-    def _inline(self, name: str, answer: Callable[[bytes], bytes]) -> Handler:
-        """Return the behaviour of a call that runs on the answering thread."""
+    def _in_turn(self, name: str, answer: Callable[[bytes], bytes]) -> Handler:
+        """Return the behaviour of a call of many answers: one after another on one thread."""
         counted = metrics.REQUESTS.labels(name, "OK")
         latency = metrics.LATENCY.labels(name)
 
@@ -255,12 +267,36 @@ class GrpcServer:
         return behaviour
 
 
+def _behaviour(name: str, answer: Callable[[bytes], bytes]) -> Behaviour:
+    """Return a call of the fast lane, counted and timed."""
+    counted = metrics.REQUESTS.labels(name, "OK")
+    latency = metrics.LATENCY.labels(name)
+
+    def behaviour(raw: bytes) -> Reply:
+        started = time.perf_counter()
+        try:
+            reply = Reply(answer(raw))
+        except Exception as e:
+            status = rich_status(_told(name, e))
+            return Reply(b"", status.code.value[0], status.details, status.trailing_metadata)
+        counted.inc()
+        latency.observe(time.perf_counter() - started)
+        return reply
+
+    return behaviour
+
+
 def _fail(context: grpc.ServicerContext, name: str, error: Exception) -> NoReturn:
     """End a call with an error that its caller can act on, and count it."""
+    abort(context, _told(name, error))
+
+
+def _told(name: str, error: Exception) -> RequestError:
+    """Return an error as its caller is told it, and count it."""
     if isinstance(error, DecodeError):
         error = RequestError(f"the request is no serialised {name}Request")
     elif not isinstance(error, RequestError):
         log.error("%s failed", name, exc_info=error)
         error = internal()
     metrics.REQUESTS.labels(name, code_name(error)).inc()
-    abort(context, error)
+    return error

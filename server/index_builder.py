@@ -1,10 +1,11 @@
-"""Keeps the vector index fresh: rebuilds it aside when it is due, and watches its recall."""
+"""Keeps the vector index fresh, aside: lists of near items, rebuilds, a watch on its recall."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from server.replica import Replica
 log = logging.getLogger("nextclick.index")
 
 LOOK_S = 0.5
+LISTS_LOOK_S, LISTS = 0.05, 20
+"""Lists of near items made at a look: a third of a millisecond each, a tenth of a core at most."""
+
 BETWEEN_BUILDS_S = 20.0
 """A build takes a core for seconds: while everything moves, as in a bootstrap, not all the time."""
 
@@ -21,31 +25,45 @@ RECALL_S, RECALL_QUERIES, RECALL_AT = 60.0, 20, 50
 
 
 class IndexBuilder:
-    """One thread beside the follower's; `start` it once, after `Engine.begin_index`."""
+    """Two threads beside the follower's: lists of near items do not wait for a build.
+
+    `start` it once, after `Engine.begin_index`.
+    """
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._stop = threading.Event()
         self._built = self._measured = 0.0
-        self._thread = threading.Thread(target=self._run, name="index", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, args=work, name=work[0], daemon=True)
+            for work in (("index", self.look, LOOK_S), ("nearest", self.make_lists, LISTS_LOOK_S))
+        ]
 
     def start(self) -> None:
         """Begin to look."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """End after the build at hand."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(60)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(60)
 
-    def _run(self) -> None:
-        while not self._stop.wait(LOOK_S):
+    def _run(self, name: str, work: Callable[[float], None], pause_s: float) -> None:
+        while not self._stop.wait(pause_s):
             try:
-                self.look(time.monotonic())
+                work(time.monotonic())
             except Exception:
-                log.exception("the vector index goes on as it is")
+                log.exception("%s: goes on as it is", name)
                 self._stop.wait(BETWEEN_BUILDS_S)
+
+    def make_lists(self, _: float) -> None:
+        """Make lists of near items that answers missed."""
+        nearest = self._replica.engine.nearest
+        assert nearest is not None
+        nearest.make(LISTS)
 
     def look(self, now: float) -> None:
         """Rebuild if it is due, measure recall now and then."""

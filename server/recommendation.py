@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import time
+from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,14 +38,30 @@ from server.replies import (
 )
 from server.visitor import Visitor, find, joined
 
+log = logging.getLogger("nextclick.answers")
+
 SCORED = 20
 """Items of an answer that are scored live."""
 
 
-class Recommendations:
-    """Answers the four calls; each takes a serialised request and returns a serialised response.
+class _Shown(NamedTuple):
+    """An answer that is yet to be recorded."""
 
-    Not thread-safe: the server gives it one thread.
+    response: pb.RecommendResponse
+    ranked: Ranked
+    session_id: str
+    user_id: str
+    tail: list[str]
+    time_ms: int
+    model: str
+    asked: tuple[int, int]
+
+
+class Recommendations:
+    """Answers the calls; each takes a serialised request and returns a serialised response.
+
+    Answers take turns: the replica's lock is held for each. What was answered goes to Kafka with
+    `send_impressions`, which the server calls when the reply is on its way.
     """
 
     def __init__(
@@ -57,7 +76,8 @@ class Recommendations:
         self._redis = redis_view
         self._impressions = impressions
         self._shadow_sample = shadow_sample
-        self._answers = 0
+        self._unsent: deque[_Shown] = deque()
+        self._turns = itertools.count(1)
         fields = {RECOMMEND_ITEMS, RANK_ITEMS, SIMILAR_ITEMS, TRENDING_ITEMS}
         self._names = Names(self._engine, IMPRESSION_ITEMS)
         self._parts = {field: Parts(self._engine, field) for field in fields}
@@ -76,16 +96,19 @@ class Recommendations:
         """Answer a BatchRecommendRequest; clicks may be learned between two of its answers."""
         batch = pb.BatchRecommendRequest.FromString(raw)
         validation.check_batch(batch)
-        return b"".join(
-            response_field(self._recommend(request, time.perf_counter_ns()))
-            for request in batch.requests
-        )
+        replies = []
+        for request in batch.requests:
+            replies.append(response_field(self._recommend(request, time.perf_counter_ns())))
+            self.send_impressions()
+        return b"".join(replies)
 
     def stream_recommend(self, raw: bytes) -> bytes:
         """Answer a StreamRecommendRequest."""
         request = pb.StreamRecommendRequest.FromString(raw).request
         validation.check_recommend(request)
-        return response_field(self._recommend(request, time.perf_counter_ns()))
+        reply = response_field(self._recommend(request, time.perf_counter_ns()))
+        self.send_impressions()
+        return reply
 
     def _recommend(self, request: pb.RecommendRequest, t0: int) -> bytes:
         tail = list(request.session_items)
@@ -112,9 +135,12 @@ class Recommendations:
                 items = b""
             else:
                 items = self._parts[RECOMMEND_ITEMS].items(*ranked)
-            impression = self._impression(response, ranked, visitor.session_id, tail)
-        # A visitor without any session yet is named by the record's key.
-        self._impressions.put(impression, event_key(visitor.session_id, request.user_id))
+            self._unsent.append(
+                _Shown(
+                    *(response, ranked, visitor.session_id, request.user_id, tail),
+                    *(time.time_ns() // 1_000_000, self._engine.ranking, self._engine.asked),
+                )
+            )
         if request.explain:
             t4 = time.perf_counter_ns()
             laps = zip(("parse", "session", "score", "reply"), (t0, t1, t2, t3, t4), strict=False)
@@ -170,37 +196,50 @@ class Recommendations:
             response = pb.TrendingResponse(model_version=self._engine.clicks)
         return response.SerializeToString() + items
 
-    def _impression(
-        self, response: pb.RecommendResponse, ranked: Ranked, session_id: str, tail: list[str]
-    ) -> bytes:
+    def send_impressions(self) -> None:
+        """Record what was answered since the last call; never raises."""
+        while self._unsent:
+            try:
+                shown = self._unsent.popleft()
+            except IndexError:
+                return  # another thread was faster
+            try:
+                with self._replica.answering():
+                    impression = self._impression(shown)
+                # A visitor without any session yet is named by the record's key.
+                self._impressions.put(impression, event_key(shown.session_id, shown.user_id))
+            except Exception:
+                log.exception("an impression is lost")
+                metrics.IMPRESSIONS_DROPPED.inc()
+
+    def _impression(self, shown: _Shown) -> bytes:
         """Return the record of an answer; one in `shadow_sample` says more of it."""
-        engine = self._engine
+        engine, response, ranked = self._engine, shown.response, shown.ranked
         impression = Impression(
             recommendation_id=response.recommendation_id,
-            session_id=session_id,
+            session_id=shown.session_id,
             session_version=response.session_version,
-            appended_item_ids=tail,
+            appended_item_ids=shown.tail,
             model_version=response.model_version,
-            timestamp_ms=int(time.time() * 1000),
-            model=engine.ranking,
+            timestamp_ms=shown.time_ms,
+            model=shown.model,
             known_items=len(engine.ids) - 1,
         )
-        self._answers += 1
-        if self._shadow_sample and self._answers % self._shadow_sample == 0:
-            self._say_more(impression, ranked)
+        if self._shadow_sample and next(self._turns) % self._shadow_sample == 0:
+            self._say_more(impression, shown)
         return (
             impression.SerializeToString()
             + self._names.items(ranked.rows)
             + packed_floats(IMPRESSION_SCORES, ranked.scores[:SCORED])
         )
 
-    def _say_more(self, impression: Impression, ranked: Ranked) -> None:
+    def _say_more(self, impression: Impression, shown: _Shown) -> None:
         """Measure an answer, and what the other ranking would have answered."""
         engine, ids = self._engine, self._engine.ids
-        rows = ranked.rows[:SCORED]
+        rows = shown.ranked.rows[:SCORED]
         impression.diversity = engine.diversity(rows)
         impression.popularity = engine.popularity(rows)
-        shadow = engine.shadow(SCORED)
+        shadow = engine.shadow(SCORED, shown.asked)
         if shadow is not None:
             model, other = shadow
             impression.shadow.model = model

@@ -225,12 +225,16 @@ def test_the_shadow_is_the_order_that_did_not_answer(engine):
     walk(engine, 1_000)
     query = [engine.row("i5"), engine.row("i6")]
     shown = engine.recommend(query, 10)
-    model, other = engine.shadow(10)
+    model, other = engine.shadow(10, engine.asked)
     assert (engine.ranking, model) == ("ranker", "blend")
     engine.arrays["case_scores"][4] = -1  # now the blend answers
     blended = engine.recommend(query, 10)
     assert np.array_equal(blended.rows, other.rows)
-    model, back = engine.shadow(10)
+    model, back = engine.shadow(10, engine.asked)
     assert model == "ranker"
     assert np.array_equal(back.rows, shown.rows)
-    assert Engine(LIMITS).shadow(10) is None
+    asked = engine.asked
+    engine.recommend(query, 10)
+    assert engine.shadow(10, asked) is None  # another answer has overwritten it
+    empty = Engine(LIMITS)
+    assert empty.shadow(10, empty.asked) is None

@@ -76,7 +76,9 @@ class Shop:
 
     def recommend(self, **fields):
         raw = pb.RecommendRequest(**fields).SerializeToString()
-        return pb.RecommendResponse.FromString(self.service.recommend(raw))
+        answer = pb.RecommendResponse.FromString(self.service.recommend(raw))
+        self.service.send_impressions()
+        return answer
 
 
 @pytest.fixture
