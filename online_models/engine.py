@@ -22,7 +22,6 @@ from online_models.layout import (
     CASES_SCORED,
     CLOCK,
     FIELDS,
-    INLINE_ITEMS,
     MAX_ANSWER,
     MAX_FILTER_CATEGORIES,
     MAX_QUERY_ITEMS,
@@ -143,6 +142,9 @@ class Engine(LearnedElsewhere):
         self._stats = self.arrays["stats"]
         self._answer = self.arrays["answer"]
         self._answer_score = self.arrays["answer_score"]
+        self._session_columns = tuple(
+            self.arrays["sessions"][name] for name in ("number", "n", "slab", "at", "items")
+        )
 
     @property
     def _ranks(self) -> bool:
@@ -232,13 +234,13 @@ class Engine(LearnedElsewhere):
     def session_rows(self, session: int) -> NDArray[np.int32]:
         """Rows that are kept of a session, in time order; empty if it was overwritten."""
         slot = session & (self.limits.max_sessions - 1)
-        e = self.arrays["sessions"][slot]
-        if session < 0 or e["number"] != session + 1:
+        numbers, lengths, slabs, starts, items = self._session_columns
+        if session < 0 or numbers[slot] != session + 1:
             return np.zeros(0, np.int32)
-        n = int(e["n"])
-        if e["slab"] == 0:
-            return e["items"][: min(n, INLINE_ITEMS)].copy()
-        at = int(e["at"])
+        n = lengths[slot]
+        if slabs[slot] == 0:
+            return items[slot, :n].copy()
+        at = starts[slot]
         return self.arrays["arena"][at : at + n].copy()
 
     def learn(self, session: int, item_id: str, place: int | None = None, at_s: int = 0) -> None:

@@ -16,8 +16,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 from grpc import _server
@@ -32,8 +31,7 @@ LOOK_S = 1.0
 NOTHING: tuple[Any, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """How a call ends: a message, or a code other than 0 with its details and trailers."""
 
     message: bytes = b""

@@ -7,7 +7,6 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from nextclick.topics import event_key
 from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1.impression_pb2 import Impression
+from online_models.answer import FILL_SCORE
 from online_models.engine import Filter, Ranked
 from online_models.metrics import log_odds
 from server import metrics, validation
@@ -36,12 +36,15 @@ from server.replies import (
     packed_floats,
     response_field,
 )
-from server.visitor import Visitor, find, joined
+from server.visitor import Rows, Visitor, find, joined
 
 log = logging.getLogger("nextclick.answers")
 
 SCORED = 20
 """Items of an answer that are scored live."""
+
+
+FilteredRequest = pb.RecommendRequest | pb.SimilarItemsRequest | pb.TrendingRequest
 
 
 class _Shown(NamedTuple):
@@ -117,7 +120,7 @@ class Recommendations:
             visitor = find(self._replica, self._redis, request.session_id, request.user_id)
             rows = self._query(visitor, tail)
             t2 = time.perf_counter_ns()
-            flt = self._filter(request.filter, visitor, rows)
+            flt = self._filter(request, visitor, rows)
             ranked = self._engine.recommend(
                 rows, validation.page(request.page_size), visitor.number, flt, visitor.times_s
             )
@@ -127,7 +130,7 @@ class Recommendations:
                 model_version=self._engine.clicks,
                 model_lag_ms=min(self._replica.lag_ms, 2**32 - 1),
                 degraded=self._degraded(),
-                source=pb.ANSWER_SOURCE_SESSION if any(rows) else pb.ANSWER_SOURCE_POPULAR,
+                source=_source(ranked),
             )
             t3 = time.perf_counter_ns()
             if request.explain:
@@ -179,7 +182,7 @@ class Recommendations:
                     f"item_id: {request.item_id!r} is known neither to the catalogue nor to the "
                     "models; put it into the catalogue or send a click on it"
                 )
-            flt = self._filter(request.filter, Visitor(), [])
+            flt = self._filter(request, Visitor(), ())
             ranked = self._engine.similar(row, validation.page(request.page_size), flt)
             items = self._parts[SIMILAR_ITEMS].items(*ranked)
             response = pb.SimilarItemsResponse(model_version=self._engine.clicks)
@@ -190,7 +193,7 @@ class Recommendations:
         request = pb.TrendingRequest.FromString(raw)
         validation.check_trending(request)
         with self._replica.answering():
-            flt = self._filter(request.filter, Visitor(), [])
+            flt = self._filter(request, Visitor(), ())
             ranked = self._engine.trending(validation.page(request.page_size), flt)
             items = self._parts[TRENDING_ITEMS].items(*ranked)
             response = pb.TrendingResponse(model_version=self._engine.clicks)
@@ -251,20 +254,20 @@ class Recommendations:
     def _new_id(self) -> str:
         return f"{self._prefix}{next(self._count):x}"
 
-    def _query(self, visitor: Visitor, tail: list[str]) -> list[int]:
+    def _query(self, visitor: Visitor, tail: list[str]) -> Rows:
         if not tail:
             return visitor.rows
-        return joined(visitor.rows, [self._engine.row(item_id) for item_id in tail])
+        return joined(list(visitor.rows), [self._engine.row(item_id) for item_id in tail])
 
-    def _filter(
-        self, wanted: pb.ItemFilter, visitor: Visitor, rows: Sequence[int]
-    ) -> Filter | None:
+    def _filter(self, request: FilteredRequest, visitor: Visitor, rows: Rows) -> Filter | None:
         """Return the engine's filter, None where nothing is filtered."""
-        row = self._engine.row
+        if not visitor.hidden and not request.HasField("filter"):
+            return None
+        row, wanted = self._engine.row, request.filter
         excluded = [row(item_id) for item_id in visitor.hidden]
         excluded += [row(item_id) for item_id in wanted.excluded_item_ids]
         if wanted.exclude_seen:
-            excluded += rows
+            excluded += list(rows)
         if wanted.exclude_purchased:
             excluded += [row(item_id) for item_id in visitor.purchased]
         if not excluded and not wanted.categories and not wanted.include_unavailable:
@@ -286,7 +289,7 @@ class Recommendations:
         return reasons
 
     def _explain(
-        self, response: pb.RecommendResponse, ranked: Ranked, rows: list[int], number: int
+        self, response: pb.RecommendResponse, ranked: Ranked, rows: Rows, number: int
     ) -> None:
         ids = self._engine.ids
         likely = self._probabilities(ranked.scores)
@@ -308,3 +311,10 @@ class Recommendations:
         check = board.calibration
         odds = check.slope * log_odds(scores[:SCORED].astype(np.float64)) + check.intercept
         return [float(p) for p in 1 / (1 + np.exp(-odds))]
+
+
+def _source(ranked: Ranked) -> pb.AnswerSource:
+    """Say whether anything in an answer is there for the visitor's session."""
+    if len(ranked.scores) and ranked.scores[0] > FILL_SCORE:
+        return pb.ANSWER_SOURCE_SESSION
+    return pb.ANSWER_SOURCE_POPULAR

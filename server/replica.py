@@ -64,17 +64,18 @@ class Replica:
         self._waiting = 0
         self._asked = 0.0
 
-    @contextmanager
-    def answering(self) -> Iterator[None]:
-        """Hold the state for an answer."""
+    def answering(self) -> Replica:
+        """Hold the state for an answer: ``with replica.answering():``."""
+        return self
+
+    def __enter__(self) -> None:
         self._asked = time.perf_counter()
         self._waiting += 1
         self._lock.acquire()
         self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._lock.release()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
     @contextmanager
     def slice(self) -> Iterator[float]:

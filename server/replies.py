@@ -6,8 +6,9 @@ an item; 3 us for 20 items instead of 15 with message objects.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
-from itertools import chain
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,9 +49,16 @@ class Parts:
     def items(self, rows: NDArray[np.int32], scores: NDArray[np.float32]) -> bytes:
         """Return the serialised field `items`."""
         heads = self._heads.all()
-        raw = scores.astype("<f4").tobytes()
-        parts = [(heads[row], raw[4 * i : 4 * i + 4]) for i, row in enumerate(rows.tolist())]
-        return b"".join(chain.from_iterable(parts))
+        parts = [b""] * (2 * len(rows))
+        parts[::2] = map(heads.__getitem__, rows.tolist())
+        parts[1::2] = _fours(len(rows)).unpack(scores.astype("<f4").tobytes())
+        return b"".join(parts)
+
+
+@cache
+def _fours(n: int) -> struct.Struct:
+    """Return how ``n`` times four bytes come apart; pages have at most 500 items."""
+    return struct.Struct("4s" * n)
 
 
 class Names:
@@ -62,7 +70,7 @@ class Names:
     def items(self, rows: NDArray[np.int32]) -> bytes:
         """Return the serialised field."""
         names = self._names.all()
-        return b"".join([names[row] for row in rows.tolist()])
+        return b"".join(map(names.__getitem__, rows.tolist()))
 
 
 def packed_floats(field: int, values: NDArray[np.float32]) -> bytes:

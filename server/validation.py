@@ -22,7 +22,10 @@ def page(size: int) -> int:
 def check_recommend(request: pb.RecommendRequest) -> None:
     """Raise `RequestError` with all faults of a request."""
     faults = _visitor(request.session_id, request.user_id, request.session_items)
-    _finish(faults + _page(request.page_size) + _filter(request.filter))
+    faults += _page(request.page_size)
+    if request.HasField("filter"):
+        faults += _filter(request.filter)
+    _finish(faults)
 
 
 def check_batch(request: pb.BatchRecommendRequest) -> None:

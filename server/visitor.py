@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nextclick.v1 import session_pb2
 from online_models.engine import UNKNOWN_TIMES
 from server.redis_view import RedisUnavailableError, RedisView
 from server.replica import Replica
 from server.sessions import seconds
+
+Rows = Sequence[int] | NDArray[np.int32]
 
 
 @dataclass(slots=True)
@@ -25,7 +30,7 @@ class Visitor:
     session_id: str = ""
     version: int = 0
     number: int = -1
-    rows: list[int] = field(default_factory=list)
+    rows: Rows = ()
     times_s: tuple[int, int] = UNKNOWN_TIMES
     hidden: Sequence[str] = ()
     purchased: Sequence[str] = ()
@@ -49,7 +54,7 @@ def find(replica: Replica, redis_view: RedisView, session_id: str, user_id: str)
     if entry is not None:
         visitor.version = entry.version
         visitor.number = entry.number
-        visitor.rows = replica.engine.session_rows(entry.number).tolist()
+        visitor.rows = replica.engine.session_rows(entry.number)
         visitor.hidden = entry.hidden
         visitor.purchased = entry.purchased
         if replica.caught_up:
