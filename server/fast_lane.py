@@ -136,7 +136,11 @@ class FastLane:
                 reply = TOO_LATE
             else:
                 reply = behaviour(message)
-            call.start_server_batch(_operations(reply), finished)
+            try:
+                call.start_server_batch(_operations(reply), finished)
+            except Exception:
+                log.exception("a reply could not be sent")
+                return token, NOTHING
             self._after()
             return None, NOTHING
 

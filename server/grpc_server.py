@@ -22,6 +22,7 @@ from nextclick.v1 import (
     recommendation_service_pb2,
 )
 from server import metrics
+from server.auth import TokenAuth
 from server.catalog import Catalog
 from server.events import Events
 from server.fast_lane import Behaviour, FastLane, Reply, stock_handler
@@ -68,8 +69,10 @@ class GrpcServer:
         self._waiting_room = threading.BoundedSemaphore(settings.max_waiting_puts)
         self._answers = ThreadPoolExecutor(1, "answers")
         waiting = ThreadPoolExecutor(settings.max_waiting_puts + SPARE_THREADS, "waiting")
+        interceptors: list[Any] = [TokenAuth(settings.token)] if settings.token else []
         self._server = grpc.server(
             waiting,
+            interceptors=interceptors,
             options=[
                 ("grpc.so_reuseport", int(settings.share_port)),
                 ("grpc.max_receive_message_length", 8 << 20),
@@ -94,6 +97,7 @@ class GrpcServer:
         self._lane = FastLane(
             self._server,
             {f"/{RECOMMENDATION.full_name}/{name}": answer for name, answer in fast.items()},
+            interceptors,
             after=recommendations.send_impressions,
         )
         self._serve(

@@ -27,6 +27,9 @@ class ServerSettings(BaseSettings):
     tenant: str = Field(default="", description="Prefix of topics and Redis keys")
     host: str = Field(default="127.0.0.1", description="Address that gRPC and HTTP listen on")
     grpc_port: int = Field(default=50051, ge=1, le=65535)
+    token: str = Field(
+        default="", description="Calls must carry it, health checks excepted; empty: all may call"
+    )
     share_port: bool = Field(
         default=False, description="Listen, once ready, beside other processes on the same port"
     )

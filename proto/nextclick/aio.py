@@ -25,9 +25,12 @@ class AsyncClient:
     Parameters, results and errors are those of `nextclick.Client`.
     """
 
-    def __init__(self, target: str, *, timeout_s: float = 1.0, retries: int = 3) -> None:
+    def __init__(
+        self, target: str, *, timeout_s: float = 1.0, retries: int = 3, token: str = ""
+    ) -> None:
         self._channel = grpc.aio.insecure_channel(target, calls.CHANNEL_OPTIONS)
         self._stubs = calls.Stubs(self._channel)
+        self._metadata = calls.metadata(token)
         self._timeout_s = timeout_s
         self._retries = retries
 
@@ -133,7 +136,7 @@ class AsyncClient:
     async def _attempt(self, method: Any, request: Any, attempts: Attempts) -> Any:
         while True:
             try:
-                return await method(request, timeout=attempts.timeout())
+                return await method(request, timeout=attempts.timeout(), metadata=self._metadata)
             except grpc.RpcError as error:
                 pause = attempts.pause() if retryable(error) else None
                 if pause is None:

@@ -35,6 +35,11 @@ CHANNEL_OPTIONS = (
 )
 
 
+def metadata(token: str) -> tuple[tuple[str, str], ...]:
+    """Return what each call carries: the server's token, if there is one."""
+    return (("authorization", f"Bearer {token}"),) if token else ()
+
+
 class Stubs:
     """The three services on one channel, blocking or asynchronous."""
 

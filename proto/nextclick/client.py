@@ -33,11 +33,16 @@ class Client:
         Deadline of a call, its retries included; seconds.
     retries
         Further attempts while the server is unavailable, with exponential backoff.
+    token
+        What the server was given as its token, if it asks for one.
     """
 
-    def __init__(self, target: str, *, timeout_s: float = 1.0, retries: int = 3) -> None:
+    def __init__(
+        self, target: str, *, timeout_s: float = 1.0, retries: int = 3, token: str = ""
+    ) -> None:
         self._channel = grpc.insecure_channel(target, calls.CHANNEL_OPTIONS)
         self._stubs = calls.Stubs(self._channel)
+        self._metadata = calls.metadata(token)
         self._timeout_s = timeout_s
         self._retries = retries
 
@@ -170,7 +175,7 @@ class Client:
     def _attempt(self, method: Any, request: Any, attempts: Attempts) -> Any:
         while True:
             try:
-                return method(request, timeout=attempts.timeout())
+                return method(request, timeout=attempts.timeout(), metadata=self._metadata)
             except grpc.RpcError as error:
                 pause = attempts.pause() if retryable(error) else None
                 if pause is None:

@@ -52,9 +52,10 @@ class FakeProducer:
 class Served:
     """A running server and stubs of it."""
 
-    def __init__(self):
+    def __init__(self, token=""):
         self.shop, self.producer = Shop(), FakeProducer()
-        settings = ServerSettings(grpc_port=Ports.free().grpc, max_waiting_puts=WAITING)
+        self.port = Ports.free().grpc
+        settings = ServerSettings(grpc_port=self.port, max_waiting_puts=WAITING, token=token)
         self.server = GrpcServer(
             settings,
             self.shop.service,
@@ -63,7 +64,7 @@ class Served:
             Models(self.producer, self.shop.replica, ""),
         )
         self.server.start()
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{settings.grpc_port}")
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}")
         self.answers = recommendation_service_pb2_grpc.RecommendationServiceStub(self.channel)
         self.events = event_service_pb2_grpc.EventServiceStub(self.channel)
         self.catalog = catalog_service_pb2_grpc.CatalogServiceStub(self.channel)
@@ -82,14 +83,17 @@ class Served:
     def status(self):
         return self.health.Check(health_pb2.HealthCheckRequest(), timeout=10).status
 
+    def close(self):
+        self.producer.acknowledge.set()
+        self.channel.close()
+        self.server.drain(0)
+
 
 @pytest.fixture
 def served():
     served = Served()
     yield served
-    served.producer.acknowledge.set()
-    served.channel.close()
-    served.server.drain(0)
+    served.close()
 
 
 def count(method, code):
