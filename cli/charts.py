@@ -11,16 +11,17 @@ PUBLISHED, BASELINE, OWN, LEARNING = "#b0b7c3", "#8fb8de", "#2f855a", "#68d391"
 
 
 @contextmanager
-def drawn(file: Path, width: float, height: float) -> Iterator[Any]:
-    """Yield axes without a frame; they are written to ``file`` at the end."""
+def drawn(file: Path, width: float, height: float, panels: int = 1) -> Iterator[Any]:
+    """Yield axes without a frame, a list if several; they are written to ``file`` at the end."""
     import matplotlib as mpl  # noqa: PLC0415 - a second to load
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt  # noqa: PLC0415
 
     mpl.rcParams["svg.hashsalt"] = "nextclick"
-    figure, axes = plt.subplots(figsize=(width, height))
-    axes.spines[["top", "right"]].set_visible(False)
+    figure, axes = plt.subplots(1, panels, figsize=(width, height), layout="constrained")
+    for one in axes if panels > 1 else [axes]:
+        one.spines[["top", "right"]].set_visible(False)
     yield axes
     figure.savefig(file, bbox_inches="tight", metadata={"Date": None})
     plt.close(figure)

@@ -25,6 +25,7 @@ from online_models.layout import (
     MAX_ANSWER,
     MAX_FILTER_CATEGORIES,
     MAX_QUERY_ITEMS,
+    N_LEFT_OUT,
     NEXT_SESSION,
     REQUEST,
     SOURCES,
@@ -222,6 +223,16 @@ class Engine(LearnedElsewhere):
         rows = self.arrays["pool"][self.arrays["candidates"][:n]]
         ids = [self.ids[candidate] for candidate in rows.tolist()]
         return Example(ids, self.arrays["features"][:, :n], int(place))
+
+    def leave_out(self, columns: Sequence[int]) -> None:
+        """Do without some sources and features: to find out what they are worth.
+
+        ``columns`` are those of the pool (below `layout.SOURCES`), then the features; a source
+        whose columns are all left out is not asked.
+        """
+        self.arrays["left_out"][:] = 0
+        self.arrays["left_out"][list(columns)] = 1
+        self._ctr[N_LEFT_OUT] = len(columns)
 
     # ---- sessions
 

@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from online_models.blend import N_WEIGHTS, features
 from online_models.content import N_CONTENT, content_features
@@ -28,12 +29,14 @@ from online_models.layout import (
     HOP_SEQ,
     KNN,
     N_CANDIDATES,
+    N_LEFT_OUT,
     NEXT,
     OWN_LEARNED,
     PAIR,
     POOL_SIZE,
     SEQ,
     SEQ2,
+    SOURCES,
     TOUCHED_SESSIONS,
     State,
 )
@@ -78,7 +81,50 @@ assert N_FEATURES <= 64
 assert CONTENT == MOMENT + N_MOMENT
 assert N_FEATURES >= CONTENT + N_CONTENT
 
+FAMILIES = {
+    "popularity": ("log_clicks", "log_popularity", "log_age", "log_trend"),
+    "own items": ("own", "own_count", "own_log_ago", "own_last", "own_second", "own_third"),
+    "vectors": ("vector_session", "vector_last", "vector_raw"),
+    "logs of scores": NAMES[LOGS : LOGS + 7],
+    "the blend's order": ("place", "score", "share"),
+    "single links": ("raw_next", "raw_pair", "raw_seq2", "raw_cov2"),
+    "session's shape": NAMES[SESSION : SESSION + 7],
+    "time": ("log_gap", "hour_sine", "hour_cosine"),
+    "content": ("category_share", "category_last", "content_last"),
+}
+"""Features beside the sources' scores, by what they say."""
+
 _LOGGED = np.array([KNN, SEQ, COV, AFTER, FLAT, FRESH, HOP_SEQ], np.int64)
+
+
+@njit(cache=True, fastmath=True)
+def _shape(st: State, n_query: int, one: NDArray[np.float32]) -> None:
+    """Set ``one[:7]`` to the features of the session as a whole."""
+    repeats = 0
+    for u in range(n_query):
+        if st.query[u] != 0:
+            r = st.score[find_in_pool(st, st.query[u], st.ctr[POOL_SIZE])]
+            repeats += r[AGO] != n_query - 1 - u
+    one[0] = math.log(n_query)
+    one[1] = n_query == 1
+    one[2] = n_query == 2
+    one[3] = repeats / n_query
+    one[4] = math.log(1.0 + st.ctr[TOUCHED_SESSIONS])
+    one[5] = math.log(1.0 + st.items[st.query[n_query - 1]].sessions)
+    one[6] = math.log(1.0 + st.ctr[POOL_SIZE])
+
+
+@njit(cache=True)
+def _blank(st: State, n: int) -> None:
+    """Set to 0 what is left out, and the places behind the ``n`` candidates."""
+    x = st.features
+    if st.ctr[N_LEFT_OUT] > 0:
+        for k in range(N_FEATURES):
+            if st.left_out[SOURCES + k]:
+                x[k, :n] = 0
+    for k in range(N_FEATURES):
+        for i in range(n, CANDIDATES):
+            x[k, i] = 0
 
 
 @njit(cache=True, fastmath=True)
@@ -94,6 +140,7 @@ def candidate_features(st: State, n: int, n_query: int) -> None:
     top = st.pool_score[st.candidates[0]]
     best_h = np.float32(-1e30)
     best_l = np.float32(-1e30)
+    with_vectors = not st.left_out[SOURCES + V_SESSION]
     for i in range(n):
         p = st.candidates[i]
         row = st.pool[p]
@@ -104,9 +151,10 @@ def candidate_features(st: State, n: int, n_query: int) -> None:
         e = st.vectors_out[row]
         a = np.float32(0)
         b = np.float32(0)
-        for d in range(DIMENSIONS):
-            a += h[d] * e[d]
-            b += hl[d] * e[d]
+        if with_vectors:
+            for d in range(DIMENSIONS):
+                a += h[d] * e[d]
+                b += hl[d] * e[d]
         x[V_SESSION, i] = a
         x[V_LAST, i] = b
         x[V_RAW, i] = a
@@ -125,24 +173,12 @@ def candidate_features(st: State, n: int, n_query: int) -> None:
     for i in range(n):
         x[V_SESSION, i] -= best_h
         x[V_LAST, i] -= best_l
-    repeats = 0
-    for u in range(n_query):
-        if st.query[u] != 0:
-            r = st.score[find_in_pool(st, st.query[u], st.ctr[POOL_SIZE])]
-            repeats += r[AGO] != n_query - 1 - u
-    one[0] = math.log(n_query)
-    one[1] = n_query == 1
-    one[2] = n_query == 2
-    one[3] = repeats / n_query
-    one[4] = math.log(1.0 + st.ctr[TOUCHED_SESSIONS])
-    one[5] = math.log(1.0 + st.items[last].sessions)
-    one[6] = math.log(1.0 + st.ctr[POOL_SIZE])
+    _shape(st, n_query, one)
     for k in range(MOMENT - SESSION):
         x[SESSION + k, :n] = one[k]
     for k in range(N_MOMENT):
         x[MOMENT + k, :n] = st.moment[k]
-    content_features(st, n, n_query, CONTENT)
-    for k in range(N_FEATURES):
-        for i in range(n, CANDIDATES):
-            x[k, i] = 0
+    if not st.left_out[SOURCES + CONTENT]:
+        content_features(st, n, n_query, CONTENT)
+    _blank(st, n)
     st.ctr[N_CANDIDATES] = n

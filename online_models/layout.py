@@ -102,6 +102,7 @@ LEARNED_COUNTERS = 16
 POOL_SIZE, REQUEST, SINK, TOUCHED_SESSIONS, N_CANDIDATES, MOVED, REPLACED, OWN_LEARNED = range(
     16, 24
 )
+N_LEFT_OUT = 24
 
 # Columns of a pool row: scores of the sources, then facts about the session's own items.
 KNN, AFTER, FLAT, FRESH, SEQ, COV, NEXT, SEQ1, COV1, PAIR, HOP_SEQ, HOP_COV = range(12)
@@ -223,7 +224,7 @@ FIELDS = [
     *("candidates", "features", "ranker", "mean", "variance", "old_cases", "old_sizes"),
     *("old_targets", "normal", "layer1", "layer2", "delta1", "delta2", "ranker_score"),
     *("gradient", "case_scores", "own_links", "moments", "moment", "shares"),
-    *("moved", "item_tokens", "token_vectors", "token_squares", "token_sums"),
+    *("moved", "item_tokens", "token_vectors", "token_squares", "token_sums", "left_out"),
 ]
 
 
@@ -326,4 +327,5 @@ def allocate(limits: Limits) -> dict[str, NDArray[np.generic]]:
         "token_vectors": aligned((TOKENS, 2 * DIMENSIONS), np.float32),
         "token_squares": aligned((TOKENS, 4), np.float32),
         "token_sums": aligned((rows, 2 * DIMENSIONS), np.float32),
+        "left_out": np.zeros(SOURCES + MAX_FEATURES, np.uint8),
     }

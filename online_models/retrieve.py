@@ -12,15 +12,20 @@ from numba import njit
 
 from online_models.knn import neighbours
 from online_models.layout import (
+    AFTER,
     AGO,
     COUNT,
     COV,
     COV1,
     COV2,
+    FLAT,
+    FRESH,
     HOP_COV,
     HOP_READ,
     HOP_SEQ,
     HOPS,
+    KNN,
+    N_LEFT_OUT,
     NEXT,
     OWN_LEARNED,
     PAIR,
@@ -35,6 +40,7 @@ from online_models.layout import (
     SEQ2,
     SINK,
     SMALL_POOL,
+    SOURCES,
     State,
 )
 from online_models.pool import find_in_pool, place_in_pool
@@ -204,16 +210,10 @@ def _two_hops(st: State, a: int, w: float, n: int) -> int:
 
 
 @njit(cache=True, fastmath=True)
-def retrieve(st: State, n_query: int, own: int) -> int:
-    """Fill the pool for ``st.query[:n_query]`` (oldest first) of session ``own``.
-
-    Returns the pool's size, at most `layout.POOL`. Rows ``st.pool[:n]``, raw scores
-    ``st.score[:n]``.
-    """
-    query = st.query
-    n = neighbours(st, n_query, own, 0)
+def _rules(st: State, n_query: int, own: int, n: int) -> int:
+    """Follow the rules of the latest items."""
     for q in range(min(n_query, RULE_ITEMS)):
-        a = query[n_query - 1 - q]
+        a = st.query[n_query - 1 - q]
         if a != 0:
             _sum_own_links(st, own, a)
             n = follow(st, a, 0.5**q, n, RULE_READ, SEQ, COV)
@@ -223,16 +223,43 @@ def retrieve(st: State, n_query: int, own: int) -> int:
             elif q == 1:
                 _second_item(st, a, n)
     st.own_links[:] = 0
-    if n_query > 1 and query[n_query - 1] != 0 and query[n_query - 2] != 0:
+    return n
+
+
+@njit(cache=True)
+def _blank(st: State, n: int) -> None:
+    """Set to 0 the columns that are left out."""
+    for p in range(n):
+        for k in range(SOURCES):
+            if st.left_out[k]:
+                st.score[p, k] = 0
+
+
+@njit(cache=True, fastmath=True)
+def retrieve(st: State, n_query: int, own: int) -> int:
+    """Fill the pool for ``st.query[:n_query]`` (oldest first) of session ``own``.
+
+    Returns the pool's size, at most `layout.POOL`. Rows ``st.pool[:n]``, raw scores
+    ``st.score[:n]``.
+    """
+    query, out = st.query, st.left_out
+    n = 0
+    if not (out[KNN] and out[AFTER] and out[FLAT] and out[FRESH]):
+        n = neighbours(st, n_query, own, 0)
+    if not (out[SEQ] and out[COV] and out[SEQ1] and out[COV1] and out[NEXT]):
+        n = _rules(st, n_query, own, n)
+    if not out[PAIR] and n_query > 1 and query[n_query - 1] != 0 and query[n_query - 2] != 0:
         n = _pair(st, own, query[n_query - 2], query[n_query - 1], n)
     for u in range(n_query):
         if query[u] != 0:
             p, n = place_in_pool(st, query[u], n)
             st.score[p, COUNT] += 1
             st.score[p, AGO] = n_query - 1 - u
-    for q in range(min(n_query, 2)):
+    for q in range(0 if out[HOP_SEQ] and out[HOP_COV] else min(n_query, 2)):
         if query[n_query - 1 - q] != 0 and n < SMALL_POOL:
             n = _two_hops(st, query[n_query - 1 - q], 0.5**q, n)
+    if st.ctr[N_LEFT_OUT] > 0:
+        _blank(st, n)
     st.ctr[POOL_SIZE] = n
     st.ctr[OWN_LEARNED] = own >= 0
     return n

@@ -32,7 +32,7 @@ SCRATCH = {
     "touched", "touched_place", "sim", "order", "query", "filter_categories", "answer",
     "answer_score", "scale", "root_scale", "marks", "negatives", "hidden", "candidates",
     "own_links", "features", "normal", "layer1", "layer2", "delta1", "delta2", "ranker_score",
-    "gradient", "moved", "moment", "shares",
+    "gradient", "moved", "moment", "shares", "left_out",
 }  # fmt: skip
 """Views, constants and scratch of an answer: made anew."""
 

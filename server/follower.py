@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from nextclick.codec import DeadLetterReason
 from nextclick.topics import (
     DEAD_LETTERS,
+    FETCH_WAIT_MS,
     ITEMS,
     PARTITIONS,
     RANKER,
@@ -96,7 +97,7 @@ class Follower:
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": 10,
+                "fetch.wait.max.ms": FETCH_WAIT_MS,
                 "queued.max.messages.kbytes": 32_768,
                 "statistics.interval.ms": 500,
                 "stats_cb": self._on_statistics,

@@ -26,6 +26,7 @@ from google.protobuf.message import DecodeError
 from prometheus_client import Counter, Gauge, start_http_server
 
 from nextclick.topics import (
+    FETCH_WAIT_MS,
     PARTITIONS,
     SESSIONS,
     redis_session_key,
@@ -147,7 +148,7 @@ class SessionStore:
                 "group.id": topic("session-store", settings.tenant),
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": 20,
+                "fetch.wait.max.ms": FETCH_WAIT_MS,
                 "queued.max.messages.kbytes": 16_384,
             }
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from cli.charts import OWN, PUBLISHED, drawn
+from cli.charts import BASELINE, OWN, PUBLISHED, drawn
 
 
 def save_serving(base: Path, result: dict[str, Any]) -> None:
@@ -24,6 +24,56 @@ def save_serving(base: Path, result: dict[str, Any]) -> None:
         axes.set_xticks([x + 0.2 for x in range(3)], names)
         axes.set_ylabel("microseconds")
         axes.legend(frameon=False)
+
+
+def save_frontier(base: Path, result: dict[str, Any]) -> None:
+    """Write ``base.json`` and ``base.svg``: points against microseconds, a dot a part."""
+    save_json(base, result)
+    with drawn(base.with_suffix(".svg"), 7.5, 4.2) as axes:
+        for kind, colour in (("source", OWN), ("feature", BASELINE)):
+            rows = [row for row in result["parts"] if row["kind"] == kind]
+            x, y = [row["us"] for row in rows], [row["mrr"] for row in rows]
+            errors = [row["mrr_95"] for row in rows]
+            axes.errorbar(x, y, errors, fmt="o", color=colour, label=f"{kind}s", capsize=2)
+            for row in rows:
+                axes.annotate(
+                    row["part"],
+                    (row["us"], row["mrr"]),
+                    xytext=(5, 4),
+                    textcoords="offset points",
+                    fontsize=7,
+                )
+        axes.axhline(0, color=PUBLISHED, linewidth=0.8)
+        axes.set_xlabel("microseconds that an answer takes longer with it")
+        axes.set_ylabel("MRR@20, points that it adds")
+        axes.legend(frameon=False)
+
+
+def save_growth(base: Path, result: dict[str, Any]) -> None:
+    """Write ``base.json`` and ``base.svg``: answer, learning and memory as things grow."""
+    save_json(base, result)
+    with drawn(base.with_suffix(".svg"), 12, 2.8, panels=5) as panels:
+        for axes, name in zip(panels, ("items", "sessions", "length", "page"), strict=False):
+            x = [row[name] for row in result[name]]
+            for percentile, colour in (("p50", OWN), ("p99", BASELINE)):
+                values = [row["recommend_us"][percentile] for row in result[name]]
+                axes.plot(x, values, "o-", color=colour, label=f"answer, {percentile}")
+            if name in ("items", "sessions"):
+                values = [row["learn_us"]["mean"] for row in result[name]]
+                axes.plot(x, values, "o-", color=PUBLISHED, label="learning, mean")
+            axes.set_xscale("log")
+            axes.set_ylim(bottom=0)
+            axes.set_xlabel(name)
+        panels[0].set_ylabel("microseconds")
+        panels[0].legend(frameon=False, fontsize=7)
+        for name, colour in (("items", OWN), ("sessions", BASELINE)):
+            x = [row[name] for row in result[name]]
+            panels[4].plot(x, [row["memory_mb"] for row in result[name]], "o-", color=colour)
+            panels[4].annotate(name, (x[-1], result[name][-1]["memory_mb"]), fontsize=7)
+        panels[4].set_xscale("log")
+        panels[4].set_ylim(bottom=0)
+        panels[4].set_xlabel("items, sessions")
+        panels[4].set_ylabel("memory, MB")
 
 
 def save_json(base: Path, result: dict[str, Any]) -> None:

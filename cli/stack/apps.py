@@ -11,7 +11,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cli.stack.layout import PYTHON_PATH, Child, Home, Ports
-from cli.stack.process import spawn, wait_until
+from cli.stack.process import BEHIND, STREAM, spawn, wait_until
 
 
 def environment(home: Home, ports: Ports, tenant: str = "") -> dict[str, str]:
@@ -32,7 +32,7 @@ def start_store(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> C
     """Start the session store."""
     argv = [sys.executable, "-m", "streaming.store"]
     env = environment(home, ports, tenant)
-    return spawn("store", argv, home.log("store"), env, bound=bound)
+    return spawn("store", argv, home.log("store"), env, bound=bound, niceness=STREAM)
 
 
 def start_server(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> Child:
@@ -50,7 +50,7 @@ def start_follower(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -
         "NEXTCLICK_HTTP_PORT": str(ports.follower_http),
         "NEXTCLICK_DATA_DIR": str(home.path("follower")),
     }
-    return spawn("follower", argv, home.log("follower"), env, bound=bound)
+    return spawn("follower", argv, home.log("follower"), env, bound=bound, niceness=BEHIND)
 
 
 def serving(ports: Ports) -> bool:

@@ -20,10 +20,13 @@ from typing import Any
 from cli.errors import CommandError
 from cli.stack.java import java_home
 from cli.stack.layout import FLINK_JARS, PROJECT, PYTHON_PATH, Child, Home, Ports
-from cli.stack.process import spawn, wait_until
+from cli.stack.process import STREAM, spawn, wait_until
 
 FLINK_HOME = Path(str(find_spec("pyflink").origin)).parent  # type: ignore[union-attr]
 KEPT_CHECKPOINT_FOLDERS = 5
+CHECKPOINT_S = 10
+"""What a job may have to do again after a crash; each writes the whole state."""
+
 QUIET_LOGGERS = """
 # The Kafka sink registers a metric anew, and warns of it, at every checkpoint.
 logger.nextclick.name = org.apache.flink.metrics.MetricGroup
@@ -87,7 +90,7 @@ def config(home: Home, ports: Ports) -> dict[str, Any]:
         },
         "execution": {
             "checkpointing": {
-                "interval": "2 s",
+                "interval": f"{CHECKPOINT_S} s",
                 "dir": home.path("flink", "checkpoints").as_uri(),
                 "savepoint-dir": home.path("flink", "savepoints").as_uri(),
                 "externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
@@ -150,7 +153,8 @@ def environment(home: Home) -> dict[str, str]:
 def start_jobmanager(home: Home, *, bound: bool) -> Child:
     """Start the JobManager."""
     argv = [str(FLINK_HOME / "bin" / "jobmanager.sh"), "start-foreground"]
-    return spawn("jobmanager", argv, home.log("jobmanager"), environment(home), bound=bound)
+    log, env = home.log("jobmanager"), environment(home)
+    return spawn("jobmanager", argv, log, env, bound=bound, niceness=STREAM)
 
 
 def start_taskmanager(home: Home, number: int, *, bound: bool) -> Child:
@@ -158,7 +162,7 @@ def start_taskmanager(home: Home, number: int, *, bound: bool) -> Child:
     name = f"taskmanager-{number}"
     argv = [str(FLINK_HOME / "bin" / "taskmanager.sh"), "start-foreground"]
     argv += [f"-Dtaskmanager.resource-id={name}-{os.urandom(3).hex()}"]
-    return spawn(name, argv, home.log(name), environment(home), bound=bound)
+    return spawn(name, argv, home.log(name), environment(home), bound=bound, niceness=STREAM)
 
 
 def rest(ports: Ports, path: str) -> Any:

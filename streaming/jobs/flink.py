@@ -18,6 +18,7 @@ from pyflink.datastream.connectors.kafka import KafkaOffsetsInitializer
 from pyflink.datastream.data_stream import DataStream, KeyedStream
 from pyflink.java_gateway import get_gateway
 
+from nextclick.topics import FETCH_WAIT_MS
 from streaming.sessionize import RawRecord
 
 
@@ -64,7 +65,7 @@ def read_keyed(
         .setStartingOffsets(KafkaOffsetsInitializer.earliest()._j_initializer)
         .setDeserializer(jvm.nextclick.Records.Reader())
         .setProperty("partition.discovery.interval.ms", "-1")
-        .setProperty("fetch.max.wait.ms", "20")
+        .setProperty("fetch.max.wait.ms", str(FETCH_WAIT_MS))
     )
     rows = Types.ROW([Types.STRING(), _record_type()])
     stream = env.from_source(

@@ -1,0 +1,218 @@
+"""``nextclick bench frontier``: what each source and feature is worth, and what it costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.table import Table
+
+from cli.bench.charts import save_frontier
+from cli.console import out, print_json, progress
+from cli.datasets import SAMPLE, Session, load_sessions, split_last
+from cli.evaluate import make_engine, warm_up
+from cli.evaluation import learn_all, second
+from cli.options import Json
+from online_models.engine import Engine
+from online_models.features import FAMILIES, NAMES
+from online_models.layout import (
+    AFTER,
+    COV,
+    COV1,
+    FLAT,
+    FRESH,
+    HOP_COV,
+    HOP_SEQ,
+    KNN,
+    NEXT,
+    PAIR,
+    SEQ,
+    SEQ1,
+    SOURCES,
+)
+
+K = 20
+TIMED, ROUNDS = 400, 5
+
+PARTS: dict[str, tuple[int, ...]] = {
+    "session-kNN": (KNN, AFTER, FLAT, FRESH),
+    "  what came after the match": (AFTER,),
+    "  without decay by place": (FLAT,),
+    "  the freshest": (FRESH,),
+    "rules and co-visits": (SEQ, COV, NEXT, SEQ1, COV1),
+    "  direct successors": (NEXT,),
+    "last two items together": (PAIR,),
+    "two hops": (HOP_SEQ, HOP_COV),
+} | {
+    family: tuple(SOURCES + NAMES.index(name) for name in names)
+    for family, names in FAMILIES.items()
+}
+"""What is left out: sources (columns of the pool), then families of features of the ranker."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The ranks of all cases, and the models that gave them."""
+
+    ranks: NDArray[np.int64]
+    engine: Engine
+
+
+def frontier(
+    train: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Clicks to learn from; the last 5 % of the sessions are predicted, or --valid. "
+            "Several files: the mean over them. Without: the sample.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    valid: Annotated[
+        list[Path] | None,
+        typer.Option(help="Clicks to predict, one file for each --train.", exists=True),
+    ] = None,
+    part: Annotated[
+        list[str] | None, typer.Option(help="Only these parts, by the start of their names.")
+    ] = None,
+    home: Annotated[Path, typer.Option(help="Folder of the figures.")] = Path(".nextclick/bench"),
+    json: Json = False,
+) -> None:
+    """Learn without each source and each family of features; compare with all of them.
+
+    Points are those of HR@20 and MRR@20 that all have over all but one, with the 95 % interval
+    of the paired differences; microseconds are what an answer takes less, in alternating
+    slices. Give validation files, never test files: what does not earn its microseconds goes.
+
+    nextclick bench frontier --train train.txt.gz --valid valid.txt.gz
+    """
+    splits = load(train or [SAMPLE / "train.txt.gz"], valid or [])
+    wanted = [name for name in PARTS if not part or name.strip().startswith(tuple(part))]
+    warm_up()
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in wanted}
+    with progress() as bar:
+        task = bar.add_task("frontier", total=len(splits) * (len(wanted) + 1), note="")
+        for learned, asked in splits:
+            every = run(learned, asked, ())
+            bar.update(task, advance=1, note="all")
+            for name in wanted:
+                without = run(learned, asked, PARTS[name])
+                rows[name].append(compared(every, without, asked))
+                bar.update(task, advance=1, note=name.strip())
+    result = {
+        "cases": sum(sum(len(s.items) - 1 for s in asked) for _, asked in splits),
+        "parts": [
+            {"part": name.strip(), "kind": kind(PARTS[name]), **mean(rows[name])} for name in wanted
+        ],
+    }
+    home.mkdir(parents=True, exist_ok=True)
+    save_frontier(home / "frontier", result)
+    if json:
+        print_json(result)
+    else:
+        show(result)
+
+
+def load(train: Sequence[Path], valid: Sequence[Path]) -> list[tuple[list[Session], list[Session]]]:
+    """Return what is learned and what is predicted, by split."""
+    if valid:
+        if len(valid) != len(train):
+            raise typer.BadParameter("give one --valid for each --train")
+        pairs = zip(train, valid, strict=True)
+        return [(load_sessions(a), load_sessions(b)) for a, b in pairs]
+    return [split_last(load_sessions(file), 0.05) for file in train]
+
+
+def kind(part: tuple[int, ...]) -> str:
+    """Return what a part is."""
+    return "source" if part[0] < SOURCES else "feature"
+
+
+def run(learned: Sequence[Session], asked: Sequence[Session], part: tuple[int, ...]) -> Run:
+    """Learn and predict without a part; nothing is learned of what is predicted."""
+    engine = make_engine("ranker", 0)
+    engine.leave_out(part)
+    learn_all(engine, learned, lambda *_: None)
+    ranks = []
+    for query, times_s, target in cases(engine, asked):
+        listed = engine.recommend(query, K, times_s=times_s).rows.tolist()
+        row = engine.row(target)
+        ranks.append(listed.index(row) + 1 if row and row in listed else 0)
+    return Run(np.array(ranks), engine)
+
+
+def cases(
+    engine: Engine, sessions: Sequence[Session]
+) -> list[tuple[list[int], tuple[int, int], str]]:
+    """Return (rows before, times of the last two clicks, next item), but for first clicks."""
+    return [
+        (
+            [engine.row(item) for item in session.items[max(0, p - 50) : p]],
+            (second(session, p - 2) if p > 1 else 0, second(session, p - 1)),
+            session.items[p],
+        )
+        for session in sessions
+        for p in range(1, len(session.items))
+    ]
+
+
+def compared(every: Run, without: Run, asked: Sequence[Session]) -> dict[str, Any]:
+    """Return what all have over all but one: points, their intervals, microseconds."""
+    figures: dict[str, Any] = {}
+    gains: tuple[tuple[str, Callable[[Any], Any]], ...] = (
+        ("hit_rate", lambda ranks: (ranks > 0).astype(float)),
+        ("mrr", lambda ranks: np.where(ranks > 0, 1 / np.maximum(ranks, 1), 0)),
+    )
+    for name, gain in gains:
+        more = 100 * (gain(every.ranks) - gain(without.ranks))
+        spread = 1.96 * more.std() / np.sqrt(len(more))
+        figures |= {name: float(more.mean()), f"{name}_95": float(spread)}
+    return figures | {"us": microseconds(every.engine, without.engine, asked)}
+
+
+def microseconds(every: Engine, without: Engine, asked: Sequence[Session]) -> float:
+    """Return how much longer an answer of all takes, the median over alternating slices."""
+    queries = {id(e): cases(e, asked)[:TIMED] for e in (every, without)}
+    slices: dict[int, list[float]] = {id(every): [], id(without): []}
+    for _ in range(ROUNDS):
+        for engine in (every, without):
+            times = []
+            for query, times_s, _ in queries[id(engine)]:
+                t = time.perf_counter_ns()
+                engine.recommend(query, K, times_s=times_s)
+                times.append(time.perf_counter_ns() - t)
+            slices[id(engine)].append(float(np.median(times)) / 1_000)
+    differences = np.subtract(slices[id(every)], slices[id(without)])
+    return float(np.median(differences))
+
+
+def mean(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Return the mean of each figure; intervals of independent splits shrink with their number."""
+    figures = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    for name in ("hit_rate_95", "mrr_95"):
+        squares = [row[name] ** 2 for row in rows]
+        figures[name] = float(np.sqrt(np.sum(squares)) / len(rows))
+    return figures
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print one line a part."""
+    title = f"What each part is worth ({result['cases']:,} cases)"
+    table = Table(title=title, title_justify="left")
+    table.add_column("left out")
+    for column in ("HR@20, points", "MRR@20, points", "microseconds"):
+        table.add_column(column, justify="right")
+    for row in result["parts"]:
+        table.add_row(
+            row["part"],
+            f"{row['hit_rate']:+.2f} ± {row['hit_rate_95']:.2f}",
+            f"{row['mrr']:+.2f} ± {row['mrr_95']:.2f}",
+            f"{row['us']:.1f}",
+        )
+    out.print(table)

@@ -1,0 +1,181 @@
+"""``nextclick bench growth``: time and memory against items, sessions, session length and page."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import psutil
+import typer
+from rich.table import Table
+
+from cli.bench.charts import save_growth
+from cli.console import out, print_json, progress
+from cli.datasets import SAMPLE, load_sessions
+from cli.evaluate import warm_up
+from cli.options import Json
+from online_models import metrics
+from online_models.engine import DEFAULT_SAMPLE, Engine
+from online_models.layout import Limits
+
+ITEMS = (10_000, 100_000, 500_000, 2_000_000)
+SESSIONS = (100_000, 500_000, 2_000_000, 5_000_000)
+LENGTHS = (1, 2, 5, 10, 20, 50, 100, 200)
+PAGES = (20, 50, 100, 200, 500)
+LEARNED, ASKED = 30_000, 3_000
+"""Clicks at the end that vectors and ranker learn too, timed; answers that are timed."""
+
+K = 20
+MEGABYTE = 1 << 20
+
+
+def growth(
+    items: Annotated[
+        list[int] | None, typer.Option(min=1_000, help="Catalogue sizes; 10,000 to 2,000,000.")
+    ] = None,
+    sessions: Annotated[
+        list[int] | None, typer.Option(min=1_000, help="Sessions held; 100,000 to 5,000,000.")
+    ] = None,
+    home: Annotated[Path, typer.Option(help="Folder of the figures.")] = Path(".nextclick/bench"),
+    json: Json = False,
+) -> None:
+    """Measure answers, learning and memory as catalogue, sessions, queries and pages grow.
+
+    The clicks are the sample's, resampled: a session is a real one whose items are replaced by
+    one of so many copies of the catalogue. Sizes and times are what it is for; how good answers
+    are it does not say. Each size runs in a process of its own; the largest of both comes last.
+
+    nextclick bench growth --items 100000 --sessions 500000
+    """
+    catalogues, held = sorted(items or ITEMS), sorted(sessions or SESSIONS)
+    base = catalogues[min(1, len(catalogues) - 1)], held[min(1, len(held) - 1)]
+    points = [(n, base[1]) for n in catalogues] + [(base[0], n) for n in held]
+    points = list(dict.fromkeys([*points, (catalogues[-1], held[-1])]))
+    measured: dict[tuple[int, int], dict[str, Any]] = {}
+    context = multiprocessing.get_context("spawn")
+    with progress() as bar:
+        task = bar.add_task("growth", total=sum(n for _, n in points), note="")
+        for point in points:
+            bar.update(task, note=f"{point[0]:,} items, {point[1]:,} sessions")
+            # A process for each, one after the other: memory that was touched stays touched.
+            with ProcessPoolExecutor(1, context) as process:
+                measured[point] = process.submit(measure, *point, curves=point == base).result()
+            bar.advance(task, point[1])
+    result = {
+        "items": [measured[n, base[1]] for n in catalogues],
+        "sessions": [measured[base[0], n] for n in held],
+        "largest": measured[catalogues[-1], held[-1]],
+        **measured[base].pop("curves"),
+    }
+    home.mkdir(parents=True, exist_ok=True)
+    save_growth(home / "growth", result)
+    if json:
+        print_json(result)
+    else:
+        show(result)
+
+
+def measure(items: int, sessions: int, curves: bool) -> dict[str, Any]:
+    """Return the figures of one size; with ``curves`` also those of query length and page."""
+    warm_up()
+    empty = psutil.Process().memory_info().rss
+    engine, learn_us = grown(items, sessions)
+    random = np.random.default_rng(2)
+    newest = engine.next_session
+    numbers = newest - 1 - random.integers(min(sessions, 100_000), size=ASKED)
+    queries = [(engine.session_rows(int(n)), int(n)) for n in numbers]
+    figures = {
+        "items": len(engine.ids) - 1,
+        "sessions": min(newest, sessions),
+        "recommend_us": metrics.spread(timed(engine, queries, K)),
+        "learn_us": metrics.spread(learn_us),
+        "memory_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - empty) / MEGABYTE,
+    }
+    if curves:
+        rows = np.concatenate([rows for rows, _ in queries])
+        figures["curves"] = {
+            "length": [
+                {
+                    "length": n,
+                    "recommend_us": metrics.spread(
+                        timed(engine, [(rows[i : i + n], -1) for i in range(ASKED)], K)
+                    ),
+                }
+                for n in LENGTHS
+            ],
+            "page": [
+                {"page": k, "recommend_us": metrics.spread(timed(engine, queries, k))}
+                for k in PAGES
+            ],
+        }
+    return figures
+
+
+def grown(items: int, sessions: int) -> tuple[Engine, list[float]]:
+    """Return models of that size, and the microseconds of the clicks that all of them learned."""
+    limits = Limits(max_items=items, max_sessions=1 << (sessions - 1).bit_length())
+    engine = Engine(limits, sample=0)
+    real = [session.items for session in load_sessions(SAMPLE / "train.txt.gz")]
+    known = sorted({item for session in real for item in session})
+    for i in range(items):
+        engine.put_item(f"{known[i % len(known)]}~{i // len(known)}")
+    copies = max(1, items // len(known))
+    random = np.random.default_rng(1)
+    picks = random.integers(len(real), size=sessions)
+    worlds = random.integers(copies, size=sessions)
+    # Time only: rows that the end does not reach get vectors of any direction.
+    a = engine.arrays
+    for start in range(1, len(engine.ids), 100_000):
+        part = slice(start, min(start + 100_000, len(engine.ids)))
+        for name in ("vectors_in", "vectors_out"):
+            a[name][part] = 0.1 * random.standard_normal(a[name][part].shape, np.float32)
+    learn_us: list[float] = []
+    last = sessions - LEARNED // 4
+    for s in range(sessions):
+        number = engine.open_session()
+        engine.sample = 0 if s < last else DEFAULT_SAMPLE
+        for item in real[picks[s]]:
+            t = time.perf_counter_ns()
+            engine.learn(number, f"{item}~{worlds[s]}")
+            if s >= last:
+                learn_us.append((time.perf_counter_ns() - t) / 1_000)
+    return engine, learn_us
+
+
+def timed(engine: Engine, queries: Sequence[tuple[Any, int]], k: int) -> list[float]:
+    """Return the microseconds of each answer."""
+    times = []
+    for rows, number in queries:
+        t = time.perf_counter_ns()
+        engine.recommend(rows, k, number)
+        times.append((time.perf_counter_ns() - t) / 1_000)
+    return times
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print a table of the sizes, and one of query lengths and pages."""
+    table = Table(title="Growth", title_justify="left")
+    columns = ("items", "sessions", "answer p50, us", "p99", "learning a click, us", "memory, MB")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for row in [*result["items"], *result["sessions"], result["largest"]]:
+        us = row["recommend_us"]
+        table.add_row(
+            *(f"{row['items']:,}", f"{row['sessions']:,}", f"{us['p50']:.0f}", f"{us['p99']:.0f}"),
+            *(f"{row['learn_us']['mean']:.0f}", f"{row['memory_mb']:,.0f}"),
+        )
+    out.print(table)
+    for name in ("length", "page"):
+        table = Table(title=f"By {name}", title_justify="left")
+        for column in (name, "answer p50, us", "p99"):
+            table.add_column(column, justify="right")
+        for row in result[name]:
+            us = row["recommend_us"]
+            table.add_row(str(row[name]), f"{us['p50']:.0f}", f"{us['p99']:.0f}")
+        out.print(table)
