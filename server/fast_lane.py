@@ -92,13 +92,22 @@ class FastLane:
         state = self._state
         while True:
             event = state.completion_queue.poll(time.time() + LOOK_S)
-            if event.completion_type != cygrpc.CompletionType.queue_timeout:
-                behaviour = self._fast(event)
-                if behaviour is not None:
-                    self._begin(event, behaviour)
-                elif not _server._process_event_and_continue(state, event):
+            try:
+                if not self._process(event):
                     return
+            except Exception:
+                log.exception("an event of grpc's queue was lost")
             event = None  # a held event may keep a finished call alive
+
+    def _process(self, event: Any) -> bool:
+        """Do what an event asks for; False after the last one."""
+        if event.completion_type == cygrpc.CompletionType.queue_timeout:
+            return True
+        behaviour = self._fast(event)
+        if behaviour is not None:
+            self._begin(event, behaviour)
+            return True
+        return bool(_server._process_event_and_continue(self._state, event))
 
     def _fast(self, event: Any) -> Behaviour | None:
         """Return what answers a new call here, None for all else."""

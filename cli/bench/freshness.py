@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from cli.bench.own_stack import live_clicks, own_stack
 from cli.console import print_json, print_result, progress
@@ -17,6 +19,7 @@ from cli.options import Json
 from cli.stack.stack import Stack
 from nextclick import Client, Event, encode_event
 from nextclick.topics import DEAD_LETTERS, EVENTS, PARTITIONS, PRODUCER_CONFIG, SESSIONS
+from nextclick.v1.session_pb2 import SessionRecord
 
 WARM_UP_S = 20.0
 LIMIT_S = 10.0
@@ -34,8 +37,9 @@ def freshness(
 ) -> None:
     """Measure how soon a click counts, beside other traffic, on a stack of its own.
 
-    A probe produces a click to Kafka and asks until an answer's session_version includes
-    it. Fails if events pile up: then the figure would say nothing.
+    A probe produces a click to Kafka and asks until an answer's session_version includes it; one
+    in five goes by PutEvents. Hops are means by the broker's clock. Fails if events pile up: then
+    the figure would say nothing.
 
     nextclick bench freshness --rate 200 --json
     """
@@ -51,6 +55,8 @@ def freshness(
                 "p50": f"{result['p50_ms']:.1f} ms",
                 "p95": f"{result['p95_ms']:.1f} ms",
                 "p99": f"{result['p99_ms']:.1f} ms",
+                "p50, by PutEvents": f"{result['put_events_p50_ms']:.1f} ms",
+                **{f"  {hop}": f"{ms:.1f} ms" for hop, ms in result["hops_ms"].items()},
                 "probes": f"{result['probes']:,}",
                 "backlog, before and after": f"{result['backlog_before']}, {result['backlog']}",
             },
@@ -73,33 +79,50 @@ def measure(
         ):
             task = bar.add_task("warming up", total=int(warm_up), note="")
             probe_until(producer, client, "warm", warm_up, lambda s: bar.update(task, completed=s))
-            before = backlog(watcher)
+            before, start = backlog(watcher), ends(watcher, SESSIONS)
             task = bar.add_task("measuring", total=int(seconds), note="")
-            times = probe_until(
+            probed = probe_until(
                 producer, client, "probe", seconds, lambda s: bar.update(task, completed=s)
             )
             after = backlog(watcher)
+        producer.flush(5)
+        written = session_times(watcher, start)
     finally:
         watcher.close()
-    p50, p95, p99 = np.percentile(times, [50, 95, 99]).tolist()
+    produced = [probe.ms for probe in probed if not probe.put]
+    p50, p95, p99 = np.percentile(produced, [50, 95, 99]).tolist()
     return {
         "rate": rate,
         "p50_ms": p50,
         "p95_ms": p95,
         "p99_ms": p99,
-        "probes": len(times),
+        "probes": len(produced),
+        "put_events_p50_ms": float(np.median([p.ms for p in probed if p.put] or [np.nan])),
+        "hops_ms": hops(probed, written),
         "backlog_before": before,
         "backlog": after,
         # Half a second of traffic may be on its way at any time.
-        "valid": len(times) >= probes and after <= before + 0.5 * rate + 10,
+        "valid": len(produced) >= probes and after <= before + 0.5 * rate + 10,
     }
+
+
+@dataclass
+class Probe:
+    """A click: which, how it was sent, when, when Kafka had it, when an answer knew it."""
+
+    session_id: str
+    version: int
+    put: bool
+    sent_ms: float
+    ms: float = 0.0
+    appended_ms: float = 0.0
 
 
 def probe_until(
     producer: Producer, client: Client, name: str, seconds: float, tick: Any
-) -> list[float]:
-    """Probe for so many seconds, about 20 a second; returns milliseconds."""
-    times: list[float] = []
+) -> list[Probe]:
+    """Probe for so many seconds, about 30 a second, one in five by PutEvents."""
+    probes: list[Probe] = []
     started = time.monotonic()
     pause = np.random.default_rng(0)
     n = 0
@@ -107,28 +130,80 @@ def probe_until(
         # Ten clicks a session: what is measured is an ordinary session.
         session_id, version = f"{name}{n // 10}", n % 10 + 1
         n += 1
-        event = Event("view", f"item{n % 97}", int(time.time() * 1000), session_id=session_id)
-        raw = encode_event(event)
+        probe = Probe(session_id, version, n % 5 == 0, time.time() * 1_000)
+        event = Event("view", f"item{n % 97}", int(probe.sent_ms), session_id=session_id)
         t = time.perf_counter()
-        producer.produce(EVENTS, raw, session_id)
-        producer.poll(0)
+        if probe.put:
+            client.put_events([event])
+        else:
+            producer.produce(EVENTS, encode_event(event), session_id, on_delivery=noting(probe))
+            producer.poll(0)
         while client.recommend(session_id).session_version < version:
             if time.perf_counter() - t > LIMIT_S:
                 raise CommandError(f"a click is not in any answer after {LIMIT_S:.0f} s")
             time.sleep(0.0005)
-        times.append((time.perf_counter() - t) * 1000)
+        probe.ms = (time.perf_counter() - t) * 1_000
+        probes.append(probe)
         tick(int(elapsed))
-        time.sleep(pause.uniform(0.01, 0.04))
-    return times
+        time.sleep(pause.uniform(0.005, 0.025))
+    return probes
+
+
+def noting(probe: Probe) -> Callable[[KafkaError | None, Message], None]:
+    """Return what notes when the broker had a probe's click."""
+
+    def delivered(error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            probe.appended_ms = message.timestamp()[1]
+
+    return delivered
+
+
+def session_times(consumer: Consumer, start: list[int]) -> dict[tuple[str, int], float]:
+    """Return when the broker had each session record since ``start``: by session and version."""
+    end = ends(consumer, SESSIONS)
+    consumer.assign([TopicPartition(SESSIONS, p, at) for p, at in enumerate(start)])
+    written: dict[tuple[str, int], float] = {}
+    left = sum(end) - sum(start)
+    while left > 0:
+        messages = consumer.consume(min(left, 10_000), timeout=10)
+        if not messages:
+            raise CommandError(f"{left} records of {SESSIONS} cannot be read")
+        for message in messages:
+            if message.error() is None and (value := message.value()) is not None:
+                record = SessionRecord.FromString(value)
+                written[record.session_id, record.version] = message.timestamp()[1]
+        left -= len(messages)
+    return written
+
+
+def hops(probes: list[Probe], written: dict[tuple[str, int], float]) -> dict[str, float]:
+    """Return the mean milliseconds of each hop of the clicks that were produced to Kafka.
+
+    Kafka's clock ticks in milliseconds, so that only means say anything.
+    """
+    known = [p for p in probes if p.appended_ms and (p.session_id, p.version) in written]
+    if not known:
+        return {}
+    appended = np.array([p.appended_ms for p in known])
+    session = np.array([written[p.session_id, p.version] for p in known])
+    sent, answered = np.array([(p.sent_ms, p.sent_ms + p.ms) for p in known]).T
+    half = 0.5  # a time that is cut to milliseconds is half of one too early, on average
+    return {
+        "to the events topic": float((appended + half - sent).mean()),
+        "sessions job": float((session - appended).mean()),
+        "to an answer": float((answered - session - half).mean()),
+    }
+
+
+def ends(consumer: Consumer, topic: str) -> list[int]:
+    """Return the end of each partition."""
+    parts = (TopicPartition(topic, p) for p in range(PARTITIONS))
+    return [int(consumer.get_watermark_offsets(part, timeout=5)[1]) for part in parts]
 
 
 def backlog(consumer: Consumer) -> int:
     """Events that have no outcome yet: each one leads to one record."""
-
-    def end(topic: str) -> int:
-        parts = (TopicPartition(topic, p) for p in range(PARTITIONS))
-        return int(sum(consumer.get_watermark_offsets(part, timeout=5)[1] for part in parts))
-
     consumer.list_topics(timeout=5)
-    ended = end(SESSIONS) + end(DEAD_LETTERS)
-    return max(end(EVENTS) - ended, 0)
+    events, sessions, dead = (sum(ends(consumer, t)) for t in (EVENTS, SESSIONS, DEAD_LETTERS))
+    return max(events - sessions - dead, 0)

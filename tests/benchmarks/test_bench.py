@@ -15,6 +15,9 @@ def test_freshness_measures_probes_beside_a_load(stack):
     result = measure(stack, rate=50, seconds=3, warm_up=1, probes=5)
     assert result["probes"] >= 5
     assert 0 < result["p50_ms"] <= result["p95_ms"] <= result["p99_ms"]
+    assert result["put_events_p50_ms"] > 0
+    assert len(result["hops_ms"]) == 3
+    assert result["hops_ms"]["sessions job"] >= 0
     watcher = Consumer({"bootstrap.servers": stack.kafka, "group.id": "test"})
     assert backlog(watcher) >= 0
     watcher.close()

@@ -40,6 +40,33 @@ def test_throughput(tmp_path):
         assert result[name] > 0
 
 
+def test_frontier(tmp_path):
+    """A part that is left out leaves the others, and its figures are paired with all of them."""
+    clicks = tmp_path / "clicks.csv"
+    lines = (f"{s},i{s % 40} i{(s + 1) % 40} i{(s + 2) % 40}\n" for s in range(1_200))
+    clicks.write_text("session_id,items\n" + "".join(lines))
+    parts = ("--part", "session-kNN", "--part", "vectors")
+    result = bench(tmp_path, "frontier", "--train", str(clicks), *parts)
+    assert result["cases"] == 120
+    assert [row["part"] for row in result["parts"]] == ["session-kNN", "vectors"]
+    assert [row["kind"] for row in result["parts"]] == ["source", "feature"]
+    assert all(row["mrr_95"] >= 0 for row in result["parts"])
+    assert (tmp_path / "bench" / "frontier.svg").exists()
+
+
+def test_growth(tmp_path):
+    """Each size is as large as it says, and the largest of both is among them."""
+    sizes = ("--items", "1000", "--items", "2000", "--sessions", "9000")
+    result = bench(tmp_path, "growth", *sizes)
+    assert [row["items"] for row in result["items"]] == [1_000, 2_000]
+    assert (result["largest"]["items"], result["largest"]["sessions"]) == (2_000, 9_000)
+    for row in [*result["items"], *result["length"], *result["page"]]:
+        assert 0 < row["recommend_us"]["p50"] <= row["recommend_us"]["p99"]
+    assert result["largest"]["learn_us"]["mean"] > 0
+    assert result["largest"]["memory_mb"] > 0
+    assert (tmp_path / "bench" / "growth.svg").exists()
+
+
 @pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler for the load client")
 def test_the_load_client_counts_what_fails(stack, tmp_path):
     """A client that takes refusals for answers would praise a server that is down."""

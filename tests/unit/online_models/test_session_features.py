@@ -7,8 +7,8 @@ import pytest
 
 from online_models import online
 from online_models.engine import Engine
-from online_models.features import NAMES
-from online_models.layout import Limits
+from online_models.features import FAMILIES, NAMES
+from online_models.layout import PAIR, SOURCES, Limits
 
 LIMITS = Limits(max_items=64, max_sessions=64, pairs=64)
 ITEMS = {"a": ("red", "big"), "b": ("red",), "c": ("blue",), "d": (), "e": ("big", "blue")}
@@ -110,3 +110,41 @@ def test_the_item_before_the_last_has_columns_of_its_own(engine):
 def scale(engine):
     """The best raw score of the last item's rules, which its share is of."""
     return 1 / engine.arrays["scale"][7]
+
+
+def test_what_is_left_out_says_nothing_and_the_rest_stays():
+    """The frontier compares models that lack one part with those that have all of it."""
+    limits = Limits(max_items=64, max_sessions=1_024, pairs=256)
+    engine = Engine(limits, sample=1)
+    for i in range(1_500):
+        number = engine.open_session()
+        for step in range(3):
+            engine.learn(number, f"i{(i + step) % 30}")
+    query = [engine.row("i4"), engine.row("i5")]
+    whole = engine.recommend(query, 10)
+    rows, before = engine.candidates(query)
+    assert before[:, PAIR].any()
+    family = FAMILIES["vectors"]
+    engine.leave_out([PAIR, *(SOURCES + NAMES.index(name) for name in family)])
+    after = dict(zip(*(part.tolist() for part in engine.candidates(query)), strict=True))
+    for row, scores in zip(rows.tolist(), before.tolist(), strict=True):
+        if row in after:
+            assert after[row][PAIR] == 0
+            assert after[row][:PAIR] == scores[:PAIR]
+    engine.recommend(query, 10)
+    features = engine.arrays["features"]
+    for k, name in enumerate(NAMES):
+        if name in family or name in ("pair", "root_pair", "raw_pair"):
+            assert not features[k].any(), name
+    assert features[NAMES.index("seq")].any()
+    engine.leave_out([])
+    again = engine.recommend(query, 10)
+    assert np.array_equal(again.rows, whole.rows)
+    assert np.array_equal(again.scores, whole.scores)
+
+
+def test_every_feature_family_names_features():
+    """A misspelt name would leave nothing out, and the part would look worthless."""
+    named = [name for family in FAMILIES.values() for name in family]
+    assert set(named) <= set(NAMES)
+    assert len(set(named)) == len(named)
