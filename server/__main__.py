@@ -40,6 +40,9 @@ WITHOUT_KAFKA_S = 10.0
 SWITCH_S = 0.001
 """Longest wait of a request for a thread that computes; Python's 5 ms are its whole budget."""
 
+REHEARSED = 1_000
+"""Sessions that are answered before health says SERVING, a tenth of a second."""
+
 GC_THRESHOLDS = (5_000, 5, 100_000)
 """Young garbage is collected in steps of about a millisecond, the models' own never.
 
@@ -83,9 +86,10 @@ def main() -> None:
     replica.engine.begin_index()
     producer, impressions = AckedProducer(settings), Impressions(settings)
     redis_view = RedisView(settings.redis, settings.tenant, settings.redis_timeout_ms)
+    recommendations = Recommendations(replica, redis_view, impressions, settings.shadow_sample)
     server = GrpcServer(
         settings,
-        Recommendations(replica, redis_view, impressions, settings.shadow_sample),
+        recommendations,
         Events(producer, settings.tenant),
         Catalog(producer, replica, settings.tenant),
         Models(producer, replica, settings.tenant),
@@ -103,6 +107,7 @@ def main() -> None:
     builder = IndexBuilder(replica)
     builder.start()
     if wait_until_ready(replica, stop):
+        recommendations.rehearse(replica.sessions.newest(REHEARSED))
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +49,10 @@ class SessionTable:
     def get(self, session_id: str) -> Entry | None:
         """Return a session, None if it is not in memory."""
         return self._entries.get(session_id)
+
+    def newest(self, n: int) -> list[str]:
+        """Return the ids of the ``n`` sessions that were opened last."""
+        return list(itertools.islice(reversed(self._entries), n))
 
     def current_session(self, user_id: str) -> str:
         """Return the id of the session of a user's last click, empty if none."""

@@ -360,3 +360,12 @@ def test_pre_serialised_parts_are_what_protobuf_writes(item_id, score):
     parsed = pb.RecommendResponse.FromString(raw).items
     assert [item.item_id for item in parsed] == [item_id]
     assert parsed[0].score == score
+
+
+def test_a_rehearsal_answers_nobody(shop):
+    """It warms the caches; an impression of it would be a view that nobody had."""
+    newest = shop.replica.sessions.newest(10)
+    assert newest == [f"t{i}" for i in range(59, 49, -1)]
+    shop.service.rehearse(newest)
+    shop.service.send_impressions()
+    assert not shop.impressions.seen
