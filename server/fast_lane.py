@@ -130,7 +130,7 @@ class FastLane:
         return behaviour if passed else None
 
     def _begin(self, event: Any, behaviour: Behaviour) -> None:
-        """Ask for a call's message, and for the next call."""
+        """Ask for the next call, and for this one's message."""
         state, call, deadline = self._state, event.call, event.call_details.deadline
         token = object()  # stands for the call where the stock server waits for its end
 
@@ -154,11 +154,11 @@ class FastLane:
             return None, NOTHING
 
         with state.lock:
-            state.rpc_states.add(token)
-            call.start_server_batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), received)
             state.due.remove(_server._REQUEST_CALL_TAG)
             if state.stage is _server._ServerStage.STARTED:
                 _server._request_call(state)
+            call.start_server_batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), received)
+            state.rpc_states.add(token)
 
 
 NO_MESSAGE = Reply(code=grpc.StatusCode.INTERNAL.value[0], details="the call has no message")

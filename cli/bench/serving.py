@@ -19,7 +19,8 @@ import typer
 from cli.bench import echo, native
 from cli.bench.charts import save_serving
 from cli.bench.own_stack import live_clicks, own_stack
-from cli.console import print_json, print_result, progress
+from cli.bench.workers import curve
+from cli.console import err, print_json, print_result, progress
 from cli.datasets import SAMPLE, load_sessions
 from cli.demo import bootstrap, ledger
 from cli.errors import CommandError
@@ -117,6 +118,10 @@ def serving(
     history: Annotated[
         int | None, typer.Option(min=5_000, help="Clicks learned first, the last ones; all.")
     ] = None,
+    workers: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Numbers of workers whose answers a second are counted; 1 and 2."),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="Clicks to learn instead of the sample.", exists=True, dir_okay=False),
@@ -141,6 +146,9 @@ def serving(
             bootstrap(stack, sessions, min(history or clicks, clicks), book, bar)
         asked = [f"train-{session.session_id}" for session in sessions[-ASKED_SESSIONS:]]
         result = measure(stack, program, asked, rounds, seconds)
+        with err.status("workers"):
+            single = stack.home.path("serving") / "single"
+            result["workers"] = curve(stack, program, single, workers or (1, 2), seconds)
     save_serving(home / "serving", result)
     if json:
         print_json(result)
@@ -299,4 +307,9 @@ def readable(result: dict[str, Any]) -> dict[str, str]:
         "p99, Redis paused": f"{us('redis_paused_p99_us')} us",
         "p99, broker stopped": f"{us('broker_stopped_p99_us')} us",
         "calls without an answer": f"{result['errors']}",
+        **{
+            f"workers: {row['workers']}": f"{row['answers_per_s']:,.0f} answers/s, "
+            f"{row['memory_mb']:,.0f} MB each"
+            for row in result["workers"]
+        },
     }

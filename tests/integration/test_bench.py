@@ -19,7 +19,18 @@ def bench(tmp_path, *args):
 @pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler for the load client")
 def test_serving(tmp_path):
     """Answers, their floor, batches, and both beside learning and with parts of the stack away."""
-    result = bench(tmp_path, "serving", "--rounds", "1", "--seconds", "0.5", "--history", "5000")
+    result = bench(
+        tmp_path,
+        "serving",
+        "--rounds",
+        "1",
+        "--seconds",
+        "0.5",
+        "--history",
+        "5000",
+        "--workers",
+        "1",
+    )
     for prefix in ("", "floor_"):
         assert 0 < result[f"{prefix}p50_us"] <= result[f"{prefix}p95_us"]
         assert result[f"{prefix}p95_us"] <= result[f"{prefix}p99_us"]
@@ -27,6 +38,9 @@ def test_serving(tmp_path):
     assert result["batch_sessions_per_s"] > 0
     assert result["batch_us_per_session"] > 0
     assert result["errors"] == 0
+    (one,) = result["workers"]
+    assert one["answers_per_s"] > 0
+    assert one["memory_mb"] > 0
     assert (tmp_path / "bench" / "serving.json").exists()
     assert (tmp_path / "bench" / "serving.svg").exists()
 
