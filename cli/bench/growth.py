@@ -121,11 +121,13 @@ def grown(items: int, sessions: int) -> tuple[Engine, list[float]]:
     """Return models of that size, and the microseconds of the clicks that all of them learned."""
     limits = Limits(max_items=items, max_sessions=1 << (sessions - 1).bit_length())
     engine = Engine(limits, sample=0)
-    real = [session.items for session in load_sessions(SAMPLE / "train.txt.gz")]
-    known = sorted({item for session in real for item in session})
+    sampled = [session.items for session in load_sessions(SAMPLE / "train.txt.gz")]
+    numbers = {item: n for n, item in enumerate(dict.fromkeys(i for s in sampled for i in s))}
+    one = min(items, len(numbers))
+    real = [[numbers[item] % one for item in session] for session in sampled]
     for i in range(items):
-        engine.put_item(f"{known[i % len(known)]}~{i // len(known)}")
-    copies = max(1, items // len(known))
+        engine.put_item(f"{i % one}~{i // one}")
+    copies = items // one
     random = np.random.default_rng(1)
     picks = random.integers(len(real), size=sessions)
     worlds = random.integers(copies, size=sessions)
