@@ -139,7 +139,7 @@ def recommend(
         if not allowed(st, st.pool[p], n_categories, unavailable, marked):
             st.pool_score[p] = EXCLUDED_SCORE
     m = top_k(st.pool_score, n, k, st.order)
-    sort_places(st.pool_score, st.order, m)
+    sort_places(st, st.pool_score, st.order, m)
     out = 0
     for i in range(m):
         p = st.order[i]
@@ -164,7 +164,7 @@ def trending(st: State, k: int, n_categories: int, unavailable: bool, marked: bo
             st.sim[n] = trend(st, row)
             n += 1
     m = top_k(st.sim, n, k, st.order)
-    sort_places(st.sim, st.order, m)
+    sort_places(st, st.sim, st.order, m)
     for i in range(m):
         st.answer[i] = st.touched[st.order[i]]
         st.answer_score[i] = st.sim[st.order[i]]

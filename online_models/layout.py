@@ -225,6 +225,7 @@ FIELDS = [
     *("old_targets", "normal", "layer1", "layer2", "delta1", "delta2", "ranker_score"),
     *("gradient", "case_scores", "own_links", "moments", "moment", "shares"),
     *("moved", "item_tokens", "token_vectors", "token_squares", "token_sums", "left_out"),
+    *("sort_keys", "sort_places"),
 ]
 
 
@@ -328,4 +329,6 @@ def allocate(limits: Limits) -> dict[str, NDArray[np.generic]]:
         "token_squares": aligned((TOKENS, 4), np.float32),
         "token_sums": aligned((rows, 2 * DIMENSIONS), np.float32),
         "left_out": np.zeros(SOURCES + MAX_FEATURES, np.uint8),
+        "sort_keys": np.zeros(MAX_ANSWER, np.float32),
+        "sort_places": np.zeros(MAX_ANSWER, np.int32),
     }

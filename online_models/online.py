@@ -56,7 +56,7 @@ def order_by_ranker(st: State, n: int) -> None:
     forward(st, st.features, n, st.ranker[AVERAGED])
     for i in range(n):
         st.touched[i] = i
-    sort_places(st.ranker_score, st.touched, n)
+    sort_places(st, st.ranker_score, st.touched, n)
 
 
 @njit(cache=True)
@@ -89,7 +89,7 @@ def recommend_ranked(
         if not allowed(st, st.pool[p], n_categories, unavailable, marked):
             st.pool_score[p] = EXCLUDED_SCORE
     m = top_k(st.pool_score, n, max(k, CANDIDATES), st.order)
-    sort_places(st.pool_score, st.order, m)
+    sort_places(st, st.pool_score, st.order, m)
     while m > 0 and st.pool_score[st.order[m - 1]] == EXCLUDED_SCORE:
         m -= 1
     c = min(m, CANDIDATES)
@@ -188,7 +188,7 @@ def make_case(st: State, n_query: int, own: int, target: int):  # type: ignore[n
     n = retrieve(st, n_query, own)
     blend(st, n)
     m = top_k(st.pool_score, n, CANDIDATES, st.order)
-    sort_places(st.pool_score, st.order, m)
+    sort_places(st, st.pool_score, st.order, m)
     y = -1
     for i in range(m):
         st.candidates[i] = st.order[i]

@@ -33,6 +33,7 @@ SCRATCH = {
     "answer_score", "scale", "root_scale", "marks", "negatives", "hidden", "candidates",
     "own_links", "features", "normal", "layer1", "layer2", "delta1", "delta2", "ranker_score",
     "gradient", "moved", "moment", "shares", "left_out",
+    "sort_keys", "sort_places",
 }  # fmt: skip
 """Views, constants and scratch of an answer: made anew."""
 

@@ -28,8 +28,6 @@ NO_FLAGS = 0
 LOOK_S = 1.0
 """How long a poll waits at most."""
 
-NOTHING: tuple[Any, ...] = ()
-
 
 class Reply(NamedTuple):
     """How a call ends: a message, or a code other than 0 with its details and trailers."""
@@ -42,6 +40,18 @@ class Reply(NamedTuple):
 
 Behaviour = Callable[[bytes], Reply]
 """Answers a serialised request; must not raise, and must not wait."""
+
+
+class _Call:
+    """A call of the fast lane, and the tag of its two events: its message, and its end."""
+
+    __slots__ = ("answered", "behaviour", "deadline", "handle")
+
+    def __init__(self, handle: Any, deadline: float | None, behaviour: Behaviour) -> None:
+        self.handle = handle
+        self.deadline = deadline
+        self.behaviour = behaviour
+        self.answered = False
 
 
 PASSED = grpc.unary_unary_rpc_method_handler(lambda raw, context: raw)
@@ -101,6 +111,12 @@ class FastLane:
 
     def _process(self, event: Any) -> bool:
         """Do what an event asks for; False after the last one."""
+        tag = event.tag
+        if tag.__class__ is _Call:
+            if tag.answered:
+                return self._end(tag)
+            self._answer(tag, event)
+            return True
         if event.completion_type == cygrpc.CompletionType.queue_timeout:
             return True
         behaviour = self._fast(event)
@@ -131,34 +147,39 @@ class FastLane:
 
     def _begin(self, event: Any, behaviour: Behaviour) -> None:
         """Ask for the next call, and for this one's message."""
-        state, call, deadline = self._state, event.call, event.call_details.deadline
-        token = object()  # stands for the call where the stock server waits for its end
-
-        def finished(_: Any) -> tuple[object, tuple[Any, ...]]:
-            return token, NOTHING
-
-        def received(event: Any) -> tuple[object | None, tuple[Any, ...]]:
-            message = event.batch_operations[0].message()
-            if message is None:
-                reply = NO_MESSAGE
-            elif deadline is not None and deadline < time.time():
-                reply = TOO_LATE
-            else:
-                reply = behaviour(message)
-            try:
-                call.start_server_batch(_operations(reply), finished)
-            except Exception:
-                log.exception("a reply could not be sent")
-                return token, NOTHING
-            self._after()
-            return None, NOTHING
-
+        state, call = self._state, _Call(event.call, event.call_details.deadline, behaviour)
         with state.lock:
             state.due.remove(_server._REQUEST_CALL_TAG)
             if state.stage is _server._ServerStage.STARTED:
                 _server._request_call(state)
-            call.start_server_batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), received)
-            state.rpc_states.add(token)
+            call.handle.start_server_batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), call)
+            state.rpc_states.add(call)  # the stock server waits for its end
+
+    def _answer(self, call: _Call, event: Any) -> None:
+        """Answer the message that has come."""
+        message = event.batch_operations[0].message()
+        call.answered = True
+        if message is None:
+            reply = NO_MESSAGE
+        elif call.deadline is not None and call.deadline < time.time():
+            reply = TOO_LATE
+        else:
+            reply = call.behaviour(message)
+        try:
+            call.handle.start_server_batch(_operations(reply), call)
+        except Exception:
+            log.exception("a reply could not be sent")
+            self._end(call)
+            return
+        self._after()
+
+    def _end(self, call: _Call) -> bool:
+        """Forget a call; False if it was the last one of a server that stops."""
+        state = self._state
+        with state.lock:
+            state.rpc_states.remove(call)
+            stopping = state.stage is not _server._ServerStage.STARTED
+            return not (stopping and _server._stop_serving(state))
 
 
 NO_MESSAGE = Reply(code=grpc.StatusCode.INTERNAL.value[0], details="the call has no message")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
@@ -14,6 +15,7 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME
 from grpc_reflection.v1alpha import reflection
+from prometheus_client import Counter, Histogram
 
 from nextclick.v1 import (
     catalog_service_pb2,
@@ -78,8 +80,9 @@ class GrpcServer:
                 ("grpc.max_receive_message_length", 8 << 20),
             ],
         )
+        noted: deque[tuple[Counter, Histogram, float]] = deque()
         fast = {
-            name: _behaviour(name, answer)
+            name: _behaviour(name, answer, noted)
             for name, answer in (
                 ("Recommend", recommendations.recommend),
                 ("Rank", recommendations.rank),
@@ -87,6 +90,14 @@ class GrpcServer:
                 ("Trending", recommendations.trending),
             )
         }
+
+        def after() -> None:
+            while noted:
+                counted, latency, seconds = noted.popleft()
+                counted.inc()
+                latency.observe(seconds)
+            recommendations.send_impressions()
+
         self._streams = threading.BoundedSemaphore(MAX_STREAMS)
         self._serve(
             RECOMMENDATION,
@@ -98,7 +109,7 @@ class GrpcServer:
             self._server,
             {f"/{RECOMMENDATION.full_name}/{name}": answer for name, answer in fast.items()},
             interceptors,
-            after=recommendations.send_impressions,
+            after=after,
         )
         self._serve(
             EVENT,
@@ -271,8 +282,10 @@ class GrpcServer:
         return behaviour
 
 
-def _behaviour(name: str, answer: Callable[[bytes], bytes]) -> Behaviour:
-    """Return a call of the fast lane, counted and timed."""
+def _behaviour(
+    name: str, answer: Callable[[bytes], bytes], noted: deque[tuple[Counter, Histogram, float]]
+) -> Behaviour:
+    """Return a call of the fast lane; what it took is noted, to be counted after the reply."""
     counted = metrics.REQUESTS.labels(name, "OK")
     latency = metrics.LATENCY.labels(name)
 
@@ -283,8 +296,7 @@ def _behaviour(name: str, answer: Callable[[bytes], bytes]) -> Behaviour:
         except Exception as e:
             status = rich_status(_told(name, e))
             return Reply(b"", status.code.value[0], status.details, status.trailing_metadata)
-        counted.inc()
-        latency.observe(time.perf_counter() - started)
+        noted.append((counted, latency, time.perf_counter() - started))
         return reply
 
     return behaviour

@@ -7,7 +7,7 @@ import statistics
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,6 +36,8 @@ BATCH = 64
 ASKED_SESSIONS = 2_000
 OPEN_RATE, OPEN_CLICKS, LIVE_CLICKS = 200.0, 200.0, 500.0
 WAITING_PUTS = 100
+BESIDE = ("taskmanager-1", "taskmanager-2", "jobmanager", "follower", "store")
+"""Parts that are stopped where the server is measured alone; Kafka and Redis go on."""
 
 
 @dataclass
@@ -132,7 +134,8 @@ def serving(
     """Measure answers over gRPC against a bare echo, at rest and beside live learning.
 
     Slices of both alternate; figures are medians. The floor answers the same number of bytes
-    with the same library and does nothing. The client is native.
+    with the same library and does nothing. The client is native. What answers lead to (the score
+    job takes in each of them) runs on the same cores, but for the figures with the rest stopped.
 
     nextclick bench serving --json
     """
@@ -171,7 +174,7 @@ def measure(
         server = Target(stack.target, process, f"{SERVICE}Recommend", single)
         bench = Bench(program, server, floor, rounds, seconds)
         with progress() as bar:
-            task = bar.add_task("slices", total=9 * rounds + 2, note="")
+            task = bar.add_task("slices", total=12 * rounds, note="")
             tick = lambda: bar.advance(task)  # noqa: E731
             bench.slice(server, Slices())
             bench.slice(floor, Slices())
@@ -185,7 +188,17 @@ def measure(
                 redis = bench.product(f"{SERVICE}Recommend", single, tick)
             with paused(stack.child("kafka")), waiting_puts(stack.target):
                 broker = bench.product(f"{SERVICE}Recommend", single, tick)
+            with ExitStack() as stopped:
+                for name in BESIDE:
+                    stopped.enter_context(paused(stack.child(name)))
+                alone = bench.both(tick)
+                batch_alone = bench.product(f"{SERVICE}BatchRecommend", batches, tick)
+    result |= {f"alone_{name}": value for name, value in alone.items()}
     result |= {
+        "alone_ratio_p50": alone["p50_us"] / alone["floor_p50_us"],
+        "alone_ratio_p99": alone["p99_us"] / alone["floor_p99_us"],
+        "alone_batch_sessions_per_s": BATCH * statistics.median(batch_alone.answers),
+        "alone_batch_us_per_session": batch_alone.figures()["p50_us"] / BATCH,
         "ratio_p50": result["p50_us"] / result["floor_p50_us"],
         "ratio_p99": result["p99_us"] / result["floor_p99_us"],
         "batch_sessions_per_s": BATCH * statistics.median(batch.answers),
@@ -299,6 +312,11 @@ def readable(result: dict[str, Any]) -> dict[str, str]:
         "  bare echo": f"{us('floor_p50_us', 'floor_p95_us', 'floor_p99_us')} us",
         "  ratio, p50 p99": f"{result['ratio_p50']:.2f}, {result['ratio_p99']:.2f}",
         "processor an answer, echo": f"{us('cpu_us', 'floor_cpu_us')} us",
+        "the rest of the stack stopped": f"{us('alone_p50_us', 'alone_p95_us', 'alone_p99_us')} us",
+        "  ratio to its echo": f"{result['alone_ratio_p50']:.2f}, {result['alone_ratio_p99']:.2f}",
+        "  processor": f"{us('alone_cpu_us', 'alone_floor_cpu_us')} us",
+        "  batches of 64, a session": f"{result['alone_batch_us_per_session']:.0f} us, "
+        f"{result['alone_batch_sessions_per_s']:,.0f} sessions/s",
         "200/s beside 200 clicks/s, p50 p95": f"{us('open_p50_us', 'open_p95_us')} us",
         "beside 500 clicks/s, p99": f"{us('live_p99_us')} us",
         "  ratio to echo, against rest": f"{result['live_quotient']:.2f}",

@@ -31,7 +31,7 @@ def test_serving(tmp_path):
         "--workers",
         "1",
     )
-    for prefix in ("", "floor_"):
+    for prefix in ("", "floor_", "alone_", "alone_floor_"):
         assert 0 < result[f"{prefix}p50_us"] <= result[f"{prefix}p95_us"]
         assert result[f"{prefix}p95_us"] <= result[f"{prefix}p99_us"]
         assert result[f"{prefix}cpu_us"] > 0

@@ -81,15 +81,26 @@ def test_popularity_decays_and_the_list_stays_sorted(stream):
         assert found == pytest.approx(math.log(count), abs=1e-5)
 
 
+STATE = Engine(Limits(max_items=64, max_sessions=64, pairs=64))._state
+
+
+def test_what_is_no_number_comes_last_and_once():
+    """A ranker that broke must not show an item twenty times."""
+    values = np.array([1, np.nan, 3, np.nan, 2], np.float32)
+    order = np.arange(5, dtype=np.int32)
+    select.sort_places(STATE, values, order, 5)
+    assert order.tolist() == [2, 4, 0, 1, 3]
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6, width=32), max_size=80), st.integers(1, 40))
 def test_selection_finds_the_largest_in_order(values, k):
-    """Quickselect and the heap sort must agree with numpy's sort, ties by place."""
+    """Quickselect and the sort must agree with numpy's sort, ties by place."""
     array = np.array([*values, 0], np.float32)
     order = np.zeros(len(array), np.int32)
     n = select.top_k(array, len(values), k, order)
     assert n == min(len(values), k)
-    select.sort_places(array, order, n)
+    select.sort_places(STATE, array, order, n)
     chosen = array[order[:n]].tolist()
     assert chosen == sorted((float(v) for v in array[: len(values)]), reverse=True)[:n]
     assert len(set(order[:n].tolist())) == n
