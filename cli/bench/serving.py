@@ -6,7 +6,7 @@ import signal
 import statistics
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from cli.bench import echo, native
 from cli.bench.charts import save_serving
 from cli.bench.own_stack import live_clicks, own_stack
 from cli.bench.workers import curve
-from cli.console import err, print_json, print_result, progress
+from cli.console import print_json, print_result, progress
 from cli.datasets import SAMPLE, load_sessions
 from cli.demo import bootstrap, ledger
 from cli.errors import CommandError
@@ -148,10 +148,7 @@ def serving(
             clicks = sum(len(session.items) for session in sessions)
             bootstrap(stack, sessions, min(history or clicks, clicks), book, bar)
         asked = [f"train-{session.session_id}" for session in sessions[-ASKED_SESSIONS:]]
-        result = measure(stack, program, asked, rounds, seconds)
-        with err.status("workers"):
-            single = stack.home.path("serving") / "single"
-            result["workers"] = curve(stack, program, single, workers or (1, 2), seconds)
+        result = measure(stack, program, asked, rounds, seconds, workers or (1, 2))
     save_serving(home / "serving", result)
     if json:
         print_json(result)
@@ -160,7 +157,12 @@ def serving(
 
 
 def measure(
-    stack: Stack, program: Path, asked: list[str], rounds: int, seconds: float
+    stack: Stack,
+    program: Path,
+    asked: list[str],
+    rounds: int,
+    seconds: float,
+    workers: Sequence[int],
 ) -> dict[str, Any]:
     """Return all figures of a stack that has learned its history."""
     folder = stack.home.path("serving")
@@ -193,6 +195,7 @@ def measure(
                     stopped.enter_context(paused(stack.child(name)))
                 alone = bench.both(tick)
                 batch_alone = bench.product(f"{SERVICE}BatchRecommend", batches, tick)
+                by_workers = curve(stack, program, single, workers, seconds)
     result |= {f"alone_{name}": value for name, value in alone.items()}
     result |= {
         "alone_ratio_p50": alone["p50_us"] / alone["floor_p50_us"],
@@ -212,6 +215,7 @@ def measure(
         "redis_paused_p99_us": redis.figures()["p99_us"],
         "broker_stopped_p99_us": broker.figures()["p99_us"],
         "errors": bench.errors,
+        "workers": by_workers,
     }
     at_rest = result["ratio_p99"]
     result["live_quotient"] = live["p99_us"] / live["floor_p99_us"] / at_rest
