@@ -189,11 +189,12 @@ TOO_LATE = Reply(
 )
 
 
-def stock_handler(behaviour: Behaviour) -> Any:
-    """Return how the stock server runs a behaviour."""
+def stock_handler(behaviour: Behaviour, after: Callable[[], None] = lambda: None) -> Any:
+    """Return how the stock server runs a behaviour; it cannot work after the reply, but before."""
 
     def answer(raw: bytes, context: grpc.ServicerContext) -> bytes:
         reply = behaviour(raw)
+        after()
         if reply.code:
             context.set_trailing_metadata(reply.trailers)
             context.abort(CODES[reply.code], reply.details)

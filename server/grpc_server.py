@@ -39,7 +39,7 @@ log = logging.getLogger("nextclick.grpc")
 Handler = Callable[[bytes, grpc.ServicerContext], bytes]
 Streamer = Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[bytes]]
 NO_STREAMS: dict[str, Streamer] = {}
-NOTHING_FAST: dict[str, Behaviour] = {}
+NOTHING_FAST: dict[str, Any] = {}
 MAX_STREAMS = 64
 """StreamRecommend calls at once: each holds a thread that sleeps between its answers."""
 
@@ -103,7 +103,7 @@ class GrpcServer:
             RECOMMENDATION,
             {"BatchRecommend": self._in_turn("BatchRecommend", recommendations.batch_recommend)},
             {"StreamRecommend": self._stream("StreamRecommend", recommendations.stream_recommend)},
-            fast,
+            {name: stock_handler(behaviour, after) for name, behaviour in fast.items()},
         )
         self._lane = FastLane(
             self._server,
@@ -188,7 +188,7 @@ class GrpcServer:
         service: Any,
         behaviours: dict[str, Handler],
         streams: dict[str, Streamer] = NO_STREAMS,
-        fast: dict[str, Behaviour] = NOTHING_FAST,
+        fast: dict[str, Any] = NOTHING_FAST,
     ) -> None:
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(behaviour)
@@ -198,7 +198,7 @@ class GrpcServer:
             name: grpc.stream_stream_rpc_method_handler(streamer)
             for name, streamer in streams.items()
         }
-        handlers |= {name: stock_handler(behaviour) for name, behaviour in fast.items()}
+        handlers |= fast
         self._server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(service.full_name, handlers),)
         )

@@ -25,7 +25,7 @@ class Lane:
         self.server = grpc.server(ThreadPoolExecutor(2), interceptors=interceptors)
         behaviour = behaviour or self.double
         handlers = {
-            "Fast": stock_handler(behaviour),
+            "Fast": stock_handler(behaviour, self.count),
             "Slow": grpc.unary_unary_rpc_method_handler(lambda raw, context: raw + raw),
         }
         self.server.add_generic_rpc_handlers(
@@ -147,6 +147,7 @@ def test_what_an_interceptor_changes_is_grpcs_to_answer(lanes):
     assert wrapping.call() == b"abab"
     assert wrapping.threads
     assert "answers" not in wrapping.threads
+    assert wrapping.after == 1  # what follows a reply follows it in this lane too
 
 
 def test_an_interceptor_that_fails_fails_the_call_only(lanes):
