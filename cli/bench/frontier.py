@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,11 +43,11 @@ TIMED, ROUNDS = 400, 5
 
 PARTS: dict[str, tuple[int, ...]] = {
     "session-kNN": (KNN, AFTER, FLAT, FRESH),
-    "  what came after the match": (AFTER,),
-    "  without decay by place": (FLAT,),
-    "  the freshest": (FRESH,),
+    "what came after the match": (AFTER,),
+    "without decay by place": (FLAT,),
+    "the freshest": (FRESH,),
     "rules and co-visits": (SEQ, COV, NEXT, SEQ1, COV1),
-    "  direct successors": (NEXT,),
+    "direct successors": (NEXT,),
     "last two items together": (PAIR,),
     "two hops": (HOP_SEQ, HOP_COV),
 } | {
@@ -93,7 +94,7 @@ def frontier(
     nextclick bench frontier --train train.txt.gz --valid valid.txt.gz
     """
     splits = load(train or [SAMPLE / "train.txt.gz"], valid or [])
-    wanted = [name for name in PARTS if not part or name.strip().startswith(tuple(part))]
+    wanted = [name for name in PARTS if not part or name.startswith(tuple(part))]
     warm_up()
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in wanted}
     with progress() as bar:
@@ -104,12 +105,10 @@ def frontier(
             for name in wanted:
                 without = run(learned, asked, PARTS[name])
                 rows[name].append(compared(every, without, asked))
-                bar.update(task, advance=1, note=name.strip())
+                bar.update(task, advance=1, note=name)
     result = {
         "cases": sum(sum(len(s.items) - 1 for s in asked) for _, asked in splits),
-        "parts": [
-            {"part": name.strip(), "kind": kind(PARTS[name]), **mean(rows[name])} for name in wanted
-        ],
+        "parts": [{"part": name, "kind": kind(PARTS[name]), **mean(rows[name])} for name in wanted],
     }
     home.mkdir(parents=True, exist_ok=True)
     save_frontier(home / "frontier", result)
@@ -149,17 +148,13 @@ def run(learned: Sequence[Session], asked: Sequence[Session], part: tuple[int, .
 
 def cases(
     engine: Engine, sessions: Sequence[Session]
-) -> list[tuple[list[int], tuple[int, int], str]]:
-    """Return (rows before, times of the last two clicks, next item), but for first clicks."""
-    return [
-        (
-            [engine.row(item) for item in session.items[max(0, p - 50) : p]],
-            (second(session, p - 2) if p > 1 else 0, second(session, p - 1)),
-            session.items[p],
-        )
-        for session in sessions
-        for p in range(1, len(session.items))
-    ]
+) -> Iterator[tuple[list[int], tuple[int, int], str]]:
+    """Yield (rows before, times of the last two clicks, next item) of every click but the first."""
+    for session in sessions:
+        for p in range(1, len(session.items)):
+            rows = [engine.row(item) for item in session.items[max(0, p - 50) : p]]
+            times_s = (second(session, p - 2) if p > 1 else 0, second(session, p - 1))
+            yield rows, times_s, session.items[p]
 
 
 def compared(every: Run, without: Run, asked: Sequence[Session]) -> dict[str, Any]:
@@ -178,7 +173,7 @@ def compared(every: Run, without: Run, asked: Sequence[Session]) -> dict[str, An
 
 def microseconds(every: Engine, without: Engine, asked: Sequence[Session]) -> float:
     """Return how much longer an answer of all takes, the median over alternating slices."""
-    queries = {id(e): cases(e, asked)[:TIMED] for e in (every, without)}
+    queries = {id(e): list(islice(cases(e, asked), TIMED)) for e in (every, without)}
     slices: dict[int, list[float]] = {id(every): [], id(without): []}
     for _ in range(ROUNDS):
         for engine in (every, without):
