@@ -195,7 +195,7 @@ def measure(
                     stopped.enter_context(paused(stack.child(name)))
                 alone = bench.both(tick)
                 batch_alone = bench.product(f"{SERVICE}BatchRecommend", batches, tick)
-                by_workers = curve(stack, program, single, workers, seconds)
+                by_workers = curve(stack, program, f"{SERVICE}Recommend", single, workers, seconds)
     result |= {f"alone_{name}": value for name, value in alone.items()}
     result |= {
         "alone_ratio_p50": alone["p50_us"] / alone["floor_p50_us"],

@@ -17,19 +17,18 @@ from cli.stack.process import find, spawn, stop, wait_until
 from cli.stack.stack import Stack
 
 CONNECTIONS = 4
-METHOD = "/nextclick.v1.RecommendationService/Recommend"
 MEGABYTE = 1 << 20
 
 
 def curve(
-    stack: Stack, program: Path, requests: Path, counts: Sequence[int], seconds: float
+    stack: Stack, program: Path, method: str, requests: Path, counts: Sequence[int], seconds: float
 ) -> list[dict[str, Any]]:
     """Return answers a second over `CONNECTIONS` connections, for each number of workers."""
-    return [measure(stack, program, requests, count, seconds) for count in counts]
+    return [measure(stack, program, method, requests, count, seconds) for count in counts]
 
 
 def measure(
-    stack: Stack, program: Path, requests: Path, count: int, seconds: float
+    stack: Stack, program: Path, method: str, requests: Path, count: int, seconds: float
 ) -> dict[str, Any]:
     """Return the figures of so many workers that follow the stack's log."""
     ports = Ports.free()
@@ -48,7 +47,7 @@ def measure(
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             loads = list(
                 pool.map(
-                    lambda _: native.run(program, target, METHOD, requests, seconds),
+                    lambda _: native.run(program, target, method, requests, seconds),
                     range(CONNECTIONS),
                 )
             )
