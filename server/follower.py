@@ -17,6 +17,7 @@ from nextclick.topics import (
     FETCH_WAIT_MS,
     ITEMS,
     PARTITIONS,
+    PATIENT_FETCH_BYTES,
     RANKER,
     SCOREBOARD,
     SESSIONS,
@@ -34,6 +35,9 @@ RECENT_SCORES = 50
 
 POLL = 500
 """Messages a poll: a few milliseconds of work."""
+
+MEASURE_S = 0.1
+"""Between two looks at the lag, once caught up: each takes as long as a click does to be learned."""
 
 SILENT_US = 5_000_000
 """A broker that has said nothing for so long is away: it answers 100 fetches a second."""
@@ -89,6 +93,7 @@ class Follower:
         self._stop = threading.Event()
         self._behind: dict[Place, int] = {}
         self._arrived_ms = 0
+        self._measured = 0.0
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
         self._consumer = Consumer(
             {
@@ -98,6 +103,7 @@ class Follower:
                 "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": FETCH_WAIT_MS,
+                "fetch.min.bytes": PATIENT_FETCH_BYTES if settings.emit_examples else 1,
                 "queued.max.messages.kbytes": 32_768,
                 "statistics.interval.ms": 500,
                 "stats_cb": self._on_statistics,
@@ -224,6 +230,10 @@ class Follower:
     def _measure(self) -> None:
         """Lag in records and time; caught up at where every partition ended at the start."""
         replica = self._replica
+        now = time.monotonic()
+        if replica.caught_up and now - self._measured < MEASURE_S:
+            return
+        self._measured = now
         lags = dict.fromkeys(self._followed, 0)
         for (name, p), position in replica.positions.items():
             try:

@@ -1,8 +1,9 @@
-"""Impressions to Kafka: never waited for, dropped and counted when the queue is full."""
+"""Impressions to Kafka: never waited for, so many a second, dropped when the queue is full."""
 
 from __future__ import annotations
 
 import threading
+import time
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -11,8 +12,16 @@ from server import metrics
 from server.settings import ServerSettings
 
 
+BURST_S = 1.0
+"""Answers of so long may be recorded at once."""
+
+
 class Impressions:
-    """Hands what was answered to a producer of its own."""
+    """Hands what was answered to a producer of its own.
+
+    All answers, up to so many a second; of more a share that they do not choose. So a server that
+    answers thousands does not have the log, and what scores it, take in each.
+    """
 
     def __init__(self, settings: ServerSettings) -> None:
         self._topic = topic(IMPRESSIONS, settings.tenant)
@@ -28,9 +37,20 @@ class Impressions:
                 "log_level": 2,
             }
         )
+        self._interval_s = 1 / settings.impressions_per_s
+        self._next = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="impressions", daemon=True)
         self._thread.start()
+
+    def due(self) -> bool:
+        """Whether the answer at hand is to be recorded."""
+        now = time.monotonic()
+        if self._next > now + BURST_S:
+            metrics.IMPRESSIONS_PASSED_OVER.inc()
+            return False
+        self._next = max(self._next, now) + self._interval_s
+        return True
 
     def put(self, impression: bytes, key: str) -> None:
         """Queue a serialised `Impression`, or drop it."""

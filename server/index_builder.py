@@ -22,8 +22,9 @@ LISTS_LOOK_S, LISTS = 0.1, 10
 NICENESS = 10
 """Of these threads: a build is seconds of work, and answers come first."""
 
-BETWEEN_BUILDS_S = 20.0
-"""A build takes a core for seconds: while everything moves, as in a bootstrap, not all the time."""
+BETWEEN_BUILDS_S, BUILDING = 20.0, 0.05
+"""A build takes a core for seconds: while everything moves, as in a bootstrap, not all the time.
+The pause before the next one is so long at least, and the build takes at most such a share."""
 
 RECALL_S, RECALL_QUERIES, RECALL_AT = 60.0, 20, 50
 
@@ -37,7 +38,7 @@ class IndexBuilder:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._stop = threading.Event()
-        self._built = self._measured = 0.0
+        self._next_build = self._measured = 0.0
         self._threads = [
             threading.Thread(target=self._run, args=work, name=work[0], daemon=True)
             for work in (("index", self.look, LOOK_S), ("nearest", self.make_lists, LISTS_LOOK_S))
@@ -75,11 +76,13 @@ class IndexBuilder:
         index = self._replica.engine.index
         assert index is not None
         metrics.INDEX_DELTA.set(index.delta_size)
-        if index.due and now - self._built > BETWEEN_BUILDS_S:
+        if index.due and now > self._next_build:
+            started = time.monotonic()
             main = index.build()
             with self._replica.slice():
                 index.swap(main)
-            self._built = now
+            taken = time.monotonic() - started
+            self._next_build = now + max(BETWEEN_BUILDS_S, taken / BUILDING)
             metrics.INDEX_BUILDS.inc()
         if now - self._measured > RECALL_S and len(index) > RECALL_AT:
             self._measured = now

@@ -38,6 +38,9 @@ DEAD_LETTERS = Counter(
     "nextclick_dead_letters_total", "Dead letters since this replica started", ["reason"]
 )
 IMPRESSIONS = Counter("nextclick_impressions_total", "Impressions handed to Kafka")
+IMPRESSIONS_PASSED_OVER = Counter(
+    "nextclick_impressions_passed_over_total", "Answers beyond those recorded a second"
+)
 IMPRESSIONS_DROPPED = Counter(
     "nextclick_impressions_dropped_total", "Impressions dropped: Kafka away, or too slow"
 )

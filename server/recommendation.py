@@ -145,7 +145,7 @@ class Recommendations:
                 items = b""
             else:
                 items = self._parts[RECOMMEND_ITEMS].items(*ranked)
-            if recorded:
+            if recorded and self._impressions.due():
                 shown = _Shown(
                     *(response, ranked, visitor.session_id, request.user_id, tail),
                     *(time.time_ns() // 1_000_000, self._engine.ranking, self._engine.asked),

@@ -66,6 +66,10 @@ FETCH_WAIT_MS = 100
 """How long a fetch waits at the broker for a first record: it returns with that at once, so this
 delays nothing, while 10 ms kept the broker of a silent shop at a fifth of a core."""
 
+PATIENT_FETCH_BYTES = 65_536
+"""What learns and scores lets a fetch wait for so much, `FETCH_WAIT_MS` at most: a fetch for each
+click would be a third of the broker's work, and nobody waits for those."""
+
 
 def topic(name: str, tenant: str = "") -> str:
     """Return the name of a topic for a tenant."""

@@ -18,7 +18,7 @@ from pyflink.datastream.connectors.kafka import KafkaOffsetsInitializer
 from pyflink.datastream.data_stream import DataStream, KeyedStream
 from pyflink.java_gateway import get_gateway
 
-from nextclick.topics import FETCH_WAIT_MS
+from nextclick.topics import FETCH_WAIT_MS, PATIENT_FETCH_BYTES
 from streaming.sessionize import RawRecord
 
 
@@ -51,7 +51,8 @@ def read_keyed(
     """Return the records of topics from their beginning, keyed by their Kafka key.
 
     The function behind sees rows of ``Records.recordType``. Positions are the checkpoint's.
-    Not ``apart``: all records have one key, for a model that learns from all of them.
+    Not ``apart``: all records have one key, for a model that learns from all of them, and come in
+    company, up to `FETCH_WAIT_MS` late.
     """
     jvm: Any = get_gateway().jvm
     names = jvm.java.util.ArrayList()
@@ -66,6 +67,7 @@ def read_keyed(
         .setDeserializer(jvm.nextclick.Records.Reader())
         .setProperty("partition.discovery.interval.ms", "-1")
         .setProperty("fetch.max.wait.ms", str(FETCH_WAIT_MS))
+        .setProperty("fetch.min.bytes", "1" if apart else str(PATIENT_FETCH_BYTES))
     )
     rows = Types.ROW([Types.STRING(), _record_type()])
     stream = env.from_source(

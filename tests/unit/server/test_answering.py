@@ -27,6 +27,9 @@ class NoImpressions:
     def __init__(self):
         self.seen = []
 
+    def due(self):
+        return True
+
     def put(self, impression, key):
         self.seen.append((Impression.FromString(impression), key))
 

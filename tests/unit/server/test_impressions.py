@@ -1,4 +1,4 @@
-"""Impressions never hold up an answer: beyond the queue they are dropped, and counted."""
+"""Impressions never hold up an answer: beyond queue and rate they are left out, and counted."""
 
 import time
 
@@ -26,4 +26,23 @@ def test_a_full_queue_drops_and_counts():
     assert time.perf_counter() - started < 1
     assert value("nextclick_impressions_total") - queued == 5
     assert value("nextclick_impressions_dropped_total") - dropped == 15
+    impressions._stop.set()
+
+
+def test_of_many_answers_so_many_a_second_are_recorded(monkeypatch):
+    """Else a busy server has the score job take in thousands, on the cores of whom it serves."""
+    clock = 100.0
+    monkeypatch.setattr("server.impressions.time.monotonic", lambda: clock)
+    impressions = Impressions(ServerSettings(kafka="127.0.0.1:1", impressions_per_s=50))
+    left_out = value("nextclick_impressions_passed_over_total")
+    assert [impressions.due() for _ in range(80)].count(True) == 51
+    assert value("nextclick_impressions_passed_over_total") - left_out == 29
+    taken = 0
+    for _ in range(1_000):
+        clock += 0.002
+        taken += impressions.due()
+    assert 95 <= taken <= 105, "500 answers a second for two seconds"
+    for _ in range(100):
+        clock += 0.1
+        assert impressions.due(), "a server that answers little records all"
     impressions._stop.set()
