@@ -26,6 +26,7 @@ from server.impressions import Impressions
 from server.index_builder import IndexBuilder
 from server.models import Models
 from server.periodic import PeriodicSnapshots
+from server.priority import come_first
 from server.producer import AckedProducer
 from server.recommendation import Recommendations
 from server.redis_view import RedisView
@@ -80,32 +81,38 @@ def main() -> None:
     replica = snapshot.read(settings.data_dir, limits) or Replica(
         Engine(limits, sample=0, remote=True)
     )
-    if settings.emit_examples:
-        emit_examples(replica, settings, stop)
-        return
+    run = emit_examples if settings.emit_examples else answer_calls
+    run(replica, settings, stop)
+
+
+def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Event) -> None:
+    """Follow the log and answer."""
     replica.engine.begin_index()
-    producer, impressions = AckedProducer(settings), Impressions(settings)
-    redis_view = RedisView(settings.redis, settings.tenant, settings.redis_timeout_ms)
-    recommendations = Recommendations(replica, redis_view, impressions, settings.shadow_sample)
-    server = GrpcServer(
-        settings,
-        recommendations,
-        Events(producer, settings.tenant),
-        Catalog(producer, replica, settings.tenant),
-        Models(producer, replica, settings.tenant),
-    )
+    with come_first(settings.realtime):
+        producer, impressions = AckedProducer(settings), Impressions(settings)
+        redis_view = RedisView(settings.redis, settings.tenant, settings.redis_timeout_ms)
+        recommendations = Recommendations(replica, redis_view, impressions, settings.shadow_sample)
+        server = GrpcServer(
+            settings,
+            recommendations,
+            Events(producer, settings.tenant),
+            Catalog(producer, replica, settings.tenant),
+            Models(producer, replica, settings.tenant),
+        )
     serving = threading.Event()
     if settings.http_port:
         serve_http(settings.host, settings.http_port, lambda: status(replica, serving.is_set()))
     redis_view.start()
     if not settings.share_port:
-        server.start()  # health says NOT_SERVING meanwhile
+        with come_first(settings.realtime):
+            server.start()  # health says NOT_SERVING meanwhile
     warm_up(remote=True)
     snapshots = PeriodicSnapshots(replica, settings.data_dir, settings.snapshot_interval_s)
-    follower = Follower(replica, settings, between=snapshots)
-    follower.start()
     builder = IndexBuilder(replica)
-    builder.start()
+    with come_first(settings.realtime):  # answers wait for what holds the interpreter's lock
+        follower = Follower(replica, settings, between=snapshots)
+        follower.start()
+        builder.start()
     if wait_until_ready(replica, stop):
         recommendations.rehearse(replica.sessions.newest(REHEARSED))
         gc.collect()
@@ -113,7 +120,8 @@ def main() -> None:
         gc.set_threshold(*GC_THRESHOLDS)
         if settings.share_port:
             # A process that listens gets its share of the connections, ready or not.
-            server.start()
+            with come_first(settings.realtime):
+                server.start()
         server.set_serving(True)
         serving.set()
         log.info("serving on %s:%d", settings.host, settings.grpc_port)

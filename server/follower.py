@@ -37,7 +37,7 @@ POLL = 500
 """Messages a poll: a few milliseconds of work."""
 
 MEASURE_S = 0.1
-"""Between two looks at the lag, once caught up: each takes as long as a click does to be learned."""
+"""Between two looks at the lag, once caught up: one takes as long as it takes to learn a click."""
 
 SILENT_US = 5_000_000
 """A broker that has said nothing for so long is away: it answers 100 fetches a second."""

@@ -11,7 +11,6 @@ from nextclick.topics import IMPRESSIONS, PRODUCER_CONFIG, topic
 from server import metrics
 from server.settings import ServerSettings
 
-
 BURST_S = 1.0
 """Answers of so long may be recorded at once."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from server import metrics
+from server.priority import give_way
 from server.replica import Replica
 
 log = logging.getLogger("nextclick.index")
@@ -20,7 +20,9 @@ LISTS_LOOK_S, LISTS = 0.1, 10
 """Lists of near items made at a look: a third of a millisecond each, 3 % of a core at most."""
 
 NICENESS = 10
-"""Of these threads: a build is seconds of work, and answers come first."""
+"""Of the thread that builds: that is seconds of work without the interpreter's lock, and answers
+come first. Who makes lists holds that lock a hundred times a second, so it must not be kept from
+going on."""
 
 BETWEEN_BUILDS_S, BUILDING = 20.0, 0.05
 """A build takes a core for seconds: while everything moves, as in a bootstrap, not all the time.
@@ -41,7 +43,10 @@ class IndexBuilder:
         self._next_build = self._measured = 0.0
         self._threads = [
             threading.Thread(target=self._run, args=work, name=work[0], daemon=True)
-            for work in (("index", self.look, LOOK_S), ("nearest", self.make_lists, LISTS_LOOK_S))
+            for work in (
+                ("index", self.look, LOOK_S, NICENESS),
+                ("nearest", self.make_lists, LISTS_LOOK_S, 0),
+            )
         ]
 
     def start(self) -> None:
@@ -56,8 +61,9 @@ class IndexBuilder:
             if thread.is_alive():
                 thread.join(60)
 
-    def _run(self, name: str, work: Callable[[float], None], pause_s: float) -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    def _run(self, name: str, work: Callable[[float], None], pause_s: float, niceness: int) -> None:
+        if niceness:
+            give_way(niceness)
         while not self._stop.wait(pause_s):
             try:
                 work(time.monotonic())

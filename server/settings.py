@@ -64,6 +64,9 @@ class ServerSettings(BaseSettings):
     impressions_queue: int = Field(
         default=10_000, ge=1, description="Impressions waiting for Kafka; more are dropped"
     )
+    realtime: bool = Field(
+        default=False, description="Answer before other processes, where the system allows it"
+    )
     impressions_per_s: int = Field(
         default=500, ge=1, description="Answers recorded at most; of more, so many are"
     )

@@ -38,7 +38,7 @@ def start_store(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> C
 def start_server(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> Child:
     """Start a server replica."""
     argv = [sys.executable, "-m", "server"]
-    env = environment(home, ports, tenant)
+    env = environment(home, ports, tenant) | {"NEXTCLICK_REALTIME": "true"}
     return spawn("server", argv, home.log("server"), env, bound=bound)
 
 

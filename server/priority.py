@@ -1,0 +1,46 @@
+"""Real-time priority for what answers wait for, where the system allows it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+log = logging.getLogger("nextclick.server")
+
+LOWEST_REALTIME = 1
+
+
+@contextmanager
+def come_first(wanted: bool) -> Iterator[None]:
+    """Run this thread before all that have no such priority, and for good what it starts meanwhile.
+
+    An answer takes a tenth of a millisecond and a slice of the log a quarter, but where other
+    processes want more than there are processors, either waits for milliseconds in its middle:
+    beside 500 clicks a second on two cores, the p99 of answers was 3 to 6 ms, with it 1.5. Needs
+    the right to do so (root, CAP_SYS_NICE, a limit on `rtprio`); without it, all stays as it was.
+    """
+    first = wanted and _take_realtime()
+    try:
+        yield
+    finally:
+        if first:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
+def _take_realtime() -> bool:
+    """Give this thread real-time priority; False if the system does not allow it."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(LOWEST_REALTIME))
+    except OSError as e:
+        log.info("no real-time priority: %s", e.strerror)
+        return False
+    return True
+
+
+def give_way(niceness: int) -> None:
+    """Have the calling thread give way to others, 0..19, and come first no more."""
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
