@@ -36,6 +36,7 @@ from online_models.layout import (
     POOL_SIZE,
     SEQ,
     SEQ2,
+    SINK,
     SOURCES,
     TOUCHED_SESSIONS,
     State,
@@ -127,6 +128,18 @@ def _blank(st: State, n: int) -> None:
             x[k, i] = 0
 
 
+@njit(cache=True)
+def _read_vectors(st: State, n: int) -> None:
+    """Read the candidates' vectors at once, so that their misses overlap."""
+    words = st.vectors_out.view(np.int32)
+    sink = np.int64(0)
+    for i in range(n):
+        row = st.pool[st.candidates[i]]
+        for d in range(0, DIMENSIONS, 16):
+            sink += words[row, d]
+    st.ctr[SINK] = sink
+
+
 @njit(cache=True, fastmath=True)
 def candidate_features(st: State, n: int, n_query: int) -> None:
     """Fill ``st.features[:, :n]`` for the candidates ``st.candidates[:n]`` (pool rows, best first).
@@ -134,6 +147,7 @@ def candidate_features(st: State, n: int, n_query: int) -> None:
     ``st.pool_score`` holds the scores that picked them; the query is ``st.query[:n_query]``.
     """
     x, h, hl, one = st.features, st.hidden[0], st.hidden[1], st.hidden[3]
+    _read_vectors(st, n)
     session_vector(st.vectors_in, st.query, 0, n_query, h)
     last = st.query[n_query - 1]
     hl[:DIMENSIONS] = st.vectors_in[last]

@@ -48,6 +48,7 @@ WEIGHTS, MOMENT1, MOMENT2, AVERAGED = range(4)
 """Rows of ``State.ranker``."""
 
 Flat = NDArray[np.float32]
+Rows = NDArray[np.float32]
 
 
 def initial(seed: int) -> NDArray[np.float32]:
@@ -114,34 +115,13 @@ def _layers(w: Flat):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True)
-def _add_product(w: NDArray[np.float32], x: Flat, y: Flat) -> None:
-    """Add w[j] x to y[j], two outputs and four inputs at a time."""
-    for j in range(0, w.shape[0], 2):
-        out = y[j * CANDIDATES : (j + 2) * CANDIDATES]
-        u = w[j]
-        v = w[j + 1]
-        for f in range(0, w.shape[1], 4):
-            i = x[f * CANDIDATES : (f + 4) * CANDIDATES]
-            u0, u1, u2, u3 = u[f], u[f + 1], u[f + 2], u[f + 3]
-            v0, v1, v2, v3 = v[f], v[f + 1], v[f + 2], v[f + 3]
-            for r in range(CANDIDATES):
-                x0 = i[r]
-                x1 = i[CANDIDATES + r]
-                x2 = i[2 * CANDIDATES + r]
-                x3 = i[3 * CANDIDATES + r]
-                out[r] += u0 * x0 + u1 * x1 + u2 * x2 + u3 * x3
-                out[CANDIDATES + r] += v0 * x0 + v1 * x1 + v2 * x2 + v3 * x3
-
-
-@njit(cache=True, fastmath=True)
-def _dense(w: NDArray[np.float32], b: Flat, x: Flat, y: NDArray[np.float32]) -> None:
+def _dense(w: Rows, b: Flat, x: Rows, y: Rows) -> None:
     """Set y[j] to leaky relu(b[j] + w[j] x)."""
+    np.dot(w, x, y)
     for j in range(w.shape[0]):
-        y[j] = b[j]
-    flat = y.reshape(-1)
-    _add_product(w, x, flat)
-    for r in range(len(flat)):
-        flat[r] = max(flat[r], SLOPE * flat[r])
+        for r in range(CANDIDATES):
+            v = y[j, r] + b[j]
+            y[j, r] = max(v, SLOPE * v)
 
 
 @njit(cache=True, fastmath=True)
@@ -161,8 +141,8 @@ def forward(st: State, x: NDArray[np.float32], n: int, w: Flat) -> None:
         for r in range(n):
             out[r] = min(max((row[r] - c) * a, -five), five)
             sc[r] += skip * out[r]
-    _dense(w1, b1, z.reshape(-1), st.layer1)
-    _dense(w2, b2, st.layer1.reshape(-1), h2)
+    _dense(w1, b1, z, st.layer1)
+    _dense(w2, b2, st.layer1, h2)
     for k in range(HIDDEN2):
         g = h2[k]
         out_w = w3[k]
@@ -252,8 +232,7 @@ def _backward(st: State, x: NDArray[np.float32], n: int, y: int) -> None:
         c2[k] += s
         g3[k] += _dot(sc, h, CANDIDATES)
     _add_outer(d2.reshape(-1), h1.reshape(-1), g2)
-    d1[:] = 0
-    _add_product(w2.T, d2.reshape(-1), d1.reshape(-1))
+    np.dot(w2.T, d2, d1)
     for j in range(HIDDEN1):
         h = h1[j]
         d = d1[j]

@@ -49,7 +49,7 @@ def measure(stack: Stack, examples: int, clicks: int) -> dict[str, Any]:
     kafka.create_topics(stack.kafka, TENANT)
     with err.status("preloading"):
         n_clicks, n_examples = preload(stack.kafka, examples, clicks)
-    with stack.one_more_taskmanager():
+    with stack.more_taskmanagers():
         with err.status("learning vectors"):
             clicks_per_s = rate(stack, "vectors", n_clicks)
         with err.status("learning the ranker"):

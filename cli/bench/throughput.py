@@ -35,18 +35,22 @@ LIMIT_S = 300.0
 
 def throughput(
     events: Annotated[int, typer.Option(min=1_000, help="Clicks to preload.")] = 500_000,
+    slots: Annotated[
+        list[int] | None, typer.Option(min=2, help="More slots to give the sessions job; 2.")
+    ] = None,
     home: Annotated[Path, typer.Option(help="Folder of the stack.")] = Path(".nextclick/bench"),
     json: Json = False,
 ) -> None:
     """Preload real clicks, then time each part over them, one after another.
 
     The sessions job beside the least that a job can do; the session store; a replica beside a
-    plain consumer. Each has one slot or process; the start is not counted.
+    plain consumer. Each has one slot or process, then the sessions job more slots; the start is
+    not counted.
 
     nextclick bench throughput --json
     """
     with own_stack(home) as stack:
-        result = measure(stack, events)
+        result = measure(stack, events, slots or [2])
     save_json(home / "throughput", result)
     if json:
         print_json(result)
@@ -54,18 +58,23 @@ def throughput(
         print_result("Clicks a second", readable(result))
 
 
-def measure(stack: Stack, events: int) -> dict[str, Any]:
+def measure(stack: Stack, events: int, slots: list[int]) -> dict[str, Any]:
     """Return the rates of all parts."""
     for tenant in (TENANT, FLOOR_TENANT):
         kafka.create_topics(stack.kafka, tenant)
     with err.status("preloading"):
         sent = send_history(stack.kafka, repeated(events), tenant=TENANT)
-    with stack.one_more_taskmanager():
+    with stack.more_taskmanagers():
         floor = job_rate(stack, "floor", FLOOR_TENANT, sent)
         sessions = job_rate(stack, "sessions", TENANT, sent)
     stored = store_rate(stack, sent)
     applied = replica_rate(stack, sent)
     consumed = consumer_rate(stack, sent)
+    by_slots = [{"slots": 1, "events_per_s": sessions}]
+    for n in slots:
+        with stack.more_taskmanagers(n):
+            several = job_rate(stack, "sessions", TENANT, sent, "--parallelism", str(n))
+        by_slots.append({"slots": n, "events_per_s": several})
     return {
         "events": sent,
         "events_per_s": sessions,
@@ -74,6 +83,7 @@ def measure(stack: Stack, events: int) -> dict[str, Any]:
         "stored_per_s": stored,
         "applied_per_s": applied,
         "consumed_per_s": consumed,
+        "slots": by_slots,
     }
 
 
@@ -105,14 +115,19 @@ def rate(done: Callable[[], int], total: int, what: str) -> float:
     return (seen[-1][1] - start[1]) / max(seen[-1][0] - start[0], 1e-3)
 
 
-def job_rate(stack: Stack, name: str, out: str, total: int) -> float:
+def job_rate(stack: Stack, name: str, out: str, total: int, *args: str) -> float:
     """Return the records a second that a job writes to the topic `sessions` of a tenant."""
     watcher = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
     parts = [TopicPartition(topic(SESSIONS, out), p) for p in range(PARTITIONS)]
-    job = flink.submit(stack.home, name, "--kafka", stack.kafka, "--tenant", TENANT)
+
+    def written() -> int:
+        return sum(watcher.get_watermark_offsets(part, timeout=5)[1] for part in parts)
+
+    before = written()
+    job = flink.submit(stack.home, name, "--kafka", stack.kafka, "--tenant", TENANT, *args)
     try:
         return rate(
-            lambda: sum(watcher.get_watermark_offsets(part, timeout=5)[1] for part in parts),
+            lambda: written() - before,
             total,
             f"the job {name}",
         )
@@ -193,6 +208,11 @@ def readable(result: dict[str, Any]) -> dict[str, str]:
         "sessions job": f"{result['events_per_s']:,.0f}",
         "  the least a job can do": f"{result['floor_events_per_s']:,.0f}",
         "  ratio": f"{result['ratio']:.2f}",
+        **{
+            f"  slots: {row['slots']}": f"{row['events_per_s']:,.0f}"
+            for row in result["slots"]
+            if row["slots"] > 1
+        },
         "session store, to Redis": f"{result['stored_per_s']:,.0f}",
         "replica": f"{result['applied_per_s']:,.0f}",
         "  plain consumer": f"{result['consumed_per_s']:,.0f}",

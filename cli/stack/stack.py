@@ -142,15 +142,19 @@ class Stack:
         return next(child for child in self.children if child.name == name)
 
     @contextmanager
-    def one_more_taskmanager(self) -> Iterator[str]:
-        """Have a slot for one more job, on the TaskManager of the name that this yields."""
-        child = self._add(flink.start_taskmanager(self.home, 3, bound=self.bound))
+    def more_taskmanagers(self, n: int = 1) -> Iterator[list[str]]:
+        """Have slots for one more job, on the TaskManagers of the names that this yields."""
+        more = [
+            self._add(flink.start_taskmanager(self.home, 3 + i, bound=self.bound)) for i in range(n)
+        ]
         try:
-            flink.wait_slots(self.home, self.ports, 1, [child])
-            yield child.name
+            flink.wait_slots(self.home, self.ports, n, more)
+            yield [child.name for child in more]
         finally:
-            kill(self.child(child.name))
-            self.children = [c for c in self.children if c.name != child.name]
+            for child in more:
+                kill(self.child(child.name))  # a later one of its name, perhaps
+            names = [child.name for child in more]
+            self.children = [c for c in self.children if c.name not in names]
             self._remember()
 
     def replace(self, name: str, started: Child) -> None:

@@ -47,7 +47,7 @@ def test_killed_learners_have_applied_everything_once(stack, producer):
             newest[m.key().decode()] = pb.LearnerState.FromString(m.value())
         return newest
 
-    with stack.one_more_taskmanager() as name:
+    with stack.more_taskmanagers() as (name,):
         job = flink.submit(stack.home, "learners", "--kafka", stack.kafka, "--tenant", tenant)
         try:
             for part in range(4):
