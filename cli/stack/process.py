@@ -72,17 +72,19 @@ def spawn(
             preexec_fn=die_with_parent if bound else None,  # noqa: PLW1509
         )
     _started[process.pid] = process
+    child = Child(name, process.pid, psutil.Process(process.pid).create_time())
     if niceness:
-        _give_way(process.pid, niceness)
-    return Child(name, process.pid, psutil.Process(process.pid).create_time())
+        give_way(child, niceness)
+    return child
 
 
-def _give_way(pid: int, niceness: int) -> None:
-    """Lower the priority of a process that has just been started, and of all that it starts."""
+def give_way(child: Child, niceness: int) -> None:
+    """Lower the priority of a process, and of all that it starts."""
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, pid, niceness)
+        for thread in os.listdir(f"/proc/{child.pid}/task"):
+            os.setpriority(os.PRIO_PROCESS, int(thread), niceness)
         # Where the kernel groups processes by session, only the group's niceness counts.
-        Path(f"/proc/{pid}/autogroup").write_text(str(niceness))
+        Path(f"/proc/{child.pid}/autogroup").write_text(str(niceness))
 
 
 _started: dict[int, subprocess.Popen[bytes]] = {}

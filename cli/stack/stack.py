@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from cli.errors import CommandError
 from cli.stack import apps, flink, kafka, redis
 from cli.stack.layout import Child, Home, Ports
-from cli.stack.process import find, kill, stop
+from cli.stack.process import BEHIND, find, give_way, kill, stop
 
 Progress = Callable[[str], None]
 
-JOBS = ("sessions", "learners")
+LEARNERS = "learners"
+JOBS = ("sessions", LEARNERS)
 
 
 class Stack:
@@ -113,6 +114,9 @@ class Stack:
             self.jobs[name] = job_id
             self._remember()
         flink.wait_running(self.home, self.ports, job_id)
+        if name == LEARNERS:
+            # Where clicks are more than two cores can do, they go on and the learning falls behind.
+            give_way(self.child(flink.host_of(self.ports, job_id)), BEHIND)
         return job_id
 
     def _last_state(self, name: str) -> str:
