@@ -36,6 +36,9 @@ BATCH = 64
 ASKED_SESSIONS = 2_000
 OPEN_RATE, OPEN_CLICKS, LIVE_CLICKS = 200.0, 200.0, 500.0
 WAITING_PUTS = 100
+AT_REST = 15.0
+"""Percent of a core that the server takes once the history is in its index, too."""
+
 BESIDE = ("taskmanager-1", "taskmanager-2", "jobmanager", "follower", "store")
 """Parts that are stopped where the server is measured alone; Kafka and Redis go on."""
 
@@ -176,6 +179,8 @@ def measure(
         server = Target(stack.target, process, f"{SERVICE}Recommend", single)
         bench = Bench(program, server, floor, rounds, seconds)
         with progress() as bar:
+            at_rest = lambda: process.cpu_percent(1.0) < AT_REST  # noqa: E731
+            wait_until(at_rest, 120, "the server at rest")
             task = bar.add_task("slices", total=12 * rounds, note="")
             tick = lambda: bar.advance(task)  # noqa: E731
             bench.slice(server, Slices())

@@ -20,7 +20,7 @@ from cli.datasets import SAMPLE, Session, load_sessions
 from cli.history import send_history
 from cli.options import Json
 from cli.stack import apps, flink, kafka
-from cli.stack.layout import Ports
+from cli.stack.layout import Child, Ports
 from cli.stack.process import spawn, stop, wait_until
 from cli.stack.stack import Stack
 from nextclick.topics import PARTITIONS, SESSIONS, topic
@@ -68,7 +68,7 @@ def measure(stack: Stack, events: int, slots: list[int]) -> dict[str, Any]:
         floor = job_rate(stack, "floor", FLOOR_TENANT, sent)
         sessions = job_rate(stack, "sessions", TENANT, sent)
     stored = store_rate(stack, sent)
-    applied = replica_rate(stack, sent)
+    applied, restart = replica_rate(stack, sent)
     consumed = consumer_rate(stack, sent)
     by_slots = [{"slots": 1, "events_per_s": sessions}]
     for n in slots:
@@ -82,6 +82,7 @@ def measure(stack: Stack, events: int, slots: list[int]) -> dict[str, Any]:
         "ratio": sessions / floor,
         "stored_per_s": stored,
         "applied_per_s": applied,
+        **restart,
         "consumed_per_s": consumed,
         "slots": by_slots,
     }
@@ -155,20 +156,34 @@ def stored(port: int, total: int) -> int:
     return total - int(metric(port, "nextclick_store_lag_records")) if written else 0
 
 
-def replica_rate(stack: Stack, total: int) -> float:
-    """Return the clicks a second that a replica applies."""
+def replica_rate(stack: Stack, total: int) -> tuple[float, dict[str, float]]:
+    """Return the clicks a second that a replica applies, and what it takes to start again.
+
+    That is from its snapshot, until health says SERVING.
+    """
     ports = Ports.free()
     env = apps.environment(stack.home, stack.ports, TENANT) | {
         "NEXTCLICK_GRPC_PORT": str(ports.grpc),
         "NEXTCLICK_HTTP_PORT": str(ports.http),
         "NEXTCLICK_DATA_DIR": str(stack.home.path("bench-replica")),
     }
-    argv = [sys.executable, "-m", "server"]
-    child = spawn("bench-replica", argv, stack.home.log("bench-replica"), env, bound=True)
+    log = stack.home.log("bench-replica")
+
+    def start() -> Child:
+        return spawn("bench-replica", [sys.executable, "-m", "server"], log, env, bound=True)
+
+    child = start()
     try:
-        return rate(lambda: int(apps.server_status(ports).get("clicks", 0)), total, "a replica")
+        applied = rate(lambda: int(apps.server_status(ports).get("clicks", 0)), total, "a replica")
+        sessions = apps.server_status(ports)["sessions"]
+        stop([child], grace_s=60)
+        began = time.monotonic()
+        child = start()
+        wait_until(lambda: apps.serving(ports), LIMIT_S, "a replica SERVING", [(child, log)])
+        restart_s = time.monotonic() - began
     finally:
         stop([child], grace_s=60)
+    return applied, {"restart_s": restart_s, "restart_sessions": sessions}
 
 
 def consumer_rate(stack: Stack, total: int) -> float:
@@ -216,4 +231,5 @@ def readable(result: dict[str, Any]) -> dict[str, str]:
         "session store, to Redis": f"{result['stored_per_s']:,.0f}",
         "replica": f"{result['applied_per_s']:,.0f}",
         "  plain consumer": f"{result['consumed_per_s']:,.0f}",
+        f"  SERVING again, {result['restart_sessions']:,} sessions": f"{result['restart_s']:.1f} s",
     }

@@ -52,6 +52,10 @@ def test_throughput(tmp_path):
     assert result["events"] == 10_000
     for name in ("events_per_s", "floor_events_per_s", "stored_per_s", "applied_per_s"):
         assert result[name] > 0
+    assert result["restart_sessions"] > 1_000
+    assert 0 < result["restart_s"] < 60
+    assert [row["slots"] for row in result["slots"]] == [1, 2]
+    assert all(row["events_per_s"] > 0 for row in result["slots"])
 
 
 def test_frontier(tmp_path):
