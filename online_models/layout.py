@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import types
+from numba import njit, types
 from numba.experimental import structref
 from numpy.typing import NDArray
 
@@ -240,7 +240,7 @@ class State(structref.StructRefProxy):
 
     def __new__(cls, *arrays: NDArray[np.generic]) -> State:
         """Bind the arrays, in the order of `FIELDS`."""
-        return structref.StructRefProxy.__new__(cls, *arrays)
+        return _bound(*arrays)
 
     if TYPE_CHECKING:
 
@@ -248,6 +248,12 @@ class State(structref.StructRefProxy):
 
 
 structref.define_proxy(State, _StateType, FIELDS)
+
+
+@njit(cache=True)
+def _bound(*arrays: NDArray[np.generic]) -> State:
+    """Numba's own constructor cannot be cached: each process would compile it for 2 s."""
+    return State(*arrays)
 
 
 def aligned(shape: int | tuple[int, ...], dtype: np.dtype[Any] | type | str) -> NDArray[np.generic]:
