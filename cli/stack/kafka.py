@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from cli.errors import CommandError
 from cli.stack.java import java_home
 from cli.stack.layout import KAFKA_JARS, Child, Home, Ports
-from cli.stack.process import STREAM, spawn, wait_until
+from cli.stack.process import spawn, wait_until
 from nextclick.topics import PARTITIONS, TOPIC_CONFIGS, topic
 
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
@@ -36,7 +36,7 @@ def start(home: Home, ports: Ports, *, bound: bool) -> Child:
             raise CommandError(f"Kafka cannot format {data}:\n{done.stdout}{done.stderr}")
     argv = [java, "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", QUIET, "-cp", classpath]
     argv += ["kafka.Kafka", str(config)]
-    return spawn("kafka", argv, home.log("kafka"), {}, bound=bound, niceness=STREAM)
+    return spawn("kafka", argv, home.log("kafka"), {}, bound=bound)
 
 
 def properties(data: str, ports: Ports) -> str:

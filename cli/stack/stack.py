@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from cli.errors import CommandError
 from cli.stack import apps, flink, kafka, redis
 from cli.stack.layout import Child, Home, Ports
-from cli.stack.process import BEHIND, find, give_way, kill, stop
+from cli.stack.process import BEHIND, STREAM, find, give_way, kill, stop
 
 Progress = Callable[[str], None]
 
@@ -93,6 +93,7 @@ class Stack:
         kafka.wait(home, ports, broker)
         redis.wait(home, ports, cache)
         kafka.create_topics(self.kafka)
+        give_way(broker, STREAM)  # now only: all others wait for its start
         progress("the server and the session store start")
         server = self._add(apps.start_server(home, ports, bound=bound))
         self._add(apps.start_store(home, ports, bound=bound))
