@@ -52,8 +52,9 @@ def save_frontier(base: Path, result: dict[str, Any]) -> None:
 def save_growth(base: Path, result: dict[str, Any]) -> None:
     """Write ``base.json`` and ``base.svg``: answer, learning and memory as things grow."""
     save_json(base, result)
-    with drawn(base.with_suffix(".svg"), 12, 2.8, panels=5) as panels:
-        for axes, name in zip(panels, ("items", "sessions", "length", "page"), strict=False):
+    names = ("items", "sessions", "length", "candidates", "page")
+    with drawn(base.with_suffix(".svg"), 14, 2.8, panels=6) as panels:
+        for axes, name in zip(panels, names, strict=False):
             x = [row[name] for row in result[name]]
             for percentile, colour in (("p50", OWN), ("p99", BASELINE)):
                 values = [row["recommend_us"][percentile] for row in result[name]]
@@ -68,12 +69,12 @@ def save_growth(base: Path, result: dict[str, Any]) -> None:
         panels[0].legend(frameon=False, fontsize=7)
         for name, colour in (("items", OWN), ("sessions", BASELINE)):
             x = [row[name] for row in result[name]]
-            panels[4].plot(x, [row["memory_mb"] for row in result[name]], "o-", color=colour)
-            panels[4].annotate(name, (x[-1], result[name][-1]["memory_mb"]), fontsize=7)
-        panels[4].set_xscale("log")
-        panels[4].set_ylim(bottom=0)
-        panels[4].set_xlabel("items, sessions")
-        panels[4].set_ylabel("memory, MB")
+            panels[5].plot(x, [row["memory_mb"] for row in result[name]], "o-", color=colour)
+            panels[5].annotate(name, (x[-1], result[name][-1]["memory_mb"]), fontsize=7)
+        panels[5].set_xscale("log")
+        panels[5].set_ylim(bottom=0)
+        panels[5].set_xlabel("items, sessions")
+        panels[5].set_ylabel("memory, MB")
 
 
 def save_json(base: Path, result: dict[str, Any]) -> None:

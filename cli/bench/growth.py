@@ -27,6 +27,9 @@ from online_models.layout import Limits
 ITEMS = (10_000, 100_000, 500_000, 2_000_000)
 SESSIONS = (100_000, 500_000, 2_000_000, 5_000_000)
 LENGTHS = (1, 2, 5, 10, 20, 50, 100, 200)
+CANDIDATES = (25, 50, 100, 200, 400, 800)
+"""Ends of the groups that answers are counted in, by how many items the sources name for them."""
+
 PAGES = (20, 50, 100, 200, 500)
 LEARNED, ASKED = 30_000, 3_000
 """Clicks at the end that vectors and ranker learn too, timed; answers that are timed."""
@@ -82,7 +85,7 @@ def growth(
 
 
 def measure(items: int, sessions: int, curves: bool) -> dict[str, Any]:
-    """Return the figures of one size; with ``curves`` also those of query length and page."""
+    """Return the figures of one size; with ``curves`` also those of queries and pages."""
     warm_up()
     empty = psutil.Process().memory_info().rss
     engine, learn_us = grown(items, sessions)
@@ -109,6 +112,7 @@ def measure(items: int, sessions: int, curves: bool) -> dict[str, Any]:
                 }
                 for n in LENGTHS
             ],
+            "candidates": by_candidates(engine, queries),
             "page": [
                 {"page": k, "recommend_us": metrics.spread(timed(engine, queries, k))}
                 for k in PAGES
@@ -160,6 +164,22 @@ def timed(engine: Engine, queries: Sequence[tuple[Any, int]], k: int) -> list[fl
     return times
 
 
+def by_candidates(engine: Engine, queries: Sequence[tuple[Any, int]]) -> list[dict[str, Any]]:
+    """Return the figures of answers by how many candidates the sources name for them."""
+    sizes = np.array([len(engine.candidates(rows, number)[0]) for rows, number in queries])
+    times = np.array(timed(engine, queries, K))
+    sizes, times = sizes[sizes > 0], times[sizes > 0]
+    bins = np.digitize(sizes, CANDIDATES, right=True)
+    return [
+        {
+            "candidates": float(sizes[bins == b].mean()),
+            "answers": int((bins == b).sum()),
+            "recommend_us": metrics.spread(times[bins == b].tolist()),
+        }
+        for b in np.unique(bins)
+    ]
+
+
 def show(result: dict[str, Any]) -> None:
     """Print a table of the sizes, and one of query lengths and pages."""
     table = Table(title="Growth", title_justify="left")
@@ -173,11 +193,11 @@ def show(result: dict[str, Any]) -> None:
             *(f"{row['learn_us']['mean']:.0f}", f"{row['memory_mb']:,.0f}"),
         )
     out.print(table)
-    for name in ("length", "page"):
+    for name in ("length", "candidates", "page"):
         table = Table(title=f"By {name}", title_justify="left")
         for column in (name, "answer p50, us", "p99"):
             table.add_column(column, justify="right")
         for row in result[name]:
             us = row["recommend_us"]
-            table.add_row(str(row[name]), f"{us['p50']:.0f}", f"{us['p99']:.0f}")
+            table.add_row(f"{row[name]:.0f}", f"{us['p50']:.0f}", f"{us['p99']:.0f}")
         out.print(table)

@@ -78,8 +78,11 @@ def test_growth(tmp_path):
     result = bench(tmp_path, "growth", *sizes)
     assert [row["items"] for row in result["items"]] == [1_000, 2_000]
     assert (result["largest"]["items"], result["largest"]["sessions"]) == (2_000, 9_000)
-    for row in [*result["items"], *result["length"], *result["page"]]:
+    for row in [*result["items"], *result["length"], *result["candidates"], *result["page"]]:
         assert 0 < row["recommend_us"]["p50"] <= row["recommend_us"]["p99"]
+    sizes = [row["candidates"] for row in result["candidates"]]
+    assert sizes
+    assert sizes == sorted(sizes)
     assert result["largest"]["learn_us"]["mean"] > 0
     assert result["largest"]["memory_mb"] > 0
     assert (tmp_path / "bench" / "growth.svg").exists()
