@@ -18,7 +18,7 @@ BURST_S = 1.0
 class Impressions:
     """Hands what was answered to a producer of its own.
 
-    All answers, up to so many a second; of more a share that they do not choose. So a server that
+    All answers, up to so many a second; of more, so many at even distances. So a server that
     answers thousands does not have the log, and what scores it, take in each.
     """
 

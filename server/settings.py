@@ -64,11 +64,11 @@ class ServerSettings(BaseSettings):
     impressions_queue: int = Field(
         default=10_000, ge=1, description="Impressions waiting for Kafka; more are dropped"
     )
-    realtime: bool = Field(
-        default=False, description="Answer before other processes, where the system allows it"
-    )
     impressions_per_s: int = Field(
         default=500, ge=1, description="Answers recorded at most; of more, so many are"
+    )
+    realtime: bool = Field(
+        default=False, description="Answer before other processes, where the system allows it"
     )
     drain_s: float = Field(default=5, ge=0, description="For calls in flight at the end")
 

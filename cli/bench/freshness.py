@@ -116,8 +116,8 @@ def measure(
         "hops_ms": hops(probed, written),
         "backlog_before": before,
         "backlog": after,
-        # Half a second of traffic may be on its way at any time.
         "warm_up_s": warm,
+        # Half a second of traffic may be on its way at any time.
         "valid": len(produced) >= probes and after <= before + 0.5 * rate + 10,
     }
 

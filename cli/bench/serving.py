@@ -138,7 +138,7 @@ def serving(
 
     Slices of both alternate; figures are medians. The floor answers the same number of bytes
     with the same library and does nothing. The client is native. What answers lead to (the score
-    job takes in each of them) runs on the same cores, but for the figures with the rest stopped.
+    job takes them in) runs on the same cores, but for the figures with the rest stopped.
 
     nextclick bench serving --json
     """
@@ -179,8 +179,7 @@ def measure(
         server = Target(stack.target, process, f"{SERVICE}Recommend", single)
         bench = Bench(program, server, floor, rounds, seconds)
         with progress() as bar:
-            at_rest = lambda: process.cpu_percent(1.0) < AT_REST  # noqa: E731
-            wait_until(at_rest, 120, "the server at rest")
+            wait_until(lambda: process.cpu_percent(1.0) < AT_REST, 120, "the server at rest")
             task = bar.add_task("slices", total=12 * rounds, note="")
             tick = lambda: bar.advance(task)  # noqa: E731
             bench.slice(server, Slices())
@@ -202,15 +201,13 @@ def measure(
                 batch_alone = bench.product(f"{SERVICE}BatchRecommend", batches, tick)
                 by_workers = curve(stack, program, f"{SERVICE}Recommend", single, workers, seconds)
     result |= {f"alone_{name}": value for name, value in alone.items()}
+    for prefix, batches_of in (("", batch), ("alone_", batch_alone)):
+        for name in ("p50", "p99"):
+            floor_us = result[f"{prefix}floor_{name}_us"]
+            result[f"{prefix}ratio_{name}"] = result[f"{prefix}{name}_us"] / floor_us
+        result[f"{prefix}batch_sessions_per_s"] = BATCH * statistics.median(batches_of.answers)
+        result[f"{prefix}batch_us_per_session"] = batches_of.figures()["p50_us"] / BATCH
     result |= {
-        "alone_ratio_p50": alone["p50_us"] / alone["floor_p50_us"],
-        "alone_ratio_p99": alone["p99_us"] / alone["floor_p99_us"],
-        "alone_batch_sessions_per_s": BATCH * statistics.median(batch_alone.answers),
-        "alone_batch_us_per_session": batch_alone.figures()["p50_us"] / BATCH,
-        "ratio_p50": result["p50_us"] / result["floor_p50_us"],
-        "ratio_p99": result["p99_us"] / result["floor_p99_us"],
-        "batch_sessions_per_s": BATCH * statistics.median(batch.answers),
-        "batch_us_per_session": batch.figures()["p50_us"] / BATCH,
         "open_p50_us": opened["p50_us"],
         "open_p95_us": opened["p95_us"],
         "open_p99_us": opened["p99_us"],
@@ -221,9 +218,8 @@ def measure(
         "broker_stopped_p99_us": broker.figures()["p99_us"],
         "errors": bench.errors,
         "workers": by_workers,
+        "live_quotient": live["p99_us"] / live["floor_p99_us"] / result["ratio_p99"],
     }
-    at_rest = result["ratio_p99"]
-    result["live_quotient"] = live["p99_us"] / live["floor_p99_us"] / at_rest
     return result
 
 

@@ -127,11 +127,7 @@ def job_rate(stack: Stack, name: str, out: str, total: int, *args: str) -> float
     before = written()
     job = flink.submit(stack.home, name, "--kafka", stack.kafka, "--tenant", TENANT, *args)
     try:
-        return rate(
-            lambda: written() - before,
-            total,
-            f"the job {name}",
-        )
+        return rate(lambda: written() - before, total, f"the job {name}")
     finally:
         watcher.close()
         flink.cancel(stack.ports, job)

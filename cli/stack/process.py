@@ -81,10 +81,12 @@ def spawn(
 def give_way(child: Child, niceness: int) -> None:
     """Lower the priority of a process, and of all that it starts."""
     with contextlib.suppress(OSError):
-        for thread in os.listdir(f"/proc/{child.pid}/task"):
-            os.setpriority(os.PRIO_PROCESS, int(thread), niceness)
         # Where the kernel groups processes by session, only the group's niceness counts.
         Path(f"/proc/{child.pid}/autogroup").write_text(str(niceness))
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for thread in psutil.Process(child.pid).threads():
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                os.setpriority(os.PRIO_PROCESS, thread.id, niceness)
 
 
 _started: dict[int, subprocess.Popen[bytes]] = {}
