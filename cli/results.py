@@ -235,9 +235,8 @@ Kafka, Flink and the server; the same files in process are
     nextclick evaluate --train cli/sample/train.txt.gz --test cli/sample/valid.txt.gz \\
         --test cli/sample/test.txt.gz --protocol prequential
 
-The live path found 73.7 % of the next clicks in the first 20 (MRR@20 41.3 %), the evaluation
-74.4 % (41.6 %). `nextclick bench freshness`: a click is in the answers after 16 ms (p50) beside 200
-clicks a second, everything on one machine of two cores.
+The live path finds less than a point fewer of the next clicks than that (README); how soon a click
+counts is in [performance](performance.md).
 """
 
 
