@@ -24,7 +24,7 @@ $(JAVA_STAMP): $(JAVA)/pom.xml $(shell find $(JAVA)/src -name '*.java')
 	@mvn -q -B -f $(JAVA)/pom.xml package
 	@touch $@
 
-$(KERNEL_STAMP): $(PYTHON_STAMP) $(wildcard online_models/*.py)
+$(KERNEL_STAMP): $(PYTHON_STAMP) $(shell find online_models -name '*.py')
 	@echo "compiling the models' kernels" >&2
 	@$(BIN)/python -m cli.kernels
 	@touch $@

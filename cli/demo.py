@@ -11,16 +11,16 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.accounting import Ledger
 from cli.console import err, print_json, print_result, progress
-from cli.datasets import SAMPLE, Session, load_sessions, split_last
 from cli.errors import CommandError
-from cli.history import send_history
-from cli.player import K, Player, Score
+from cli.live.history import send_history
+from cli.live.ledger import Ledger
+from cli.live.player import K, Player, Score
 from cli.stack import apps
 from cli.stack.layout import Child, Home, Ports
 from cli.stack.process import find, wait_until
 from cli.stack.stack import Stack
+from evaluation.datasets import SAMPLE, Session, load_sessions, split_last
 from nextclick import Client
 from online_models import metrics
 

@@ -13,17 +13,17 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from cli.baselines import VectorRanking, content_vectors, covisit_vectors
-from cli.catalogue import load_items
-from cli.charts import draw_comparison
 from cli.console import out, print_json, print_result, progress
-from cli.datasets import Session, load_sessions, split_last
 from cli.errors import CommandError
-from cli.evaluation import Ask, Cases, learn_all, score_all, summary
+from evaluation.baselines import VectorRanking, content_vectors, covisit_vectors
+from evaluation.catalogues import load_items
+from evaluation.charts import draw_comparison
+from evaluation.datasets import Session, load_sessions, split_last
+from evaluation.prequential import Ask, Cases, learn_all, score_all, summary
 from nextclick.codec import Item
 from online_models.engine import Engine, Ranked
-from online_models.layout import MAX_ANSWER, Limits
-from online_models.weights import READINGS
+from online_models.memory.layout import MAX_ANSWER, Limits
+from online_models.ranking.blend_weights import READINGS
 
 HELD_OUT = 0.1
 RANKINGS = (

@@ -10,11 +10,11 @@ import numpy as np
 
 from cli.evaluate import warm_up as warm_up_evaluation
 from online_models.engine import Engine
-from online_models.features import N_FEATURES
-from online_models.layout import CLOCK, DIMENSIONS, Limits
-from online_models.online import LEARN_FROM_CLICK
-from online_models.ranker_learner import RankerLearner
-from online_models.vector_learner import VectorLearner
+from online_models.learning import LEARN_FROM_CLICK
+from online_models.memory.layout import CLOCK, DIMENSIONS, Limits
+from online_models.ranking.features import N_FEATURES
+from online_models.ranking.learner import RankerLearner
+from online_models.vectors.learner import VectorLearner
 from server.__main__ import warm_up as warm_up_server
 
 SESSIONS = 130

@@ -13,7 +13,7 @@ from cli.console import err
 from cli.demo import demo
 from cli.errors import CommandError
 from cli.evaluate import evaluate
-from cli.models_commands import models_app
+from cli.models import models_app
 from cli.recommend import recommend
 from cli.replay import replay
 from cli.results import results

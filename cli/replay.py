@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from cli.console import print_json, print_result, progress
-from cli.datasets import Session, load_sessions
 from cli.errors import CommandError
-from cli.history import send_history
+from cli.live.history import send_history
+from cli.live.player import K, Player
 from cli.options import DEFAULT_HOME, HomeFolder, Json
-from cli.player import K, Player
 from cli.stack.layout import Home
 from cli.stack.stack import Stack
+from evaluation.datasets import Session, load_sessions
 from nextclick import Client
 from online_models import metrics
 

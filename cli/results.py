@@ -10,19 +10,19 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.charts import BASELINE, LEARNING, OWN, PUBLISHED, drawn
-from cli.cold_start import cold_start
 from cli.console import out
-from cli.datasets import Session, load_sessions
 from cli.errors import CommandError
 from cli.evaluate import RANKINGS, Settings, baseline, learn, make_engine, predict, warm_up
-from cli.evaluation import Ask, summary
-from cli.further import BASELINES, FURTHER
-from cli.further import HEAD as HEAD_FURTHER
-from cli.off_policy import off_policy
-from cli.shown import load_actions, render_shown, score_shown
+from evaluation.charts import BASELINE, LEARNING, OWN, PUBLISHED, drawn
+from evaluation.cold_start import cold_start
+from evaluation.datasets import Session, load_sessions
+from evaluation.further import BASELINES, FURTHER
+from evaluation.further import HEAD as HEAD_FURTHER
+from evaluation.off_policy import off_policy
+from evaluation.prequential import Ask, summary
+from evaluation.shown_items import load_actions, render_shown, score_shown
 from online_models.engine import Engine
-from online_models.weights import READINGS
+from online_models.ranking.blend_weights import READINGS
 
 K = 20
 

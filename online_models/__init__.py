@@ -16,8 +16,8 @@ import numba
 def _cache_folder() -> str:
     home = Path(__file__).parent
     sources = hashlib.blake2b(digest_size=8)
-    for file in sorted(home.glob("*.py")):
-        sources.update(file.read_bytes())
+    for file in sorted(home.rglob("*.py")):
+        sources.update(str(file.relative_to(home)).encode() + file.read_bytes())
     name = f"kernels-{sources.hexdigest()}"
     here = home / "__pycache__"
     try:

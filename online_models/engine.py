@@ -14,11 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models import answer, blend, learn, online, popularity, ranker, retrieve, vectors
+from online_models import learning as online
 from online_models import snapshot as snapshots
-from online_models.features import N_FEATURES
-from online_models.index import VectorIndex
-from online_models.layout import (
+from online_models.memory.layout import (
     CASES_SCORED,
     CLOCK,
     FIELDS,
@@ -33,9 +31,16 @@ from online_models.layout import (
     Limits,
     State,
 )
-from online_models.learned import LearnedElsewhere
-from online_models.nearest import NOTHING
-from online_models.weights import READINGS
+from online_models.published import LearnedElsewhere
+from online_models.ranking import answer, blend
+from online_models.ranking import network as ranker
+from online_models.ranking.blend_weights import READINGS
+from online_models.ranking.features import N_FEATURES
+from online_models.sources import learn_click as learn
+from online_models.sources import popularity, retrieve
+from online_models.vectors import two_towers as vectors
+from online_models.vectors.index import VectorIndex
+from online_models.vectors.near_lists import NOTHING
 
 DEFAULT_SAMPLE = 2
 """One click in two teaches the ranker: 60 to 100 us a click. All of them cost half as much again

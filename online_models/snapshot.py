@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from online_models.features import SCHEMA
-from online_models.layout import (
+from online_models.memory.layout import (
     BUMP,
     CASES_SEEN,
     FIELDS,
@@ -21,6 +20,7 @@ from online_models.layout import (
     ROWS,
     Limits,
 )
+from online_models.ranking.features import SCHEMA
 
 if TYPE_CHECKING:
     from online_models.engine import Engine

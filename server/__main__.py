@@ -14,24 +14,24 @@ from typing import Any
 
 from nextclick.topics import SESSIONS
 from online_models.engine import DEFAULT_SAMPLE, Engine, Filter
-from online_models.layout import Limits
-from server import scoreboard, snapshot
-from server.catalog import Catalog
-from server.events import Events
-from server.examples import Examples
-from server.follower import Follower
-from server.grpc_server import GrpcServer
-from server.http_server import serve_http
-from server.impressions import Impressions
-from server.index_builder import IndexBuilder
-from server.models import Models
-from server.periodic import PeriodicSnapshots
+from online_models.memory.layout import Limits
+from server.kafka.acked_producer import AckedProducer
+from server.kafka.impressions import Impressions
 from server.priority import come_first
-from server.producer import AckedProducer
-from server.recommendation import Recommendations
-from server.redis_view import RedisView
-from server.replica import Replica
+from server.replica import scoreboard, snapshot
+from server.replica.examples import Examples
+from server.replica.index_builder import IndexBuilder
+from server.replica.log_reader import Follower
+from server.replica.periodic_snapshots import PeriodicSnapshots
+from server.replica.redis_view import RedisView
+from server.replica.replica import Replica
+from server.services.catalogue import Catalog
+from server.services.event import Events
+from server.services.model import Models
+from server.services.recommendation import Recommendations
 from server.settings import ServerSettings, load
+from server.transport.http import serve_http
+from server.transport.server import GrpcServer
 
 log = logging.getLogger("nextclick.server")
 

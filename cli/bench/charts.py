@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from cli.charts import BASELINE, OWN, PUBLISHED, drawn
+from evaluation.charts import BASELINE, OWN, PUBLISHED, drawn
 
 
 def save_serving(base: Path, result: dict[str, Any]) -> None:

@@ -16,13 +16,12 @@ from rich.table import Table
 
 from cli.bench.charts import save_frontier
 from cli.console import out, print_json, progress
-from cli.datasets import SAMPLE, Session, load_sessions, split_last
 from cli.evaluate import make_engine, warm_up
-from cli.evaluation import learn_all, second
 from cli.options import Json
+from evaluation.datasets import SAMPLE, Session, load_sessions, split_last
+from evaluation.prequential import learn_all, second
 from online_models.engine import Engine
-from online_models.features import FAMILIES, NAMES
-from online_models.layout import (
+from online_models.memory.layout import (
     AFTER,
     COV,
     COV1,
@@ -37,6 +36,7 @@ from online_models.layout import (
     SEQ1,
     SOURCES,
 )
+from online_models.ranking.features import FAMILIES, NAMES
 
 K = 20
 TIMED, ROUNDS = 400, 5

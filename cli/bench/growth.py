@@ -17,12 +17,12 @@ from rich.table import Table
 
 from cli.bench.charts import save_growth
 from cli.console import out, print_json, progress
-from cli.datasets import SAMPLE, load_sessions
 from cli.evaluate import warm_up
 from cli.options import Json
+from evaluation.datasets import SAMPLE, load_sessions
 from online_models import metrics
 from online_models.engine import DEFAULT_SAMPLE, Engine
-from online_models.layout import Limits
+from online_models.memory.layout import Limits
 
 ITEMS = (10_000, 100_000, 500_000, 2_000_000)
 SESSIONS = (100_000, 500_000, 2_000_000, 5_000_000)

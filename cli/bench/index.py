@@ -12,11 +12,11 @@ import typer
 from numpy.typing import NDArray
 
 from cli.console import err, print_json, print_result
-from cli.datasets import SAMPLE, load_sessions
 from cli.errors import CommandError
 from cli.options import Json
-from online_models.index import VectorIndex
-from online_models.vector_learner import VectorLearner
+from evaluation.datasets import SAMPLE, load_sessions
+from online_models.vectors.index import VectorIndex
+from online_models.vectors.learner import VectorLearner
 
 K = 50
 REMOVED, ADDED = 0.02, 0.02

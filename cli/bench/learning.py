@@ -10,16 +10,16 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from cli.bench.own_stack import own_stack
 from cli.console import err, print_json, print_result
-from cli.datasets import SAMPLE, clicks_in_order, load_sessions
 from cli.options import Json
 from cli.stack import flink, kafka
 from cli.stack.process import wait_until
 from cli.stack.stack import Stack
+from evaluation.datasets import SAMPLE, clicks_in_order, load_sessions
 from nextclick.topics import EXAMPLES, PARTITIONS, PRODUCER_CONFIG, RANKER, SESSIONS, topic
 from nextclick.v1.learning_pb2 import LearnerState
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
-from server.examples import encode
+from server.replica.examples import encode
 
 TENANT = "bench"
 SKIPPED = 0.2

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from confluent_kafka import Producer
 
-from cli.datasets import SAMPLE, Session, clicks_in_order, load_sessions
+from evaluation.datasets import SAMPLE, Session, clicks_in_order, load_sessions
 from nextclick import Event, encode_event
 from nextclick.topics import EVENTS, PRODUCER_CONFIG
 

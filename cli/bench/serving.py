@@ -21,13 +21,13 @@ from cli.bench.charts import save_serving
 from cli.bench.own_stack import live_clicks, own_stack
 from cli.bench.workers import curve
 from cli.console import print_json, print_result, progress
-from cli.datasets import SAMPLE, load_sessions
 from cli.demo import bootstrap, ledger
 from cli.errors import CommandError
 from cli.options import Json
 from cli.stack.layout import PYTHON_PATH, Child, Ports
 from cli.stack.process import find, spawn, stop, wait_until
 from cli.stack.stack import Stack
+from evaluation.datasets import SAMPLE, load_sessions
 from nextclick import Client, Event, NextclickError
 from nextclick.v1 import recommendation_service_pb2 as pb
 

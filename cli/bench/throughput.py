@@ -16,13 +16,13 @@ from cli.bench.charts import save_json
 from cli.bench.load import clicks
 from cli.bench.own_stack import own_stack
 from cli.console import err, print_json, print_result
-from cli.datasets import SAMPLE, Session, load_sessions
-from cli.history import send_history
+from cli.live.history import send_history
 from cli.options import Json
 from cli.stack import apps, flink, kafka
 from cli.stack.layout import Child, Ports
 from cli.stack.process import spawn, stop, wait_until
 from cli.stack.stack import Stack
+from evaluation.datasets import SAMPLE, Session, load_sessions
 from nextclick.topics import PARTITIONS, SESSIONS, topic
 
 TENANT, FLOOR_TENANT = "bench", "floor"

@@ -16,8 +16,8 @@ from pyflink.datastream.state import MapStateDescriptor, StateTtlConfig, ValueSt
 
 from nextclick.topics import topic
 from streaming.jobs.flink import raw_record
-from streaming.learning import LearnerTask
 from streaming.sessionize import RawRecord
+from streaming.tasks.task import LearnerTask
 
 BATCH = 64
 """Records that wait at most; writing a row once for all of them is what a batch is for."""

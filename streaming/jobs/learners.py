@@ -15,9 +15,9 @@ from pyflink.datastream import StreamExecutionEnvironment
 from nextclick.topics import COMMANDS, EXAMPLES, IMPRESSIONS, ITEMS, SESSIONS, topic
 from streaming.jobs.flink import environment, output_type, read_keyed, write_records
 from streaming.jobs.learner_operator import Learn
-from streaming.keep_score import ScoreTask
-from streaming.learn_ranker import RankerTask
-from streaming.learn_vectors import VectorsTask
+from streaming.tasks.ranker import RankerTask
+from streaming.tasks.score import ScoreTask
+from streaming.tasks.vectors import VectorsTask
 
 PARTS = ("vectors", "ranker", "score")
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from online_models.engine import Engine
-from online_models.layout import LEARNED_COUNTERS, Limits
+from online_models.memory.layout import LEARNED_COUNTERS, Limits
+from online_models.ranking.blend_weights import READINGS
 from online_models.snapshot import LEARNED, SnapshotError
-from online_models.weights import READINGS
 
 LIMITS = Limits(max_items=512, max_sessions=256, pairs=256)
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from cli.datasets import clicks_in_order, load_sessions
 from cli.demo import SAMPLE
 from cli.stack import flink
+from evaluation.datasets import clicks_in_order, load_sessions
 from nextclick import Event, encode_event
 from nextclick.topics import REPLAY_HEADER
 from nextclick.v1.session_pb2 import SessionRecord

@@ -11,8 +11,8 @@ from cli.stack import flink, process
 from nextclick import Item
 from nextclick.topics import TOPIC_CONFIGS, topic
 from nextclick.v1 import learning_pb2 as pb
-from streaming.learn_ranker import RankerTask
-from streaming.learn_vectors import VectorsTask
+from streaming.tasks.ranker import RankerTask
+from streaming.tasks.vectors import VectorsTask
 from tests.integration.conftest import Reader, eventually
 from tests.integration.test_cli import run as run_cli
 from tests.integration.test_path import fresh, views

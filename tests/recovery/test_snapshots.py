@@ -5,9 +5,9 @@ import pytest
 from nextclick import Item, encode_item
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
-from online_models.layout import Limits
-from server import snapshot
-from server.replica import Replica
+from online_models.memory.layout import Limits
+from server.replica import snapshot
+from server.replica.replica import Replica
 
 LIMITS = Limits(max_items=128, max_sessions=64, pairs=64)
 

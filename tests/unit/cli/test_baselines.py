@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cli.baselines import VectorRanking, content_vectors, covisit_vectors, covisits
+from evaluation.baselines import VectorRanking, content_vectors, covisit_vectors, covisits
 from online_models.engine import Engine
-from online_models.layout import Limits
+from online_models.memory.layout import Limits
 
 LIMITS = Limits(max_items=256, max_sessions=1_024, pairs=256)
 

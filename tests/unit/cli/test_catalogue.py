@@ -2,8 +2,8 @@
 
 import pytest
 
-from cli.catalogue import load_items
 from cli.errors import CommandError
+from evaluation.catalogues import load_items
 from nextclick import Item, encode_item
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.datasets import Session, clicks_in_order, load_sessions, split_last
 from cli.errors import CommandError
+from evaluation.datasets import Session, clicks_in_order, load_sessions, split_last
 
 
 def write(tmp_path, text, packed=False):

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from cli.datasets import Session
 from cli.evaluate import RANKINGS
-from cli.evaluation import learn_all, score_all, summary
 from cli.main import app
+from evaluation.datasets import Session
+from evaluation.prequential import learn_all, score_all, summary
 from nextclick import Item, encode_item
 from online_models import metrics
 from online_models.engine import Engine
-from online_models.layout import Limits
+from online_models.memory.layout import Limits
 
 SMALL = Limits(max_items=256, max_sessions=64, pairs=64)
 

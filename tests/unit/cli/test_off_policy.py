@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cli.errors import CommandError
-from cli.off_policy import Log, estimate, load_log, popular_now
+from evaluation.off_policy import Log, estimate, load_log, popular_now
 
 RATES = np.array([0.1, 0.3, 0.5])
 PROPENSITIES = np.array([0.6, 0.3, 0.1])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli.errors import CommandError
-from cli.shown import ORDERS, Action, load_actions, score_shown
+from evaluation.shown_items import ORDERS, Action, load_actions, score_shown
 
 SHOWN = ("1", "2", "3", "4")
 HEADER = "session_id,timestamp,action_type,reference,impressions\n"

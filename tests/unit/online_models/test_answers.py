@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from online_models.engine import Engine, Filter
-from online_models.layout import Limits
+from online_models.memory.layout import Limits
 
 
 @pytest.fixture(scope="module")

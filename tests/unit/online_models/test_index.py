@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from online_models.index import DELTA, REBUILD_AT, VectorIndex
+from online_models.vectors.index import DELTA, REBUILD_AT, VectorIndex
 
 rng = np.random.default_rng(4)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from online_models.engine import Engine
-from online_models.layout import Limits
+from online_models.memory.layout import Limits
 
 
 def test_an_unknown_item_has_no_row_and_asking_gives_none():

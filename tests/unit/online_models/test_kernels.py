@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from online_models import popularity, select
 from online_models.engine import Engine
-from online_models.layout import AFTER, COV, FLAT, FRESH, KNN, NEXT, SEQ, Limits
+from online_models.memory import top_k as select
+from online_models.memory.layout import AFTER, COV, FLAT, FRESH, KNN, NEXT, SEQ, Limits
+from online_models.sources import popularity
 from tests.unit.online_models.oracle import Oracle
 
 SMALL = Limits(max_items=64, max_sessions=64, pairs=64)

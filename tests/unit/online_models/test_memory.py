@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from online_models import ranker
-from online_models.layout import Limits, allocate
+from online_models.memory.layout import Limits, allocate
+from online_models.ranking import network as ranker
 
 FILL = """
 import json, sys, numpy as np, psutil

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from online_models import nearest as module
-from online_models.index import VectorIndex
-from online_models.nearest import NearestItems
+from online_models.vectors import near_lists as module
+from online_models.vectors.index import VectorIndex
+from online_models.vectors.near_lists import NearestItems
 
 rng = np.random.default_rng(6)
 ROWS = 400

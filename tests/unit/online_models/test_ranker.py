@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from online_models import online, ranker, vectors
+from online_models import learning as online
 from online_models.engine import Engine
-from online_models.features import N_FEATURES, NAMES, SCHEMA
-from online_models.layout import CANDIDATES, COV, NEXT, SEQ, STEPS, Limits
-from online_models.ranker import N_RANKER, WEIGHTS
+from online_models.memory.layout import CANDIDATES, COV, NEXT, SEQ, STEPS, Limits
+from online_models.ranking import network as ranker
+from online_models.ranking.features import N_FEATURES, NAMES, SCHEMA
+from online_models.ranking.network import N_RANKER, WEIGHTS
+from online_models.vectors import two_towers as vectors
 
 LIMITS = Limits(max_items=256, max_sessions=2_048, pairs=256)
 

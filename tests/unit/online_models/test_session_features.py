@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from online_models import online
+from online_models import learning as online
 from online_models.engine import Engine
-from online_models.features import FAMILIES, NAMES
-from online_models.layout import PAIR, SOURCES, Limits
+from online_models.memory.layout import PAIR, SOURCES, Limits
+from online_models.ranking.features import FAMILIES, NAMES
 
 LIMITS = Limits(max_items=64, max_sessions=64, pairs=64)
 ITEMS = {"a": ("red", "big"), "b": ("red",), "c": ("blue",), "d": (), "e": ("big", "blue")}

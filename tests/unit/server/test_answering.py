@@ -14,13 +14,13 @@ from nextclick.v1.impression_pb2 import Impression
 from nextclick.v1.scoreboard_pb2 import Score
 from nextclick.v1.session_pb2 import EVENT_TYPE_PURCHASE, SessionRecord
 from online_models.engine import Engine
-from online_models.layout import STEPS, Limits
-from server.faults import RequestError
-from server.recommendation import Recommendations
-from server.redis_view import RedisUnavailableError
-from server.replica import Replica
-from server.replies import RECOMMEND_ITEMS, head
-from server.visitor import joined
+from online_models.memory.layout import STEPS, Limits
+from server.errors import RequestError
+from server.replica.redis_view import RedisUnavailableError
+from server.replica.replica import Replica
+from server.services.recommendation import Recommendations
+from server.services.replies import RECOMMEND_ITEMS, head
+from server.services.visitor import joined
 
 
 class NoImpressions:

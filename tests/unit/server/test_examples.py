@@ -6,14 +6,14 @@ import pytest
 from nextclick import Item, encode_item
 from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord
-from online_models import online
+from online_models import learning as online
 from online_models.engine import Engine
-from online_models.features import N_FEATURES, NAMES, SCHEMA
-from online_models.layout import Limits
-from online_models.ranker_learner import RankerLearner
-from online_models.vector_learner import VectorLearner
-from server.examples import AHEAD, NEAR, PATIENCE_S, Examples, Pace
-from server.replica import Replica
+from online_models.memory.layout import Limits
+from online_models.ranking.features import N_FEATURES, NAMES, SCHEMA
+from online_models.ranking.learner import RankerLearner
+from online_models.vectors.learner import VectorLearner
+from server.replica.examples import AHEAD, NEAR, PATIENCE_S, Examples, Pace
+from server.replica.replica import Replica
 from server.settings import ServerSettings
 
 LIMITS = Limits(max_items=256, max_sessions=2_048, pairs=256)

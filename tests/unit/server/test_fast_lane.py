@@ -10,8 +10,8 @@ import pytest
 from cli.stack.layout import Ports
 from nextclick import Client, InvalidRequestError
 from nextclick.v1 import recommendation_service_pb2 as pb
-from server.auth import TokenAuth
-from server.fast_lane import FastLane, Reply, stock_handler
+from server.transport.auth import TokenAuth
+from server.transport.fast_lane import FastLane, Reply, stock_handler
 from tests.unit.server.test_grpc_server import Served
 
 FAST, SLOW = "/test.Lane/Fast", "/test.Lane/Slow"

@@ -23,12 +23,12 @@ from nextclick.v1 import (
     recommendation_service_pb2,
     recommendation_service_pb2_grpc,
 )
-from server.catalog import Catalog
-from server.events import Events
-from server.grpc_server import GrpcServer
-from server.health import MAX_WATCHERS
-from server.models import Models
+from server.services.catalogue import Catalog
+from server.services.event import Events
+from server.services.model import Models
 from server.settings import ServerSettings
+from server.transport.health import MAX_WATCHERS
+from server.transport.server import GrpcServer
 from tests.unit.server.test_answering import Shop
 
 WAITING = 3
@@ -214,7 +214,7 @@ def test_a_stream_answers_each_request_in_order(served):
 
 def test_streams_are_bounded_and_hold_up_no_other_call(served, monkeypatch):
     """An idle stream costs a sleeping thread; a flood of them must not take the server."""
-    monkeypatch.setattr("server.grpc_server.MAX_STREAMS", 3)
+    monkeypatch.setattr("server.transport.server.MAX_STREAMS", 3)
     served.server._streams = threading.BoundedSemaphore(3)
     release = threading.Event()
 

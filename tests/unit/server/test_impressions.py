@@ -5,7 +5,7 @@ import time
 from prometheus_client import REGISTRY
 
 from nextclick.v1.impression_pb2 import Impression
-from server.impressions import Impressions
+from server.kafka.impressions import Impressions
 from server.settings import ServerSettings
 
 
@@ -32,7 +32,7 @@ def test_a_full_queue_drops_and_counts():
 def test_of_many_answers_so_many_a_second_are_recorded(monkeypatch):
     """Else a busy server has the score job take in thousands, on the cores of whom it serves."""
     clock = 100.0
-    monkeypatch.setattr("server.impressions.time.monotonic", lambda: clock)
+    monkeypatch.setattr("server.kafka.impressions.time.monotonic", lambda: clock)
     impressions = Impressions(ServerSettings(kafka="127.0.0.1:1", impressions_per_s=50))
     left_out = value("nextclick_impressions_passed_over_total")
     assert [impressions.due() for _ in range(80)].count(True) == 51

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from online_models.answer import FILL_SCORE
 from online_models.engine import Engine, Filter
-from online_models.layout import Limits
-from server.index_builder import BETWEEN_BUILDS_S, RECALL_S, IndexBuilder
-from server.replica import Replica
+from online_models.memory.layout import Limits
+from online_models.ranking.answer import FILL_SCORE
+from server.replica.index_builder import BETWEEN_BUILDS_S, RECALL_S, IndexBuilder
+from server.replica.replica import Replica
 
 LIMITS = Limits(max_items=4_096, max_sessions=64, pairs=64)
 rng = np.random.default_rng(8)

@@ -5,9 +5,9 @@ import threading
 import pytest
 
 from online_models.engine import Engine
-from online_models.layout import Limits
+from online_models.memory.layout import Limits
 from server import __main__ as server
-from server.replica import Replica
+from server.replica.replica import Replica
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from nextclick.v1.session_pb2 import SessionRecord
-from server.redis_view import RedisUnavailableError, RedisView
+from server.replica.redis_view import RedisUnavailableError, RedisView
 
 
 class Stub:

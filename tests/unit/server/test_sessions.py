@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from nextclick import Event, encode_event
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
-from online_models.layout import Limits
-from server.sessions import SessionTable
+from online_models.memory.layout import Limits
+from server.replica.sessions import SessionTable
 from streaming.sessionize import RawRecord, Update, process
 
 NOW = 1_700_000_000_000

@@ -9,12 +9,12 @@ import pytest
 from nextclick import Item, encode_item
 from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord
-from online_models.features import N_FEATURES, SCHEMA
-from online_models.tokens import item_tokens
+from online_models.ranking.features import N_FEATURES, SCHEMA
+from online_models.tables.content_tokens import item_tokens
 from streaming.jobs.learner_operator import BATCH, Learn
-from streaming.learn_ranker import RankerTask
-from streaming.learn_vectors import VectorsTask
 from streaming.sessionize import RawRecord
+from streaming.tasks.ranker import RankerTask
+from streaming.tasks.vectors import VectorsTask
 
 rng = np.random.default_rng(5)
 

@@ -12,10 +12,10 @@ from nextclick.v1 import scoreboard_pb2 as pb
 from nextclick.v1.impression_pb2 import Impression
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models import metrics
-from streaming import keep_score
-from streaming.keep_score import ScoreTask
-from streaming.scorekeeper import DEPTH, RING, Answer, Scorekeeper
 from streaming.sessionize import RawRecord
+from streaming.tasks import score as keep_score
+from streaming.tasks.rolling_score import DEPTH, RING, Answer, Scorekeeper
+from streaming.tasks.score import ScoreTask
 from tests.unit.streaming.test_learners import Host
 
 ITEMS = [f"i{n}" for n in range(40)]

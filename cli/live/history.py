@@ -1,0 +1,76 @@
+"""Sends a history of clicks to Kafka as fast as it takes them, marked as a replay."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from confluent_kafka import Producer
+
+from cli import interrupt
+from cli.errors import CommandError
+from evaluation.datasets import Session, clicks_in_order
+from nextclick import Event, encode_event
+from nextclick.topics import EVENTS, PRODUCER_CONFIG, REPLAY_HEADER, topic
+
+TICK = 1_000
+
+
+def send_history(
+    kafka: str,
+    sessions: Sequence[Session],
+    *,
+    prefix: str = "",
+    tenant: str = "",
+    last: int | None = None,
+    rate: float | None = None,
+    tick: Callable[[int], None] = lambda _: None,
+) -> int:
+    """Produce all clicks (or the ``last`` ones) in the order of their clock.
+
+    Without a clock the clicks of a session are a second apart. ``rate`` limits the clicks a
+    second. Returns how many the broker has acknowledged; raises `CommandError` when it
+    does not acknowledge all.
+    """
+    producer = Producer({**PRODUCER_CONFIG, "bootstrap.servers": kafka, "linger.ms": 20})
+    name = topic(EVENTS, tenant)
+    failed: list[str] = []
+
+    def delivered(error: object, _: object) -> None:
+        if error is not None:
+            failed.append(str(error))
+
+    order = clicks_in_order(sessions)
+    order = order[-last:] if last is not None else order
+    now_ms = int(time.time() * 1000)
+    started = time.monotonic()
+    for done, (s, p) in enumerate(order, 1):
+        session = sessions[s]
+        session_id = prefix + session.session_id
+        event = Event(
+            "view",
+            session.items[p],
+            session.times_ms[p] if session.times_ms else now_ms - 1000 * (len(session.items) - p),
+            session_id=session_id,
+            event_id=f"{session_id}-{p}",
+        )
+        raw = encode_event(event)
+        while True:
+            try:
+                producer.produce(
+                    name, raw, session_id, headers=[(REPLAY_HEADER, b"1")], on_delivery=delivered
+                )
+                break
+            except BufferError:  # the queue is full: let it drain
+                producer.poll(0.05)
+        if rate is not None:
+            time.sleep(max(started + done / rate - time.monotonic(), 0))
+        if done % TICK == 0:
+            interrupt.check()
+            producer.poll(0)
+            tick(TICK)
+    left = producer.flush(60)
+    if left or failed:
+        raise CommandError(f"Kafka did not take {left + len(failed)} of {len(order)} events")
+    tick(len(order) % TICK)
+    return len(order)

@@ -1,0 +1,69 @@
+"""Catalogues from files: JSON Lines of items, atomic ``.item`` files, or clicks with a CatId."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cli.errors import CommandError
+from evaluation.datasets import text_of
+from nextclick.codec import InvalidEventError, Item, decode_item
+
+
+def load_items(path: Path) -> list[Item]:
+    """Return the items of a file.
+
+    Formats, told apart by the header: JSON Lines as on the topic `items`; tab-separated atomic
+    files (``item_id:token movie_title:token_seq class:token_seq ...``: columns named title become
+    the title, other sequences categories, the rest attributes); and tab-separated clicks with a
+    CatId, where an item gets the category of its first click that has one.
+
+    Raises
+    ------
+    CommandError
+        With file and line for whatever cannot be read.
+    """
+    with text_of(path) as lines:
+        header = lines.readline().rstrip("\n")
+        rest = [line.rstrip("\n") for line in lines if line.strip()]
+    if header.startswith("{"):
+        return [_json_item(path, n, line) for n, line in enumerate([header, *rest], 1)]
+    columns = header.split("\t")
+    if columns[0] == "item_id:token":
+        return [_atomic_item(columns, line.split("\t")) for line in rest]
+    if columns[:3] == ["SessionId", "ItemId", "CatId"]:
+        return _category_items(rest)
+    raise CommandError(
+        f"{path}:1: unknown header {header[:80]!r}; expected JSON Lines of items, "
+        "'item_id:token<TAB>...' or clicks with a CatId"
+    )
+
+
+def _json_item(path: Path, number: int, line: str) -> Item:
+    try:
+        return decode_item(line.encode())
+    except InvalidEventError as e:
+        raise CommandError(f"{path}:{number}: {e}") from e
+
+
+def _atomic_item(columns: list[str], fields: list[str]) -> Item:
+    title = ""
+    categories: tuple[str, ...] = ()
+    attributes: dict[str, str] = {}
+    for column, value in zip(columns[1:], fields[1:], strict=False):
+        name, kind = column.split(":")
+        if "title" in name:
+            title = value
+        elif kind == "token_seq":
+            categories = (*categories, *value.split())
+        elif value:
+            attributes[name] = value
+    return Item(fields[0], categories=categories, attributes=attributes, title=title)
+
+
+def _category_items(lines: list[str]) -> list[Item]:
+    categories: dict[str, tuple[str, ...]] = {}
+    for line in lines:
+        _, item_id, category, *_ = line.split("\t")
+        if not categories.get(item_id):
+            categories[item_id] = (category,) if category != "0" else ()
+    return [Item(item_id, categories=names) for item_id, names in categories.items()]

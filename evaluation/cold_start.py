@@ -1,0 +1,104 @@
+"""What is answered when little is known: a new visitor, a new item, a new shop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli.console import err
+from cli.evaluate import make_engine, put_items
+from evaluation.catalogues import load_items
+from evaluation.datasets import SAMPLE, Session, load_sessions
+from evaluation.prequential import learn_all, score_all
+from nextclick.codec import Item
+from online_models import metrics
+
+K = 20
+STEPS = (1_000, 5_000, 20_000, 50_000)
+HEAD = """
+## Cold start
+
+HR@20 in percent where little is known (prequential), and what stands beside an item that nobody
+has turned to yet.
+
+| | % |
+| --- | --- |
+"""
+
+
+def cold_start(data: Path) -> str:
+    """Return the section of the results page; rows whose data are missing are left out."""
+    with err.status("cold start"):
+        rows = new_visitor() + new_shop()
+        ratings, items = data / "ml_100k" / "ml-100k.inter.gz", data / "ml_100k" / "ml-100k.item"
+        if ratings.exists() and items.exists():
+            rows += new_items(load_sessions(ratings), load_items(items))
+    return HEAD + "".join(f"| {name} | {figure} |\n" for name, figure in rows)
+
+
+def new_visitor() -> list[tuple[str, str]]:
+    """How often the first click of a session is among the popular items of the moment."""
+    engine = make_engine("ranker", 0)
+    learn_all(engine, load_sessions(SAMPLE / "train.txt.gz"), lambda *_: None)
+    live = [s for name in ("valid", "test") for s in load_sessions(SAMPLE / f"{name}.txt.gz")]
+    hits = []
+    for session in live:
+        answered = [engine.item_id(row) for row in engine.recommend([], K).rows]
+        hits.append(session.items[0] in answered)
+        number = engine.open_session()
+        for item_id in session.items:
+            engine.learn(number, item_id)
+    share = sum(hits) / len(hits)
+    return [(f"new visitor, no click yet (serenade_example, {len(hits):,} sessions)", rate(share))]
+
+
+def new_shop() -> list[tuple[str, str]]:
+    """How good an empty shop is after so many clicks."""
+    engine = make_engine("ranker", 0)
+    sessions = load_sessions(SAMPLE / "train.txt.gz")
+    cases, _ = score_all(engine, sessions, learn=True, min_prefix=1, k=K, tick=lambda *_: None)
+    share = len(cases.ranks) / sum(len(s.items) for s in sessions)
+    rows = []
+    for start, end in zip((0, *STEPS), STEPS, strict=False):
+        part = cases.ranks[round(start * share) : round(end * share)]
+        name = f"new shop, clicks {start:,} to {end:,} (serenade_example)"
+        rows.append((name, rate(metrics.hit_rate(part, K))))
+    return rows
+
+
+def new_items(sessions: list[Session], items: Sequence[Item]) -> list[tuple[str, str]]:
+    """What is answered for items that have content and no click.
+
+    Every tenth item is taken out of all sessions. SimilarItems of it is compared with the popular
+    page by genres: the mean, over the answered items, of the share of genres in common (Jaccard).
+    """
+    hidden = [item.item_id for item in sorted(items, key=lambda i: int(i.item_id))[::10]]
+    gone = set(hidden)
+    seen = [Session(s.session_id, tuple(i for i in s.items if i not in gone)) for s in sessions]
+    engine = make_engine("ranker", 0)
+    put_items(engine, items)
+    learn_all(engine, [s for s in seen if s.items], lambda *_: None)
+    index = engine.begin_index()
+    index.swap(index.build())
+    genres = {item.item_id: set(item.categories) for item in items}
+    popular = [engine.item_id(row) for row in engine.recommend([], K).rows]
+    near, plain = [], []
+    for item_id in hidden:
+        similar = engine.similar(engine.row(item_id), K).rows
+        near += [jaccard(genres[item_id], genres[engine.item_id(row)]) for row in similar]
+        plain += [jaccard(genres[item_id], genres[other]) for other in popular]
+    name = f"genres that SimilarItems shares with a new item (ml_100k, {len(hidden)} items)"
+    return [
+        (name, rate(sum(near) / len(near))),
+        ("the same, of the popular page", rate(sum(plain) / len(plain))),
+    ]
+
+
+def jaccard(a: set[str], b: set[str]) -> float:
+    """Return what two sets have in common, as a share of what either has."""
+    return len(a & b) / max(len(a | b), 1)
+
+
+def rate(share: float) -> str:
+    """Return a share in percent."""
+    return f"{100 * share:.2f}"

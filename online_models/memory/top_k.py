@@ -1,0 +1,70 @@
+"""Selection and sorting of few among many, in place and without allocation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from online_models.memory.layout import State
+
+
+@njit(cache=True)
+def top_k(values: NDArray[np.float32], n: int, k: int, order: NDArray[np.int32]) -> int:
+    """Set ``order[:min(n, k)]`` to the places of the largest of ``values[:n]``, unordered.
+
+    Hoare's quickselect; returns min(n, k).
+    """
+    for i in range(n):
+        order[i] = i
+    if n <= k:
+        return n
+    lo = 0
+    hi = n - 1
+    while lo < hi:
+        pivot = values[order[(lo + hi) >> 1]]
+        i = lo
+        j = hi
+        while i <= j:
+            while values[order[i]] > pivot:
+                i += 1
+            while values[order[j]] < pivot:
+                j -= 1
+            if i <= j:
+                x = order[i]
+                order[i] = order[j]
+                order[j] = x
+                i += 1
+                j -= 1
+        if k - 1 <= j:
+            hi = j
+        elif k - 1 >= i:
+            lo = i
+        else:
+            break
+    return k
+
+
+LAST = np.float32(-3e38)
+
+
+@njit(cache=True)
+def sort_places(st: State, values: NDArray[np.float32], order: NDArray[np.int32], n: int) -> None:
+    """Sort ``order[:n]`` by falling value, equal values by place, so that answers repeat.
+
+    Each place goes where the number of those before it says: n * n comparisons (n is at most
+    `layout.MAX_ANSWER`), but without a branch, 16 at a time. 64 places take 1 us, as a heap 6.
+    """
+    keys, places = st.sort_keys, st.sort_places
+    for i in range(n):
+        places[i] = order[i]
+        key = values[order[i]]
+        keys[i] = LAST if math.isnan(key) else key  # else two might take one place
+    for i in range(n):
+        key, place = keys[i], places[i]
+        before = np.int32(0)
+        for j in range(n):
+            before += np.int32((keys[j] > key) | ((keys[j] == key) & (places[j] < place)))
+        order[before] = place

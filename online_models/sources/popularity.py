@@ -1,0 +1,149 @@
+"""Popularity with exponential decay by clicks, in two horizons.
+
+An item's decayed count is ``exp(key - clock / decay)``: all items fade alike, so only
+the clicked item can change its place in the lists of the most popular ones, and these
+stay sorted by moving that one item up.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from online_models.memory.layout import (
+    CLOCK,
+    DECAY_LONG,
+    DECAY_SHORT,
+    N_LONG,
+    N_SHORT,
+    POPULAR,
+    State,
+)
+
+
+@njit(cache=True)
+def _raised(key: float, known: bool, clock: float, weight: float) -> float:
+    count = math.exp(key - clock) if known else 0.0
+    return math.log(count + weight) + clock
+
+
+@njit(cache=True)
+def _rise_long(st: State, row: int) -> None:
+    stats, ranked, n = st.stats, st.popular_long, st.ctr[N_LONG]
+    i = stats[row].at_long - 1
+    if i < 0:
+        if n < POPULAR:
+            i = n
+            st.ctr[N_LONG] = n + 1
+        elif stats[row].long <= stats[ranked[n - 1]].long:
+            return
+        else:
+            i = n - 1
+            stats[ranked[i]].at_long = 0
+    while i > 0 and stats[ranked[i - 1]].long < stats[row].long:
+        ranked[i] = ranked[i - 1]
+        stats[ranked[i]].at_long = i + 1
+        i -= 1
+    ranked[i] = row
+    stats[row].at_long = i + 1
+
+
+@njit(cache=True)
+def _rise_short(st: State, row: int) -> None:
+    stats, ranked, n = st.stats, st.popular_short, st.ctr[N_SHORT]
+    i = stats[row].at_short - 1
+    if i < 0:
+        if n < POPULAR:
+            i = n
+            st.ctr[N_SHORT] = n + 1
+        elif stats[row].short <= stats[ranked[n - 1]].short:
+            return
+        else:
+            i = n - 1
+            stats[ranked[i]].at_short = 0
+    while i > 0 and stats[ranked[i - 1]].short < stats[row].short:
+        ranked[i] = ranked[i - 1]
+        stats[ranked[i]].at_short = i + 1
+        i -= 1
+    ranked[i] = row
+    stats[row].at_short = i + 1
+
+
+@njit(cache=True)
+def count_click(st: State, row: int, weight: float) -> None:
+    """Add ``weight`` clicks of an item at the present clock."""
+    s = st.stats[row]
+    clock = st.ctr[CLOCK]
+    known = s.clicks > 0
+    s.long = _raised(s.long, known, clock / DECAY_LONG, weight)
+    s.short = _raised(s.short, known, clock / DECAY_SHORT, weight)
+    s.clicks += weight
+    s.log_clicks = math.log(1.0 + s.clicks)
+    s.last = clock
+    st.items[row].damp = 1.0 / math.sqrt(s.clicks + 10.0)
+    _rise_long(st, row)
+    _rise_short(st, row)
+
+
+@njit(cache=True, inline="always")
+def log_popularity(st: State, row: int) -> float:
+    """Log of the decayed count with the long horizon, at least -5."""
+    s = st.stats[row]
+    if s.clicks == 0:
+        return -5.0
+    return max(s.long - st.ctr[CLOCK] / DECAY_LONG, -5.0)
+
+
+@njit(cache=True)
+def without(log_count: float, count: float) -> float:
+    """Log of a count less the session's own clicks, at least -5."""
+    return math.log(max(math.exp(log_count) - count, 0.0067))
+
+
+@njit(cache=True)
+def logs_without(st: State, row: int, own: float):  # type: ignore[no-untyped-def]
+    """Log of an item's clicks, and `log_popularity`, less so many clicks of one session."""
+    s = st.stats[row]
+    if own == 0:
+        return s.log_clicks, np.float32(log_popularity(st, row))
+    clicks = np.float32(math.log(1 + max(s.clicks - own, 0)))
+    return clicks, np.float32(without(log_popularity(st, row), own))
+
+
+@njit(cache=True)
+def log_trend(st: State, row: int, own: float) -> float:
+    """Log of the decayed count with the short horizon less ``own`` clicks, at least -8."""
+    s = st.stats[row]
+    if s.clicks == 0:
+        return -8.0
+    short = s.short - st.ctr[CLOCK] / DECAY_SHORT
+    return max(without(short, own) if own > 0 else short, -8.0)
+
+
+@njit(cache=True)
+def mean_log_clicks(st: State, rows: NDArray[np.int32]) -> float:
+    """Mean of log(1 + clicks) of some rows, 0 for none."""
+    total = 0.0
+    for row in rows:
+        total += st.stats[row].log_clicks
+    return total / max(len(rows), 1)
+
+
+@njit(cache=True)
+def trend(st: State, row: int) -> float:
+    """How much faster an item is clicked now than in the long run; 0 for a new item.
+
+    Ratio of the two decayed rates, the long one with a prior of five clicks so that a
+    single click of a rare item is no trend.
+    """
+    s = st.stats[row]
+    if s.clicks == 0:
+        return 0.0
+    clock = st.ctr[CLOCK]
+    short = math.exp(s.short - clock / DECAY_SHORT) / DECAY_SHORT
+    # Counts are those of a young stream: neither horizon is longer than the stream.
+    long = (math.exp(s.long - clock / DECAY_LONG) + 5.0) / min(DECAY_LONG, clock + 1.0)
+    return short / long

@@ -1,0 +1,57 @@
+"""Snapshots from time to time, so that a crash costs minutes of log and not all of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from server.replica import snapshot
+from server.replica.replica import Replica
+
+log = logging.getLogger("nextclick.snapshot")
+
+
+class PeriodicSnapshots:
+    """Call it often, from the thread that follows the log: it writes when one is due.
+
+    Parameters
+    ----------
+    replica
+        What is written.
+    folder
+        Where the snapshots lie.
+    interval_s
+        From the end of one to the beginning of the next; 0: never.
+    clock
+        Seconds, never backwards.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        folder: Path,
+        interval_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._replica = replica
+        self._folder = folder
+        self._interval_s = interval_s
+        self._clock = clock
+        self._due = clock() + interval_s
+        self._written: dict[tuple[str, int], int] = {}
+
+    def __call__(self) -> None:
+        """Write a snapshot if it is time and the log has gone on since the last one."""
+        if not self._interval_s or self._clock() < self._due:
+            return
+        if self._replica.positions != self._written:
+            started = self._clock()
+            try:
+                snapshot.write(self._replica, self._folder)
+                self._written = dict(self._replica.positions)
+                log.info("following stood still for %.2f s", self._clock() - started)
+            except OSError as e:
+                log.error("cannot write a snapshot into %s: %s", self._folder, e)
+        self._due = self._clock() + self._interval_s

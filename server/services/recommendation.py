@@ -1,0 +1,328 @@
+"""RecommendationService: bytes in, bytes out, on one thread from parse to reply."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nextclick.topics import event_key
+from nextclick.v1 import recommendation_service_pb2 as pb
+from nextclick.v1.impression_pb2 import Impression
+from online_models.engine import Filter, Ranked
+from online_models.metrics import log_odds
+from online_models.ranking.answer import FILL_SCORE
+from server import metrics
+from server.errors import not_found
+from server.kafka.impressions import Impressions
+from server.replica.log_reader import CATCHING_UP_MS
+from server.replica.redis_view import RedisView
+from server.replica.replica import Replica
+from server.services import recommendation_checks as validation
+from server.services.replies import (
+    IMPRESSION_ITEMS,
+    IMPRESSION_SCORES,
+    RANK_ITEMS,
+    RECOMMEND_ITEMS,
+    SIMILAR_ITEMS,
+    TRENDING_ITEMS,
+    Names,
+    Parts,
+    packed_floats,
+    response_field,
+)
+from server.services.visitor import Rows, Visitor, find, joined
+
+log = logging.getLogger("nextclick.answers")
+
+SCORED = 20
+"""Items of an answer that are scored live."""
+
+
+FilteredRequest = pb.RecommendRequest | pb.SimilarItemsRequest | pb.TrendingRequest
+
+
+class _Shown(NamedTuple):
+    """An answer that is yet to be recorded."""
+
+    response: pb.RecommendResponse
+    ranked: Ranked
+    session_id: str
+    user_id: str
+    tail: list[str]
+    time_ms: int
+    model: str
+    asked: tuple[int, int]
+
+
+class Recommendations:
+    """Answers the calls; each takes a serialised request and returns a serialised response.
+
+    Answers take turns: the replica's lock is held for each. What was answered goes to Kafka with
+    `send_impressions`, which the server calls when the reply is on its way.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        redis_view: RedisView,
+        impressions: Impressions,
+        shadow_sample: int = 0,
+    ) -> None:
+        self._replica = replica
+        self._engine = replica.engine
+        self._redis = redis_view
+        self._impressions = impressions
+        self._shadow_sample = shadow_sample
+        self._unsent: deque[_Shown] = deque()
+        self._turns = itertools.count(1)
+        fields = {RECOMMEND_ITEMS, RANK_ITEMS, SIMILAR_ITEMS, TRENDING_ITEMS}
+        self._names = Names(self._engine, IMPRESSION_ITEMS)
+        self._parts = {field: Parts(self._engine, field) for field in fields}
+        # Unique without a call to the system: this process, then a count.
+        self._prefix = os.urandom(6).hex()
+        self._count = itertools.count(1)
+
+    def recommend(self, raw: bytes) -> bytes:
+        """Answer a RecommendRequest."""
+        t0 = time.perf_counter_ns()
+        request = pb.RecommendRequest.FromString(raw)
+        validation.check_recommend(request)
+        return self._recommend(request, t0)
+
+    def batch_recommend(self, raw: bytes) -> bytes:
+        """Answer a BatchRecommendRequest; clicks may be learned between two of its answers."""
+        batch = pb.BatchRecommendRequest.FromString(raw)
+        validation.check_batch(batch)
+        replies = []
+        for request in batch.requests:
+            replies.append(response_field(self._recommend(request, time.perf_counter_ns())))
+            self.send_impressions()
+        return b"".join(replies)
+
+    def stream_recommend(self, raw: bytes) -> bytes:
+        """Answer a StreamRecommendRequest."""
+        request = pb.StreamRecommendRequest.FromString(raw).request
+        validation.check_recommend(request)
+        reply = response_field(self._recommend(request, time.perf_counter_ns()))
+        self.send_impressions()
+        return reply
+
+    def rehearse(self, session_ids: Iterable[str]) -> None:
+        """Answer visitors for nobody: the first real ones find code and tables in the caches."""
+        for session_id in session_ids:
+            request = pb.RecommendRequest(session_id=session_id)
+            self._recommend(request, time.perf_counter_ns(), recorded=False)
+
+    def _recommend(self, request: pb.RecommendRequest, t0: int, recorded: bool = True) -> bytes:
+        tail = list(request.session_items)
+        t1 = time.perf_counter_ns()
+        with self._replica.answering():
+            visitor = find(self._replica, self._redis, request.session_id, request.user_id)
+            rows = self._query(visitor, tail)
+            t2 = time.perf_counter_ns()
+            flt = self._filter(request, visitor, rows)
+            ranked = self._engine.recommend(
+                rows, validation.page(request.page_size), visitor.number, flt, visitor.times_s
+            )
+            response = pb.RecommendResponse(
+                recommendation_id=self._new_id(),
+                session_version=visitor.version,
+                model_version=self._engine.clicks,
+                model_lag_ms=min(self._replica.lag_ms, 2**32 - 1),
+                degraded=self._degraded(),
+                source=_source(ranked),
+            )
+            t3 = time.perf_counter_ns()
+            if request.explain:
+                self._explain(response, ranked, rows, visitor.number)
+                items = b""
+            else:
+                items = self._parts[RECOMMEND_ITEMS].items(*ranked)
+            if recorded and self._impressions.due():
+                shown = _Shown(
+                    *(response, ranked, visitor.session_id, request.user_id, tail),
+                    *(time.time_ns() // 1_000_000, self._engine.ranking, self._engine.asked),
+                )
+                self._unsent.append(shown)
+        if request.explain:
+            t4 = time.perf_counter_ns()
+            laps = zip(("parse", "session", "score", "reply"), (t0, t1, t2, t3, t4), strict=False)
+            ends = (t1, t2, t3, t4)
+            for (stage, start), end in zip(laps, ends, strict=True):
+                response.timings.add(stage=stage, duration_us=(end - start) // 1000)
+        return response.SerializeToString() + items
+
+    def rank(self, raw: bytes) -> bytes:
+        """Answer a RankRequest."""
+        request = pb.RankRequest.FromString(raw)
+        validation.check_rank(request)
+        with self._replica.answering():
+            visitor = find(self._replica, self._redis, request.session_id, request.user_id)
+            query = self._query(visitor, list(request.session_items))
+            rows = [self._engine.row(item_id) for item_id in request.item_ids]
+            scores = self._engine.rank(query, rows, visitor.number)
+            response = pb.RankResponse(
+                recommendation_id=self._new_id(),
+                session_version=visitor.version,
+                model_version=self._engine.clicks,
+                degraded=self._degraded(),
+            )
+        for place in np.argsort(-scores, kind="stable").tolist():
+            response.items.add(item_id=request.item_ids[place], score=scores[place])
+        return response.SerializeToString()
+
+    def similar_items(self, raw: bytes) -> bytes:
+        """Answer a SimilarItemsRequest."""
+        request = pb.SimilarItemsRequest.FromString(raw)
+        validation.check_similar(request)
+        with self._replica.answering():
+            row = self._engine.row(request.item_id)
+            if row == 0:
+                raise not_found(
+                    f"item_id: {request.item_id!r} is known neither to the catalogue nor to the "
+                    "models; put it into the catalogue or send a click on it"
+                )
+            flt = self._filter(request, Visitor(), ())
+            ranked = self._engine.similar(row, validation.page(request.page_size), flt)
+            items = self._parts[SIMILAR_ITEMS].items(*ranked)
+            response = pb.SimilarItemsResponse(model_version=self._engine.clicks)
+        return response.SerializeToString() + items
+
+    def trending(self, raw: bytes) -> bytes:
+        """Answer a TrendingRequest."""
+        request = pb.TrendingRequest.FromString(raw)
+        validation.check_trending(request)
+        with self._replica.answering():
+            flt = self._filter(request, Visitor(), ())
+            ranked = self._engine.trending(validation.page(request.page_size), flt)
+            items = self._parts[TRENDING_ITEMS].items(*ranked)
+            response = pb.TrendingResponse(model_version=self._engine.clicks)
+        return response.SerializeToString() + items
+
+    def send_impressions(self) -> None:
+        """Record what was answered since the last call; never raises."""
+        while self._unsent:
+            try:
+                shown = self._unsent.popleft()
+            except IndexError:
+                return  # another thread was faster
+            try:
+                with self._replica.answering():
+                    impression = self._impression(shown)
+                # A visitor without any session yet is named by the record's key.
+                self._impressions.put(impression, event_key(shown.session_id, shown.user_id))
+            except Exception:
+                log.exception("an impression is lost")
+                metrics.IMPRESSIONS_DROPPED.inc()
+
+    def _impression(self, shown: _Shown) -> bytes:
+        """Return the record of an answer; one in `shadow_sample` says more of it."""
+        engine, response, ranked = self._engine, shown.response, shown.ranked
+        impression = Impression(
+            recommendation_id=response.recommendation_id,
+            session_id=shown.session_id,
+            session_version=response.session_version,
+            appended_item_ids=shown.tail,
+            model_version=response.model_version,
+            timestamp_ms=shown.time_ms,
+            model=shown.model,
+            known_items=len(engine.ids) - 1,
+        )
+        if self._shadow_sample and next(self._turns) % self._shadow_sample == 0:
+            self._say_more(impression, shown)
+        return (
+            impression.SerializeToString()
+            + self._names.items(ranked.rows)
+            + packed_floats(IMPRESSION_SCORES, ranked.scores[:SCORED])
+        )
+
+    def _say_more(self, impression: Impression, shown: _Shown) -> None:
+        """Measure an answer, and what the other ranking would have answered."""
+        engine, ids = self._engine, self._engine.ids
+        rows = shown.ranked.rows[:SCORED]
+        impression.diversity = engine.diversity(rows)
+        impression.popularity = engine.popularity(rows)
+        shadow = engine.shadow(SCORED, shown.asked)
+        if shadow is not None:
+            model, other = shadow
+            impression.shadow.model = model
+            impression.shadow.item_ids.extend(ids[row] for row in other.rows.tolist())
+            impression.shadow.scores.extend(other.scores.tolist())
+            impression.shadow.diversity = engine.diversity(other.rows)
+            impression.shadow.popularity = engine.popularity(other.rows)
+
+    def _new_id(self) -> str:
+        return f"{self._prefix}{next(self._count):x}"
+
+    def _query(self, visitor: Visitor, tail: list[str]) -> Rows:
+        if not tail:
+            return visitor.rows
+        return joined(list(visitor.rows), [self._engine.row(item_id) for item_id in tail])
+
+    def _filter(self, request: FilteredRequest, visitor: Visitor, rows: Rows) -> Filter | None:
+        """Return the engine's filter, None where nothing is filtered."""
+        if not visitor.hidden and not request.HasField("filter"):
+            return None
+        row, wanted = self._engine.row, request.filter
+        excluded = [row(item_id) for item_id in visitor.hidden]
+        excluded += [row(item_id) for item_id in wanted.excluded_item_ids]
+        if wanted.exclude_seen:
+            excluded += list(rows)
+        if wanted.exclude_purchased:
+            excluded += [row(item_id) for item_id in visitor.purchased]
+        if not excluded and not wanted.categories and not wanted.include_unavailable:
+            return None
+        return Filter(tuple(wanted.categories), tuple(excluded), wanted.include_unavailable)
+
+    def _degraded(self) -> list[pb.DegradedReason]:
+        reasons: list[pb.DegradedReason] = []
+        if not self._redis.up:
+            reasons.append(pb.DEGRADED_REASON_REDIS_UNAVAILABLE)
+        if not self._replica.kafka_up:
+            reasons.append(pb.DEGRADED_REASON_KAFKA_UNAVAILABLE)
+        elif not self._replica.caught_up or self._replica.lag_ms > CATCHING_UP_MS:
+            reasons.append(pb.DEGRADED_REASON_CATCHING_UP)
+        if not self._replica.ranker_fits:
+            reasons.append(pb.DEGRADED_REASON_RANKER_MISSING)
+        for reason in reasons:
+            metrics.DEGRADED.labels(pb.DegradedReason.Name(reason)).inc()
+        return reasons
+
+    def _explain(
+        self, response: pb.RecommendResponse, ranked: Ranked, rows: Rows, number: int
+    ) -> None:
+        ids = self._engine.ids
+        likely = self._probabilities(ranked.scores)
+        for i, (row, score) in enumerate(
+            zip(ranked.rows.tolist(), ranked.scores.tolist(), strict=True)
+        ):
+            item = response.items.add(item_id=ids[row], score=score)
+            if i < len(likely):
+                item.next_click_probability = likely[i]
+            for source, share, because in self._engine.explain(rows, row, number):
+                names = [ids[b] for b in because]
+                item.reasons.add(source=source, share=share, because_item_ids=names)
+
+    def _probabilities(self, scores: NDArray[np.float32]) -> list[float]:
+        """Return the calibrated probability that each of the first items is the next click."""
+        board = self._replica.scoreboard.get(self._engine.ranking)
+        if board is None or not board.cases:
+            return []
+        check = board.calibration
+        odds = check.slope * log_odds(scores[:SCORED].astype(np.float64)) + check.intercept
+        return [float(p) for p in 1 / (1 + np.exp(-odds))]
+
+
+def _source(ranked: Ranked) -> pb.AnswerSource:
+    """Say whether anything in an answer is there for the visitor's session."""
+    if len(ranked.scores) and ranked.scores[0] > FILL_SCORE:
+        return pb.ANSWER_SOURCE_SESSION
+    return pb.ANSWER_SOURCE_POPULAR

@@ -1,0 +1,89 @@
+"""Who is answered for: the newest of the replica's own view, Redis and the request."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nextclick.v1 import session_pb2
+from online_models.engine import UNKNOWN_TIMES
+from server.replica.redis_view import RedisUnavailableError, RedisView
+from server.replica.replica import Replica
+from server.replica.sessions import seconds
+
+Rows = Sequence[int] | NDArray[np.int32]
+
+
+@dataclass(slots=True)
+class Visitor:
+    """A visitor's session as far as it is known.
+
+    ``rows`` are its items in click order, 0 for an item without a row; ``number`` is the
+    session's number in the models, -1 if it is not in memory; ``times_s`` is when its last two
+    clicks were, where the models do not know.
+    """
+
+    session_id: str = ""
+    version: int = 0
+    number: int = -1
+    rows: Rows = ()
+    times_s: tuple[int, int] = UNKNOWN_TIMES
+    hidden: Sequence[str] = ()
+    purchased: Sequence[str] = ()
+
+
+def find(replica: Replica, redis_view: RedisView, session_id: str, user_id: str) -> Visitor:
+    """Return the visitor of a request; the caller holds the replica.
+
+    Redis is asked only when it may know more: while the replica catches up, or when the
+    session is not in memory and may be older than the replica's window.
+    """
+    visitor = Visitor(session_id)
+    if not session_id:
+        visitor.session_id = replica.sessions.current_session(user_id)
+        if not replica.caught_up or not (visitor.session_id or replica.definitive):
+            with contextlib.suppress(RedisUnavailableError):  # the answer says it
+                visitor.session_id = redis_view.current_session(user_id) or visitor.session_id
+        if not visitor.session_id:
+            return visitor
+    entry = replica.sessions.get(visitor.session_id)
+    if entry is not None:
+        visitor.version = entry.version
+        visitor.number = entry.number
+        visitor.rows = replica.engine.session_rows(entry.number)
+        visitor.hidden = entry.hidden
+        visitor.purchased = entry.purchased
+        if replica.caught_up:
+            return visitor
+    elif replica.definitive:
+        return visitor
+    try:
+        record = redis_view.session(visitor.session_id)
+    except RedisUnavailableError:
+        return visitor
+    if record is not None and record.version > visitor.version:
+        visitor.version = record.version
+        visitor.rows = [replica.engine.row(step.item_id) for step in record.steps]
+        previous, last = ([0, 0] + [seconds(s.timestamp_ms) for s in record.steps[-2:]])[-2:]
+        visitor.times_s = (previous, last)
+        visitor.hidden = record.hidden_item_ids
+        visitor.purchased = [
+            s.item_id for s in record.steps if s.type == session_pb2.EVENT_TYPE_PURCHASE
+        ]
+    return visitor
+
+
+def joined(stored: list[int], tail: list[int]) -> list[int]:
+    """Return the stored items up to their longest suffix that begins ``tail``, then ``tail``.
+
+    >>> joined([1, 2, 3], [2, 3, 4])
+    [1, 2, 3, 4]
+    """
+    for n in range(min(len(stored), len(tail)), 0, -1):
+        if stored[-n:] == tail[:n]:
+            return stored[: len(stored) - n] + tail
+    return stored + tail

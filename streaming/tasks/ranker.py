@@ -1,0 +1,144 @@
+"""Learning of the ranker from `examples`; the rows of its state are cases to be replayed."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, MutableMapping
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from nextclick.topics import RANKER, RANKER_MODEL
+from nextclick.v1 import learning_pb2 as pb
+from online_models.memory.layout import CANDIDATES
+from online_models.ranking.features import N_FEATURES, SCHEMA
+from online_models.ranking.learner import RankerLearner
+from streaming.sessionize import RawRecord
+from streaming.tasks.task import KEEP_SHARE, KEPT_VERSIONS, Output, Progress, pack_meta, unpack_meta
+
+_NUMBER = struct.Struct("<I")
+"""Begins a stored row: the target of a case, the cases learned by a version."""
+
+FIRST_KEPT = 200
+"""Cases that the first kept version has learned."""
+
+
+class RankerTask:
+    """Learns every example once, in order; keeps versions to roll back to.
+
+    An example that cannot be used (another schema, unreadable) is counted as applied and
+    teaches nothing.
+    """
+
+    def __init__(self, commands: str, seed: int = 0) -> None:
+        self._commands = commands
+        self._learner = RankerLearner(seed)
+        self.progress = Progress(RANKER_MODEL)
+        self._versions: dict[int, bytes] = {}
+        """Kept versions as they are stored."""
+        self._changed: dict[str, bytes] = {}
+        self._dirty = True
+
+    @property
+    def learned(self) -> int:
+        """Cases learned."""
+        return self._learner.steps
+
+    def load(self, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> None:
+        """See `LearnerTask.load`."""
+        state, model = unpack_meta(meta)
+        self.progress.take_over(state)
+        if not self._learner.load(model):
+            # Features of an older program: what was learned of them fits no more.
+            self.progress.kept = []
+            return
+        for name, value in rows:
+            if name[0] == "v":
+                if int(name[1:]) in self.progress.kept:
+                    self._versions[int(name[1:])] = value
+            else:
+                features = decode_features(value[_NUMBER.size :])
+                self._learner.load_case(int(name[1:]), features, _number(value))
+
+    def learn(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
+        """See `LearnerTask.learn`."""
+        del seen  # an example is one record, which Flink's positions count once
+        self._dirty = True
+        if record.topic == self._commands:
+            command = self.progress.command(record)
+            if command and command.kind == pb.LearnerCommand.KIND_ROLL_BACK:
+                self._roll_back(command.version)
+            return
+        try:
+            example = pb.Example.FromString(record.value)
+        except DecodeError:
+            self.progress.count("", 0)
+            return
+        self.progress.count(example.session_id, example.seq)
+        n = len(example.item_ids)
+        wrong = example.feature_schema != SCHEMA or n > CANDIDATES or example.target > n
+        if wrong or self.progress.paused or len(example.features) != 2 * n * N_FEATURES:
+            return
+        target = example.target - 1
+        features = decode_features(example.features)
+        slot = self._learner.learn(features, target)
+        if slot >= 0:
+            self._changed[f"s{slot}"] = _NUMBER.pack(target) + example.features
+            self._keep()
+
+    def _keep(self) -> None:
+        """Keep a version now and then: later ones the more seldom."""
+        last = _number(self._versions[self.progress.kept[-1]]) if self.progress.kept else 0
+        if self.learned < max(FIRST_KEPT, last * KEEP_SHARE):
+            return
+        version = self.progress.version + 1
+        if version in self._versions:
+            return
+        self.progress.kept = [*self.progress.kept, version][-KEPT_VERSIONS:]
+        self._versions[version] = _NUMBER.pack(self.learned) + self._learner.dump()
+        self._changed[f"v{version}"] = self._versions[version]
+        for old in set(self._versions) - set(self.progress.kept):
+            del self._versions[old]
+            self._changed[f"v{old}"] = b""
+        self.progress.version = version
+
+    def _roll_back(self, version: int) -> None:
+        if version in self._versions:
+            self._learner.load(self._versions[version][_NUMBER.size :], keep_cases=True)
+            self.progress.rolled_back_to = version
+
+    def changes(self) -> tuple[bytes, dict[str, bytes]]:
+        """See `LearnerTask.changes`."""
+        rows, self._changed = self._changed, {}
+        return pack_meta(self.progress.state(self.learned, 0), self._learner.dump()), rows
+
+    def publish(self, now_ms: int) -> Iterator[Output]:
+        """See `LearnerTask.publish`: one record, if anything has changed."""
+        if not self._dirty:
+            return
+        self._dirty = False
+        self.progress.version += 1
+        state = self.progress.state(self.learned, now_ms)
+        weights = self._learner.weights()
+        state.weights.CopyFrom(
+            pb.RankerWeights(
+                feature_schema=SCHEMA,
+                network=weights.network.tobytes(),
+                mean=weights.mean.tobytes(),
+                variance=weights.variance.tobytes(),
+                linear=weights.linear.tobytes(),
+                scores=weights.scores.tobytes(),
+            )
+        )
+        yield Output(RANKER, RANKER_MODEL.encode(), state.SerializeToString())
+
+
+def _number(row: bytes) -> int:
+    """Return the number that a stored row begins with."""
+    return int(_NUMBER.unpack_from(row)[0])
+
+
+def decode_features(raw: bytes) -> NDArray[np.float32]:
+    """Return the features of an example, (N_FEATURES, candidates)."""
+    return np.frombuffer(raw, "<f2").astype(np.float32).reshape(N_FEATURES, -1)

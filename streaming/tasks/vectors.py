@@ -1,0 +1,141 @@
+"""Learning of the item vectors from `sessions` and `items`, each step of a session once."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, MutableMapping
+
+from google.protobuf.message import DecodeError
+
+from nextclick.codec import InvalidEventError, decode_item
+from nextclick.topics import RANKER, VECTORS, VECTORS_MODEL
+from nextclick.v1 import learning_pb2 as pb
+from nextclick.v1.session_pb2 import SessionRecord, Step
+from online_models.tables.content_tokens import item_tokens
+from online_models.vectors.learner import SESSION_ITEMS, VectorLearner
+from streaming.sessionize import RawRecord
+from streaming.tasks.task import Output, Progress, pack_meta, unpack_meta
+
+MOST_PUBLISHED = 2_000
+"""Items of one publication: some 50 ms of work."""
+
+_SEEN = struct.Struct("<Ii")
+
+
+class VectorsTask:
+    """Learns each step with a seq above the version that it has seen of the session.
+
+    So records may be skipped, since the next one has all steps, and repeated. A step that
+    takes its place before others is counted and not learned: what came next is known.
+    """
+
+    def __init__(self, items: str, commands: str, max_items: int, seed: int = 0) -> None:
+        self._items, self._commands = items, commands
+        self._learner = VectorLearner(max_items, seed)
+        self.progress = Progress(VECTORS_MODEL)
+        self._gone: dict[str, None] = {}
+        self._dirty = True
+        self._offsets: list[int] = []
+
+    @property
+    def learned(self) -> int:
+        """Clicks learned."""
+        return self._learner.clicks
+
+    def load(self, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> None:
+        """See `LearnerTask.load`."""
+        state, model = unpack_meta(meta)
+        self.progress.take_over(state)
+        self._offsets = list(state.offsets)
+        self._learner.load(model, rows)
+
+    def learn(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
+        """See `LearnerTask.learn`; ``seen`` holds version and slot of each session."""
+        self._dirty = True
+        if record.topic == self._commands:
+            self.progress.command(record)
+        elif record.topic == self._items:
+            self._learn_item(record.value)
+        else:
+            missing = record.partition + 1 - len(self._offsets)
+            self._offsets += [0] * missing
+            self._offsets[record.partition] = record.offset + 1
+            if record.value:
+                self._learn_session(record.value, seen)
+
+    def _learn_item(self, value: bytes) -> None:
+        try:
+            item = decode_item(value)
+        except InvalidEventError:
+            return
+        if item.deleted:
+            if item.item_id in self._learner.rows:
+                self._gone[item.item_id] = None
+                self._learner.withdraw(item.item_id)
+            return
+        self._gone.pop(item.item_id, None)
+        tokens = item_tokens(item.categories, item.attributes, item.title)
+        self._learner.put_item(item.item_id, tokens)
+
+    def _learn_session(self, value: bytes, seen: MutableMapping[str, bytes]) -> None:
+        try:
+            record = SessionRecord.FromString(value)
+        except DecodeError:
+            return
+        note = seen.get(record.session_id)
+        version, slot = _SEEN.unpack(note) if note else (0, -1)
+        if record.version <= version:
+            return
+        steps = record.steps
+        if steps and steps[-1].seq == record.version == version + 1:
+            # Nearly always: one step more, at the end.
+            self.progress.count(record.session_id, record.version)
+            if not self.progress.paused:
+                before = [step.item_id for step in steps[-1 - SESSION_ITEMS : -1]]
+                slot = self._learner.learn(slot, before, steps[-1].item_id)
+        else:
+            for at, step in sorted(enumerate(steps), key=lambda entry: entry[1].seq):
+                if step.seq > version:
+                    self.progress.count(record.session_id, step.seq)
+                    if not self.progress.paused:
+                        slot = self._learn_step(steps, at, step, slot)
+        seen[record.session_id] = _SEEN.pack(record.version, slot)
+
+    def _learn_step(self, steps: Iterable[Step], at: int, step: Step, slot: int) -> int:
+        before: list[str] = []
+        for place, other in enumerate(steps):
+            if other.seq < step.seq:
+                if place > at:
+                    return slot
+                before.append(other.item_id)
+        return self._learner.learn(slot, before, step.item_id)
+
+    def changes(self) -> tuple[bytes, dict[str, bytes]]:
+        """See `LearnerTask.changes`."""
+        meta, rows = self._learner.changes()
+        return pack_meta(self._state(0), meta), rows
+
+    def publish(self, now_ms: int) -> Iterator[Output]:
+        """See `LearnerTask.publish`: items that have moved, then how far the learner is."""
+        for item_id in self._gone:
+            yield Output(VECTORS, item_id.encode(), b"")
+        for item_id, vectors in self._learner.to_publish(MOST_PUBLISHED):
+            read, wanted = vectors.astype("<f2")
+            record = pb.ItemVectors(
+                version=self.learned,
+                read=read.tobytes(),
+                wanted=wanted.tobytes(),
+                offsets=self._offsets,
+            )
+            yield Output(VECTORS, item_id.encode(), record.SerializeToString())
+        self._gone.clear()
+        if self._dirty:
+            self._dirty = False
+            self.progress.version += 1
+            state = self._state(now_ms)
+            yield Output(RANKER, VECTORS_MODEL.encode(), state.SerializeToString())
+
+    def _state(self, now_ms: int) -> pb.LearnerState:
+        state = self.progress.state(self.learned, now_ms)
+        state.offsets.extend(self._offsets)
+        return state
