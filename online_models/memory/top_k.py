@@ -8,7 +8,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from online_models.memory.layout import State
+from online_models.memory.table import Table
+
+MAX_SORTED = 512
+"""Places that are sorted at most."""
+
+TABLES = (
+    Table("sort_keys", np.float32, (MAX_SORTED,)),
+    Table("sort_places", np.int32, (MAX_SORTED,)),
+)
+
+LOWEST = np.float32(-3e38)
 
 
 @njit(cache=True)
@@ -16,6 +26,12 @@ def top_k(values: NDArray[np.float32], n: int, k: int, order: NDArray[np.int32])
     """Set ``order[:min(n, k)]`` to the places of the largest of ``values[:n]``, unordered.
 
     Hoare's quickselect; returns min(n, k).
+
+    >>> order = np.zeros(4, np.int32)
+    >>> top_k(np.array([1, 4, 2, 3], np.float32), 4, 2, order)
+    2
+    >>> sorted(order[:2].tolist())
+    [1, 3]
     """
     for i in range(n):
         order[i] = i
@@ -47,21 +63,30 @@ def top_k(values: NDArray[np.float32], n: int, k: int, order: NDArray[np.int32])
     return k
 
 
-LAST = np.float32(-3e38)
-
-
 @njit(cache=True)
-def sort_places(st: State, values: NDArray[np.float32], order: NDArray[np.int32], n: int) -> None:
+def sort_places(
+    values: NDArray[np.float32],
+    order: NDArray[np.int32],
+    n: int,
+    keys: NDArray[np.float32],
+    places: NDArray[np.int32],
+) -> None:
     """Sort ``order[:n]`` by falling value, equal values by place, so that answers repeat.
 
     Each place goes where the number of those before it says: n * n comparisons (n is at most
-    `layout.MAX_ANSWER`), but without a branch, 16 at a time. 64 places take 1 us, as a heap 6.
+    `MAX_SORTED`), but without a branch, 16 at a time. 64 places take 1 us, as a heap 6.
+    ``keys`` and ``places`` are scratch: ``st.sort_keys`` and ``st.sort_places``.
+
+    >>> order = np.array([0, 1, 2, 3], np.int32)
+    >>> keys, places = np.zeros(4, np.float32), np.zeros(4, np.int32)
+    >>> sort_places(np.array([1, 3, 3, 2], np.float32), order, 4, keys, places)
+    >>> order.tolist()
+    [1, 2, 3, 0]
     """
-    keys, places = st.sort_keys, st.sort_places
     for i in range(n):
         places[i] = order[i]
         key = values[order[i]]
-        keys[i] = LAST if math.isnan(key) else key  # else two might take one place
+        keys[i] = LOWEST if math.isnan(key) else key  # else two might take one place
     for i in range(n):
         key, place = keys[i], places[i]
         before = np.int32(0)

@@ -1,0 +1,1 @@
+"""From the pool to the page: blend, features, rankings, filters."""

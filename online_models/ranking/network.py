@@ -1,4 +1,4 @@
-"""The online ranker: a small network over the candidates' features, learned in one pass.
+"""The ranker: a small network over the candidates' features, learned in one pass.
 
 Two hidden layers and a linear skip, listwise softmax over the candidates, Adam with
 clipping, weights averaged over time for answering, a few old cases replayed a step from a
@@ -7,105 +7,92 @@ one wild value does no harm.
 
 Candidates are the inner loop of every kernel: flat rows of `CANDIDATES` at constant
 distances, which the compiler turns into vector instructions.
+
+    st.network[WEIGHTS]  | w1 (HIDDEN1, N_INPUTS) | b1 | w2 (HIDDEN2, HIDDEN1) | b2 | out | skip |
+                         and rows of the same layout for Adam's moments and the average
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from online_models.memory import layout
-from online_models.memory.layout import (
-    CANDIDATES,
-    CASES_SEEN,
-    HIDDEN1,
-    HIDDEN2,
-    MAX_FEATURES,
-    RANDOM,
-    REPLACED,
-    REPLAY,
-    REPLAY_CASES,
-    STEPS,
-    Limits,
-    State,
-    aligned,
-)
-from online_models.ranking.features import N_FEATURES
-from online_models.vectors.two_towers import random_below
+from online_models.memory.layout import Limits
+from online_models.memory.random import random_below
+from online_models.memory.state import State
+from online_models.memory.table import Kept, Table
+from online_models.ranking.candidates import CANDIDATES
+from online_models.ranking.features.registry import N_FEATURES, N_INPUTS, set_features
 
-FIRST_RANDOM = 88_172_645_463_325_252
-"""State of xorshift that seed 0 begins with (Marsaglia, "Xorshift RNGs", 2003)."""
+HIDDEN1, HIDDEN2 = 48, 24
+"""Units of the two hidden layers."""
+
+REPLAY, REPLAY_CASES = 2, 2_000
+"""Old cases learned again with each new one, and how many are held."""
 
 RATE, CLIP, AVERAGE = 0.0005, 5.0, 0.0003
 LARGEST_FEATURE = int(np.float32(1e6).view(np.int32))
 SLOPE = np.float32(0.01)
-N_RANKER = N_FEATURES * HIDDEN1 + HIDDEN1 + HIDDEN1 * HIDDEN2 + HIDDEN2 + HIDDEN2 + N_FEATURES
+N_NETWORK = N_INPUTS * HIDDEN1 + HIDDEN1 + HIDDEN1 * HIDDEN2 + HIDDEN2 + HIDDEN2 + N_INPUTS
 WEIGHTS, MOMENT1, MOMENT2, AVERAGED = range(4)
-"""Rows of ``State.ranker``."""
+"""Rows of ``State.network``."""
 
 Flat = NDArray[np.float32]
 Rows = NDArray[np.float32]
 
 
-def initial(seed: int) -> NDArray[np.float32]:
-    """Return the rows of a ranker that has learned nothing, (4, N_RANKER)."""
+def _begin(network: Rows, limits: Limits, seed: int) -> None:
+    """Set the weights of a ranker that has learned nothing."""
+    del limits
     rng = np.random.default_rng(seed)
-    out = np.zeros((4, N_RANKER), np.float32)
-    o1 = N_FEATURES * HIDDEN1
+    o1 = N_INPUTS * HIDDEN1
     o2 = o1 + HIDDEN1
     o3 = o2 + HIDDEN1 * HIDDEN2
     o4 = o3 + HIDDEN2
-    out[0, :o1] = rng.normal(size=o1) / math.sqrt(N_FEATURES)
-    out[0, o2:o3] = rng.normal(size=o3 - o2) / math.sqrt(HIDDEN1)
-    out[0, o4 : o4 + HIDDEN2] = rng.normal(size=HIDDEN2) * 0.1
-    out[AVERAGED] = out[WEIGHTS]
-    return out
+    network[WEIGHTS, :o1] = rng.normal(size=o1) / math.sqrt(N_FEATURES)
+    network[WEIGHTS, o2:o3] = rng.normal(size=o3 - o2) / math.sqrt(HIDDEN1)
+    network[WEIGHTS, o4 : o4 + HIDDEN2] = rng.normal(size=HIDDEN2) * 0.1
+    network[AVERAGED] = network[WEIGHTS]
 
 
-def allocate_models(limits: Limits, seed: int) -> dict[str, NDArray[Any]]:
-    """Return the arrays of all models, the ranker's and the generator's seed among them."""
-    arrays = layout.allocate(limits) | allocate(seed)
-    arrays["ctr"][RANDOM] = FIRST_RANDOM + 7_919 * seed
-    return arrays
+def _ones(variance: Flat, limits: Limits, seed: int) -> None:
+    del limits, seed
+    variance[:] = 1
 
 
-def allocate(seed: int) -> dict[str, NDArray[Any]]:
-    """Return the ranker's arrays, by field of `State`."""
-    wide = (N_FEATURES, CANDIDATES)
-    return {
-        "ranker": initial(seed),
-        "features": aligned(wide, np.float32),
-        "mean": np.zeros(N_FEATURES, np.float32),
-        "variance": np.ones(N_FEATURES, np.float32),
-        "old_cases": aligned((REPLAY_CASES, *wide), np.float32),
-        "old_sizes": np.zeros(REPLAY_CASES, np.int64),
-        "old_targets": np.zeros(REPLAY_CASES, np.int64),
-        "normal": aligned(wide, np.float32),
-        "layer1": aligned((HIDDEN1, CANDIDATES), np.float32),
-        "layer2": aligned((HIDDEN2, CANDIDATES), np.float32),
-        "delta1": aligned((HIDDEN1, CANDIDATES), np.float32),
-        "delta2": aligned((HIDDEN2, CANDIDATES), np.float32),
-        "ranker_score": np.zeros(CANDIDATES, np.float32),
-        "gradient": np.zeros(N_RANKER, np.float32),
-        "case_scores": np.zeros(6, np.float32),
-        "weight_squares": np.zeros(MAX_FEATURES, np.float32),
-    }
+_WIDE = (N_INPUTS, CANDIDATES)
+TABLES = (
+    Table("network", np.float32, (4, N_NETWORK), Kept.WHOLE, _begin),
+    Table("feature_mean", np.float32, (N_INPUTS,), Kept.WHOLE),
+    Table("feature_variance", np.float32, (N_INPUTS,), Kept.WHOLE, _ones),
+    Table("replay_features", np.float32, (REPLAY_CASES, *_WIDE), Kept.CASES),
+    Table("replay_sizes", np.int64, (REPLAY_CASES,), Kept.WHOLE),
+    Table("replay_targets", np.int64, (REPLAY_CASES,), Kept.WHOLE),
+    Table("replaced", np.int64, (1,)),
+    Table("normal", np.float32, _WIDE),
+    Table("layer1", np.float32, (HIDDEN1, CANDIDATES)),
+    Table("layer2", np.float32, (HIDDEN2, CANDIDATES)),
+    Table("delta1", np.float32, (HIDDEN1, CANDIDATES)),
+    Table("delta2", np.float32, (HIDDEN2, CANDIDATES)),
+    Table("ranking_score", np.float32, (CANDIDATES,)),
+    Table("gradient", np.float32, (N_NETWORK,)),
+)
+"""``replaced`` is the place in the replay buffer that the last case took, -1: none."""
 
 
 @njit(cache=True)
 def _layers(w: Flat):  # type: ignore[no-untyped-def]
-    """Views of flat weights: (HIDDEN1, N_FEATURES), bias, (HIDDEN2, HIDDEN1), bias, out, skip."""
-    o1 = N_FEATURES * HIDDEN1
+    """Views of flat weights: (HIDDEN1, N_INPUTS), bias, (HIDDEN2, HIDDEN1), bias, out, skip."""
+    o1 = N_INPUTS * HIDDEN1
     o2 = o1 + HIDDEN1
     o3 = o2 + HIDDEN1 * HIDDEN2
     o4 = o3 + HIDDEN2
     o5 = o4 + HIDDEN2
     return (
-        w[:o1].reshape(HIDDEN1, N_FEATURES),
+        w[:o1].reshape(HIDDEN1, N_INPUTS),
         w[o1:o2],
         w[o2:o3].reshape(HIDDEN2, HIDDEN1),
         w[o3:o4],
@@ -126,15 +113,15 @@ def _dense(w: Rows, b: Flat, x: Rows, y: Rows) -> None:
 
 @njit(cache=True, fastmath=True)
 def forward(st: State, x: NDArray[np.float32], n: int, w: Flat) -> None:
-    """Set ``st.ranker_score[:n]`` to the scores of the candidates' features ``x[:, :n]``."""
+    """Set ``st.ranking_score[:n]`` to the scores of the candidates' features ``x[:, :n]``."""
     w1, b1, w2, b2, w3, w4 = _layers(w)
-    sc, z, h2 = st.ranker_score, st.normal, st.layer2
+    sc, z, h2 = st.ranking_score, st.normal, st.layer2
     five = np.float32(5)
     for r in range(n):
         sc[r] = 0
-    for f in range(N_FEATURES):
-        a = np.float32(1) / np.sqrt(st.variance[f] + np.float32(1e-4))
-        c = st.mean[f]
+    for f in range(N_INPUTS):
+        a = np.float32(1) / np.sqrt(st.feature_variance[f] + np.float32(1e-4))
+        c = st.feature_mean[f]
         skip = w4[f]
         row = x[f]
         out = z[f]
@@ -151,7 +138,8 @@ def forward(st: State, x: NDArray[np.float32], n: int, w: Flat) -> None:
 
 
 @njit(cache=True, fastmath=True)
-def _dot(x: Flat, y: Flat, n: int):  # type: ignore[no-untyped-def]
+def dot(x: Flat, y: Flat, n: int):  # type: ignore[no-untyped-def]
+    """Return the product of ``x[:n]`` and ``y[:n]``."""
     s = np.float32(0)
     for r in range(n):
         s += x[r] * y[r]
@@ -196,7 +184,8 @@ def _add_outer(d: Flat, x: Flat, g: NDArray[np.float32]) -> None:
 
 
 @njit(cache=True, fastmath=True)
-def _softmax(v: Flat, n: int) -> None:
+def softmax(v: Flat, n: int) -> None:
+    """Replace ``v[:n]`` by their softmax."""
     top = np.float32(-1e30)
     for i in range(n):
         top = max(top, v[i])
@@ -211,14 +200,14 @@ def _softmax(v: Flat, n: int) -> None:
 @njit(cache=True, fastmath=True)
 def _backward(st: State, x: NDArray[np.float32], n: int, y: int) -> None:
     """Add the gradient of one case's listwise softmax loss (target at ``y``)."""
-    forward(st, x, n, st.ranker[WEIGHTS])
-    _, _, w2, _, w3, _ = _layers(st.ranker[WEIGHTS])
+    forward(st, x, n, st.network[WEIGHTS])
+    _, _, w2, _, w3, _ = _layers(st.network[WEIGHTS])
     g1, c1, g2, c2, g3, g4 = _layers(st.gradient)
     sc, z, h1, h2, d1, d2 = (
-        st.ranker_score, st.normal, st.layer1, st.layer2, st.delta1, st.delta2
+        st.ranking_score, st.normal, st.layer1, st.layer2, st.delta1, st.delta2
     )  # fmt: skip
     one = np.float32(1)
-    _softmax(sc, n)
+    softmax(sc, n)
     sc[y] -= one
     sc[n:] = 0
     for k in range(HIDDEN2):
@@ -230,7 +219,7 @@ def _backward(st: State, x: NDArray[np.float32], n: int, y: int) -> None:
             d[r] = sc[r] * w * (one if h[r] > 0 else SLOPE)
             s += d[r]
         c2[k] += s
-        g3[k] += _dot(sc, h, CANDIDATES)
+        g3[k] += dot(sc, h, CANDIDATES)
     _add_outer(d2.reshape(-1), h1.reshape(-1), g2)
     np.dot(w2.T, d2, d1)
     for j in range(HIDDEN1):
@@ -242,25 +231,25 @@ def _backward(st: State, x: NDArray[np.float32], n: int, y: int) -> None:
             s += d[r]
         c1[j] += s
     _add_outer(d1.reshape(-1), z.reshape(-1), g1)
-    for f in range(N_FEATURES):
-        g4[f] += _dot(sc, z[f], CANDIDATES)
+    for f in range(N_INPUTS):
+        g4[f] += dot(sc, z[f], CANDIDATES)
 
 
 @njit(cache=True, fastmath=True)
 def _normalise(st: State, n: int) -> None:
     """Move the running mean and variance of every feature towards this case's."""
-    a = np.float32(max(1.0 / (1.0 + st.ctr[STEPS]), 2e-4))
+    a = np.float32(max(1.0 / (1.0 + st.counters[0].ranker_steps), 2e-4))
     for f in range(N_FEATURES):
         x = st.features[f]
         m = np.float32(0)
         v = np.float32(0)
         for r in range(n):
             m += x[r]
-        st.mean[f] += a * (m / n - st.mean[f])
-        m = st.mean[f]
+        st.feature_mean[f] += a * (m / n - st.feature_mean[f])
+        m = st.feature_mean[f]
         for r in range(n):
             v += (x[r] - m) ** 2
-        st.variance[f] += a * (v / n - st.variance[f])
+        st.feature_variance[f] += a * (v / n - st.feature_variance[f])
 
 
 @njit(cache=True)
@@ -279,7 +268,7 @@ def usable(x: NDArray[np.float32], n: int) -> bool:
 
 
 @njit(cache=True, fastmath=True)
-def learn_case(st: State, n: int, y: int) -> None:
+def ranker_step(st: State, n: int, y: int) -> None:
     """Learn the case in ``st.features[:, :n]``, target at ``y``, and some old ones with it.
 
     The features are `usable`.
@@ -289,28 +278,33 @@ def learn_case(st: State, n: int, y: int) -> None:
     _normalise(st, n)
     st.gradient[:] = 0
     _backward(st, st.features, n, y)
-    held = min(st.ctr[CASES_SEEN], REPLAY_CASES)
+    held = min(st.counters[0].cases_seen, REPLAY_CASES)
     for _ in range(REPLAY if held > 100 else 0):
         j = random_below(st, held)
-        _backward(st, st.old_cases[j], st.old_sizes[j], st.old_targets[j])
-    j = st.ctr[CASES_SEEN] if held < REPLAY_CASES else random_below(st, REPLAY_CASES)
-    st.ctr[REPLACED] = j
-    st.old_cases[j] = st.features
-    st.old_sizes[j] = n
-    st.old_targets[j] = y
-    st.ctr[CASES_SEEN] += 1
-    st.ctr[STEPS] += 1
-    step = st.ctr[STEPS]
+        _backward(st, st.replay_features[j], st.replay_sizes[j], st.replay_targets[j])
+    j = st.counters[0].cases_seen if held < REPLAY_CASES else random_below(st, REPLAY_CASES)
+    st.replaced[0] = j
+    st.replay_features[j] = st.features
+    st.replay_sizes[j] = n
+    st.replay_targets[j] = y
+    st.counters[0].cases_seen += 1
+    st.counters[0].ranker_steps += 1
+    step = st.counters[0].ranker_steps
     g = st.gradient
     norm = np.float32(0)
-    for i in range(N_RANKER):
+    for i in range(N_NETWORK):
         norm += g[i] * g[i]
     scale = np.float32(min(1.0, CLIP / math.sqrt(norm + 1e-12)))
     correct = np.float32(1 / math.sqrt(1 - 0.999**step))
     rate = np.float32(RATE / (1 - 0.9**step))
     average = np.float32(max(AVERAGE, 1.0 / step))
-    w, m, v, avg = st.ranker[WEIGHTS], st.ranker[MOMENT1], st.ranker[MOMENT2], st.ranker[AVERAGED]
-    for i in range(N_RANKER):
+    w, m, v, avg = (
+        st.network[WEIGHTS],
+        st.network[MOMENT1],
+        st.network[MOMENT2],
+        st.network[AVERAGED],
+    )
+    for i in range(N_NETWORK):
         x = g[i] * scale
         m[i] = np.float32(0.9) * m[i] + np.float32(0.1) * x
         v[i] = np.float32(0.999) * v[i] + np.float32(0.001) * x * x
@@ -318,20 +312,15 @@ def learn_case(st: State, n: int, y: int) -> None:
         avg[i] += average * (w[i] - avg[i])
 
 
-@njit(cache=True, fastmath=True)
-def learn_linear(st: State, n: int, y: int, n_weights: int, rate: float) -> None:
-    """Learn the weights that pick candidates from the same case: listwise softmax, Adagrad."""
-    x, sc, g = st.features, st.ranker_score, st.hidden[3]
-    for r in range(n):
-        sc[r] = 0
-    for f in range(n_weights):
-        w = st.weights[f]
-        for r in range(n):
-            sc[r] += w * x[f, r]
-    _softmax(sc, n)
-    sc[y] -= np.float32(1)
-    for f in range(n_weights):
-        g[f] = _dot(sc, x[f], n)
-    for f in range(n_weights):
-        st.weight_squares[f] += g[f] * g[f]
-        st.weights[f] -= np.float32(rate) * g[f] / np.sqrt(st.weight_squares[f] + np.float32(1))
+@njit(cache=True)
+def score_candidates(st: State) -> bool:
+    """Set ``st.ranking_score`` for the candidates.
+
+    False where there is nothing to go by: no ranker, no candidates, or an unknown last item.
+    """
+    n, n_query = st.found[0].candidates, st.request[0].n_query
+    if n == 0 or st.counters[0].ranker_steps == 0 or st.query[n_query - 1] == 0:
+        return False
+    set_features(st)
+    forward(st, st.features, n, st.network[AVERAGED])
+    return True

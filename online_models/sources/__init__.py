@@ -1,0 +1,1 @@
+"""Candidate sources: what each learns of a click, and which items it names for a session."""

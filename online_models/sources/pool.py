@@ -1,19 +1,26 @@
 """The pool of an answer: every item that a source names, with the sources' raw scores.
 
-A sparse set: an item's row in the pool is valid if the pool says so, hence nothing is
-cleared between answers.
+    st.pool[p]     row of the item at place p, for p < st.found[0].pool_size
+    st.score[p]    | columns of the first source | of the second | ... | facts | unused |
+                   a whole number of cache lines (16 floats each)
+
+A sparse set (Briggs & Torczon, 1993): ``st.items[row].pool`` is the item's place if the pool
+says so too, hence nothing is cleared between answers.
 """
 
 from __future__ import annotations
 
 from numba import njit
 
-from online_models.memory.layout import State
+from online_models.memory.state import State
+
+LINE = 16
+"""Floats of a cache line."""
 
 
 @njit(cache=True, inline="always")
 def place_in_pool(st: State, row: int, n: int):  # type: ignore[no-untyped-def]
-    """Return (pool row of an item, the pool's size); a new item gets a row of zeros."""
+    """Return (place of an item in the pool, the pool's size); a new item gets a row of zeros."""
     p = st.items[row].pool
     if p >= n or st.pool[p] != row:
         p = n
@@ -21,14 +28,15 @@ def place_in_pool(st: State, row: int, n: int):  # type: ignore[no-untyped-def]
         st.items[row].pool = n
         n += 1
         r = st.score[p]
-        for k in range(16):
-            r[k] = 0
+        for first in range(0, len(r), LINE):
+            for k in range(LINE):
+                r[first + k] = 0
     return p, n
 
 
 @njit(cache=True, inline="always")
 def find_in_pool(st: State, row: int, n: int) -> int:
-    """Pool row of an item, -1 if it is not there."""
+    """Place of an item in the pool of size ``n``, -1 if it is not there."""
     p = st.items[row].pool
     if p < n and st.pool[p] == row:
         return p

@@ -13,15 +13,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from online_models.memory.layout import (
-    CLOCK,
-    DECAY_LONG,
-    DECAY_SHORT,
-    N_LONG,
-    N_SHORT,
-    POPULAR,
-    State,
-)
+from online_models.memory.state import State
+from online_models.memory.table import Kept, Table
+from online_models.sources.source import Source
+
+POPULAR = 1_024
+"""Length of the lists of the most popular items."""
+
+DECAY_LONG, DECAY_SHORT = 20_000.0, 2_000.0
+"""Decay of popularity, in clicks."""
 
 
 @njit(cache=True)
@@ -32,12 +32,12 @@ def _raised(key: float, known: bool, clock: float, weight: float) -> float:
 
 @njit(cache=True)
 def _rise_long(st: State, row: int) -> None:
-    stats, ranked, n = st.stats, st.popular_long, st.ctr[N_LONG]
+    stats, ranked, n = st.stats, st.popular, st.counters[0].popular
     i = stats[row].at_long - 1
     if i < 0:
         if n < POPULAR:
             i = n
-            st.ctr[N_LONG] = n + 1
+            st.counters[0].popular = n + 1
         elif stats[row].long <= stats[ranked[n - 1]].long:
             return
         else:
@@ -53,12 +53,12 @@ def _rise_long(st: State, row: int) -> None:
 
 @njit(cache=True)
 def _rise_short(st: State, row: int) -> None:
-    stats, ranked, n = st.stats, st.popular_short, st.ctr[N_SHORT]
+    stats, ranked, n = st.stats, st.trending, st.counters[0].trending
     i = stats[row].at_short - 1
     if i < 0:
         if n < POPULAR:
             i = n
-            st.ctr[N_SHORT] = n + 1
+            st.counters[0].trending = n + 1
         elif stats[row].short <= stats[ranked[n - 1]].short:
             return
         else:
@@ -73,10 +73,10 @@ def _rise_short(st: State, row: int) -> None:
 
 
 @njit(cache=True)
-def count_click(st: State, row: int, weight: float) -> None:
+def add_clicks(st: State, row: int, weight: float) -> None:
     """Add ``weight`` clicks of an item at the present clock."""
     s = st.stats[row]
-    clock = st.ctr[CLOCK]
+    clock = st.counters[0].clock
     known = s.clicks > 0
     s.long = _raised(s.long, known, clock / DECAY_LONG, weight)
     s.short = _raised(s.short, known, clock / DECAY_SHORT, weight)
@@ -94,7 +94,7 @@ def log_popularity(st: State, row: int) -> float:
     s = st.stats[row]
     if s.clicks == 0:
         return -5.0
-    return max(s.long - st.ctr[CLOCK] / DECAY_LONG, -5.0)
+    return max(s.long - st.counters[0].clock / DECAY_LONG, -5.0)
 
 
 @njit(cache=True)
@@ -119,7 +119,7 @@ def log_trend(st: State, row: int, own: float) -> float:
     s = st.stats[row]
     if s.clicks == 0:
         return -8.0
-    short = s.short - st.ctr[CLOCK] / DECAY_SHORT
+    short = s.short - st.counters[0].clock / DECAY_SHORT
     return max(without(short, own) if own > 0 else short, -8.0)
 
 
@@ -142,8 +142,25 @@ def trend(st: State, row: int) -> float:
     s = st.stats[row]
     if s.clicks == 0:
         return 0.0
-    clock = st.ctr[CLOCK]
+    clock = st.counters[0].clock
     short = math.exp(s.short - clock / DECAY_SHORT) / DECAY_SHORT
     # Counts are those of a young stream: neither horizon is longer than the stream.
     long = (math.exp(s.long - clock / DECAY_LONG) + 5.0) / min(DECAY_LONG, clock + 1.0)
     return short / long
+
+
+@njit(cache=True)
+def _learn(st: State) -> None:
+    """Count the click."""
+    add_clicks(st, st.click[0].row, 1.0)
+
+
+SOURCE = Source(
+    "popularity",
+    learn=_learn,
+    tables=(
+        Table("popular", np.int32, (POPULAR,), Kept.WHOLE),
+        Table("trending", np.int32, (POPULAR,), Kept.WHOLE),
+    ),
+)
+"""Names nothing for the pool: it fills pages (`ranking.page`), and is a feature."""

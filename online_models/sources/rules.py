@@ -1,9 +1,12 @@
-"""Sequential rules, co-visits and successors of pairs, as bounded sorted lists.
+"""Sequential rules and co-visits, as bounded sorted lists.
 
 One list an item: for each other item the sequential weight (1 / distance in steps), the
 number of co-visits and the number of direct successions, sorted by their sum; the last
 entry makes room for a newcomer. Sequential rules as in Ludewig & Jannach, "Evaluation of
 session-based recommendation algorithms", UMUAI 2018, made incremental.
+
+    st.items[a].rules --> | item | seq | cov | next | item | seq | cov | next | ...   best first
+                            16 bytes an entry, lists of 8, 32 or 128 entries (`memory.slabs`)
 """
 
 from __future__ import annotations
@@ -11,8 +14,48 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from online_models.memory.layout import PAIR_SUCCESSORS, RULE_SLABS, RULE_WINDOW, State
-from online_models.memory.slabs import give, take
+from online_models.memory.layout import Limits
+from online_models.memory.prefetch import prefetch
+from online_models.memory.slabs import give, meta_table, take
+from online_models.memory.state import State
+from online_models.memory.table import Kept, Table
+from online_models.sources.own_session import own_steps
+from online_models.sources.pool import find_in_pool, place_in_pool
+from online_models.sources.source import Column, Source
+from online_models.tables.sessions import items_of
+
+RULE_SLABS = np.array([0, 8, 32, 128], np.int64)
+
+RULE_ITEMS = 3
+"""Latest items of a session whose rules are followed."""
+
+RULE_READ = 64
+"""Entries read of each list."""
+
+RULE_WINDOW = 10
+"""Steps back that a click makes rules with."""
+
+PRIOR = np.float32(2)
+"""Added to the sum that shares are of: a single observation is no certainty."""
+
+RULE = np.dtype([("item", "i4"), ("seq", "f4"), ("cov", "f4"), ("next", "f4")])
+
+SEQ, COV, NEXT, SEQ1, COV1 = range(5)
+"""Columns: sequential weights and co-visits of the latest items, direct successors of the last
+one, and the first two of the last item alone."""
+
+SEQ2, COV2 = range(2)
+"""Facts: sequential weights and co-visits of the item before the last alone."""
+
+OWN_SEQ, OWN_NEXT = 0, 1
+"""Places in ``State.own_links``."""
+
+
+def _rule_entries(limits: Limits) -> int:
+    return limits.rows * limits.rules_per_item
+
+
+RULES = Table("rules", RULE, (_rule_entries,), Kept.ARENA)
 
 
 @njit(cache=True)
@@ -32,7 +75,7 @@ def _grow(st: State, a: int) -> bool:
     slab = it.rules_slab + 1
     if slab == len(RULE_SLABS):
         return False
-    at = take(st.rule_words, 4, st.rule_meta, RULE_SLABS, slab)
+    at = take(st.rule_words, 4, st.rules_meta, RULE_SLABS, slab)
     if at < 0:
         return False
     filled = RULE_SLABS[slab - 1]
@@ -41,7 +84,7 @@ def _grow(st: State, a: int) -> bool:
     for i in range(filled, RULE_SLABS[slab]):
         st.rules[at + i].item = 0
     if slab > 1:
-        give(st.rule_words, 4, st.rule_meta, slab - 1, it.rules)
+        give(st.rule_words, 4, st.rules_meta, slab - 1, it.rules)
     it.rules = at
     it.rules_slab = slab
     return True
@@ -89,36 +132,6 @@ def add_rule(st: State, a: int, b: int, seq: float, cov: float, direct: float) -
     e.next = w_next
 
 
-@njit(cache=True, inline="always")
-def pair_slot(st: State, a: int, b: int):  # type: ignore[no-untyped-def]
-    """Return (place in the table of pairs, key) of two items in order."""
-    key = (np.int64(a) << 32) | np.int64(b)
-    mixed = np.int64(a) * 1000003 + np.int64(b) * 7919 + (np.int64(a) >> 5) * 31
-    return mixed & (len(st.pairs) - 1), key
-
-
-@njit(cache=True)
-def add_pair(st: State, a: int, b: int, item: int) -> None:
-    """Count ``item`` as the successor of the items ``a``, ``b``."""
-    slot, key = pair_slot(st, a, b)
-    p = st.pairs[slot]
-    if p.key != key:
-        p.key = key
-        for c in range(PAIR_SUCCESSORS):
-            p.items[c] = 0
-            p.weights[c] = 0
-    weakest = 0
-    for c in range(PAIR_SUCCESSORS):
-        if p.items[c] == item or p.items[c] == 0:
-            p.items[c] = item
-            p.weights[c] += 1
-            return
-        if p.weights[c] < p.weights[weakest]:
-            weakest = c
-    p.items[weakest] = item
-    p.weights[weakest] = p.weights[weakest] * 0.5 + 1
-
-
 @njit(cache=True)
 def _link(st: State, a: int, b: int, distance: int) -> None:
     """Item ``b`` came ``distance`` steps after item ``a``."""
@@ -134,17 +147,160 @@ def _link(st: State, a: int, b: int, distance: int) -> None:
 
 
 @njit(cache=True)
-def learn_rules(st: State, kept, first: int, n: int, place: int) -> None:  # type: ignore[no-untyped-def]
-    """The item at ``place`` of the ``n`` items from ``kept[first]`` makes its rules.
-
-    A late step also makes rules with the steps after it.
-    """
-    b = kept[first + place]
+def _learn(st: State) -> None:
+    """Make the rules of the click with the steps before it; a late one also with those after."""
+    click = st.click[0]
+    place, row = click.place, click.row
+    kept, first = items_of(st, click.slot)
     for u in range(max(0, place - RULE_WINDOW), place):
         if kept[first + u] != 0:
-            _link(st, kept[first + u], b, place - u)
-    for u in range(place + 1, min(n, place + 1 + RULE_WINDOW)):
+            _link(st, kept[first + u], row, place - u)
+    for u in range(place + 1, min(np.int64(st.sessions[click.slot].n), place + 1 + RULE_WINDOW)):
         if kept[first + u] != 0:
-            _link(st, b, kept[first + u], u - place)
-    if place > 1 and kept[first + place - 2] != 0 and kept[first + place - 1] != 0:
-        add_pair(st, kept[first + place - 2], kept[first + place - 1], b)
+            _link(st, row, kept[first + u], u - place)
+
+
+@njit(cache=True, fastmath=True)
+def follow(st: State, a: int, w: float, n: int, read: int, column: int) -> int:
+    """Add the first ``read`` rules of item ``a`` to two columns; returns the pool's size.
+
+    The first gets sequential weights as shares of all that left ``a``, the second co-visits as a
+    damped cosine, both times ``w``.
+    """
+    items = st.items
+    it = items[a]
+    size = min(read, RULE_SLABS[it.rules_slab])
+    at = np.int64(it.rules)
+    for c in range(size):
+        prefetch(items, st.rules[at + c].item)
+    f_seq = np.float32(w) / (it.seq_sum - st.own_links[OWN_SEQ] + PRIOR)
+    f_cov = np.float32(w) * it.damp
+    for c in range(size):
+        e = st.rules[at + c]
+        if e.item == 0:
+            break
+        p, n = place_in_pool(st, e.item, n)
+        st.score[p, column] += f_seq * e.seq
+        st.score[p, column + 1] += f_cov * e.cov * items[e.item].damp
+    return n
+
+
+@njit(cache=True, fastmath=True)
+def _sum_own_links(st: State, a: int) -> None:
+    """Sum up what the session being answered has itself added to the rules of item ``a``."""
+    kept, first, n = own_steps(st)
+    seq = np.float32(0)
+    direct = np.float32(0)
+    for i in range(n):
+        if kept[first + i] != a:
+            continue
+        for j in range(i + 1, min(n, i + 1 + RULE_WINDOW)):
+            b = kept[first + j]
+            if b != 0 and b != a:
+                seq += np.float32(1) / (j - i)
+            if b != 0 and j == i + 1:
+                direct += np.float32(1)
+    st.own_links[OWN_SEQ] = seq
+    st.own_links[OWN_NEXT] = direct
+
+
+@njit(cache=True, fastmath=True)
+def _leave_own_out(st: State, a: int, w: float, n_pool: int, column: int) -> None:
+    """Take the session's own links out of the scores that item ``a`` gave.
+
+    A session is never its own witness: otherwise its items would score for having been
+    seen together here, which says nothing about what comes next.
+    """
+    kept, first, n = own_steps(st)
+    it = st.items[a]
+    f_seq = np.float32(w) / (it.seq_sum - st.own_links[OWN_SEQ] + PRIOR)
+    f_cov = np.float32(w) * it.damp
+    for i in range(n):
+        if kept[first + i] != a:
+            continue
+        for j in range(max(0, i - RULE_WINDOW), min(n, i + 1 + RULE_WINDOW)):
+            b = kept[first + j]
+            if b == 0 or b == a:
+                continue
+            p = find_in_pool(st, b, n_pool)
+            if p < 0:
+                continue
+            r = st.score[p]
+            if j > i:
+                r[column + SEQ] = max(r[column + SEQ] - f_seq / np.float32(j - i), np.float32(0))
+            r[column + COV] = max(r[column + COV] - f_cov * st.items[b].damp, np.float32(0))
+
+
+@njit(cache=True, fastmath=True)
+def _last_item(st: State, a: int, n: int, column: int) -> None:
+    """Columns of the last item alone, right after its rules were followed."""
+    it = st.items[a]
+    size = min(RULE_READ, RULE_SLABS[it.rules_slab])
+    f = np.float32(1) / (it.next_sum - st.own_links[OWN_NEXT] + PRIOR)
+    for c in range(size):
+        e = st.rules[it.rules + c]
+        if e.item == 0:
+            break
+        r = st.score[find_in_pool(st, e.item, n)]
+        r[column + SEQ1] = r[column + SEQ]
+        r[column + COV1] = r[column + COV]
+        r[column + NEXT] = f * e.next
+    kept, first, m = own_steps(st)
+    for i in range(m - 1):
+        if kept[first + i] == a and kept[first + i + 1] != 0:
+            p = find_in_pool(st, kept[first + i + 1], n)
+            if p >= 0:
+                st.score[p, column + NEXT] = max(st.score[p, column + NEXT] - f, np.float32(0))
+
+
+@njit(cache=True, fastmath=True)
+def _second_item(st: State, a: int, n: int, column: int, fact: int) -> None:
+    """Columns of the item before the last alone, right after its rules were followed."""
+    it = st.items[a]
+    for c in range(min(RULE_READ, RULE_SLABS[it.rules_slab])):
+        e = st.rules[it.rules + c]
+        if e.item == 0:
+            break
+        r = st.score[find_in_pool(st, e.item, n)]
+        r[fact + SEQ2] = np.float32(2) * (r[column + SEQ] - r[column + SEQ1])
+        r[fact + COV2] = np.float32(2) * (r[column + COV] - r[column + COV1])
+
+
+@njit(cache=True, fastmath=True)
+def _retrieve(st: State, column: int, fact: int) -> None:
+    """Follow the rules of the latest items."""
+    n_query, n = st.request[0].n_query, st.found[0].pool_size
+    for q in range(min(n_query, RULE_ITEMS)):
+        a = st.query[n_query - 1 - q]
+        if a != 0:
+            _sum_own_links(st, a)
+            n = follow(st, a, 0.5**q, n, RULE_READ, column + SEQ)
+            _leave_own_out(st, a, 0.5**q, n, column)
+            if q == 0:
+                _last_item(st, a, n, column)
+            elif q == 1:
+                _second_item(st, a, n, column, fact)
+    st.own_links[:] = 0
+    st.found[0].pool_size = n
+
+
+SOURCE = Source(
+    "rules and co-visits",
+    columns=(
+        Column("seq", "rules", 0.93, -0.17),
+        Column("cov", "covisitation", 0.78, -0.52),
+        Column("next", "rules", -0.43, 1.32, part="direct successors"),
+        Column("seq1", "rules", -0.68, 0.16),
+        Column("cov1", "covisitation", -0.39, 0.50),
+    ),
+    facts=("seq2", "cov2"),
+    names_at_most=RULE_ITEMS * RULE_READ,
+    retrieve=_retrieve,
+    learn=_learn,
+    tables=(
+        RULES,
+        Table("rule_words", np.int32, (), view_of="rules"),
+        meta_table(RULES),
+        Table("own_links", np.float32, (2,)),
+    ),
+)

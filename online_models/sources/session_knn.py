@@ -13,24 +13,57 @@ import math
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-from online_models.memory.layout import (
-    AFTER,
-    FLAT,
-    FRESH,
-    KNN,
-    NEIGHBOURS,
-    NEXT_SESSION,
-    QUERY_LATEST,
-    RING_SLABS,
-    SINK,
-    TOUCHED_SESSIONS,
-    State,
-)
-from online_models.memory.slabs import give, take
+from online_models.memory.layout import Limits
+from online_models.memory.prefetch import prefetch
+from online_models.memory.slabs import give, meta_table, take
+from online_models.memory.state import State
+from online_models.memory.table import Kept, Table
 from online_models.memory.top_k import top_k
 from online_models.sources.pool import place_in_pool
-from online_models.tables.sessions import items_of
+from online_models.sources.source import Column, Source
+from online_models.tables.sessions import MAX_KEPT, items_of
+
+RING_SLABS = np.array([0, 8, 32, 128, 512], np.int64)
+
+QUERY_LATEST = 8
+"""Latest different items of a session that look for neighbours."""
+
+NEIGHBOURS = 100
+"""Most similar sessions that vote."""
+
+TOUCHED = QUERY_LATEST * int(RING_SLABS[-1])
+"""Sessions that the rings of one query may name."""
+
+DECAY_PLACE, DECAY_AFTER = 3.0, 1.5
+"""Decay by place in a session and after a match, in steps."""
+
+DECAY_AGE, DECAY_RECENT = 20_000.0, 1_000.0
+"""Decay by age of a session, in sessions: slow for all votes, fast for those of recent ones."""
+
+AGE_STEP, RECENT_STEP = 6, 3
+"""Ages are looked up in steps of 2 to the power of these."""
+
+
+def _decay(entries: int, step: float, decay: float) -> NDArray[np.float32]:
+    return np.exp(-np.arange(entries) * step / decay).astype(np.float32)
+
+
+PLACE_WEIGHT = _decay(512, 1, DECAY_PLACE)
+AFTER_WEIGHT = _decay(512, 1, DECAY_AFTER)
+AGE_WEIGHT = _decay(4_096, 1 << AGE_STEP, DECAY_AGE)
+RECENT_WEIGHT = _decay(1_024, 1 << RECENT_STEP, DECAY_RECENT)
+
+PLACE, AFTER, UNDECAYED, RECENT = range(4)
+"""Columns: votes by distance to the match, for what came after it, all alike, of recent ones."""
+
+
+def _ring_entries(limits: Limits) -> int:
+    return limits.rows * limits.ring_per_item
+
+
+RINGS = Table("rings", np.int32, (_ring_entries,), Kept.ARENA)
 
 
 @njit(cache=True)
@@ -39,12 +72,12 @@ def add_session(st: State, row: int, number: int) -> None:
     it = st.items[row]
     size = RING_SLABS[it.ring_slab]
     if it.sessions >= size and it.ring_slab + 1 < len(RING_SLABS) and it.sessions == size:
-        at = take(st.rings, 1, st.ring_meta, RING_SLABS, it.ring_slab + 1)
+        at = take(st.rings, 1, st.rings_meta, RING_SLABS, it.ring_slab + 1)
         if at >= 0:
             for i in range(size):
                 st.rings[at + i] = st.rings[it.ring + i]
             if it.ring_slab > 0:
-                give(st.rings, 1, st.ring_meta, it.ring_slab, it.ring)
+                give(st.rings, 1, st.rings_meta, it.ring_slab, it.ring)
             it.ring_slab += 1
             it.ring = at
             size = RING_SLABS[it.ring_slab]
@@ -54,17 +87,17 @@ def add_session(st: State, row: int, number: int) -> None:
 
 
 @njit(cache=True, fastmath=True)
-def _touch(st: State, n_query: int) -> int:
+def _touch(st: State) -> int:
     """Collect the sessions in the rings of the query's latest items, with their similarity.
 
-    Returns how many: slots in ``st.touched``, the place of the item that found each in
-    ``st.touched_place`` (0: the latest), the sum of weights in the slot's ``sim``.
+    Returns how many: slots in ``st.touched_slots``, the place of the item that found each in
+    ``st.touched_places`` (0: the latest), the sum of weights in the slot's ``sim``.
     """
     query, items, sessions, rings = st.query, st.items, st.sessions, st.rings
+    n_query, newest = st.request[0].n_query, st.counters[0].next_session
     mask = len(sessions) - 1
     n = 0
     used = 0
-    sink = np.int64(0)
     for q in range(n_query):
         if used == QUERY_LATEST:
             break
@@ -78,91 +111,120 @@ def _touch(st: State, n_query: int) -> int:
         it = items[a]
         size = RING_SLABS[it.ring_slab]
         filled = min(np.int64(it.sessions), size)
-        idf = math.log((st.ctr[NEXT_SESSION] + 1.0) / (it.sessions + 1.0))
-        w = np.float32(st.near[q] * max(idf, 0.0) + 1e-9)
+        idf = math.log((newest + 1.0) / (it.sessions + 1.0))
+        w = np.float32(PLACE_WEIGHT[q] * max(idf, 0.0) + 1e-9)
         at = np.int64(it.ring)
-        for i in range(filled):  # all reads at once, so that their misses overlap
-            sink += sessions[rings[at + i] & mask].n
+        for i in range(filled):
+            prefetch(sessions, rings[at + i] & mask)
         for i in range(filled):
             slot = rings[at + i] & mask
             e = sessions[slot]
             if np.int32(e.number - 1) != rings[at + i]:
                 continue
             if e.sim == 0:
-                st.touched[n] = slot
-                st.touched_place[n] = q
+                st.touched_slots[n] = slot
+                st.touched_places[n] = q
                 n += 1
             e.sim += w
-    st.ctr[SINK] = sink
     return n
 
 
 @njit(cache=True, fastmath=True)
-def _nearest(st: State, n: int, own: int) -> int:
-    """Weigh the touched sessions and pick the nearest: places in ``st.order[:k]``; returns k."""
-    sessions, touched, sim = st.sessions, st.touched, st.sim
+def _nearest(st: State, n: int) -> int:
+    """Weigh the touched sessions and pick the nearest.
+
+    Returns how many: places in ``st.neighbour_order``. The session being answered is never one.
+    """
+    sessions, touched, similarity = st.sessions, st.touched_slots, st.similarity
+    newest, own = st.counters[0].next_session, st.request[0].session
     mine = 0
     for x in range(n):
         e = sessions[touched[x]]
-        age = max(st.ctr[NEXT_SESSION] - e.number, 0) >> 6
-        sim[x] = e.sim * e.norm * st.old[min(age, len(st.old) - 1)]
+        age = max(newest - e.number, 0) >> AGE_STEP
+        similarity[x] = e.sim * e.norm * AGE_WEIGHT[min(age, len(AGE_WEIGHT) - 1)]
         e.sim = 0
         if e.number == own + 1:
-            sim[x] = 0
+            similarity[x] = 0
             mine = 1
-    st.ctr[TOUCHED_SESSIONS] = n - mine
-    return top_k(sim, n, NEIGHBOURS, st.order)
+    st.found[0].neighbours = n - mine
+    return top_k(similarity, n, NEIGHBOURS, st.neighbour_order)
 
 
 @njit(cache=True, fastmath=True)
-def _vote(st: State, x: int, a: int, n_pool: int) -> int:
+def _vote(st: State, x: int, a: int, n_pool: int, column: int) -> int:
     """Touched session ``x``, found by item ``a``, votes for its items; returns the pool's size."""
-    slot = st.touched[x]
+    slot = st.touched_slots[x]
     e = st.sessions[slot]
     kept, first = items_of(st, slot)
     match = 0
     for u in range(e.n):
         if kept[first + u] == a:
             match = u
-    s = st.sim[x]
-    w = s * st.near[st.touched_place[x]]
-    age = max(st.ctr[NEXT_SESSION] - e.number, 0) >> 3
-    fresh = w * st.fresh[min(age, len(st.fresh) - 1)]
+    s = st.similarity[x]
+    w = s * PLACE_WEIGHT[st.touched_places[x]]
+    age = max(st.counters[0].next_session - e.number, 0) >> RECENT_STEP
+    recent = w * RECENT_WEIGHT[min(age, len(RECENT_WEIGHT) - 1)]
     for u in range(e.n):
         b = kept[first + u]
         if b == 0:
             continue
         p, n_pool = place_in_pool(st, b, n_pool)
         r = st.score[p]
-        z = st.near[abs(u - match)]
-        r[KNN] += w * z
-        r[FLAT] += s
-        r[FRESH] += fresh * z
+        z = PLACE_WEIGHT[abs(u - match)]
+        r[column + PLACE] += w * z
+        r[column + UNDECAYED] += s
+        r[column + RECENT] += recent * z
         if u > match:
-            r[AFTER] += w * st.after[u - match - 1]
+            r[column + AFTER] += w * AFTER_WEIGHT[u - match - 1]
     return n_pool
 
 
 @njit(cache=True, fastmath=True)
-def neighbours(st: State, n_query: int, own: int, n_pool: int) -> int:
-    """Add the votes of the nearest sessions to the pool; return the pool's size.
-
-    The query is ``st.query[:n_query]``, oldest first; session ``own`` never votes.
-    """
-    k = _nearest(st, _touch(st, n_query), own)
-    sink = np.int64(0)
+def _retrieve(st: State, column: int, fact: int) -> None:
+    """Add the votes of the sessions nearest to the query to the pool."""
+    n_query, n_pool = st.request[0].n_query, st.found[0].pool_size
+    k = _nearest(st, _touch(st))
     for o in range(k):
-        kept, first = items_of(st, st.touched[st.order[o]])
-        sink += kept[first]
+        kept, first = items_of(st, st.touched_slots[st.neighbour_order[o]])
+        prefetch(kept, first)
     for o in range(k):
-        slot = st.touched[st.order[o]]
+        slot = st.touched_slots[st.neighbour_order[o]]
         kept, first = items_of(st, slot)
         for u in range(st.sessions[slot].n):
-            sink += st.items[kept[first + u]].pool
-    st.ctr[SINK] = sink
+            prefetch(st.items, kept[first + u])
     for o in range(k):
-        x = st.order[o]
-        if st.sim[x] > 0:
-            a = st.query[n_query - 1 - st.touched_place[x]]
-            n_pool = _vote(st, x, a, n_pool)
-    return n_pool
+        x = st.neighbour_order[o]
+        if st.similarity[x] > 0:
+            a = st.query[n_query - 1 - st.touched_places[x]]
+            n_pool = _vote(st, x, a, n_pool, column)
+    st.found[0].pool_size = n_pool
+
+
+@njit(cache=True)
+def _learn(st: State) -> None:
+    """Put the click's session into the ring of an item that it turns to for the first time."""
+    click = st.click[0]
+    if click.first_turn:
+        add_session(st, click.row, click.session)
+
+
+SOURCE = Source(
+    "session-kNN",
+    columns=(
+        Column("knn_place", "session-knn", -1.20, 2.91),
+        Column("knn_after", "session-knn", 0.06, -0.27, part="what came after the match"),
+        Column("knn_undecayed", "session-knn", -3.84, 4.38, part="without decay by place"),
+        Column("knn_recent", "session-knn", -0.55, 0.80, part="the freshest"),
+    ),
+    names_at_most=NEIGHBOURS * MAX_KEPT,
+    retrieve=_retrieve,
+    learn=_learn,
+    tables=(
+        RINGS,
+        meta_table(RINGS),
+        Table("touched_slots", np.int32, (TOUCHED,)),
+        Table("touched_places", np.int32, (TOUCHED,)),
+        Table("similarity", np.float32, (TOUCHED,)),
+        Table("neighbour_order", np.int32, (TOUCHED,)),
+    ),
+)

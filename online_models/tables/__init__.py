@@ -1,0 +1,1 @@
+"""What is known of items and sessions, by row and by slot."""

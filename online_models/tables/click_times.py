@@ -11,36 +11,54 @@ import math
 import numpy as np
 from numba import njit
 
-from online_models.memory.layout import State
+from online_models.memory.state import State
+from online_models.memory.table import Kept, Table
 
 PREVIOUS, LAST = 0, 1
-"""Columns of ``State.moments``: seconds since 1970 of a session's last two clicks; 0: unknown."""
+"""Columns of ``State.click_times``: seconds since 1970 of a session's last two clicks; 0: unknown.
+"""
 
-N_MOMENT = 3
+LOG_GAP, HOUR_SINE, HOUR_COSINE = range(3)
+"""Places in ``State.time_features``."""
+
 DAY_S = 86_400
+
+TABLES = (
+    Table("click_times", np.uint32, ("max_sessions", 2), Kept.SESSIONS),
+    Table("time_features", np.float32, (3,)),
+)
 
 
 @njit(cache=True)
 def note_time(st: State, slot: int, at_s: int) -> None:
     """Note when a session's newest click was."""
-    st.moments[slot, PREVIOUS] = st.moments[slot, LAST]
-    st.moments[slot, LAST] = at_s
+    st.click_times[slot, PREVIOUS] = st.click_times[slot, LAST]
+    st.click_times[slot, LAST] = at_s
 
 
 @njit(cache=True)
-def set_moment(st: State, own: int, previous_s: int, last_s: int) -> None:
-    """Fill ``st.moment``: log(1 + seconds between the last clicks), sine and cosine of the hour.
+def forget_times(st: State, slot: int) -> None:
+    """Forget the times of a slot that another session takes."""
+    st.click_times[slot, PREVIOUS] = 0
+    st.click_times[slot, LAST] = 0
 
-    Without ``last_s`` the times are those held of session ``own``; what is unknown is 0.
+
+@njit(cache=True)
+def set_time_features(st: State) -> None:
+    """Fill ``st.time_features``: log(1 + seconds between the last clicks), and the hour as an angle.
+
+    Where the request does not say when they were, the times are those held of its session; what
+    is unknown is 0.
     """
-    previous, last = np.int64(previous_s), np.int64(last_s)
+    request = st.request[0]
+    previous, last, own = request.previous_s, request.last_s, request.session
     if last == 0 and own >= 0:
         slot = own & (len(st.sessions) - 1)
         if st.sessions[slot].number == own + 1:
-            previous = np.int64(st.moments[slot, PREVIOUS])
-            last = np.int64(st.moments[slot, LAST])
+            previous = np.int64(st.click_times[slot, PREVIOUS])
+            last = np.int64(st.click_times[slot, LAST])
     gap = last - previous if previous > 0 else 0
     angle = 2 * math.pi * (last % DAY_S) / DAY_S
-    st.moment[0] = math.log(1.0 + max(gap, 0))
-    st.moment[1] = math.sin(angle) if last > 0 else 0.0
-    st.moment[2] = math.cos(angle) if last > 0 else 0.0
+    st.time_features[LOG_GAP] = math.log(1.0 + max(gap, 0))
+    st.time_features[HOUR_SINE] = math.sin(angle) if last > 0 else 0.0
+    st.time_features[HOUR_COSINE] = math.cos(angle) if last > 0 else 0.0

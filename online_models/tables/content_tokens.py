@@ -10,7 +10,14 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 
-from online_models.memory.layout import ITEM_TOKENS, TOKENS
+import numpy as np
+
+from online_models.memory.table import Kept, Table
+
+TOKENS, ITEM_TOKENS = 1 << 16, 16
+"""Rows that the tokens of all items are hashed into, and tokens kept of an item."""
+
+TABLES = (Table("item_tokens", np.int32, ("rows", ITEM_TOKENS), Kept.ROWS),)
 
 _WORD = re.compile(r"\w{2,}")
 

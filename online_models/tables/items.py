@@ -4,20 +4,54 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from numpy.typing import NDArray
+import numpy as np
 
-from online_models.memory.layout import (
-    CONFIRMED,
-    DELETED,
-    IN_CATALOGUE,
-    MAX_CATEGORIES,
-    ROWS,
-    UNAVAILABLE,
-    Limits,
-)
+from online_models.memory.layout import Limits
+from online_models.memory.table import Arrays, Kept, Table
 from online_models.tables.content_tokens import item_tokens
+
+MAX_CATEGORIES = 16
+"""Categories kept of an item."""
+
+DELETED, UNAVAILABLE, IN_CATALOGUE, CONFIRMED = 1, 2, 4, 8
+"""Flags of an item. Confirmed: in the catalogue, or seen in two sessions."""
+
+ITEM = np.dtype(
+    [
+        ("pool", "i4"),  # place in the pool of the running answer (sources.pool)
+        ("damp", "f4"),  # 1 / sqrt(clicks + 10): damps co-visits with popular items
+        ("seq_sum", "f4"),  # sum of sequential weights that left this item (sources.rules)
+        ("next_sum", "f4"),  # direct successions that left this item
+        ("rules", "i4"),  # first entry of its rules
+        ("rules_slab", "i2"),
+        ("ring_slab", "i2"),
+        ("ring", "i4"),  # first entry of its ring of sessions (sources.session_knn)
+        ("sessions", "i4"),  # different sessions that turned to it
+    ]
+)
+"""What a source reads of each item that it names: two items a cache line."""
+
+STAT = np.dtype(
+    [
+        ("clicks", "f4"),
+        ("log_clicks", "f4"),  # log(1 + clicks)
+        ("long", "f8"),  # log of popularity with long decay, plus clock / DECAY_LONG
+        ("short", "f8"),  # the same with the short decay
+        ("last", "i8"),  # clock of its last click
+        ("flags", "i4"),
+        ("at_long", "i4"),  # place in the list of popular items, plus one
+        ("at_short", "i4"),  # place in the list by popularity of late, plus one
+        ("spare", "i4", (5,)),
+    ]
+)
+"""What the rankings read of each candidate: a cache line."""
+
+TABLES = (
+    Table("items", ITEM, ("rows",), Kept.ROWS),
+    Table("stats", STAT, ("rows",), Kept.ROWS),
+    Table("categories", np.int32, ("rows", MAX_CATEGORIES), Kept.ROWS),
+)
 
 PENDING = 65_536
 """Items without a row whose first session is remembered."""
@@ -34,7 +68,7 @@ class ItemTable:
         The models' arrays, by field of `State`; flags and categories lie there.
     """
 
-    def __init__(self, limits: Limits, arrays: dict[str, NDArray[Any]]) -> None:
+    def __init__(self, limits: Limits, arrays: Arrays) -> None:
         self.limits = limits
         self.arrays = arrays
         self.ids: list[str] = [""]
@@ -66,7 +100,7 @@ class ItemTable:
                 return 0
             self.rows[item_id] = row
             self.ids.append(item_id)
-            self.arrays["ctr"][ROWS] = row
+            self.arrays["counters"]["rows"][0] = row
             self.provisional += 1
             self.begin_row(row)
         return row
@@ -79,12 +113,12 @@ class ItemTable:
         attributes: Mapping[str, str] | None = None,
         title: str = "",
     ) -> int:
-        """Take an item from the catalogue; returns its row, 0 if the table is full."""
+        """Take over an item of the catalogue; returns its row, 0 if the table is full."""
         row = self.ensure_row(item_id)
         if row == 0:
             return 0
         stat = self.arrays["stats"][row]
-        self._confirm(row)
+        self.confirm(row)
         flags = int(stat["flags"]) | IN_CATALOGUE
         flags &= ~(DELETED | UNAVAILABLE)
         stat["flags"] = flags if available else flags | UNAVAILABLE
@@ -96,10 +130,10 @@ class ItemTable:
         return row
 
     def delete_item(self, item_id: str) -> None:
-        """Take an item out of all answers until the catalogue has it again."""
-        row = self.ensure_row(item_id)  # one never seen may still come in a late click
+        """Keep an item out of all answers until the catalogue has it again."""
+        row = self.ensure_row(item_id)  # a late click may still name one never seen
         if row:
-            self._confirm(row)
+            self.confirm(row)
             stat = self.arrays["stats"][row]
             stat["flags"] = (int(stat["flags"]) | DELETED) & ~IN_CATALOGUE
 
@@ -111,13 +145,14 @@ class ItemTable:
         """Whether anybody has turned to the item."""
         return bool(self.arrays["stats"][row]["clicks"] > 0)
 
-    def _confirm(self, row: int) -> None:
+    def confirm(self, row: int) -> None:
+        """Note that an item is no invention: the catalogue has it, or a second session."""
         stat = self.arrays["stats"][row]
         if not stat["flags"] & CONFIRMED:
             stat["flags"] = int(stat["flags"]) | CONFIRMED
             self.provisional -= 1
 
-    def _admit(self, item_id: str, session: int) -> int:
+    def admit(self, item_id: str, session: int) -> int:
         """Row for a clicked item without one; 0 while it must first prove itself.
 
         While less than a share of the rows is held by items known from one session only,

@@ -1,23 +1,59 @@
 """Session slots: the last items of each session, by session number.
 
 A session's slot is its number modulo the capacity, and holds it only while the slot's
-number matches. Up to 10 items lie in the slot itself (one cache line), longer sessions
-move to a slab.
+number matches. A slot is one cache line; a session that outgrows it moves to a slab of the arena:
+
+    byte    0         8    10    12    16    20    24                                  64
+            | number  | n  | slab| at  | norm| sim | items[0] .. items[9]              |
+    slab 0: the items lie in the slot; else they are arena[at : at + n]
 """
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
-from online_models.memory.layout import (
-    INLINE_ITEMS,
-    MAX_KEPT,
-    SESSION_ITEMS_WORD,
-    SESSION_SLABS,
-    SESSION_WORDS,
-    State,
+from nextclick.limits import SESSION_STEPS
+from online_models.memory.layout import Limits
+from online_models.memory.slabs import give, meta_table, take
+from online_models.memory.state import State
+from online_models.memory.table import Kept, Table
+from online_models.tables.click_times import forget_times
+
+MAX_KEPT = SESSION_STEPS
+"""Steps that a session keeps; the oldest leave first."""
+
+INLINE_ITEMS = 10
+"""Items of a session inside its own cache line; 96 % of shop sessions fit."""
+
+SESSION_SLABS = np.array([0, 24, 52], np.int64)
+
+SESSION = np.dtype(
+    [
+        ("number", "i8"),  # session number plus one: 0 means "empty"
+        ("n", "i2"),
+        ("slab", "i2"),  # 0: the items lie inline
+        ("at", "i4"),  # first entry in the arena
+        ("norm", "f4"),  # 1 / sqrt(n + 2)
+        ("sim", "f4"),  # scratch of an answer, zero outside it
+        ("items", "i4", (INLINE_ITEMS,)),
+    ]
 )
-from online_models.memory.slabs import give, take
+SESSION_WORDS, SESSION_ITEMS_WORD = SESSION.itemsize // 4, 6
+
+
+def _arena_entries(limits: Limits) -> int:
+    """Return the entries of the arena: a session in 16 may outgrow its own line."""
+    return max(limits.max_sessions // 16, 64) * int(SESSION_SLABS[-1])
+
+
+ARENA = Table("session_arena", np.int32, (_arena_entries,), Kept.ARENA)
+TABLES = (
+    Table("sessions", SESSION, ("max_sessions",), Kept.SESSIONS),
+    Table("session_words", np.int32, (), view_of="sessions"),
+    ARENA,
+    meta_table(ARENA),
+)
 
 
 @njit(cache=True, inline="always")
@@ -26,7 +62,7 @@ def items_of(st: State, slot: int):  # type: ignore[no-untyped-def]
     e = st.sessions[slot]
     if e.slab == 0:
         return st.session_words, slot * SESSION_WORDS + SESSION_ITEMS_WORD
-    return st.arena, e.at + 0 * slot
+    return st.session_arena, e.at + 0 * slot
 
 
 @njit(cache=True)
@@ -38,12 +74,11 @@ def open_slot(st: State, number: int) -> int:
         return -1
     if e.number != number + 1:
         if e.slab > 0:
-            give(st.arena, 1, st.arena_meta, e.slab, e.at)
+            give(st.session_arena, 1, st.session_arena_meta, e.slab, e.at)
         e.number = number + 1
         e.n = 0
         e.slab = 0
-        st.moments[slot, 0] = 0
-        st.moments[slot, 1] = 0
+        forget_times(st, slot)
     return slot
 
 
@@ -53,6 +88,14 @@ def insert(st: State, slot: int, row: int, place: int) -> int:
 
     A full session loses its oldest item, or the new one where that is older than all.
     Returns -1 if the item was not kept.
+
+    >>> from online_models.state_tables import new_state
+    >>> arrays, st = new_state(Limits(max_items=8, max_sessions=8, pairs=8))
+    >>> slot = open_slot(st, 3)
+    >>> insert(st, slot, 5, -1), insert(st, slot, 7, -1), insert(st, slot, 6, 1)
+    (0, 1, 1)
+    >>> arrays["sessions"]["items"][slot, :3].tolist()
+    [5, 6, 7]
     """
     e = st.sessions[slot]
     n = int(e.n)
@@ -60,13 +103,13 @@ def insert(st: State, slot: int, row: int, place: int) -> int:
         place = n
     room = INLINE_ITEMS if e.slab == 0 else min(SESSION_SLABS[e.slab], MAX_KEPT)
     if n == room and room < MAX_KEPT:
-        at = take(st.arena, 1, st.arena_meta, SESSION_SLABS, e.slab + 1)
+        at = take(st.session_arena, 1, st.session_arena_meta, SESSION_SLABS, e.slab + 1)
         if at >= 0:
             old, o = items_of(st, slot)
             for i in range(n):
-                st.arena[at + i] = old[o + i]
+                st.session_arena[at + i] = old[o + i]
             if e.slab > 0:
-                give(st.arena, 1, st.arena_meta, e.slab, e.at)
+                give(st.session_arena, 1, st.session_arena_meta, e.slab, e.at)
             e.slab += 1
             e.at = at
             room = min(SESSION_SLABS[e.slab], MAX_KEPT)

@@ -1,0 +1,1 @@
+"""Item vectors: how they are learned, and how near ones are found."""

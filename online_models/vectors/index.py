@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from online_models.memory.layout import DIMENSIONS
+from online_models.vectors.two_towers import DIMENSIONS
 
 Vector = NDArray[np.float32]
 

@@ -5,8 +5,7 @@ A list is made for an item once an answer has missed it, and again when one has 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,18 +36,21 @@ class NearestItems:
         Finds the rows.
     vectors
         By row, (rows, 64): what an item's list is near to.
+    clock
+        Seconds, never backwards.
     """
 
-    def __init__(self, index: VectorIndex, vectors: Vector) -> None:
+    def __init__(self, index: VectorIndex, vectors: Vector, clock: Callable[[], float]) -> None:
         self._index = index
         self._vectors = vectors
+        self._clock = clock
         self._lists: dict[int, tuple[float, NDArray[np.int64]]] = {}
         self._wanted: dict[int, None] = {}
 
     def near_to(self, rows: Iterable[int]) -> NDArray[np.int64]:
         """Return rows near to the first `LATEST` known ones of ``rows``; notes missing lists."""
         found = []
-        now = time.monotonic()
+        now = self._clock()
         for row in [row for row in rows if row][:LATEST]:
             made, near = self._lists.get(row, (0.0, NOTHING))
             found.append(near)
@@ -65,7 +67,7 @@ class NearestItems:
             self._lists.pop(row, None)
             if len(self._lists) >= LISTS:
                 del self._lists[next(iter(self._lists))]
-            self._lists[row] = time.monotonic(), near
+            self._lists[row] = self._clock(), near
             del self._wanted[row]
             n += 1
         return n

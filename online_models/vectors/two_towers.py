@@ -1,11 +1,11 @@
 """Item vectors learned click by click: two towers and a sampled softmax.
 
-An item's vectors, one to be read in a session and one to be wanted next, are the sum of its own
-row and the rows of its content's tokens, so a new item has some from its catalogue entry on. A
-session's vector is the decayed mean of its last items'; the next item's vector should have the
-largest product with it (Hidasi & Karatzoglou, "Recurrent neural networks with top-k gains",
-CIKM 2018, without the recurrence). Negatives are recent clicks, hence sampled by popularity;
-row-wise Adagrad.
+An item has two vectors: a context vector, read where it stands in a session, and a target
+vector, whose product with a session's vector says how well the item would come next. Each is the
+sum of the item's own row and the rows of its content's tokens, so a new item has vectors from its
+catalogue entry on. A session's vector is the decayed mean of its last items' context vectors
+(Hidasi & Karatzoglou, "Recurrent neural networks with top-k gains", CIKM 2018, without the
+recurrence). Negatives are recent clicks, hence sampled by popularity; row-wise Adagrad.
 
 The sums lie ready for use. Tokens that other items have moved meanwhile reach an item when it is
 next learned or published (`refresh`).
@@ -15,42 +15,64 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from online_models.memory.layout import (
-    DIMENSIONS,
-    ITEM_TOKENS,
-    MOVED,
-    NEGATIVES,
-    NEGATIVES_SEEN,
-    RANDOM,
-    RECENT_CLICKS,
-    TOKENED,
-    VECTOR_ITEMS,
-    State,
-)
+from online_models.memory.layout import Limits
+from online_models.memory.random import random_below
+from online_models.memory.state import State
+from online_models.memory.table import Arrays, Kept, Table
+from online_models.tables.content_tokens import ITEM_TOKENS, TOKENS
 
 Vector = NDArray[np.float32]
+
+DIMENSIONS, NEGATIVES, VECTOR_ITEMS = 64, 64, 10
+"""Length of a vector, negatives of a step, latest items of a session that are read."""
+
+RECENT_CLICKS = 1 << 16
+"""Clicks that negatives are drawn from."""
 
 DECAY = np.float32(0.7)
 RATE = np.float32(0.3)
 TINY_GRADIENT = np.float32(1e-3)
 """Negatives with less of the softmax are passed over: most of them, once it has learned."""
 
+CONTEXT, TARGET = 0, 1
 
-@njit(cache=True)
-def random_below(st: State, n: int):  # type: ignore[no-untyped-def]
-    """Xorshift: a number in 0..n-1 from the models' own generator."""
-    x = np.uint64(st.ctr[RANDOM])
-    x ^= x << np.uint64(13)
-    x ^= x >> np.uint64(7)
-    x ^= x << np.uint64(17)
-    st.ctr[RANDOM] = np.int64(x)
-    return np.int64((x >> np.uint64(11)) % np.uint64(n))
+ADAGRAD = np.dtype(
+    [
+        ("squares", "f4", (2,)),  # sums of squared gradients of the context and the target vector
+        ("moved", "f4"),  # whether `moved` lists it
+        ("withdrawn", "f4"),  # whether the item is not published (`vectors.learner`)
+    ]
+)
+"""What learning keeps of an item's vectors, or of a token's."""
+
+
+def _movable(limits: Limits) -> int:
+    return limits.rows + TOKENS
+
+
+TABLES = (
+    Table("context_vectors", np.float32, ("rows", DIMENSIONS), Kept.ROWS),
+    Table("target_vectors", np.float32, ("rows", DIMENSIONS), Kept.ROWS),
+    Table("has_vectors", np.bool_, ("rows",), Kept.ROWS),
+    Table("item_adagrad", ADAGRAD, ("rows",), Kept.ROWS),
+    Table("token_vectors", np.float32, (TOKENS, 2 * DIMENSIONS), Kept.WHOLE),
+    Table("token_adagrad", ADAGRAD, (TOKENS,), Kept.WHOLE),
+    Table("token_sums", np.float32, ("rows", 2 * DIMENSIONS), Kept.ROWS),
+    Table("recent_clicks", np.int32, (RECENT_CLICKS,), Kept.WHOLE),
+    Table("moved", np.int32, (_movable,)),
+    Table("n_moved", np.int64, (1,)),
+    Table("negatives", np.int32, (NEGATIVES + 1,)),
+    Table("logits", np.float32, (NEGATIVES + 1,)),
+    Table("session_vector", np.float32, (DIMENSIONS,)),
+    Table("session_gradient", np.float32, (DIMENSIONS,)),
+)
+"""``moved`` lists rows (> 0) and tokens (< 0) that have moved since the learner looked last;
+``n_moved`` is its length."""
 
 
 @njit(cache=True, fastmath=True)
@@ -79,12 +101,12 @@ def session_vector(vectors: Vector, items: NDArray[np.int32], first: int, n: int
 @njit(cache=True, fastmath=True)
 def refresh(st: State, row: int) -> None:
     """Add to an item's vectors what its tokens have moved since the last time."""
-    if st.ctr[TOKENED] == 0:
+    if st.counters[0].items_with_content == 0:
         return
     tokens = st.item_tokens[row]
     if tokens[0] == 0:
         return
-    v_in, v_out, before = st.vectors_in[row], st.vectors_out[row], st.token_sums[row]
+    v_in, v_out, before = st.context_vectors[row], st.target_vectors[row], st.token_sums[row]
     for d in range(DIMENSIONS):
         x = np.float32(0)
         y = np.float32(0)
@@ -99,20 +121,20 @@ def refresh(st: State, row: int) -> None:
         before[DIMENSIONS + d] = y
 
 
-def set_tokens(arrays: dict[str, NDArray[Any]], st: State, row: int, tokens: Sequence[int]) -> None:
+def set_tokens(arrays: Arrays, st: State, row: int, tokens: Sequence[int]) -> None:
     """Have an item's vectors follow these tokens instead of those before; what it learned stays."""
     own = arrays["item_tokens"][row]
     if not tokens and not own[0]:
         return
-    arrays["ctr"][TOKENED] += bool(tokens) - bool(own[0])
+    arrays["counters"]["items_with_content"][0] += bool(tokens) - bool(own[0])
     own[:] = 0
     own[: len(tokens)] = tokens
     if tokens:
         refresh(st, row)
         return
     sums = arrays["token_sums"][row]
-    arrays["vectors_in"][row] -= sums[:DIMENSIONS]
-    arrays["vectors_out"][row] -= sums[DIMENSIONS:]
+    arrays["context_vectors"][row] -= sums[:DIMENSIONS]
+    arrays["target_vectors"][row] -= sums[DIMENSIONS:]
     sums[:] = 0
 
 
@@ -120,8 +142,8 @@ def set_tokens(arrays: dict[str, NDArray[Any]], st: State, row: int, tokens: Seq
 def current(st: State, row: int, out: Vector) -> None:
     """Set ``out``, (128,), to an item's vectors as `refresh` would leave them; changes nothing."""
     for d in range(DIMENSIONS):
-        out[d] = st.vectors_in[row, d]
-        out[DIMENSIONS + d] = st.vectors_out[row, d]
+        out[d] = st.context_vectors[row, d]
+        out[DIMENSIONS + d] = st.target_vectors[row, d]
     tokens = st.item_tokens[row]
     if tokens[0] == 0:
         return
@@ -134,17 +156,17 @@ def current(st: State, row: int, out: Vector) -> None:
         out[d] += x - st.token_sums[row, d]
 
 
-@njit(cache=True)
-def _note_moved(st: State, squares: Vector, name: int) -> None:
+@njit(cache=True, inline="always")
+def _note_moved(st: State, adagrad, name: int) -> None:  # type: ignore[no-untyped-def]
     """List a row (``name`` > 0) or token (< 0) among the moved ones, once."""
-    if squares[2] == 0:
-        squares[2] = 1
-        st.moved[st.ctr[MOVED]] = name
-        st.ctr[MOVED] += 1
+    if adagrad.moved == 0:
+        adagrad.moved = 1
+        st.moved[st.n_moved[0]] = name
+        st.n_moved[0] += 1
 
 
 @njit(cache=True, fastmath=True)
-def _step(row: Vector, squares: Vector, which: int, gradient: Vector, scale: float) -> None:
+def _adagrad_step(row: Vector, squares: Vector, which: int, gradient: Vector, scale: float) -> None:
     """Row-wise Adagrad: one sum of squares for all dimensions of a row."""
     s = np.float32(0)
     for d in range(DIMENSIONS):
@@ -157,11 +179,12 @@ def _step(row: Vector, squares: Vector, which: int, gradient: Vector, scale: flo
 
 @njit(cache=True, fastmath=True)
 def _step_item(st: State, row: int, which: int, gradient: Vector, scale: float) -> None:
-    """Move an item's own row and its tokens' against a gradient; ``which``: 0 read, 1 wanted."""
-    own = st.vectors_out[row] if which else st.vectors_in[row]
-    _step(own, st.squares[row], which, gradient, scale)
-    _note_moved(st, st.squares[row], row)
-    if st.ctr[TOKENED] == 0:
+    """Move one vector (`CONTEXT`, `TARGET`) of an item and of its tokens against a gradient."""
+    own = st.target_vectors[row] if which else st.context_vectors[row]
+    adagrad = st.item_adagrad[row]
+    _adagrad_step(own, adagrad.squares, which, gradient, scale)
+    _note_moved(st, adagrad, row)
+    if st.counters[0].items_with_content == 0:
         return
     tokens = st.item_tokens[row]
     for j in range(ITEM_TOKENS):
@@ -169,20 +192,24 @@ def _step_item(st: State, row: int, which: int, gradient: Vector, scale: float) 
         if t == 0:
             break
         part = st.token_vectors[t, which * DIMENSIONS : (which + 1) * DIMENSIONS]
-        _step(part, st.token_squares[t], which, gradient, scale)
-        _note_moved(st, st.token_squares[t], -t)
+        adagrad_t = st.token_adagrad[t]
+        _adagrad_step(part, adagrad_t.squares, which, gradient, scale)
+        _note_moved(st, adagrad_t, -t)
 
 
 @njit(cache=True, fastmath=True)
-def learn_next(st: State, items: NDArray[np.int32], first: int, n: int, target: int) -> None:
+def learn_vectors_step(
+    st: State, items: NDArray[np.int32], first: int, n: int, target: int
+) -> None:
     """Learn that ``target`` follows the items ``items[first:first + n]``."""
-    h, gh, logits, negatives = st.hidden[0], st.hidden[1], st.hidden[2], st.negatives
+    h, gh = st.session_vector, st.session_gradient
+    logits, negatives = st.logits, st.negatives
     last = first + n - 1
     oldest = max(first, first + n - VECTOR_ITEMS)
     for u in range(last, oldest - 1, -1):
         refresh(st, items[u])
-    total = session_vector(st.vectors_in, items, first, n, h)
-    recent = min(st.ctr[NEGATIVES_SEEN], RECENT_CLICKS)
+    total = session_vector(st.context_vectors, items, first, n, h)
+    recent = min(st.counters[0].negatives_seen, RECENT_CLICKS)
     if total == 0 or recent == 0:
         return
     top = np.float32(-1e30)
@@ -190,7 +217,7 @@ def learn_next(st: State, items: NDArray[np.int32], first: int, n: int, target: 
         k = target if j == 0 else st.recent_clicks[random_below(st, recent)]
         negatives[j] = k
         refresh(st, k)
-        e = st.vectors_out[k]
+        e = st.target_vectors[k]
         x = np.float32(0)
         for d in range(DIMENSIONS):
             x += h[d] * e[d]
@@ -200,55 +227,55 @@ def learn_next(st: State, items: NDArray[np.int32], first: int, n: int, target: 
     for j in range(NEGATIVES + 1):
         logits[j] = math.exp(logits[j] - top)
         z += logits[j]
-    gh[:DIMENSIONS] = 0
+    gh[:] = 0
     for j in range(NEGATIVES + 1):
         g = logits[j] / z - np.float32(1 if j == 0 else 0)
         if abs(g) < TINY_GRADIENT:
             continue
         k = negatives[j]
-        e = st.vectors_out[k]
+        e = st.target_vectors[k]
         for d in range(DIMENSIONS):
             gh[d] += g * e[d]
-        _step_item(st, k, 1, h, g)
+        _step_item(st, k, TARGET, h, g)
     w = np.float32(1) / total
     for u in range(last, oldest - 1, -1):
         if items[u] != 0:
-            _step_item(st, items[u], 0, gh, w)
+            _step_item(st, items[u], CONTEXT, gh, w)
             w *= DECAY
 
 
 @njit(cache=True)
-def learn_session(st: State, items: NDArray[np.int32], first: int, n: int) -> None:
+def learn_vectors_session(st: State, items: NDArray[np.int32], first: int, n: int) -> None:
     """Learn every step of the session ``items[first:first + n]``."""
     for u in range(1, n):
         if items[first + u] != 0:
-            learn_next(st, items, first, u, items[first + u])
+            learn_vectors_step(st, items, first, u, items[first + u])
 
 
 @njit(cache=True)
 def begin_vector(st: State, row: int) -> None:
     """Give a new item small random vectors."""
     for d in range(DIMENSIONS):
-        st.vectors_in[row, d] = (random_below(st, 2_001) - 1_000) * np.float32(0.00017)
-        st.vectors_out[row, d] = (random_below(st, 2_001) - 1_000) * np.float32(0.00017)
-    _note_moved(st, st.squares[row], row)
+        st.context_vectors[row, d] = (random_below(st, 2_001) - 1_000) * np.float32(0.00017)
+        st.target_vectors[row, d] = (random_below(st, 2_001) - 1_000) * np.float32(0.00017)
+    _note_moved(st, st.item_adagrad[row], row)
 
 
 @njit(cache=True)
 def note_click(st: State, row: int) -> None:
     """Remember a click for the drawing of negatives."""
-    st.recent_clicks[st.ctr[NEGATIVES_SEEN] % RECENT_CLICKS] = row
-    st.ctr[NEGATIVES_SEEN] += 1
+    st.recent_clicks[st.counters[0].negatives_seen % RECENT_CLICKS] = row
+    st.counters[0].negatives_seen += 1
 
 
 @njit(cache=True, fastmath=True)
 def diversity(st: State, rows: NDArray[np.int32]) -> float:
-    """1 less the mean cosine of each two rows' wanted vectors; those without one do not count."""
-    total = st.hidden[0]
-    total[:DIMENSIONS] = 0
+    """1 less the mean cosine of each two rows' target vectors; those without one do not count."""
+    total = st.session_vector
+    total[:] = 0
     n = 0
     for row in rows:
-        e = st.vectors_out[row]
+        e = st.target_vectors[row]
         squares = np.float32(0)
         for d in range(DIMENSIONS):
             squares += e[d] * e[d]

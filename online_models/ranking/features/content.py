@@ -6,9 +6,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from online_models.memory.layout import SHARES, State
+from online_models.memory.state import State
+from online_models.memory.table import Table
+from online_models.ranking.features.family import Family, Feature
 
-N_CONTENT = 3
+SHARES = 4_096
+"""Categories that a session's shares are kept of; those beyond share a place with others."""
+
+ROWS = 3
+"""Features of the family."""
 
 
 @njit(cache=True, inline="always")
@@ -59,14 +65,9 @@ def _match_tokens(st: State, n: int, last: NDArray[np.int32], first: int) -> Non
 
 
 @njit(cache=True, fastmath=True)
-def content_features(st: State, n: int, n_query: int, first: int) -> None:
-    """Fill rows ``first`` to ``first + 2`` of ``st.features[:, :n]`` for the candidates.
-
-    Share of the session's items in the category that the item shares with most of them; whether it
-    shares one with the last item; share of the last item's tokens that it has. All 0 where there
-    is no catalogue.
-    """
-    st.features[first : first + N_CONTENT, :n] = 0
+def _fill(st: State, first: int) -> None:
+    n, n_query = st.found[0].candidates, st.request[0].n_query
+    st.features[first : first + ROWS, :n] = 0
     last = st.query[n_query - 1]
     if _add_shares(st, n_query, 1.0 / n_query):
         _match_categories(st, n, st.categories[last], first)
@@ -75,3 +76,17 @@ def content_features(st: State, n: int, n_query: int, first: int) -> None:
                 st.shares[c & (SHARES - 1)] = 0
     if st.item_tokens[last, 0] != 0:
         _match_tokens(st, n, st.item_tokens[last], first)
+
+
+FEATURES = (
+    Feature(
+        "category_share",
+        "content",
+        "share of the session's items in the category that it shares with most of them, 0..1",
+    ),
+    Feature("category_last", "content", "1 if it shares a category with the last item"),
+    Feature("content_last", "content", "share of the last item's tokens that it has, 0..1"),
+)
+"""All 0 where there is no catalogue."""
+
+FAMILY = Family(FEATURES, _fill, tables=(Table("shares", np.float32, (SHARES,)),))

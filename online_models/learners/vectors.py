@@ -11,26 +11,23 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from online_models.memory.layout import (
+from online_models.memory.layout import Limits
+from online_models.memory.random import random_below
+from online_models.memory.state import COUNTERS, State
+from online_models.memory.state import TABLES as SHARED
+from online_models.state_tables import new_state
+from online_models.tables import content_tokens
+from online_models.tables.content_tokens import ITEM_TOKENS
+from online_models.vectors import two_towers
+from online_models.vectors.two_towers import (
     DIMENSIONS,
-    FIELDS,
-    ITEM_TOKENS,
-    LEARNED_COUNTERS,
-    MOVED,
-    NEGATIVES_SEEN,
     RECENT_CLICKS,
     VECTOR_ITEMS,
-    Limits,
-    State,
-)
-from online_models.ranking import network as ranker
-from online_models.vectors.two_towers import (
     begin_vector,
     current,
-    learn_next,
-    learn_session,
+    learn_vectors_session,
+    learn_vectors_step,
     note_click,
-    random_below,
     set_tokens,
 )
 
@@ -53,9 +50,6 @@ SWEEP = 200
 CHUNK = 256
 """Clicks of the ring of negatives that are stored together."""
 
-WITHDRAWN = 3
-"""Column of `squares`: the item is not published."""
-
 _HEAD = struct.Struct("<i")
 _FLOATS = 2 * DIMENSIONS + 2
 """Vectors and sums of squares of a row; a row with content adds its tokens and their sums."""
@@ -67,10 +61,10 @@ def _learn_click(
 ) -> None:
     """Learn that ``target`` follows ``items[:n]``; a first click replays an old session."""
     if n > 0:
-        learn_next(st, items, 0, n, target)
+        learn_vectors_step(st, items, 0, n, target)
     elif held > 100:
         row = old[random_below(st, held)]
-        learn_session(st, row, 1, row[0])
+        learn_vectors_session(st, row, 1, row[0])
     note_click(st, target)
 
 
@@ -116,10 +110,9 @@ class VectorLearner:
 
     def __init__(self, max_items: int = 1 << 18, seed: int = 0) -> None:
         self.max_items = max_items
-        limits = Limits(max_items, 64, rules_per_item=1, ring_per_item=1, pairs=64)
-        self.arrays = ranker.allocate_models(limits, seed)
-        self._state = State(*[self.arrays[name] for name in FIELDS])
-        self._ctr = self.arrays["ctr"]
+        used = (*SHARED, *two_towers.TABLES, *content_tokens.TABLES)
+        self.arrays, self._state = new_state(Limits(max_items), seed, used)
+        self._counters = self.arrays["counters"]
         self.ids: list[str] = [""]
         self.rows: dict[str, int] = {}
         self._sessions = np.zeros((REPLAYED_SESSIONS, 1 + SESSION_ITEMS), np.int32)
@@ -134,7 +127,7 @@ class VectorLearner:
     @property
     def clicks(self) -> int:
         """Clicks learned."""
-        return int(self._ctr[NEGATIVES_SEEN])
+        return int(self._counters["negatives_seen"][0])
 
     def row(self, item_id: str) -> int:
         """Row of an item, given now if it has none; 0 if the table is full."""
@@ -155,7 +148,7 @@ class VectorLearner:
             return
         if tokens and not self.arrays["item_tokens"][row, 0]:
             self._tokened.append(row)
-        self.arrays["squares"][row, WITHDRAWN] = 0
+        self.arrays["item_adagrad"]["withdrawn"][row] = 0
         set_tokens(self.arrays, self._state, row, tokens[:ITEM_TOKENS])
         self._note(row)
 
@@ -197,16 +190,16 @@ class VectorLearner:
 
     def _collect(self) -> None:
         """Note what the kernel has moved."""
-        n = int(self._ctr[MOVED])
+        n = int(self.arrays["n_moved"][0])
         moved = self.arrays["moved"][:n]
         rows = moved[moved > 0]
-        self.arrays["squares"][rows, 2] = 0
+        self.arrays["item_adagrad"]["moved"][rows] = 0
         self._moved.update(dict.fromkeys(rows.tolist()))
         if len(rows) < n:
             tokens = -moved[moved < 0]
-            self.arrays["token_squares"][tokens, 2] = 0
+            self.arrays["token_adagrad"]["moved"][tokens] = 0
             self._changed.update(dict.fromkeys(f"t{t}" for t in tokens.tolist()))
-        self._ctr[MOVED] = 0
+        self.arrays["n_moved"][0] = 0
 
     def _note(self, row: int) -> None:
         self._moved[row] = None
@@ -215,7 +208,7 @@ class VectorLearner:
     # ---- what is published
 
     def to_publish(self, most: int) -> list[tuple[str, NDArray[np.float32]]]:
-        """Return items whose vectors have moved, with their vectors (2, 64): read, wanted.
+        """Return items whose vectors have moved, with their vectors (2, 64): context, target.
 
         At most so many, those that have moved most; the others wait for the next call. Items
         that have moved by less than `PUBLISH_SHARE` are left out until they move on.
@@ -229,7 +222,7 @@ class VectorLearner:
         if len(rows) == 0:
             return []
         moved = _moved(self._state, rows, self._published)
-        moved[self.arrays["squares"][rows, WITHDRAWN] > 0] = 0
+        moved[self.arrays["item_adagrad"]["withdrawn"][rows] > 0] = 0
         far = moved > PUBLISH_SHARE
         for row in rows[~far].tolist():
             del self._unpublished[row]
@@ -242,10 +235,10 @@ class VectorLearner:
         return out
 
     def withdraw(self, item_id: str) -> None:
-        """Publish an item no more until it is put again; what it has learned stays."""
+        """Stop publishing an item until it is put again; what it has learned stays."""
         row = self.rows.get(item_id, 0)
         self._published[row] = 0
-        self.arrays["squares"][row, WITHDRAWN] = 1
+        self.arrays["item_adagrad"]["withdrawn"][row] = 1
         self._moved[row] = None
 
     def publish_all(self) -> None:
@@ -265,7 +258,7 @@ class VectorLearner:
         rows |= {name: self._dump_row(name) for name in self._changed}
         self._moved.clear()
         self._changed.clear()
-        meta = struct.pack("<q", self.seen_sessions) + self._ctr[:LEARNED_COUNTERS].tobytes()
+        meta = struct.pack("<q", self.seen_sessions) + self._counters.tobytes()
         return meta, rows
 
     def _dump_items(self, rows: Sequence[int]) -> dict[str, bytes]:
@@ -276,11 +269,11 @@ class VectorLearner:
         a = self.arrays
         numbers = np.array(rows, np.int64)
         table = np.empty((len(numbers), 1 + _FLOATS), np.float32)
-        gone = a["squares"][numbers, WITHDRAWN] > 0
+        gone = a["item_adagrad"]["withdrawn"][numbers] > 0
         table[:, 0] = np.where(gone, -numbers, numbers).astype(np.int32).view(np.float32)
-        table[:, 1 : 1 + DIMENSIONS] = a["vectors_in"][numbers]
-        table[:, 1 + DIMENSIONS : 1 + 2 * DIMENSIONS] = a["vectors_out"][numbers]
-        table[:, 1 + 2 * DIMENSIONS :] = a["squares"][numbers, :2]
+        table[:, 1 : 1 + DIMENSIONS] = a["context_vectors"][numbers]
+        table[:, 1 + DIMENSIONS : 1 + 2 * DIMENSIONS] = a["target_vectors"][numbers]
+        table[:, 1 + 2 * DIMENSIONS :] = a["item_adagrad"]["squares"][numbers]
         raw, size = table.tobytes(), table.strides[0]
         ids = self.ids
         dumped = {f"i{ids[row]}": raw[i * size : (i + 1) * size] for i, row in enumerate(rows)}
@@ -294,7 +287,8 @@ class VectorLearner:
         number = int(name[1:])
         if name[0] == "t":
             return bytes(
-                a["token_vectors"][number].tobytes() + a["token_squares"][number, :2].tobytes()
+                a["token_vectors"][number].tobytes()
+                + a["token_adagrad"]["squares"][number].tobytes()
             )
         if name[0] == "s":
             return self._sessions[number, : 1 + self._sessions[number, 0]].tobytes()
@@ -303,7 +297,7 @@ class VectorLearner:
     def load(self, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> None:
         """Take over all that `changes` has ever returned, the latest of each name."""
         self.seen_sessions = struct.unpack_from("<q", meta)[0]
-        self._ctr[:LEARNED_COUNTERS] = np.frombuffer(meta, np.int64, LEARNED_COUNTERS, 8)
+        self._counters[:] = np.frombuffer(meta, COUNTERS, 1, 8)
         names: dict[int, str] = {}
         for name, value in rows:
             self._load_row(name, value, names)
@@ -317,11 +311,11 @@ class VectorLearner:
             signed = _HEAD.unpack_from(value)[0]
             row = abs(signed)
             names[row] = name[1:]
-            a["squares"][row, WITHDRAWN] = signed < 0
+            a["item_adagrad"]["withdrawn"][row] = signed < 0
             floats = np.frombuffer(value, np.float32, _FLOATS, 4)
-            a["vectors_in"][row] = floats[:DIMENSIONS]
-            a["vectors_out"][row] = floats[DIMENSIONS : 2 * DIMENSIONS]
-            a["squares"][row, :2] = floats[2 * DIMENSIONS :]
+            a["context_vectors"][row] = floats[:DIMENSIONS]
+            a["target_vectors"][row] = floats[DIMENSIONS : 2 * DIMENSIONS]
+            a["item_adagrad"]["squares"][row] = floats[2 * DIMENSIONS :]
             at = 4 + 4 * _FLOATS
             if len(value) > at:
                 sums = np.frombuffer(value, np.float32, 2 * DIMENSIONS, at)
@@ -335,7 +329,7 @@ class VectorLearner:
         if name[0] == "t":
             floats = np.frombuffer(value, np.float32)
             a["token_vectors"][number] = floats[: 2 * DIMENSIONS]
-            a["token_squares"][number, :2] = floats[2 * DIMENSIONS :]
+            a["token_adagrad"]["squares"][number] = floats[2 * DIMENSIONS :]
         elif name[0] == "s":
             items = np.frombuffer(value, np.int32)
             self._sessions[number, : len(items)] = items

@@ -1,0 +1,7 @@
+"""The models as one object: what servers, jobs and evaluations use."""
+
+from online_models.engine.engine import Engine, Example
+from online_models.engine.snapshot import SnapshotError
+from online_models.ranking.request import Filter, Ranked
+
+__all__ = ["Engine", "Example", "Filter", "Ranked", "SnapshotError"]

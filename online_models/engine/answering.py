@@ -1,0 +1,338 @@
+"""Answers of the models: what a visitor will likely turn to next, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models.engine.published import PublishedModels
+from online_models.memory.layout import Limits
+from online_models.ranking import page, rankings
+from online_models.ranking.explanation import POPULARITY, reasons
+from online_models.ranking.features.registry import NAMES as FEATURES
+from online_models.ranking.page import MAX_ANSWER
+from online_models.ranking.policy import Asked, ItemView, Policy
+from online_models.ranking.request import (
+    NO_FILTER,
+    NO_SESSION,
+    UNKNOWN_TIMES,
+    Filter,
+    Ranked,
+    RequestWriter,
+    Rows,
+    page_size,
+)
+from online_models.sources import popularity
+from online_models.sources.registry import COLUMN, N_COLUMNS, retrieve
+from online_models.state_tables import bind, new_arrays
+from online_models.vectors import two_towers
+from online_models.vectors.near_lists import NOTHING
+
+NEAREST = 200
+"""Items that the vector index is asked for at most."""
+
+UNLISTED = -10_000.0
+"""Score of an item that is not among the best `MAX_ANSWER`, before its popularity."""
+
+BECAUSE, ALONE = 3, 8
+"""Items that an explanation names at most, and latest ones that it looks at."""
+
+Near = Callable[[], NDArray[np.int64]]
+"""Returns the rows near to the items of the query at hand."""
+
+
+class Answering(PublishedModels):
+    """The part of `Engine` that answers."""
+
+    def __init__(self, limits: Limits, seed: int) -> None:
+        super().__init__(limits, new_arrays(limits, seed))
+        a = self.arrays
+        self._state = bind(a)
+        self._counters, self._found = a["counters"], a["found"]
+        self._clock, self._next_session = a["counters"]["clock"], a["counters"]["next_session"]
+        self._request = RequestWriter(a, self.category_numbers)
+        self._query, self._answer, self._answer_score = a["query"], a["answer"], a["answer_score"]
+        self._session_columns = tuple(
+            a["sessions"][name] for name in ("number", "n", "slab", "at", "items")
+        )
+        self.policy: Policy | None = None
+        """Re-orders what was ranked, if there is one."""
+        self._view = ItemView(
+            _read_only(a["target_vectors"]),
+            _read_only(a["categories"]),
+            _read_only(a["stats"]["clicks"]),
+        )
+
+    # ---- what the models know
+
+    @property
+    def clicks(self) -> int:
+        """Clicks learned so far: the models' clock."""
+        return int(self._clock[0])
+
+    @property
+    def next_session(self) -> int:
+        """The number that the next session gets."""
+        return int(self._next_session[0])
+
+    @property
+    def examples(self) -> int:
+        """Cases that the ranker has learned."""
+        return int(self._counters["ranker_steps"][0])
+
+    @property
+    def ranking(self) -> str:
+        """Name of the ranking that answers now, one of `rankings.NAMES`."""
+        return rankings.NAMES[rankings.answering(self._state)]
+
+    @property
+    def prequential_scores(self) -> dict[str, dict[str, float]]:
+        """Running hit rate@20 and MRR@20 of blend and ranker on clicks, each before it is learned.
+
+        Over about the last 500 sampled clicks; empty before the first.
+        """
+        if not (self._counters["cases_scored"][0] or self.examples):
+            return {}
+        s = self.arrays["prequential"][0]
+        return {
+            name: {"hit_rate": float(s[f"hit_rate_{name}"]), "mrr": float(s[f"mrr_{name}"])}
+            for name in ("blend", "ranker")
+        }
+
+    def session_rows(self, session: int) -> NDArray[np.int32]:
+        """Rows that are kept of a session, in time order; empty if it was overwritten."""
+        slot = session & (self.limits.max_sessions - 1)
+        numbers, lengths, slabs, starts, items = self._session_columns
+        if session < 0 or numbers[slot] != session + 1:
+            return np.zeros(0, np.int32)
+        n = lengths[slot]
+        if slabs[slot] == 0:
+            return items[slot, :n].copy()
+        at = starts[slot]
+        return self.arrays["session_arena"][at : at + n].copy()
+
+    def diversity(self, rows: NDArray[np.int32]) -> float:
+        """Return 1 less the mean cosine of each two items' vectors; 0 for fewer than two.
+
+        Intra-list similarity (Ziegler et al., WWW 2005) with learned vectors instead of topics.
+        """
+        return float(two_towers.diversity(self._state, rows))
+
+    def popularity(self, rows: NDArray[np.int32]) -> float:
+        """Return the mean of log(1 + clicks) of some items; 0 for none."""
+        return float(popularity.mean_log_clicks(self._state, rows))
+
+    # ---- answers
+
+    def recommend(
+        self,
+        items: Rows,
+        k: int,
+        own: int = NO_SESSION,
+        flt: Filter | None = None,
+        times_s: tuple[int, int] = UNKNOWN_TIMES,
+    ) -> Ranked:
+        """Return ``k`` items that the visitor will likely turn to next.
+
+        Parameters
+        ----------
+        items
+            Rows of the session in click order, oldest first; the last 50 are read.
+            Empty: popular items.
+        k
+            1..512. Fewer come back only if fewer pass the filter.
+        own
+            Number of the session being answered, which is never its own neighbour.
+        flt
+            Which items may be answered.
+        times_s
+            When the session's last two clicks were, the last one second: seconds since 1970.
+            Unknown (0): those held of session ``own``.
+        """
+        size = page_size(k)
+        if self.policy is not None:
+            return self._ordered(self.policy, items, size, own, flt, times_s)
+        return self._answer_with(self._lists_of_latest, items, size, own, flt, times_s)
+
+    def _ordered(
+        self,
+        policy: Policy,
+        items: Rows,
+        size: int,
+        own: int,
+        flt: Filter | None,
+        times_s: tuple[int, int],
+    ) -> Ranked:
+        """Answer with what a policy makes of the ranking."""
+        depth = min(max(size, policy.depth), MAX_ANSWER)
+        ranked = self._answer_with(self._lists_of_latest, items, depth, own, flt, times_s)
+        asked = Asked(items, size, own, flt, self._request.number)
+        order = policy.order(ranked.rows, ranked.scores, asked, self._view)
+        places = order.places[:size]
+        drawn = order.propensities
+        return Ranked(
+            ranked.rows[places],
+            ranked.scores[places],
+            int((places < ranked.n_ranked).sum()),
+            int(((places >= ranked.n_ranked) & (places < ranked.n_ranked + ranked.n_near)).sum()),
+            None if drawn is None else drawn[:size],
+        )
+
+    def _answer_with(
+        self,
+        near: Near,
+        items: Rows,
+        size: int,
+        own: int,
+        flt: Filter | None,
+        times_s: tuple[int, int],
+    ) -> Ranked:
+        """Answer; a page that the counts cannot fill has what is near before what is popular.
+
+        That is where the counts know less than a page: few clicks, and new items. Near are
+        items whose target vectors lie near those of the session's items: content is shared in
+        target vectors, while context vectors only know clicks.
+        """
+        self._request.write(items, size, own, flt, times_s)
+        n, n_ranked = page.recommend(self._state)
+        n_near = 0
+        if self.index is not None and self._request.n_query and n_ranked < n:
+            rows = near()
+            self._request.again(size, own, flt, times_s)
+            n, near_end = page.fill_with_near(self._state, n_ranked, rows)
+            n_near = near_end - n_ranked
+        return self._written(n, n_ranked, n_near)
+
+    def _lists_of_latest(self) -> NDArray[np.int64]:
+        """Return the rows on the lists of the query's latest items."""
+        assert self.nearest is not None
+        return self.nearest.near_to(reversed(self._query[: self._request.n_query].tolist()))
+
+    def _nearest_to_last(self) -> NDArray[np.int64]:
+        """Return the rows near to the query's last item, asked of the index now."""
+        assert self.index is not None
+        vector = self.arrays["target_vectors"][self._query[self._request.n_query - 1]]
+        return self.index.query(vector, NEAREST)[0] if vector.any() else NOTHING
+
+    def _written(self, n: int, n_ranked: int, n_near: int = 0) -> Ranked:
+        """Copy what a kernel has answered."""
+        return Ranked(self._answer[:n].copy(), self._answer_score[:n].copy(), n_ranked, n_near)
+
+    def similar(self, row: int, k: int, flt: Filter | None = None) -> Ranked:
+        """Return ``k`` items that visitors of one item also turn to; without the item."""
+        base = flt or NO_FILTER
+        excluding = Filter(base.categories, (*base.excluded_rows, row), base.include_unavailable)
+        return self._answer_with(
+            self._nearest_to_last, [row], page_size(k), NO_SESSION, excluding, UNKNOWN_TIMES
+        )
+
+    def trending(self, k: int, flt: Filter | None = None) -> Ranked:
+        """Return ``k`` items whose popularity grows fastest; scores are growth ratios."""
+        self._request.write((), page_size(k), flt=flt)
+        return self._written(page.trending(self._state), 0)
+
+    def rank(self, items: Rows, rows: Sequence[int], own: int = NO_SESSION) -> NDArray[np.float32]:
+        """Return the scores of the given rows (n,) for a session; unknown ones score lowest."""
+        listed = self._listed(items, own)
+        best = dict(zip(listed.rows.tolist(), listed.scores.tolist(), strict=True))
+        scores = np.empty(len(rows), np.float32)
+        for i, row in enumerate(rows):
+            if row in best:
+                scores[i] = best[row]
+            elif row > 0:
+                scores[i] = UNLISTED + popularity.log_popularity(self._state, row)
+            else:
+                scores[i] = 2 * UNLISTED
+        return scores
+
+    def _listed(self, items: Rows, own: int) -> Ranked:
+        """Return the longest answer there is, unavailable items too."""
+        every = Filter(include_unavailable=True)
+        return self._answer_with(
+            self._lists_of_latest, items, MAX_ANSWER, own, every, UNKNOWN_TIMES
+        )
+
+    # ---- what is behind an answer
+
+    @property
+    def asked(self) -> tuple[int, int]:
+        """What tells the last answer from all others: the models' clock, and its number."""
+        return self.clicks, self._request.number
+
+    def shadows(self, k: int, asked: tuple[int, int]) -> list[tuple[str, Ranked]]:
+        """Return what the other rankings would have answered instead of the last `recommend`.
+
+        Their names, and up to ``k`` items each, without those that only fill a page. None of those
+        that cannot order the candidates; none at all if `asked` is no longer what it was after
+        that answer: another one, or a click, has overwritten its candidates.
+        """
+        size = page_size(k)
+        if asked != self.asked or self.examples == 0 or self._request.n_query == 0:
+            return []
+        found = []
+        for place, name in enumerate(rankings.NAMES):
+            if rankings.order_in_shadow(self._state, place):
+                n = int(page.write_ranked(self._state, size))
+                found.append((name, self._written(n, n)))
+        return found
+
+    def candidates(
+        self, items: Rows, own: int = NO_SESSION
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return all that the sources name for a session.
+
+        Returns
+        -------
+        Rows (n,) int32 and raw scores (n, N_COLUMNS) float32, by column as in
+        `sources.registry.COLUMN`; unordered. n is at most `sources.registry.POOL`.
+        """
+        self._request.write(items, 0, own)
+        retrieve(self._state)
+        n = int(self._found["pool_size"][0])
+        return self.arrays["pool"][:n].copy(), self.arrays["score"][:n, :N_COLUMNS].copy()
+
+    def explain(
+        self, items: Rows, row: int, own: int = NO_SESSION
+    ) -> list[tuple[str, float, list[int]]]:
+        """Return why an item is answered: (reason, share 0..1, rows that speak for it).
+
+        Shares are those of the positive terms of the blend. The rows are the session's
+        items that, alone, give the item the highest score; at most 3.
+        """
+        self._request.write(items, 0, own)
+        shares = reasons(self._state, self.arrays, row)
+        alone: list[tuple[float, int]] = []
+        for a in dict.fromkeys(int(r) for r in reversed(list(items)[-ALONE:]) if r):
+            listed = self._listed([a], own)
+            supported = listed.rows[: listed.n_ranked + listed.n_near]
+            places = np.flatnonzero(supported == row)
+            if len(places):
+                alone.append((float(listed.scores[places[0]]), a))
+        because = [a for _, a in sorted(alone, reverse=True)[:BECAUSE]]
+        return [
+            (reason, share, [] if reason == POPULARITY else because)
+            for reason, share in sorted(shares.items(), key=lambda s: -s[1])
+            if share > 0
+        ]
+
+    def leave_out(self, columns: Sequence[str] = (), features: Sequence[str] = ()) -> None:
+        """Do without some columns of the pool and some features: to find out what they are worth.
+
+        A source whose columns are all left out is not asked.
+        """
+        for name, places in (
+            ("left_out_columns", [COLUMN[c] for c in columns]),
+            ("left_out_features", [FEATURES.index(f) for f in features]),
+        ):
+            self.arrays[name][:] = 0
+            self.arrays[name][places] = 1
+        self._request.n_left_out = len(columns) + len(features)
+        self.arrays["request"]["n_left_out"] = self._request.n_left_out
+
+
+def _read_only(table: NDArray[np.generic]) -> NDArray[np.generic]:
+    view = table.view()
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,165 @@
+"""Snapshots: a folder with one `.npy` file a table, cut to what is in use.
+
+Written once and never changed; the caller renames the folder into place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models.memory.layout import Limits
+from online_models.memory.slabs import BUMP
+from online_models.memory.table import Arrays, Kept
+from online_models.ranking.features.registry import FITTING_SCHEMAS, SCHEMA
+from online_models.state_tables import TABLES
+
+VERSION = 6
+
+READABLE = (5, 6)
+"""Versions that `read` knows. Version 5 called some tables by other names."""
+
+NAMES_5 = {
+    "counters": "ctr",
+    "session_arena": "arena",
+    "session_arena_meta": "arena_meta",
+    "rings_meta": "ring_meta",
+    "rules_meta": "rule_meta",
+    "popular": "popular_long",
+    "trending": "popular_short",
+    "blend_weights": "weights",
+    "blend_squares": "weight_squares",
+    "context_vectors": "vectors_in",
+    "target_vectors": "vectors_out",
+    "item_adagrad": "squares",
+    "token_adagrad": "token_squares",
+    "network": "ranker",
+    "feature_mean": "mean",
+    "feature_variance": "variance",
+    "replay_features": "old_cases",
+    "replay_sizes": "old_sizes",
+    "replay_targets": "old_targets",
+    "prequential": "case_scores",
+    "click_times": "moments",
+}
+"""Tables of version 5, by their names of now; the others had the same."""
+
+KEPT = tuple(table for table in TABLES if table.kept is not Kept.SCRATCH and not table.view_of)
+"""Tables with what was learned."""
+
+
+class SnapshotError(Exception):
+    """A snapshot cannot be read; delete it and let the log rebuild the models."""
+
+
+def used(arrays: Arrays, limits: Limits) -> dict[str, int]:
+    """Return how many leading entries of each table with what was learned are in use."""
+    counters = arrays["counters"][0]
+    lengths: dict[str, int] = {}
+    for table in KEPT:
+        whole = len(arrays[table.name])
+        lengths[table.name] = {
+            Kept.ROWS: int(counters["rows"]) + 1,
+            Kept.SESSIONS: min(int(counters["next_session"]), limits.max_sessions),
+            Kept.CASES: min(int(counters["cases_seen"]), whole),
+        }.get(table.kept, whole)
+        if table.kept is Kept.ARENA:
+            lengths[table.name] = int(arrays[f"{table.name}_meta"][BUMP])
+    return lengths
+
+
+def write(path: Path, arrays: Arrays, limits: Limits, meta: Mapping[str, Any]) -> None:
+    """Write the tables with what was learned, the limits and ``meta`` into a new folder."""
+    path.mkdir(parents=True)
+    lengths = used(arrays, limits)
+    for table in KEPT:
+        array = arrays[table.name][: lengths[table.name]]
+        if table.kept is Kept.HASHED:
+            places = np.flatnonzero(array["key"])
+            _save(path, f"{table.name}_places", places.astype(np.int32))
+            array = array[places]
+        _save(path, table.name, array)
+    head = {
+        "version": VERSION,
+        "limits": {name: getattr(limits, name) for name in Limits.__dataclass_fields__},
+        "schema": SCHEMA,
+    }
+    (path / "meta.json").write_text(json.dumps(head | dict(meta)))
+
+
+def read_meta(path: Path) -> tuple[Limits, dict[str, Any]]:
+    """Return the limits and the ``meta`` of a snapshot.
+
+    Raises
+    ------
+    SnapshotError
+        If this code cannot read it.
+    """
+    try:
+        meta: dict[str, Any] = json.loads((path / "meta.json").read_text())
+        version, schema = meta["version"], meta["schema"]
+        limits = Limits(**meta["limits"])
+    except Exception as e:
+        raise SnapshotError(f"cannot read the snapshot in {path}: {e}") from e
+    if version not in READABLE:
+        raise SnapshotError(
+            f"{path} has version {version}, this code reads {READABLE}; delete it: the log "
+            "rebuilds the models"
+        )
+    if schema not in FITTING_SCHEMAS:
+        raise SnapshotError(
+            f"{path} has features {schema}, this code {SCHEMA}; delete it: the log rebuilds the "
+            "models"
+        )
+    return limits, meta
+
+
+def read_tables(path: Path, meta: Mapping[str, Any], arrays: Arrays) -> None:
+    """Read the tables of a snapshot into empty ones of the same limits.
+
+    Raises
+    ------
+    SnapshotError
+        If a file is missing or damaged.
+    """
+    try:
+        names = NAMES_5 if meta["version"] == 5 else {}
+        for table in KEPT:
+            if meta["version"] == 5 and table.name == "has_vectors":
+                continue
+            array = arrays[table.name]
+            saved = _load(path, names.get(table.name, table.name))
+            if table.kept is Kept.HASHED:
+                name = "pair_slots" if meta["version"] == 5 else f"{table.name}_places"
+                array[_load(path, name)] = saved
+            else:
+                _put(array, saved)
+        if meta["version"] == 5:
+            # It marked published vectors in the sums of squares.
+            marks = arrays["item_adagrad"]["squares"]
+            arrays["has_vectors"][:] = marks[:, 0] > 0 if meta["remote"] else False
+            if meta["remote"]:
+                marks[:] = 0
+    except Exception as e:
+        raise SnapshotError(f"cannot read the snapshot in {path}: {e}") from e
+
+
+def _put(array: NDArray[Any], saved: NDArray[Any]) -> None:
+    """Copy what was saved over the beginning of a table of the same bytes an entry."""
+    if saved.dtype != array.dtype:
+        saved = np.ascontiguousarray(saved).view(array.dtype).reshape(-1)
+    array[: len(saved)] = saved
+
+
+def _save(path: Path, name: str, array: NDArray[Any]) -> None:
+    np.save(path / f"{name}.npy", array, allow_pickle=False)
+
+
+def _load(path: Path, name: str) -> NDArray[Any]:
+    loaded: NDArray[Any] = np.load(path / f"{name}.npy", allow_pickle=False)
+    return loaded

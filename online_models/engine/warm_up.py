@@ -1,0 +1,83 @@
+"""Compiles or loads every kernel on small models, before anything is timed or waited for.
+
+``python -m online_models.engine.warm_up`` compiles all of them, as `make setup` does.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from online_models.engine.engine import DEFAULT_SAMPLE, Engine
+from online_models.learners.click import LEARN_FROM_CLICK
+from online_models.learners.ranker import RankerLearner
+from online_models.learners.vectors import VectorLearner
+from online_models.memory.layout import Limits
+from online_models.ranking.features.registry import N_FEATURES
+from online_models.ranking.request import Filter
+from online_models.vectors.two_towers import DIMENSIONS
+
+TINY = Limits(max_items=64, max_sessions=64, pairs=64)
+
+
+def warm_up(remote: bool = False) -> Engine:
+    """Learn and answer once in every way that an engine can, and return it.
+
+    Parameters
+    ----------
+    remote
+        As of `Engine`: without what learns vectors and ranker.
+    """
+    engine = Engine(TINY, sample=0 if remote else DEFAULT_SAMPLE, remote=remote)
+    # As if enough had been learned for a click to make a case.
+    engine.arrays["counters"]["clock"] = LEARN_FROM_CLICK
+    for _ in range(3):
+        number = engine.open_session()
+        for item in ("a", "b", "a", "c"):
+            engine.learn(number, item)
+        engine.learn(number, "d", 1)
+    engine.strengthen("a")
+    engine.put_item("e", categories=("x",), title="warm")
+    engine.example(number, "b")
+    for flt in (None, Filter(("x",), (1,), True)):
+        engine.recommend([1, 2], 20, 0, flt)
+        engine.shadows(20, engine.asked)
+        engine.trending(20, flt)
+    rows = engine.recommend([1, 2], 20).rows
+    engine.diversity(rows)
+    engine.popularity(rows)
+    engine.rank([1], [2])
+    engine.explain([1], 2)
+    return engine
+
+
+def warm_up_learners() -> None:
+    """Learn once as the jobs of vectors and ranker do."""
+    vectors = VectorLearner(64)
+    slot = vectors.learn(-1, [], "a")
+    vectors.learn(slot, ["a"], "b")
+    vectors.put_item("a", [1])
+    vectors.to_publish(10)
+    ranker = RankerLearner()
+    for _ in range(2):
+        ranker.learn(np.zeros((N_FEATURES, 5), np.float32), 1)
+
+
+def main() -> None:
+    """Compile all kernels; a minute or two the first time."""
+    started = time.perf_counter()
+    warm_up()
+    remote = warm_up(remote=True)
+    vector = np.ones(DIMENSIONS, np.float32)
+    for item in ("a", "b"):
+        remote.put_vectors(item, vector, vector)
+    index = remote.begin_index(time.monotonic)
+    index.rebuild()
+    remote.similar(1, 20)
+    warm_up_learners()
+    print(f"kernels are compiled ({time.perf_counter() - started:.0f} s)")
+
+
+if __name__ == "__main__":
+    main()

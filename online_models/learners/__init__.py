@@ -1,0 +1,1 @@
+"""Learning: of a click by all models at once, and of vectors and ranker by themselves."""

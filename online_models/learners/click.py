@@ -1,0 +1,163 @@
+"""Learning of a click: by the counts, and by vectors, blend and ranker beside them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from online_models.memory.chain import in_order
+from online_models.memory.random import random_below
+from online_models.memory.state import State
+from online_models.ranking.blend_step import blend_step
+from online_models.ranking.candidates import pick_candidates
+from online_models.ranking.features.registry import FAMILIES, set_features
+from online_models.ranking.network import AVERAGED, forward, ranker_step, usable
+from online_models.ranking.prequential import note_case
+from online_models.ranking.rankings import sort_candidates
+from online_models.sources.registry import SOURCES
+from online_models.tables.click_times import note_time
+from online_models.tables.sessions import insert, items_of, open_slot
+from online_models.vectors.two_towers import (
+    learn_vectors_session,
+    learn_vectors_step,
+    note_click,
+)
+
+LEARN_FROM_CLICK = 2_000
+"""Cases of an emptier model teach what will not be true any more."""
+
+REPLAY_FROM_SESSION = 100
+"""Old sessions are replayed once there are so many."""
+
+_count = in_order(
+    "_count",
+    __file__,
+    [(part.learn, ()) for part in (*SOURCES, *FAMILIES) if part.learn is not None],
+)
+
+
+@njit(cache=True)
+def count_click(st: State, session: int, row: int, place: int, at_s: int) -> int:
+    """Learn a step of a session: item ``row`` before ``place`` (-1: at the end) enters every count.
+
+    ``at_s`` is when it was, in seconds since 1970; 0: unknown.
+
+    Row 0 (an item without a row) only takes its place in the session. Returns how many
+    sessions have turned to the item, or -1 if the step came too late: the session's slot
+    is another's by now, or the step is older than all that is kept.
+    """
+    slot = open_slot(st, session)
+    if slot < 0:
+        return -1
+    if st.counters[0].next_session < session + 1:
+        st.counters[0].next_session = session + 1
+    if place < 0 or place >= st.sessions[slot].n:
+        note_time(st, slot, at_s)
+    place = insert(st, slot, row, place)
+    if row == 0:
+        return 0
+    if place < 0:
+        return -1
+    kept, first = items_of(st, slot)
+    seen = False
+    for u in range(np.int64(st.sessions[slot].n)):
+        seen |= u != place and kept[first + u] == row
+    click = st.click[0]
+    click.session = session
+    click.slot = slot
+    click.row = row
+    click.place = place
+    click.at_s = at_s
+    click.first_turn = not seen
+    _count(st)
+    st.counters[0].clock += 1
+    return int(st.items[row].sessions)
+
+
+@njit(cache=True)
+def make_case(st: State, target: int) -> int:
+    """Fill ``st.features`` for the case that the item ``target`` follows the request's query.
+
+    Returns the target's place among the candidates, -1 if it is none of them (then there are no
+    features). Nothing is filtered: what was clicked may have been deleted since.
+    """
+    pick_candidates(st, False)
+    for i in range(st.found[0].candidates):
+        if st.pool[st.candidates[i]] == target:
+            set_features(st)
+            return i
+    return -1
+
+
+@njit(cache=True)
+def learn_case(st: State, target: int) -> None:
+    """Score the case in ``st.features``, then teach it to blend and ranker.
+
+    The candidates stand in the blend's order, ``target`` is the place of the item that came next;
+    -1: it is none of them.
+    """
+    st.replaced[0] = -1
+    n = st.found[0].candidates
+    if target < 0:
+        note_case(st, -1, -1)
+        return
+    if not usable(st.features, n):
+        return
+    forward(st, st.features, n, st.network[AVERAGED])
+    sort_candidates(st)
+    rank = 0
+    while st.ranked_places[rank] != target:
+        rank += 1
+    note_case(st, target, rank)
+    blend_step(st, n, target)
+    ranker_step(st, n, target)
+
+
+@njit(cache=True)
+def _request_case(st: State, session: int, n_query: int) -> None:
+    """Make the request of a case: the session as it was learned, nothing filtered."""
+    request = st.request[0]
+    request.n_query = n_query
+    request.session = session
+    request.previous_s = 0
+    request.last_s = 0
+    request.size = 0
+
+
+@njit(cache=True)
+def _replay_session(st: State) -> None:
+    """Learn the vectors of one old session again."""
+    newest = st.counters[0].next_session
+    kept = min(newest, len(st.sessions))
+    if kept < REPLAY_FROM_SESSION:
+        return
+    number = newest - 1 - random_below(st, kept)
+    slot = number & (len(st.sessions) - 1)
+    e = st.sessions[slot]
+    if e.number != number + 1:
+        return
+    items, first = items_of(st, slot)
+    learn_vectors_session(st, items, first, e.n)
+
+
+@njit(cache=True)
+def learn_click_all(st: State, session: int, row: int, place: int, at_s: int, sample: int) -> int:
+    """Learn a step as `count_click` does; before it vectors, and one case in ``sample``."""
+    slot = session & (len(st.sessions) - 1)
+    e = st.sessions[slot]
+    n = np.int64(e.n) if e.number == session + 1 else 0
+    in_order = place < 0 or place >= n
+    if row != 0 and in_order:
+        if n > 0:
+            items, first = items_of(st, slot)
+            if st.counters[0].clock >= LEARN_FROM_CLICK and random_below(st, sample) == 0:
+                for u in range(n):
+                    st.query[u] = items[first + u]
+                if st.query[n - 1] != 0:
+                    _request_case(st, session, n)
+                    learn_case(st, make_case(st, row))
+            learn_vectors_step(st, items, first, n, row)
+        else:
+            _replay_session(st)
+        note_click(st, row)
+    return count_click(st, session, row, place, at_s)

@@ -1,0 +1,122 @@
+"""The ranker's learning by itself: examples in, weights out; what the ranker job hosts."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models.learners.click import learn_case
+from online_models.memory import state, top_k
+from online_models.memory.layout import SMALLEST
+from online_models.ranking import blend, blend_step, candidates, network, prequential, rankings
+from online_models.ranking.candidates import CANDIDATES
+from online_models.ranking.features import registry as features
+from online_models.ranking.features.registry import FITTING_SCHEMAS, N_FEATURES, SCHEMA
+from online_models.ranking.ranker_weights import RankerWeights, take_weights
+from online_models.state_tables import new_state
+
+Features = NDArray[np.float32]
+
+_HEAD = struct.Struct("<8sI")
+_LEARNED = (
+    "counters",
+    "network",
+    "feature_mean",
+    "feature_variance",
+    "blend_weights",
+    "blend_squares",
+    "prequential",
+)
+_USED = (
+    tuple(
+        table
+        for module in (state, top_k, blend, blend_step, candidates, features, network, prequential)
+        for table in module.TABLES
+    )
+    + rankings.TABLES
+)
+
+
+class RankerLearner:
+    """Learns listwise from examples, each scored before it is learned.
+
+    Two learners of one seed that get the same examples in the same order are equal to the
+    last bit, also if one of them was dumped and loaded on the way.
+
+    Parameters
+    ----------
+    seed
+        Seed of the first weights and of what is replayed.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.arrays, self._state = new_state(SMALLEST, seed, _USED)
+
+    @property
+    def steps(self) -> int:
+        """Cases learned: those whose target was among the candidates."""
+        return int(self.arrays["counters"]["ranker_steps"][0])
+
+    def learn(self, features: Features, target: int) -> int:
+        """Score a case, then learn it.
+
+        Parameters
+        ----------
+        features
+            (N_FEATURES, n), n up to `CANDIDATES`; candidates in the order of the blend.
+        target
+            Place of the item that came next, -1 if it is none of them.
+
+        Returns
+        -------
+        The slot in which the case now lies to be replayed, -1 if it taught nothing: its
+        target is no candidate, or a feature is no number of a sane size.
+        """
+        n = features.shape[1]
+        if not (features.shape[0] == N_FEATURES and n <= CANDIDATES and -1 <= target < n):
+            raise ValueError(f"a case of shape {features.shape} with its target at {target}")
+        self.arrays["features"][:N_FEATURES, :n] = features
+        self.arrays["features"][:N_FEATURES, n:] = 0
+        self.arrays["found"]["candidates"] = n
+        learn_case(self._state, target)
+        return int(self.arrays["replaced"][0])
+
+    def load_case(self, slot: int, features: Features, target: int) -> None:
+        """Put back a case that is to be replayed; `slot` as `learn` returned it."""
+        n = features.shape[1]
+        case = self.arrays["replay_features"][slot]
+        case[:N_FEATURES, :n] = features
+        case[:N_FEATURES, n:] = 0
+        self.arrays["replay_sizes"][slot] = n
+        self.arrays["replay_targets"][slot] = target
+
+    def weights(self) -> RankerWeights:
+        """Return copies of what answering needs."""
+        return take_weights(self.arrays)
+
+    def dump(self) -> bytes:
+        """Return everything learned but the cases that are replayed."""
+        head = _HEAD.pack(SCHEMA.encode(), network.N_NETWORK)
+        return b"".join([head, *(self.arrays[name].tobytes() for name in _LEARNED)])
+
+    def load(self, dumped: bytes, keep_cases: bool = False) -> bool:
+        """Take over what `dump` returned; False if its features are of another schema.
+
+        ``keep_cases``: the cases to be replayed are those of now (a roll-back), not of then.
+        """
+        schema, size = _HEAD.unpack_from(dumped)
+        if schema.decode() not in FITTING_SCHEMAS or size != network.N_NETWORK:
+            return False
+        counters = self.arrays["counters"]
+        seen = int(counters["cases_seen"][0])
+        at = _HEAD.size
+        for name in _LEARNED:
+            target = self.arrays[name].reshape(-1)
+            values = np.frombuffer(dumped, target.dtype, target.size, at)
+            target[:] = values
+            at += values.nbytes
+        if keep_cases:
+            counters["cases_seen"] = seen
+        return True

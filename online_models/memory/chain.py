@@ -1,0 +1,66 @@
+"""One kernel that calls a declared list of kernels in order.
+
+Numba compiles no loop over different functions without giving up its cache on disk, so the
+calls are written out from the declaration: direct calls, which the compiler may inline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from numba import njit
+
+Kernel = Any
+"""A function compiled by numba whose first argument is the `State`."""
+
+
+def _compiled(name: str, file: str, source: str, functions: dict[str, Kernel]) -> Kernel:
+    # Numba's cache goes by the file that a function says it comes from.
+    exec(compile(source, file, "exec"), functions)
+    return njit(cache=True)(functions[name])
+
+
+def in_order(
+    name: str,
+    file: str,
+    calls: Sequence[tuple[Kernel, tuple[int, ...]]],
+    wanted: Kernel | None = None,
+) -> Kernel:
+    """Return a kernel ``name(st)`` that calls ``kernel(st, *arguments)``, one after the other.
+
+    Parameters
+    ----------
+    name
+        Of the kernel, unique in its file.
+    file
+        ``__file__`` of the module that declares the list.
+    calls
+        Kernels with the numbers that each gets beside the state.
+    wanted
+        If given, a call is made only where ``wanted(st, place)`` says so, ``place`` being that in
+        the list.
+    """
+    lines = [f"def {name}(st):"]
+    functions: dict[str, Kernel] = {"wanted": wanted}
+    for place, (kernel, arguments) in enumerate(calls):
+        functions[f"kernel_{place}"] = kernel
+        call = f"kernel_{place}(st{''.join(f', {a}' for a in arguments)})"
+        lines.append(f"    if wanted(st, {place}): {call}" if wanted is not None else f"    {call}")
+    return _compiled(name, file, "\n".join([*lines, "    return"]), functions)
+
+
+def first_that(name: str, file: str, kernels: Sequence[Kernel]) -> Kernel:
+    """Return a kernel ``name(st)``: the place of the first kernel that returns true, else -1."""
+    lines = [f"def {name}(st):"]
+    lines += [f"    if kernel_{p}(st): return {p}" for p in range(len(kernels))]
+    functions = {f"kernel_{p}": kernel for p, kernel in enumerate(kernels)}
+    return _compiled(name, file, "\n".join([*lines, "    return -1"]), functions)
+
+
+def by_place(name: str, file: str, kernels: Sequence[Kernel]) -> Kernel:
+    """Return a kernel ``name(st, place)`` that returns what the kernel at ``place`` returns."""
+    lines = [f"def {name}(st, place):"]
+    lines += [f"    if place == {p}: return kernel_{p}(st)" for p in range(len(kernels))]
+    functions = {f"kernel_{p}": kernel for p, kernel in enumerate(kernels)}
+    return _compiled(name, file, "\n".join([*lines, "    return False"]), functions)

@@ -1,0 +1,51 @@
+"""Candidates: the best items of the pool by the blend, for the rankings to order."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from online_models.memory.state import State
+from online_models.memory.table import Table
+from online_models.memory.top_k import sort_places, top_k
+from online_models.ranking.blend import score_pool
+from online_models.ranking.item_filter import allowed
+from online_models.sources.registry import POOL, retrieve
+from online_models.tables.click_times import set_time_features
+
+CANDIDATES = 64
+"""Items that the rankings order."""
+
+EXCLUDED_SCORE = np.float32(-1e30)
+
+TABLES = (
+    Table("order", np.int32, (POOL,)),
+    Table("candidates", np.int32, (CANDIDATES,)),
+)
+
+
+@njit(cache=True)
+def pick_candidates(st: State, filtered: bool) -> int:
+    """Pick the best items of the pool for the request.
+
+    Returns how many are ordered: places in the pool, ``st.order[:n]``, best first by
+    ``st.pool_score``; as many as the request wants, at least `CANDIDATES`, fewer if the pool has
+    no more that its filter lets pass. The first are the candidates, ``st.candidates``.
+    """
+    set_time_features(st)
+    retrieve(st)
+    score_pool(st)
+    found = st.found[0]
+    found.has_features = 0
+    if filtered:
+        for p in range(found.pool_size):
+            if not allowed(st, st.pool[p]):
+                st.pool_score[p] = EXCLUDED_SCORE
+    n = top_k(st.pool_score, found.pool_size, max(st.request[0].size, CANDIDATES), st.order)
+    sort_places(st.pool_score, st.order, n, st.sort_keys, st.sort_places)
+    while n > 0 and st.pool_score[st.order[n - 1]] == EXCLUDED_SCORE:
+        n -= 1
+    found.candidates = min(n, CANDIDATES)
+    for i in range(found.candidates):
+        st.candidates[i] = st.order[i]
+    return n

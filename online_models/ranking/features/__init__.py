@@ -1,0 +1,1 @@
+"""What the rankings see of each candidate; one file a family."""

@@ -1,0 +1,111 @@
+"""The features of a candidate, in order; their schema, and the kernel that computes them.
+
+Weights that were learned under another schema do not fit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numba import njit
+
+from online_models.memory.chain import in_order
+from online_models.memory.state import State
+from online_models.memory.table import Table
+from online_models.ranking.candidates import CANDIDATES
+from online_models.ranking.features import (
+    blend_order,
+    blend_terms,
+    content,
+    links,
+    session_shape,
+    source_logs,
+    times,
+    trend,
+    vectors,
+)
+
+FAMILIES = (
+    blend_terms.FAMILY,
+    vectors.FAMILY,
+    source_logs.FAMILY,
+    blend_order.FAMILY,
+    links.LAST,
+    trend.FAMILY,
+    session_shape.FAMILY,
+    times.FAMILY,
+    content.FAMILY,
+    links.SECOND,
+)
+"""The blend's terms come first: its weights are those of the first features."""
+
+FEATURES = tuple(feature for family in FAMILIES for feature in family.features)
+NAMES = tuple(feature.name for feature in FEATURES)
+N_FEATURES = len(FEATURES)
+N_INPUTS = -(-N_FEATURES // 4) * 4
+"""Rows of ``st.features``: the network's kernels take four at a time; those beyond are 0."""
+
+TRANSFORMS = 2
+"""Number of what the names stand for; grows when one is computed in another way."""
+
+SCHEMA = hashlib.blake2b(f"{TRANSFORMS},{','.join(NAMES)}".encode(), digest_size=4).hexdigest()
+
+_RENAMED = {"6a4f4584": "41e7a5bb"}
+"""A schema, and the one before it that only had other names for the same features."""
+
+FITTING_SCHEMAS = frozenset({SCHEMA, _RENAMED.get(SCHEMA, SCHEMA)})
+"""Schemas whose weights and examples fit."""
+
+_FIRSTS = np.cumsum([0, *(len(family.features) for family in FAMILIES)])
+
+TABLES = (
+    *(table for family in FAMILIES for table in family.tables),
+    Table("features", np.float32, (N_INPUTS, CANDIDATES)),
+    Table("left_out_features", np.uint8, (N_INPUTS,)),
+)
+
+
+@njit(cache=True)
+def _wanted(st: State, place: int) -> bool:
+    """Whether a family is to be computed: not all of its features are left out."""
+    if st.request[0].n_left_out == 0:
+        return True
+    for k in range(_FIRSTS[place], _FIRSTS[place + 1]):
+        if not st.left_out_features[k]:
+            return True
+    return False
+
+
+_fill = in_order(
+    "_fill",
+    __file__,
+    [(family.fill, (int(first),)) for family, first in zip(FAMILIES, _FIRSTS, strict=False)],
+    wanted=_wanted,
+)
+
+
+@njit(cache=True)
+def _blank(st: State) -> None:
+    """Set to 0 what is left out, and the places behind the candidates."""
+    x, n = st.features, st.found[0].candidates
+    if st.request[0].n_left_out > 0:
+        for k in range(N_FEATURES):
+            if st.left_out_features[k]:
+                x[k, :n] = 0
+    for k in range(N_FEATURES):
+        for i in range(n, CANDIDATES):
+            x[k, i] = 0
+
+
+@njit(cache=True)
+def set_features(st: State) -> None:
+    """Fill ``st.features[:, :n]`` for the candidates, unless it is filled already.
+
+    ``st.pool_score`` holds the scores that picked them.
+    """
+    if st.found[0].has_features:
+        return
+    _fill(st)
+    _blank(st)
+    st.found[0].has_features = 1

@@ -1,0 +1,47 @@
+"""Which items the request lets pass."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from online_models.memory.state import State
+from online_models.memory.table import Table
+from online_models.tables.items import DELETED, MAX_CATEGORIES, UNAVAILABLE
+
+MAX_FILTER_CATEGORIES = 64
+
+TABLES = (
+    Table("marks", np.int32, ("rows",)),
+    Table("filter_categories", np.int32, (MAX_FILTER_CATEGORIES,)),
+)
+"""``marks`` holds, by row, the number of the last request that excluded the item or has it in its
+answer already; so nothing is cleared between answers."""
+
+
+@njit(cache=True)
+def allowed(st: State, row: int) -> bool:
+    """Whether the request's filter lets an item pass."""
+    request = st.request[0]
+    flags = st.stats[row].flags
+    if flags & DELETED or (flags & UNAVAILABLE and not request.unavailable):
+        return False
+    if request.exclusions and st.marks[row] == np.int32(request.number):
+        return False
+    if request.n_categories == 0:
+        return True
+    own = st.categories[row]
+    for i in range(MAX_CATEGORIES):
+        if own[i] == 0:
+            return False
+        for j in range(request.n_categories):
+            if own[i] == st.filter_categories[j]:
+                return True
+    return False
+
+
+@njit(cache=True)
+def exclude(st: State, row: int) -> None:
+    """Have the request's filter let an item pass no more."""
+    st.request[0].exclusions = 1
+    st.marks[row] = np.int32(st.request[0].number)

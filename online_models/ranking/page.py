@@ -1,0 +1,179 @@
+"""The page: ranked items first, then near ones, then what is popular."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from online_models.memory.state import State
+from online_models.memory.table import Table
+from online_models.memory.top_k import MAX_SORTED, sort_places, top_k
+from online_models.ranking.candidates import pick_candidates
+from online_models.ranking.item_filter import allowed, exclude
+from online_models.ranking.rankings import order_candidates
+from online_models.sources.popularity import POPULAR, trend
+
+MAX_ANSWER = MAX_SORTED
+"""Items of an answer at most."""
+
+NEAR_SCORE, NEAR_STEP = np.float32(-50), np.float32(0.05)
+"""Scores of items that are only near to the session's: below those of any ranking."""
+
+FILL_SCORE = np.float32(-100)
+"""Scores of items that only fill the page: below all others."""
+
+BELOW_CANDIDATES = np.float32(0.01)
+"""How far the score of an item that is no candidate lies below that of the one before it."""
+
+TABLES = (
+    Table("answer", np.int32, (MAX_ANSWER,)),
+    Table("answer_score", np.float32, (MAX_ANSWER,)),
+    Table("trend_rows", np.int32, (POPULAR,)),
+    Table("trend_score", np.float32, (POPULAR,)),
+    Table("trend_order", np.int32, (POPULAR,)),
+)
+
+
+@njit(cache=True)
+def recommend(st: State):  # type: ignore[no-untyped-def]
+    """Answer the request: rows in ``st.answer``, scores in ``st.answer_score``.
+
+    Returns (number of items, how many of them are ranked): as many as the request wants, or all
+    that its filter lets pass.
+    """
+    n_ranked = min(pick_candidates(st, True), st.request[0].size)
+    order_candidates(st)
+    n = write_ranked(st, n_ranked)
+    for i in range(n, n_ranked):
+        st.answer[i] = st.pool[st.order[i]]
+        st.answer_score[i] = st.answer_score[n - 1] - BELOW_CANDIDATES * (i - n + 1)
+    return fill(st, n_ranked), n_ranked
+
+
+@njit(cache=True)
+def write_ranked(st: State, most: int) -> int:
+    """Write the ordered candidates into the answer; returns how many."""
+    n = min(st.found[0].candidates, most)
+    for i in range(n):
+        place = st.ranked_places[i]
+        st.answer[i] = st.pool[st.candidates[place]]
+        st.answer_score[i] = st.ranking_score[place]
+    return n
+
+
+@njit(cache=True)
+def trending(st: State) -> int:
+    """Answer with the items whose short-term popularity outgrows the long-term one most."""
+    n = 0
+    for i in range(st.counters[0].trending):
+        row = st.trending[i]
+        if allowed(st, row):
+            st.trend_rows[n] = row
+            st.trend_score[n] = trend(st, row)
+            n += 1
+    n = top_k(st.trend_score, n, st.request[0].size, st.trend_order)
+    sort_places(st.trend_score, st.trend_order, n, st.sort_keys, st.sort_places)
+    for i in range(n):
+        st.answer[i] = st.trend_rows[st.trend_order[i]]
+        st.answer_score[i] = st.trend_score[st.trend_order[i]]
+    return fill(st, n)
+
+
+@njit(cache=True)
+def fill_with_near(st: State, n: int, rows: NDArray[np.int64]):  # type: ignore[no-untyped-def]
+    """Fill the answer behind ``n`` items with the given rows in order, then as `fill`.
+
+    Returns (number of items, how many of them are ranked or near).
+    """
+    for i in range(n):
+        exclude(st, st.answer[i])
+    for row in rows:
+        if n == st.request[0].size:
+            break
+        if allowed(st, row):
+            st.answer[n] = row
+            st.answer_score[n] = NEAR_SCORE - NEAR_STEP * n
+            exclude(st, row)
+            n += 1
+    return fill(st, n), n
+
+
+@njit(cache=True)
+def fill(st: State, n: int) -> int:
+    """Fill the answer behind ``n`` items with popular ones; returns its length.
+
+    First along the list of the most popular items; if these do not suffice, through all
+    items, most popular first.
+    """
+    size = st.request[0].size
+    if n == size:
+        return n
+    for i in range(n):
+        exclude(st, st.answer[i])
+    for i in range(st.counters[0].popular):
+        if n == size:
+            return n
+        row = st.popular[i]
+        if allowed(st, row):
+            st.answer[n] = row
+            st.answer_score[n] = FILL_SCORE - n
+            exclude(st, row)
+            n += 1
+    return n if n == size else _fill_from_all(st, n)
+
+
+@njit(cache=True)
+def _fill_from_all(st: State, n: int) -> int:
+    """Fill the answer from all items: a heap of the best of them, its worst on top."""
+    first, size = n, st.request[0].size
+    for row in range(1, st.counters[0].rows + 1):
+        if not allowed(st, row):
+            continue
+        if n < size:
+            st.answer[n] = row
+            n += 1
+            i = n - 1 - first
+            while i > 0 and _rarer(st, st.answer[first + i], st.answer[first + (i - 1) // 2]):
+                up = (i - 1) // 2
+                x = st.answer[first + i]
+                st.answer[first + i] = st.answer[first + up]
+                st.answer[first + up] = x
+                i = up
+        elif _rarer(st, st.answer[first], row):
+            st.answer[first] = row
+            _sink(st, first, n - first)
+    for end in range(n - first - 1, 0, -1):
+        x = st.answer[first + end]
+        st.answer[first + end] = st.answer[first]
+        st.answer[first] = x
+        _sink(st, first, end)
+    for i in range(first, n):
+        st.answer_score[i] = FILL_SCORE - i
+    return n
+
+
+@njit(cache=True, inline="always")
+def _rarer(st: State, a: int, b: int) -> bool:
+    """Whether item ``a`` is less popular than item ``b`` (ties: the younger row is)."""
+    x, y = st.stats[a], st.stats[b]
+    if x.clicks == 0 or y.clicks == 0:
+        return (x.clicks, -a) < (y.clicks, -b)
+    return (x.long, -a) < (y.long, -b)
+
+
+@njit(cache=True)
+def _sink(st: State, first: int, n: int) -> None:
+    i = 0
+    while True:
+        c = 2 * i + 1
+        if c >= n:
+            return
+        if c + 1 < n and _rarer(st, st.answer[first + c + 1], st.answer[first + c]):
+            c += 1
+        if not _rarer(st, st.answer[first + c], st.answer[first + i]):
+            return
+        x = st.answer[first + c]
+        st.answer[first + c] = st.answer[first + i]
+        st.answer[first + i] = x
+        i = c

@@ -1,0 +1,148 @@
+"""Requests and answers: what the caller says, and how it gets to the kernels."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models.memory.state import REQUEST
+from online_models.memory.table import Arrays
+from online_models.ranking.item_filter import MAX_FILTER_CATEGORIES
+from online_models.ranking.page import MAX_ANSWER
+from online_models.sources.registry import MAX_QUERY_ITEMS
+
+Rows = Sequence[int] | NDArray[np.int32]
+
+UNKNOWN_TIMES = (0, 0)
+NO_SESSION = -1
+
+_RECORD = struct.Struct(f"{len(REQUEST)}q")
+LARGEST_NUMBER = 0x7FFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which items may be answered.
+
+    Parameters
+    ----------
+    categories
+        Only items in one of these, at most 64; empty: all.
+    excluded_rows
+        Never these.
+    include_unavailable
+        Also items that the catalogue marks as not available.
+    """
+
+    categories: tuple[str, ...] = ()
+    excluded_rows: tuple[int, ...] = ()
+    include_unavailable: bool = False
+
+
+NO_FILTER = Filter()
+
+
+class Ranked(NamedTuple):
+    """Items of an answer, best first.
+
+    Parameters
+    ----------
+    rows, scores
+        (n,) int32 and (n,) float32. Scores are comparable within one answer only.
+    n_ranked
+        So many first ones are ranked for the session.
+    n_near
+        So many after them are near to its items; the rest, what is popular, fills the page.
+    propensities
+        Probability of each item at its place, where a policy has drawn them; else None.
+    """
+
+    rows: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    n_ranked: int = 0
+    n_near: int = 0
+    propensities: NDArray[np.float32] | None = None
+
+
+class RequestWriter:
+    """Writes requests where the kernels read them.
+
+    Parameters
+    ----------
+    arrays
+        The models' tables.
+    category_numbers
+        Numbers of the catalogue's categories; grows with it.
+    """
+
+    def __init__(self, arrays: Arrays, category_numbers: Mapping[str, int]) -> None:
+        self._record = memoryview(arrays["request"].view(np.uint8)).cast("B")
+        self._query = arrays["query"]
+        self._marks = arrays["marks"]
+        self._categories = arrays["filter_categories"]
+        self._category_numbers = category_numbers
+        self.number = 0
+        """Of the last request, 31 bits."""
+        self.n_left_out = 0
+        """Columns and features that the answers do without."""
+        self.n_query = 0
+        """Items of the last query."""
+
+    def write(
+        self,
+        items: Rows,
+        size: int,
+        session: int = NO_SESSION,
+        flt: Filter | None = None,
+        times_s: tuple[int, int] = UNKNOWN_TIMES,
+    ) -> None:
+        """Write a request: see `Engine.recommend`."""
+        tail = items[-MAX_QUERY_ITEMS:]
+        n = self.n_query = len(tail)
+        self._query[:n] = tail
+        self._write_record(session, size, flt, times_s)
+
+    def again(self, size: int, session: int, flt: Filter | None, times_s: tuple[int, int]) -> None:
+        """Write the last request anew: filling a page has marked more than its filter."""
+        self._write_record(session, size, flt, times_s)
+
+    def _write_record(
+        self, session: int, size: int, flt: Filter | None, times_s: tuple[int, int]
+    ) -> None:
+        number = self.number = (self.number + 1) & LARGEST_NUMBER
+        n_categories = unavailable = exclusions = 0
+        if flt is not None:
+            n_categories, unavailable = len(flt.categories), flt.include_unavailable
+            if n_categories > MAX_FILTER_CATEGORIES:
+                raise ValueError(f"at most {MAX_FILTER_CATEGORIES} categories in a filter")
+            for i, name in enumerate(flt.categories):
+                self._categories[i] = self._category_numbers.get(name, -1)
+            exclusions = bool(flt.excluded_rows)
+            if exclusions:
+                self._marks[list(flt.excluded_rows)] = number
+        _RECORD.pack_into(
+            self._record,
+            0,
+            number,
+            self.n_query,
+            session,
+            times_s[0],
+            times_s[1],
+            size,
+            n_categories,
+            unavailable,
+            exclusions,
+            self.n_left_out,
+        )
+
+
+def page_size(k: int) -> int:
+    """Return the size of a page; ValueError unless it is 1..512."""
+    if not 1 <= k <= MAX_ANSWER:
+        raise ValueError(f"k must be 1..{MAX_ANSWER}, not {k}")
+    return k

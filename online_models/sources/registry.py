@@ -1,0 +1,110 @@
+"""The candidate sources, in order; columns of the pool, retrieval and learning follow from it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from online_models.memory.chain import in_order
+from online_models.memory.state import State
+from online_models.memory.table import Table
+from online_models.sources import (
+    own_items,
+    pair_successors,
+    popularity,
+    rules,
+    session_knn,
+    two_hops,
+)
+from online_models.sources.pool import LINE
+from online_models.tables.sessions import MAX_KEPT
+
+SOURCES = (
+    session_knn.SOURCE,
+    rules.SOURCE,
+    pair_successors.SOURCE,
+    own_items.SOURCE,
+    two_hops.SOURCE,
+    popularity.SOURCE,
+)
+"""A source that reads what another has named comes after it (`two_hops`)."""
+
+MAX_QUERY_ITEMS = MAX_KEPT
+"""Latest items of a query that are read."""
+
+COLUMNS = tuple(column for source in SOURCES for column in source.columns)
+N_COLUMNS = len(COLUMNS)
+COLUMN = {column.name: place for place, column in enumerate(COLUMNS)}
+"""Place of each score in a row of the pool."""
+
+FACT = {
+    name: N_COLUMNS + place
+    for place, name in enumerate(name for source in SOURCES for name in source.facts)
+}
+"""Place of each fact in a row of the pool, behind the scores."""
+
+ROW_WIDTH = -(-(N_COLUMNS + len(FACT)) // LINE) * LINE
+POOL = -(-sum(source.names_at_most for source in SOURCES) // LINE) * LINE
+"""Items that the sources may name in one answer."""
+
+TABLES = (
+    *(table for source in SOURCES for table in source.tables),
+    Table("query", np.int32, (MAX_QUERY_ITEMS,)),
+    Table("score", np.float32, (POOL, ROW_WIDTH)),
+    Table("pool", np.int32, (POOL,)),
+    Table("left_out_columns", np.uint8, (N_COLUMNS,)),
+)
+
+_ASKED = [source for source in SOURCES if source.retrieve is not None]
+_FIRST_COLUMN = [COLUMN[source.columns[0].name] if source.columns else 0 for source in _ASKED]
+_FIRST_FACT = [FACT[source.facts[0]] if source.facts else 0 for source in _ASKED]
+_SPANS = np.array([(first, len(s.columns)) for first, s in zip(_FIRST_COLUMN, _ASKED, strict=True)])
+"""First column and number of columns of each source that is asked."""
+
+
+@njit(cache=True)
+def _wanted(st: State, place: int) -> bool:
+    """Whether a source is to be asked: not all of its columns are left out."""
+    first, n = _SPANS[place, 0], _SPANS[place, 1]
+    if st.request[0].n_left_out == 0 or n == 0:
+        return True
+    for k in range(first, first + n):
+        if not st.left_out_columns[k]:
+            return True
+    return False
+
+
+_ask = in_order(
+    "_ask",
+    __file__,
+    [
+        (source.retrieve, (column, fact))
+        for source, column, fact in zip(_ASKED, _FIRST_COLUMN, _FIRST_FACT, strict=True)
+    ],
+    wanted=_wanted,
+)
+
+
+@njit(cache=True)
+def _blank(st: State) -> None:
+    """Set to 0 the columns that are left out."""
+    for p in range(st.found[0].pool_size):
+        for k in range(N_COLUMNS):
+            if st.left_out_columns[k]:
+                st.score[p, k] = 0
+
+
+@njit(cache=True)
+def retrieve(st: State) -> None:
+    """Fill the pool with what every source names for ``st.query``, oldest item first.
+
+    Rows ``st.pool[:n]`` and raw scores ``st.score[:n]``, with n = ``st.found[0].pool_size``.
+    """
+    found, request = st.found[0], st.request[0]
+    found.pool_size = 0
+    found.neighbours = 0
+    found.own_learned = request.session >= 0
+    if request.n_query > 0:
+        _ask(st)
+    if request.n_left_out > 0:
+        _blank(st)

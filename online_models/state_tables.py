@@ -1,0 +1,95 @@
+"""All tables of all models: fields of `State`, allocation and the memory formula follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from numba import njit
+from numba.experimental import structref
+from numpy.typing import NDArray
+
+from online_models.memory import state, top_k
+from online_models.memory.layout import SMALLEST, Limits
+from online_models.memory.random import first_random
+from online_models.memory.state import State, StateType
+from online_models.memory.table import Arrays, Table, allocate
+from online_models.ranking import (
+    blend,
+    blend_step,
+    candidates,
+    item_filter,
+    network,
+    page,
+    prequential,
+    rankings,
+)
+from online_models.ranking.features import registry as features
+from online_models.sources import registry as sources
+from online_models.tables import click_times, content_tokens, items, sessions
+from online_models.vectors import two_towers
+
+TABLES: tuple[Table, ...] = tuple(
+    table
+    for module in (
+        *(state, top_k),
+        *(items, sessions, click_times, content_tokens),
+        sources,
+        two_towers,
+        *(item_filter, blend, blend_step, candidates, features, network, prequential),
+        *(rankings, page),
+    )
+    for table in module.TABLES
+)
+"""In the order of the fields of `State`."""
+
+ID_BYTES = 200
+"""Of an item's id in Python: the string, a place in a list and one in a dictionary."""
+
+structref.define_proxy(State, StateType, [table.name for table in TABLES])
+
+
+@njit(cache=True)
+def _bound(*arrays: NDArray[Any]) -> State:
+    """Numba's own constructor cannot be cached: each process would compile it for 2 s."""
+    return State(*arrays)
+
+
+def bind(arrays: Arrays) -> State:
+    """Return the kernels' view of all tables."""
+    return _bound(*(arrays[table.name] for table in TABLES))  # type: ignore[no-any-return]
+
+
+def new_arrays(limits: Limits, seed: int = 0, used: Collection[Table] = TABLES) -> Arrays:
+    """Return the tables of models that have learned nothing.
+
+    Parameters
+    ----------
+    limits
+        Bounds of memory.
+    seed
+        Seed of whatever is random.
+    used
+        Tables that are wanted; the others are as small as they can be.
+    """
+    arrays = allocate(tuple(t for t in TABLES if t in used), limits, seed)
+    arrays |= allocate(tuple(t for t in TABLES if t not in used), SMALLEST, seed)
+    arrays["counters"]["random"] = first_random(seed)
+    return arrays
+
+
+def new_state(
+    limits: Limits, seed: int = 0, used: Collection[Table] = TABLES
+) -> tuple[Arrays, State]:
+    """Return tables as `new_arrays` makes them, and the kernels' view of them."""
+    arrays = new_arrays(limits, seed, used)
+    return arrays, bind(arrays)
+
+
+def max_bytes(limits: Limits) -> int:
+    """Return the most bytes that the models may take: all tables at their limits, and item ids.
+
+    Pages that are not touched cost nothing: vectors where none are learned, content where there is
+    no catalogue.
+    """
+    return sum(table.nbytes(limits) for table in TABLES) + limits.rows * ID_BYTES
