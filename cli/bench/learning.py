@@ -19,7 +19,7 @@ from nextclick.topics import EXAMPLES, PARTITIONS, PRODUCER_CONFIG, RANKER, SESS
 from nextclick.v1.learning_pb2 import LearnerState
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
-from server.replica.examples import encode
+from records import example
 
 TENANT = "bench"
 SKIPPED = 0.2
@@ -77,7 +77,8 @@ def preload(servers: str, examples: int, clicks: int) -> tuple[int, int]:
             records[s] = SessionRecord(session_id=name)
         case = engine.example(numbers[s], item_id) if n_examples < examples else None
         if case is not None:
-            put(producer, topic(EXAMPLES, TENANT), name, encode(case, name, p + 1))
+            value = example.encode(example.Example(name, p + 1, *case))
+            put(producer, topic(EXAMPLES, TENANT), name, value)
             n_examples += 1
         engine.learn(numbers[s], item_id)
         if n_clicks < clicks:

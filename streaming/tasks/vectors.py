@@ -13,6 +13,7 @@ from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord, Step
 from online_models.tables.content_tokens import item_tokens
 from online_models.vectors.learner import SESSION_ITEMS, VectorLearner
+from records.item_vectors import ItemVectors, encode
 from streaming.sessionize import RawRecord
 from streaming.tasks.task import Output, Progress, pack_meta, unpack_meta
 
@@ -120,14 +121,9 @@ class VectorsTask:
         for item_id in self._gone:
             yield Output(VECTORS, item_id.encode(), b"")
         for item_id, vectors in self._learner.to_publish(MOST_PUBLISHED):
-            read, wanted = vectors.astype("<f2")
-            record = pb.ItemVectors(
-                version=self.learned,
-                read=read.tobytes(),
-                wanted=wanted.tobytes(),
-                offsets=self._offsets,
-            )
-            yield Output(VECTORS, item_id.encode(), record.SerializeToString())
+            context, target = vectors
+            record = ItemVectors(context, target, self.learned, self._offsets)
+            yield Output(VECTORS, item_id.encode(), encode(record))
         self._gone.clear()
         if self._dirty:
             self._dirty = False

@@ -118,7 +118,7 @@ def compare_vectors(reader, task):
         row = learner.rows[item_id]
         exact = np.concatenate([learner.arrays[f"vectors_{part}"][row] for part in ("in", "out")])
         record = pb.ItemVectors.FromString(value)
-        published = np.frombuffer(record.read + record.wanted, "<f2").astype(np.float32)
+        published = np.frombuffer(record.context + record.target, "<f2").astype(np.float32)
         assert np.linalg.norm(published - exact) <= 0.03 * np.linalg.norm(exact), item_id
 
 

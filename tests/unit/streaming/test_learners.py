@@ -294,9 +294,9 @@ def test_a_new_item_has_the_vectors_of_its_content():
     host.feed(raw("items", encode_item(Item("new", categories=("red",)))))
     out = host.publish()
     record = pb.ItemVectors.FromString(out["vectors", "new"])
-    wanted = np.frombuffer(record.wanted, "<f2").astype(np.float32)
+    target = np.frombuffer(record.target, "<f2").astype(np.float32)
     arrays, rows = host.operator._task._learner.arrays, host.operator._task._learner.rows
-    products = {name: float(arrays["vectors_in"][row] @ wanted) for name, row in rows.items()}
+    products = {name: float(arrays["vectors_in"][row] @ target) for name, row in rows.items()}
     assert min(products[f"a{i}"] for i in range(5)) > max(products[f"b{i}"] for i in range(5))
 
 
