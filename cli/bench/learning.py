@@ -15,7 +15,7 @@ from cli.stack import flink, kafka
 from cli.stack.process import wait_until
 from cli.stack.stack import Stack
 from evaluation.datasets import SAMPLE, clicks_in_order, load_sessions
-from nextclick.topics import EXAMPLES, PARTITIONS, PRODUCER_CONFIG, RANKER, SESSIONS, topic
+from nextclick.topics import EXAMPLES, PRODUCER_CONFIG, RANKER, SESSIONS, partitions, topic
 from nextclick.v1.learning_pb2 import LearnerState
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
@@ -108,7 +108,7 @@ def rate(stack: Stack, model: str, n: int) -> float:
     """Run a model's job over what is preloaded; returns records a second after a warm-up."""
     job = flink.submit(stack.home, model, "--kafka", stack.kafka, "--tenant", TENANT)
     consumer = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
-    consumer.assign([TopicPartition(topic(RANKER, TENANT), p, 0) for p in range(PARTITIONS)])
+    consumer.assign([TopicPartition(topic(RANKER, TENANT), p, 0) for p in partitions(RANKER)])
     seen: list[tuple[int, int]] = []
 
     def done() -> bool:

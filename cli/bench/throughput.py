@@ -23,7 +23,7 @@ from cli.stack.layout import Child, Ports
 from cli.stack.process import spawn, stop, wait_until
 from cli.stack.stack import Stack
 from evaluation.datasets import SAMPLE, Session, load_sessions
-from nextclick.topics import PARTITIONS, SESSIONS, topic
+from nextclick.topics import SESSIONS, partitions, topic
 
 TENANT, FLOOR_TENANT = "bench", "floor"
 SKIPPED = 0.2
@@ -119,7 +119,7 @@ def rate(done: Callable[[], int], total: int, what: str) -> float:
 def job_rate(stack: Stack, name: str, out: str, total: int, *args: str) -> float:
     """Return the records a second that a job writes to the topic `sessions` of a tenant."""
     watcher = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
-    parts = [TopicPartition(topic(SESSIONS, out), p) for p in range(PARTITIONS)]
+    parts = [TopicPartition(topic(SESSIONS, out), p) for p in partitions(SESSIONS)]
 
     def written() -> int:
         return sum(watcher.get_watermark_offsets(part, timeout=5)[1] for part in parts)
@@ -193,7 +193,7 @@ def consumer_rate(stack: Stack, total: int) -> float:
         }
     )
     name = topic(SESSIONS, TENANT)
-    consumer.assign([TopicPartition(name, p, 0) for p in range(PARTITIONS)])
+    consumer.assign([TopicPartition(name, p, 0) for p in partitions(SESSIONS)])
     taken, started, at_start = 0, 0.0, 0
     while taken < total:
         taken += sum(m.error() is None for m in consumer.consume(500, 1.0))

@@ -19,7 +19,7 @@ from pyflink.datastream.data_stream import DataStream, KeyedStream
 from pyflink.java_gateway import get_gateway
 
 from nextclick.topics import FETCH_WAIT_MS, PATIENT_FETCH_BYTES
-from streaming.sessionize import RawRecord
+from streaming.raw_record import RawRecord
 
 
 def output_type() -> TypeInformation:

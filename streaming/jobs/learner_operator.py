@@ -16,7 +16,7 @@ from pyflink.datastream.state import MapStateDescriptor, StateTtlConfig, ValueSt
 
 from nextclick.topics import topic
 from streaming.jobs.flink import raw_record
-from streaming.sessionize import RawRecord
+from streaming.raw_record import RawRecord
 from streaming.tasks.task import LearnerTask
 
 BATCH = 64

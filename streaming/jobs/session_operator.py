@@ -11,7 +11,8 @@ from pyflink.datastream.state import StateTtlConfig, ValueStateDescriptor
 
 from nextclick.topics import DEAD_LETTERS, SESSIONS, topic
 from streaming.jobs.flink import raw_record
-from streaming.sessionize import DeadLetter, RawRecord, Rules, process
+from streaming.raw_record import RawRecord
+from streaming.sessionize import DeadLetter, RatingThresholds, process
 
 MAX_DETAIL = 1_000
 """Characters of a dead letter's detail that its header keeps."""
@@ -20,10 +21,10 @@ MAX_DETAIL = 1_000
 class Sessionize(KeyedProcessFunction):
     """Turns raw events into session records and dead letters."""
 
-    def __init__(self, tenant: str, rules: Rules, ttl_hours: int) -> None:
+    def __init__(self, tenant: str, ratings: RatingThresholds, ttl_hours: int) -> None:
         self._sessions = topic(SESSIONS, tenant)
         self._dead_letters = topic(DEAD_LETTERS, tenant)
-        self._rules = rules
+        self._ratings = ratings
         self._ttl_hours = ttl_hours
 
     def open(self, runtime_context: RuntimeContext) -> None:
@@ -38,7 +39,7 @@ class Sessionize(KeyedProcessFunction):
         """Process one record (see ``Records.recordType``)."""
         raw = raw_record(value)
         before = self._state.value()
-        after, outcome = process(before, raw, self._rules)
+        after, outcome = process(before, raw, self._ratings)
         if isinstance(outcome, DeadLetter):
             yield Row(self._dead_letters, raw.key, raw.value, headers(outcome, raw))
             return

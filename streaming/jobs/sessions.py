@@ -10,7 +10,7 @@ import argparse
 from nextclick.topics import EVENTS, topic
 from streaming.jobs.flink import environment, output_type, read_keyed, write_records
 from streaming.jobs.session_operator import Sessionize
-from streaming.sessionize import Rules
+from streaming.sessionize import RatingThresholds
 
 
 def main() -> None:
@@ -28,9 +28,9 @@ def main() -> None:
     events = read_keyed(
         env, args.kafka, [topic(EVENTS, args.tenant)], topic("sessions-job", args.tenant), "events"
     )
-    rules = Rules(args.like_from, args.dislike_to)
+    ratings = RatingThresholds(args.like_from, args.dislike_to)
     out = (
-        events.process(Sessionize(args.tenant, rules, args.ttl_hours), output_type())
+        events.process(Sessionize(args.tenant, ratings, args.ttl_hours), output_type())
         .name("sessionize")
         .uid("sessionize")
     )

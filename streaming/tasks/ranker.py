@@ -10,7 +10,7 @@ from nextclick.v1 import learning_pb2 as pb
 from online_models.ranking.learner import RankerLearner
 from records import example, ranker_weights
 from records.errors import RecordError
-from streaming.sessionize import RawRecord
+from streaming.raw_record import RawRecord
 from streaming.tasks.task import KEEP_SHARE, KEPT_VERSIONS, Output, Progress, pack_meta, unpack_meta
 
 _NUMBER = struct.Struct("<I")

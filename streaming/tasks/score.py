@@ -15,7 +15,7 @@ from nextclick.topics import SCOREBOARD
 from nextclick.v1.impression_pb2 import Impression
 from nextclick.v1.scoreboard_pb2 import AwaitedAnswers
 from nextclick.v1.session_pb2 import SessionRecord
-from streaming.sessionize import RawRecord
+from streaming.raw_record import RawRecord
 from streaming.tasks.attribution import Verdict, judge, note_answer, note_steps
 from streaming.tasks.rolling_score import DEPTH, Answer, Scorekeeper
 from streaming.tasks.task import Output

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 from google.protobuf.message import DecodeError
 
 from nextclick.v1 import learning_pb2 as pb
-from streaming.sessionize import RawRecord
+from streaming.raw_record import RawRecord
 
 KEPT_VERSIONS = 20
 """Versions that a learner can be rolled back to."""

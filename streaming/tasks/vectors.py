@@ -14,7 +14,7 @@ from nextclick.v1.session_pb2 import SessionRecord, Step
 from online_models.tables.content_tokens import item_tokens
 from online_models.vectors.learner import SESSION_ITEMS, VectorLearner
 from records.item_vectors import ItemVectors, encode
-from streaming.sessionize import RawRecord
+from streaming.raw_record import RawRecord
 from streaming.tasks.task import Output, Progress, pack_meta, unpack_meta
 
 MOST_PUBLISHED = 2_000

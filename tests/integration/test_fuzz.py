@@ -14,7 +14,8 @@ from evaluation.datasets import clicks_in_order, load_sessions
 from nextclick import Event, encode_event
 from nextclick.topics import REPLAY_HEADER
 from nextclick.v1.session_pb2 import SessionRecord
-from streaming.sessionize import DeadLetter, RawRecord, process
+from streaming.raw_record import RawRecord
+from streaming.sessionize import DeadLetter, process
 from tests.integration.conftest import eventually
 
 JSON = st.recursive(

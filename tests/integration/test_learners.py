@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from cli.stack import flink, process
 from nextclick import Item
-from nextclick.topics import TOPIC_CONFIGS, topic
+from nextclick.topics import TOPICS, topic
 from nextclick.v1 import learning_pb2 as pb
 from streaming.tasks.ranker import RankerTask
 from streaming.tasks.vectors import VectorsTask
@@ -26,7 +26,7 @@ def test_killed_learners_have_applied_everything_once(stack, producer):
     """Three times kill -9: counts and checksums as the input's, weights as without the kills."""
     tenant = f"exact{uuid.uuid4().hex[:6]}"
     # One partition each: the order of the input is given, so the result must be too.
-    new = [NewTopic(topic(name, tenant), 1, 1, config=c) for name, c in TOPIC_CONFIGS.items()]
+    new = [NewTopic(topic(t.name, tenant), 1, 1, config=t.config) for t in TOPICS.values()]
     admin = AdminClient({"bootstrap.servers": stack.kafka})
     for done in admin.create_topics(new).values():
         done.result(30)

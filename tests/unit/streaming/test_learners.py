@@ -12,7 +12,7 @@ from nextclick.v1.session_pb2 import SessionRecord
 from online_models.ranking.features import N_FEATURES, SCHEMA
 from online_models.tables.content_tokens import item_tokens
 from streaming.jobs.learner_operator import BATCH, Learn
-from streaming.sessionize import RawRecord
+from streaming.raw_record import RawRecord
 from streaming.tasks.ranker import RankerTask
 from streaming.tasks.vectors import VectorsTask
 

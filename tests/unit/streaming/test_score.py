@@ -12,7 +12,7 @@ from nextclick.v1 import scoreboard_pb2 as pb
 from nextclick.v1.impression_pb2 import Impression
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models import metrics
-from streaming.sessionize import RawRecord
+from streaming.raw_record import RawRecord
 from streaming.tasks import score as keep_score
 from streaming.tasks.rolling_score import DEPTH, RING, Answer, Scorekeeper
 from streaming.tasks.score import ScoreTask
