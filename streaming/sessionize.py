@@ -36,7 +36,7 @@ STATE_VERSION = 1
 _HEAD = struct.Struct("<BI")
 
 _TYPES = {kind.name: kind for kind in EVENT_TYPES}
-_NUMBERS = {kind.name: pb.EventType.Value(kind.enum_name) for kind in EVENT_TYPES}
+_NUMBERS: dict[str, pb.EventType] = {kind.name: getattr(pb, kind.enum_name) for kind in EVENT_TYPES}
 _STRENGTHS = {_NUMBERS[kind.name]: kind.strength for kind in EVENT_TYPES}
 
 

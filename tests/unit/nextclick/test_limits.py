@@ -36,7 +36,8 @@ TOLD = [
             f"at most {limits.MAX_AHEAD_MS // MINUTE_MS} minutes ahead",
             f"not more than {limits.MAX_LATE_MS // MINUTE_MS} minutes before",
             f"from 1 to {limits.MAX_POSITION:,}; 0: unknown",
-            f"at most {limits.MAX_PROPERTIES} entries, keys 1..{limits.MAX_PROPERTY_KEY_BYTES} bytes",
+            f"at most {limits.MAX_PROPERTIES} entries, "
+            f"keys 1..{limits.MAX_PROPERTY_KEY_BYTES} bytes",
             f"values at most {limits.MAX_PROPERTY_BYTES:,} bytes",
             f"1..{limits.MAX_PUT_EVENTS:,} events.",
         ],
@@ -64,7 +65,7 @@ TOLD = [
         "docs/architecture.md",
         [
             f"more than {limits.MAX_AHEAD_MS // MINUTE_MS} minutes ahead of its arrival",
-            f"more than {limits.MAX_LATE_MS // MINUTE_MS} minutes older than its session's last step",
+            f"more than {limits.MAX_LATE_MS // MINUTE_MS} minutes older than its session's last",
             f"older than {limits.MAX_AGE_MS // limits.DAY_MS} days without the header",
             f"beyond {limits.MAX_SESSION_STEPS:,} steps",
             f"among the last {limits.MAX_EVENT_IDS} of their key",
