@@ -20,6 +20,7 @@ from nextclick.v1.learning_pb2 import LearnerState
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
 from records import example
+from streaming.jobs.registry import JOBS
 
 TENANT = "bench"
 SKIPPED = 0.2
@@ -106,7 +107,7 @@ def put(producer: Producer, name: str, key: str, value: bytes) -> None:
 
 def rate(stack: Stack, model: str, n: int) -> float:
     """Run a model's job over what is preloaded; returns records a second after a warm-up."""
-    job = flink.submit(stack.home, model, "--kafka", stack.kafka, "--tenant", TENANT)
+    job = flink.submit(stack.home, JOBS[model], "--kafka", stack.kafka, "--tenant", TENANT)
     consumer = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
     consumer.assign([TopicPartition(topic(RANKER, TENANT), p, 0) for p in partitions(RANKER)])
     seen: list[tuple[int, int]] = []

@@ -180,8 +180,8 @@ FETCH_WAIT_MS = 100
 delays nothing, while 10 ms kept the broker of a silent shop at a fifth of a core."""
 
 PATIENT_FETCH_BYTES = 65_536
-"""Learners and the score job fetch in batches of this size, or smaller ones after `FETCH_WAIT_MS`: a
-fetch for each click would be a third of the broker's work, and nobody waits for those readers."""
+"""Learners and the score job fetch in batches of this size, or smaller ones after `FETCH_WAIT_MS`:
+a fetch for each click would be a third of the broker's work, and nobody waits for those readers."""
 
 
 def topic(name: str, tenant: str = "") -> str:

@@ -5,19 +5,26 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, MutableMapping
 
-from nextclick.topics import RANKER, RANKER_MODEL
+from nextclick.topics import COMMANDS, RANKER, RANKER_MODEL, topic
 from nextclick.v1 import learning_pb2 as pb
 from online_models.ranking.learner import RankerLearner
 from records import example, ranker_weights
 from records.errors import RecordError
+from streaming.output import Output
 from streaming.raw_record import RawRecord
-from streaming.tasks.task import KEEP_SHARE, KEPT_VERSIONS, Output, Progress, pack_meta, unpack_meta
+from streaming.tasks.task import Progress, TaskOptions, pack_meta, unpack_meta
 
 _NUMBER = struct.Struct("<I")
 """Begins a stored row: the target of a case, the cases learned by a version."""
 
+KEPT_VERSIONS = 20
+"""Versions that it can be rolled back to."""
+
 FIRST_KEPT = 200
 """Cases that the first kept version has learned."""
+
+KEEP_SHARE = 1.05
+"""A version is kept when it has learned this many times the cases of the last kept one."""
 
 
 class RankerTask:
@@ -27,9 +34,9 @@ class RankerTask:
     teaches nothing.
     """
 
-    def __init__(self, commands: str, seed: int = 0) -> None:
-        self._commands = commands
-        self._learner = RankerLearner(seed)
+    def __init__(self, options: TaskOptions) -> None:
+        self._commands = topic(COMMANDS, options.tenant)
+        self._learner = RankerLearner(options.seed)
         self.progress = Progress(RANKER_MODEL)
         self._versions: dict[int, bytes] = {}
         """Kept versions as they are stored."""
@@ -42,7 +49,7 @@ class RankerTask:
         return self._learner.steps
 
     def load(self, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> None:
-        """See `LearnerTask.load`."""
+        """See `StreamTask.load`."""
         state, model = unpack_meta(meta)
         self.progress.take_over(state)
         if not self._learner.load(model):
@@ -57,8 +64,8 @@ class RankerTask:
                 features = example.unpack_features(value[_NUMBER.size :])
                 self._learner.load_case(int(name[1:]), features, _number(value))
 
-    def learn(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
-        """See `LearnerTask.learn`."""
+    def apply(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
+        """See `StreamTask.apply`."""
         del seen  # an example is one record, which Flink's positions count once
         self._dirty = True
         if record.topic == self._commands:
@@ -105,12 +112,12 @@ class RankerTask:
             self.progress.rolled_back_to = version
 
     def changes(self) -> tuple[bytes, dict[str, bytes]]:
-        """See `LearnerTask.changes`."""
+        """See `StreamTask.changes`."""
         rows, self._changed = self._changed, {}
         return pack_meta(self.progress.state(self.learned, 0), self._learner.dump()), rows
 
     def publish(self, now_ms: int) -> Iterator[Output]:
-        """See `LearnerTask.publish`: one record, if anything has changed."""
+        """See `StreamTask.publish`: one record, if anything has changed."""
         if not self._dirty:
             return
         self._dirty = False

@@ -11,7 +11,9 @@ from cli.stack import flink, process
 from nextclick import Item
 from nextclick.topics import TOPICS, topic
 from nextclick.v1 import learning_pb2 as pb
+from streaming.jobs.registry import JOBS
 from streaming.tasks.ranker import RankerTask
+from streaming.tasks.task import TaskOptions
 from streaming.tasks.vectors import VectorsTask
 from tests.integration.conftest import Reader, eventually
 from tests.integration.test_cli import run as run_cli
@@ -48,7 +50,7 @@ def test_killed_learners_have_applied_everything_once(stack, producer):
         return newest
 
     with stack.more_taskmanagers() as (name,):
-        job = flink.submit(stack.home, "learners", "--kafka", stack.kafka, "--tenant", tenant)
+        job = flink.submit(stack.home, JOBS["learners"], "--kafka", stack.kafka, "--tenant", tenant)
         try:
             for part in range(4):
                 before = {model: state.applied for model, state in states().items()}
@@ -90,13 +92,13 @@ def test_killed_learners_have_applied_everything_once(stack, producer):
 def replayed(clicks, examples):
     """The same records through the same tasks, undisturbed."""
     tasks = {
-        "vectors": VectorsTask(*(f"x.{name}" for name in ("items", "commands")), 1 << 18),
-        "ranker": RankerTask("x.commands"),
+        "vectors": VectorsTask(TaskOptions("x")),
+        "ranker": RankerTask(TaskOptions("x")),
     }
     seen = {}
     for model, records in (("vectors", clicks), ("ranker", examples)):
         for record in records:
-            tasks[model].learn(record, seen)
+            tasks[model].apply(record, seen)
     return tasks
 
 

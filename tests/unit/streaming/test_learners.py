@@ -11,9 +11,10 @@ from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.ranking.features import N_FEATURES, SCHEMA
 from online_models.tables.content_tokens import item_tokens
-from streaming.jobs.learner_operator import BATCH, Learn
+from streaming.jobs.task_operator import BATCH, TaskOperator
 from streaming.raw_record import RawRecord
 from streaming.tasks.ranker import RankerTask
+from streaming.tasks.task import TaskOptions
 from streaming.tasks.vectors import VectorsTask
 
 rng = np.random.default_rng(5)
@@ -66,7 +67,7 @@ class Host:
 
     def start(self):
         """A new operator over the states that there are."""
-        self.operator = Learn(self.make, "")
+        self.operator = TaskOperator(self.make, "")
         self.operator.open(self)
 
     def get_state(self, descriptor):
@@ -132,11 +133,11 @@ def example_records(n):
 
 
 def vectors_task():
-    return VectorsTask("items", "commands", 256)
+    return VectorsTask(TaskOptions(max_items=256))
 
 
 def ranker_task():
-    return RankerTask("commands")
+    return RankerTask(TaskOptions())
 
 
 CASES = {
