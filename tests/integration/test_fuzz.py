@@ -1,4 +1,4 @@
-"""Good events among fuzzed ones through the real job: the codec is the judge, nothing is lost."""
+"""Good events among fuzzed ones through the real job: what the codec refuses is a dead letter, nothing is lost."""
 
 import json
 import random
@@ -80,7 +80,7 @@ def mutations(good, n):
         yield key, bytes(data)
 
 
-def judge(messages):
+def expected_of(messages):
     """What the pure function makes of the same offsets: (newest records, dead letters)."""
     states, newest, dead = {}, {}, {}
     for m in sorted(messages, key=lambda m: (m.partition(), m.offset())):
@@ -128,7 +128,7 @@ def test_every_fuzzed_event_is_accounted_for(stack, producer, reader, good, fuzz
                 producer.poll(0.1)
     assert producer.flush(60) == 0
     mine = eventually(events.read, lambda m: len(m) >= len(mixed), "the events", 120)
-    newest, dead = judge(mine)
+    newest, dead = expected_of(mine)
     got_dead = {}
     got = {}
 
