@@ -186,7 +186,7 @@ def watched(stack: Stack) -> list[tuple[Child, Path]]:
 
 
 def wait_scored(stack: Stack, cases: int) -> dict[str, Any]:
-    """Return the server's status, as soon as the score job has judged every answer.
+    """Return the server's status, as soon as the score job has scored every answer.
 
     An impression may be dropped, so it is not waited for long.
     """
@@ -194,8 +194,8 @@ def wait_scored(stack: Stack, cases: int) -> dict[str, Any]:
     while True:
         status = apps.server_status(stack.ports)
         board = status.get("scoreboard", {}).values()
-        judged = sum(score["cases"] - score["shadow_cases"] for score in board)
-        if judged >= cases or time.monotonic() > deadline:
+        scored = sum(score["cases"] - score["shadow_cases"] for score in board)
+        if scored >= cases or time.monotonic() > deadline:
             return status
         time.sleep(0.1)
 

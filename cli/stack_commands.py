@@ -33,16 +33,9 @@ from cli.stack.layout import PYTHON_PATH, Home, Ports
 from cli.stack.process import find
 from cli.stack.stack import Stack
 from cli.workers import Workers
+from streaming.jobs.registry import JOBS
 
 DEFAULT_PORTS = Ports()
-JOB_INPUTS = {
-    "sessions": {"sessions": "events"},
-    "learners": {"vectors": "sessions", "ranker": "examples", "score": "impressions"},
-    "vectors": {"vectors": "sessions"},
-    "ranker": {"ranker": "examples"},
-    "score": {"score": "impressions"},
-}
-"""What each job's parts read."""
 
 jobs_app = typer.Typer(help="Flink jobs of the running stack.", no_args_is_help=True)
 
@@ -149,9 +142,9 @@ def describe(stack: Stack) -> dict[str, Any]:
     for job in flink.jobs(stack.ports):
         if job["jid"] != stack.jobs.get(job["name"]):
             continue
-        for name, source in JOB_INPUTS.get(job["name"], {}).items():
-            lag = group_lag(stack.kafka, f"{name}-job", source)
-            parts.append({"name": f"job {name}", "state": job["state"], "lag": lag})
+        for part in JOBS[job["name"]].parts:
+            lag = group_lag(stack.kafka, part.group, part.topics[0])
+            parts.append({"name": f"job {part.name}", "state": job["state"], "lag": lag})
     # Counts and vectors learn from every click, the ranker from a sample of them.
     clicks = server.get("clicks")
     models: list[dict[str, Any]] = [{"name": "blend", "version": clicks, "examples": clicks}]

@@ -23,7 +23,9 @@ from cli.stack.layout import Child, Ports
 from cli.stack.process import spawn, stop, wait_until
 from cli.stack.stack import Stack
 from evaluation.datasets import SAMPLE, Session, load_sessions
-from nextclick.topics import PARTITIONS, SESSIONS, topic
+from nextclick.topics import SESSIONS, partitions, topic
+from streaming.jobs.floor import FLOOR
+from streaming.jobs.registry import JOBS, Job
 
 TENANT, FLOOR_TENANT = "bench", "floor"
 SKIPPED = 0.2
@@ -65,15 +67,15 @@ def measure(stack: Stack, events: int, slots: list[int]) -> dict[str, Any]:
     with err.status("preloading"):
         sent = send_history(stack.kafka, repeated(events), tenant=TENANT)
     with stack.more_taskmanagers():
-        floor = job_rate(stack, "floor", FLOOR_TENANT, sent)
-        sessions = job_rate(stack, "sessions", TENANT, sent)
+        floor = job_rate(stack, FLOOR, FLOOR_TENANT, sent)
+        sessions = job_rate(stack, JOBS["sessions"], TENANT, sent)
     stored = store_rate(stack, sent)
     applied, restart = replica_rate(stack, sent)
     consumed = consumer_rate(stack, sent)
     by_slots = [{"slots": 1, "events_per_s": sessions}]
     for n in slots:
         with stack.more_taskmanagers(n):
-            several = job_rate(stack, "sessions", TENANT, sent, "--parallelism", str(n))
+            several = job_rate(stack, JOBS["sessions"], TENANT, sent, "--parallelism", str(n))
         by_slots.append({"slots": n, "events_per_s": several})
     return {
         "events": sent,
@@ -116,21 +118,21 @@ def rate(done: Callable[[], int], total: int, what: str) -> float:
     return (seen[-1][1] - start[1]) / max(seen[-1][0] - start[0], 1e-3)
 
 
-def job_rate(stack: Stack, name: str, out: str, total: int, *args: str) -> float:
+def job_rate(stack: Stack, job: Job, out: str, total: int, *args: str) -> float:
     """Return the records a second that a job writes to the topic `sessions` of a tenant."""
     watcher = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
-    parts = [TopicPartition(topic(SESSIONS, out), p) for p in range(PARTITIONS)]
+    parts = [TopicPartition(topic(SESSIONS, out), p) for p in partitions(SESSIONS)]
 
     def written() -> int:
         return sum(watcher.get_watermark_offsets(part, timeout=5)[1] for part in parts)
 
     before = written()
-    job = flink.submit(stack.home, name, "--kafka", stack.kafka, "--tenant", TENANT, *args)
+    job_id = flink.submit(stack.home, job, "--kafka", stack.kafka, "--tenant", TENANT, *args)
     try:
-        return rate(lambda: written() - before, total, f"the job {name}")
+        return rate(lambda: written() - before, total, f"the job {job.name}")
     finally:
         watcher.close()
-        flink.cancel(stack.ports, job)
+        flink.cancel(stack.ports, job_id)
 
 
 def store_rate(stack: Stack, total: int) -> float:
@@ -193,7 +195,7 @@ def consumer_rate(stack: Stack, total: int) -> float:
         }
     )
     name = topic(SESSIONS, TENANT)
-    consumer.assign([TopicPartition(name, p, 0) for p in range(PARTITIONS)])
+    consumer.assign([TopicPartition(name, p, 0) for p in partitions(SESSIONS)])
     taken, started, at_start = 0, 0.0, 0
     while taken < total:
         taken += sum(m.error() is None for m in consumer.consume(500, 1.0))

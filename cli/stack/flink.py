@@ -21,6 +21,7 @@ from cli.errors import CommandError
 from cli.stack.java import java_home
 from cli.stack.layout import FLINK_JARS, PROJECT, PYTHON_PATH, Child, Home, Ports
 from cli.stack.process import STREAM, spawn, wait_until
+from streaming.jobs.registry import JOBS, Job
 
 FLINK_HOME = Path(str(find_spec("pyflink").origin)).parent  # type: ignore[union-attr]
 KEPT_CHECKPOINT_FOLDERS = 5
@@ -211,22 +212,27 @@ def failures(ports: Ports, job_id: str, since_ms: float) -> list[str]:
     return [e["exceptionName"] for e in entries if e["timestamp"] >= since_ms]
 
 
-def submit(home: Home, name: str, *args: str, from_state: str = "") -> str:
-    """Submit the job ``streaming/jobs/<name>.py`` and return its id."""
-    script = PROJECT / "streaming" / "jobs" / f"{name}.py"
-    if not script.exists():
-        known = ", ".join(sorted(job_names()))
-        raise CommandError(f"there is no job {name!r}; jobs are: {known}")
+def job_named(name: str) -> Job:
+    """Return the declaration of a job."""
+    if name not in JOBS:
+        raise CommandError(f"there is no job {name!r}; jobs are: {', '.join(sorted(JOBS))}")
+    return JOBS[name]
+
+
+def submit(home: Home, job: Job, *args: str, from_state: str = "") -> str:
+    """Submit a job and return its id."""
+    script = PROJECT.joinpath(*job.module.split(".")).with_suffix(".py")
     argv = [str(FLINK_HOME / "bin" / "flink"), "run", "-d"]
     if from_state:
         argv += ["-s", from_state]
-    argv += ["-py", str(script), "-pyexec", sys.executable, "-pyclientexec", sys.executable, *args]
+    argv += ["-py", str(script), "-pyexec", sys.executable, "-pyclientexec", sys.executable]
+    argv += [job.name, *args]
     env = {**os.environ, **environment(home)}
     done = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=120, check=False)
     match = re.search(r"JobID ([0-9a-f]{32})", done.stdout + done.stderr)
     if done.returncode or not match:
         raise CommandError(
-            f"Flink did not take the job {name}:\n{done.stdout}{done.stderr}"[-3000:]
+            f"Flink did not take the job {job.name}:\n{done.stdout}{done.stderr}"[-3000:]
         )
     return match[1]
 
@@ -236,15 +242,6 @@ def cancel(ports: Ports, job_id: str) -> None:
     url = f"http://127.0.0.1:{ports.flink}/jobs/{job_id}?mode=cancel"
     urllib.request.urlopen(urllib.request.Request(url, method="PATCH"), timeout=10).close()
     wait_until(lambda: rest(ports, f"jobs/{job_id}")["state"] == "CANCELED", 60, "its end")
-
-
-def job_names() -> list[str]:
-    """Return the names of the jobs that can be submitted."""
-    return [
-        file.stem
-        for file in (PROJECT / "streaming" / "jobs").glob("*.py")
-        if "__main__" in file.read_text()
-    ]
 
 
 def wait_running(home: Home, ports: Ports, job_id: str) -> None:

@@ -110,7 +110,9 @@ class Stack:
     def submit(self, name: str) -> str:
         """Submit a job and wait until it runs; goes on from its last state if it has one."""
         last = self._last_state(name)
-        job_id = flink.submit(self.home, name, "--kafka", self.kafka, from_state=last)
+        job_id = flink.submit(
+            self.home, flink.job_named(name), "--kafka", self.kafka, from_state=last
+        )
         with self._noting:
             self.jobs[name] = job_id
             self._remember()

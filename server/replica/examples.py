@@ -13,13 +13,10 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-import numpy as np
 from confluent_kafka import KafkaException, Producer
 
 from nextclick.topics import EXAMPLES, PRODUCER_CONFIG, RANKER_MODEL, SESSIONS, VECTORS_MODEL, topic
-from nextclick.v1.learning_pb2 import Example
-from online_models import engine
-from online_models.ranking.features import SCHEMA
+from records import example
 from server import metrics
 from server.replica.replica import Replica
 from server.settings import ServerSettings
@@ -35,8 +32,6 @@ LATE_MS, IN_TIME_MS = 120_000, 10_000
 
 MOST_HELD = 500_000
 """Vectors that wait at most; the oldest make room."""
-
-LARGEST_HALF = 60_000.0
 
 
 @dataclass(slots=True)
@@ -56,19 +51,6 @@ class Pace:
             self.offset = distance
         self.offset = min(self.offset, distance)
         return distance - self.offset
-
-
-def encode(case: engine.Example, session_id: str, seq: int) -> bytes:
-    """Return the record of a case on `examples`."""
-    halves = np.clip(case.features, -LARGEST_HALF, LARGEST_HALF).astype("<f2")
-    return Example(
-        feature_schema=SCHEMA,
-        session_id=session_id,
-        seq=seq,
-        item_ids=case.item_ids,
-        features=halves.tobytes(),
-        target=case.target + 1,
-    ).SerializeToString()
 
 
 class Examples:
@@ -105,8 +87,9 @@ class Examples:
         case = self._replica.engine.example(number, item_id)
         if case is None:
             return
+        value = example.encode(example.Example(session_id, seq, *case))
         try:
-            self._producer.produce(self._topic, encode(case, session_id, seq), session_id)
+            self._producer.produce(self._topic, value, session_id)
         except (BufferError, KafkaException):
             metrics.EXAMPLES_DROPPED.inc()
             return
@@ -133,11 +116,11 @@ class Examples:
         held, engine = self._replica.held, self._replica.engine
         positions = self._replica.positions
         while held:
-            item_id, read, wanted, offsets = held[0]
+            item_id, context, target, offsets = held[0]
             for partition, offset in enumerate(offsets):
                 if positions.get((self._sessions, partition), 0) < offset:
                     return
-            engine.put_vectors(item_id, read, wanted)
+            engine.put_vectors(item_id, context, target)
             held.popleft()
 
     def _adapt(self, now: float) -> None:

@@ -16,12 +16,13 @@ from nextclick.topics import (
     DEAD_LETTERS,
     FETCH_WAIT_MS,
     ITEMS,
-    PARTITIONS,
     PATIENT_FETCH_BYTES,
     RANKER,
     SCOREBOARD,
     SESSIONS,
+    TOPICS,
     VECTORS,
+    partitions,
     topic,
 )
 from server import metrics
@@ -29,9 +30,6 @@ from server.replica.replica import Replica
 from server.settings import ServerSettings
 
 log = logging.getLogger("nextclick.follower")
-
-RECENT_SCORES = 50
-"""Records of a partition of `scoreboard` that are read at the start."""
 
 POLL = 500
 """Messages a poll: a few milliseconds of work."""
@@ -158,24 +156,24 @@ class Follower:
         assigned = []
         whole = self._replica.whole_log or not self._replica.positions
         for name in self._followed:
-            for p in range(PARTITIONS):
+            for p in partitions(name):
                 low, high = self._consumer.get_watermark_offsets(TopicPartition(name, p), timeout=5)
                 # Compacted, and in no snapshot: where the learners stand, and vectors that wait.
                 held = name == self._vectors and self._replica.held is not None
                 known = name != self._ranker and not held
                 if name == self._scoreboard:
-                    low = max(low, high - RECENT_SCORES)  # each replaces those before it
+                    low = max(low, high - (TOPICS[SCOREBOARD].read_last or 0))
                 start = self._replica.positions.get((name, p)) if known else None
                 if start is None or not low <= start <= high:
                     # No snapshot, or one whose log is gone.
-                    kept = self._settings.history // PARTITIONS
+                    kept = self._settings.history // len(partitions(name))
                     start = max(low, high - kept) if name == self._sessions else low
                     whole = whole and start == low
                 assigned.append(TopicPartition(name, p, start))
                 self._replica.positions[name, p] = start
                 if start < high:
                     self._behind[name, p] = high
-        assigned += [TopicPartition(self._dead_letters, p, -1) for p in range(PARTITIONS)]
+        assigned += [TopicPartition(self._dead_letters, p, -1) for p in partitions(DEAD_LETTERS)]
         self._replica.whole_log = whole
         self._replica.kafka_up = True
         self._consumer.assign(assigned)
@@ -185,7 +183,7 @@ class Follower:
         waits = self._wait()
         if waits != self._waits:
             self._waits = waits
-            parts = [TopicPartition(self._sessions, p) for p in range(PARTITIONS)]
+            parts = [TopicPartition(self._sessions, p) for p in partitions(SESSIONS)]
             (self._consumer.pause if waits else self._consumer.resume)(parts)
 
     def _poll(self) -> list[Message]:

@@ -13,13 +13,12 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from nextclick.codec import InvalidEventError, Item, decode_item
-from nextclick.v1.learning_pb2 import ItemVectors, LearnerState
+from nextclick.v1.learning_pb2 import LearnerState
 from nextclick.v1.scoreboard_pb2 import Score
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
-from online_models.memory.layout import DIMENSIONS
-from online_models.ranking.features import SCHEMA
-from online_models.ranking.learner import RankerWeights
+from records import item_vectors, ranker_weights
+from records.errors import RecordError
 from server import metrics
 from server.replica import scoreboard
 from server.replica.sessions import SessionTable
@@ -122,35 +121,27 @@ class Replica:
                 self.held = deque(left, self.held.maxlen)
             return
         try:
-            record = ItemVectors.FromString(value)
-            read, wanted = (
-                np.frombuffer(v, "<f2").astype(np.float32) for v in (record.read, record.wanted)
-            )
-        except (DecodeError, ValueError):
-            metrics.UNREADABLE.labels("vectors").inc()
-            return
-        if not (len(read) == len(wanted) == DIMENSIONS):
+            record = item_vectors.decode(value)
+        except RecordError:
             metrics.UNREADABLE.labels("vectors").inc()
             return
         if self.held is not None:
-            self.held.append((item_id, read, wanted, record.offsets))
+            self.held.append((item_id, record.context, record.target, record.offsets))
         else:
-            self.engine.put_vectors(item_id, read, wanted)
+            self.engine.put_vectors(item_id, record.context, record.target)
 
     def apply_learner(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `ranker`: where a learner stands and, the ranker's, its weights."""
         try:
-            state = LearnerState.FromString(value or b"")
-            weights = _weights(state)
-            if weights is not None:
-                self.ranker_fits = state.weights.feature_schema == SCHEMA
-                if self.ranker_fits:
-                    self.engine.put_ranker(weights)
-        except (DecodeError, ValueError):
+            record = ranker_weights.decode(value or b"")
+        except RecordError:
             metrics.UNREADABLE.labels("ranker").inc()
             return
-        state.ClearField("weights")
-        self.learners[key.decode(errors="replace")] = state
+        if record.weights is not None:
+            self.engine.put_ranker(record.weights)
+        if record.fits is not None:
+            self.ranker_fits = record.fits
+        self.learners[key.decode(errors="replace")] = record.state
 
     def apply_score(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `scoreboard`."""
@@ -181,14 +172,3 @@ class Replica:
             self.catalogue[item.item_id] = item
         else:
             metrics.ITEMS_REFUSED.inc()
-
-
-def _weights(state: LearnerState) -> RankerWeights | None:
-    """Return the weights of a ranker's record, None if it has none."""
-    if not state.HasField("weights"):
-        return None
-    w = state.weights
-    network, mean, variance, linear, scores = (
-        np.frombuffer(part, "<f4") for part in (w.network, w.mean, w.variance, w.linear, w.scores)
-    )
-    return RankerWeights(network, mean, variance, linear, scores, state.learned)

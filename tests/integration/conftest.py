@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from nextclick import Client
-from nextclick.topics import PARTITIONS, PRODUCER_CONFIG
+from nextclick.topics import PRODUCER_CONFIG
 
 
 def pytest_collection_modifyitems(items):
@@ -44,7 +44,7 @@ def eventually(get, accept, what, timeout_s=60.0):
 class Reader:
     """Reads a topic from where it ended when the reader was made (or from its beginning)."""
 
-    def __init__(self, kafka, topic, from_beginning=False, partitions=PARTITIONS):
+    def __init__(self, kafka, topic, from_beginning=False, partitions=4):
         self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": "test"})
         assigned = []
         self._consumer.list_topics(topic, timeout=10)

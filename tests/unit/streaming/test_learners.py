@@ -11,9 +11,10 @@ from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.ranking.features import N_FEATURES, SCHEMA
 from online_models.tables.content_tokens import item_tokens
-from streaming.jobs.learner_operator import BATCH, Learn
-from streaming.sessionize import RawRecord
+from streaming.jobs.task_operator import BATCH, TaskOperator
+from streaming.raw_record import RawRecord
 from streaming.tasks.ranker import RankerTask
+from streaming.tasks.task import TaskOptions
 from streaming.tasks.vectors import VectorsTask
 
 rng = np.random.default_rng(5)
@@ -66,7 +67,7 @@ class Host:
 
     def start(self):
         """A new operator over the states that there are."""
-        self.operator = Learn(self.make, "")
+        self.operator = TaskOperator(self.make, "")
         self.operator.open(self)
 
     def get_state(self, descriptor):
@@ -132,11 +133,11 @@ def example_records(n):
 
 
 def vectors_task():
-    return VectorsTask("items", "commands", 256)
+    return VectorsTask(TaskOptions(max_items=256))
 
 
 def ranker_task():
-    return RankerTask("commands")
+    return RankerTask(TaskOptions())
 
 
 CASES = {
@@ -294,9 +295,9 @@ def test_a_new_item_has_the_vectors_of_its_content():
     host.feed(raw("items", encode_item(Item("new", categories=("red",)))))
     out = host.publish()
     record = pb.ItemVectors.FromString(out["vectors", "new"])
-    wanted = np.frombuffer(record.wanted, "<f2").astype(np.float32)
+    target = np.frombuffer(record.target, "<f2").astype(np.float32)
     arrays, rows = host.operator._task._learner.arrays, host.operator._task._learner.rows
-    products = {name: float(arrays["vectors_in"][row] @ wanted) for name, row in rows.items()}
+    products = {name: float(arrays["vectors_in"][row] @ target) for name, row in rows.items()}
     assert min(products[f"a{i}"] for i in range(5)) > max(products[f"b{i}"] for i in range(5))
 
 
