@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from online_models.engine import Engine
-from online_models.memory import top_k as select
-from online_models.memory.layout import AFTER, COV, FLAT, FRESH, KNN, NEXT, SEQ, Limits
+from online_models.memory.layout import Limits
+from online_models.memory.top_k import sort_places, top_k
 from online_models.sources import popularity
+from online_models.sources.registry import COLUMN
 from tests.unit.online_models.oracle import Oracle
 
 SMALL = Limits(max_items=64, max_sessions=64, pairs=64)
@@ -30,9 +31,10 @@ def replay(stream):
     return engine, oracle
 
 
-def column(engine, query, source, own=-1):
+def column(engine, query, name, own=-1):
     rows, scores = engine.candidates([engine.row(a) for a in query], own)
-    named = {engine.item_id(r): float(s) for r, s in zip(rows, scores[:, source], strict=True)}
+    scores = scores[:, COLUMN[name]]
+    named = {engine.item_id(r): float(s) for r, s in zip(rows, scores, strict=True)}
     return {item: s for item, s in named.items() if s != 0}
 
 
@@ -51,8 +53,8 @@ def test_neighbours_vote_as_the_oracle_says(stream, query, own):
     engine, oracle = replay(stream)
     query = [f"i{a}" for a in query]
     votes = oracle.neighbours(query, own)
-    for source, place in ((KNN, 0), (AFTER, 1), (FLAT, 2), (FRESH, 3)):
-        assert_same(column(engine, query, source, own), {b: v[place] for b, v in votes.items()})
+    for place, name in enumerate(("knn_place", "knn_after", "knn_undecayed", "knn_recent")):
+        assert_same(column(engine, query, name, own), {b: v[place] for b, v in votes.items()})
 
 
 @settings(max_examples=60, deadline=None)
@@ -61,9 +63,9 @@ def test_rules_and_covisits_count_as_the_oracle_does(stream, query):
     """A lost link, a wrong distance or normalisation would show here."""
     engine, oracle = replay(stream)
     query = [f"i{a}" for a in query]
-    assert_same(column(engine, query, SEQ), oracle.rules(query))
-    assert_same(column(engine, query, COV), oracle.covisits(query))
-    assert_same(column(engine, query, NEXT), oracle.successors(query))
+    assert_same(column(engine, query, "seq"), oracle.rules(query))
+    assert_same(column(engine, query, "cov"), oracle.covisits(query))
+    assert_same(column(engine, query, "next"), oracle.successors(query))
 
 
 @settings(max_examples=60, deadline=None)
@@ -82,14 +84,16 @@ def test_popularity_decays_and_the_list_stays_sorted(stream):
         assert found == pytest.approx(math.log(count), abs=1e-5)
 
 
-STATE = Engine(Limits(max_items=64, max_sessions=64, pairs=64))._state
+def sort(values, order, n):
+    keys, places = np.zeros(n, np.float32), np.zeros(n, np.int32)
+    sort_places(values, order, n, keys, places)
 
 
 def test_what_is_no_number_comes_last_and_once():
     """A ranker that broke must not show an item twenty times."""
     values = np.array([1, np.nan, 3, np.nan, 2], np.float32)
     order = np.arange(5, dtype=np.int32)
-    select.sort_places(STATE, values, order, 5)
+    sort(values, order, 5)
     assert order.tolist() == [2, 4, 0, 1, 3]
 
 
@@ -99,9 +103,9 @@ def test_selection_finds_the_largest_in_order(values, k):
     """Quickselect and the sort must agree with numpy's sort, ties by place."""
     array = np.array([*values, 0], np.float32)
     order = np.zeros(len(array), np.int32)
-    n = select.top_k(array, len(values), k, order)
+    n = top_k(array, len(values), k, order)
     assert n == min(len(values), k)
-    select.sort_places(STATE, array, order, n)
+    sort(array, order, n)
     chosen = array[order[:n]].tolist()
     assert chosen == sorted((float(v) for v in array[: len(values)]), reverse=True)[:n]
     assert len(set(order[:n].tolist())) == n

@@ -6,13 +6,16 @@ import sys
 
 import pytest
 
-from online_models.memory.layout import Limits, allocate
-from online_models.ranking import network as ranker
+from online_models.learners.ranker import RankerLearner
+from online_models.learners.vectors import VectorLearner
+from online_models.memory.layout import Limits
+from online_models.state_tables import TABLES, max_bytes, new_arrays
 
 FILL = """
 import json, sys, numpy as np, psutil
 from online_models.engine import Engine
-from online_models.layout import Limits
+from online_models.memory.layout import Limits
+from online_models.state_tables import max_bytes
 
 items, sessions = int(sys.argv[1]), int(sys.argv[2])
 limits = Limits(max_items=items, max_sessions=sessions)
@@ -31,7 +34,7 @@ for n in range(0, items, 50):
 rows = [engine.row(f"item-{n}") for n in range(3)]
 assert len(engine.recommend(rows, 20).rows) == 20
 grown = psutil.Process().memory_info().rss - before
-print(json.dumps({"rows": len(engine.ids) - 1, "grown": grown, "most": limits.max_bytes}))
+print(json.dumps({"rows": len(engine.ids) - 1, "grown": grown, "most": max_bytes(limits)}))
 """
 
 
@@ -43,13 +46,24 @@ print(json.dumps({"rows": len(engine.ids) - 1, "grown": grown, "most": limits.ma
         Limits(2_000_000, 1 << 22, rules_per_item=16, ring_per_item=16),
     ],
 )
-def test_the_formula_covers_the_tables(limits):
+def test_the_formula_is_what_the_tables_take(limits):
     """Operators size machines by it."""
-    arrays = allocate(limits) | ranker.allocate(0)
-    views = {"session_words", "rule_words"}
-    taken = sum(a.nbytes for name, a in arrays.items() if name not in views)
-    ids = 200 * limits.max_items
-    assert taken + ids <= limits.max_bytes <= 1.1 * (taken + ids) + 10_000_000
+    arrays = new_arrays(limits)
+    taken = sum(arrays[table.name].nbytes for table in TABLES if not table.view_of)
+    assert taken + 200 * limits.rows == max_bytes(limits)
+
+
+def test_a_learner_by_itself_takes_only_its_own_tables():
+    """The ranker job needs no table by item, however many the shop has."""
+    item_tables = {t.name for t in TABLES if "rows" in t.shape}
+    ranker = RankerLearner()
+    assert all(len(ranker.arrays[name]) == 2 for name in item_tables)
+    vectors = VectorLearner(max_items=500)
+    taken = {name for name in item_tables if len(vectors.arrays[name]) == 501}
+    assert taken == {
+        "context_vectors", "target_vectors", "has_vectors", "item_adagrad", "token_sums",
+        "item_tokens",
+    }  # fmt: skip
 
 
 def fill(items, sessions):

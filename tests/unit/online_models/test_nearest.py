@@ -1,5 +1,7 @@
 """Lists of near items: made aside, for what was asked, fresh enough, and bounded."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ def lists():
     index = VectorIndex(ROWS + 1)
     for row in range(1, ROWS):
         index.put(row, vectors[row])
-    return NearestItems(index, vectors), index, vectors
+    return NearestItems(index, vectors, time.monotonic), index, vectors
 
 
 def test_an_answer_reads_what_was_made_after_it_asked(lists):

@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 
-from online_models import learning as online
 from online_models.engine import Engine
-from online_models.memory.layout import CANDIDATES, COV, NEXT, SEQ, STEPS, Limits
-from online_models.ranking import network as ranker
-from online_models.ranking.features import N_FEATURES, NAMES, SCHEMA
-from online_models.ranking.network import N_RANKER, WEIGHTS
-from online_models.vectors import two_towers as vectors
+from online_models.engine.snapshot import KEPT
+from online_models.learners.click import learn_case
+from online_models.memory.layout import Limits
+from online_models.ranking import network, prequential
+from online_models.ranking.candidates import CANDIDATES
+from online_models.ranking.features.registry import N_FEATURES, N_INPUTS, NAMES, SCHEMA
+from online_models.ranking.network import N_NETWORK, WEIGHTS
+from online_models.sources.registry import COLUMN
+from online_models.vectors import two_towers
 
 LIMITS = Limits(max_items=256, max_sessions=2_048, pairs=256)
 
@@ -21,23 +24,23 @@ def engine():
 
 def loss(engine, x, n, y):
     """Listwise softmax loss of one case, by numpy's exponentials on the kernel's scores."""
-    ranker.forward(engine._state, x, n, engine.arrays["ranker"][WEIGHTS])
-    s = engine.arrays["ranker_score"][:n].astype(np.float64)
+    network.forward(engine._state, x, n, engine.arrays["network"][WEIGHTS])
+    s = engine.arrays["ranking_score"][:n].astype(np.float64)
     return float(np.log(np.exp(s - s.max()).sum()) + s.max() - s[y])
 
 
 def test_the_gradient_is_the_slope_of_the_loss(engine):
     """A wrong sign or a lost term would still look like learning, only a worse one."""
     rng = np.random.default_rng(0)
-    x = np.zeros((N_FEATURES, CANDIDATES), np.float32)
+    x = np.zeros((N_INPUTS, CANDIDATES), np.float32)
     n, y = 40, 7
-    x[:, :n] = rng.normal(size=(N_FEATURES, n))
+    x[:N_FEATURES, :n] = rng.normal(size=(N_FEATURES, n))
     a = engine.arrays
     a["gradient"][:] = 0
-    ranker._backward(engine._state, x, n, y)
+    network._backward(engine._state, x, n, y)
     gradient = a["gradient"].copy()
-    w = a["ranker"][WEIGHTS]
-    for i in rng.choice(N_RANKER, 60, replace=False).tolist():
+    w = a["network"][WEIGHTS]
+    for i in rng.choice(N_NETWORK, 60, replace=False).tolist():
         old, step = w[i], np.float32(1e-2)
         w[i] = old + step
         up = loss(engine, x, n, y)
@@ -53,13 +56,14 @@ def teach(engine, steps, rng, broken=0):
     for step in range(steps):
         x = a["features"]
         x[:] = 0
-        x[:, :30] = rng.normal(size=(N_FEATURES, 30))
+        x[:N_FEATURES, :30] = rng.normal(size=(N_FEATURES, 30))
         y = int(np.argmax(x[3, :30] + x[5, :30]))
         if broken and step % broken == 0:
             x[rng.integers(N_FEATURES), rng.integers(30)] = rng.choice([np.inf, np.nan, 1e30])
-        ranker.forward(engine._state, x, 30, a["ranker"][ranker.AVERAGED])
-        hits.append(int(np.argmax(a["ranker_score"][:30])) == y)
-        online.learn_example(engine._state, 30, y)
+        network.forward(engine._state, x, 30, a["network"][network.AVERAGED])
+        hits.append(int(np.argmax(a["ranking_score"][:30])) == y)
+        a["found"]["candidates"] = 30
+        learn_case(engine._state, y)
     return float(np.mean(hits[-200:]))
 
 
@@ -71,8 +75,8 @@ def test_the_ranker_learns_what_makes_a_target(engine):
 def test_wild_features_do_not_ruin_what_was_learned(engine):
     """Infinite and undefined values happen; the weights must stay finite and go on learning."""
     score = teach(engine, 3_000, np.random.default_rng(2), broken=20)
-    assert np.isfinite(engine.arrays["ranker"]).all()
-    assert np.isfinite(engine.arrays["mean"]).all()
+    assert np.isfinite(engine.arrays["network"]).all()
+    assert np.isfinite(engine.arrays["feature_mean"]).all()
     assert score > 0.6
 
 
@@ -96,13 +100,13 @@ def walk(engine, sessions, seed=0):
 def test_the_ranker_takes_over_once_it_is_better(engine):
     """Until it has learned enough the blend answers; then the ranker does, if it is better."""
     walk(engine, 100)
-    assert not online.ranker_serves(engine._state)
+    assert not prequential.ranker_serves(engine._state)
     walk(engine, 900, seed=1)
-    assert engine._ctr[STEPS] > online.SERVE_FROM_STEP
-    scores = engine.live_scores
+    assert engine.examples > prequential.SERVE_FROM_STEP
+    scores = engine.prequential_scores
     assert scores["ranker"]["mrr"] > scores["blend"]["mrr"]
     assert 0.5 < scores["ranker"]["hit_rate"] <= 1
-    assert online.ranker_serves(engine._state)
+    assert prequential.ranker_serves(engine._state)
     named = [engine.item_id(r) for r in engine.recommend([engine.row("i5")], 3).rows]
     assert named[0] == "i6"
 
@@ -112,9 +116,9 @@ def test_a_ranker_that_got_worse_steps_back(engine):
     walk(engine, 1_000)
     plain = Engine(LIMITS, sample=0)
     walk(plain, 1_000)
-    plain.arrays["weights"][:] = engine.arrays["weights"]
-    engine.arrays["ranker"][:] *= -1
-    engine.arrays["case_scores"][4] = -1
+    plain.arrays["blend_weights"][:] = engine.arrays["blend_weights"]
+    engine.arrays["network"][:] *= -1
+    engine.arrays["prequential"]["lead"] = -1
     query = [engine.row("i5"), engine.row("i6")]
     guarded, blended = engine.recommend(query, 20), plain.recommend(query, 20)
     assert [engine.item_id(r) for r in guarded.rows[:3]] == [
@@ -125,7 +129,7 @@ def test_a_ranker_that_got_worse_steps_back(engine):
 def test_the_guard_tells_worse_from_unlucky(engine):
     """A ranker a point better must not be sent away by chance; one that is worse must go soon."""
     rng = np.random.default_rng(3)
-    engine._ctr[STEPS] = online.SERVE_FROM_STEP
+    engine.arrays["counters"]["ranker_steps"] = prequential.SERVE_FROM_STEP
     state = engine._state
 
     def serves(cases, lead):
@@ -138,8 +142,8 @@ def test_the_guard_tells_worse_from_unlucky(engine):
             better = rng.random() < 0.5 + 2 * lead
             other = max(at - 1, 0) if better else min(at + 1, 4)
             assert gains[other] >= gains[at] or not better
-            online._note_score(state, int(places[at]), int(places[other]))
-            served += online.ranker_serves(state)
+            prequential.note_case(state, int(places[at]), int(places[other]))
+            served += prequential.ranker_serves(state)
         return served
 
     serves(1_000, 0.02)
@@ -152,12 +156,12 @@ def test_vectors_of_items_seen_together_come_together(engine):
     """The product of session and next item must be larger than with any other item, mostly."""
     walk(engine, 1_500)
     a = engine.arrays
-    h = np.zeros(128, np.float32)
+    h = np.zeros(64, np.float32)
     hits = 0
     for i in range(100):
         rows = np.array([engine.row(f"i{i}")], np.int32)
-        vectors.session_vector(engine.arrays["vectors_in"], rows, 0, 1, h)
-        scores = a["vectors_out"][1:101] @ h[:64]
+        two_towers.session_vector(engine.arrays["context_vectors"], rows, 0, 1, h)
+        scores = a["target_vectors"][1:101] @ h
         best = np.argsort(-scores)[:5] + 1
         hits += engine.row(f"i{(i + 1) % 100}") in best.tolist()
     assert hits > 80
@@ -171,18 +175,18 @@ def test_a_sessions_own_links_are_no_evidence():
         engine.learn(own, item)
     rows, scores = engine.candidates(engine.session_rows(own), own)
     assert len(rows)
-    for source in (SEQ, COV, NEXT, 7, 8, 9):
-        assert scores[:, source].max() < 1e-6, source
+    for name in ("seq", "cov", "next", "seq1", "cov1", "pair"):
+        assert scores[:, COLUMN[name]].max() < 1e-6, name
     other = engine.open_session()
     for item in ("c", "d"):
         engine.learn(other, item)
     rows, scores = engine.candidates(engine.session_rows(own), own)
     found = {engine.item_id(r): s for r, s in zip(rows.tolist(), scores, strict=True)}
-    assert found["d"][SEQ] > 0
-    assert found["d"][NEXT] > 0
-    assert found["a"][SEQ] < 1e-6
+    assert found["d"][COLUMN["seq"]] > 0
+    assert found["d"][COLUMN["next"]] > 0
+    assert found["a"][COLUMN["seq"]] < 1e-6
     _, open_scores = engine.candidates(engine.session_rows(own))
-    assert open_scores[:, SEQ].sum() > scores[:, SEQ].sum()
+    assert open_scores[:, COLUMN["seq"]].sum() > scores[:, COLUMN["seq"]].sum()
 
 
 def test_the_same_clicks_and_seed_give_the_same_bytes():
@@ -190,11 +194,11 @@ def test_the_same_clicks_and_seed_give_the_same_bytes():
     twins = [Engine(LIMITS, seed=3, sample=2) for _ in range(2)]
     for twin in twins:
         walk(twin, 700)
-    for name in ("ranker", "vectors_in", "vectors_out", "squares", "weights", "mean", "old_cases"):
+    for name in (table.name for table in KEPT):
         assert twins[0].arrays[name].tobytes() == twins[1].arrays[name].tobytes(), name
     other = Engine(LIMITS, seed=4, sample=2)
     walk(other, 700)
-    assert other.arrays["ranker"].tobytes() != twins[0].arrays["ranker"].tobytes()
+    assert other.arrays["network"].tobytes() != twins[0].arrays["network"].tobytes()
 
 
 def test_a_snapshot_goes_on_learning_as_if_nothing_had_been(tmp_path):
@@ -205,7 +209,7 @@ def test_a_snapshot_goes_on_learning_as_if_nothing_had_been(tmp_path):
     restored = Engine.restore(tmp_path / "s")
     for twin in (straight, restored):
         walk(twin, 200, seed=9)
-    for name in ("ranker", "vectors_in", "weights", "old_targets", "recent_clicks", "case_scores"):
+    for name in (table.name for table in KEPT):
         assert straight.arrays[name].tobytes() == restored.arrays[name].tobytes(), name
 
 
@@ -213,7 +217,7 @@ def test_diversity_and_popularity_equal_a_count_by_hand(engine):
     """They are shown to shop keepers, who compare weeks with one another."""
     walk(engine, 300)
     rows = engine.recommend([engine.row("i5")], 12).rows
-    vectors = engine.arrays["vectors_out"][rows]
+    vectors = engine.arrays["target_vectors"][rows]
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     cosines = [vectors[i] @ vectors[j] for i in range(12) for j in range(i)]
     assert engine.diversity(rows) == pytest.approx(1 - np.mean(cosines), abs=1e-4)
@@ -227,16 +231,16 @@ def test_the_shadow_is_the_order_that_did_not_answer(engine):
     walk(engine, 1_000)
     query = [engine.row("i5"), engine.row("i6")]
     shown = engine.recommend(query, 10)
-    model, other = engine.shadow(10, engine.asked)
+    [(model, other)] = engine.shadows(10, engine.asked)
     assert (engine.ranking, model) == ("ranker", "blend")
-    engine.arrays["case_scores"][4] = -1  # now the blend answers
+    engine.arrays["prequential"]["lead"] = -1  # now the blend answers
     blended = engine.recommend(query, 10)
     assert np.array_equal(blended.rows, other.rows)
-    model, back = engine.shadow(10, engine.asked)
+    [(model, back)] = engine.shadows(10, engine.asked)
     assert model == "ranker"
     assert np.array_equal(back.rows, shown.rows)
     asked = engine.asked
     engine.recommend(query, 10)
-    assert engine.shadow(10, asked) is None  # another answer has overwritten it
+    assert engine.shadows(10, asked) == []  # another answer has overwritten it
     empty = Engine(LIMITS)
-    assert empty.shadow(10, empty.asked) is None
+    assert empty.shadows(10, empty.asked) == []

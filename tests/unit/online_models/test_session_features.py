@@ -5,10 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from online_models import learning as online
 from online_models.engine import Engine
-from online_models.memory.layout import PAIR, SOURCES, Limits
-from online_models.ranking.features import FAMILIES, NAMES
+from online_models.learners import click
+from online_models.memory.layout import Limits
+from online_models.ranking.blend import N_TERMS
+from online_models.ranking.features.registry import FEATURES, NAMES
+from online_models.sources.registry import COLUMN
 
 LIMITS = Limits(max_items=64, max_sessions=64, pairs=64)
 ITEMS = {"a": ("red", "big"), "b": ("red",), "c": ("blue",), "d": (), "e": ("big", "blue")}
@@ -17,7 +19,7 @@ TITLES = {"a": "oak chair", "b": "oak table", "c": "steel table", "d": "oak chai
 
 @pytest.fixture
 def engine(monkeypatch):
-    monkeypatch.setattr(online, "LEARN_FROM_CLICK", 0)
+    monkeypatch.setattr(click, "LEARN_FROM_CLICK", 0)
     engine = Engine(LIMITS, sample=0, remote=True)
     for item_id, categories in ITEMS.items():
         engine.put_item(item_id, categories=categories, title=TITLES[item_id])
@@ -79,7 +81,7 @@ def test_times_of_the_caller_equal_those_of_the_session(engine):
     moments = []
     for own, times_s in ((number, (0, 0)), (-1, (1_000, 1_060))):
         engine.recommend(rows, 5, own, times_s=times_s)
-        moments.append(engine.arrays["moment"].copy())
+        moments.append(engine.arrays["time_features"].copy())
     assert np.array_equal(*moments)
     assert moments[0][0] > 0
 
@@ -93,7 +95,7 @@ def test_a_slot_that_goes_to_another_session_forgets_its_times(engine):
         number = engine.open_session()
     engine.learn(number, "a", at_s=90_000)
     engine.recommend([engine.row("a")], 5, number)
-    assert engine.arrays["moment"][0] == 0
+    assert engine.arrays["time_features"][0] == 0
 
 
 def test_the_item_before_the_last_has_columns_of_its_own(engine):
@@ -109,7 +111,7 @@ def test_the_item_before_the_last_has_columns_of_its_own(engine):
 
 def scale(engine):
     """The best raw score of the last item's rules, which its share is of."""
-    return 1 / engine.arrays["scale"][7]
+    return 1 / engine.arrays["scale"][COLUMN["seq1"]]
 
 
 def test_what_is_left_out_says_nothing_and_the_rest_stays():
@@ -122,29 +124,68 @@ def test_what_is_left_out_says_nothing_and_the_rest_stays():
             engine.learn(number, f"i{(i + step) % 30}")
     query = [engine.row("i4"), engine.row("i5")]
     whole = engine.recommend(query, 10)
+    pair = COLUMN["pair"]
     rows, before = engine.candidates(query)
-    assert before[:, PAIR].any()
-    family = FAMILIES["vectors"]
-    engine.leave_out([PAIR, *(SOURCES + NAMES.index(name) for name in family)])
+    assert before[:, pair].any()
+    family = [feature.name for feature in FEATURES if feature.part == "vectors"]
+    engine.leave_out(["pair"], family)
     after = dict(zip(*(part.tolist() for part in engine.candidates(query)), strict=True))
     for row, scores in zip(rows.tolist(), before.tolist(), strict=True):
         if row in after:
-            assert after[row][PAIR] == 0
-            assert after[row][:PAIR] == scores[:PAIR]
+            assert after[row][pair] == 0
+            assert after[row][:pair] == scores[:pair]
     engine.recommend(query, 10)
     features = engine.arrays["features"]
     for k, name in enumerate(NAMES):
         if name in family or name in ("pair", "root_pair", "raw_pair"):
             assert not features[k].any(), name
     assert features[NAMES.index("seq")].any()
-    engine.leave_out([])
+    engine.leave_out()
     again = engine.recommend(query, 10)
     assert np.array_equal(again.rows, whole.rows)
     assert np.array_equal(again.scores, whole.scores)
 
 
-def test_every_feature_family_names_features():
-    """A misspelt name would leave nothing out, and the part would look worthless."""
-    named = [name for family in FAMILIES.values() for name in family]
-    assert set(named) <= set(NAMES)
-    assert len(set(named)) == len(named)
+def test_what_is_left_out_of_the_blend_weighs_nothing(engine):
+    """Two rows of the frontier would measure half of what they say."""
+    number = engine.open_session()
+    for item_id in "ab":
+        engine.learn(number, item_id)
+    own = [feature.name for feature in FEATURES if feature.part == "own items"]
+    engine.recommend([engine.row("a"), engine.row("b")], 5, number)
+    with_own = scores_of_pool(engine)
+    engine.leave_out(features=own)
+    engine.recommend([engine.row("a"), engine.row("b")], 5, number)
+    without = scores_of_pool(engine)
+    weights = engine.arrays["blend_weights"]
+    for item_id, ago in (("b", 0), ("a", 1)):
+        terms = {"own": 1, "own_count": 1, "own_log_ago": math.log(1 + ago)}
+        terms |= {"own_last" if ago == 0 else "own_second": 1}
+        lost = sum(weights[NAMES.index(name)] * x for name, x in terms.items())
+        row = engine.row(item_id)
+        assert with_own[row] - without[row] == pytest.approx(lost, abs=1e-5)
+    assert with_own[engine.row("d")] == without[engine.row("d")]
+
+
+def scores_of_pool(engine):
+    n = int(engine.arrays["found"]["pool_size"][0])
+    rows = engine.arrays["pool"][:n].tolist()
+    return dict(zip(rows, engine.arrays["pool_score"][:n].tolist(), strict=True))
+
+
+def test_the_blends_score_is_the_product_of_features_and_weights(engine):
+    """The blend picks by the terms that its weights are learned on."""
+    number = engine.open_session()
+    for item_id in ("a", "b", "d", "b"):
+        engine.learn(number, item_id)
+    assert engine.example(number, "c").target >= 0
+    a = engine.arrays
+    n = int(a["found"]["candidates"][0])
+    products = a["blend_weights"][:N_TERMS] @ a["features"][:N_TERMS, :n]
+    assert products == pytest.approx(a["pool_score"][a["candidates"][:n]], abs=1e-5)
+
+
+def test_every_feature_says_what_it_is():
+    """A stranger finds the meaning of a feature in one place."""
+    assert len(set(NAMES)) == len(NAMES)
+    assert all(feature.part and feature.meaning for feature in FEATURES)

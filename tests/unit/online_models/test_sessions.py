@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from online_models.engine import Engine
-from online_models.memory.layout import MAX_KEPT, Limits
+from online_models.memory.layout import Limits
+from online_models.tables.sessions import MAX_KEPT
 
 SMALL = Limits(max_items=128, max_sessions=8, pairs=64)
 
