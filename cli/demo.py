@@ -17,10 +17,10 @@ from cli.live.history import send_history
 from cli.live.ledger import Ledger
 from cli.live.player import K, Player, Score
 from cli.stack import apps
-from cli.stack.layout import Child, Home, Ports
+from cli.stack.layout import SAMPLE, Child, Home, Ports
 from cli.stack.process import find, wait_until
 from cli.stack.stack import Stack
-from evaluation.datasets import SAMPLE, Session, load_sessions, split_last
+from evaluation.datasets import Session, load_sessions, split_last
 from nextclick import Client
 from online_models import metrics
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cli.evaluate import warm_up as warm_up_evaluation
+from evaluation.rankings import warm_up as warm_up_evaluation
 from online_models.engine import Engine
 from online_models.learning import LEARN_FROM_CLICK
 from online_models.memory.layout import CLOCK, DIMENSIONS, Limits

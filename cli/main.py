@@ -18,6 +18,7 @@ from cli.recommend import recommend
 from cli.replay import replay
 from cli.results import results
 from cli.stack_commands import down, jobs_app, serve, status, up
+from evaluation.errors import EvaluationError
 
 app = typer.Typer(
     help="A real-time session recommender that learns from every click.",
@@ -42,7 +43,7 @@ def main() -> None:
     interrupt.install()
     try:
         code = app(standalone_mode=False)
-    except CommandError as e:
+    except (CommandError, EvaluationError) as e:
         err.print(f"[bold red]error:[/] {escape(str(e))}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):

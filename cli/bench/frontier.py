@@ -16,10 +16,11 @@ from rich.table import Table
 
 from cli.bench.charts import save_frontier
 from cli.console import out, print_json, progress
-from cli.evaluate import make_engine, warm_up
 from cli.options import Json
-from evaluation.datasets import SAMPLE, Session, load_sessions, split_last
+from cli.stack.layout import SAMPLE
+from evaluation.datasets import Session, load_sessions, split_last
 from evaluation.prequential import learn_all, second
+from evaluation.rankings import make_engine, warm_up
 from online_models.engine import Engine
 from online_models.memory.layout import (
     AFTER,
@@ -137,7 +138,7 @@ def run(learned: Sequence[Session], asked: Sequence[Session], part: tuple[int, .
     """Learn and predict without a part; nothing is learned of what is predicted."""
     engine = make_engine("ranker", 0)
     engine.leave_out(part)
-    learn_all(engine, learned, lambda *_: None)
+    learn_all(engine, learned)
     ranks = []
     for query, times_s, target in cases(engine, asked):
         listed = engine.recommend(query, K, times_s=times_s).rows.tolist()

@@ -17,9 +17,10 @@ from rich.table import Table
 
 from cli.bench.charts import save_growth
 from cli.console import out, print_json, progress
-from cli.evaluate import warm_up
 from cli.options import Json
-from evaluation.datasets import SAMPLE, load_sessions
+from cli.stack.layout import SAMPLE
+from evaluation.datasets import load_sessions
+from evaluation.rankings import warm_up
 from online_models import metrics
 from online_models.engine import DEFAULT_SAMPLE, Engine
 from online_models.memory.layout import Limits

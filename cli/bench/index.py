@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from cli.console import err, print_json, print_result
 from cli.errors import CommandError
 from cli.options import Json
-from evaluation.datasets import SAMPLE, load_sessions
+from cli.stack.layout import SAMPLE
+from evaluation.datasets import load_sessions
 from online_models.vectors.index import VectorIndex
 from online_models.vectors.learner import VectorLearner
 

@@ -12,9 +12,10 @@ from cli.bench.own_stack import own_stack
 from cli.console import err, print_json, print_result
 from cli.options import Json
 from cli.stack import flink, kafka
+from cli.stack.layout import SAMPLE
 from cli.stack.process import wait_until
 from cli.stack.stack import Stack
-from evaluation.datasets import SAMPLE, clicks_in_order, load_sessions
+from evaluation.datasets import clicks_in_order, load_sessions
 from nextclick.topics import EXAMPLES, PARTITIONS, PRODUCER_CONFIG, RANKER, SESSIONS, topic
 from nextclick.v1.learning_pb2 import LearnerState
 from nextclick.v1.session_pb2 import SessionRecord

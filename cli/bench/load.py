@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 from confluent_kafka import Producer
 
-from evaluation.datasets import SAMPLE, Session, clicks_in_order, load_sessions
+from cli.stack.layout import SAMPLE
+from evaluation.datasets import Session, clicks_in_order, load_sessions
 from nextclick import Event, encode_event
 from nextclick.topics import EVENTS, PRODUCER_CONFIG
 

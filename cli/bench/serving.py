@@ -24,10 +24,10 @@ from cli.console import print_json, print_result, progress
 from cli.demo import bootstrap, ledger
 from cli.errors import CommandError
 from cli.options import Json
-from cli.stack.layout import PYTHON_PATH, Child, Ports
+from cli.stack.layout import PYTHON_PATH, SAMPLE, Child, Ports
 from cli.stack.process import find, spawn, stop, wait_until
 from cli.stack.stack import Stack
-from evaluation.datasets import SAMPLE, load_sessions
+from evaluation.datasets import load_sessions
 from nextclick import Client, Event, NextclickError
 from nextclick.v1 import recommendation_service_pb2 as pb
 

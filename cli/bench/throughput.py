@@ -19,10 +19,10 @@ from cli.console import err, print_json, print_result
 from cli.live.history import send_history
 from cli.options import Json
 from cli.stack import apps, flink, kafka
-from cli.stack.layout import Child, Ports
+from cli.stack.layout import SAMPLE, Child, Ports
 from cli.stack.process import spawn, stop, wait_until
 from cli.stack.stack import Stack
-from evaluation.datasets import SAMPLE, Session, load_sessions
+from evaluation.datasets import Session, load_sessions
 from nextclick.topics import PARTITIONS, SESSIONS, topic
 
 TENANT, FLOOR_TENANT = "bench", "floor"

@@ -16,6 +16,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 PYTHON_PATH = f"{PROJECT}{os.pathsep}{PROJECT / 'proto'}"
 """Where our own processes find the project, installed or not."""
 
+SAMPLE = PROJECT / "cli" / "sample"
+"""Clicks that come with the project: ``train``, ``valid`` and ``test.txt.gz``."""
+
 FLINK_JARS = PROJECT / "streaming" / "java" / "target" / "flink-lib"
 KAFKA_JARS = PROJECT / "streaming" / "java" / "target" / "kafka-lib"
 STATE_FILE = "stack.json"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cli.errors import CommandError
 from evaluation.catalogues import load_items
+from evaluation.errors import UnreadableFileError
 from nextclick import Item, encode_item
 
 
@@ -18,7 +18,7 @@ def test_json_lines_of_items(tmp_path):
     items = [Item("a", categories=("x",), title="A"), Item("b", available=False)]
     text = "".join(encode_item(item).decode() + "\n" for item in items)
     assert load_items(write(tmp_path, text)) == items
-    with pytest.raises(CommandError, match=":2:"):
+    with pytest.raises(UnreadableFileError, match=":2:"):
         load_items(write(tmp_path, encode_item(items[0]).decode() + "\n{}\n"))
 
 
@@ -47,7 +47,7 @@ def test_click_files_with_a_category(tmp_path):
 
 def test_other_files_are_refused(tmp_path):
     """The message says what is expected."""
-    with pytest.raises(CommandError, match="unknown header"):
+    with pytest.raises(UnreadableFileError, match="unknown header"):
         load_items(write(tmp_path, "a,b\n"))
-    with pytest.raises(CommandError, match="cannot read"):
+    with pytest.raises(UnreadableFileError, match="cannot read"):
         load_items(tmp_path / "nowhere")

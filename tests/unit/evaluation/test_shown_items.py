@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.errors import CommandError
+from evaluation.errors import UnreadableFileError
 from evaluation.shown_items import ORDERS, Action, load_actions, score_shown
 
 SHOWN = ("1", "2", "3", "4")
@@ -42,5 +42,5 @@ def test_a_log_is_read_by_time_and_without_what_is_no_item(tmp_path: Path) -> No
     assert (first.item_id, first.shown) == ("2", ())
     assert (last.item_id, last.shown) == ("3", ("1", "2", "3"))
     file.write_text(HEADER + "s,noon,clickout item,3,1|2|3\n")
-    with pytest.raises(CommandError, match=r"log\.csv:2: timestamp"):
+    with pytest.raises(UnreadableFileError, match=r"log\.csv:2: timestamp"):
         load_actions(file)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.errors import CommandError
 from evaluation.datasets import Session, clicks_in_order, load_sessions, split_last
+from evaluation.errors import UnreadableFileError
 
 
 def write(tmp_path, text, packed=False):
@@ -67,7 +67,7 @@ def test_json_lines_of_events(tmp_path):
 def test_what_cannot_be_read_is_named_by_file_and_line(tmp_path, text, message):
     """Somebody must find the faulty line among a million."""
     path = write(tmp_path, text)
-    with pytest.raises(CommandError) as error:
+    with pytest.raises(UnreadableFileError) as error:
         load_sessions(path)
     assert f"{path}{message}" in str(error.value)
 
@@ -76,7 +76,7 @@ def test_a_broken_gzip_is_one_clear_error(tmp_path):
     """A download that broke off must not end in a traceback."""
     path = tmp_path / "clicks.gz"
     path.write_bytes(gzip.compress(b"session_id,items\n" + b"1,a b\n" * 999)[:40])
-    with pytest.raises(CommandError, match="cannot read"):
+    with pytest.raises(UnreadableFileError, match="cannot read"):
         load_sessions(path)
 
 
@@ -120,9 +120,9 @@ def test_atomic_files_are_cut_into_sessions_at_idle_times(tmp_path):
         Session("7~1", ("a", "b"), (1_000_000, 1_100_000)),
         Session("7~2", ("c",), (2_901_000,)),
     ]
-    with pytest.raises(CommandError, match="needs user_id, item_id and timestamp"):
+    with pytest.raises(UnreadableFileError, match="needs user_id, item_id and timestamp"):
         load_sessions(write(tmp_path, "user_id:token\titem_id:token\n1\t2\n"))
-    with pytest.raises(CommandError, match=":2:"):
+    with pytest.raises(UnreadableFileError, match=":2:"):
         load_sessions(write(tmp_path, text.replace("1100", "soon", 1)))
 
 
@@ -133,5 +133,5 @@ def test_plays_of_songs(tmp_path):
         Session("8", ("x",), (100_000,)),
         Session("9", ("a", "b"), (200_000, 210_000)),
     ]
-    with pytest.raises(CommandError, match=":2:"):
+    with pytest.raises(UnreadableFileError, match=":2:"):
         load_sessions(write(tmp_path, "session_id,user_id,song_id,ts,playtime\n9,1,a,soon,3\n"))

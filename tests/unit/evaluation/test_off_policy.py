@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli.errors import CommandError
+from evaluation.errors import UnreadableFileError
 from evaluation.off_policy import Log, estimate, load_log, popular_now
 
 RATES = np.array([0.1, 0.3, 0.5])
@@ -60,5 +60,5 @@ def vars_of(log: Log) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
 def test_a_broken_log_names_the_line(tmp_path: Path) -> None:
     file = tmp_path / "log.csv"
     file.write_text("timestamp,item_id,propensity_score,click\n2019-11-24 00:01:03+00:00,1,x,0\n")
-    with pytest.raises(CommandError, match=r"log\.csv:2"):
+    with pytest.raises(UnreadableFileError, match=r"log\.csv:2"):
         load_log(file)
