@@ -11,13 +11,17 @@ from cli import interrupt
 from cli.bench.app import bench_app
 from cli.console import err
 from cli.demo import demo
+from cli.down import down
 from cli.errors import CommandError
 from cli.evaluate import evaluate
+from cli.jobs import jobs_app
 from cli.models import models_app
 from cli.recommend import recommend
 from cli.replay import replay
 from cli.results import results
-from cli.stack_commands import down, jobs_app, serve, status, up
+from cli.serve import serve
+from cli.status import status
+from cli.up import up
 from evaluation.errors import EvaluationError
 
 app = typer.Typer(

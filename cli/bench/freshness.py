@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
-from cli.bench.own_stack import live_clicks, own_stack
+from cli.bench.load import live_clicks
 from cli.console import print_json, print_result, progress
 from cli.errors import CommandError
-from cli.options import Json
+from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack.stack import Stack
+from cli.stack.temporary import temporary_stack
 from nextclick import Client, Event, encode_event
 from nextclick.topics import DEAD_LETTERS, EVENTS, PARTITIONS, PRODUCER_CONFIG, SESSIONS
 from nextclick.v1.session_pb2 import SessionRecord
@@ -37,9 +37,7 @@ def freshness(
         float, typer.Option(min=0, help="Seconds before it, or until the stack keeps up.")
     ] = WARM_UP_S,
     probes: Annotated[int, typer.Option(min=1, help="Probes at least.")] = 1_000,
-    home: Annotated[
-        Path, typer.Option(help="Folder of its data and logs.", file_okay=False)
-    ] = Path(".nextclick/bench"),
+    home: BenchFolder = DEFAULT_BENCH_FOLDER,
     json: Json = False,
 ) -> None:
     """Measure how soon a click counts, beside other traffic, on a stack of its own.
@@ -50,7 +48,7 @@ def freshness(
 
     nextclick bench freshness --rate 200 --json
     """
-    with own_stack(home) as stack:
+    with temporary_stack(home) as stack:
         result = measure(stack, rate, seconds, warm_up, probes)
     if json:
         print_json(result)

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from cli.bench.charts import save_frontier
 from cli.console import out, print_json, progress
-from cli.options import Json
+from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack.layout import SAMPLE
 from evaluation.datasets import Session, load_sessions, split_last
 from evaluation.prequential import learn_all, second
@@ -83,7 +83,7 @@ def frontier(
     part: Annotated[
         list[str] | None, typer.Option(help="Only these parts, by the start of their names.")
     ] = None,
-    home: Annotated[Path, typer.Option(help="Folder of the figures.")] = Path(".nextclick/bench"),
+    home: BenchFolder = DEFAULT_BENCH_FOLDER,
     json: Json = False,
 ) -> None:
     """Learn without each source and each family of features; compare with all of them.

@@ -7,7 +7,6 @@ import resource
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from rich.table import Table
 
 from cli.bench.charts import save_growth
 from cli.console import out, print_json, progress
-from cli.options import Json
+from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack.layout import SAMPLE
 from evaluation.datasets import load_sessions
 from evaluation.rankings import warm_up
@@ -46,7 +45,7 @@ def growth(
     sessions: Annotated[
         list[int] | None, typer.Option(min=1_000, help="Sessions held; 100,000 to 5,000,000.")
     ] = None,
-    home: Annotated[Path, typer.Option(help="Folder of the figures.")] = Path(".nextclick/bench"),
+    home: BenchFolder = DEFAULT_BENCH_FOLDER,
     json: Json = False,
 ) -> None:
     """Measure answers, learning and memory as catalogue, sessions, queries and pages grow.

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from cli.bench.own_stack import own_stack
 from cli.console import err, print_json, print_result
-from cli.options import Json
+from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack import flink, kafka
 from cli.stack.layout import SAMPLE
 from cli.stack.process import wait_until
 from cli.stack.stack import Stack
+from cli.stack.temporary import temporary_stack
 from evaluation.datasets import clicks_in_order, load_sessions
 from nextclick.topics import EXAMPLES, PARTITIONS, PRODUCER_CONFIG, RANKER, SESSIONS, topic
 from nextclick.v1.learning_pb2 import LearnerState
@@ -30,14 +29,14 @@ SKIPPED = 0.2
 def learning(
     examples: Annotated[int, typer.Option(min=100, help="Examples to learn.")] = 20_000,
     clicks: Annotated[int, typer.Option(min=100, help="Clicks to learn.")] = 60_000,
-    home: Annotated[Path, typer.Option(help="Folder of the stack.")] = Path(".nextclick/bench"),
+    home: BenchFolder = DEFAULT_BENCH_FOLDER,
     json: Json = False,
 ) -> None:
     """Preload real clicks and examples, and time the vectors and the ranker job, one by one.
 
     nextclick bench learning --json
     """
-    with own_stack(home) as stack:
+    with temporary_stack(home) as stack:
         result = measure(stack, examples, clicks)
     if json:
         print_json(result)

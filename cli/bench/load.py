@@ -1,6 +1,6 @@
 """Background load: real clicks of the sample at a steady rate, in a process of its own.
 
-``python -m cli.bench.load KAFKA RATE SECONDS``; ends by itself.
+`live_clicks` runs it as ``python -m cli.bench.load KAFKA RATE SECONDS``.
 """
 
 from __future__ import annotations
@@ -9,15 +9,30 @@ import itertools
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from confluent_kafka import Producer
 
-from cli.stack.layout import SAMPLE
+from cli.stack.layout import PYTHON_PATH, SAMPLE
+from cli.stack.process import spawn, stop
+from cli.stack.stack import Stack
 from evaluation.datasets import Session, clicks_in_order, load_sessions
 from nextclick import Event, encode_event
 from nextclick.topics import EVENTS, PRODUCER_CONFIG
 
 STEP_S = 0.01
+
+
+@contextmanager
+def live_clicks(stack: Stack, rate: float) -> Iterator[None]:
+    """Send this many clicks a second of the sample meanwhile."""
+    argv = [sys.executable, "-m", "cli.bench.load", stack.kafka, str(rate), "inf"]
+    env = {"PYTHONPATH": PYTHON_PATH}
+    load = spawn("load", argv, stack.home.log("load"), env, bound=True)
+    try:
+        yield
+    finally:
+        stop([load])
 
 
 def clicks(sessions: list[Session]) -> Iterator[tuple[str, str]]:

@@ -18,15 +18,17 @@ import typer
 
 from cli.bench import echo, native
 from cli.bench.charts import save_serving
-from cli.bench.own_stack import live_clicks, own_stack
+from cli.bench.load import live_clicks
 from cli.bench.workers import curve
 from cli.console import print_json, print_result, progress
-from cli.demo import bootstrap, ledger
 from cli.errors import CommandError
-from cli.options import Json
+from cli.live.bootstrap import PREFIX, bootstrap
+from cli.live.ledger import Ledger
+from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack.layout import PYTHON_PATH, SAMPLE, Child, Ports
 from cli.stack.process import find, spawn, stop, wait_until
 from cli.stack.stack import Stack
+from cli.stack.temporary import temporary_stack
 from evaluation.datasets import load_sessions
 from nextclick import Client, Event, NextclickError
 from nextclick.v1 import recommendation_service_pb2 as pb
@@ -39,7 +41,7 @@ WAITING_PUTS = 100
 AT_REST = 15.0
 """Percent of a core that the server takes once the history is in its index, too."""
 
-BESIDE = ("taskmanager-1", "taskmanager-2", "jobmanager", "follower", "store")
+BESIDE = ("taskmanager-1", "taskmanager-2", "jobmanager", "emitter", "store")
 """Parts that are stopped where the server is measured alone; Kafka and Redis go on."""
 
 
@@ -131,7 +133,7 @@ def serving(
         Path | None,
         typer.Option(help="Clicks to learn instead of the sample.", exists=True, dir_okay=False),
     ] = None,
-    home: Annotated[Path, typer.Option(help="Folder of the stack.")] = Path(".nextclick/bench"),
+    home: BenchFolder = DEFAULT_BENCH_FOLDER,
     json: Json = False,
 ) -> None:
     """Measure answers over gRPC against a bare echo, at rest and beside live learning.
@@ -142,15 +144,15 @@ def serving(
 
     nextclick bench serving --json
     """
-    with own_stack(home) as stack:
+    with temporary_stack(home) as stack:
         program = native.client(home.absolute())
         if program is None:
             raise CommandError("not measured: there is no C compiler for the load client")
         sessions = load_sessions(data or SAMPLE / "train.txt.gz")
-        with ledger(stack.kafka) as book, progress() as bar:
+        with Ledger(stack.kafka) as book, progress() as bar:
             clicks = sum(len(session.items) for session in sessions)
             bootstrap(stack, sessions, min(history or clicks, clicks), book, bar)
-        asked = [f"train-{session.session_id}" for session in sessions[-ASKED_SESSIONS:]]
+        asked = [f"{PREFIX}{session.session_id}" for session in sessions[-ASKED_SESSIONS:]]
         result = measure(stack, program, asked, rounds, seconds, workers or (1, 2))
     save_serving(home / "serving", result)
     if json:

@@ -6,7 +6,6 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,14 +13,14 @@ from confluent_kafka import Consumer, TopicPartition
 
 from cli.bench.charts import save_json
 from cli.bench.load import clicks
-from cli.bench.own_stack import own_stack
 from cli.console import err, print_json, print_result
 from cli.live.history import send_history
-from cli.options import Json
+from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack import apps, flink, kafka
 from cli.stack.layout import SAMPLE, Child, Ports
 from cli.stack.process import spawn, stop, wait_until
 from cli.stack.stack import Stack
+from cli.stack.temporary import temporary_stack
 from evaluation.datasets import Session, load_sessions
 from nextclick.topics import PARTITIONS, SESSIONS, topic
 
@@ -38,7 +37,7 @@ def throughput(
     slots: Annotated[
         list[int] | None, typer.Option(min=2, help="More slots to give the sessions job; 2.")
     ] = None,
-    home: Annotated[Path, typer.Option(help="Folder of the stack.")] = Path(".nextclick/bench"),
+    home: BenchFolder = DEFAULT_BENCH_FOLDER,
     json: Json = False,
 ) -> None:
     """Preload real clicks, then time each part over them, one after another.
@@ -49,7 +48,7 @@ def throughput(
 
     nextclick bench throughput --json
     """
-    with own_stack(home) as stack:
+    with temporary_stack(home) as stack:
         result = measure(stack, events, slots or [2])
     save_json(home / "throughput", result)
     if json:

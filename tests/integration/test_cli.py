@@ -32,7 +32,7 @@ def test_status_names_the_parts_and_their_lag(stack):
     for name in ("job vectors", "job ranker", "job score"):
         assert parts[name]["state"] == "RUNNING"
         assert parts[name]["lag"] is not None
-    for name in ("kafka", "redis", "jobmanager", "taskmanager-1", "store", "follower"):
+    for name in ("kafka", "redis", "jobmanager", "taskmanager-1", "store", "emitter"):
         assert parts[name]["state"] == "UP"
     assert parts["server"]["lag"] >= 0
     assert json.loads(done.stdout)["models"][0]["version"] >= 0

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from cli.demo import SAMPLE
 from cli.stack import flink
+from cli.stack.layout import SAMPLE
 from evaluation.datasets import clicks_in_order, load_sessions
 from nextclick import Event, encode_event
 from nextclick.topics import REPLAY_HEADER
