@@ -43,7 +43,7 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command; errors that people can act on are one line."""
+    """Run the command; errors that people can act on are printed as one line."""
     interrupt.install()
     try:
         code = app(standalone_mode=False)

@@ -1,4 +1,4 @@
-"""``nextclick models``: what the running server's models know, and steering their learning."""
+"""``nextclick models``: the models of the running server, and control of their learning."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _call(port: int, call: Callable[[Any], Any]) -> Any:
 
 @models_app.command("list")
 def list_models(grpc_port: GrpcPort = 50051, json: Json = False) -> None:
-    """Show version, examples and running score of each model.
+    """Show version, examples learned and running score of each model.
 
     nextclick models list
     """
@@ -63,7 +63,7 @@ def list_models(grpc_port: GrpcPort = 50051, json: Json = False) -> None:
 
 @models_app.command()
 def pause(name: Name, grpc_port: GrpcPort = 50051) -> None:
-    """Have a model pass over its input until it is resumed.
+    """Pause a model's learning: until it is resumed, it skips its input and never learns it.
 
     nextclick models pause ranker
     """
@@ -74,7 +74,7 @@ def pause(name: Name, grpc_port: GrpcPort = 50051) -> None:
 
 @models_app.command()
 def resume(name: Name, grpc_port: GrpcPort = 50051) -> None:
-    """Have a model learn again.
+    """Let a paused model learn again.
 
     nextclick models resume ranker
     """
@@ -89,7 +89,7 @@ def roll_back(
     version: Annotated[int, typer.Argument(min=1, help="One of its kept versions.")],
     grpc_port: GrpcPort = 50051,
 ) -> None:
-    """Take a model back to an earlier version, from which it goes on learning.
+    """Restore an earlier version of a model, which then learns on from there.
 
     nextclick models roll-back ranker 120
     """

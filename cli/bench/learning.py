@@ -23,7 +23,7 @@ from server.replica.examples import encode
 
 TENANT = "bench"
 SKIPPED = 0.2
-"""Share at the start that is not measured: the JVM and the kernels warm up."""
+"""Share at the start that is not measured: the JVM and the kernels are warming up."""
 
 
 def learning(
@@ -32,7 +32,7 @@ def learning(
     home: BenchFolder = DEFAULT_BENCH_FOLDER,
     json: Json = False,
 ) -> None:
-    """Preload real clicks and examples, and time the vectors and the ranker job, one by one.
+    """Preload real clicks and examples, then time the vectors and the ranker job in turn.
 
     nextclick bench learning --json
     """
@@ -45,7 +45,7 @@ def learning(
 
 
 def measure(stack: Stack, examples: int, clicks: int) -> dict[str, Any]:
-    """Return what each job learns a second, beside an idle stack."""
+    """Return how much each job learns a second, while the rest of the stack is idle."""
     kafka.create_topics(stack.kafka, TENANT)
     with err.status("preloading"):
         n_clicks, n_examples = preload(stack.kafka, examples, clicks)
@@ -104,7 +104,7 @@ def put(producer: Producer, name: str, key: str, value: bytes) -> None:
 
 
 def rate(stack: Stack, model: str, n: int) -> float:
-    """Run a model's job over what is preloaded; returns records a second after a warm-up."""
+    """Run a model's job over the preloaded records; returns records a second after a warm-up."""
     job = flink.submit(stack.home, model, "--kafka", stack.kafka, "--tenant", TENANT)
     consumer = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
     consumer.assign([TopicPartition(topic(RANKER, TENANT), p, 0) for p in range(PARTITIONS)])

@@ -36,7 +36,7 @@ def live_clicks(stack: Stack, rate: float) -> Iterator[None]:
 
 
 def clicks(sessions: list[Session]) -> Iterator[tuple[str, str]]:
-    """Yield (session id, item) for ever, each round under new session ids."""
+    """Yield (session id, item) of the sessions forever, each round under new session ids."""
     order = clicks_in_order(sessions)
     for turn in itertools.count():
         for s, p in order:
@@ -44,7 +44,7 @@ def clicks(sessions: list[Session]) -> Iterator[tuple[str, str]]:
 
 
 def run(kafka: str, rate: float, seconds: float) -> int:
-    """Produce at ``rate`` clicks a second for ``seconds``; returns how many."""
+    """Produce ``rate`` clicks a second for ``seconds``; returns how many."""
     producer = Producer({**PRODUCER_CONFIG, "bootstrap.servers": kafka, "linger.ms": 1})
     endless = clicks(load_sessions(SAMPLE / "train.txt.gz"))
     started = time.monotonic()

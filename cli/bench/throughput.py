@@ -1,4 +1,4 @@
-"""``nextclick bench throughput``: how many clicks a second each follower of the log takes."""
+"""``nextclick bench throughput``: how many clicks a second each reader of the log processes."""
 
 from __future__ import annotations
 
@@ -26,25 +26,28 @@ from nextclick.topics import PARTITIONS, SESSIONS, topic
 
 TENANT, FLOOR_TENANT = "bench", "floor"
 SKIPPED = 0.2
-"""Share at the start that is not measured: JVM, interpreters and kernels warm up."""
+"""Share at the start that is not measured: JVM, interpreters and kernels are warming up."""
 
 LOOK_S = 0.02
+"""Between two looks at how far a part is."""
+
 LIMIT_S = 300.0
 
 
 def throughput(
     events: Annotated[int, typer.Option(min=1_000, help="Clicks to preload.")] = 500_000,
     slots: Annotated[
-        list[int] | None, typer.Option(min=2, help="More slots to give the sessions job; 2.")
+        list[int] | None,
+        typer.Option(min=2, help="Slots to give the sessions job; default: 2."),
     ] = None,
     home: BenchFolder = DEFAULT_BENCH_FOLDER,
     json: Json = False,
 ) -> None:
-    """Preload real clicks, then time each part over them, one after another.
+    """Preload real clicks, then time how fast each part processes them, one after another.
 
-    The sessions job beside the least that a job can do; the session store; a replica beside a
-    plain consumer. Each has one slot or process, then the sessions job more slots; the start is
-    not counted.
+    The sessions job is compared with the least that a job can do, a replica with a plain consumer;
+    the session store is measured alone. Each has one slot or process; then the sessions job gets
+    more slots. Start-up is not counted.
 
     nextclick bench throughput --json
     """
@@ -58,7 +61,7 @@ def throughput(
 
 
 def measure(stack: Stack, events: int, slots: list[int]) -> dict[str, Any]:
-    """Return the rates of all parts."""
+    """Return the rates of all parts, on a stack that nothing else uses."""
     for tenant in (TENANT, FLOOR_TENANT):
         kafka.create_topics(stack.kafka, tenant)
     with err.status("preloading"):
@@ -88,7 +91,7 @@ def measure(stack: Stack, events: int, slots: list[int]) -> dict[str, Any]:
 
 
 def repeated(events: int) -> list[Session]:
-    """Return sessions of the sample with so many clicks, each round under new ids."""
+    """Return sessions with ``events`` clicks: the sample, again and again under new ids."""
     by_name: dict[str, list[str]] = {}
     endless = clicks(load_sessions(SAMPLE / "train.txt.gz"))
     for _ in range(events):
@@ -98,7 +101,7 @@ def repeated(events: int) -> list[Session]:
 
 
 def rate(done: Callable[[], int], total: int, what: str) -> float:
-    """Return how many a second ``done`` rises by, from `SKIPPED` of the total on."""
+    """Return how much ``done`` rises a second, measured from `SKIPPED` of the total on."""
     seen: list[tuple[float, int]] = []
     began = time.monotonic()
 
@@ -109,7 +112,7 @@ def rate(done: Callable[[], int], total: int, what: str) -> float:
 
     with err.status(what):
         wait_until(finished, LIMIT_S, what)
-    # What is over between two looks is measured from the look before.
+    # A run that is over between two looks is measured from the look before.
     part = [entry for entry in seen if SKIPPED * total <= entry[1] < total]
     start = part[0] if part else seen[-2] if len(seen) > 1 else (began, 0)
     return (seen[-1][1] - start[1]) / max(seen[-1][0] - start[0], 1e-3)
@@ -146,15 +149,15 @@ def store_rate(stack: Stack, total: int) -> float:
 
 
 def stored(port: int, total: int) -> int:
-    """Return the records that a store is through with; it writes the last ones of each session."""
+    """Return the records that a store has processed; it writes the newest of each session only."""
     written = metric(port, "nextclick_store_written_total")
     return total - int(metric(port, "nextclick_store_lag_records")) if written else 0
 
 
 def replica_rate(stack: Stack, total: int) -> tuple[float, dict[str, float]]:
-    """Return the clicks a second that a replica applies, and what it takes to start again.
+    """Return the clicks a second that a replica applies, and the figures of its restart.
 
-    That is from its snapshot, until health says SERVING.
+    The restart is from its snapshot until health says SERVING.
     """
     ports = Ports.free()
     env = apps.environment(stack.home, stack.ports, TENANT) | {
@@ -182,7 +185,7 @@ def replica_rate(stack: Stack, total: int) -> tuple[float, dict[str, float]]:
 
 
 def consumer_rate(stack: Stack, total: int) -> float:
-    """Return the records a second that a bare consumer loop takes: the floor of both."""
+    """Return the records a second that a bare consumer loop reads: the floor of the replica."""
     consumer = Consumer(
         {
             "bootstrap.servers": stack.kafka,
@@ -203,7 +206,7 @@ def consumer_rate(stack: Stack, total: int) -> float:
 
 
 def metric(port: int, name: str) -> float:
-    """Return a Prometheus metric, 0 while its process does not answer."""
+    """Return the value of a Prometheus metric, 0 while its process does not answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as reply:
             lines = reply.read().decode().splitlines()

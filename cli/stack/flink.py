@@ -1,7 +1,7 @@
 """A Flink cluster from the pip package: one JobManager, TaskManagers of one slot each.
 
-Thread mode shares one interpreter lock in a TaskManager, so a second slot there would be
-slower than none: more work means more TaskManagers.
+In thread mode all slots of a TaskManager share one interpreter lock, so a second slot would make
+both slower: more work means more TaskManagers.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from cli.stack.process import STREAM, spawn, wait_until
 FLINK_HOME = Path(str(find_spec("pyflink").origin)).parent  # type: ignore[union-attr]
 KEPT_CHECKPOINT_FOLDERS = 5
 CHECKPOINT_S = 10
-"""What a job may have to do again after a crash; each writes the whole state."""
+"""Work that a job repeats at most after a crash; each checkpoint writes the whole state."""
 
 QUIET_LOGGERS = """
-# The Kafka sink registers a metric anew, and warns of it, at every checkpoint.
+# The Kafka sink registers the same metric again at every checkpoint, with a warning.
 logger.nextclick.name = org.apache.flink.metrics.MetricGroup
 logger.nextclick.level = ERROR
 """
@@ -44,7 +44,7 @@ _JVM_OPTIONS = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in _OP
 
 
 def config(home: Home, ports: Ports) -> dict[str, Any]:
-    """Return the cluster's settings (sizes and timeouts proven on 2 cores)."""
+    """Return the cluster's settings; sizes and timeouts were tried on 2 cores."""
     return {
         "env": {
             "java": {
@@ -100,7 +100,7 @@ def config(home: Home, ports: Ports) -> dict[str, Any]:
             "buffer-timeout": {"interval": "0 ms"},
         },
         "state": {"backend": {"type": "hashmap"}},
-        # A TaskManager takes 10 s and more to come back, with an attempt each second.
+        # A TaskManager takes 10 s or more to come back, and each second is an attempt.
         "restart-strategy": {
             "type": "fixed-delay",
             "fixed-delay": {"attempts": 1_000_000, "delay": "1 s"},
@@ -111,10 +111,10 @@ def config(home: Home, ports: Ports) -> dict[str, Any]:
 
 
 def prepare(home: Home, ports: Ports) -> None:
-    """Write the settings, link the jars, drop old checkpoints."""
+    """Write the settings, link the jars, delete old checkpoints."""
     if not any(FLINK_JARS.glob("nextclick-flink-*.jar")):
         raise CommandError(f"the jobs' jars are not in {FLINK_JARS}; run `make setup`")
-    # Flink reads YAML, of which JSON is a part.
+    # Flink reads YAML, and JSON is valid YAML.
     conf = home.path("flink", "conf")
     (conf / "config.yaml").write_text(json.dumps(config(home, ports)))
     for file in (FLINK_HOME / "conf").glob("log4j*.properties"):
@@ -122,7 +122,7 @@ def prepare(home: Home, ports: Ports) -> None:
     lib = home.path("flink", "lib")
     for link in lib.iterdir():
         link.unlink()
-    # flink-python lies in opt, but a second job on the same TaskManager needs it in lib.
+    # flink-python is in opt, but a second job on the same TaskManager needs it in lib.
     jars = [*(FLINK_HOME / "lib").glob("*.jar"), *(FLINK_HOME / "opt").glob("flink-python*.jar")]
     for jar in [*jars, *FLINK_JARS.glob("*.jar")]:
         (lib / jar.name).symlink_to(jar)
@@ -145,7 +145,7 @@ def environment(home: Home) -> dict[str, str]:
         "VIRTUAL_ENV": str(scripts.parent),
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": PYTHON_PATH,
-        # Workers of the interpreter inside Java: one thread each.
+        # One thread for each numerical library that the JVM's interpreter loads.
         "OMP_NUM_THREADS": "1",
     }
 
@@ -158,7 +158,10 @@ def start_jobmanager(home: Home, *, bound: bool) -> Child:
 
 
 def start_taskmanager(home: Home, number: int, *, bound: bool) -> Child:
-    """Start TaskManager ``number``; two of one resource id would push each other out."""
+    """Start TaskManager ``number``; each start has a resource id of its own.
+
+    Two TaskManagers with the same id would keep evicting each other from the cluster.
+    """
     name = f"taskmanager-{number}"
     argv = [str(FLINK_HOME / "bin" / "taskmanager.sh"), "start-foreground"]
     argv += [f"-Dtaskmanager.resource-id={name}-{os.urandom(3).hex()}"]
@@ -166,7 +169,7 @@ def start_taskmanager(home: Home, number: int, *, bound: bool) -> Child:
 
 
 def rest(ports: Ports, path: str) -> Any:
-    """Return what the REST API answers, None if it does not."""
+    """Return the answer of the REST API, None if there is none."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{ports.flink}/{path}", timeout=2) as r:
             return json.load(r)
@@ -181,12 +184,12 @@ def slots(ports: Ports) -> int:
 
 
 def wait(home: Home, ports: Ports, children: list[Child]) -> None:
-    """Wait until every TaskManager's slot is free."""
+    """Wait until the slot of every TaskManager among the children is free."""
     wait_slots(home, ports, sum(c.name.startswith("taskmanager") for c in children), children)
 
 
 def wait_slots(home: Home, ports: Ports, n: int, children: list[Child]) -> None:
-    """Wait until so many slots are free."""
+    """Wait until ``n`` slots are free."""
     logs = [(child, home.log(child.name)) for child in children]
     wait_until(lambda: slots(ports) >= n, 90, f"{n} free slots of Flink", logs)
 
@@ -198,7 +201,7 @@ def jobs(ports: Ports) -> list[dict[str, Any]]:
 
 
 def host_of(ports: Ports, job_id: str) -> str:
-    """Return the name of the TaskManager that a job's tasks run on, as in `Child.name`."""
+    """Return the `Child.name` of the TaskManager that a job's tasks run on."""
     job = rest(ports, f"jobs/{job_id}")
     vertex = rest(ports, f"jobs/{job_id}/vertices/{job['vertices'][0]['id']}")
     return str(vertex["subtasks"][0]["taskmanager-id"]).rsplit("-", 1)[0]

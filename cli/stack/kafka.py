@@ -19,7 +19,7 @@ QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
 
 def start(home: Home, ports: Ports, *, bound: bool) -> Child:
-    """Start the broker on its data of last time, if any."""
+    """Start the broker, on the data of its last run if there are any."""
     if not any(KAFKA_JARS.glob("kafka_*.jar")):
         raise CommandError(f"Kafka's jars are not in {KAFKA_JARS}; run `make setup`")
     data = home.path("kafka", "data")
@@ -82,7 +82,7 @@ def wait(home: Home, ports: Ports, child: Child) -> None:
 
 
 def create_topics(kafka: str, tenant: str = "", replication: int = 1) -> None:
-    """Create the topics that are not there yet."""
+    """Create the topics that do not exist yet."""
     admin = AdminClient({"bootstrap.servers": kafka})
     wanted = [
         NewTopic(topic(name, tenant), PARTITIONS, replication, config=config)

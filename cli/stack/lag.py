@@ -1,4 +1,4 @@
-"""How far a consumer group is behind."""
+"""How far a consumer group is behind the end of a topic."""
 
 from __future__ import annotations
 

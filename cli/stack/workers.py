@@ -1,8 +1,8 @@
-"""Several server processes on one port, each with all of the models: `nextclick serve --workers`.
+"""Several server processes on one port, each with all models: `nextclick serve --workers`.
 
-They share nothing but the port: the kernel gives each new connection to one of them. One that
-dies takes its own connections along, which clients open anew, and is replaced; the new one listens
-when it has caught up. Memory is that of one server, for each.
+They share only the port: the kernel gives each new connection to one of them. When one dies, its
+clients reconnect to the others, and it is replaced; the new one listens as soon as it has caught
+up. Each takes as much memory as a single server.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ log = logging.getLogger("nextclick.workers")
 
 LOOK_S = 0.2
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
-"""Between the deaths of a worker and its replacement; doubled while they follow one another."""
+"""Between a worker's death and its replacement; doubled with each further death."""
 
 STEADY_S = 60.0
-"""A worker that has run for so long died by chance, not by its settings."""
+"""A worker that has run this long has not died of its settings: the pause is reset."""
 
 GRACE_S = 60.0
 
@@ -41,7 +41,7 @@ class Worker:
 
 
 class Workers:
-    """Runs so many servers until told to stop.
+    """Runs ``n`` servers until told to stop.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Workers:
     env
         Their environment; worker i has HTTP port ``http_port + i`` and a data folder of its own.
     http_port
-        HTTP port of the first; 0: none has one.
+        HTTP port of the first; 0: no worker has one.
     data_dir
         Folder of their snapshots.
     """
@@ -63,7 +63,7 @@ class Workers:
         self._stop = threading.Event()
 
     def run(self) -> None:
-        """Keep them running until SIGTERM or SIGINT; then have each of them drain and end."""
+        """Keep them running until SIGTERM or SIGINT; then let each of them drain and end."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         try:
@@ -75,7 +75,7 @@ class Workers:
             self._end()
 
     def _look(self, worker: Worker, now: float) -> None:
-        """Start a worker whose time has come; note one that has died."""
+        """Start a worker that is due; notice one that has died."""
         if worker.process is None:
             if now >= worker.due:
                 worker.process, worker.started = self._start(worker.number), now
@@ -97,7 +97,7 @@ class Workers:
             "NEXTCLICK_HTTP_PORT": str(self._http_port + number if self._http_port else 0),
             "NEXTCLICK_DATA_DIR": str(self._data_dir / f"worker-{number}"),
         }
-        # A session of their own: Ctrl-C is for this process, which has them drain.
+        # In a session of their own: Ctrl-C is for this process, which lets them drain.
         argv = [sys.executable, "-m", "server"]
         return subprocess.Popen(argv, env=env, start_new_session=True)
 

@@ -1,4 +1,4 @@
-"""Answers a second of one and several workers, and the memory of each: part of `bench serving`."""
+"""How answers a second grow with the number of workers, and memory: part of `bench serving`."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ import psutil
 
 from cli.bench import native
 from cli.stack.layout import PYTHON_PATH, Child, Ports
-from cli.stack.process import find, spawn, stop, wait_until
+from cli.stack.process import running, spawn, stop, wait_until
 from cli.stack.stack import Stack
 
 CONNECTIONS = 4
 MEGABYTE = 1 << 20
 
 
-def curve(
+def worker_scaling(
     stack: Stack, program: Path, method: str, requests: Path, counts: Sequence[int], seconds: float
 ) -> list[dict[str, Any]]:
-    """Return answers a second over `CONNECTIONS` connections, for each number of workers."""
+    """Return answers a second over `CONNECTIONS` connections, and MB, by number of workers."""
     return [measure(stack, program, method, requests, count, seconds) for count in counts]
 
 
 def measure(
     stack: Stack, program: Path, method: str, requests: Path, count: int, seconds: float
 ) -> dict[str, Any]:
-    """Return the figures of so many workers that follow the stack's log."""
+    """Return the figures of ``count`` workers that follow the stack's log."""
     ports = Ports.free()
     data = stack.home.path("serving") / f"workers-{count}"
     argv = [sys.executable, "-m", "cli.main", "serve", "--workers", str(count)]
@@ -62,7 +62,7 @@ def measure(
 
 
 def healthy(http_port: int) -> bool:
-    """Whether a worker says that it serves."""
+    """Whether a worker's health check says that it serves."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{http_port}/healthz", timeout=2):
             return True
@@ -71,7 +71,6 @@ def healthy(http_port: int) -> bool:
 
 
 def servers(child: Child, count: int) -> list[psutil.Process]:
-    """Return the processes that answer: one worker is the command itself."""
-    process = find(child)
-    assert process is not None
+    """Return the processes that answer: a single worker is the command itself."""
+    process = running(child)
     return [process] if count == 1 else process.children()
