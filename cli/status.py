@@ -9,20 +9,11 @@ from rich.table import Table
 
 from cli.console import out, print_json
 from cli.options import DEFAULT_HOME, HomeFolder, Json
-from cli.stack import apps, flink
+from cli.stack import apps, flink, jobs
 from cli.stack.apps import EMITTER
 from cli.stack.lag import group_lag
 from cli.stack.process import find
 from cli.stack.stack import Stack
-
-JOB_INPUTS = {
-    "sessions": {"sessions": "events"},
-    "learners": {"vectors": "sessions", "ranker": "examples", "score": "impressions"},
-    "vectors": {"vectors": "sessions"},
-    "ranker": {"ranker": "examples"},
-    "score": {"score": "impressions"},
-}
-"""By Flink job: its parts, each with the topic that its lag is measured on."""
 
 
 def status(home: HomeFolder = DEFAULT_HOME, json: Json = False) -> None:
@@ -67,7 +58,7 @@ def describe(stack: Stack) -> dict[str, Any]:
     for job in flink.jobs(stack.ports):
         if job["jid"] != stack.jobs.get(job["name"]):
             continue
-        for name, source in JOB_INPUTS.get(job["name"], {}).items():
+        for name, source in jobs.INPUTS.get(job["name"], {}).items():
             lag = group_lag(stack.kafka, f"{name}-job", source)
             parts.append({"name": f"job {name}", "state": job["state"], "lag": lag})
     # Counts and vectors learn from every click, the ranker from a sample of the clicks.

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from cli.console import err, print_json, print_result
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
-from cli.stack import flink, kafka
+from cli.stack import flink, jobs, kafka
 from cli.stack.layout import SAMPLE
 from cli.stack.process import wait_until
 from cli.stack.stack import Stack
@@ -105,7 +105,7 @@ def put(producer: Producer, name: str, key: str, value: bytes) -> None:
 
 def rate(stack: Stack, model: str, n: int) -> float:
     """Run a model's job over the preloaded records; returns records a second after a warm-up."""
-    job = flink.submit(stack.home, model, "--kafka", stack.kafka, "--tenant", TENANT)
+    job = flink.submit(stack.home, jobs.program(model), "--kafka", stack.kafka, "--tenant", TENANT)
     consumer = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
     consumer.assign([TopicPartition(topic(RANKER, TENANT), p, 0) for p in range(PARTITIONS)])
     seen: list[tuple[int, int]] = []

@@ -19,7 +19,7 @@ from typing import Any
 
 from cli.errors import CommandError
 from cli.stack.java import java_home
-from cli.stack.layout import FLINK_JARS, PROJECT, PYTHON_PATH, Child, Home, Ports
+from cli.stack.layout import FLINK_JARS, PYTHON_PATH, Child, Home, Ports
 from cli.stack.process import STREAM, spawn, wait_until
 
 FLINK_HOME = Path(str(find_spec("pyflink").origin)).parent  # type: ignore[union-attr]
@@ -214,22 +214,40 @@ def failures(ports: Ports, job_id: str, since_ms: float) -> list[str]:
     return [e["exceptionName"] for e in entries if e["timestamp"] >= since_ms]
 
 
-def submit(home: Home, name: str, *args: str, from_state: str = "") -> str:
-    """Submit the job ``streaming/jobs/<name>.py`` and return its id."""
-    script = PROJECT / "streaming" / "jobs" / f"{name}.py"
-    if not script.exists():
-        known = ", ".join(sorted(job_names()))
-        raise CommandError(f"there is no job {name!r}; jobs are: {known}")
+def submit(home: Home, program: Path, *args: str, from_state: str = "") -> str:
+    """Submit a job.
+
+    Parameters
+    ----------
+    home
+        Folder of the running stack.
+    program
+        The job's Python file.
+    args
+        Its arguments.
+    from_state
+        URI of the checkpoint to resume from, empty for none.
+
+    Returns
+    -------
+    str
+        The job's id.
+
+    Raises
+    ------
+    CommandError
+        If Flink does not accept it.
+    """
     argv = [str(FLINK_HOME / "bin" / "flink"), "run", "-d"]
     if from_state:
         argv += ["-s", from_state]
-    argv += ["-py", str(script), "-pyexec", sys.executable, "-pyclientexec", sys.executable, *args]
+    argv += ["-py", str(program), "-pyexec", sys.executable, "-pyclientexec", sys.executable, *args]
     env = {**os.environ, **environment(home)}
     done = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=120, check=False)
     match = re.search(r"JobID ([0-9a-f]{32})", done.stdout + done.stderr)
     if done.returncode or not match:
         raise CommandError(
-            f"Flink did not take the job {name}:\n{done.stdout}{done.stderr}"[-3000:]
+            f"Flink has not accepted the job {program.stem}:\n{done.stdout}{done.stderr}"[-3000:]
         )
     return match[1]
 
@@ -239,15 +257,6 @@ def cancel(ports: Ports, job_id: str) -> None:
     url = f"http://127.0.0.1:{ports.flink}/jobs/{job_id}?mode=cancel"
     urllib.request.urlopen(urllib.request.Request(url, method="PATCH"), timeout=10).close()
     wait_until(lambda: rest(ports, f"jobs/{job_id}")["state"] == "CANCELED", 60, "its end")
-
-
-def job_names() -> list[str]:
-    """Return the names of the jobs that can be submitted."""
-    return [
-        file.stem
-        for file in (PROJECT / "streaming" / "jobs").glob("*.py")
-        if "__main__" in file.read_text()
-    ]
 
 
 def wait_running(home: Home, ports: Ports, job_id: str) -> None:

@@ -76,7 +76,7 @@ def test_a_second_stack_or_job_is_refused(stack):
     assert "runs already" in job.stderr
     unknown = run("jobs", "submit", "nonsense", "--home", str(stack.home.root))
     assert unknown.returncode == 1
-    assert "jobs are: floor, learners, ranker, score, sessions, vectors" in unknown.stderr
+    assert "jobs are: learners, ranker, score, sessions, vectors" in unknown.stderr
 
 
 def test_commands_without_a_stack_say_how_to_start_one(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from cli.stack import flink, process
+from cli.stack import flink, jobs, process
 from nextclick import Item
 from nextclick.topics import TOPIC_CONFIGS, topic
 from nextclick.v1 import learning_pb2 as pb
@@ -48,7 +48,9 @@ def test_killed_learners_have_applied_everything_once(stack, producer):
         return newest
 
     with stack.more_taskmanagers() as (name,):
-        job = flink.submit(stack.home, "learners", "--kafka", stack.kafka, "--tenant", tenant)
+        job = flink.submit(
+            stack.home, jobs.program("learners"), "--kafka", stack.kafka, "--tenant", tenant
+        )
         try:
             for part in range(4):
                 before = {model: state.applied for model, state in states().items()}

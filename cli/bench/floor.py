@@ -1,6 +1,6 @@
-"""The floor under the sessions job, for `nextclick bench throughput`: as little as a job can do.
+"""The floor of the sessions job, for `nextclick bench throughput`: the least that a job can do.
 
-Parses an event, touches one pickled state of its key, and writes its bytes to the same keyed sink.
+It parses an event, updates a pickled state of its key, and writes its bytes to the same keyed sink.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nextclick.topics import EVENTS, SESSIONS, topic
 from streaming.jobs.flink import environment, output_type, raw_record, read_keyed, write_records
 
 
-class Touch(KeyedProcessFunction):
+class Touch(KeyedProcessFunction):  # type: ignore[misc]  # pyflink has no types
     """Counts the events of a key and passes them on."""
 
     def __init__(self, out: str) -> None:
