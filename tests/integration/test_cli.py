@@ -9,17 +9,9 @@ import sys
 import psutil
 import pytest
 
-from cli.stack.layout import PROJECT
+from tests.command import ENVIRONMENT, run
 from tests.integration.conftest import eventually
 from tests.integration.test_path import fresh, views
-
-
-def run(*args, timeout=240):
-    argv = [sys.executable, "-m", "cli.main", *args]
-    env = {**os.environ, "PYTHONPATH": f"{PROJECT}:{PROJECT / 'proto'}"}
-    return subprocess.run(
-        argv, capture_output=True, text=True, timeout=timeout, env=env, check=False
-    )
 
 
 def test_status_names_the_parts_and_their_lag(stack):
@@ -141,8 +133,7 @@ def test_ctrl_c_in_mid_start_leaves_no_process(tmp_path):
     """Whoever stops a demo must find the machine as it was."""
     home = tmp_path / "stopped"
     argv = [sys.executable, "-m", "cli.main", "demo", "--home", str(home)]
-    env = {**os.environ, "PYTHONPATH": f"{PROJECT}:{PROJECT / 'proto'}"}
-    demo = subprocess.Popen(argv, stderr=subprocess.PIPE, env=env, text=True)
+    demo = subprocess.Popen(argv, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True)
     eventually(
         lambda: demo.poll() is not None or list(home.glob("logs/kafka.log")), bool, "Kafka's start"
     )

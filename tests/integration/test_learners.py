@@ -13,8 +13,8 @@ from nextclick.topics import TOPIC_CONFIGS, topic
 from nextclick.v1 import learning_pb2 as pb
 from streaming.tasks.ranker import RankerTask
 from streaming.tasks.vectors import VectorsTask
+from tests.command import run as run_cli
 from tests.integration.conftest import Reader, eventually
-from tests.integration.test_cli import run as run_cli
 from tests.integration.test_path import fresh, views
 from tests.unit.streaming.test_learners import click_records, example_records
 
