@@ -54,7 +54,7 @@ def test_index_measures_recall_in_churn():
 
 @needs_compiler
 def test_serving_measures_answers_and_their_floor(tmp_path):
-    """Answers, the bare echo and batches: at rest, beside learning, with parts of the stack paused."""
+    """Answers and the bare echo: at rest, beside learning, and with parts of the stack paused."""
     result = bench(
         "serving",
         "--rounds",
