@@ -29,7 +29,8 @@ from server.services.catalogue import Catalog
 from server.services.event import Events
 from server.services.model import Models
 from server.services.recommendation import Recommendations
-from server.settings import ServerSettings, load
+from settings.base import load
+from settings.server import ServerSettings
 from server.transport.http import serve_http
 from server.transport.server import GrpcServer
 
@@ -76,7 +77,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     sys.setswitchinterval(SWITCH_S)
-    settings = load()
+    settings = load(ServerSettings)
     limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
     replica = snapshot.read(settings.data_dir, limits) or Replica(
         Engine(limits, sample=0, remote=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from nextclick.topics import PRODUCER_CONFIG
-from server.settings import ServerSettings
+from settings.server import ServerSettings
 
 ANSWER_S = 0.1
 """Left of a caller's deadline when the waiting ends."""

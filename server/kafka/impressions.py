@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from nextclick.topics import IMPRESSIONS, PRODUCER_CONFIG, topic
 from server import metrics
-from server.settings import ServerSettings
+from settings.server import ServerSettings
 
 BURST_S = 1.0
 """Answers of so long may be recorded at once."""

@@ -22,7 +22,7 @@ from online_models import engine
 from online_models.ranking.features import SCHEMA
 from server import metrics
 from server.replica.replica import Replica
-from server.settings import ServerSettings
+from settings.server import ServerSettings
 
 AHEAD, NEAR = 1_500, 500
 """Clicks or examples that a learner may be behind before it is waited for, and until when."""

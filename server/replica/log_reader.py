@@ -26,7 +26,7 @@ from nextclick.topics import (
 )
 from server import metrics
 from server.replica.replica import Replica
-from server.settings import ServerSettings
+from settings.server import ServerSettings
 
 log = logging.getLogger("nextclick.follower")
 

@@ -29,7 +29,7 @@ from server.services.catalogue import Catalog
 from server.services.event import Events
 from server.services.model import Models
 from server.services.recommendation import Recommendations
-from server.settings import ServerSettings
+from settings.server import ServerSettings
 from server.transport.auth import TokenAuth
 from server.transport.fast_lane import Behaviour, FastLane, Reply, stock_handler
 from server.transport.health import Health

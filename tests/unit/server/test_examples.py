@@ -14,7 +14,7 @@ from online_models.ranking.learner import RankerLearner
 from online_models.vectors.learner import VectorLearner
 from server.replica.examples import AHEAD, NEAR, PATIENCE_S, Examples, Pace
 from server.replica.replica import Replica
-from server.settings import ServerSettings
+from settings.server import ServerSettings
 
 LIMITS = Limits(max_items=256, max_sessions=2_048, pairs=256)
 FAMILIES = [

@@ -26,7 +26,7 @@ from nextclick.v1 import (
 from server.services.catalogue import Catalog
 from server.services.event import Events
 from server.services.model import Models
-from server.settings import ServerSettings
+from settings.server import ServerSettings
 from server.transport.health import MAX_WATCHERS
 from server.transport.server import GrpcServer
 from tests.unit.server.test_answering import Shop
