@@ -29,10 +29,10 @@ from server.services.catalogue import Catalog
 from server.services.event import Events
 from server.services.model import Models
 from server.services.recommendation import Recommendations
-from settings.base import load
-from settings.server import ServerSettings
 from server.transport.http import serve_http
 from server.transport.server import GrpcServer
+from settings.base import load
+from settings.server import ServerSettings
 
 log = logging.getLogger("nextclick.server")
 

@@ -29,10 +29,10 @@ from server.services.catalogue import Catalog
 from server.services.event import Events
 from server.services.model import Models
 from server.services.recommendation import Recommendations
-from settings.server import ServerSettings
 from server.transport.auth import TokenAuth
 from server.transport.fast_lane import Behaviour, FastLane, Reply, stock_handler
 from server.transport.health import Health
+from settings.server import ServerSettings
 
 log = logging.getLogger("nextclick.grpc")
 

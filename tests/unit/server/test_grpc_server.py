@@ -26,9 +26,9 @@ from nextclick.v1 import (
 from server.services.catalogue import Catalog
 from server.services.event import Events
 from server.services.model import Models
-from settings.server import ServerSettings
 from server.transport.health import MAX_WATCHERS
 from server.transport.server import GrpcServer
+from settings.server import ServerSettings
 from tests.unit.server.test_answering import Shop
 
 WAITING = 3
