@@ -25,7 +25,7 @@ from server.replica.log_reader import Follower
 from server.replica.periodic_snapshots import PeriodicSnapshots
 from server.replica.redis_view import RedisView
 from server.replica.replica import Replica
-from server.services.catalogue import Catalog
+from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.model import Models
 from server.services.recommendation import Recommendations
@@ -95,10 +95,13 @@ def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Eve
         recommendations = Recommendations(replica, redis_view, impressions, settings.shadow_sample)
         server = GrpcServer(
             settings,
-            recommendations,
-            Events(producer, settings.tenant),
-            Catalog(producer, replica, settings.tenant),
-            Models(producer, replica, settings.tenant),
+            handlers=(
+                recommendations,
+                Events(producer, settings.tenant),
+                Catalogue(producer, replica, settings.tenant),
+                Models(producer, replica, settings.tenant),
+            ),
+            after_answers=recommendations.send_impressions,
         )
     serving = threading.Event()
     if settings.http_port:

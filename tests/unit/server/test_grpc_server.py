@@ -23,7 +23,7 @@ from nextclick.v1 import (
     recommendation_service_pb2,
     recommendation_service_pb2_grpc,
 )
-from server.services.catalogue import Catalog
+from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.model import Models
 from server.transport.health import MAX_WATCHERS
@@ -56,13 +56,13 @@ class Served:
         self.shop, self.producer = Shop(), FakeProducer()
         self.port = Ports.free().grpc
         settings = ServerSettings(grpc_port=self.port, max_waiting_puts=WAITING, token=token)
-        self.server = GrpcServer(
-            settings,
+        self.handlers = (
             self.shop.service,
             Events(self.producer, ""),
-            Catalog(self.producer, self.shop.replica, ""),
+            Catalogue(self.producer, self.shop.replica, ""),
             Models(self.producer, self.shop.replica, ""),
         )
+        self.server = GrpcServer(settings, self.handlers, self.shop.service.send_impressions)
         self.server.start()
         self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}")
         self.answers = recommendation_service_pb2_grpc.RecommendationServiceStub(self.channel)
@@ -212,10 +212,13 @@ def test_a_stream_answers_each_request_in_order(served):
     assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_streams_are_bounded_and_hold_up_no_other_call(served, monkeypatch):
+@pytest.fixture
+def three_streams(monkeypatch):
+    monkeypatch.setattr("server.transport.lanes.MAX_STREAMS", 3)
+
+
+def test_streams_are_bounded_and_hold_up_no_other_call(three_streams, served):
     """An idle stream costs a sleeping thread; a flood of them must not take the server."""
-    monkeypatch.setattr("server.transport.server.MAX_STREAMS", 3)
-    served.server._streams = threading.BoundedSemaphore(3)
     release = threading.Event()
 
     def slow():
@@ -391,13 +394,7 @@ def test_a_taken_port_is_one_clear_line(served):
     port = served.shop and int(served.channel._channel.target().decode().rsplit(":", 1)[-1])
     settings = ServerSettings(grpc_port=port)
     with pytest.raises(SystemExit, match="NEXTCLICK_GRPC_PORT"):
-        GrpcServer(
-            settings,
-            served.shop.service,
-            Events(None, ""),
-            Catalog(None, None, ""),
-            Models(None, None, ""),
-        )
+        GrpcServer(settings, served.handlers, after_answers=lambda: None)
 
 
 def test_models_are_listed_and_steered(served):
