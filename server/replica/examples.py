@@ -75,13 +75,19 @@ class ExampleEmitter:
     Parameters
     ----------
     replica
-        A replica with `Role.EMITTER`; every click of it passes by here before it is learned.
+        A replica with `Role.EMITTER`; `take` sees its clicks before they are learned.
     settings
         Kafka, tenant and sample.
+
+    Raises
+    ------
+    ValueError
+        The replica has another role.
     """
 
     def __init__(self, replica: Replica, settings: ServerSettings) -> None:
-        assert replica.role is Role.EMITTER, "a server's vectors may know the clicks of examples"
+        if replica.role is not Role.EMITTER:
+            raise ValueError("the vectors of a server may know the clicks of its examples")
         replica.before_learning(self.take)
         self._replica = replica
         self._sample = max(settings.sample, 1)

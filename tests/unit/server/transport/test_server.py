@@ -29,7 +29,7 @@ from server.services.model import Models
 from server.transport.health import MAX_WATCHERS
 from server.transport.server import GrpcServer
 from settings.server import ServerSettings
-from tests.unit.server.test_answering import Shop
+from tests.unit.server.services.test_recommendation import Shop
 
 WAITING = 3
 
@@ -67,7 +67,7 @@ class Served:
         self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}")
         self.answers = recommendation_service_pb2_grpc.RecommendationServiceStub(self.channel)
         self.events = event_service_pb2_grpc.EventServiceStub(self.channel)
-        self.catalog = catalog_service_pb2_grpc.CatalogServiceStub(self.channel)
+        self.catalogue = catalog_service_pb2_grpc.CatalogServiceStub(self.channel)
         self.models = model_service_pb2_grpc.ModelServiceStub(self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)
 
@@ -248,7 +248,7 @@ def test_waiting_puts_are_bounded_and_hold_up_nothing_else(served):
         assert len(served.recommend(session_id="s").items) == 20
         assert served.status() == health_pb2.HealthCheckResponse.NOT_SERVING
         ask = catalog_service_pb2.GetItemsRequest(item_ids=["zz"])
-        assert not served.catalog.GetItems(ask, timeout=10).items
+        assert not served.catalogue.GetItems(ask, timeout=10).items
         served.producer.acknowledge.set()
         assert [p.result().accepted for p in puts] == [1] * WAITING
     assert served.put().accepted == 1
@@ -329,10 +329,10 @@ def test_catalogue_faults_name_the_item(served):
     item = catalog_service_pb2.Item
     request = catalog_service_pb2.PutItemsRequest(items=[item(item_id="a"), item(item_id="")])
     with pytest.raises(grpc.RpcError) as error:
-        served.catalog.PutItems(request, timeout=10)
+        served.catalogue.PutItems(request, timeout=10)
     assert "items[1].item_id" in error.value.details()
     with pytest.raises(grpc.RpcError) as error:
-        served.catalog.DeleteItems(
+        served.catalogue.DeleteItems(
             catalog_service_pb2.DeleteItemsRequest(item_ids=["a", ""]), timeout=10
         )
     assert "item_ids[1]:" in error.value.details()
