@@ -10,7 +10,14 @@ from types import MethodType
 from typing import cast
 
 import orjson
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from nextclick.codec import DeadLetterReason
 from nextclick.topics import DEAD_LETTERS, FETCH_WAIT_MS, PARTITIONS, PATIENT_FETCH_BYTES, topic
@@ -139,7 +146,7 @@ class LogReader:
     def _assign(self) -> None:
         """Begin each partition where its topic's `FollowedTopic.start` says."""
         replica = self._replica
-        assigned = []
+        positions: dict[Place, int] = {}
         whole = replica.whole_log or not replica.positions
         for name, followed in self._followed.items():
             for p in range(PARTITIONS):
@@ -148,11 +155,13 @@ class LogReader:
                 start = followed.start(Partition(low, high, position, self._history, replica.role))
                 if followed.clicks and start != position:
                     whole = whole and start == low
-                assigned.append(TopicPartition(name, p, start))
-                replica.positions[name, p] = start
+                positions[name, p] = start
                 if start < high:
                     self._behind[name, p] = high
-        assigned += [TopicPartition(self._dead_letters, p, -1) for p in range(PARTITIONS)]
+        assigned = [TopicPartition(name, p, start) for (name, p), start in positions.items()]
+        assigned += [TopicPartition(self._dead_letters, p, OFFSET_END) for p in range(PARTITIONS)]
+        # Not before all of them are known: this may fail in between, and is then tried again.
+        replica.positions.update(positions)
         replica.whole_log = whole
         replica.kafka_up = True
         self._consumer.assign(assigned)
