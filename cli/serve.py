@@ -47,10 +47,11 @@ def serve(
     if data_dir is not None:
         os.environ["NEXTCLICK_DATA_DIR"] = str(data_dir)
     if workers > 1:
-        from server.settings import load  # noqa: PLC0415 - loads the models
+        from settings.base import load  # noqa: PLC0415 - loads the models
+        from settings.server import ServerSettings  # noqa: PLC0415
 
         env = os.environ | {"PYTHONPATH": PYTHON_PATH}
-        Workers(workers, env, http_port, load().data_dir).run()
+        Workers(workers, env, http_port, load(ServerSettings).data_dir).run()
         return
     from server.__main__ import main  # noqa: PLC0415 - loads the kernels
 

@@ -34,7 +34,8 @@ from nextclick.topics import (
     topic,
 )
 from nextclick.v1.session_pb2 import SessionRecord
-from streaming.settings import StoreSettings
+from settings.base import load
+from settings.store import StoreSettings
 
 log = logging.getLogger("nextclick.store")
 
@@ -231,7 +232,7 @@ class SessionStore:
 def main() -> None:
     """Run the store until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    settings = StoreSettings()
+    settings = load(StoreSettings)
     if settings.store_http_port:
         start_http_server(settings.store_http_port, addr="127.0.0.1")
     store = SessionStore(settings)

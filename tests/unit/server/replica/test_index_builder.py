@@ -81,15 +81,15 @@ def test_the_builder_builds_and_watches(replica):
     for i in range(1_200):
         replica.engine.put_vectors(f"c{i}", *rng.normal(size=(2, 64)).astype(np.float32))
     assert index.due
-    builder.look(1_000.0)
+    builder.maintain_index(1_000.0)
     assert not index.due
     assert index.delta_size == 0
     assert REGISTRY.get_sample_value("nextclick_index_recall") > 0.9
     for i in range(1_100):
         replica.engine.put_vectors(f"d{i}", *rng.normal(size=(2, 64)).astype(np.float32))
-    builder.look(1_001.0)
+    builder.maintain_index(1_001.0)
     assert index.due, "built again too soon"
-    builder.look(1_001.0 + max(BETWEEN_BUILDS_S, RECALL_S))
+    builder.maintain_index(1_001.0 + max(BETWEEN_BUILDS_S, RECALL_S))
     assert not index.due
 
 

@@ -12,9 +12,9 @@ from online_models.memory.layout import Limits
 from online_models.ranking.features import N_FEATURES, NAMES, SCHEMA
 from online_models.ranking.learner import RankerLearner
 from online_models.vectors.learner import VectorLearner
-from server.replica.examples import AHEAD, NEAR, PATIENCE_S, Examples, Pace
-from server.replica.replica import Replica
-from server.settings import ServerSettings
+from server.replica.examples import PATIENCE_S, PAUSE_BEHIND, RESUME_BEHIND, ExampleEmitter, Pace
+from server.replica.replica import Replica, Role
+from settings.server import ServerSettings
 
 LIMITS = Limits(max_items=256, max_sessions=2_048, pairs=256)
 FAMILIES = [
@@ -39,13 +39,12 @@ class FakeProducer:
 
 
 @pytest.fixture
-def follower(monkeypatch):
+def emitter(monkeypatch):
     """A replica that emits an example of every click."""
     monkeypatch.setattr(online, "LEARN_FROM_CLICK", 0)
-    replica = Replica(Engine(LIMITS, sample=0, remote=True))
-    examples = Examples(replica, ServerSettings(sample=1))
+    replica = Replica(Engine(LIMITS, sample=0, remote=True), Role.EMITTER)
+    examples = ExampleEmitter(replica, ServerSettings(sample=1))
     examples._producer = FakeProducer()
-    replica.sessions.before_learning = examples.take
     return replica, examples
 
 
@@ -86,7 +85,7 @@ def learn_remotely(replica, clicks=700, examples=None):
         )
         replica.apply_vectors(item_id.encode(), record.SerializeToString())
     if examples is not None:
-        examples.ahead()
+        examples.keep_pace()
     weights = ranker.weights()
     state = pb.LearnerState(version=1, learned=weights.steps, applied=clicks)
     state.weights.feature_schema = SCHEMA
@@ -95,10 +94,10 @@ def learn_remotely(replica, clicks=700, examples=None):
     replica.apply_learner(b"ranker", state.SerializeToString())
 
 
-def test_an_example_is_what_serving_sees(follower):
+def test_an_example_is_what_serving_sees(emitter):
     """Live answers, bootstrap and evaluation must compute the same bytes, or the ranker
     learns of features that it never meets."""
-    replica, examples = follower
+    replica, examples = emitter
     fill_catalogue(replica)
     play(replica, 600)
     learn_remotely(replica, examples=examples)
@@ -139,9 +138,9 @@ def halves(example):
     return np.frombuffer(example.features, "<f2").astype(np.float32).reshape(N_FEATURES, -1)
 
 
-def test_examples_name_their_click(follower):
+def test_examples_name_their_click(emitter):
     """Count and checksum of the job are compared with these names."""
-    replica, examples = follower
+    replica, examples = emitter
     play(replica, 30)
     names = [(e.session_id, e.seq) for _, _, e in examples._producer.values]
     assert len(names) == len(set(names)) == examples.emitted
@@ -149,9 +148,9 @@ def test_examples_name_their_click(follower):
     assert all(key == e.session_id for _, key, e in examples._producer.values)
 
 
-def test_a_repeated_record_makes_no_second_example(follower):
+def test_a_repeated_record_makes_no_second_example(emitter):
     """The sessions job writes some records twice after a failure."""
-    replica, examples = follower
+    replica, examples = emitter
     play(replica, 30)
     emitted = examples.emitted
     play(replica, 30)
@@ -160,10 +159,9 @@ def test_a_repeated_record_makes_no_second_example(follower):
 
 def test_the_sample_is_kept_to():
     """Learning costs by the example."""
-    replica = Replica(Engine(LIMITS, sample=0, remote=True))
-    examples = Examples(replica, ServerSettings(sample=4))
+    replica = Replica(Engine(LIMITS, sample=0, remote=True), Role.EMITTER)
+    examples = ExampleEmitter(replica, ServerSettings(sample=4))
     examples._producer = FakeProducer()
-    replica.sessions.before_learning = examples.take
     play(replica, 1_500)
     eligible = 3 * 1_500 - 2_000 * 3 / 4
     assert 0.8 * eligible / 4 < examples.emitted < 1.2 * eligible / 4
@@ -173,32 +171,32 @@ def test_a_learner_that_falls_behind_is_waited_for_until_it_stands_still():
     """A bootstrap must not run away from the vectors; a dead learner must not stop the log."""
     pace = Pace()
     assert pace.behind(0, 0, 100.0) == 0
-    assert pace.behind(AHEAD + 1, 1, 101.0) == AHEAD
-    assert pace.behind(AHEAD + 1, AHEAD - NEAR, 102.0) == NEAR + 1
-    assert pace.behind(3 * AHEAD, AHEAD - NEAR, 102.0 + PATIENCE_S + 1) == 0
-    assert pace.behind(3 * AHEAD + 5, AHEAD - NEAR + 1, 114.0) == 4
+    assert pace.behind(PAUSE_BEHIND + 1, 1, 101.0) == PAUSE_BEHIND
+    assert pace.behind(PAUSE_BEHIND + 1, PAUSE_BEHIND - RESUME_BEHIND, 102.0) == RESUME_BEHIND + 1
+    assert pace.behind(3 * PAUSE_BEHIND, PAUSE_BEHIND - RESUME_BEHIND, 102.0 + PATIENCE_S + 1) == 0
+    assert pace.behind(3 * PAUSE_BEHIND + 5, PAUSE_BEHIND - RESUME_BEHIND + 1, 114.0) == 4
 
 
-def test_the_log_is_waited_for_with_examples_thinned_out(follower, monkeypatch):
+def test_the_log_is_waited_for_with_examples_thinned_out(emitter, monkeypatch):
     """Beyond what the learners can do, fewer examples are better than old ones."""
-    replica, examples = follower
+    replica, examples = emitter
     clock = [1_000.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
     replica.lag_ms = 300_000
     for _ in range(3):
         clock[0] += 100
-        examples.ahead()
+        examples.keep_pace()
     assert examples.thinning == 8
     replica.lag_ms = 0
     for _ in range(9):
         clock[0] += 100
-        examples.ahead()
+        examples.keep_pace()
     assert examples.thinning == 1
 
 
-def test_a_ranker_of_other_features_is_not_taken(follower):
+def test_a_ranker_of_other_features_is_not_taken(emitter):
     """Weights read under another schema would rank at random: the blend answers, and says so."""
-    replica, _ = follower
+    replica, _ = emitter
     learn_remotely(replica)
     steps = replica.engine.examples
     assert steps
@@ -210,18 +208,18 @@ def test_a_ranker_of_other_features_is_not_taken(follower):
 
 
 @pytest.mark.parametrize("value", [b"\xff\xff", b"", b"\x12\x03abc"])
-def test_torn_records_of_learners_change_nothing(follower, value):
+def test_torn_records_of_learners_change_nothing(emitter, value):
     """Compacted topics live for years, through every bug of a producer."""
-    replica, _ = follower
+    replica, _ = emitter
     replica.apply_vectors(b"i1", value)
     assert replica.engine.with_vectors == 0
     replica.apply_learner(b"ranker", b"\xff\xff")
     assert "ranker" not in replica.learners
 
 
-def test_vectors_of_a_deleted_item_go(follower):
+def test_vectors_of_a_deleted_item_go(emitter):
     """A tombstone on `vectors` frees what similarity would still find."""
-    replica, examples = follower
+    replica, examples = emitter
     learn_remotely(replica, examples=examples)
     before = replica.engine.with_vectors
     replica.apply_vectors(b"i3", None)
@@ -231,21 +229,21 @@ def test_vectors_of_a_deleted_item_go(follower):
     assert not replica.engine.arrays["vectors_out"][row].any()
 
 
-def test_vectors_wait_for_the_clicks_that_they_have_seen(follower):
+def test_vectors_wait_for_the_clicks_that_they_have_seen(emitter):
     """Vectors that know the click that a case asks for would teach the ranker to trust them
     as it never can when answering: it cost 2 points of MRR in a bootstrap."""
-    replica, examples = follower
+    replica, examples = emitter
     half = np.ones(64, "<f2").tobytes()
     for item_id, offsets in (("a", [3, 0]), ("b", [3, 2]), ("c", [])):
         record = pb.ItemVectors(version=1, read=half, wanted=half, offsets=offsets)
         replica.apply_vectors(item_id.encode(), record.SerializeToString())
     replica.positions = {("sessions", 0): 2, ("sessions", 1): 9}
-    examples.ahead()
+    examples.keep_pace()
     assert replica.engine.with_vectors == 0
     replica.positions["sessions", 0] = 3
     replica.positions["sessions", 1] = 1
-    examples.ahead()
+    examples.keep_pace()
     assert replica.engine.with_vectors == 1
     replica.positions["sessions", 1] = 2
-    examples.ahead()
+    examples.keep_pace()
     assert replica.engine.with_vectors == 3

@@ -6,7 +6,7 @@ from prometheus_client import REGISTRY
 
 from nextclick.v1.impression_pb2 import Impression
 from server.kafka.impressions import Impressions
-from server.settings import ServerSettings
+from settings.server import ServerSettings
 
 
 def value(name):

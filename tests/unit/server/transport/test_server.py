@@ -23,13 +23,13 @@ from nextclick.v1 import (
     recommendation_service_pb2,
     recommendation_service_pb2_grpc,
 )
-from server.services.catalogue import Catalog
+from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.model import Models
-from server.settings import ServerSettings
 from server.transport.health import MAX_WATCHERS
 from server.transport.server import GrpcServer
-from tests.unit.server.test_answering import Shop
+from settings.server import ServerSettings
+from tests.unit.server.services.test_recommendation import Shop
 
 WAITING = 3
 
@@ -56,18 +56,18 @@ class Served:
         self.shop, self.producer = Shop(), FakeProducer()
         self.port = Ports.free().grpc
         settings = ServerSettings(grpc_port=self.port, max_waiting_puts=WAITING, token=token)
-        self.server = GrpcServer(
-            settings,
+        self.handlers = (
             self.shop.service,
             Events(self.producer, ""),
-            Catalog(self.producer, self.shop.replica, ""),
+            Catalogue(self.producer, self.shop.replica, ""),
             Models(self.producer, self.shop.replica, ""),
         )
+        self.server = GrpcServer(settings, self.handlers, self.shop.service.send_impressions)
         self.server.start()
         self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}")
         self.answers = recommendation_service_pb2_grpc.RecommendationServiceStub(self.channel)
         self.events = event_service_pb2_grpc.EventServiceStub(self.channel)
-        self.catalog = catalog_service_pb2_grpc.CatalogServiceStub(self.channel)
+        self.catalogue = catalog_service_pb2_grpc.CatalogServiceStub(self.channel)
         self.models = model_service_pb2_grpc.ModelServiceStub(self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)
 
@@ -212,10 +212,13 @@ def test_a_stream_answers_each_request_in_order(served):
     assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_streams_are_bounded_and_hold_up_no_other_call(served, monkeypatch):
+@pytest.fixture
+def three_streams(monkeypatch):
+    monkeypatch.setattr("server.transport.lanes.MAX_STREAMS", 3)
+
+
+def test_streams_are_bounded_and_hold_up_no_other_call(three_streams, served):
     """An idle stream costs a sleeping thread; a flood of them must not take the server."""
-    monkeypatch.setattr("server.transport.server.MAX_STREAMS", 3)
-    served.server._streams = threading.BoundedSemaphore(3)
     release = threading.Event()
 
     def slow():
@@ -245,7 +248,7 @@ def test_waiting_puts_are_bounded_and_hold_up_nothing_else(served):
         assert len(served.recommend(session_id="s").items) == 20
         assert served.status() == health_pb2.HealthCheckResponse.NOT_SERVING
         ask = catalog_service_pb2.GetItemsRequest(item_ids=["zz"])
-        assert not served.catalog.GetItems(ask, timeout=10).items
+        assert not served.catalogue.GetItems(ask, timeout=10).items
         served.producer.acknowledge.set()
         assert [p.result().accepted for p in puts] == [1] * WAITING
     assert served.put().accepted == 1
@@ -326,10 +329,10 @@ def test_catalogue_faults_name_the_item(served):
     item = catalog_service_pb2.Item
     request = catalog_service_pb2.PutItemsRequest(items=[item(item_id="a"), item(item_id="")])
     with pytest.raises(grpc.RpcError) as error:
-        served.catalog.PutItems(request, timeout=10)
+        served.catalogue.PutItems(request, timeout=10)
     assert "items[1].item_id" in error.value.details()
     with pytest.raises(grpc.RpcError) as error:
-        served.catalog.DeleteItems(
+        served.catalogue.DeleteItems(
             catalog_service_pb2.DeleteItemsRequest(item_ids=["a", ""]), timeout=10
         )
     assert "item_ids[1]:" in error.value.details()
@@ -391,13 +394,7 @@ def test_a_taken_port_is_one_clear_line(served):
     port = served.shop and int(served.channel._channel.target().decode().rsplit(":", 1)[-1])
     settings = ServerSettings(grpc_port=port)
     with pytest.raises(SystemExit, match="NEXTCLICK_GRPC_PORT"):
-        GrpcServer(
-            settings,
-            served.shop.service,
-            Events(None, ""),
-            Catalog(None, None, ""),
-            Models(None, None, ""),
-        )
+        GrpcServer(settings, served.handlers, after_answers=lambda: None)
 
 
 def test_models_are_listed_and_steered(served):

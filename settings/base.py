@@ -1,8 +1,10 @@
-"""Settings of the streaming room: environment ``NEXTCLICK_*``, else ``nextclick.toml``."""
+"""What the settings of all processes share: where they come from, and how a wrong one is told."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import TypeVar
+
+from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -10,24 +12,20 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+PREFIX = "NEXTCLICK_"
 
-class StoreSettings(BaseSettings):
-    """Settings of the session store."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="NEXTCLICK_", toml_file="nextclick.toml", extra="ignore"
-    )
+class Settings(BaseSettings):
+    """Settings from the environment, ``NEXTCLICK_*``, else from ``nextclick.toml``, else default.
+
+    A process serves one tenant.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file="nextclick.toml", extra="ignore")
 
     kafka: str = Field(default="127.0.0.1:9092", description="Kafka bootstrap servers, host:port")
     redis: str = Field(default="redis://127.0.0.1:6379/0", description="URL of Redis")
     tenant: str = Field(default="", description="Prefix of topics and Redis keys")
-    session_expiry_s: int = Field(
-        default=30 * 24 * 3600, gt=0, description="Life of a session in Redis"
-    )
-    store_batch: int = Field(
-        default=1_000, gt=0, le=10_000, description="Records a pipelined write"
-    )
-    store_http_port: int = Field(default=0, ge=0, description="Port of the metrics; 0: none")
 
     @classmethod
     def settings_customise_sources(
@@ -41,3 +39,23 @@ class StoreSettings(BaseSettings):
         """Environment before file."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def load(kind: type[AnySettings]) -> AnySettings:
+    """Return the settings of a process, or exit with one line for each that is wrong.
+
+    Raises
+    ------
+    SystemExit
+    """
+    try:
+        return kind()
+    except ValidationError as e:
+        faults = [
+            f"{PREFIX}{'_'.join(map(str, error['loc'])).upper()}: {error['msg']}"
+            for error in e.errors()
+        ]
+        raise SystemExit("\n".join(faults)) from None

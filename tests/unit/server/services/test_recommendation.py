@@ -20,7 +20,7 @@ from server.replica.redis_view import RedisUnavailableError
 from server.replica.replica import Replica
 from server.services.recommendation import Recommendations
 from server.services.replies import RECOMMEND_ITEMS, head
-from server.services.visitor import joined
+from server.services.visitor import append_tail
 
 
 class NoImpressions:
@@ -133,9 +133,9 @@ def test_the_requests_items_count_before_the_stream_has_them(shop):
 
 
 @given(st.lists(st.integers(1, 3), max_size=8), st.lists(st.integers(1, 3), max_size=8))
-def test_the_longest_overlap_is_joined(stored, tail):
+def test_an_overlap_is_not_repeated(stored, tail):
     """A shorter overlap would count a click twice, a longer one would drop one."""
-    whole = joined(stored, tail)
+    whole = append_tail(stored, tail)
     assert whole[len(whole) - len(tail) :] == tail
     overlap = len(stored) + len(tail) - len(whole)
     assert whole[: len(stored)] == stored

@@ -6,13 +6,13 @@ import pytest
 
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
-from server import __main__ as server
+from server import readiness
 from server.replica.replica import Replica
 
 
 @pytest.fixture
 def replica(monkeypatch):
-    monkeypatch.setattr(server, "WITHOUT_KAFKA_S", 0.05)
+    monkeypatch.setattr(readiness, "WITHOUT_KAFKA_S", 0.05)
     return Replica(Engine(Limits(max_items=16, max_sessions=16, pairs=16)))
 
 
@@ -20,7 +20,7 @@ def ready(replica, stop_after_s=0.5):
     stop = threading.Event()
     timer = threading.Timer(stop_after_s, stop.set)
     timer.start()
-    result = server.wait_until_ready(replica, stop)
+    result = readiness.wait_until_ready(replica, stop)
     timer.cancel()
     return result
 

@@ -12,7 +12,7 @@ from nextclick import Client, InvalidRequestError
 from nextclick.v1 import recommendation_service_pb2 as pb
 from server.transport.auth import TokenAuth
 from server.transport.fast_lane import FastLane, Reply, stock_handler
-from tests.unit.server.test_grpc_server import Served
+from tests.unit.server.transport.test_server import Served
 
 FAST, SLOW = "/test.Lane/Fast", "/test.Lane/Slow"
 
