@@ -139,7 +139,7 @@ class Client:
         Raises
         ------
         InvalidRequestError
-            For a faulty request, after the answers to those before it.
+            For a faulty request; it ends the stream, as any error does.
         DeadlineExceededError
             If you wait longer than ``timeout_s`` for the answer to a request that is on its way;
             the stream as a whole may take any time.
@@ -147,9 +147,9 @@ class Client:
         Notes
         -----
         The call begins with the first answer that you ask for, and ends when you close the
-        generator or drop it. It is never retried: after an `UnavailableError`, ask again for what
-        was not answered. An error that ``requests`` raises reaches you as it is, after the
-        answers to the requests before it.
+        generator or drop it. It is never retried: after an error, ask again for what was not
+        answered. With an error of the server, gRPC drops answers that you had not yet taken; one
+        that ``requests`` raises reaches you as it is, after the answers to the requests before.
         """
         return self._stream(calls.recommend_stream(requests, page_size, filter), requests)
 

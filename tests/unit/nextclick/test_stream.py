@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -65,14 +65,28 @@ async def _each(waiting: queue.Queue[str | None]) -> AsyncIterator[str]:
         yield name
 
 
-def test_error_of_the_server_comes_after_the_answers_before_it(client: Any, fake: Fake) -> None:
-    """If it failed, a caller could not tell which requests were answered, or what was wrong."""
-    fake.answers = [_answer(1), bad_request(("page_size", "send 1 to 500"))]
+def test_error_of_the_server_ends_the_stream(client: Any, fake: Fake) -> None:
+    """If it failed, a caller could not tell what was wrong with a request."""
+    seen = threading.Event()
+    refuse: Any = bad_request(("page_size", "send 1 to 500"))
+    fake.answers = [_answer(1), _after(seen, refuse)]
     answers = client.recommend_stream(["s", RecommendRequest("t", page_size=501), "u"])
     assert next(answers).session_version == 1
+    seen.set()
     with pytest.raises(nextclick.InvalidRequestError) as caught:
         next(answers)
     assert [fault.field for fault in caught.value.faults] == ["page_size"]
+    assert list(answers) == []
+
+
+def _after(seen: threading.Event, answer: Callable[[grpc.ServicerContext], Any]) -> Any:
+    """Return an answer that comes once the one before it is seen: gRPC may drop that otherwise."""
+
+    def wait(context: grpc.ServicerContext) -> Any:
+        seen.wait(30)
+        return answer(context)
+
+    return wait
 
 
 def test_faulty_request_comes_after_the_answers_before_it(client: Any, fake: Fake) -> None:
@@ -108,9 +122,12 @@ def test_one_session_id_is_not_a_stream(client: Any, fake: Fake) -> None:
 
 def test_stream_is_not_retried(client: Any, fake: Fake) -> None:
     """If it failed, answers could come twice."""
-    fake.answers = [_answer(1), grpc.StatusCode.UNAVAILABLE]
+    seen = threading.Event()
+    down = grpc.StatusCode.UNAVAILABLE
+    fake.answers = [_answer(1), _after(seen, lambda context: context.abort(down, "down"))]
     answers = client.recommend_stream(["s", "t"])
     assert next(answers).session_version == 1
+    seen.set()
     with pytest.raises(nextclick.UnavailableError):
         next(answers)
     assert len(fake.methods) == 1
