@@ -22,12 +22,9 @@ from nextclick.topics import DEAD_LETTERS, EVENTS, PARTITIONS, PRODUCER_CONFIG, 
 from nextclick.v1.session_pb2 import SessionRecord
 
 WARM_UP_S = 20.0
-LIMIT_S = 10.0
-"""For a click to be reflected in an answer."""
-
-WARM_UP_LIMIT_S = 60.0
-"""The same during the warm-up, and for the stack to catch up after it: the JVMs fall behind at
-first, until their code is compiled."""
+LIMIT_S = 60.0
+"""For a click to be reflected in an answer, and for the stack to catch up after the warm-up: the
+JVMs fall behind at first, until their code is compiled."""
 
 CAUGHT_UP_S = 0.1
 """Seconds of traffic that may be in flight when measuring begins."""
@@ -94,9 +91,9 @@ def measure(
             warm = 0.0
             while warm < warm_up or backlog(watcher) > CAUGHT_UP_S * rate:
                 part = max(warm_up - warm, 1)
-                probe_until(producer, client, f"warm{warm:.0f}-", part, show, WARM_UP_LIMIT_S)
+                probe_until(producer, client, f"warm{warm:.0f}-", part, show)
                 warm = time.monotonic() - started
-                if warm > warm_up + WARM_UP_LIMIT_S:
+                if warm > warm_up + LIMIT_S:
                     raise CommandError(f"the stack does not keep up with {rate:g} clicks a second")
             before, start = backlog(watcher), ends(watcher, SESSIONS)
             task = bar.add_task("measuring", total=int(seconds), note="")
@@ -104,7 +101,7 @@ def measure(
                 producer, client, "probe", seconds, lambda s: bar.update(task, completed=s)
             )
             after = backlog(watcher)
-        producer.flush(5)
+        producer.flush(LIMIT_S)
         written = session_times(watcher, start)
     finally:
         watcher.close()
@@ -158,7 +155,6 @@ def probe_until(
     name: str,
     seconds: float,
     tick: Callable[[int], None],
-    limit_s: float = LIMIT_S,
 ) -> list[Probe]:
     """Probe for ``seconds``, about 40 times a second, one in five by PutEvents."""
     probes: list[Probe] = []
@@ -178,8 +174,8 @@ def probe_until(
             producer.produce(EVENTS, encode_event(event), session_id, on_delivery=noting(probe))
             producer.poll(0)
         while client.recommend(session_id).session_version < version:
-            if time.perf_counter() - t > limit_s:
-                raise CommandError(f"no answer reflects a click after {limit_s:.0f} s")
+            if time.perf_counter() - t > LIMIT_S:
+                raise CommandError(f"no answer reflects a click after {LIMIT_S:.0f} s")
             time.sleep(0.0005)
         probe.ms = (time.perf_counter() - t) * 1_000
         probes.append(probe)
@@ -208,7 +204,7 @@ def session_times(consumer: Consumer, start: list[int]) -> dict[tuple[str, int],
     written: dict[tuple[str, int], float] = {}
     left = sum(end) - sum(start)
     while left > 0:
-        messages = consumer.consume(min(left, 10_000), timeout=10)
+        messages = consumer.consume(min(left, 10_000), timeout=LIMIT_S)
         if not messages:
             raise CommandError(f"{left} records of {SESSIONS} cannot be read")
         for message in messages:
@@ -241,11 +237,11 @@ def hops(probes: list[Probe], written: dict[tuple[str, int], float]) -> dict[str
 def ends(consumer: Consumer, topic: str) -> list[int]:
     """Return the end offset of each partition."""
     parts = (TopicPartition(topic, p) for p in range(PARTITIONS))
-    return [int(consumer.get_watermark_offsets(part, timeout=5)[1]) for part in parts]
+    return [int(consumer.get_watermark_offsets(part, timeout=LIMIT_S)[1]) for part in parts]
 
 
 def backlog(consumer: Consumer) -> int:
     """Return the events that have no outcome yet: each leads to exactly one record."""
-    consumer.list_topics(timeout=5)
+    consumer.list_topics(timeout=LIMIT_S)
     events, sessions, dead = (sum(ends(consumer, t)) for t in (EVENTS, SESSIONS, DEAD_LETTERS))
     return max(events - sessions - dead, 0)

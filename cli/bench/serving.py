@@ -25,7 +25,7 @@ from cli.live.ledger import Ledger
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack.apps import EMITTER
 from cli.stack.layout import PYTHON_PATH, SAMPLE, Child, Ports
-from cli.stack.process import find, paused, running, spawn, stop, wait_until
+from cli.stack.process import START_S, find, paused, running, spawn, stop, wait_until
 from cli.stack.stack import Stack
 from cli.stack.temporary import temporary_stack
 from evaluation.datasets import load_sessions
@@ -202,7 +202,8 @@ def floor_server(stack: Stack, client: Client, session_id: str) -> Iterator[tupl
     child = spawn("floor", argv, stack.home.log("floor"), {"PYTHONPATH": PYTHON_PATH}, bound=True)
     try:
         address = f"127.0.0.1:{port}"
-        wait_until(lambda: listens(child), 30, "the floor", [(child, stack.home.log("floor"))])
+        log = stack.home.log("floor")
+        wait_until(lambda: listens(child), START_S, "the floor", [(child, log)])
         yield address, child
     finally:
         stop([child])

@@ -20,11 +20,8 @@ from evaluation.datasets import Session
 PREFIX = "train-"
 """Put before the session ids of a history, so that no live session has one of them."""
 
-QUIET_S = 30.0
-"""When no event has reached an outcome for so long, those that have none are lost."""
-
-SCORED_S = 10.0
-"""Time for the score job to publish its last answers; it does so once a second."""
+QUIET_S = 60.0
+"""When no event has got an outcome, or no answer a score, for so long, what is missing is lost."""
 
 
 def bootstrap(stack: Stack, history: list[Session], n: int, ledger: Ledger, bar: Progress) -> int:
@@ -96,14 +93,17 @@ def wait_learned(stack: Stack, tick: Callable[[int], None]) -> None:
 def wait_scored(stack: Stack, cases: int) -> dict[str, Any]:
     """Return the server's status as soon as the score job has scored every answer.
 
-    Waits `SCORED_S` at most: an impression may have been dropped.
+    An impression may have been dropped: returns as well when `QUIET_S` have brought no further
+    scores.
     """
-    deadline = time.monotonic() + SCORED_S
+    last, since = 0, time.monotonic()
     while True:
         status = apps.server_status(stack.ports)
         board = status.get("scoreboard", {}).values()
         scored = sum(score["cases"] - score["shadow_cases"] for score in board)
-        if scored >= cases or time.monotonic() > deadline:
+        if scored != last:
+            last, since = scored, time.monotonic()
+        if scored >= cases or time.monotonic() - since > QUIET_S:
             return status
         time.sleep(0.1)
 

@@ -20,12 +20,15 @@ from typing import Any
 from cli.errors import CommandError
 from cli.stack.java import java_home
 from cli.stack.layout import FLINK_JARS, PYTHON_PATH, Child, Home, Ports
-from cli.stack.process import STREAM, spawn, wait_until
+from cli.stack.process import START_S, STREAM, spawn, wait_until
 
 FLINK_HOME = Path(str(find_spec("pyflink").origin)).parent  # type: ignore[union-attr]
 KEPT_CHECKPOINT_FOLDERS = 5
 CHECKPOINT_S = 10
 """Work that a job repeats at most after a crash; each checkpoint writes the whole state."""
+
+REST_S = 10
+"""For an answer of the REST API, on busy cores too; what is down refuses at once."""
 
 QUIET_LOGGERS = """
 # The Kafka sink registers the same metric again at every checkpoint, with a warning.
@@ -171,7 +174,7 @@ def start_taskmanager(home: Home, number: int, *, bound: bool) -> Child:
 def rest(ports: Ports, path: str) -> Any:
     """Return the answer of the REST API, None if there is none."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{ports.flink}/{path}", timeout=2) as r:
+        with urllib.request.urlopen(f"http://127.0.0.1:{ports.flink}/{path}", timeout=REST_S) as r:
             return json.load(r)
     except (OSError, ValueError):
         return None
@@ -191,7 +194,7 @@ def wait(home: Home, ports: Ports, children: list[Child]) -> None:
 def wait_slots(home: Home, ports: Ports, n: int, children: list[Child]) -> None:
     """Wait until ``n`` slots are free."""
     logs = [(child, home.log(child.name)) for child in children]
-    wait_until(lambda: slots(ports) >= n, 90, f"{n} free slots of Flink", logs)
+    wait_until(lambda: slots(ports) >= n, START_S, f"{n} free slots of Flink", logs)
 
 
 def jobs(ports: Ports) -> list[dict[str, Any]]:
@@ -243,7 +246,9 @@ def submit(home: Home, program: Path, *args: str, from_state: str = "") -> str:
         argv += ["-s", from_state]
     argv += ["-py", str(program), "-pyexec", sys.executable, "-pyclientexec", sys.executable, *args]
     env = {**os.environ, **environment(home)}
-    done = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=120, check=False)
+    done = subprocess.run(
+        argv, capture_output=True, text=True, env=env, timeout=START_S, check=False
+    )
     match = re.search(r"JobID ([0-9a-f]{32})", done.stdout + done.stderr)
     if done.returncode or not match:
         raise CommandError(
@@ -255,8 +260,13 @@ def submit(home: Home, program: Path, *args: str, from_state: str = "") -> str:
 def cancel(ports: Ports, job_id: str) -> None:
     """End a job and wait until it has ended."""
     url = f"http://127.0.0.1:{ports.flink}/jobs/{job_id}?mode=cancel"
-    urllib.request.urlopen(urllib.request.Request(url, method="PATCH"), timeout=10).close()
-    wait_until(lambda: rest(ports, f"jobs/{job_id}")["state"] == "CANCELED", 60, "its end")
+    urllib.request.urlopen(urllib.request.Request(url, method="PATCH"), timeout=REST_S).close()
+
+    def cancelled() -> bool:
+        job = rest(ports, f"jobs/{job_id}")
+        return bool(job) and job["state"] == "CANCELED"
+
+    wait_until(cancelled, START_S, f"the end of the job {job_id}")
 
 
 def wait_running(home: Home, ports: Ports, job_id: str) -> None:
@@ -266,7 +276,7 @@ def wait_running(home: Home, ports: Ports, job_id: str) -> None:
         job = rest(ports, f"jobs/{job_id}")
         return bool(job) and all(v["status"] == "RUNNING" for v in job["vertices"])
 
-    wait_until(running, 60, f"the job {job_id} RUNNING (see {home.path('logs')})")
+    wait_until(running, START_S, f"the job {job_id} RUNNING (see {home.path('logs')})")
 
 
 def newest_state(home: Home, job_id: str) -> str:
