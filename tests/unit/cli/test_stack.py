@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from cli.errors import CommandError
+from cli.stack import apps
 from cli.stack.layout import Child, Home, Ports
 from cli.stack.process import find, spawn, stop, tail, wait_until
 from cli.stack.stack import Stack
@@ -130,6 +131,27 @@ def test_a_file_left_by_a_crash_is_no_running_stack(home):
     assert Stack.running(home) is None
     (home.root / "stack.json").write_text("{broken")
     assert Stack.running(home) is None
+
+
+def test_a_stack_of_the_version_before_is_found(home):
+    """Its example emitter was called follower; `down` must end it all the same."""
+    me = psutil.Process()
+    child = Child("follower", me.pid, me.create_time())
+    home.write(Ports(), [child], {})
+    file = home.root / "stack.json"
+    file.write_text(file.read_text().replace("emitter_http", "follower_http"))
+    stack = Stack.running(home)
+    assert (stack.ports, stack.children) == (Ports(), [child])
+
+
+def test_the_emitter_goes_on_with_the_data_of_the_version_before(home, monkeypatch):
+    """Without its snapshot it would write examples of the whole log again."""
+    (home.path("follower") / "snapshot").write_text("learned")
+    monkeypatch.setattr(apps, "spawn", lambda name, *_, **__: Child(name, 1, 0.0))
+    for _ in range(2):
+        assert apps.start_emitter(home, Ports(), bound=True).name == "emitter"
+        assert (home.root / "emitter" / "snapshot").read_text() == "learned"
+        assert not (home.root / "follower").exists()
 
 
 def test_a_failed_start_ends_what_it_started(home, monkeypatch):
