@@ -28,15 +28,25 @@ def start(home: Home, ports: Ports, *, bound: bool) -> Child:
     java = str(java_home() / "bin" / "java")
     classpath = f"{KAFKA_JARS}/*"
     if not (data / "meta.properties").exists():
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         argv = [java, QUIET, "-cp", classpath, "kafka.tools.StorageTool", "format"]
-        argv += ["-t", cluster, "-c", str(config), "--standalone", "--ignore-formatted"]
+        argv += ["-t", new_cluster_id(), "-c", str(config), "--standalone", "--ignore-formatted"]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if done.returncode:
             raise CommandError(f"Kafka cannot format {data}:\n{done.stdout}{done.stderr}")
     argv = [java, "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", QUIET, "-cp", classpath]
     argv += ["kafka.Kafka", str(config)]
     return spawn("kafka", argv, home.log("kafka"), {}, bound=bound)
+
+
+def new_cluster_id() -> str:
+    """Return a random cluster id in Kafka's form: 22 characters of URL-safe base64.
+
+    Like Kafka's own ids it never begins with ``-``: Kafka's tools would take it for an option.
+    """
+    while True:
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not cluster_id.startswith("-"):
+            return cluster_id
 
 
 def properties(data: str, ports: Ports) -> str:

@@ -5,11 +5,13 @@ import signal
 import socket
 import subprocess
 import sys
+import uuid
 
 import psutil
 import pytest
 
 from cli.errors import CommandError
+from cli.stack import kafka
 from cli.stack.layout import Child, Home, Ports
 from cli.stack.process import find, spawn, stop, tail, wait_until
 from cli.stack.stack import Stack
@@ -43,6 +45,13 @@ def test_a_taken_port_is_named_with_the_option_to_change_it():
 def _free():
     ports = Ports.free()
     return {name: getattr(ports, name) for name in ports.__dataclass_fields__}
+
+
+def test_no_cluster_id_looks_like_an_option(monkeypatch):
+    """Kafka's formatter takes no value that begins with `-`: one start in 64 would fail."""
+    drawn = [uuid.UUID(bytes=bytes([first]) + bytes(15)) for first in (0xF8, 0xFB, 0xFC)]
+    monkeypatch.setattr(kafka.uuid, "uuid4", iter(drawn).__next__)
+    assert kafka.new_cluster_id() == "_" + "A" * 21
 
 
 def test_a_child_is_found_and_ended(home):
