@@ -238,7 +238,7 @@ class GrpcServer:
                     try:
                         reply = self._answers.submit(answer, raw).result()
                     except Exception as e:
-                        _fail(context, "Recommend", e)
+                        _fail(context, name, e)
                     counted.inc()
                     yield reply
             finally:

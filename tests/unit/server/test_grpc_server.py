@@ -212,6 +212,19 @@ def test_a_stream_answers_each_request_in_order(served):
     assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_a_failed_stream_is_counted_under_its_own_method(served):
+    """An alert must name the method whose callers see the errors."""
+    before = {name: count(name, "INVALID_ARGUMENT") for name in ("Recommend", "StreamRecommend")}
+    with pytest.raises(grpc.RpcError):
+        next(served.answers.StreamRecommend(iter(streamed("")), timeout=20))
+    raw = served.channel.stream_stream("/nextclick.v1.RecommendationService/StreamRecommend")
+    with pytest.raises(grpc.RpcError) as error:
+        next(raw(iter([b"\xff\xff\xff"]), timeout=20))
+    assert "StreamRecommendRequest" in error.value.details()
+    after = {name: count(name, "INVALID_ARGUMENT") for name in before}
+    assert after == {**before, "StreamRecommend": before["StreamRecommend"] + 2}
+
+
 def test_streams_are_bounded_and_hold_up_no_other_call(served, monkeypatch):
     """An idle stream costs a sleeping thread; a flood of them must not take the server."""
     monkeypatch.setattr("server.grpc_server.MAX_STREAMS", 3)
