@@ -25,11 +25,9 @@ from nextclick import Client
 from online_models import metrics
 
 RATE = 50.0
-SCORED_S = 10.0
-"""The score job publishes once a second."""
 
-QUIET_S = 30.0
-"""A run that ends no event for so long has lost what is missing."""
+QUIET_S = 60.0
+"""A run that ends no event, or scores no answer, for so long has lost what is missing."""
 
 
 @dataclass(frozen=True)
@@ -188,14 +186,16 @@ def watched(stack: Stack) -> list[tuple[Child, Path]]:
 def wait_scored(stack: Stack, cases: int) -> dict[str, Any]:
     """Return the server's status, as soon as the score job has judged every answer.
 
-    An impression may be dropped, so it is not waited for long.
+    An impression may be dropped: when no more are judged, it is not waited for.
     """
-    deadline = time.monotonic() + SCORED_S
+    last, since = 0, time.monotonic()
     while True:
         status = apps.server_status(stack.ports)
         board = status.get("scoreboard", {}).values()
         judged = sum(score["cases"] - score["shadow_cases"] for score in board)
-        if judged >= cases or time.monotonic() > deadline:
+        if judged != last:
+            last, since = judged, time.monotonic()
+        if judged >= cases or time.monotonic() - since > QUIET_S:
             return status
         time.sleep(0.1)
 

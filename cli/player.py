@@ -19,7 +19,7 @@ from online_models import metrics
 
 PAUSE_S = 0.5
 PROBE_EVERY = 20
-PROBE_LIMIT_S = 5.0
+PROBE_LIMIT_S = 30.0
 K = 20
 
 
@@ -153,4 +153,6 @@ class Player:
                 self.score.freshness_ms.append((time.perf_counter() - since) * 1000)
                 return
             time.sleep(0.001)
-        self.score.errors.append("freshness: a click is not in any answer after 5 s")
+        self.score.errors.append(
+            f"freshness: a click is not in any answer after {PROBE_LIMIT_S:.0f} s"
+        )

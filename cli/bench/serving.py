@@ -26,7 +26,7 @@ from cli.demo import bootstrap, ledger
 from cli.errors import CommandError
 from cli.options import Json
 from cli.stack.layout import PYTHON_PATH, Child, Ports
-from cli.stack.process import find, spawn, stop, wait_until
+from cli.stack.process import START_S, find, spawn, stop, wait_until
 from cli.stack.stack import Stack
 from nextclick import Client, Event, NextclickError
 from nextclick.v1 import recommendation_service_pb2 as pb
@@ -257,7 +257,8 @@ def floor_server(stack: Stack, client: Client, session_id: str) -> Iterator[tupl
     child = spawn("floor", argv, stack.home.log("floor"), {"PYTHONPATH": PYTHON_PATH}, bound=True)
     try:
         address = f"127.0.0.1:{port}"
-        wait_until(lambda: listens(child), 30, "the floor", [(child, stack.home.log("floor"))])
+        log = stack.home.log("floor")
+        wait_until(lambda: listens(child), START_S, "the floor", [(child, log)])
         yield address, child
     finally:
         stop([child])

@@ -13,7 +13,7 @@ import psutil
 
 from cli.bench import native
 from cli.stack.layout import PYTHON_PATH, Child, Ports
-from cli.stack.process import find, spawn, stop, wait_until
+from cli.stack.process import START_S, find, spawn, stop, wait_until
 from cli.stack.stack import Stack
 
 CONNECTIONS = 4
@@ -31,7 +31,7 @@ def measure(
     stack: Stack, program: Path, method: str, requests: Path, count: int, seconds: float
 ) -> dict[str, Any]:
     """Return the figures of so many workers that follow the stack's log."""
-    ports = Ports.free()
+    ports = Ports.free(count)
     data = stack.home.path("serving") / f"workers-{count}"
     argv = [sys.executable, "-m", "cli.main", "serve", "--workers", str(count)]
     argv += ["--grpc-port", str(ports.grpc), "--http-port", str(ports.http)]
@@ -42,7 +42,7 @@ def measure(
     try:
         for number in range(count):
             port = ports.http + number
-            wait_until(lambda p=port: healthy(p), 300, "the workers SERVING", [(child, log)])  # type: ignore[misc]
+            wait_until(lambda p=port: healthy(p), START_S, "the workers SERVING", [(child, log)])  # type: ignore[misc]
         target = f"127.0.0.1:{ports.grpc}"
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             loads = list(

@@ -11,7 +11,10 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cli.stack.layout import PYTHON_PATH, Child, Home, Ports
-from cli.stack.process import BEHIND, STREAM, spawn, wait_until
+from cli.stack.process import BEHIND, START_S, STREAM, spawn, wait_until
+
+STATUS_S = 10
+"""For a status page, beside busy cores too; a process that is down refuses at once."""
 
 
 def environment(home: Home, ports: Ports, tenant: str = "") -> dict[str, str]:
@@ -64,10 +67,10 @@ def serving(ports: Ports) -> bool:
     return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-def wait_serving(home: Home, ports: Ports, child: Child, timeout_s: float = 300) -> None:
+def wait_serving(home: Home, ports: Ports, child: Child) -> None:
     """Wait until the server is ready; its first start may compile the kernels for a minute."""
     log = home.log(child.name)
-    wait_until(lambda: serving(ports), timeout_s, "the server SERVING", [(child, log)])
+    wait_until(lambda: serving(ports), START_S, "the server SERVING", [(child, log)])
 
 
 def server_status(ports: Ports) -> dict[str, Any]:
@@ -82,7 +85,7 @@ def follower_status(ports: Ports) -> dict[str, Any]:
 
 def _status(port: int) -> dict[str, Any]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=2) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=STATUS_S) as reply:
             status: dict[str, Any] = json.load(reply)
             return status
     except (OSError, ValueError):

@@ -20,12 +20,15 @@ from typing import Any
 from cli.errors import CommandError
 from cli.stack.java import java_home
 from cli.stack.layout import FLINK_JARS, PROJECT, PYTHON_PATH, Child, Home, Ports
-from cli.stack.process import STREAM, spawn, wait_until
+from cli.stack.process import START_S, STREAM, spawn, wait_until
 
 FLINK_HOME = Path(str(find_spec("pyflink").origin)).parent  # type: ignore[union-attr]
 KEPT_CHECKPOINT_FOLDERS = 5
 CHECKPOINT_S = 10
 """What a job may have to do again after a crash; each writes the whole state."""
+
+REST_S = 10
+"""For an answer of the REST API, beside busy cores too; what is down refuses at once."""
 
 QUIET_LOGGERS = """
 # The Kafka sink registers a metric anew, and warns of it, at every checkpoint.
@@ -168,7 +171,7 @@ def start_taskmanager(home: Home, number: int, *, bound: bool) -> Child:
 def rest(ports: Ports, path: str) -> Any:
     """Return what the REST API answers, None if it does not."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{ports.flink}/{path}", timeout=2) as r:
+        with urllib.request.urlopen(f"http://127.0.0.1:{ports.flink}/{path}", timeout=REST_S) as r:
             return json.load(r)
     except (OSError, ValueError):
         return None
@@ -188,7 +191,7 @@ def wait(home: Home, ports: Ports, children: list[Child]) -> None:
 def wait_slots(home: Home, ports: Ports, n: int, children: list[Child]) -> None:
     """Wait until so many slots are free."""
     logs = [(child, home.log(child.name)) for child in children]
-    wait_until(lambda: slots(ports) >= n, 90, f"{n} free slots of Flink", logs)
+    wait_until(lambda: slots(ports) >= n, START_S, f"{n} free slots of Flink", logs)
 
 
 def jobs(ports: Ports) -> list[dict[str, Any]]:
@@ -222,7 +225,9 @@ def submit(home: Home, name: str, *args: str, from_state: str = "") -> str:
         argv += ["-s", from_state]
     argv += ["-py", str(script), "-pyexec", sys.executable, "-pyclientexec", sys.executable, *args]
     env = {**os.environ, **environment(home)}
-    done = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=120, check=False)
+    done = subprocess.run(
+        argv, capture_output=True, text=True, env=env, timeout=START_S, check=False
+    )
     match = re.search(r"JobID ([0-9a-f]{32})", done.stdout + done.stderr)
     if done.returncode or not match:
         raise CommandError(
@@ -234,8 +239,13 @@ def submit(home: Home, name: str, *args: str, from_state: str = "") -> str:
 def cancel(ports: Ports, job_id: str) -> None:
     """End a job and wait until it has ended."""
     url = f"http://127.0.0.1:{ports.flink}/jobs/{job_id}?mode=cancel"
-    urllib.request.urlopen(urllib.request.Request(url, method="PATCH"), timeout=10).close()
-    wait_until(lambda: rest(ports, f"jobs/{job_id}")["state"] == "CANCELED", 60, "its end")
+    urllib.request.urlopen(urllib.request.Request(url, method="PATCH"), timeout=REST_S).close()
+
+    def cancelled() -> bool:
+        job = rest(ports, f"jobs/{job_id}")
+        return bool(job) and job["state"] == "CANCELED"
+
+    wait_until(cancelled, START_S, f"the end of the job {job_id}")
 
 
 def job_names() -> list[str]:
@@ -254,7 +264,7 @@ def wait_running(home: Home, ports: Ports, job_id: str) -> None:
         job = rest(ports, f"jobs/{job_id}")
         return bool(job) and all(v["status"] == "RUNNING" for v in job["vertices"])
 
-    wait_until(running, 60, f"the job {job_id} RUNNING (see {home.path('logs')})")
+    wait_until(running, START_S, f"the job {job_id} RUNNING (see {home.path('logs')})")
 
 
 def newest_state(home: Home, job_id: str) -> str:

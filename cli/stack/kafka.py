@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from cli.errors import CommandError
 from cli.stack.java import java_home
 from cli.stack.layout import KAFKA_JARS, Child, Home, Ports
-from cli.stack.process import spawn, wait_until
+from cli.stack.process import START_S, spawn, wait_until
 from nextclick.topics import PARTITIONS, TOPIC_CONFIGS, topic
 
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
@@ -88,7 +88,7 @@ def ready(ports: Ports) -> bool:
 
 def wait(home: Home, ports: Ports, child: Child) -> None:
     """Wait until the broker answers."""
-    wait_until(lambda: ready(ports), 60, "Kafka", [(child, home.log("kafka"))])
+    wait_until(lambda: ready(ports), START_S, "Kafka", [(child, home.log("kafka"))])
 
 
 def create_topics(kafka: str, tenant: str = "", replication: int = 1) -> None:

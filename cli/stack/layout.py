@@ -38,23 +38,21 @@ class Ports:
     follower_http: int = 8083
 
     @classmethod
-    def free(cls) -> Ports:
+    def free(cls, workers: int = 1) -> Ports:
         """Return ports that nobody listens on now.
 
         They are below the range that outgoing connections take theirs from: one of those
-        could take a port between now and the start of what shall listen there.
+        could take a port between now and the start of what shall listen there. Behind the HTTP
+        port those of further workers are free as well.
         """
-        names = [f.name for f in fields(cls)]
         ports: dict[str, int] = {}
+        taken: set[int] = set()
         candidates = iter(random.sample(range(*FREE_RANGE), 1_000))
-        while len(ports) < len(names):
-            port = next(candidates)
-            with socket.socket() as s:
-                try:
-                    s.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-            ports[names[len(ports)]] = port
+        for name in (f.name for f in fields(cls)):
+            wanted = range(workers if name == "http" else 1)
+            first = next(p for p in candidates if all(_free(p + i, taken) for i in wanted))
+            ports[name] = first
+            taken.update(first + i for i in wanted)
         return cls(**ports)
 
     def check(self) -> None:
@@ -70,6 +68,18 @@ class Ports:
                         f"port {port} ({name.replace('_', ' ')}) is taken; "
                         f"end the program that listens there or choose another with {option}"
                     ) from None
+
+
+def _free(port: int, taken: set[int]) -> bool:
+    """Whether nobody listens on a port, and it is not among those that somebody shall have."""
+    if port in taken:
+        return False
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

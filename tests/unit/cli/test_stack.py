@@ -32,6 +32,15 @@ def test_free_ports_are_different():
     ports.check()
 
 
+def test_free_ports_leave_room_for_further_workers(monkeypatch):
+    """Worker i has the HTTP port + i: another part there would be one that cannot start."""
+    drawn = [*range(20_000, 20_020), *range(20_100, 20_120)]
+    monkeypatch.setattr("cli.stack.layout.random.sample", lambda *_: drawn)
+    ports = Ports.free(workers=3)
+    others = {getattr(ports, name) for name in ports.__dataclass_fields__} - {ports.http}
+    assert not others & {ports.http, ports.http + 1, ports.http + 2}
+
+
 def test_a_taken_port_is_named_with_the_option_to_change_it():
     """'Address in use' from the depth of Kafka's log helps nobody."""
     with socket.socket() as taken:
