@@ -79,7 +79,7 @@ def test_a_child_that_ignores_sigterm_is_killed(home):
         "print('deaf', flush=True); time.sleep(600)"
     )
     child = spawn("deaf", [sys.executable, "-c", code], home.log("deaf"), {}, bound=True)
-    wait_until(lambda: "deaf" in tail(home.log("deaf")), 20, "the child")
+    wait_until(lambda: "deaf" in tail(home.log("deaf")), 60, "the child")
     stop([child], grace_s=0.2)
     assert find(child) is None
 
@@ -113,7 +113,7 @@ def test_a_bound_child_dies_with_its_parent(tmp_path):
         except psutil.NoSuchProcess:
             return True
 
-    wait_until(gone, 10, "the child's end")
+    wait_until(gone, 60, "the child's end")
 
 
 def test_waiting_ends_when_a_child_has_died(home):
@@ -121,7 +121,7 @@ def test_waiting_ends_when_a_child_has_died(home):
     argv = [sys.executable, "-c", "print('no such disk'); raise SystemExit(3)"]
     child = spawn("broken", argv, home.log("broken"), {}, bound=True)
     with pytest.raises(CommandError, match=r"broken has ended[\s\S]*no such disk"):
-        wait_until(lambda: False, 30, "never", [(child, home.log("broken"))])
+        wait_until(lambda: False, 60, "never", [(child, home.log("broken"))])
 
 
 def test_waiting_ends_at_its_limit(home):

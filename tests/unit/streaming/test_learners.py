@@ -16,8 +16,6 @@ from streaming.learn_ranker import RankerTask
 from streaming.learn_vectors import VectorsTask
 from streaming.sessionize import RawRecord
 
-rng = np.random.default_rng(5)
-
 
 class Value:
     def __init__(self):
@@ -99,6 +97,7 @@ def raw(topic, value, key=b"k"):
 
 def click_records(n, items=40):
     """Sessions of up to 9 clicks, their records interleaved and some of them skipped."""
+    rng = np.random.default_rng(5)
     out, open_sessions = [], {}
     for i in range(n):
         name = f"s{rng.integers(i // 6, i // 6 + 8)}"
@@ -115,6 +114,7 @@ def click_records(n, items=40):
 
 def example_records(n):
     """Cases of 12 candidates whose target has the largest third feature; some are missed."""
+    rng = np.random.default_rng(6)
     out = []
     for i in range(n):
         features = rng.normal(size=(N_FEATURES, 12)).astype("<f2")
@@ -160,6 +160,7 @@ def test_a_crash_anywhere_changes_nothing(model):
     """The promise of the stream: exactly once, and equal to the bit."""
     make, records_of, _ = CASES[model]
     records = records_of(400)
+    rng = np.random.default_rng(7)
     calm = Host(make)
     for record in records:
         calm.feed(record)
@@ -279,6 +280,7 @@ def test_a_new_item_has_the_vectors_of_its_content():
     """A shop's new arrivals must be found before anybody has clicked them."""
     host = Host(vectors_task)
     kinds = {"a": ("red",), "b": ("blue",)}
+    rng = np.random.default_rng(8)
     for kind, categories in kinds.items():
         for i in range(5):
             item = Item(f"{kind}{i}", categories=categories)
