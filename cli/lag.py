@@ -13,8 +13,8 @@ def group_lag(kafka: str, group: str, topic: str) -> int | None:
     try:
         partitions = [TopicPartition(topic, p) for p in range(PARTITIONS)]
         lag = 0
-        for committed in consumer.committed(partitions, timeout=3):
-            low, high = consumer.get_watermark_offsets(committed, timeout=3)
+        for committed in consumer.committed(partitions, timeout=10):
+            low, high = consumer.get_watermark_offsets(committed, timeout=10)
             lag += high - max(committed.offset, low)
         return lag
     except KafkaException:

@@ -100,7 +100,7 @@ def measure(
                 producer, client, "probe", seconds, lambda s: bar.update(task, completed=s)
             )
             after = backlog(watcher)
-        producer.flush(5)
+        producer.flush(LIMIT_S)
         written = session_times(watcher, start)
     finally:
         watcher.close()
@@ -186,7 +186,7 @@ def session_times(consumer: Consumer, start: list[int]) -> dict[tuple[str, int],
     written: dict[tuple[str, int], float] = {}
     left = sum(end) - sum(start)
     while left > 0:
-        messages = consumer.consume(min(left, 10_000), timeout=10)
+        messages = consumer.consume(min(left, 10_000), timeout=LIMIT_S)
         if not messages:
             raise CommandError(f"{left} records of {SESSIONS} cannot be read")
         for message in messages:
@@ -219,11 +219,11 @@ def hops(probes: list[Probe], written: dict[tuple[str, int], float]) -> dict[str
 def ends(consumer: Consumer, topic: str) -> list[int]:
     """Return the end of each partition."""
     parts = (TopicPartition(topic, p) for p in range(PARTITIONS))
-    return [int(consumer.get_watermark_offsets(part, timeout=5)[1]) for part in parts]
+    return [int(consumer.get_watermark_offsets(part, timeout=LIMIT_S)[1]) for part in parts]
 
 
 def backlog(consumer: Consumer) -> int:
     """Events that have no outcome yet: each one leads to one record."""
-    consumer.list_topics(timeout=5)
+    consumer.list_topics(timeout=LIMIT_S)
     events, sessions, dead = (sum(ends(consumer, t)) for t in (EVENTS, SESSIONS, DEAD_LETTERS))
     return max(events - sessions - dead, 0)

@@ -122,7 +122,7 @@ def job_rate(stack: Stack, name: str, out: str, total: int, *args: str) -> float
     parts = [TopicPartition(topic(SESSIONS, out), p) for p in range(PARTITIONS)]
 
     def written() -> int:
-        return sum(watcher.get_watermark_offsets(part, timeout=5)[1] for part in parts)
+        return sum(watcher.get_watermark_offsets(part, timeout=LIMIT_S)[1] for part in parts)
 
     before = written()
     job = flink.submit(stack.home, name, "--kafka", stack.kafka, "--tenant", TENANT, *args)
@@ -206,7 +206,7 @@ def consumer_rate(stack: Stack, total: int) -> float:
 def metric(port: int, name: str) -> float:
     """Return a Prometheus metric, 0 while its process does not answer."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as reply:
             lines = reply.read().decode().splitlines()
     except OSError:
         return 0.0

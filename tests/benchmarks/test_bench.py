@@ -12,8 +12,8 @@ from cli.bench.freshness import backlog, measure
 
 def test_freshness_measures_probes_beside_a_load(stack):
     """The benchmark behind the README's figure must run, and count its backlog."""
-    result = measure(stack, rate=50, seconds=3, warm_up=1, probes=5)
-    assert result["probes"] >= 5
+    result = measure(stack, rate=50, seconds=3, warm_up=1, probes=1)
+    assert result["probes"] >= 1
     assert 0 < result["p50_ms"] <= result["p95_ms"] <= result["p99_ms"]
     assert result["put_events_p50_ms"] > 0
     assert len(result["hops_ms"]) == 3
@@ -27,7 +27,7 @@ def test_index_measures_recall_in_churn():
     """The benchmark of the vector index must run; no figure is judged."""
     args = ["bench", "index", "--items", "400", "--changes", "60", "--queries", "100", "--json"]
     command = [sys.executable, "-m", "cli.main", *args]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=True)
     result = json.loads(done.stdout)
     assert 0.9 < result["recall_at_50"] <= 1
     assert result["p99_rest_us"] > 0

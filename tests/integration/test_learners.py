@@ -21,7 +21,6 @@ from tests.unit.streaming.test_learners import click_records, example_records
 SESSIONS, EXAMPLES = 6_000, 4_000
 
 
-@pytest.mark.timeout(300)
 def test_killed_learners_have_applied_everything_once(stack, producer):
     """Three times kill -9: counts and checksums as the input's, weights as without the kills."""
     tenant = f"exact{uuid.uuid4().hex[:6]}"
@@ -122,7 +121,6 @@ def compare_vectors(reader, task):
         assert np.linalg.norm(published - exact) <= 0.03 * np.linalg.norm(exact), item_id
 
 
-@pytest.mark.timeout(120)
 def test_a_new_item_is_found_by_its_content_alone(stack, client):
     """New arrivals are what a shop most wants to show, and nobody has clicked them yet."""
     run = uuid.uuid4().hex[:6]
@@ -144,7 +142,6 @@ def test_a_new_item_is_found_by_its_content_alone(stack, client):
     eventually(lambda: near(kinds["tea"][0]), lambda ids: new not in ids, "it is gone")
 
 
-@pytest.mark.timeout(120)
 def test_learning_is_paused_and_resumed_over_grpc(stack, client):
     """The command goes through Kafka to Flink, and its effect comes back to the server."""
     port = ("--grpc-port", str(stack.ports.grpc))
