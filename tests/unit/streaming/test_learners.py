@@ -11,10 +11,16 @@ from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.features import N_FEATURES, SCHEMA
 from online_models.tokens import item_tokens
+from online_models.vector_learner import PUBLISH_SHARE
 from streaming.jobs.learner_operator import BATCH, Learn
 from streaming.learn_ranker import RankerTask
 from streaming.learn_vectors import VectorsTask
+from streaming.learning import KEPT_VERSIONS
 from streaming.sessionize import RawRecord
+
+MOST_OFF = PUBLISH_SHARE + float(np.finfo(np.float16).eps)
+"""Share of their length by which published vectors may be off: they are published from a move of
+`PUBLISH_SHARE` on, as halves."""
 
 
 class Value:
@@ -214,6 +220,31 @@ def test_the_audit_counts_every_record_once(model):
     assert state.checksum == sum(zlib.crc32(name.encode()) for name in names) % 2**64
 
 
+def far_off(published, task):
+    """Items whose vectors are published too far from those of a task, or not, or without reason."""
+    learner = task._learner
+    far = [*(published.keys() ^ learner.rows.keys())]
+    for item_id in published.keys() & learner.rows.keys():
+        record = pb.ItemVectors.FromString(published[item_id])
+        found = np.frombuffer(record.read + record.wanted, "<f2").astype(np.float32)
+        row = learner.rows[item_id]
+        exact = np.concatenate([learner.arrays[f"vectors_{part}"][row] for part in ("in", "out")])
+        if np.linalg.norm(found - exact) > MOST_OFF * np.linalg.norm(exact):
+            far.append(item_id)
+    return far
+
+
+def test_published_vectors_are_as_near_as_unpublished_moves_may_leave_them():
+    """Replicas answer with what is published: what moves on must be published again."""
+    host, published = Host(vectors_task), {}
+    for i, record in enumerate(click_records(3_000), 1):
+        host.feed(record)
+        if i % 50 == 0:
+            out = host.publish()
+            published |= {key: value for (name, key), value in out.items() if name == "vectors"}
+            assert not far_off(published, host.operator._task)
+
+
 def command(kind, version=0):
     value = pb.LearnerCommand(kind=kind, version=version).SerializeToString()
     return raw("commands", value, b"ranker")
@@ -256,7 +287,7 @@ def test_kept_versions_survive_a_restart():
     host.start()
     host.publish()
     assert list(host.operator._task._versions) == kept
-    assert len(kept) <= 20
+    assert len(kept) <= KEPT_VERSIONS
 
 
 def test_unusable_examples_teach_nothing():
