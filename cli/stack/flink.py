@@ -98,7 +98,7 @@ def config(home: Home, ports: Ports) -> dict[str, Any]:
                 "savepoint-dir": home.path("flink", "savepoints").as_uri(),
                 "externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
                 "min-pause": "500 ms",
-                "timeout": "60 s",
+                "timeout": "10 min",
             },
             "buffer-timeout": {"interval": "0 ms"},
         },
@@ -108,7 +108,10 @@ def config(home: Home, ports: Ports) -> dict[str, Any]:
             "type": "fixed-delay",
             "fixed-delay": {"attempts": 1_000_000, "delay": "1 s"},
         },
-        "heartbeat": {"interval": 2000, "timeout": 8000},
+        # A TaskManager that is dead refuses two heartbeats; one that is silent waits for its turn
+        # beside busy cores, where 8 s had Flink take jobs away from a TaskManager that started.
+        "heartbeat": {"interval": 2000, "timeout": 120_000, "rpc-failure-threshold": 2},
+        "pekko": {"ask": {"timeout": "60 s"}},
         "pipeline": {"object-reuse": True},
     }
 

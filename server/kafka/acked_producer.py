@@ -59,11 +59,7 @@ class AckedProducer:
             except (BufferError, KafkaException) as e:
                 errors[i] = f"not accepted: {e}"
                 waiting.count()
-        limit = self._timeout_s
-        if timeout_s is not None:
-            # Leave time for the reply: it says which events to send again.
-            limit = min(limit, timeout_s - min(REPLY_S, timeout_s / 4))
-        waiting.wait(limit)
+        waiting.wait(waiting_time(self._timeout_s, timeout_s))
         return list(errors)
 
     def close(self) -> None:
@@ -74,6 +70,16 @@ class AckedProducer:
     def _poll(self) -> None:
         while not self._stop.is_set():
             self._producer.poll(0.1)
+
+
+def waiting_time(limit_s: float, left_s: float | None) -> float:
+    """Return how long to wait for acknowledgements of a call with so much of its deadline left.
+
+    Not all of it: the reply, which says which events to send again, must arrive in time.
+    """
+    if left_s is None:
+        return limit_s
+    return min(limit_s, left_s - min(REPLY_S, left_s / 4))
 
 
 class _Countdown:

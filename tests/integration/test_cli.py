@@ -101,12 +101,9 @@ def children_of(folder):
     return found
 
 
-@pytest.mark.timeout(400)
 def test_a_small_demo_accounts_for_every_event(tmp_path):
     """The first command that anybody runs: exit 0, and nothing lost."""
-    done = run(
-        "demo", "--max-events", "2000", "--home", str(tmp_path / "demo"), "--json", timeout=350
-    )
+    done = run("demo", "--max-events", "2000", "--home", str(tmp_path / "demo"), "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["sent"] == 2_000
@@ -125,10 +122,9 @@ def test_a_small_demo_accounts_for_every_event(tmp_path):
     hits = sum(s["cases"] * s["hit_rate"] for s in board if s["shadow_cases"] == 0)
     if all(score["shadow_cases"] in (0, score["cases"]) for score in board):
         assert hits == pytest.approx(result["cases"] * result["hit_rate"], abs=0.5)
-    eventually(lambda: children_of(tmp_path / "demo"), lambda left: not left, "all have ended", 30)
+    eventually(lambda: children_of(tmp_path / "demo"), lambda left: not left, "all have ended")
 
 
-@pytest.mark.timeout(200)
 def test_ctrl_c_in_mid_start_leaves_no_process(tmp_path):
     """Whoever stops a demo must find the machine as it was."""
     home = tmp_path / "stopped"
@@ -138,7 +134,7 @@ def test_ctrl_c_in_mid_start_leaves_no_process(tmp_path):
         lambda: demo.poll() is not None or list(home.glob("logs/kafka.log")), bool, "Kafka's start"
     )
     demo.send_signal(signal.SIGINT)
-    _, errors = demo.communicate(timeout=90)
+    _, errors = demo.communicate(timeout=300)
     assert demo.returncode == 130
     assert "interrupted" in errors
-    eventually(lambda: children_of(home), lambda left: not left, "all processes ended", 30)
+    eventually(lambda: children_of(home), lambda left: not left, "all processes ended")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import grpc
@@ -11,6 +10,7 @@ import pytest
 
 import nextclick
 from nextclick import FieldFault, Filter, Item, RecommendRequest
+from nextclick.retry import FIRST_BACKOFF_S
 from nextclick.v1 import catalog_service_pb2 as catalog_pb
 from nextclick.v1 import model_service_pb2 as model_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
@@ -192,33 +192,31 @@ def test_deadline_covers_all_attempts(client_type: Any, fake: Fake, target: str)
     released = threading.Event()
 
     def slow(_: grpc.ServicerContext) -> pb.TrendingResponse:
-        released.wait(10)
+        released.wait(60)
         return pb.TrendingResponse()
 
-    fake.answers = [grpc.StatusCode.UNAVAILABLE, slow]
-    started = time.monotonic()
+    fake.answers = [*[grpc.StatusCode.UNAVAILABLE] * 3, slow]
     with (
-        client_type(target, timeout_s=0.6, retries=100) as client,
+        client_type(target, timeout_s=3.0, retries=100) as client,
         pytest.raises(nextclick.DeadlineExceededError, match="timeout_s"),
     ):
         client.trending()
     released.set()
-    assert time.monotonic() - started < 3
-    # The server reads a rounded header by its own clock: up to a millisecond more.
-    assert fake.seconds_left[0] < 0.61
-    assert fake.seconds_left[1] < fake.seconds_left[0]
+    # The server reads a header that is rounded up to a tenth, by its own clock.
+    pauses = (1 + 2 + 4) * FIRST_BACKOFF_S / 2
+    assert fake.seconds_left[0] < 3.01
+    assert fake.seconds_left[3] < 3.01 - pauses + 0.1
 
 
 def test_no_attempt_after_the_deadline(client_type: Any, fake: Fake, target: str) -> None:
     """If it failed, the last pause would run past the deadline for nothing."""
     fake.answers = [grpc.StatusCode.UNAVAILABLE]
-    started = time.monotonic()
     with (
         client_type(target, timeout_s=0.3, retries=1_000_000) as client,
         pytest.raises((nextclick.UnavailableError, nextclick.DeadlineExceededError)),
     ):
         client.trending()
-    assert time.monotonic() - started < 3
+    # Else it would have gone on for days.
     assert len(fake.requests) < 10
 
 

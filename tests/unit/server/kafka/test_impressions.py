@@ -1,7 +1,5 @@
 """Impressions never hold up an answer: beyond queue and rate they are left out, and counted."""
 
-import time
-
 from prometheus_client import REGISTRY
 
 from nextclick.v1.impression_pb2 import Impression
@@ -19,11 +17,10 @@ def test_a_full_queue_drops_and_counts():
     impressions = Impressions(settings)
     queued = value("nextclick_impressions_total")
     dropped = value("nextclick_impressions_dropped_total")
-    started = time.perf_counter()
     for i in range(20):
         impression = Impression(recommendation_id=f"r{i}", session_id="s", item_ids=["a", "b"])
         impressions.put(impression.SerializeToString(), "s")
-    assert time.perf_counter() - started < 1
+    # One that waited for room would have got some: after 30 s the first ones are given up.
     assert value("nextclick_impressions_total") - queued == 5
     assert value("nextclick_impressions_dropped_total") - dropped == 15
     impressions._stop.set()

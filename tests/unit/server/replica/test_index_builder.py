@@ -11,12 +11,12 @@ from server.replica.index_builder import BETWEEN_BUILDS_S, RECALL_S, IndexBuilde
 from server.replica.replica import Replica
 
 LIMITS = Limits(max_items=4_096, max_sessions=64, pairs=64)
-rng = np.random.default_rng(8)
 
 
 @pytest.fixture
 def replica():
     """Two kinds of items with vectors; one item of each kind was clicked once."""
+    rng = np.random.default_rng(8)
     replica = Replica(Engine(LIMITS, sample=0, remote=True))
     engine = replica.engine
     engine.begin_index()
@@ -76,6 +76,7 @@ def test_filters_hold_for_what_is_near(replica):
 
 def test_the_builder_builds_and_watches(replica):
     """Recall that falls unseen is a slow loss of everything new."""
+    rng = np.random.default_rng(9)
     builder = IndexBuilder(replica)
     index = replica.engine.index
     for i in range(1_200):

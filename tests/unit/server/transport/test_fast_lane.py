@@ -1,18 +1,16 @@
 """The fast lane: what it answers itself, what it leaves to grpc, and that nothing gets lost."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
 
-from cli.stack.layout import Ports
 from nextclick import Client, InvalidRequestError
 from nextclick.v1 import recommendation_service_pb2 as pb
 from server.transport.auth import TokenAuth
-from server.transport.fast_lane import FastLane, Reply, stock_handler
-from tests.unit.server.transport.test_server import Served
+from server.transport.fast_lane import TOO_LATE, FastLane, Reply, stock_handler
+from tests.unit.server.transport.test_server import LIMIT_S, Clock, Served, until
 
 FAST, SLOW = "/test.Lane/Fast", "/test.Lane/Slow"
 
@@ -31,8 +29,7 @@ class Lane:
         self.server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler("test.Lane", handlers),)
         )
-        port = Ports.free().grpc
-        self.server.add_insecure_port(f"127.0.0.1:{port}")
+        port = self.server.add_insecure_port("127.0.0.1:0")
         FastLane(self.server, {FAST: behaviour}, interceptors, self.count).start()
         self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
 
@@ -43,7 +40,7 @@ class Lane:
     def count(self):
         self.after += 1
 
-    def call(self, method=FAST, raw=b"ab", timeout=10, **kwargs):
+    def call(self, method=FAST, raw=b"ab", timeout=LIMIT_S, **kwargs):
         return self.channel.unary_unary(method)(raw, timeout=timeout, **kwargs)
 
     def close(self):
@@ -160,22 +157,24 @@ def test_an_interceptor_that_fails_fails_the_call_only(lanes):
     assert lane.call() == b"abab"
 
 
-def test_a_call_whose_deadline_has_passed_is_not_worked_on(lanes):
+def test_a_call_whose_deadline_has_passed_is_not_worked_on(lanes, monkeypatch):
+    clock = Clock(monkeypatch)
     worked, release = [], threading.Event()
 
     def slow(raw):
         worked.append(raw)
-        release.wait(10)
+        release.wait(LIMIT_S)
         return Reply(raw)
 
     lane = lanes(behaviour=slow)
-    first = lane.channel.unary_unary(FAST).future(b"first", timeout=10)
-    while not worked:
-        time.sleep(0.001)
-    with pytest.raises(grpc.RpcError) as error:
-        lane.call(raw=b"late", timeout=0.1)
-    assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    first = lane.channel.unary_unary(FAST).future(b"first", timeout=LIMIT_S)
+    until(lambda: worked)
+    late = lane.channel.unary_unary(FAST).future(b"late", timeout=LIMIT_S)
+    clock.ahead_s = 2 * LIMIT_S
     release.set()
+    assert late.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert late.details() == TOO_LATE.details
+    clock.ahead_s = 0
     assert first.result() == b"first"
     assert lane.call(raw=b"next") == b"next"
     assert worked == [b"first", b"next"]
@@ -186,23 +185,23 @@ def test_a_drain_lets_a_call_in_flight_end(lanes):
 
     def slow(raw):
         begun.set()
-        release.wait(10)
+        release.wait(LIMIT_S)
         return Reply(raw)
 
     lane = lanes(behaviour=slow)
-    call = lane.channel.unary_unary(FAST).future(b"x", timeout=10)
-    assert begun.wait(10)
-    stopped = lane.server.stop(10)
+    call = lane.channel.unary_unary(FAST).future(b"x", timeout=LIMIT_S)
+    assert begun.wait(LIMIT_S)
+    stopped = lane.server.stop(LIMIT_S)
     release.set()
     assert call.result() == b"x"
-    assert stopped.wait(10)
+    assert stopped.wait(LIMIT_S)
 
 
 def test_a_message_over_the_limit_is_refused_and_the_next_one_answered(serving):
     served = serving()
     method = served.channel.unary_unary("/nextclick.v1.RecommendationService/Recommend")
     with pytest.raises(grpc.RpcError) as error:
-        method(bytes(9 << 20), timeout=10)
+        method(bytes(9 << 20), timeout=LIMIT_S)
     assert error.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert len(served.recommend(session_id="s").items) == 20
 
@@ -221,11 +220,12 @@ def test_without_the_token_no_call_is_answered(lanes, method):
 def test_clients_carry_the_token_and_say_what_to_do_without_it(serving):
     served = serving(token="secret")
     target = f"127.0.0.1:{served.port}"
-    with Client(target, token="secret", timeout_s=10) as client:
+    with Client(target, token="secret", timeout_s=LIMIT_S) as client:
         assert len(client.recommend("s").items) == 20
-    with Client(target) as client, pytest.raises(InvalidRequestError, match="token"):
+    stranger = Client(target, timeout_s=LIMIT_S)
+    with stranger as client, pytest.raises(InvalidRequestError, match="token"):
         client.recommend("s")
     assert served.status()  # health needs none
     with pytest.raises(grpc.RpcError) as error:
-        served.answers.BatchRecommend(pb.BatchRecommendRequest(), timeout=10)
+        served.answers.BatchRecommend(pb.BatchRecommendRequest(), timeout=LIMIT_S)
     assert error.value.code() == grpc.StatusCode.UNAUTHENTICATED
