@@ -9,11 +9,12 @@ from rich.table import Table
 
 from cli.console import out, print_json
 from cli.options import DEFAULT_HOME, HomeFolder, Json
-from cli.stack import apps, flink, jobs
+from cli.stack import apps, flink
 from cli.stack.apps import EMITTER
 from cli.stack.lag import group_lag
 from cli.stack.process import find
 from cli.stack.stack import Stack
+from streaming.jobs.registry import JOBS
 
 
 def status(home: HomeFolder = DEFAULT_HOME, json: Json = False) -> None:
@@ -58,9 +59,9 @@ def describe(stack: Stack) -> dict[str, Any]:
     for job in flink.jobs(stack.ports):
         if job["jid"] != stack.jobs.get(job["name"]):
             continue
-        for name, source in jobs.INPUTS.get(job["name"], {}).items():
-            lag = group_lag(stack.kafka, f"{name}-job", source)
-            parts.append({"name": f"job {name}", "state": job["state"], "lag": lag})
+        for part in JOBS[job["name"]].parts:
+            lag = group_lag(stack.kafka, part.group, part.topics[0])
+            parts.append({"name": f"job {part.name}", "state": job["state"], "lag": lag})
     # Counts and vectors learn from every click, the ranker from a sample of the clicks.
     clicks = server.get("clicks")
     models: list[dict[str, Any]] = [{"name": "blend", "version": clicks, "examples": clicks}]

@@ -16,58 +16,36 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from nextclick.codec import DeadLetterReason, Event, InvalidEventError, decode_event
+from nextclick.event_types import DISLIKE, EVENT_TYPES, LIKE, Effect, EventType
+from nextclick.limits import (
+    DAY_MS,
+    MAX_AGE_MS,
+    MAX_AHEAD_MS,
+    MAX_EVENT_IDS,
+    MAX_HIDDEN_ITEMS,
+    MAX_LATE_MS,
+    MAX_SESSION_STEPS,
+    MINUTE_MS,
+    SESSION_IDLE_MS,
+    SESSION_STEPS,
+)
 from nextclick.v1 import session_pb2 as pb
-
-MAX_STEPS = 50
-"""Steps that a record carries."""
-
-MAX_SESSION_STEPS = 5_000
-"""Steps that a session may have; more are a robot's."""
-
-MAX_EVENT_IDS = 256
-"""Last event ids of a key that repetitions are recognised by."""
-
-MAX_HIDDEN = 50
-MINUTE_MS = 60_000
-LATE_MS = IDLE_MS = 30 * MINUTE_MS
-FUTURE_MS = 5 * MINUTE_MS
-MAX_AGE_MS = 7 * 24 * 60 * MINUTE_MS
-"""Events older than the events topic keeps its records are from a broken clock."""
+from streaming.raw_record import RawRecord
 
 STATE_VERSION = 1
 _HEAD = struct.Struct("<BI")
 
-STEP_TYPES = {
-    "view": pb.EVENT_TYPE_VIEW,
-    "click": pb.EVENT_TYPE_CLICK,
-    "play": pb.EVENT_TYPE_PLAY,
-}
-STRENGTHENING_TYPES = {
-    "add_to_cart": pb.EVENT_TYPE_ADD_TO_CART,
-    "like": pb.EVENT_TYPE_LIKE,
-    "purchase": pb.EVENT_TYPE_PURCHASE,
-}
-STRENGTH = {pb.EVENT_TYPE_ADD_TO_CART: 1, pb.EVENT_TYPE_LIKE: 2, pb.EVENT_TYPE_PURCHASE: 3}
+_TYPES = {kind.name: kind for kind in EVENT_TYPES}
+_NUMBERS: dict[str, pb.EventType] = {kind.name: getattr(pb, kind.enum_name) for kind in EVENT_TYPES}
+_STRENGTHS = {_NUMBERS[kind.name]: kind.strength for kind in EVENT_TYPES}
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """Settings: ratings from `like_from` on are likes, up to `dislike_to` dislikes."""
+class RatingThresholds:
+    """Ratings from `like_from` on count as likes, those up to `dislike_to` as dislikes."""
 
     like_from: float = 4.0
     dislike_to: float = 2.0
-
-
-class RawRecord(NamedTuple):
-    """A record of the topic `events` as it lies in Kafka."""
-
-    value: bytes
-    key: bytes
-    topic: str
-    partition: int
-    offset: int
-    append_time_ms: int
-    replayed: bool = False
 
 
 class Update(NamedTuple):
@@ -84,7 +62,7 @@ class DeadLetter(NamedTuple):
     detail: str
 
 
-class State(NamedTuple):
+class KeyState(NamedTuple):
     """What is kept of a key: its session, and the hashes of its last event ids."""
 
     session: pb.SessionRecord
@@ -95,7 +73,7 @@ class State(NamedTuple):
         return _HEAD.pack(STATE_VERSION, len(record)) + record + self.event_ids
 
     @classmethod
-    def from_bytes(cls, raw: bytes) -> State:
+    def from_bytes(cls, raw: bytes) -> KeyState:
         """Return the state that `to_bytes` packed."""
         version, size = _HEAD.unpack_from(raw)
         if version != STATE_VERSION:
@@ -104,11 +82,11 @@ class State(NamedTuple):
         return cls(pb.SessionRecord.FromString(raw[_HEAD.size : end]), raw[end:])
 
 
-DEFAULT_RULES = Rules()
+DEFAULT_THRESHOLDS = RatingThresholds()
 
 
 def process(
-    state: bytes | None, raw: RawRecord, rules: Rules = DEFAULT_RULES
+    state: bytes | None, raw: RawRecord, ratings: RatingThresholds = DEFAULT_THRESHOLDS
 ) -> tuple[bytes | None, Update | DeadLetter]:
     """Return the key's state after a record, and the record's outcome.
 
@@ -118,8 +96,8 @@ def process(
         The state of the record's key as returned last time, None at first.
     raw
         The record.
-    rules
-        Settings.
+    ratings
+        What counts as a like or a dislike.
     """
     try:
         event = decode_event(raw.value)
@@ -128,7 +106,7 @@ def process(
     dead = _wrong_record(event, raw)
     if dead:
         return state, dead
-    before = State.from_bytes(state) if state else State(pb.SessionRecord(), b"")
+    before = KeyState.from_bytes(state) if state else KeyState(pb.SessionRecord(), b"")
     session, event_ids = before
     event_hash = b""
     if event.event_id:
@@ -137,18 +115,18 @@ def process(
             session.duplicates += 1
             return _outcome(session, event_ids)
     late = session.last_timestamp_ms - event.timestamp_ms
-    if session.steps and late > LATE_MS:
+    if session.steps and late > MAX_LATE_MS:
         minutes = late // MINUTE_MS
         return state, DeadLetter(
             DeadLetterReason.TOO_LATE,
             f"timestamp_ms: {minutes} minutes before the last step of its session; "
-            f"at most {LATE_MS // MINUTE_MS} are taken",
+            f"at most {MAX_LATE_MS // MINUTE_MS} are taken",
         )
     if event.session_id:
         session.session_id = event.session_id
-    elif not session.session_id or (session.steps and -late > IDLE_MS):
+    elif not session.session_id or (session.steps and -late > SESSION_IDLE_MS):
         session = _next_session(session, event.user_id)
-    if not _apply(session, event, rules):
+    if not _apply(session, event, ratings):
         return state, DeadLetter(
             DeadLetterReason.SESSION_FULL,
             f"session_id: the session has {MAX_SESSION_STEPS} steps already; start a new one",
@@ -171,17 +149,17 @@ def _wrong_record(event: Event, raw: RawRecord) -> DeadLetter | None:
     if raw.replayed:
         return None
     ahead = event.timestamp_ms - raw.append_time_ms
-    if ahead > FUTURE_MS:
+    if ahead > MAX_AHEAD_MS:
         return DeadLetter(
             DeadLetterReason.FROM_FUTURE,
-            f"timestamp_ms: {ahead // 1000} s after its arrival; at most {FUTURE_MS // 1000} "
+            f"timestamp_ms: {ahead // 1000} s after its arrival; at most {MAX_AHEAD_MS // 1000} "
             "are taken: send milliseconds since 1970, UTC",
         )
     if -ahead > MAX_AGE_MS:
         return DeadLetter(
             DeadLetterReason.TOO_LATE,
-            f"timestamp_ms: {-ahead // 86_400_000} days before its arrival; at most "
-            f"{MAX_AGE_MS // 86_400_000} are taken: mark histories with the header replay",
+            f"timestamp_ms: {-ahead // DAY_MS} days before its arrival; at most "
+            f"{MAX_AGE_MS // DAY_MS} are taken: mark histories with the header replay",
         )
     return None
 
@@ -199,43 +177,51 @@ def _next_session(last: pb.SessionRecord, user_id: str) -> pb.SessionRecord:
     return pb.SessionRecord(session_id=f"u:{user_id}~{n}")
 
 
-def _apply(session: pb.SessionRecord, event: Event, rules: Rules) -> bool:
+def _apply(session: pb.SessionRecord, event: Event, ratings: RatingThresholds) -> bool:
     """Apply an event to its session; False if the session is full."""
-    kind = event.type
-    if kind == "rating" and event.value is not None:
-        if event.value >= rules.like_from:
-            kind = "like"
-        elif event.value <= rules.dislike_to:
-            kind = "dislike"
-    if kind == "dislike":
-        session.version += 1
-        if event.item_id not in session.hidden_item_ids:
-            session.hidden_item_ids.append(event.item_id)
-            del session.hidden_item_ids[:-MAX_HIDDEN]
+    kind = _TYPES.get(event.type)
+    if kind is None:
         return True
-    if kind in STRENGTHENING_TYPES:
-        step_type = STRENGTHENING_TYPES[kind]
-        if session.steps and session.steps[-1].item_id == event.item_id:
-            _strengthen(session, event, step_type)
-            return True
-    elif kind in STEP_TYPES:
-        step_type = STEP_TYPES[kind]
-    elif kind == "rating":
-        step_type = pb.EVENT_TYPE_RATING
-    else:
+    if kind.effect is Effect.RATING:
+        kind = _by_value(kind, event.value, ratings)
+    if kind.effect is Effect.HIDES:
+        _hide(session, event.item_id)
+        return True
+    if (
+        kind.effect is Effect.STRENGTHENS
+        and session.steps
+        and session.steps[-1].item_id == event.item_id
+    ):
+        _strengthen(session, kind)
         return True
     if session.step_count >= MAX_SESSION_STEPS:
         return False
-    _add_step(session, event, step_type)
+    _add_step(session, event, _NUMBERS[kind.name])
     return True
 
 
-def _strengthen(session: pb.SessionRecord, event: Event, step_type: pb.EventType) -> None:
+def _by_value(rating: EventType, value: float | None, ratings: RatingThresholds) -> EventType:
+    """Return what a rating counts as."""
+    if value is not None and value >= ratings.like_from:
+        return _TYPES[LIKE]
+    if value is not None and value <= ratings.dislike_to:
+        return _TYPES[DISLIKE]
+    return rating
+
+
+def _hide(session: pb.SessionRecord, item_id: str) -> None:
+    session.version += 1
+    if item_id not in session.hidden_item_ids:
+        session.hidden_item_ids.append(item_id)
+        del session.hidden_item_ids[:-MAX_HIDDEN_ITEMS]
+
+
+def _strengthen(session: pb.SessionRecord, kind: EventType) -> None:
     session.version += 1
     step = session.steps[-1]
     step.strengthened_seq = session.version
-    if STRENGTH[step_type] > STRENGTH.get(step.type, 0):
-        step.type = step_type
+    if kind.strength > _STRENGTHS.get(step.type, 0):
+        step.type = _NUMBERS[kind.name]
 
 
 def _add_step(session: pb.SessionRecord, event: Event, step_type: pb.EventType) -> None:
@@ -256,10 +242,10 @@ def _add_step(session: pb.SessionRecord, event: Event, step_type: pb.EventType) 
         session.last_timestamp_ms = event.timestamp_ms
     else:
         session.steps.sort(key=lambda step: (step.timestamp_ms, step.seq))
-    if len(session.steps) > MAX_STEPS:
+    if len(session.steps) > SESSION_STEPS:
         del session.steps[0]
 
 
 def _outcome(session: pb.SessionRecord, event_ids: bytes) -> tuple[bytes, Update]:
     record = session.SerializeToString(deterministic=True)
-    return State(session, event_ids).to_bytes(record), Update(session.session_id, record)
+    return KeyState(session, event_ids).to_bytes(record), Update(session.session_id, record)

@@ -27,8 +27,8 @@ from prometheus_client import Counter, Gauge, start_http_server
 
 from nextclick.topics import (
     FETCH_WAIT_MS,
-    PARTITIONS,
     SESSIONS,
+    partitions,
     redis_session_key,
     redis_user_key,
     topic,
@@ -180,7 +180,7 @@ class SessionStore:
         if not positions:
             self._retried(self._writer.begin)
         assigned = [
-            TopicPartition(self._sessions, p, positions.get(p, 0)) for p in range(PARTITIONS)
+            TopicPartition(self._sessions, p, positions.get(p, 0)) for p in partitions(SESSIONS)
         ]
         self._consumer.assign(assigned)
 

@@ -18,7 +18,7 @@ from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack.stack import Stack
 from cli.stack.temporary import temporary_stack
 from nextclick import Client, Event, encode_event
-from nextclick.topics import DEAD_LETTERS, EVENTS, PARTITIONS, PRODUCER_CONFIG, SESSIONS
+from nextclick.topics import DEAD_LETTERS, EVENTS, PRODUCER_CONFIG, SESSIONS, partitions
 from nextclick.v1.session_pb2 import SessionRecord
 
 WARM_UP_S = 20.0
@@ -236,7 +236,7 @@ def hops(probes: list[Probe], written: dict[tuple[str, int], float]) -> dict[str
 
 def ends(consumer: Consumer, topic: str) -> list[int]:
     """Return the end offset of each partition."""
-    parts = (TopicPartition(topic, p) for p in range(PARTITIONS))
+    parts = (TopicPartition(topic, p) for p in partitions(topic))
     return [int(consumer.get_watermark_offsets(part, timeout=LIMIT_S)[1]) for part in parts]
 
 

@@ -9,17 +9,18 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from cli.console import err, print_json, print_result
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
-from cli.stack import flink, jobs, kafka
+from cli.stack import flink, kafka
 from cli.stack.layout import SAMPLE
 from cli.stack.process import wait_until
 from cli.stack.stack import Stack
 from cli.stack.temporary import temporary_stack
 from evaluation.datasets import clicks_in_order, load_sessions
-from nextclick.topics import EXAMPLES, PARTITIONS, PRODUCER_CONFIG, RANKER, SESSIONS, topic
+from nextclick.topics import EXAMPLES, PRODUCER_CONFIG, RANKER, SESSIONS, partitions, topic
 from nextclick.v1.learning_pb2 import LearnerState
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
-from server.replica.examples import encode
+from records import example
+from streaming.jobs.registry import JOBS
 
 TENANT = "bench"
 SKIPPED = 0.2
@@ -77,7 +78,8 @@ def preload(servers: str, examples: int, clicks: int) -> tuple[int, int]:
             records[s] = SessionRecord(session_id=name)
         case = engine.example(numbers[s], item_id) if n_examples < examples else None
         if case is not None:
-            put(producer, topic(EXAMPLES, TENANT), name, encode(case, name, p + 1))
+            value = example.encode(example.Example(name, p + 1, *case))
+            put(producer, topic(EXAMPLES, TENANT), name, value)
             n_examples += 1
         engine.learn(numbers[s], item_id)
         if n_clicks < clicks:
@@ -105,9 +107,9 @@ def put(producer: Producer, name: str, key: str, value: bytes) -> None:
 
 def rate(stack: Stack, model: str, n: int) -> float:
     """Run a model's job over the preloaded records; returns records a second after a warm-up."""
-    job = flink.submit(stack.home, jobs.program(model), "--kafka", stack.kafka, "--tenant", TENANT)
+    job = flink.submit(stack.home, JOBS[model], "--kafka", stack.kafka, "--tenant", TENANT)
     consumer = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
-    consumer.assign([TopicPartition(topic(RANKER, TENANT), p, 0) for p in range(PARTITIONS)])
+    consumer.assign([TopicPartition(topic(RANKER, TENANT), p, 0) for p in partitions(RANKER)])
     seen: list[tuple[int, int]] = []
 
     def done() -> bool:

@@ -6,29 +6,27 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from confluent_kafka import Consumer, TopicPartition
 
 from cli.bench.charts import save_json
+from cli.bench.floor import FLOOR
 from cli.bench.load import clicks
 from cli.console import err, print_json, print_result
 from cli.live.history import send_history
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
-from cli.stack import apps, flink, jobs, kafka
+from cli.stack import apps, flink, kafka
 from cli.stack.layout import SAMPLE, Child, Ports
 from cli.stack.process import spawn, stop, wait_until
 from cli.stack.stack import Stack
 from cli.stack.temporary import temporary_stack
 from evaluation.datasets import Session, load_sessions
-from nextclick.topics import PARTITIONS, SESSIONS, topic
+from nextclick.topics import SESSIONS, partitions, topic
+from streaming.jobs.registry import JOBS, Job
 
 TENANT, FLOOR_TENANT = "bench", "floor"
-FLOOR = Path(__file__).with_name("floor.py")
-"""The least that a job can do."""
-
 SKIPPED = 0.2
 """Share at the start that is not measured: JVM, interpreters and kernels are warming up."""
 
@@ -72,15 +70,14 @@ def measure(stack: Stack, events: int, slots: list[int]) -> dict[str, Any]:
         sent = send_history(stack.kafka, repeated(events), tenant=TENANT)
     with stack.more_taskmanagers():
         floor = job_rate(stack, FLOOR, FLOOR_TENANT, sent)
-        sessions = job_rate(stack, jobs.program("sessions"), TENANT, sent)
+        sessions = job_rate(stack, JOBS["sessions"], TENANT, sent)
     stored = store_rate(stack, sent)
     applied, restart = replica_rate(stack, sent)
     consumed = consumer_rate(stack, sent)
     by_slots = [{"slots": 1, "events_per_s": sessions}]
     for n in slots:
         with stack.more_taskmanagers(n):
-            program = jobs.program("sessions")
-            several = job_rate(stack, program, TENANT, sent, "--parallelism", str(n))
+            several = job_rate(stack, JOBS["sessions"], TENANT, sent, "--parallelism", str(n))
         by_slots.append({"slots": n, "events_per_s": several})
     return {
         "events": sent,
@@ -123,21 +120,21 @@ def rate(done: Callable[[], int], total: int, what: str) -> float:
     return (seen[-1][1] - start[1]) / max(seen[-1][0] - start[0], 1e-3)
 
 
-def job_rate(stack: Stack, program: Path, out: str, total: int, *args: str) -> float:
+def job_rate(stack: Stack, job: Job, out: str, total: int, *args: str) -> float:
     """Return the records a second that a job writes to the topic `sessions` of a tenant."""
     watcher = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
-    parts = [TopicPartition(topic(SESSIONS, out), p) for p in range(PARTITIONS)]
+    parts = [TopicPartition(topic(SESSIONS, out), p) for p in partitions(SESSIONS)]
 
     def written() -> int:
         return sum(watcher.get_watermark_offsets(part, timeout=LIMIT_S)[1] for part in parts)
 
     before = written()
-    job = flink.submit(stack.home, program, "--kafka", stack.kafka, "--tenant", TENANT, *args)
+    job_id = flink.submit(stack.home, job, "--kafka", stack.kafka, "--tenant", TENANT, *args)
     try:
-        return rate(lambda: written() - before, total, f"the job {program.stem}")
+        return rate(lambda: written() - before, total, f"the job {job.name}")
     finally:
         watcher.close()
-        flink.cancel(stack.ports, job)
+        flink.cancel(stack.ports, job_id)
 
 
 def store_rate(stack: Stack, total: int) -> float:
@@ -200,7 +197,7 @@ def consumer_rate(stack: Stack, total: int) -> float:
         }
     )
     name = topic(SESSIONS, TENANT)
-    consumer.assign([TopicPartition(name, p, 0) for p in range(PARTITIONS)])
+    consumer.assign([TopicPartition(name, p, 0) for p in partitions(SESSIONS)])
     taken, started, at_start = 0, 0.0, 0
     while taken < total:
         taken += sum(m.error() is None for m in consumer.consume(500, 1.0))

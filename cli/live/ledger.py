@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from cli import interrupt
 from cli.errors import CommandError
-from nextclick.topics import DEAD_LETTERS, PARTITIONS, SESSIONS, topic
+from nextclick.topics import DEAD_LETTERS, SESSIONS, partitions, topic
 from nextclick.v1.session_pb2 import SessionRecord
 
 
@@ -43,7 +43,7 @@ class Ledger:
         )
         names = (self._sessions, self._dead_letters)
         self._consumer.assign(
-            [TopicPartition(name, p, 0) for name in names for p in range(PARTITIONS)]
+            [TopicPartition(name, p, 0) for name in names for p in partitions(name)]
         )
 
     @property

@@ -19,8 +19,9 @@ from typing import Any
 
 from cli.errors import CommandError
 from cli.stack.java import java_home
-from cli.stack.layout import FLINK_JARS, PYTHON_PATH, Child, Home, Ports
+from cli.stack.layout import FLINK_JARS, PROJECT, PYTHON_PATH, Child, Home, Ports
 from cli.stack.process import START_S, STREAM, spawn, wait_until
+from streaming.jobs.registry import JOBS, Job
 
 FLINK_HOME = Path(str(find_spec("pyflink").origin)).parent  # type: ignore[union-attr]
 KEPT_CHECKPOINT_FOLDERS = 5
@@ -220,17 +221,30 @@ def failures(ports: Ports, job_id: str, since_ms: float) -> list[str]:
     return [e["exceptionName"] for e in entries if e["timestamp"] >= since_ms]
 
 
-def submit(home: Home, program: Path, *args: str, from_state: str = "") -> str:
+def job_named(name: str) -> Job:
+    """Return the declaration of a job.
+
+    Raises
+    ------
+    CommandError
+        For a name that is no job's.
+    """
+    if name not in JOBS:
+        raise CommandError(f"there is no job {name!r}; jobs are: {', '.join(sorted(JOBS))}")
+    return JOBS[name]
+
+
+def submit(home: Home, job: Job, *args: str, from_state: str = "") -> str:
     """Submit a job.
 
     Parameters
     ----------
     home
         Folder of the running stack.
-    program
-        The job's Python file.
+    job
+        Its declaration.
     args
-        Its arguments.
+        Further arguments of its module.
     from_state
         URI of the checkpoint to resume from, empty for none.
 
@@ -244,10 +258,12 @@ def submit(home: Home, program: Path, *args: str, from_state: str = "") -> str:
     CommandError
         If Flink does not accept it.
     """
+    script = PROJECT.joinpath(*job.module.split(".")).with_suffix(".py")
     argv = [str(FLINK_HOME / "bin" / "flink"), "run", "-d"]
     if from_state:
         argv += ["-s", from_state]
-    argv += ["-py", str(program), "-pyexec", sys.executable, "-pyclientexec", sys.executable, *args]
+    argv += ["-py", str(script), "-pyexec", sys.executable, "-pyclientexec", sys.executable]
+    argv += [job.name, *args]
     env = {**os.environ, **environment(home)}
     done = subprocess.run(
         argv, capture_output=True, text=True, env=env, timeout=START_S, check=False
@@ -255,7 +271,7 @@ def submit(home: Home, program: Path, *args: str, from_state: str = "") -> str:
     match = re.search(r"JobID ([0-9a-f]{32})", done.stdout + done.stderr)
     if done.returncode or not match:
         raise CommandError(
-            f"Flink has not accepted the job {program.stem}:\n{done.stdout}{done.stderr}"[-3000:]
+            f"Flink has not accepted the job {job.name}:\n{done.stdout}{done.stderr}"[-3000:]
         )
     return match[1]
 

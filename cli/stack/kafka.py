@@ -13,7 +13,7 @@ from cli.errors import CommandError
 from cli.stack.java import java_home
 from cli.stack.layout import KAFKA_JARS, Child, Home, Ports
 from cli.stack.process import START_S, spawn, wait_until
-from nextclick.topics import PARTITIONS, TOPIC_CONFIGS, topic
+from nextclick.topics import TOPICS, topic
 
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
@@ -95,8 +95,8 @@ def create_topics(kafka: str, tenant: str = "", replication: int = 1) -> None:
     """Create the topics that do not exist yet."""
     admin = AdminClient({"bootstrap.servers": kafka})
     wanted = [
-        NewTopic(topic(name, tenant), PARTITIONS, replication, config=config)
-        for name, config in TOPIC_CONFIGS.items()
+        NewTopic(topic(t.name, tenant), t.partitions, replication, config=t.config)
+        for t in TOPICS.values()
     ]
     there = admin.list_topics(timeout=10).topics
     missing = [new for new in wanted if new.topic not in there]

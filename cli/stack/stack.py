@@ -10,9 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cli.errors import CommandError
-from cli.stack import apps, flink, jobs, kafka, redis
+from cli.stack import apps, flink, kafka, redis
 from cli.stack.layout import Child, Home, Ports
 from cli.stack.process import BEHIND, STREAM, find, give_way, kill, stop
+
+LEARNERS = "learners"
+STARTED_JOBS = ("sessions", LEARNERS)
+"""Jobs that a stack runs from its start, as `streaming.jobs.registry` names them."""
 
 Progress = Callable[[str], None]
 
@@ -114,21 +118,21 @@ class Stack:
         flink.wait(home, ports, [jobmanager, *taskmanagers])
         progress("Flink takes the jobs")
         # Each submission is a JVM and an interpreter that mostly load code, so they overlap well.
-        with ThreadPoolExecutor(len(jobs.STARTED)) as pool:
-            for _ in pool.map(self.submit, jobs.STARTED):
+        with ThreadPoolExecutor(len(STARTED_JOBS)) as pool:
+            for _ in pool.map(self.submit, STARTED_JOBS):
                 pass
         progress("the server catches up")
         apps.wait_serving(home, ports, server)
 
     def submit(self, name: str) -> str:
         """Submit a job and wait until it runs; it resumes from its last state if it has one."""
-        program, last = jobs.program(name), self._last_state(name)
-        job_id = flink.submit(self.home, program, "--kafka", self.kafka, from_state=last)
+        job, last = flink.job_named(name), self._last_state(name)
+        job_id = flink.submit(self.home, job, "--kafka", self.kafka, from_state=last)
         with self._noting:
             self.jobs[name] = job_id
             self._remember()
         flink.wait_running(self.home, self.ports, job_id)
-        if name == jobs.LEARNERS:
+        if name == LEARNERS:
             # When two cores cannot do both, clicks still flow and the learners fall behind.
             give_way(self.child(flink.host_of(self.ports, job_id)), BEHIND)
         return job_id

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Sequence
 from nextclick.codec import Event, event_faults
 from nextclick.convert import event_to_proto
 from nextclick.errors import FieldFault, InvalidRequestError, NextclickError, listed
+from nextclick.limits import MAX_PUT_EVENTS
 from nextclick.results import EventError, PutResult
 from nextclick.v1 import event_service_pb2 as pb
-
-MAX_EVENTS = 1_000
 
 
 def with_event_ids(events: Iterable[Event]) -> list[Event]:
@@ -35,12 +34,12 @@ class Batch:
     Raises
     ------
     InvalidRequestError
-        If there are none or more than `MAX_EVENTS`.
+        If there are none or more than `MAX_PUT_EVENTS`.
     """
 
     def __init__(self, events: Sequence[Event]) -> None:
-        if not 1 <= len(events) <= MAX_EVENTS:
-            fault = f"send 1 to {MAX_EVENTS} a call, not {len(events)}: split them"
+        if not 1 <= len(events) <= MAX_PUT_EVENTS:
+            fault = f"send 1 to {MAX_PUT_EVENTS} a call, not {len(events)}: split them"
             raise InvalidRequestError("", (FieldFault("events", fault),))
         self._accepted = 0
         self._answered = False

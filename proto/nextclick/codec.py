@@ -15,18 +15,25 @@ import orjson
 
 from nextclick.checks import check_finite, check_integer, check_map, check_text, json_type
 from nextclick.errors import FieldFault, NextclickError, listed
+from nextclick.limits import (
+    MAX_ATTRIBUTE_BYTES,
+    MAX_ATTRIBUTE_KEY_BYTES,
+    MAX_ATTRIBUTES,
+    MAX_CATEGORIES,
+    MAX_CATEGORY_BYTES,
+    MAX_ID_BYTES,
+    MAX_POSITION,
+    MAX_PROPERTIES,
+    MAX_PROPERTY_BYTES,
+    MAX_PROPERTY_KEY_BYTES,
+    MAX_RECORD_BYTES,
+    MAX_TIMESTAMP_MS,
+    MAX_TITLE_BYTES,
+    MAX_TYPE_BYTES,
+)
 from nextclick.topics import event_key
 
 VERSION = 1
-MAX_EVENT_BYTES = 65_536
-MAX_ID_BYTES = 256
-MAX_TYPE_BYTES = 64
-MAX_POSITION = 10_000
-MAX_TIMESTAMP_MS = 4_102_444_800_000  # the year 2100
-MAX_PROPERTIES, MAX_PROPERTY_KEY_BYTES, MAX_PROPERTY_BYTES = 32, 64, 1_024
-MAX_CATEGORIES, MAX_CATEGORY_BYTES = 16, 128
-MAX_ATTRIBUTES, MAX_ATTRIBUTE_KEY_BYTES, MAX_ATTRIBUTE_BYTES = 32, 64, 256
-MAX_TITLE_BYTES = 1_024
 
 
 class DeadLetterReason(StrEnum):
@@ -262,7 +269,7 @@ _PLAIN_FIELDS = (
 
 def _parse(raw: bytes | None) -> dict[str, Any]:
     raw = raw or b""  # Kafka gives None for a tombstone
-    if len(raw) > MAX_EVENT_BYTES:
+    if len(raw) > MAX_RECORD_BYTES:
         raise _fault(DeadLetterReason.TOO_LARGE, "record", _too_large(len(raw)))
     try:
         record = orjson.loads(raw)
@@ -282,7 +289,7 @@ def _parse(raw: bytes | None) -> dict[str, Any]:
 
 def _dump(record: dict[str, Any]) -> bytes:
     raw = orjson.dumps(record)
-    if len(raw) > MAX_EVENT_BYTES:
+    if len(raw) > MAX_RECORD_BYTES:
         raise _fault(DeadLetterReason.TOO_LARGE, "record", _too_large(len(raw)))
     return raw
 
@@ -297,4 +304,4 @@ def _fault(reason: DeadLetterReason, name: str, wrong: str) -> InvalidEventError
 
 
 def _too_large(size: int) -> str:
-    return f"has {size} bytes of JSON; send at most {MAX_EVENT_BYTES}"
+    return f"has {size} bytes of JSON; send at most {MAX_RECORD_BYTES}"

@@ -1,6 +1,12 @@
-"""Names of topics, keys and headers, and the settings that producers and topics share."""
+"""The topics, declared once; names of keys and headers; the settings that producers share."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
+
+from nextclick.limits import DAY_MS, MAX_AGE_MS, MAX_RECORD_BYTES, SESSION_STEPS
+
+MEBIBYTE = 1 << 20
 
 EVENTS = "events"
 ITEMS = "items"
@@ -16,41 +22,148 @@ SCOREBOARD = "scoreboard"
 VECTORS_MODEL, RANKER_MODEL = "vectors", "ranker"
 """Keys of the topics `ranker` and `commands`."""
 
-PARTITIONS = 4
-
 REPLAY_HEADER = "replay"
 """Marks records of a replayed history: their timestamps may be old."""
 
-_DAY_MS = 24 * 3600 * 1000
-_DELETE = {"cleanup.policy": "delete"}
 
-TOPIC_CONFIGS: dict[str, dict[str, str]] = {
-    EVENTS: {**_DELETE, "retention.ms": str(7 * _DAY_MS)},
-    ITEMS: {
-        "cleanup.policy": "compact",
-        # A replica that was away for a month must still learn of deletions.
-        "delete.retention.ms": str(31 * _DAY_MS),
-    },
-    SESSIONS: {
-        "cleanup.policy": "compact,delete",
-        "retention.ms": str(30 * _DAY_MS),
-        # A replica restored from an old snapshot must still learn of erasures.
-        "delete.retention.ms": str(31 * _DAY_MS),
-        # Only closed segments are compacted: smaller ones keep what a new replica reads short.
-        "segment.bytes": str(128 * 1024 * 1024),
-    },
-    IMPRESSIONS: {**_DELETE, "retention.ms": str(7 * _DAY_MS)},
-    DEAD_LETTERS: {**_DELETE, "retention.ms": str(14 * _DAY_MS)},
-    EXAMPLES: {**_DELETE, "retention.ms": str(2 * _DAY_MS)},
-    VECTORS: {"cleanup.policy": "compact", "delete.retention.ms": str(31 * _DAY_MS)},
-    # Whole weights, once a second: small segments, so that compaction keeps up.
-    RANKER: {"cleanup.policy": "compact", "segment.bytes": str(16 * 1024 * 1024)},
-    COMMANDS: {**_DELETE, "retention.ms": str(7 * _DAY_MS)},
-    SCOREBOARD: {**_DELETE, "retention.ms": str(30 * _DAY_MS)},
-}
-for _config in TOPIC_CONFIGS.values():
-    # Retention judges by arrival: a history from 2014 stays.
-    _config["message.timestamp.type"] = "LogAppendTime"
+class Topic(NamedTuple):
+    """A topic: what lies on it, how long, and how much of it is read.
+
+    Parameters
+    ----------
+    name
+        Its name without tenant.
+    key, value
+        What records are keyed by and what they hold, as the table in docs/architecture.md has it.
+    retention_days
+        Records are deleted after so long; None: only when a newer one of their key comes.
+    compacted
+        Whether the newest record of each key stays, until `retention_days`.
+    tombstone_days
+        Days that a tombstone stays, the broker's own one where None: a replica that was away for
+        a month must still learn of deletions.
+    segment_bytes
+        Only closed segments are compacted: smaller ones keep short what a new replica reads.
+    partitions
+        Its partitions.
+    max_value_bytes
+        The largest value that readers take; None: as large as the broker takes it.
+    read_last
+        Newest records of a partition that a replica reads at its start; None: all.
+    """
+
+    name: str
+    key: str
+    value: str
+    retention_days: int | None = None
+    compacted: bool = False
+    tombstone_days: int | None = None
+    segment_bytes: int | None = None
+    partitions: int = 4
+    max_value_bytes: int | None = None
+    read_last: int | None = None
+
+    @property
+    def kept(self) -> str:
+        """How long records stay, in words."""
+        parts = ["newest a key"] if self.compacted else []
+        if self.retention_days is not None:
+            parts.append(f"{self.retention_days} days")
+        return ", ".join(parts)
+
+    @property
+    def config(self) -> dict[str, str]:
+        """Settings of the topic at the broker."""
+        policies = ["compact"] if self.compacted else []
+        config = {}
+        if self.retention_days is not None:
+            policies.append("delete")
+            config["retention.ms"] = str(self.retention_days * DAY_MS)
+        if self.tombstone_days is not None:
+            config["delete.retention.ms"] = str(self.tombstone_days * DAY_MS)
+        if self.segment_bytes is not None:
+            config["segment.bytes"] = str(self.segment_bytes)
+        config["cleanup.policy"] = ",".join(policies)
+        # Retention judges by arrival: a history from 2014 stays.
+        config["message.timestamp.type"] = "LogAppendTime"
+        return config
+
+
+_DECLARED = (
+    Topic(
+        EVENTS,
+        key="session key",
+        value="one event, JSON",
+        retention_days=MAX_AGE_MS // DAY_MS,
+        max_value_bytes=MAX_RECORD_BYTES,
+    ),
+    Topic(
+        ITEMS,
+        key="item id",
+        value='a catalogue item, JSON; a deletion is `{"state": "deleted"}`',
+        compacted=True,
+        tombstone_days=31,
+        max_value_bytes=MAX_RECORD_BYTES,
+    ),
+    Topic(
+        SESSIONS,
+        key="session id",
+        value=f"`SessionRecord`: version, counts, the last {SESSION_STEPS} steps",
+        retention_days=30,
+        compacted=True,
+        tombstone_days=31,
+        segment_bytes=128 * MEBIBYTE,
+    ),
+    Topic(
+        IMPRESSIONS,
+        key="session id",
+        value="`Impression`: what was answered",
+        retention_days=7,
+    ),
+    Topic(
+        EXAMPLES,
+        key="session id",
+        value="`Example`: a sampled click as a case, its candidates and features",
+        retention_days=2,
+    ),
+    Topic(
+        VECTORS,
+        key="item id",
+        value="`ItemVectors`: an item's context and target vector",
+        compacted=True,
+        tombstone_days=31,
+    ),
+    Topic(
+        RANKER,
+        key="model",
+        value="`LearnerState`: where a learner stands; the ranker's weights",
+        compacted=True,
+        segment_bytes=16 * MEBIBYTE,  # whole weights, twice a second
+    ),
+    Topic(
+        COMMANDS,
+        key="model",
+        value="`LearnerCommand`: pause, resume, roll back",
+        retention_days=7,
+    ),
+    Topic(
+        SCOREBOARD,
+        key="ranking",
+        value="`Score`: rolling hit rate, MRR, NDCG, coverage, CTR, drift, calibration",
+        retention_days=30,
+        read_last=50,  # each record replaces those before it
+    ),
+    Topic(
+        DEAD_LETTERS,
+        key="original key",
+        value="original bytes; headers `reason`, `detail`, `topic`, `partition`, `offset`",
+        retention_days=14,
+        read_last=0,
+    ),
+)
+
+TOPICS = {declared.name: declared for declared in _DECLARED}
+"""Every topic, by its name without tenant."""
 
 PRODUCER_CONFIG: dict[str, str | int | bool] = {
     # The partitioner of Java's and Flink's clients; librdkafka's own default differs, and
@@ -67,13 +180,18 @@ FETCH_WAIT_MS = 100
 delays nothing, while 10 ms kept the broker of a silent shop at a fifth of a core."""
 
 PATIENT_FETCH_BYTES = 65_536
-"""What learns and scores lets a fetch wait for so much, `FETCH_WAIT_MS` at most: a fetch for each
-click would be a third of the broker's work, and nobody waits for those."""
+"""Learners and the score job fetch in batches of this size, or smaller ones after `FETCH_WAIT_MS`:
+a fetch for each click would be a third of the broker's work, and nobody waits for those readers."""
 
 
 def topic(name: str, tenant: str = "") -> str:
     """Return the name of a topic for a tenant."""
     return f"{tenant}.{name}" if tenant else name
+
+
+def partitions(name: str) -> range:
+    """Return the partitions of a topic; its name may begin with a tenant."""
+    return range(TOPICS[name.rpartition(".")[2]].partitions)
 
 
 def event_key(session_id: str, user_id: str) -> str:

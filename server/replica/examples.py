@@ -12,13 +12,10 @@ import random
 import time
 from dataclasses import dataclass
 
-import numpy as np
 from confluent_kafka import KafkaException, Producer
 
 from nextclick.topics import EXAMPLES, PRODUCER_CONFIG, RANKER_MODEL, SESSIONS, VECTORS_MODEL, topic
-from nextclick.v1.learning_pb2 import Example
-from online_models import engine
-from online_models.ranking.features import SCHEMA
+from records import example
 from server import metrics
 from server.replica.replica import Replica, Role
 from settings.server import ServerSettings
@@ -33,8 +30,6 @@ PATIENCE_S = 10.0
 LATE_MS, IN_TIME_MS = 120_000, 10_000
 """With a lag above the first, half as many examples are taken; below the second, twice as many, up
 to what is set."""
-
-LARGEST_HALF = 60_000.0
 
 
 @dataclass(slots=True)
@@ -54,19 +49,6 @@ class Pace:
             self.offset = distance
         self.offset = min(self.offset, distance)
         return distance - self.offset
-
-
-def encode(case: engine.Example, session_id: str, seq: int) -> bytes:
-    """Return the record of an example on the topic `examples`."""
-    halves = np.clip(case.features, -LARGEST_HALF, LARGEST_HALF).astype("<f2")
-    return Example(
-        feature_schema=SCHEMA,
-        session_id=session_id,
-        seq=seq,
-        item_ids=case.item_ids,
-        features=halves.tobytes(),
-        target=case.target + 1,
-    ).SerializeToString()
 
 
 class ExampleEmitter:
@@ -118,8 +100,9 @@ class ExampleEmitter:
         case = self._replica.engine.example(number, item_id)
         if case is None:
             return
+        value = example.encode(example.Example(session_id, seq, *case))
         try:
-            self._producer.produce(self._topic, encode(case, session_id, seq), session_id)
+            self._producer.produce(self._topic, value, session_id)
         except (BufferError, KafkaException):
             metrics.EXAMPLES_DROPPED.inc()
             return

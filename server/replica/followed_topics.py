@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from nextclick.topics import ITEMS, RANKER, SCOREBOARD, SESSIONS, VECTORS
+from nextclick.topics import ITEMS, RANKER, SCOREBOARD, SESSIONS, TOPICS, VECTORS
 from server.replica.replica import Replica, Role
-
-NEWEST_SCORES = 50
-"""Records of a partition of `scoreboard` that are read at the start."""
 
 
 class Partition(NamedTuple):
@@ -59,7 +56,8 @@ def vectors(p: Partition) -> int:
 
 def newest_scores(p: Partition) -> int:
     """Skip older records, also after the snapshot: each replaces those before it."""
-    return at_snapshot(p._replace(low=max(p.low, p.high - NEWEST_SCORES)))
+    newest = TOPICS[SCOREBOARD].read_last or 0
+    return at_snapshot(p._replace(low=max(p.low, p.high - newest)))
 
 
 class FollowedTopic(NamedTuple):

@@ -20,7 +20,7 @@ from confluent_kafka import (
 )
 
 from nextclick.codec import DeadLetterReason
-from nextclick.topics import DEAD_LETTERS, FETCH_WAIT_MS, PARTITIONS, PATIENT_FETCH_BYTES, topic
+from nextclick.topics import DEAD_LETTERS, FETCH_WAIT_MS, PATIENT_FETCH_BYTES, partitions, topic
 from server import metrics
 from server.replica.followed_topics import FOLLOWED, Partition
 from server.replica.replica import Replica, Role
@@ -69,7 +69,7 @@ class LogReader:
         pause_clicks: Callable[[], bool] = lambda: False,
     ) -> None:
         self._replica = replica
-        self._history = settings.history // PARTITIONS
+        self._history = settings.history
         self._between_polls = between_polls
         self._pause_clicks = pause_clicks
         self._paused = False
@@ -149,17 +149,20 @@ class LogReader:
         positions: dict[Place, int] = {}
         whole = replica.whole_log or not replica.positions
         for name, followed in self._followed.items():
-            for p in range(PARTITIONS):
+            for p in partitions(name):
                 low, high = self._consumer.get_watermark_offsets(TopicPartition(name, p), timeout=5)
+                history = self._history // len(partitions(name))
                 position = replica.positions.get((name, p))
-                start = followed.start(Partition(low, high, position, self._history, replica.role))
+                start = followed.start(Partition(low, high, position, history, replica.role))
                 if followed.clicks and start != position:
                     whole = whole and start == low
                 positions[name, p] = start
                 if start < high:
                     self._behind[name, p] = high
         assigned = [TopicPartition(name, p, start) for (name, p), start in positions.items()]
-        assigned += [TopicPartition(self._dead_letters, p, OFFSET_END) for p in range(PARTITIONS)]
+        assigned += [
+            TopicPartition(self._dead_letters, p, OFFSET_END) for p in partitions(DEAD_LETTERS)
+        ]
         # Not before all of them are known: this may fail in between, and is then tried again.
         replica.positions.update(positions)
         replica.whole_log = whole
@@ -171,7 +174,7 @@ class LogReader:
         pause = self._pause_clicks()
         if pause != self._paused:
             self._paused = pause
-            parts = [TopicPartition(name, p) for name in self._clicks for p in range(PARTITIONS)]
+            parts = [TopicPartition(name, p) for name in self._clicks for p in partitions(name)]
             (self._consumer.pause if pause else self._consumer.resume)(parts)
 
     def _poll(self) -> list[Message]:

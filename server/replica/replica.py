@@ -8,17 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 
-import numpy as np
 from google.protobuf.message import DecodeError
 
 from nextclick.codec import InvalidEventError, Item, decode_item
-from nextclick.v1.learning_pb2 import ItemVectors, LearnerState
+from nextclick.v1.learning_pb2 import LearnerState
 from nextclick.v1.scoreboard_pb2 import Score
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
-from online_models.memory.layout import DIMENSIONS
-from online_models.ranking.features import SCHEMA
-from online_models.ranking.learner import RankerWeights
+from records import item_vectors, ranker_weights
+from records.errors import RecordError
 from server import metrics
 from server.replica import scoreboard
 from server.replica.held_vectors import HeldVector, HeldVectors
@@ -140,35 +138,27 @@ class Replica:
                 self._held.drop(item_id)
             return
         try:
-            record = ItemVectors.FromString(value)
-            read, wanted = (
-                np.frombuffer(v, "<f2").astype(np.float32) for v in (record.read, record.wanted)
-            )
-        except (DecodeError, ValueError):
-            metrics.UNREADABLE.labels("vectors").inc()
-            return
-        if not (len(read) == len(wanted) == DIMENSIONS):
+            record = item_vectors.decode(value)
+        except RecordError:
             metrics.UNREADABLE.labels("vectors").inc()
             return
         if self._held is not None:
-            self._held.hold(HeldVector(item_id, read, wanted, record.offsets))
+            self._held.hold(HeldVector(item_id, record.context, record.target, record.offsets))
         else:
-            self.engine.put_vectors(item_id, read, wanted)
+            self.engine.put_vectors(item_id, record.context, record.target)
 
     def apply_learner(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `ranker`: the progress of a learner, and the ranker's weights."""
         try:
-            state = LearnerState.FromString(value or b"")
-            weights = _weights(state)
-            if weights is not None:
-                self.ranker_fits = state.weights.feature_schema == SCHEMA
-                if self.ranker_fits:
-                    self.engine.put_ranker(weights)
-        except (DecodeError, ValueError):
+            record = ranker_weights.decode(value or b"")
+        except RecordError:
             metrics.UNREADABLE.labels("ranker").inc()
             return
-        state.ClearField("weights")
-        self.learners[key.decode(errors="replace")] = state
+        if record.weights is not None:
+            self.engine.put_ranker(record.weights)
+        if record.fits is not None:
+            self.ranker_fits = record.fits
+        self.learners[key.decode(errors="replace")] = record.state
 
     def apply_score(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `scoreboard`."""
@@ -199,14 +189,3 @@ class Replica:
             self.catalogue[item.item_id] = item
         else:
             metrics.ITEMS_REFUSED.inc()
-
-
-def _weights(state: LearnerState) -> RankerWeights | None:
-    """Return the weights of a ranker's record, None if it has none."""
-    if not state.HasField("weights"):
-        return None
-    w = state.weights
-    network, mean, variance, linear, scores = (
-        np.frombuffer(part, "<f4") for part in (w.network, w.mean, w.variance, w.linear, w.scores)
-    )
-    return RankerWeights(network, mean, variance, linear, scores, state.learned)

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from nextclick.codec import InvalidEventError, Item, encode_item
 from nextclick.convert import item_from_proto, item_to_proto
 from nextclick.errors import FieldFault
+from nextclick.limits import MAX_PUT_ITEMS
 from nextclick.topics import ITEMS, topic
 from nextclick.v1 import catalog_service_pb2 as pb
 from server.errors import RequestError, unavailable
 from server.kafka.acked_producer import AckedProducer
 from server.replica.replica import Replica
-
-MAX_ITEMS = 1_000
 
 
 class Catalogue:
@@ -68,5 +67,5 @@ class Catalogue:
 
 
 def _check_number(field: str, n: int) -> None:
-    if not 1 <= n <= MAX_ITEMS:
-        raise RequestError("", [FieldFault(field, f"has {n} entries; send 1 to {MAX_ITEMS}")])
+    if not 1 <= n <= MAX_PUT_ITEMS:
+        raise RequestError("", [FieldFault(field, f"has {n} entries; send 1 to {MAX_PUT_ITEMS}")])

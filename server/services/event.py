@@ -8,13 +8,12 @@ import uuid
 from nextclick.codec import InvalidEventError, encode_event
 from nextclick.convert import event_from_proto
 from nextclick.errors import FieldFault
+from nextclick.limits import MAX_PUT_EVENTS
 from nextclick.topics import EVENTS, topic
 from nextclick.v1 import event_service_pb2 as pb
 from server import metrics
 from server.errors import RequestError
 from server.kafka.acked_producer import AckedProducer
-
-MAX_EVENTS = 1_000
 
 
 class Events:
@@ -29,8 +28,8 @@ class Events:
     ) -> pb.PutEventsResponse:
         """Write the valid events of a request; the others are in the response's errors."""
         n = len(request.events)
-        if not 1 <= n <= MAX_EVENTS:
-            fault = FieldFault("events", f"has {n} events; send 1 to {MAX_EVENTS} in one call")
+        if not 1 <= n <= MAX_PUT_EVENTS:
+            fault = FieldFault("events", f"has {n} events; send 1 to {MAX_PUT_EVENTS} in one call")
             raise RequestError("", [fault])
         response = pb.PutEventsResponse()
         places: list[int] = []

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nextclick.codec import MAX_ID_BYTES
 from nextclick.errors import FieldFault
+from nextclick.limits import (
+    DEFAULT_PAGE,
+    MAX_BATCH_REQUESTS,
+    MAX_EXCLUDED_ITEMS,
+    MAX_FILTER_CATEGORIES,
+    MAX_ID_BYTES,
+    MAX_PAGE,
+    MAX_RANKED_ITEMS,
+    SESSION_STEPS,
+)
 from nextclick.v1 import recommendation_service_pb2 as pb
 from server.errors import RequestError
-
-DEFAULT_PAGE, MAX_PAGE = 20, 500
-MAX_BATCH = 256
-MAX_SESSION_ITEMS, MAX_FILTER_CATEGORIES, MAX_EXCLUDED, MAX_RANKED = 50, 64, 1_000, 500
 
 
 def page(size: int) -> int:
@@ -31,8 +36,8 @@ def check_recommend(request: pb.RecommendRequest) -> None:
 def check_batch(request: pb.BatchRecommendRequest) -> None:
     """Raise `RequestError` with the faults of all requests, each with its place."""
     n = len(request.requests)
-    if not 1 <= n <= MAX_BATCH:
-        raise RequestError("", [FieldFault("requests", f"has {n}; send 1 to {MAX_BATCH}")])
+    if not 1 <= n <= MAX_BATCH_REQUESTS:
+        raise RequestError("", [FieldFault("requests", f"has {n}; send 1 to {MAX_BATCH_REQUESTS}")])
     for i, one in enumerate(request.requests):
         try:
             check_recommend(one)
@@ -45,8 +50,8 @@ def check_rank(request: pb.RankRequest) -> None:
     """Raise `RequestError` with all faults of a request."""
     faults = _visitor(request.session_id, request.user_id, request.session_items)
     n = len(request.item_ids)
-    if not 1 <= n <= MAX_RANKED:
-        faults.append(FieldFault("item_ids", f"has {n} items; send 1 to {MAX_RANKED}"))
+    if not 1 <= n <= MAX_RANKED_ITEMS:
+        faults.append(FieldFault("item_ids", f"has {n} items; send 1 to {MAX_RANKED_ITEMS}"))
     _finish(faults)
 
 
@@ -73,11 +78,11 @@ def _visitor(session_id: str, user_id: str, items: Sequence[str]) -> list[FieldF
     faults = _id("session_id", session_id) + _id("user_id", user_id)
     if not session_id and not user_id:
         faults.append(FieldFault("session_id", "send session_id, or user_id for a signed-in user"))
-    if len(items) > MAX_SESSION_ITEMS:
+    if len(items) > SESSION_STEPS:
         faults.append(
             FieldFault(
                 "session_items",
-                f"has {len(items)} items; send the last {MAX_SESSION_ITEMS} at most",
+                f"has {len(items)} items; send the last {SESSION_STEPS} at most",
             )
         )
     return faults
@@ -104,8 +109,10 @@ def _filter(item_filter: pb.ItemFilter) -> list[FieldFault]:
                 "filter.categories", f"has {n} categories; send {MAX_FILTER_CATEGORIES} at most"
             )
         )
-    if m > MAX_EXCLUDED:
+    if m > MAX_EXCLUDED_ITEMS:
         faults.append(
-            FieldFault("filter.excluded_item_ids", f"has {m} items; send {MAX_EXCLUDED} at most")
+            FieldFault(
+                "filter.excluded_item_ids", f"has {m} items; send {MAX_EXCLUDED_ITEMS} at most"
+            )
         )
     return faults

@@ -18,8 +18,9 @@ from pyflink.datastream.connectors.kafka import KafkaOffsetsInitializer
 from pyflink.datastream.data_stream import DataStream, KeyedStream
 from pyflink.java_gateway import get_gateway
 
-from nextclick.topics import FETCH_WAIT_MS, PATIENT_FETCH_BYTES
-from streaming.sessionize import RawRecord
+from nextclick.topics import FETCH_WAIT_MS, PATIENT_FETCH_BYTES, topic
+from streaming.output import Output
+from streaming.raw_record import RawRecord
 
 
 def output_type() -> TypeInformation:
@@ -28,7 +29,12 @@ def output_type() -> TypeInformation:
     return Types.ROW([Types.STRING(), blob, blob, Types.STRING()])
 
 
-def environment() -> StreamExecutionEnvironment:
+def output_row(output: Output, tenant: str) -> Row:
+    """Return a row of `output_type`."""
+    return Row(topic(output.topic, tenant), output.key, output.value, output.headers)
+
+
+def environment(parallelism: int = 1) -> StreamExecutionEnvironment:
     """Return an environment in thread mode; checkpoints and restarts are the cluster's."""
     config = Configuration()
     config.set_string("python.execution-mode", "thread")
@@ -36,7 +42,9 @@ def environment() -> StreamExecutionEnvironment:
     config.set_string("pipeline.object-reuse", "true")
     # A buffer that waits to be full costs milliseconds; measured 5 ms end to end without.
     config.set_string("execution.buffer-timeout.interval", "0 ms")
-    return StreamExecutionEnvironment.get_execution_environment(config)
+    env = StreamExecutionEnvironment.get_execution_environment(config)
+    env.set_parallelism(parallelism)
+    return env
 
 
 def read_keyed(
@@ -44,20 +52,31 @@ def read_keyed(
     kafka: str,
     topics: Sequence[str],
     group: str,
-    name: str,
     *,
-    apart: bool = True,
+    uid: str,
+    one_key: bool = False,
 ) -> KeyedStream:
     """Return the records of topics from their beginning, keyed by their Kafka key.
 
-    The function behind sees rows of ``Records.recordType``. Positions are the checkpoint's.
-    Not ``apart``: all records have one key, for a model that learns from all of them, and come in
-    company, up to `FETCH_WAIT_MS` late.
+    Parameters
+    ----------
+    env, kafka, topics, group
+        The job's environment, bootstrap servers, and what is read under which consumer group.
+        Positions are the checkpoint's.
+    uid
+        Name of the source; a job goes on from the positions of this source.
+    one_key
+        Give all records one key, for a model that learns from all of them. They are fetched in
+        batches then, and come up to `FETCH_WAIT_MS` late.
+
+    Returns
+    -------
+    A stream whose function sees rows of ``Records.recordType``.
     """
     jvm: Any = get_gateway().jvm
     names = jvm.java.util.ArrayList()
-    for topic in topics:
-        names.add(topic)
+    for name in topics:
+        names.add(name)
     builder = (
         jvm.org.apache.flink.connector.kafka.source.KafkaSource.builder()
         .setBootstrapServers(kafka)
@@ -67,14 +86,14 @@ def read_keyed(
         .setDeserializer(jvm.nextclick.Records.Reader())
         .setProperty("partition.discovery.interval.ms", "-1")
         .setProperty("fetch.max.wait.ms", str(FETCH_WAIT_MS))
-        .setProperty("fetch.min.bytes", "1" if apart else str(PATIENT_FETCH_BYTES))
+        .setProperty("fetch.min.bytes", str(PATIENT_FETCH_BYTES) if one_key else "1")
     )
     rows = Types.ROW([Types.STRING(), _record_type()])
     stream = env.from_source(
-        Source(builder.build()), WatermarkStrategy.no_watermarks(), name, rows
-    ).uid(name)
+        Source(builder.build()), WatermarkStrategy.no_watermarks(), uid, rows
+    ).uid(uid)
     key_type = Types.ROW([Types.STRING()])
-    key = jvm.nextclick.Records.Key() if apart else jvm.nextclick.Records.One()
+    key = jvm.nextclick.Records.One() if one_key else jvm.nextclick.Records.Key()
     keyed = stream._j_data_stream.keyBy(key, key_type.get_java_type_info())
     return KeyedStream(keyed, Types.STRING(), stream)
 
@@ -87,8 +106,8 @@ def raw_record(row: Row) -> RawRecord:
     )
 
 
-def write_records(stream: DataStream, kafka: str, name: str) -> None:
-    """Write rows of `output_type` to their topics."""
+def write_records(stream: DataStream, kafka: str, *, uid: str) -> None:
+    """Write rows of `output_type` to their topics, by a sink of this name."""
     jvm: Any = get_gateway().jvm
     builder = (
         jvm.org.apache.flink.connector.kafka.sink.KafkaSink.builder()
@@ -98,7 +117,7 @@ def write_records(stream: DataStream, kafka: str, name: str) -> None:
         .setProperty("acks", "all")
         .setProperty("compression.type", "lz4")
     )
-    stream.sink_to(Sink(builder.build())).name(name).uid(name)
+    stream.sink_to(Sink(builder.build())).name(uid).uid(uid)
 
 
 def _record_type() -> TypeInformation:

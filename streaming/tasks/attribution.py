@@ -1,8 +1,8 @@
-"""Which click judges which answer: joined by order within a session, never by time.
+"""Which click scores which answer: joined by their order within a session, never by time.
 
-An answer given at version v of a session, with some items appended by the caller, is judged by
+An answer given at version v of a session, with some items appended by the caller, is scored by
 the first step that arrived after v, past those that are the appended items in their order. A step
-judges one answer, the last one before it. Answer and step come from two topics in any order.
+scores one answer, the last one before it. Answer and step come from two topics in any order.
 """
 
 from __future__ import annotations
@@ -18,60 +18,60 @@ MAX_WAITING = 4
 """Answers of a session that wait for a click; the oldest makes room."""
 
 MAX_STEPS, MAX_SHOWN = 8, 8
-"""Steps kept for late answers, and answers kept for attribution."""
+"""Steps kept for late answers, and answers kept to count the clicks that name them."""
 
 
-class Verdict(NamedTuple):
-    """An answer and the item that came next."""
+class ClickedAfter(NamedTuple):
+    """An answer and the item that the visitor turned to next."""
 
     answer: Impression
     item_id: str
 
 
-def note_answer(notes: AwaitedAnswers, answer: Impression) -> None:
+def add_answer(awaited: AwaitedAnswers, answer: Impression) -> None:
     """Have an answer wait for its click."""
-    notes.answers.append(answer)
-    del notes.answers[:-MAX_WAITING]
-    notes.shown.add(recommendation_id=answer.recommendation_id, model=answer.model)
-    del notes.shown[:-MAX_SHOWN]
+    awaited.answers.append(answer)
+    del awaited.answers[:-MAX_WAITING]
+    awaited.shown.add(recommendation_id=answer.recommendation_id, model=answer.model)
+    del awaited.shown[:-MAX_SHOWN]
 
 
-def note_steps(notes: AwaitedAnswers, record: SessionRecord) -> list[str]:
-    """Take over a session's new steps; returns the models whose answers they followed."""
-    news = sorted(
-        (step for step in record.steps if step.seq > notes.version), key=lambda step: step.seq
+def add_steps(awaited: AwaitedAnswers, record: SessionRecord) -> list[str]:
+    """Take over a session's new steps; returns the models whose answers they name."""
+    new_steps = sorted(
+        (step for step in record.steps if step.seq > awaited.version), key=lambda step: step.seq
     )
-    models = {name.recommendation_id: name.model for name in notes.shown}
-    followed = [models[s.recommendation_id] for s in news if s.recommendation_id in models]
-    notes.steps.extend(news)
-    del notes.steps[:-MAX_STEPS]
-    notes.version = max(notes.version, record.version)
-    return followed
+    models = {shown.recommendation_id: shown.model for shown in awaited.shown}
+    named = [models[s.recommendation_id] for s in new_steps if s.recommendation_id in models]
+    awaited.steps.extend(new_steps)
+    del awaited.steps[:-MAX_STEPS]
+    awaited.version = max(awaited.version, record.version)
+    return named
 
 
-def judge(notes: AwaitedAnswers) -> Iterator[Verdict]:
+def attribute(awaited: AwaitedAnswers) -> Iterator[ClickedAfter]:
     """Yield the answers whose click has come, and forget them and those that they replace."""
     waiting: list[Impression] = []
-    judged: dict[int, Verdict] = {}
-    for answer in notes.answers:
-        step = _next_step(notes, answer)
+    attributed: dict[int, ClickedAfter] = {}
+    for answer in awaited.answers:
+        step = _next_step(awaited, answer)
         if step is None:
             waiting.append(answer)
-        elif step.seq > notes.scored_seq:
-            judged[step.seq] = Verdict(answer, step.item_id)
-    if len(waiting) < len(notes.answers):
+        elif step.seq > awaited.scored_seq:
+            attributed[step.seq] = ClickedAfter(answer, step.item_id)
+    if len(waiting) < len(awaited.answers):
         kept = [Impression.FromString(answer.SerializeToString()) for answer in waiting]
-        del notes.answers[:]
-        notes.answers.extend(kept)
-    for seq in sorted(judged):
-        notes.scored_seq = seq
-        yield judged[seq]
+        del awaited.answers[:]
+        awaited.answers.extend(kept)
+    for seq in sorted(attributed):
+        awaited.scored_seq = seq
+        yield attributed[seq]
 
 
-def _next_step(notes: AwaitedAnswers, answer: Impression) -> Step | None:
-    """Return the step that judges an answer, None if it has not come."""
+def _next_step(awaited: AwaitedAnswers, answer: Impression) -> Step | None:
+    """Return the step that scores an answer, None if it has not come."""
     appended = list(answer.appended_item_ids)
-    for step in notes.steps:
+    for step in awaited.steps:
         if step.seq <= answer.session_version:
             continue
         if appended and step.item_id == appended[0]:

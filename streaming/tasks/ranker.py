@@ -5,23 +5,26 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, MutableMapping
 
-import numpy as np
-from google.protobuf.message import DecodeError
-from numpy.typing import NDArray
-
-from nextclick.topics import RANKER, RANKER_MODEL
+from nextclick.topics import COMMANDS, RANKER, RANKER_MODEL, topic
 from nextclick.v1 import learning_pb2 as pb
-from online_models.memory.layout import CANDIDATES
-from online_models.ranking.features import N_FEATURES, SCHEMA
 from online_models.ranking.learner import RankerLearner
-from streaming.sessionize import RawRecord
-from streaming.tasks.task import KEEP_SHARE, KEPT_VERSIONS, Output, Progress, pack_meta, unpack_meta
+from records import example, ranker_weights
+from records.errors import RecordError
+from streaming.output import Output
+from streaming.raw_record import RawRecord
+from streaming.tasks.task import Progress, TaskOptions, pack_meta, unpack_meta
 
 _NUMBER = struct.Struct("<I")
 """Begins a stored row: the target of a case, the cases learned by a version."""
 
+KEPT_VERSIONS = 20
+"""Versions that it can be rolled back to."""
+
 FIRST_KEPT = 200
 """Cases that the first kept version has learned."""
+
+KEEP_SHARE = 1.05
+"""A version is kept when it has learned this many times the cases of the last kept one."""
 
 
 class RankerTask:
@@ -31,9 +34,9 @@ class RankerTask:
     teaches nothing.
     """
 
-    def __init__(self, commands: str, seed: int = 0) -> None:
-        self._commands = commands
-        self._learner = RankerLearner(seed)
+    def __init__(self, options: TaskOptions) -> None:
+        self._commands = topic(COMMANDS, options.tenant)
+        self._learner = RankerLearner(options.seed)
         self.progress = Progress(RANKER_MODEL)
         self._versions: dict[int, bytes] = {}
         """Kept versions as they are stored."""
@@ -46,7 +49,7 @@ class RankerTask:
         return self._learner.steps
 
     def load(self, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> None:
-        """See `LearnerTask.load`."""
+        """See `StreamTask.load`."""
         state, model = unpack_meta(meta)
         self.progress.take_over(state)
         if not self._learner.load(model):
@@ -58,11 +61,11 @@ class RankerTask:
                 if int(name[1:]) in self.progress.kept:
                     self._versions[int(name[1:])] = value
             else:
-                features = decode_features(value[_NUMBER.size :])
+                features = example.unpack_features(value[_NUMBER.size :])
                 self._learner.load_case(int(name[1:]), features, _number(value))
 
-    def learn(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
-        """See `LearnerTask.learn`."""
+    def apply(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
+        """See `StreamTask.apply`."""
         del seen  # an example is one record, which Flink's positions count once
         self._dirty = True
         if record.topic == self._commands:
@@ -71,20 +74,20 @@ class RankerTask:
                 self._roll_back(command.version)
             return
         try:
-            example = pb.Example.FromString(record.value)
-        except DecodeError:
+            message = example.parse(record.value)
+        except RecordError:
             self.progress.count("", 0)
             return
-        self.progress.count(example.session_id, example.seq)
-        n = len(example.item_ids)
-        wrong = example.feature_schema != SCHEMA or n > CANDIDATES or example.target > n
-        if wrong or self.progress.paused or len(example.features) != 2 * n * N_FEATURES:
+        self.progress.count(message.session_id, message.seq)
+        if self.progress.paused:
             return
-        target = example.target - 1
-        features = decode_features(example.features)
-        slot = self._learner.learn(features, target)
+        try:
+            case = example.decode(message)
+        except RecordError:
+            return
+        slot = self._learner.learn(case.features, case.target)
         if slot >= 0:
-            self._changed[f"s{slot}"] = _NUMBER.pack(target) + example.features
+            self._changed[f"s{slot}"] = _NUMBER.pack(case.target) + message.features
             self._keep()
 
     def _keep(self) -> None:
@@ -109,36 +112,21 @@ class RankerTask:
             self.progress.rolled_back_to = version
 
     def changes(self) -> tuple[bytes, dict[str, bytes]]:
-        """See `LearnerTask.changes`."""
+        """See `StreamTask.changes`."""
         rows, self._changed = self._changed, {}
         return pack_meta(self.progress.state(self.learned, 0), self._learner.dump()), rows
 
     def publish(self, now_ms: int) -> Iterator[Output]:
-        """See `LearnerTask.publish`: one record, if anything has changed."""
+        """See `StreamTask.publish`: one record, if anything has changed."""
         if not self._dirty:
             return
         self._dirty = False
         self.progress.version += 1
         state = self.progress.state(self.learned, now_ms)
-        weights = self._learner.weights()
-        state.weights.CopyFrom(
-            pb.RankerWeights(
-                feature_schema=SCHEMA,
-                network=weights.network.tobytes(),
-                mean=weights.mean.tobytes(),
-                variance=weights.variance.tobytes(),
-                linear=weights.linear.tobytes(),
-                scores=weights.scores.tobytes(),
-            )
-        )
-        yield Output(RANKER, RANKER_MODEL.encode(), state.SerializeToString())
+        value = ranker_weights.encode(state, self._learner.weights())
+        yield Output(RANKER, RANKER_MODEL.encode(), value)
 
 
 def _number(row: bytes) -> int:
     """Return the number that a stored row begins with."""
     return int(_NUMBER.unpack_from(row)[0])
-
-
-def decode_features(raw: bytes) -> NDArray[np.float32]:
-    """Return the features of an example, (N_FEATURES, candidates)."""
-    return np.frombuffer(raw, "<f2").astype(np.float32).reshape(N_FEATURES, -1)

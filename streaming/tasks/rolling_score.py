@@ -1,4 +1,4 @@
-"""How one ranking does: its last cases, rolling scores, drift and calibration.
+"""The rolling score of one ranking: its last cases, windows over them, drift and calibration.
 
 Cases lie in a ring that is stored block by block; whatever can be counted again from it (windows,
 the drift detector) is, after a restart.
@@ -15,11 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from river import drift, linear_model, optim
 
+from nextclick.limits import SCORED_ITEMS
 from nextclick.v1 import scoreboard_pb2 as pb
 from online_models import metrics
-
-DEPTH = 20
-"""Items of an answer that are looked at."""
 
 CUTOFFS = (5, 10, 20)
 WINDOWS = (1_000, 10_000)
@@ -37,15 +35,15 @@ CASE = np.dtype(
         ("answered_ms", "<i8"),
         ("diversity", "<f4"),  # NaN where it was not sampled
         ("popularity", "<f4"),
-        ("items", "<u4", (DEPTH,)),  # CRC-32 of the ids, 0 beyond the answer's end
-        ("rank", "<u4"),  # from 1; 0: not among the first `DEPTH`
+        ("items", "<u4", (SCORED_ITEMS,)),  # CRC-32 of the ids, 0 beyond the answer's end
+        ("rank", "<u4"),  # from 1; 0: not among the first `SCORED_ITEMS`
     ]
 )
 RING = WINDOWS[-1]
 
 
 class Answer:
-    """What is scored of an answer: its first `DEPTH` items, their scores, and what was sampled."""
+    """What is scored of an answer: its first items, their scores, and what was sampled."""
 
     __slots__ = ("answered_ms", "diversity", "item_ids", "popularity", "scores", "shadow")
 
@@ -58,16 +56,16 @@ class Answer:
         popularity: float = math.nan,
         shadow: bool = False,
     ) -> None:
-        self.item_ids = list(item_ids[:DEPTH])
-        self.scores = np.array(scores[:DEPTH], np.float64)
+        self.item_ids = list(item_ids[:SCORED_ITEMS])
+        self.scores = np.array(scores[:SCORED_ITEMS], np.float64)
         self.answered_ms = answered_ms
         self.diversity = diversity
         self.popularity = popularity
         self.shadow = shadow
 
 
-class Scorekeeper:
-    """Scores one ranking, case by case.
+class RollingScore:
+    """Scores one ranking, case by case; a case is an answer and the item that came next.
 
     Parameters
     ----------
@@ -88,7 +86,7 @@ class Scorekeeper:
         """Cases so far."""
         return self.counts.score.cases
 
-    def show(self, known_items: int) -> None:
+    def count_impression(self, known_items: int) -> None:
         """Count an answer that was shown."""
         c = self.counts
         c.score.impressions += 1
@@ -96,12 +94,12 @@ class Scorekeeper:
         c.recent_impressions += 1 - FADING * c.recent_impressions
         c.recent_clicks -= FADING * c.recent_clicks
 
-    def follow(self) -> None:
+    def count_click(self) -> None:
         """Count a click that named an answer."""
         self.counts.score.attributed_clicks += 1
         self.counts.recent_clicks += 1
 
-    def add(self, answer: Answer, item_id: str, now_ms: int) -> int:
+    def add_case(self, answer: Answer, item_id: str, now_ms: int) -> int:
         """Add a case: an answer and the item that came next. Returns its rank, 0 for none."""
         ids = answer.item_ids
         rank = ids.index(item_id) + 1 if item_id in ids else 0
@@ -136,7 +134,8 @@ class Scorekeeper:
     def _calibrate(self, answer: Answer, rank: int) -> None:
         """Learn of two items of the answer whether they came next.
 
-        Which two goes round with the cases and looks at no outcome, so rates stay what they are.
+        Which two depends on the number of the case, never on its outcome: else the rates that are
+        learned would not be those of answers.
         """
         if not len(answer.scores):
             return
@@ -153,7 +152,7 @@ class Scorekeeper:
         check.intercept = self._calibration.intercept
 
     def _note_drift(self, now_ms: int) -> None:
-        """Note a change: what ADWIN still remembers begins with it."""
+        """Note a change of the hit rate: what ADWIN still remembers begins with it."""
         since = min(int(self._adwin.width), self.cases, RING)
         cases = self._latest(RING)
         before, after = cases[: len(cases) - since], cases[len(cases) - since :]
@@ -161,8 +160,8 @@ class Scorekeeper:
         drifts.add(
             began_ms=int(after["answered_ms"][0]) if len(after) else now_ms,
             noticed_ms=now_ms,
-            hit_rate_before=metrics.hit_rate(before["rank"], DEPTH),
-            hit_rate_after=metrics.hit_rate(after["rank"], DEPTH),
+            hit_rate_before=metrics.hit_rate(before["rank"], SCORED_ITEMS),
+            hit_rate_after=metrics.hit_rate(after["rank"], SCORED_ITEMS),
         )
         del drifts[:-KEPT_DRIFTS]
 
@@ -172,8 +171,8 @@ class Scorekeeper:
         latest: NDArray[np.void] = self._ring[np.arange(self.cases - n, self.cases) % RING]
         return latest
 
-    def score(self, now_ms: int) -> pb.Score:
-        """Return the score of now."""
+    def current(self, now_ms: int) -> pb.Score:
+        """Return the score as it is published."""
         c = self.counts
         score = pb.Score()
         score.CopyFrom(c.score)
@@ -218,21 +217,21 @@ class Scorekeeper:
         return {b: self._ring[b * BLOCK : (b + 1) * BLOCK].tobytes() for b in changed}
 
     @classmethod
-    def load(cls, dumped: bytes, blocks: Iterable[tuple[int, bytes]]) -> Scorekeeper:
-        """Return the keeper that `dump` and `changes` are of."""
-        keeper = cls("")
-        keeper.counts.ParseFromString(dumped)
+    def load(cls, dumped: bytes, blocks: Iterable[tuple[int, bytes]]) -> RollingScore:
+        """Return the score that `dump` and `changes` are of."""
+        rolling = cls("")
+        rolling.counts.ParseFromString(dumped)
         for block, raw in blocks:
-            keeper._ring[block * BLOCK : (block + 1) * BLOCK] = np.frombuffer(raw, CASE)
-        for size, shown in keeper._shown.items():
-            items = keeper._latest(size)["items"]
+            rolling._ring[block * BLOCK : (block + 1) * BLOCK] = np.frombuffer(raw, CASE)
+        for size, shown in rolling._shown.items():
+            items = rolling._latest(size)["items"]
             shown.update(items[items > 0].tolist())
-        for rank in keeper._latest(RING)["rank"].tolist():
-            keeper._adwin.update(rank > 0)
-        check = keeper.counts.score.calibration
-        if keeper.cases:
-            keeper._calibration = _calibration(check.slope, check.intercept)
-        return keeper
+        for rank in rolling._latest(RING)["rank"].tolist():
+            rolling._adwin.update(rank > 0)
+        check = rolling.counts.score.calibration
+        if rolling.cases:
+            rolling._calibration = _calibration(check.slope, check.intercept)
+        return rolling
 
 
 def _calibration(slope: float, intercept: float) -> linear_model.LogisticRegression:

@@ -1,7 +1,7 @@
-"""What every learner in the stream shares: a task that learns from records, and its commands.
+"""What the tasks of the stream share: how they are fed, and where a learner stands.
 
 Pure: a task gets records in order and says what has changed. Where that is stored, and when it
-is published, is its host's business (``jobs/learner_operator.py``; a test).
+is published, is its host's business (``jobs/task_operator.py``; a test).
 """
 
 from __future__ import annotations
@@ -15,17 +15,10 @@ from typing import NamedTuple, Protocol
 from google.protobuf.message import DecodeError
 
 from nextclick.v1 import learning_pb2 as pb
-from streaming.sessionize import RawRecord
-
-KEPT_VERSIONS = 20
-"""Versions that a learner can be rolled back to."""
-
-KEEP_SHARE = 1.05
-"""A version is kept when it has learned so many times what the last kept one had."""
+from streaming.output import Output
+from streaming.raw_record import RawRecord
 
 MODULUS = 1 << 64
-
-
 _SIZE = struct.Struct("<I")
 
 
@@ -41,22 +34,35 @@ def unpack_meta(meta: bytes) -> tuple[pb.LearnerState, bytes]:
     return pb.LearnerState.FromString(meta[_SIZE.size : end]), meta[end:]
 
 
-class Output(NamedTuple):
-    """A record to publish: topic without tenant, key, value (empty: a tombstone)."""
+class TaskOptions(NamedTuple):
+    """What tasks are made with.
 
-    topic: str
-    key: bytes
-    value: bytes
+    Parameters
+    ----------
+    tenant
+        Prefix of the topics.
+    max_items
+        Items that may have vectors.
+    seed
+        Seed of whatever is random.
+    """
+
+    tenant: str = ""
+    max_items: int = 1 << 18
+    seed: int = 0
 
 
-class LearnerTask(Protocol):
-    """A model that learns from records, kept as counters (meta) and named rows."""
+class StreamTask(Protocol):
+    """A learner, or a score, kept as counters (meta) and named rows.
+
+    A task is made with `TaskOptions`.
+    """
 
     def load(self, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> None:
         """Take over what `changes` has ever returned, the latest of each name."""
 
-    def learn(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
-        """Learn a record; ``seen`` holds notes a session, which may expire."""
+    def apply(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
+        """Apply a record; ``seen`` holds the task's notes on each session, which may expire."""
 
     def changes(self) -> tuple[bytes, dict[str, bytes]]:
         """Return counters and rows that have changed since the last call."""
@@ -67,7 +73,7 @@ class LearnerTask(Protocol):
 
 @dataclass(slots=True)
 class Progress:
-    """What a learner has applied, and how it is steered."""
+    """What a learner has applied, and what it was told to do."""
 
     model: str
     applied: int = 0

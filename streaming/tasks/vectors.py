@@ -8,13 +8,15 @@ from collections.abc import Iterable, Iterator, MutableMapping
 from google.protobuf.message import DecodeError
 
 from nextclick.codec import InvalidEventError, decode_item
-from nextclick.topics import RANKER, VECTORS, VECTORS_MODEL
+from nextclick.topics import COMMANDS, ITEMS, RANKER, VECTORS, VECTORS_MODEL, topic
 from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord, Step
 from online_models.tables.content_tokens import item_tokens
 from online_models.vectors.learner import SESSION_ITEMS, VectorLearner
-from streaming.sessionize import RawRecord
-from streaming.tasks.task import Output, Progress, pack_meta, unpack_meta
+from records.item_vectors import ItemVectors, encode
+from streaming.output import Output
+from streaming.raw_record import RawRecord
+from streaming.tasks.task import Progress, TaskOptions, pack_meta, unpack_meta
 
 MOST_PUBLISHED = 2_000
 """Items of one publication: some 50 ms of work."""
@@ -29,9 +31,10 @@ class VectorsTask:
     takes its place before others is counted and not learned: what came next is known.
     """
 
-    def __init__(self, items: str, commands: str, max_items: int, seed: int = 0) -> None:
-        self._items, self._commands = items, commands
-        self._learner = VectorLearner(max_items, seed)
+    def __init__(self, options: TaskOptions) -> None:
+        self._items = topic(ITEMS, options.tenant)
+        self._commands = topic(COMMANDS, options.tenant)
+        self._learner = VectorLearner(options.max_items, options.seed)
         self.progress = Progress(VECTORS_MODEL)
         self._gone: dict[str, None] = {}
         self._dirty = True
@@ -43,27 +46,27 @@ class VectorsTask:
         return self._learner.clicks
 
     def load(self, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> None:
-        """See `LearnerTask.load`."""
+        """See `StreamTask.load`."""
         state, model = unpack_meta(meta)
         self.progress.take_over(state)
         self._offsets = list(state.offsets)
         self._learner.load(model, rows)
 
-    def learn(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
-        """See `LearnerTask.learn`; ``seen`` holds version and slot of each session."""
+    def apply(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
+        """See `StreamTask.apply`; ``seen`` holds version and slot of each session."""
         self._dirty = True
         if record.topic == self._commands:
             self.progress.command(record)
         elif record.topic == self._items:
-            self._learn_item(record.value)
+            self._apply_item(record.value)
         else:
             missing = record.partition + 1 - len(self._offsets)
             self._offsets += [0] * missing
             self._offsets[record.partition] = record.offset + 1
             if record.value:
-                self._learn_session(record.value, seen)
+                self._apply_session(record.value, seen)
 
-    def _learn_item(self, value: bytes) -> None:
+    def _apply_item(self, value: bytes) -> None:
         try:
             item = decode_item(value)
         except InvalidEventError:
@@ -77,7 +80,7 @@ class VectorsTask:
         tokens = item_tokens(item.categories, item.attributes, item.title)
         self._learner.put_item(item.item_id, tokens)
 
-    def _learn_session(self, value: bytes, seen: MutableMapping[str, bytes]) -> None:
+    def _apply_session(self, value: bytes, seen: MutableMapping[str, bytes]) -> None:
         try:
             record = SessionRecord.FromString(value)
         except DecodeError:
@@ -111,23 +114,18 @@ class VectorsTask:
         return self._learner.learn(slot, before, step.item_id)
 
     def changes(self) -> tuple[bytes, dict[str, bytes]]:
-        """See `LearnerTask.changes`."""
+        """See `StreamTask.changes`."""
         meta, rows = self._learner.changes()
         return pack_meta(self._state(0), meta), rows
 
     def publish(self, now_ms: int) -> Iterator[Output]:
-        """See `LearnerTask.publish`: items that have moved, then how far the learner is."""
+        """See `StreamTask.publish`: items that have moved, then how far the learner is."""
         for item_id in self._gone:
             yield Output(VECTORS, item_id.encode(), b"")
         for item_id, vectors in self._learner.to_publish(MOST_PUBLISHED):
-            read, wanted = vectors.astype("<f2")
-            record = pb.ItemVectors(
-                version=self.learned,
-                read=read.tobytes(),
-                wanted=wanted.tobytes(),
-                offsets=self._offsets,
-            )
-            yield Output(VECTORS, item_id.encode(), record.SerializeToString())
+            context, target = vectors
+            record = ItemVectors(context, target, self.learned, self._offsets)
+            yield Output(VECTORS, item_id.encode(), encode(record))
         self._gone.clear()
         if self._dirty:
             self._dirty = False

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from nextclick import Client
-from nextclick.topics import PARTITIONS, PRODUCER_CONFIG
+from nextclick.topics import PRODUCER_CONFIG
 
 LIMIT_S = 300.0
 """For what takes moments, where others keep the cores busy: a test that reaches it fails."""
@@ -47,7 +47,7 @@ def eventually(get, accept, what, timeout_s=LIMIT_S):
 class Reader:
     """Reads a topic from where it ended when the reader was made (or from its beginning)."""
 
-    def __init__(self, kafka, topic, from_beginning=False, partitions=PARTITIONS):
+    def __init__(self, kafka, topic, from_beginning=False, partitions=4):
         self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": "test"})
         assigned = []
         self._consumer.list_topics(topic, timeout=60)

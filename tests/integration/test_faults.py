@@ -14,7 +14,7 @@ from nextclick import Client, Event, NextclickError, encode_event
 from nextclick.topics import REPLAY_HEADER
 from nextclick.v1.session_pb2 import SessionRecord
 from tests.integration.conftest import eventually
-from tests.integration.test_fuzz import good_events, judge
+from tests.integration.test_fuzz import expected_of, good_events
 from tests.integration.test_path import fresh, now_ms, views
 
 
@@ -31,7 +31,9 @@ def test_a_killed_taskmanager_changes_no_version_of_any_session(stack, producer,
     name = flink.host_of(stack.ports, stack.jobs["sessions"])
     process.kill(stack.child(name))
     stack.replace(name, flink.start_taskmanager(stack.home, int(name[-1]), bound=True))
-    newest, dead = judge(eventually(events.read, lambda m: len(m) >= len(clicks), "the events"))
+    newest, dead = expected_of(
+        eventually(events.read, lambda m: len(m) >= len(clicks), "the events")
+    )
     assert not dead
     seen = {}
 

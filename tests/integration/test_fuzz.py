@@ -1,4 +1,7 @@
-"""Good events among fuzzed ones through the real job: the codec is the judge, nothing is lost."""
+"""Good events among fuzzed ones through the real job: nothing is lost.
+
+What the codec refuses is a dead letter.
+"""
 
 import json
 import random
@@ -14,7 +17,8 @@ from evaluation.datasets import clicks_in_order, load_sessions
 from nextclick import Event, encode_event
 from nextclick.topics import REPLAY_HEADER
 from nextclick.v1.session_pb2 import SessionRecord
-from streaming.sessionize import DeadLetter, RawRecord, process
+from streaming.raw_record import RawRecord
+from streaming.sessionize import DeadLetter, process
 from tests.integration.conftest import eventually
 
 JSON = st.recursive(
@@ -79,7 +83,7 @@ def mutations(good, n):
         yield key, bytes(data)
 
 
-def judge(messages):
+def expected_of(messages):
     """What the pure function makes of the same offsets: (newest records, dead letters)."""
     states, newest, dead = {}, {}, {}
     for m in sorted(messages, key=lambda m: (m.partition(), m.offset())):
@@ -126,7 +130,7 @@ def test_every_fuzzed_event_is_accounted_for(stack, producer, reader, good, fuzz
                 producer.poll(0.1)
     assert producer.flush(60) == 0
     mine = eventually(events.read, lambda m: len(m) >= len(mixed), "the events")
-    newest, dead = judge(mine)
+    newest, dead = expected_of(mine)
     got_dead = {}
     got = {}
 

@@ -5,11 +5,13 @@ import uuid
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from cli.stack import flink, jobs, process
+from cli.stack import flink, process
 from nextclick import Item
-from nextclick.topics import TOPIC_CONFIGS, topic
+from nextclick.topics import TOPICS, topic
 from nextclick.v1 import learning_pb2 as pb
+from streaming.jobs.registry import JOBS
 from streaming.tasks.ranker import RankerTask
+from streaming.tasks.task import TaskOptions
 from streaming.tasks.vectors import VectorsTask
 from tests.command import run as run_cli
 from tests.integration.conftest import Reader, eventually
@@ -23,7 +25,7 @@ def test_killed_learners_have_applied_everything_once(stack, producer):
     """Three times kill -9: counts and checksums as the input's, weights as without the kills."""
     tenant = f"exact{uuid.uuid4().hex[:6]}"
     # One partition each: the order of the input is given, so the result must be too.
-    new = [NewTopic(topic(name, tenant), 1, 1, config=c) for name, c in TOPIC_CONFIGS.items()]
+    new = [NewTopic(topic(t.name, tenant), 1, 1, config=t.config) for t in TOPICS.values()]
     admin = AdminClient({"bootstrap.servers": stack.kafka})
     for done in admin.create_topics(new).values():
         done.result(30)
@@ -46,9 +48,7 @@ def test_killed_learners_have_applied_everything_once(stack, producer):
         return newest
 
     with stack.more_taskmanagers() as (name,):
-        job = flink.submit(
-            stack.home, jobs.program("learners"), "--kafka", stack.kafka, "--tenant", tenant
-        )
+        job = flink.submit(stack.home, JOBS["learners"], "--kafka", stack.kafka, "--tenant", tenant)
         try:
             for part in range(4):
                 before = {model: state.applied for model, state in states().items()}
@@ -89,13 +89,13 @@ def test_killed_learners_have_applied_everything_once(stack, producer):
 def replayed(clicks, examples):
     """The same records through the same tasks, undisturbed."""
     tasks = {
-        "vectors": VectorsTask(*(f"x.{name}" for name in ("items", "commands")), 1 << 18),
-        "ranker": RankerTask("x.commands"),
+        "vectors": VectorsTask(TaskOptions("x")),
+        "ranker": RankerTask(TaskOptions("x")),
     }
     seen = {}
     for model, records in (("vectors", clicks), ("ranker", examples)):
         for record in records:
-            tasks[model].learn(record, seen)
+            tasks[model].apply(record, seen)
     return tasks
 
 

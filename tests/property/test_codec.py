@@ -88,7 +88,7 @@ def attempt(function: Callable[[Any], Any], argument: Any) -> Any:
         return error
 
 
-def judge(decode: Callable[[bytes], Any], raw: bytes) -> None:
+def check_decoder(decode: Callable[[bytes], Any], raw: bytes) -> None:
     """Check that the bytes are taken, and then survive encoding, or refused with faults."""
     value = attempt(decode, raw)
     if isinstance(value, InvalidEventError):
@@ -108,7 +108,7 @@ both = pytest.mark.parametrize("decode", [decode_event, decode_item])
 @given(raw=st.binary(max_size=300))
 def test_any_bytes(decode: Callable[[bytes], Any], raw: bytes) -> None:
     """If it failed, one garbled record would stop the job, and again after every restart."""
-    judge(decode, raw)
+    check_decoder(decode, raw)
 
 
 @both
@@ -116,7 +116,7 @@ def test_any_bytes(decode: Callable[[bytes], Any], raw: bytes) -> None:
 @given(value=values)
 def test_any_json(decode: Callable[[bytes], Any], value: Any) -> None:
     """If it failed, a record of another program in the topic would stop the job."""
-    judge(decode, dump(value))
+    check_decoder(decode, dump(value))
 
 
 @both
@@ -124,7 +124,9 @@ def test_any_json(decode: Callable[[bytes], Any], value: Any) -> None:
 @given(record=st.dictionaries(st.sampled_from(FIELDS), values))
 def test_any_types_in_known_fields(decode: Callable[[bytes], Any], record: dict[str, Any]) -> None:
     """If it failed, a wrong type in some field would stop the job."""
-    judge(decode, dump({"v": 1, "type": "click", "item_id": "a", "timestamp_ms": 1} | record))
+    check_decoder(
+        decode, dump({"v": 1, "type": "click", "item_id": "a", "timestamp_ms": 1} | record)
+    )
 
 
 @both
@@ -139,7 +141,7 @@ def test_mutated_events(
     raw = bytearray(encode_event(event))
     for place, piece in cuts:
         raw[place : place + len(piece)] = piece
-    judge(decode, bytes(raw))
+    check_decoder(decode, bytes(raw))
 
 
 @both
@@ -149,8 +151,8 @@ def test_deep_nesting(decode: Callable[[bytes], Any], depth: int, bracket: str) 
     """If it failed, a few bytes of brackets would overflow the worker's stack."""
     closing = "]" if bracket == "[" else "}"
     inner = bracket * depth + "1" + closing * depth
-    judge(decode, inner.encode())
-    judge(decode, b'{"v":1,"properties":' + inner.encode() + b"}")
+    check_decoder(decode, inner.encode())
+    check_decoder(decode, b'{"v":1,"properties":' + inner.encode() + b"}")
 
 
 @EXAMPLES

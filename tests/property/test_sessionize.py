@@ -4,11 +4,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nextclick import Event, encode_event
+from nextclick.event_types import EVENT_TYPES
 from nextclick.v1 import session_pb2 as pb
-from streaming.sessionize import DeadLetter, RawRecord, process
+from streaming.raw_record import RawRecord
+from streaming.sessionize import DeadLetter, process
 
 NOW = 1_700_000_000_000
-TYPES = ["view", "click", "play", "add_to_cart", "like", "purchase", "dislike", "rating", "x"]
+TYPES = [*(kind.name for kind in EVENT_TYPES), "x"]
 
 
 @st.composite

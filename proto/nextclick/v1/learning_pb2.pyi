@@ -23,16 +23,16 @@ class Example(_message.Message):
     def __init__(self, feature_schema: _Optional[str] = ..., session_id: _Optional[str] = ..., seq: _Optional[int] = ..., item_ids: _Optional[_Iterable[str]] = ..., features: _Optional[bytes] = ..., target: _Optional[int] = ...) -> None: ...
 
 class ItemVectors(_message.Message):
-    __slots__ = ("version", "read", "wanted", "offsets")
+    __slots__ = ("version", "context", "target", "offsets")
     VERSION_FIELD_NUMBER: _ClassVar[int]
-    READ_FIELD_NUMBER: _ClassVar[int]
-    WANTED_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
     OFFSETS_FIELD_NUMBER: _ClassVar[int]
     version: int
-    read: bytes
-    wanted: bytes
+    context: bytes
+    target: bytes
     offsets: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, version: _Optional[int] = ..., read: _Optional[bytes] = ..., wanted: _Optional[bytes] = ..., offsets: _Optional[_Iterable[int]] = ...) -> None: ...
+    def __init__(self, version: _Optional[int] = ..., context: _Optional[bytes] = ..., target: _Optional[bytes] = ..., offsets: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class LearnerState(_message.Message):
     __slots__ = ("version", "applied", "checksum", "learned", "paused", "rolled_back_to", "kept_versions", "timestamp_ms", "weights", "offsets")

@@ -9,8 +9,6 @@ import orjson
 import pytest
 
 from nextclick.codec import (
-    MAX_EVENT_BYTES,
-    MAX_TIMESTAMP_MS,
     DeadLetterReason,
     Event,
     InvalidEventError,
@@ -20,6 +18,7 @@ from nextclick.codec import (
     encode_event,
     encode_item,
 )
+from nextclick.limits import MAX_RECORD_BYTES, MAX_TIMESTAMP_MS
 
 CLICK = {"v": 1, "type": "click", "item_id": "a", "timestamp_ms": 1_700_000_000_000}
 FULL = Event(
@@ -138,8 +137,8 @@ def test_all_faults_are_named_at_once() -> None:
         (record().replace(b'"a"', b'"\\ud800"'), DeadLetterReason.MALFORMED_JSON),
         (record().replace(b"1700000000000", b"NaN"), DeadLetterReason.MALFORMED_JSON),
         (record().replace(b"1700000000000", b"1e999"), DeadLetterReason.MALFORMED_JSON),
-        (b" " * (MAX_EVENT_BYTES + 1), DeadLetterReason.TOO_LARGE),
-        (record(extra="x" * MAX_EVENT_BYTES), DeadLetterReason.TOO_LARGE),
+        (b" " * (MAX_RECORD_BYTES + 1), DeadLetterReason.TOO_LARGE),
+        (record(extra="x" * MAX_RECORD_BYTES), DeadLetterReason.TOO_LARGE),
         (b"{}", DeadLetterReason.UNSUPPORTED_VERSION),
         (record(v=2), DeadLetterReason.UNSUPPORTED_VERSION),
         (record(v="1"), DeadLetterReason.UNSUPPORTED_VERSION),

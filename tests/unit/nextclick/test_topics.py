@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
@@ -29,15 +30,37 @@ def test_event_key_prefers_the_session() -> None:
 
 def test_every_topic_keeps_time_by_arrival() -> None:
     """If it failed, a replayed history of old clicks would be deleted within minutes."""
-    assert set(topics.TOPIC_CONFIGS) == {
-        *("events", "items", "sessions", "impressions", "dead-letters"),
-        *("examples", "vectors", "ranker", "commands", "scoreboard"),
-    }
-    for config in topics.TOPIC_CONFIGS.values():
-        assert config["message.timestamp.type"] == "LogAppendTime"
-        assert all(isinstance(value, str) for value in config.values())
-    assert topics.TOPIC_CONFIGS["items"]["cleanup.policy"] == "compact"
-    assert topics.TOPIC_CONFIGS["sessions"]["cleanup.policy"] == "compact,delete"
+    for declared in topics.TOPICS.values():
+        assert declared.config["message.timestamp.type"] == "LogAppendTime"
+
+
+def test_topics_keep_what_they_are_declared_to() -> None:
+    """If it failed, a broker would delete what a new replica is built from."""
+    assert topics.TOPICS["items"].config["cleanup.policy"] == "compact"
+    assert "retention.ms" not in topics.TOPICS["items"].config
+    sessions = topics.TOPICS["sessions"].config
+    assert sessions["cleanup.policy"] == "compact,delete"
+    assert sessions["retention.ms"] == str(30 * 24 * 3600 * 1000)
+    assert sessions["segment.bytes"] == str(1 << 27)
+    assert topics.TOPICS["examples"].config["cleanup.policy"] == "delete"
+    for declared in topics.TOPICS.values():
+        assert all(isinstance(value, str) for value in declared.config.values())
+
+
+def test_partitions_are_those_of_the_topic_with_or_without_tenant() -> None:
+    """If it failed, the topics of a tenant would be read in part."""
+    assert topics.partitions("sessions") == topics.partitions("acme.eu.sessions") == range(4)
+
+
+def test_the_table_of_the_documentation_is_what_is_declared() -> None:
+    """If it failed, operators would size and back up other topics than there are."""
+    text = (Path(__file__).parents[3] / "docs" / "architecture.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert rows[: len(topics.TOPICS)] == [
+        f"| `{t.name}` | {t.key} | {t.kept} | {t.value} |" for t in topics.TOPICS.values()
+    ]
+    assert {t.partitions for t in topics.TOPICS.values()} == {4}
+    assert "All have four partitions and broker time" in text
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +83,6 @@ def chosen() -> dict[str, int]:
 
 def test_producer_chooses_partitions_as_java_does(chosen: dict[str, int]) -> None:
     """If it failed, a session would live in two partitions: Flink's and Python's."""
-    count = topics.PARTITIONS  # the mock broker's default too
+    count = topics.TOPICS["events"].partitions  # the mock broker's default too
     assert set(chosen.values()) == set(range(count))
     assert chosen == {key: partition(key.encode(), count) for key in chosen}

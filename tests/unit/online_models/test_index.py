@@ -127,7 +127,7 @@ def test_loaded_rows_ask_for_a_build(filled):
 
 
 def test_rows_may_change_while_the_graph_is_built():
-    """The builder's thread reads what the follower's changes: neither may crash or lose a row."""
+    """The builder's thread reads what the log reader's changes: neither may crash or lose a row."""
     rng = np.random.default_rng(4)
     index = VectorIndex(4_000)
     for row in range(1, 3_000):
@@ -147,8 +147,8 @@ def test_rows_may_change_while_the_graph_is_built():
                     index.put(row, numbers.normal(size=64).astype(np.float32))
             changed += 1
 
-    follower = threading.Thread(target=change)
-    follower.start()
+    log_reader = threading.Thread(target=change)
+    log_reader.start()
     builds = 0
     while builds < 4 or changed < 1_000:
         main = index.build()
@@ -156,7 +156,7 @@ def test_rows_may_change_while_the_graph_is_built():
             index.swap(main)
         builds += 1
     over.set()
-    follower.join()
+    log_reader.join()
     queries = rng.normal(size=(30, 64)).astype(np.float32)
     assert index.recall(queries, 50) > 0.85
     alive = set(index.exact(queries[0], len(index)).tolist())

@@ -12,10 +12,10 @@ from nextclick.v1.session_pb2 import SessionRecord
 from online_models.ranking.features import N_FEATURES, SCHEMA
 from online_models.tables.content_tokens import item_tokens
 from online_models.vectors.learner import PUBLISH_SHARE
-from streaming.jobs.learner_operator import BATCH, Learn
-from streaming.sessionize import RawRecord
-from streaming.tasks.ranker import RankerTask
-from streaming.tasks.task import KEPT_VERSIONS
+from streaming.jobs.task_operator import BATCH, TaskOperator
+from streaming.raw_record import RawRecord
+from streaming.tasks.ranker import KEPT_VERSIONS, RankerTask
+from streaming.tasks.task import TaskOptions
 from streaming.tasks.vectors import VectorsTask
 
 MOST_OFF = PUBLISH_SHARE + float(np.finfo(np.float16).eps)
@@ -70,7 +70,7 @@ class Host:
 
     def start(self):
         """A new operator over the states that there are."""
-        self.operator = Learn(self.make, "")
+        self.operator = TaskOperator(self.make, "")
         self.operator.open(self)
 
     def get_state(self, descriptor):
@@ -138,11 +138,11 @@ def example_records(n):
 
 
 def vectors_task():
-    return VectorsTask("items", "commands", 256)
+    return VectorsTask(TaskOptions(max_items=256))
 
 
 def ranker_task():
-    return RankerTask("commands")
+    return RankerTask(TaskOptions())
 
 
 CASES = {
@@ -226,7 +226,7 @@ def far_off(published, task):
     far = [*(published.keys() ^ learner.rows.keys())]
     for item_id in published.keys() & learner.rows.keys():
         record = pb.ItemVectors.FromString(published[item_id])
-        found = np.frombuffer(record.read + record.wanted, "<f2").astype(np.float32)
+        found = np.frombuffer(record.context + record.target, "<f2").astype(np.float32)
         row = learner.rows[item_id]
         exact = np.concatenate([learner.arrays[f"vectors_{part}"][row] for part in ("in", "out")])
         if np.linalg.norm(found - exact) > MOST_OFF * np.linalg.norm(exact):
@@ -327,9 +327,9 @@ def test_a_new_item_has_the_vectors_of_its_content():
     host.feed(raw("items", encode_item(Item("new", categories=("red",)))))
     out = host.publish()
     record = pb.ItemVectors.FromString(out["vectors", "new"])
-    wanted = np.frombuffer(record.wanted, "<f2").astype(np.float32)
+    target = np.frombuffer(record.target, "<f2").astype(np.float32)
     arrays, rows = host.operator._task._learner.arrays, host.operator._task._learner.rows
-    products = {name: float(arrays["vectors_in"][row] @ wanted) for name, row in rows.items()}
+    products = {name: float(arrays["vectors_in"][row] @ target) for name, row in rows.items()}
     assert min(products[f"a{i}"] for i in range(5)) > max(products[f"b{i}"] for i in range(5))
 
 

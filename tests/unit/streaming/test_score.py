@@ -1,4 +1,4 @@
-"""The live score: which click judges which answer, and what is counted of it."""
+"""The live score: which click scores which answer, and what is counted of it."""
 
 import copy
 import itertools
@@ -8,14 +8,16 @@ import random
 import numpy as np
 import pytest
 
+from nextclick.limits import SCORED_ITEMS
 from nextclick.v1 import scoreboard_pb2 as pb
 from nextclick.v1.impression_pb2 import Impression
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models import metrics
-from streaming.sessionize import RawRecord
-from streaming.tasks import score as keep_score
-from streaming.tasks.rolling_score import DEPTH, RING, Answer, Scorekeeper
+from streaming.raw_record import RawRecord
+from streaming.tasks import score as score_task
+from streaming.tasks.rolling_score import RING, Answer, RollingScore
 from streaming.tasks.score import ScoreTask
+from streaming.tasks.task import TaskOptions
 from tests.unit.streaming.test_learners import Host
 
 ITEMS = [f"i{n}" for n in range(40)]
@@ -49,9 +51,9 @@ def clicks(session_id, items, follows=None, user_id=""):
 
 
 def task_of(*records):
-    task = ScoreTask("impressions", "sessions")
+    task = ScoreTask(TaskOptions())
     for record in records:
-        task.learn(record, {})
+        task.apply(record, {})
     return task
 
 
@@ -61,11 +63,11 @@ def scores(task, now_ms=10_000):
 
 
 def ranks(task, model="ranker"):
-    keeper = task._keepers[model]
-    return keeper._latest(RING)["rank"].tolist()
+    rolling = task._scores[model]
+    return rolling._latest(RING)["rank"].tolist()
 
 
-def test_an_answer_is_judged_by_the_click_after_its_version():
+def test_an_answer_is_scored_by_the_click_after_its_version():
     """The session's version says what the visitor had done, whenever the records arrive."""
     task = task_of(
         clicks("s", ["a"]),
@@ -77,7 +79,7 @@ def test_an_answer_is_judged_by_the_click_after_its_version():
     assert ranks(task) == [2, 0]
 
 
-def test_an_answer_that_comes_after_its_click_is_judged_too():
+def test_an_answer_that_comes_after_its_click_is_scored_too():
     """Two topics keep no order between them."""
     records = [
         clicks("s", ["a"]),
@@ -89,7 +91,7 @@ def test_an_answer_that_comes_after_its_click_is_judged_too():
         assert ranks(task_of(*order)) == [2], order
 
 
-def test_appended_items_are_no_judges():
+def test_appended_items_score_no_answer():
     """The caller had seen those clicks already; they reach the stream a moment later."""
     task = task_of(
         clicks("s", ["a"]),
@@ -97,12 +99,12 @@ def test_appended_items_are_no_judges():
         clicks("s", ["a", "b"]),
         clicks("s", ["a", "b", "c"]),
     )
-    assert not task._keepers["ranker"].cases
-    task.learn(clicks("s", ["a", "b", "c", "d"]), {})
+    assert not task._scores["ranker"].cases
+    task.apply(clicks("s", ["a", "b", "c", "d"]), {})
     assert ranks(task) == [3]
 
 
-def test_a_click_judges_the_last_answer_before_it_once():
+def test_a_click_scores_the_last_answer_before_it_once():
     """A page that is loaded twice before a click is one case, not two."""
     task = task_of(
         clicks("s", ["a"]),
@@ -111,7 +113,7 @@ def test_a_click_judges_the_last_answer_before_it_once():
         clicks("s", ["a", "b"]),
     )
     assert ranks(task) == [2]
-    task.learn(answer("s", 1, ["b"], name="r3"), {})
+    task.apply(answer("s", 1, ["b"], name="r3"), {})
     assert ranks(task) == [2]
 
 
@@ -157,16 +159,16 @@ def test_clicks_are_attributed_to_the_ranking_that_was_shown():
 def test_windows_equal_a_count_by_hand():
     """Rolling figures are those of the last cases, at every cut-off, beyond the ring's end too."""
     rng = random.Random(3)
-    keeper = Scorekeeper("ranker")
+    rolling = RollingScore("ranker")
     cases = []
     for n in range(RING + 1_500):
-        items = rng.sample(ITEMS, DEPTH)
+        items = rng.sample(ITEMS, SCORED_ITEMS)
         target = rng.choice(ITEMS)
-        keeper.show(len(ITEMS))
-        rank = keeper.add(Answer(items, [1.0] * DEPTH, n), target, n)
+        rolling.count_impression(len(ITEMS))
+        rank = rolling.add_case(Answer(items, [1.0] * SCORED_ITEMS, n), target, n)
         assert rank == (items.index(target) + 1 if target in items else 0)
         cases.append((items, rank))
-    score = keeper.score(0)
+    score = rolling.current(0)
     assert [w.size for w in score.windows] == [1_000, 10_000]
     for window in score.windows:
         last = cases[-window.size :]
@@ -184,11 +186,11 @@ def test_windows_equal_a_count_by_hand():
 def test_a_change_of_the_hit_rate_is_noticed_with_its_beginning():
     """An alert without a time sends people to search through a day's releases."""
     rng = random.Random(5)
-    keeper = Scorekeeper("ranker")
+    rolling = RollingScore("ranker")
     for n in range(4_000):
         hit = rng.random() < (0.7 if n < 3_000 else 0.3)
-        keeper.add(Answer(["a"], [1.0], n), "a" if hit else "b", n)
-    (drift,) = keeper.counts.score.drifts
+        rolling.add_case(Answer(["a"], [1.0], n), "a" if hit else "b", n)
+    (drift,) = rolling.counts.score.drifts
     assert 2_700 <= drift.began_ms <= 3_300
     assert 3_000 <= drift.noticed_ms < 3_600
     assert drift.hit_rate_before == pytest.approx(0.7, abs=0.05)
@@ -198,16 +200,16 @@ def test_a_change_of_the_hit_rate_is_noticed_with_its_beginning():
 def test_no_change_gives_no_alert():
     """An alert that cries every day is switched off."""
     rng = random.Random(7)
-    keeper = Scorekeeper("ranker")
+    rolling = RollingScore("ranker")
     for n in range(8_000):
-        keeper.add(Answer(["a"], [1.0], n), "a" if rng.random() < 0.5 else "b", n)
-    assert not keeper.counts.score.drifts
+        rolling.add_case(Answer(["a"], [1.0], n), "a" if rng.random() < 0.5 else "b", n)
+    assert not rolling.counts.score.drifts
 
 
 def test_scores_become_probabilities():
     """What is predicted is what happens: on average, and for likely and unlikely items apart."""
     rng = np.random.default_rng(9)
-    keeper = Scorekeeper("ranker")
+    rolling = RollingScore("ranker")
     truth = lambda odds: 1 / (1 + np.exp(-(0.6 * odds - 0.5)))  # noqa: E731
     for n in range(9_000):
         values = np.sort(rng.normal(size=10) * 2)[::-1]
@@ -215,8 +217,8 @@ def test_scores_become_probabilities():
         hit = rng.random() < p.sum()
         chosen = rng.choice(10, p=p / p.sum())
         names = ITEMS[:10]
-        keeper.add(Answer(names, values, n), names[chosen] if hit else "none", n)
-    check = keeper.counts.score.calibration
+        rolling.add_case(Answer(names, values, n), names[chosen] if hit else "none", n)
+    check = rolling.counts.score.calibration
     assert check.predicted == pytest.approx(check.observed, abs=0.02)
     for odds in (-3.0, 0.0):
         predicted = 1 / (1 + math.exp(-(check.slope * odds + check.intercept)))
@@ -231,7 +233,7 @@ def random_records(n):
         done = sessions.setdefault(name, [])
         if rng.random() < 0.5:
             model = rng.choice(["ranker", "blend"])
-            records.append(answer(name, len(done), rng.sample(ITEMS, DEPTH), model=model))
+            records.append(answer(name, len(done), rng.sample(ITEMS, SCORED_ITEMS), model=model))
         else:
             done.append(rng.choice(ITEMS))
             records.append(clicks(name, done[-50:]))
@@ -243,7 +245,7 @@ def test_a_crash_anywhere_changes_no_figure():
     records = random_records(1_200)
     expected = task_of(*records)
     rng = random.Random(13)
-    host = Host(lambda: ScoreTask("impressions", "sessions"))
+    host = Host(lambda: ScoreTask(TaskOptions()))
     checkpoint, at = (copy.deepcopy(host.states), 0), 0
     crashes = 0
     while at < len(records):
@@ -258,40 +260,40 @@ def test_a_crash_anywhere_changes_no_figure():
     assert crashes == 12
     host.publish()
     task = host.operator._task
-    for model, keeper in expected._keepers.items():
-        found = task._keepers[model]
-        assert found.score(0).windows == keeper.score(0).windows
-        assert found.counts.score.impressions == keeper.counts.score.impressions
+    for model, rolling in expected._scores.items():
+        found = task._scores[model]
+        assert found.current(0).windows == rolling.current(0).windows
+        assert found.counts.score.impressions == rolling.counts.score.impressions
         assert found.counts.score.calibration.slope == pytest.approx(
-            keeper.counts.score.calibration.slope, rel=1e-4
+            rolling.counts.score.calibration.slope, rel=1e-4
         )
 
 
 def test_what_is_kept_of_sessions_and_rankings_is_bounded(monkeypatch):
     """Millions of visitors pass; those idle longest make room, in the stored state too."""
-    monkeypatch.setattr(keep_score, "MAX_SESSIONS", 100)
-    task = ScoreTask("impressions", "sessions")
+    monkeypatch.setattr(score_task, "MAX_SESSIONS", 100)
+    task = ScoreTask(TaskOptions())
     stored = {}
     for n in range(1_000):
-        task.learn(answer(f"s{n}", 0, ["a"], model=f"m{n % 40}"), {})
-        task.learn(answer("loud", 0, ["a"]), {})
+        task.apply(answer(f"s{n}", 0, ["a"], model=f"m{n % 40}"), {})
+        task.apply(answer("loud", 0, ["a"]), {})
         _, rows = task.changes()
         for name, row in rows.items():
             stored.pop(name, None)
             if row:
                 stored[name] = row
     assert len(task._sessions) == 100
-    assert sum(name.startswith(keep_score.SESSION) for name in stored) == 100
+    assert sum(name.startswith(score_task.SESSION) for name in stored) == 100
     assert len(task._sessions["loud"].answers) == 4
-    assert len(task._keepers) == keep_score.MAX_MODELS
+    assert len(task._scores) == score_task.MAX_MODELS
 
 
 def test_unreadable_records_and_erased_sessions_are_passed_over():
     """A job never dies of its input; who is erased leaves no answer behind."""
     task = task_of(answer("s", 0, ["a"]), clicks("s", ["b"]))
-    task.learn(RawRecord(b"\xff\xff", b"s", "impressions", 0, 0, 0), {})
-    task.learn(RawRecord(b"\xff\xff", b"s", "sessions", 0, 0, 0), {})
-    task.learn(RawRecord(b"", b"s", "sessions", 0, 0, 0), {})
+    task.apply(RawRecord(b"\xff\xff", b"s", "impressions", 0, 0, 0), {})
+    task.apply(RawRecord(b"\xff\xff", b"s", "sessions", 0, 0, 0), {})
+    task.apply(RawRecord(b"", b"s", "sessions", 0, 0, 0), {})
     assert "s" not in task._sessions
     assert ranks(task) == [0]
 
@@ -300,9 +302,9 @@ def test_the_scoreboard_is_published_once_a_second_and_when_something_happened()
     """A score a click would be a second stream of clicks."""
     task = task_of(answer("s", 0, ["a"]), clicks("s", ["a"]))
     assert list(scores(task, 10_000)) == ["ranker"]
-    task.learn(clicks("s", ["a", "b"]), {})
+    task.apply(clicks("s", ["a", "b"]), {})
     assert not scores(task, 10_500)
-    task.learn(answer("s", 2, ["a"]), {})
+    task.apply(answer("s", 2, ["a"]), {})
     assert not scores(task, 10_900)
     assert list(scores(task, 11_000)) == ["ranker"]
     assert not scores(task, 12_000)

@@ -4,17 +4,11 @@ import pytest
 
 from nextclick import Event, encode_event
 from nextclick.codec import DeadLetterReason as Reason
+from nextclick.event_types import EVENT_TYPES, Effect
+from nextclick.limits import MAX_EVENT_IDS, MAX_SESSION_STEPS, SESSION_STEPS
 from nextclick.v1 import session_pb2 as pb
-from streaming.sessionize import (
-    MAX_EVENT_IDS,
-    MAX_SESSION_STEPS,
-    MAX_STEPS,
-    DeadLetter,
-    RawRecord,
-    Rules,
-    State,
-    process,
-)
+from streaming.raw_record import RawRecord
+from streaming.sessionize import DeadLetter, KeyState, RatingThresholds, process
 
 NOW = 1_700_000_000_000
 MINUTE = 60_000
@@ -23,10 +17,10 @@ MINUTE = 60_000
 class Session:
     """Feeds events of one key, as the Flink operator does."""
 
-    def __init__(self, rules=None):
+    def __init__(self, ratings=None):
         self.state = None
         self.offset = 0
-        self.rules = rules or Rules()
+        self.ratings = ratings or RatingThresholds()
 
     def send(self, kind="view", item="a", at=0, *, now=None, replayed=False, key=None, **fields):
         """Send an event ``at`` minutes after NOW, appended at that time; returns the outcome."""
@@ -39,7 +33,7 @@ class Session:
     def feed(self, raw, key=b"s", append=NOW, replayed=False):
         record = RawRecord(raw, key, "events", 0, self.offset, append, replayed)
         self.offset += 1
-        self.state, outcome = process(self.state, record, self.rules)
+        self.state, outcome = process(self.state, record, self.ratings)
         if isinstance(outcome, DeadLetter):
             return outcome
         return pb.SessionRecord.FromString(outcome.record)
@@ -50,7 +44,7 @@ def items(record):
 
 
 def test_steps_come_in_the_order_of_arrival_with_rising_seq():
-    """Followers learn by seq: a gap or a repetition would lose or double a click."""
+    """Replicas learn by seq: a gap or a repetition would lose or double a click."""
     s = Session()
     for i, item in enumerate("abc"):
         record = s.send(item=item, at=i)
@@ -113,7 +107,9 @@ def test_a_replay_lifts_only_the_comparison_with_the_append_time():
     assert s.send(at=1, now=100_000, replayed=True).reason == Reason.TOO_LATE
 
 
-@pytest.mark.parametrize("strong", ["add_to_cart", "purchase", "like"])
+@pytest.mark.parametrize(
+    "strong", [kind.name for kind in EVENT_TYPES if kind.effect is Effect.STRENGTHENS]
+)
 def test_a_strong_event_on_the_last_item_strengthens_it(strong):
     """Putting the viewed item into the cart is no second visit to it."""
     s = Session()
@@ -159,7 +155,7 @@ def test_ratings_are_likes_steps_or_dislikes(value, kind):
 
 def test_the_scale_of_ratings_is_a_setting():
     """A shop with ten stars has its own idea of a like."""
-    s = Session(Rules(like_from=8, dislike_to=4))
+    s = Session(RatingThresholds(like_from=8, dislike_to=4))
     s.send(item="a")
     assert list(s.send("rating", item="a", value=4.0).hidden_item_ids) == ["a"]
 
@@ -203,7 +199,7 @@ def test_event_ids_are_remembered_up_to_a_bound():
     s = Session()
     for i in range(MAX_EVENT_IDS + 1):
         s.send(event_id=f"e{i}")
-    assert len(State.from_bytes(s.state).event_ids) == 8 * MAX_EVENT_IDS
+    assert len(KeyState.from_bytes(s.state).event_ids) == 8 * MAX_EVENT_IDS
     assert s.send(event_id=f"e{MAX_EVENT_IDS}").duplicates == 1
     assert s.send(event_id="e1").duplicates == 2
     assert s.send(event_id="e0").duplicates == 2  # forgotten: it counts again
@@ -212,18 +208,18 @@ def test_event_ids_are_remembered_up_to_a_bound():
 def test_a_session_keeps_its_last_steps_and_counts_them_all():
     """Records stay small however long a session grows."""
     s = Session()
-    for i in range(MAX_STEPS + 7):
+    for i in range(SESSION_STEPS + 7):
         record = s.send(item=f"i{i}", at=i / 60)
-    assert len(record.steps) == MAX_STEPS
+    assert len(record.steps) == SESSION_STEPS
     assert items(record)[0] == "i7"
-    assert record.step_count == record.version == MAX_STEPS + 7
+    assert record.step_count == record.version == SESSION_STEPS + 7
 
 
 def test_a_full_session_takes_no_more_steps():
     """A robot's session must not grow for ever; each refused click has its reason."""
     s = Session()
     s.send()
-    state = State.from_bytes(s.state)
+    state = KeyState.from_bytes(s.state)
     state.session.step_count = MAX_SESSION_STEPS
     s.state = state.to_bytes(state.session.SerializeToString())
     assert s.send(at=1).reason == Reason.SESSION_FULL
@@ -298,4 +294,4 @@ def test_all_faults_of_a_record_are_named_at_once():
 def test_a_state_of_another_version_is_an_error_and_not_misread():
     """After a change of format an old checkpoint must not turn into nonsense."""
     with pytest.raises(ValueError, match="state version 9"):
-        State.from_bytes(b"\x09\x00\x00\x00\x00")
+        KeyState.from_bytes(b"\x09\x00\x00\x00\x00")

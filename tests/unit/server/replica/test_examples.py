@@ -9,9 +9,10 @@ from nextclick.v1.session_pb2 import SessionRecord
 from online_models import learning as online
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
-from online_models.ranking.features import N_FEATURES, NAMES, SCHEMA
+from online_models.ranking.features import N_FEATURES, NAMES
 from online_models.ranking.learner import RankerLearner
 from online_models.vectors.learner import VectorLearner
+from records import item_vectors, ranker_weights
 from server.replica.examples import PATIENCE_S, PAUSE_BEHIND, RESUME_BEHIND, ExampleEmitter, Pace
 from server.replica.replica import Replica, Role
 from settings.server import ServerSettings
@@ -79,19 +80,14 @@ def learn_remotely(replica, clicks=700, examples=None):
         vectors.learn(-1, [f"i{a}"], f"i{(a + 1) % 30}")
         features = rng.normal(size=(N_FEATURES, 8)).astype(np.float32)
         ranker.learn(features, int(np.argmax(features[4])))
-    for item_id, (read, wanted) in vectors.to_publish(256):
-        record = pb.ItemVectors(
-            version=1, read=read.astype("<f2").tobytes(), wanted=wanted.astype("<f2").tobytes()
-        )
-        replica.apply_vectors(item_id.encode(), record.SerializeToString())
+    for item_id, (context, target) in vectors.to_publish(256):
+        value = item_vectors.encode(item_vectors.ItemVectors(context, target, version=1))
+        replica.apply_vectors(item_id.encode(), value)
     if examples is not None:
         examples.keep_pace()
     weights = ranker.weights()
     state = pb.LearnerState(version=1, learned=weights.steps, applied=clicks)
-    state.weights.feature_schema = SCHEMA
-    for name in ("network", "mean", "variance", "linear", "scores"):
-        setattr(state.weights, name, getattr(weights, name).tobytes())
-    replica.apply_learner(b"ranker", state.SerializeToString())
+    replica.apply_learner(b"ranker", ranker_weights.encode(state, weights))
 
 
 def test_an_example_is_what_serving_sees(emitter):
@@ -235,7 +231,7 @@ def test_vectors_wait_for_the_clicks_that_they_have_seen(emitter):
     replica, examples = emitter
     half = np.ones(64, "<f2").tobytes()
     for item_id, offsets in (("a", [3, 0]), ("b", [3, 2]), ("c", [])):
-        record = pb.ItemVectors(version=1, read=half, wanted=half, offsets=offsets)
+        record = pb.ItemVectors(version=1, context=half, target=half, offsets=offsets)
         replica.apply_vectors(item_id.encode(), record.SerializeToString())
     replica.positions = {("sessions", 0): 2, ("sessions", 1): 9}
     examples.keep_pace()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from nextclick.topics import ITEMS, RANKER, SCOREBOARD, SESSIONS, TOPIC_CONFIGS, VECTORS
-from server.replica.followed_topics import FOLLOWED, NEWEST_SCORES, Partition
+from nextclick.topics import ITEMS, RANKER, SCOREBOARD, SESSIONS, TOPICS, VECTORS
+from server.replica.followed_topics import FOLLOWED, Partition
 from server.replica.replica import Role
 
 START = {followed.name: followed.start for followed in FOLLOWED}
@@ -16,7 +16,7 @@ def start(name, position, role=Role.SERVER, high=HIGH):
 
 def test_only_topics_that_exist_are_followed():
     """A misspelt one would be created empty by nobody, and waited for."""
-    assert set(START) <= set(TOPIC_CONFIGS)
+    assert set(START) <= set(TOPICS)
     assert len(START) == len(FOLLOWED)
 
 
@@ -48,8 +48,8 @@ def test_held_vectors_are_in_no_snapshot():
 
 def test_of_scores_the_newest_are_enough():
     """Each replaces those before it; a month of them is not worth a second."""
-    assert start(SCOREBOARD, None) == HIGH - NEWEST_SCORES
-    assert start(SCOREBOARD, 400) == HIGH - NEWEST_SCORES
+    assert start(SCOREBOARD, None) == HIGH - TOPICS[SCOREBOARD].read_last
+    assert start(SCOREBOARD, 400) == HIGH - TOPICS[SCOREBOARD].read_last
     assert start(SCOREBOARD, HIGH - 1) == HIGH - 1
     assert start(SCOREBOARD, None, high=LOW + 1) == LOW
 

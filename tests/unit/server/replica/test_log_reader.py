@@ -6,7 +6,7 @@ import time
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from nextclick.topics import PARTITIONS, SESSIONS
+from nextclick.topics import SESSIONS, partitions
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
@@ -116,7 +116,7 @@ def test_a_log_that_is_found_at_the_second_try_is_still_read_whole(replica, read
     until(lambda: replica.caught_up)
     assert replica.whole_log
     assert replica.definitive
-    assert len(replica.positions) == len(FOLLOWED) * PARTITIONS
+    assert set(replica.positions) == {(f.name, p) for f in FOLLOWED for p in partitions(f.name)}
 
 
 def test_it_has_caught_up_at_the_end_of_every_partition(replica, reader):
@@ -158,7 +158,7 @@ def test_only_clicks_pause_while_the_learners_are_behind(reader):
     it = reader(pause_clicks=behind.is_set)
     it.start()
     behind.set()
-    clicks = {(SESSIONS, p) for p in range(PARTITIONS)}
+    clicks = {(SESSIONS, p) for p in partitions(SESSIONS)}
     until(lambda: it._consumer.paused == clicks)
     behind.clear()
     until(lambda: not it._consumer.paused)

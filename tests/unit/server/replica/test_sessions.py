@@ -8,7 +8,8 @@ from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
 from server.replica.sessions import SessionTable
-from streaming.sessionize import RawRecord, Update, process
+from streaming.raw_record import RawRecord
+from streaming.sessionize import Update, process
 
 NOW = 1_700_000_000_000
 

@@ -1,8 +1,8 @@
-"""The Flink operator around a learner: its model in keyed state, each record applied once.
+"""The Flink operator around a `StreamTask`: its model in keyed state, each record applied once.
 
-Records wait in state until a mini-batch of them, or a timer, has them learned; then counters
-and the rows that have changed are written in the same call. So whatever a checkpoint holds
-fits together, and a restart goes on to the bit where the checkpoint was.
+Records wait in state until a mini-batch of them is full, or a timer fires; then they are applied,
+and counters and the rows that have changed are written in the same call. So whatever a checkpoint
+holds fits together, and a restart goes on to the bit where the checkpoint was.
 """
 
 from __future__ import annotations
@@ -14,21 +14,20 @@ from pyflink.common import Row, Time, Types
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import MapStateDescriptor, StateTtlConfig, ValueStateDescriptor
 
-from nextclick.topics import topic
-from streaming.jobs.flink import raw_record
-from streaming.sessionize import RawRecord
-from streaming.tasks.task import LearnerTask
+from streaming.jobs.flink import output_row, raw_record
+from streaming.raw_record import RawRecord
+from streaming.tasks.task import StreamTask
 
 BATCH = 64
-"""Records that wait at most; writing a row once for all of them is what a batch is for."""
+"""Records that wait at most: a row that they all change is written once."""
 
 PUBLISH_MS = 500
 SEEN_HOURS = 48
-"""Life of what is noted of an idle session."""
+"""Life of what a task has noted of an idle session."""
 
 
-class Learn(KeyedProcessFunction):
-    """Hosts one learner; all records have one key.
+class TaskOperator(KeyedProcessFunction):
+    """Hosts one task; all records have one key.
 
     Parameters
     ----------
@@ -38,7 +37,7 @@ class Learn(KeyedProcessFunction):
         Prefix of the topics that it publishes to.
     """
 
-    def __init__(self, make: Callable[[], LearnerTask], tenant: str) -> None:
+    def __init__(self, make: Callable[[], StreamTask], tenant: str) -> None:
         self._make = make
         self._tenant = tenant
 
@@ -52,8 +51,8 @@ class Learn(KeyedProcessFunction):
         )
         seen = MapStateDescriptor("seen", text, blob)
         seen.enable_time_to_live(StateTtlConfig.new_builder(Time.hours(SEEN_HOURS)).build())
-        self._seen = Notes(runtime_context.get_map_state(seen))
-        self._task: LearnerTask | None = None
+        self._seen = BufferedMap(runtime_context.get_map_state(seen))
+        self._task: StreamTask | None = None
         self._batch: list[RawRecord] = []
         self._count = 0
         """Records that have come; the last ``len(self._batch)`` of them wait."""
@@ -66,30 +65,30 @@ class Learn(KeyedProcessFunction):
         self._count += 1
         self._batch.append(raw)
         if len(self._batch) == BATCH:
-            self._learn()
+            self._apply_batch()
         else:
             self._waiting.put(len(self._batch), (self._count, tuple(raw)))
         return iter(())
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Row]:
-        """Learn what waits and publish what has changed."""
+        """Apply what waits and publish what has changed."""
         if self._task is None:
             self._start(ctx)
         assert self._task is not None
-        self._learn()
+        self._apply_batch()
         outputs = list(self._task.publish(timestamp))
         if outputs:
             self._save()
         for output in outputs:
-            yield Row(topic(output.topic, self._tenant), output.key, output.value, "")
+            yield output_row(output, self._tenant)
         ctx.timer_service().register_processing_time_timer(timestamp + PUBLISH_MS)
 
     def _start(self, ctx: Any) -> None:
         self._task = self._make()
         meta = self._meta.value()
         if meta is not None:
-            self._count, learned = meta
-            self._task.load(learned, self._rows.items())
+            self._count, counters = meta
+            self._task.load(counters, self._rows.items())
         waiting = [entry for entry in self._waiting.values() if entry[0] > self._count]
         for count, raw in sorted(waiting):
             self._batch.append(RawRecord(*raw))
@@ -97,12 +96,12 @@ class Learn(KeyedProcessFunction):
         timers = ctx.timer_service()
         timers.register_processing_time_timer(timers.current_processing_time() + PUBLISH_MS)
 
-    def _learn(self) -> None:
+    def _apply_batch(self) -> None:
         assert self._task is not None
         if not self._batch:
             return
         for raw in self._batch:
-            self._task.learn(raw, self._seen)
+            self._task.apply(raw, self._seen)
         self._batch.clear()
         self._save()
 
@@ -117,8 +116,8 @@ class Learn(KeyedProcessFunction):
         self._meta.update((self._count, meta))
 
 
-class Notes(MutableMapping[str, bytes]):
-    """A map state that is written at the end of a batch."""
+class BufferedMap(MutableMapping[str, bytes]):
+    """A map state whose changes are written at the end of a batch."""
 
     def __init__(self, state: Any) -> None:
         self._state = state

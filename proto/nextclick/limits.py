@@ -1,0 +1,72 @@
+"""Limits of the contract, each declared here and nowhere else.
+
+Senders, server, jobs and models follow them; the protos' comments repeat them for readers, and a
+test compares the two. This module imports nothing.
+"""
+
+from __future__ import annotations
+
+MINUTE_MS = 60_000
+DAY_MS = 24 * 60 * MINUTE_MS
+
+# ---- sessions
+
+SESSION_STEPS = 50
+"""Steps of a session that are kept, by its record and by the models, and that a request names."""
+
+MAX_SESSION_STEPS = 5_000
+"""Steps that a session may have; more are a robot's."""
+
+MAX_HIDDEN_ITEMS = 50
+"""Disliked items of a session that are kept; the oldest make room."""
+
+MAX_EVENT_IDS = 256
+"""Latest event ids of a record key by which repetitions are recognised."""
+
+SESSION_IDLE_MS = 30 * MINUTE_MS
+"""After so long without an event, a user who sends no session ids begins a new session."""
+
+MAX_LATE_MS = 30 * MINUTE_MS
+"""How far behind the last step of its session an event may be."""
+
+MAX_AHEAD_MS = 5 * MINUTE_MS
+"""How far ahead of its arrival an event may be."""
+
+MAX_AGE_MS = 7 * DAY_MS
+"""How old an event may be at its arrival, histories excepted; `events` keeps records as long."""
+
+# ---- fields of events and items; bytes are those of UTF-8
+
+MAX_RECORD_BYTES = 65_536
+"""An event or a catalogue item as JSON."""
+
+MAX_ID_BYTES = 256
+MAX_TYPE_BYTES = 64
+MAX_POSITION = 10_000
+MAX_TIMESTAMP_MS = 4_102_444_800_000  # the year 2100
+MAX_PROPERTIES, MAX_PROPERTY_KEY_BYTES, MAX_PROPERTY_BYTES = 32, 64, 1_024
+MAX_CATEGORIES, MAX_CATEGORY_BYTES = 16, 128
+MAX_ATTRIBUTES, MAX_ATTRIBUTE_KEY_BYTES, MAX_ATTRIBUTE_BYTES = 32, 64, 256
+MAX_TITLE_BYTES = 1_024
+
+# ---- requests
+
+DEFAULT_PAGE, MAX_PAGE = 20, 500
+"""Items of an answer: where a request names no number, and at most."""
+
+MAX_RANKED_ITEMS = 500
+"""Items of one `Rank` request."""
+
+MAX_BATCH_REQUESTS = 256
+"""Requests of one `BatchRecommend` call."""
+
+MAX_PUT_EVENTS, MAX_PUT_ITEMS = 1_000, 1_000
+"""Events of one `PutEvents` call; items of one call of the catalogue."""
+
+MAX_FILTER_CATEGORIES, MAX_EXCLUDED_ITEMS = 64, 1_000
+"""Categories and excluded items of one filter."""
+
+# ---- the live score
+
+SCORED_ITEMS = 20
+"""First items of an answer that are recorded with their scores, and scored."""

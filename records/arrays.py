@@ -1,0 +1,26 @@
+"""One-dimensional arrays as bytes, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from records.errors import RecordError
+
+HALF, FLOAT = np.dtype("<f2"), np.dtype("<f4")
+
+
+def unpack(field: str, raw: bytes, kind: np.dtype[Any], size: int) -> NDArray[np.float32]:
+    """Return the numbers of a field, (size,) float32.
+
+    Raises
+    ------
+    RecordError
+        If ``raw`` holds another number of them.
+    """
+    expected = size * kind.itemsize
+    if len(raw) != expected:
+        raise RecordError(field, f"has {len(raw)} bytes, not {expected} ({size} of {kind})")
+    return np.frombuffer(raw, kind).astype(np.float32)

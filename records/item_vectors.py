@@ -1,0 +1,60 @@
+"""A record of `vectors`: an item's two vectors, each of 64 IEEE 754 halves, little endian."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from nextclick.v1 import learning_pb2 as pb
+from online_models.memory.layout import DIMENSIONS
+from records.arrays import HALF, unpack
+from records.errors import RecordError
+
+
+class ItemVectors(NamedTuple):
+    """An item's vectors, and what their learner had seen.
+
+    ``context`` stands for the item in a session, ``target`` where it may come next; both
+    (DIMENSIONS,) float32. ``version`` is the number of clicks learned, ``offsets`` the next offset
+    of each partition of `sessions`: a replica that has applied as much may use the vectors without
+    knowing a later click.
+    """
+
+    context: NDArray[np.float32]
+    target: NDArray[np.float32]
+    version: int = 0
+    offsets: Sequence[int] = ()
+
+
+def encode(vectors: ItemVectors) -> bytes:
+    """Return the value of an item's record."""
+    return pb.ItemVectors(
+        version=vectors.version,
+        context=vectors.context.astype(HALF).tobytes(),
+        target=vectors.target.astype(HALF).tobytes(),
+        offsets=vectors.offsets,
+    ).SerializeToString()
+
+
+def decode(value: bytes) -> ItemVectors:
+    """Return the vectors of a record.
+
+    Raises
+    ------
+    RecordError
+        If it is no such message, or a vector has another length than `DIMENSIONS`.
+    """
+    try:
+        message = pb.ItemVectors.FromString(value)
+    except DecodeError as e:
+        raise RecordError("record", f"is no ItemVectors: {e}") from None
+    return ItemVectors(
+        unpack("context", message.context, HALF, DIMENSIONS),
+        unpack("target", message.target, HALF, DIMENSIONS),
+        message.version,
+        message.offsets,
+    )

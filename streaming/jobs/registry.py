@@ -1,0 +1,72 @@
+"""The jobs, declared once; knows no Flink, so that the command line can read it.
+
+A further job of the learners' kind is its task and a `Part` here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nextclick.topics import COMMANDS, EVENTS, EXAMPLES, IMPRESSIONS, ITEMS, SESSIONS
+
+
+class Part(NamedTuple):
+    """An operator of a job, and what it reads.
+
+    Parameters
+    ----------
+    name
+        Its name; the consumer group follows from it.
+    topics
+        What it reads, without tenant; how far it lags is measured on the first.
+    hosts
+        The pure code that it hosts, as ``module:name``.
+    """
+
+    name: str
+    topics: tuple[str, ...]
+    hosts: str
+
+    @property
+    def group(self) -> str:
+        """Its consumer group, without tenant."""
+        return f"{self.name}-job"
+
+
+class Job(NamedTuple):
+    """A job that can be submitted.
+
+    Parameters
+    ----------
+    name
+        Its name, the first argument of the module.
+    module
+        What Flink runs to build the job's graph.
+    parts
+        Its operators, all in one slot.
+    """
+
+    name: str
+    module: str
+    parts: tuple[Part, ...]
+
+
+_LEARNERS = (
+    Part("vectors", (SESSIONS, ITEMS, COMMANDS), "streaming.tasks.vectors:VectorsTask"),
+    Part("ranker", (EXAMPLES, COMMANDS), "streaming.tasks.ranker:RankerTask"),
+    Part("score", (IMPRESSIONS, SESSIONS), "streaming.tasks.score:ScoreTask"),
+)
+
+_DECLARED = (
+    Job(
+        "sessions",
+        "streaming.jobs.sessions",
+        (Part("sessions", (EVENTS,), "streaming.session_outputs:to_outputs"),),
+    ),
+    # All in one slot, for one machine; in production each may be a job of its own.
+    Job("learners", "streaming.jobs.learners", _LEARNERS),
+    *(Job(part.name, "streaming.jobs.learners", (part,)) for part in _LEARNERS),
+)
+
+JOBS = {job.name: job for job in _DECLARED}
+"""Every job, by its name."""

@@ -1,0 +1,18 @@
+"""A record that a job publishes, as the pure functions of this room return it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Output(NamedTuple):
+    """A record to publish.
+
+    ``topic`` is its name without tenant; an empty ``value`` is a tombstone; ``headers`` are lines
+    of ``name=value``.
+    """
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: str = ""

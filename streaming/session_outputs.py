@@ -1,0 +1,36 @@
+"""What the sessions job writes: a session's record, or a dead letter under the original key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nextclick.topics import DEAD_LETTERS, SESSIONS
+from streaming.output import Output
+from streaming.raw_record import RawRecord
+from streaming.sessionize import DeadLetter, RatingThresholds, process
+
+MAX_DETAIL = 1_000
+"""Characters of a dead letter's detail that its header keeps."""
+
+
+def to_outputs(
+    state: bytes | None, raw: RawRecord, ratings: RatingThresholds
+) -> tuple[bytes | None, tuple[Output, ...]]:
+    """Return the key's state after a record, and what is written; see `sessionize.process`."""
+    after, outcome = process(state, raw, ratings)
+    if isinstance(outcome, DeadLetter):
+        return after, (Output(DEAD_LETTERS, raw.key, raw.value, headers(outcome, raw)),)
+    return after, (Output(SESSIONS, outcome.session_id.encode(), outcome.record),)
+
+
+def headers(letter: DeadLetter, raw: RawRecord) -> str:
+    """Return the headers of a dead letter as lines of ``name=value``."""
+    detail = letter.detail[:MAX_DETAIL].encode("utf-8", "replace").decode()
+    fields: dict[str, Any] = {
+        "reason": letter.reason,
+        "detail": " ".join(detail.split()),
+        "topic": raw.topic,
+        "partition": raw.partition,
+        "offset": raw.offset,
+    }
+    return "\n".join(f"{name}={value}" for name, value in fields.items())

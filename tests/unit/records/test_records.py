@@ -1,0 +1,157 @@
+"""Binary records: what one room writes, another reads the same."""
+
+import hypothesis.extra.numpy as npst
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nextclick.v1 import learning_pb2 as pb
+from online_models.memory.layout import CANDIDATES, DIMENSIONS
+from online_models.ranking.features import N_FEATURES, SCHEMA
+from online_models.ranking.learner import RankerLearner, RankerWeights
+from records import example, item_vectors, ranker_weights
+from records.errors import RecordError
+from records.example import Example
+from records.item_vectors import ItemVectors
+
+halves = st.floats(-60_000, 60_000, width=16)
+"""Numbers that a record keeps to the bit."""
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+counts = st.integers(0, 2**32 - 1)
+
+
+@st.composite
+def examples(draw):
+    n = draw(st.integers(0, 5))
+    return Example(
+        draw(texts),
+        draw(counts),
+        [f"c{i}" for i in range(n)],
+        draw(npst.arrays(np.float32, (N_FEATURES, n), elements=halves, fill=halves)),
+        draw(st.integers(-1, n - 1)),
+    )
+
+
+@given(examples())
+def test_an_example_comes_back_as_it_was(given_example):
+    """The ranker would learn from a case that nobody had."""
+    got = example.decode(example.parse(example.encode(given_example)))
+    assert got._replace(features=None) == given_example._replace(features=None)
+    assert np.array_equal(got.features, given_example.features)
+    packed = example.pack_features(given_example.features)
+    assert np.array_equal(example.unpack_features(packed), given_example.features)
+
+
+def test_features_too_large_for_halves_are_clipped():
+    """An infinite feature would make the ranker's weights no numbers."""
+    features = np.full((N_FEATURES, 1), 1e9, np.float32)
+    assert (example.unpack_features(example.pack_features(features)) == example.LARGEST).all()
+
+
+vectors = npst.arrays(np.float32, DIMENSIONS, elements=halves, fill=halves)
+
+
+@given(vectors, vectors, counts, st.lists(counts, max_size=4))
+def test_item_vectors_come_back_as_they_were(context, target, version, offsets):
+    """Replicas would find neighbours by vectors that were never learned."""
+    got = item_vectors.decode(item_vectors.encode(ItemVectors(context, target, version, offsets)))
+    assert np.array_equal(got.context, context)
+    assert np.array_equal(got.target, target)
+    assert (got.version, list(got.offsets)) == (version, offsets)
+
+
+@given(st.integers(0, 2**32 - 1), counts)
+def test_weights_come_back_as_they_were(seed, steps):
+    """A replica would rank with other weights than the learner's."""
+    rng = np.random.default_rng(seed)
+    weights = RankerWeights(
+        *(rng.normal(size=n).astype(np.float32) for n in ranker_weights.SIZES.values()), steps
+    )
+    state = pb.LearnerState(version=3, learned=steps)
+    got = ranker_weights.decode(ranker_weights.encode(state, weights))
+    assert got.fits
+    assert got.weights.steps == steps
+    for name in ranker_weights.SIZES:
+        assert np.array_equal(getattr(got.weights, name), getattr(weights, name))
+    assert got.state == pb.LearnerState(version=3, learned=steps)
+
+
+def test_sizes_are_those_that_the_learner_has():
+    """A learner's own weights would be refused."""
+    weights = RankerLearner().weights()
+    assert {n: getattr(weights, n).size for n in ranker_weights.SIZES} == ranker_weights.SIZES
+
+
+def test_a_state_without_weights_has_none():
+    """The vectors' learner publishes where it stands, and no weights."""
+    got = ranker_weights.decode(ranker_weights.encode(pb.LearnerState(version=2)))
+    assert (got.weights, got.fits) == (None, None)
+    assert got.state.version == 2
+
+
+def test_weights_of_other_features_do_not_fit():
+    """Read under another schema they would rank at random."""
+    state = pb.LearnerState(learned=7, weights=pb.RankerWeights(feature_schema="other"))
+    got = ranker_weights.decode(state.SerializeToString())
+    assert (got.weights, got.fits) == (None, False)
+    assert got.state == pb.LearnerState(learned=7)
+
+
+def sound_example():
+    features = np.ones((N_FEATURES, 3), np.float32)
+    return pb.Example.FromString(example.encode(Example("s", 2, ["a", "b", "c"], features, 1)))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("feature_schema", "other"),
+        ("item_ids", [f"c{i}" for i in range(CANDIDATES + 1)]),
+        ("target", 4),
+        ("features", b"\0" * (2 * N_FEATURES * 3 - 2)),
+        ("features", b""),
+    ],
+)
+def test_a_faulty_example_is_refused_by_its_field(field, value):
+    """It would be learned as noise, and nobody would know why."""
+    message = sound_example()
+    message.ClearField(field)
+    message.MergeFrom(pb.Example(**{field: value}))
+    with pytest.raises(RecordError, match=f"^{field}: ") as caught:
+        example.decode(message)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("field", ["context", "target"])
+@pytest.mark.parametrize("size", [0, 1, 2 * DIMENSIONS - 2, 2 * DIMENSIONS + 2])
+def test_vectors_of_another_length_are_refused(field, size):
+    """A short one would be broadcast over the item's row."""
+    sound = {"context": bytes(2 * DIMENSIONS), "target": bytes(2 * DIMENSIONS)}
+    message = pb.ItemVectors(**sound | {field: bytes(size)})
+    with pytest.raises(RecordError, match=f"^{field}: has {size} bytes"):
+        item_vectors.decode(message.SerializeToString())
+
+
+@pytest.mark.parametrize("field", ranker_weights.SIZES)
+def test_weights_of_another_length_are_refused(field):
+    """One number would be broadcast over all weights, the rest changed already."""
+    arrays = {name: bytes(4 * size) for name, size in ranker_weights.SIZES.items()}
+    message = pb.RankerWeights(feature_schema=SCHEMA, **arrays | {field: bytes(4)})
+    state = pb.LearnerState(weights=message)
+    with pytest.raises(RecordError, match=rf"^weights\.{field}: has 4 bytes"):
+        ranker_weights.decode(state.SerializeToString())
+
+
+@pytest.mark.parametrize("decode", [example.parse, item_vectors.decode, ranker_weights.decode])
+def test_torn_records_are_refused(decode):
+    """Compacted topics live for years, through every bug of a producer."""
+    with pytest.raises(RecordError, match=r"^record: "):
+        decode(b"\xff\xff")
+
+
+def test_features_of_half_a_candidate_are_refused():
+    """Stored cases are read back without a message around them."""
+    with pytest.raises(RecordError, match="features"):
+        example.unpack_features(bytes(2 * N_FEATURES + 2))

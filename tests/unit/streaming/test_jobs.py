@@ -1,0 +1,118 @@
+"""The jobs as they are declared, and the pure functions that they host."""
+
+from importlib.util import find_spec
+from pkgutil import resolve_name
+
+import pytest
+
+from nextclick import Event, encode_event
+from nextclick.codec import DeadLetterReason
+from nextclick.topics import TOPICS
+from streaming.jobs.keyed_process import KeyedProcess
+from streaming.jobs.registry import JOBS
+from streaming.raw_record import RawRecord
+from streaming.session_outputs import MAX_DETAIL, headers, to_outputs
+from streaming.sessionize import DeadLetter, RatingThresholds
+from tests.unit.streaming.test_learners import Value
+
+NOW = 1_700_000_000_000
+
+
+@pytest.mark.parametrize("job", JOBS.values(), ids=lambda job: job.name)
+def test_what_a_job_is_declared_with_exists(job):
+    """A job would fail in Flink's process, minutes after it was submitted."""
+    assert find_spec(job.module)
+    for part in job.parts:
+        assert callable(resolve_name(part.hosts))
+        assert set(part.topics) <= set(TOPICS)
+
+
+def test_names_of_groups_stay():
+    """Lag is shown by them, and operators have alerts on them."""
+    groups = {part.group for job in JOBS.values() for part in job.parts}
+    assert groups == {"sessions-job", "vectors-job", "ranker-job", "score-job"}
+
+
+class Held(Value):
+    """A value state that counts its writes."""
+
+    writes = 0
+
+    def update(self, value):
+        self.writes += 1
+        super().update(value)
+
+    def clear(self):
+        self.held = None
+
+
+class Context:
+    """Flink's side of an operator."""
+
+    def __init__(self):
+        self.states = {}
+
+    def get_state(self, descriptor):
+        return self.states.setdefault(descriptor.name, Held())
+
+
+def operator(process, tenant="shop"):
+    """An operator around a function, and its state."""
+    context = Context()
+    made = KeyedProcess(process, tenant, state="session", ttl_hours=48)
+    made.open(context)
+    return made, context.states["session"]
+
+
+def fed(made, value, key=b"s"):
+    """What an operator makes of a record."""
+    row = (value, key, "shop.events", 1, 7, NOW, 0)
+    return [tuple(row) for row in made.process_element(row, None)]
+
+
+def sessions_operator():
+    return operator(lambda state, raw: to_outputs(state, raw, RatingThresholds()))
+
+
+def test_a_click_becomes_the_record_of_its_session():
+    """Topics carry the tenant, keys are those that everybody reads by."""
+    made, state = sessions_operator()
+    click = encode_event(Event("click", "a", NOW, session_id="s"))
+    ((topic, key, value, lines),) = fed(made, click)
+    assert (topic, key, lines) == ("shop.sessions", b"s", "")
+    assert value in state.held
+
+
+def test_a_dead_letter_leaves_the_state_alone():
+    """A write would prolong the life of a key that only gets rubbish."""
+    made, state = sessions_operator()
+    ((topic, key, value, lines),) = fed(made, b"rubbish")
+    assert (topic, key, value) == ("shop.dead-letters", b"s", b"rubbish")
+    assert dict(line.split("=", 1) for line in lines.split("\n")) | {"detail": ""} == {
+        "reason": "malformed_json",
+        "detail": "",
+        "topic": "shop.events",
+        "partition": "1",
+        "offset": "7",
+    }
+    assert state.writes == 0
+
+
+def test_a_state_that_ends_is_cleared():
+    """It would lie there for ever."""
+    made, state = operator(lambda state, raw: (None if state else b"held", ()))
+    fed(made, b"")
+    assert state.held == b"held"
+    fed(made, b"")
+    assert state.held is None
+
+
+def test_a_detail_is_one_short_line():
+    """Headers are lines of ``name=value``: a line break in one would begin another."""
+    letter = DeadLetter(DeadLetterReason.INVALID_FIELD, "a\nb=c " + "x" * 2 * MAX_DETAIL + "\ud800")
+    lines = headers(letter, RawRecord(b"", b"s", "events", 0, 0, NOW)).split("\n")
+    assert [line.split("=")[0] for line in lines] == [
+        "reason", "detail", "topic", "partition", "offset",
+    ]  # fmt: skip
+    assert lines[1].startswith("detail=a b=c xxx")
+    assert len(lines[1]) <= len("detail=") + MAX_DETAIL
