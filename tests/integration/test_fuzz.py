@@ -1,4 +1,4 @@
-"""Good events among fuzzed ones through the real job: what the codec refuses is a dead letter, nothing is lost."""
+"""Good events among fuzzed ones through the real job: the codec decides, and nothing is lost."""
 
 import json
 import random
