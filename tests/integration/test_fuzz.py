@@ -1,7 +1,4 @@
-"""Good events among fuzzed ones through the real job: nothing is lost.
-
-What the codec refuses is a dead letter.
-"""
+"""Good events among fuzzed ones through the real job: the codec decides, and nothing is lost."""
 
 import json
 import random
