@@ -12,6 +12,7 @@ from cli.console import out, print_json
 from cli.errors import CommandError
 from cli.options import GrpcPort, Json
 from nextclick import Client, NextclickError
+from nextclick.limits import DEFAULT_PAGE, MAX_PAGE
 
 
 def recommend(
@@ -21,7 +22,9 @@ def recommend(
         list[str] | None,
         typer.Option(help="Items that the visitor has just looked at, oldest first."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, max=500, help="How many items.")] = 20,
+    k: Annotated[
+        int, typer.Option("-k", min=1, max=MAX_PAGE, help="How many items.")
+    ] = DEFAULT_PAGE,
     explain: Annotated[bool, typer.Option(help="Show why each item is recommended.")] = False,
     grpc_port: GrpcPort = 50051,
     json: Json = False,

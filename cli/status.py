@@ -14,6 +14,8 @@ from cli.stack.apps import EMITTER
 from cli.stack.lag import group_lag
 from cli.stack.process import find
 from cli.stack.stack import Stack
+from nextclick.topics import SESSIONS
+from streaming import store
 from streaming.jobs.registry import JOBS
 
 
@@ -54,7 +56,7 @@ def describe(stack: Stack) -> dict[str, Any]:
         elif child.name == EMITTER:
             lag = apps.emitter_status(stack.ports).get("lag")
         elif child.name == "store":
-            lag = group_lag(stack.kafka, "session-store", "sessions")
+            lag = group_lag(stack.kafka, store.GROUP, SESSIONS)
         parts.append({"name": child.name, "state": state, "lag": lag})
     for job in flink.jobs(stack.ports):
         if job["jid"] != stack.jobs.get(job["name"]):

@@ -39,6 +39,9 @@ from settings.store import StoreSettings
 
 log = logging.getLogger("nextclick.store")
 
+GROUP = "session-store"
+"""Its consumer group, without tenant."""
+
 WRITTEN = Counter("nextclick_store_written_total", "Session records written to Redis")
 REDIS_ERRORS = Counter("nextclick_store_redis_errors_total", "Failed writes, tried again")
 REFILLS = Counter("nextclick_store_refills_total", "Refills of a Redis that had lost its data")
@@ -146,7 +149,7 @@ class SessionStore:
         self._consumer = Consumer(
             {
                 "bootstrap.servers": settings.kafka,
-                "group.id": topic("session-store", settings.tenant),
+                "group.id": topic(GROUP, settings.tenant),
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": FETCH_WAIT_MS,
