@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -26,6 +27,32 @@ def progress() -> Progress:
         TimeElapsedColumn(),
         console=err,
     )
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[str, int, int, str], None]]:
+    """Yield a callback that shows the task at work as a bar: (task, done, total, note).
+
+    Only one task is shown at a time; bars of finished ones stay on the screen.
+    """
+    shown: tuple[str, Progress] | None = None
+
+    def show(task: str, done: int, total: int, note: str) -> None:
+        nonlocal shown
+        if shown is None or shown[0] != task:
+            if shown is not None:
+                shown[1].stop()
+            shown = task, progress()
+            shown[1].add_task(task, note="")
+            shown[1].start()
+        bar = shown[1]
+        bar.update(bar.task_ids[0], completed=done, total=total, note=note)
+
+    try:
+        yield show
+    finally:
+        if shown is not None:
+            shown[1].stop()
 
 
 def print_json(result: Mapping[str, Any]) -> None:

@@ -1,10 +1,8 @@
-"""``nextclick demo``: real clicks through the whole system, and what comes of it."""
+"""``nextclick demo``: real clicks through the whole system, with every event accounted for."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,28 +11,28 @@ import typer
 
 from cli.console import err, print_json, print_result, progress
 from cli.errors import CommandError
-from cli.live.history import send_history
+from cli.live.bootstrap import QUIET_S, bootstrap, wait_applied, wait_scored
 from cli.live.ledger import Ledger
 from cli.live.player import K, Player, Score
-from cli.stack import apps
-from cli.stack.layout import Child, Home, Ports
-from cli.stack.process import find, wait_until
+from cli.options import Json
+from cli.stack.layout import SAMPLE
+from cli.stack.process import find
 from cli.stack.stack import Stack
-from evaluation.datasets import SAMPLE, Session, load_sessions, split_last
+from cli.stack.temporary import temporary_stack
+from evaluation.datasets import Session, load_sessions, split_last
 from nextclick import Client
 from online_models import metrics
 
 RATE = 50.0
-SCORED_S = 10.0
-"""The score job publishes once a second."""
+"""Live clicks a second."""
 
-QUIET_S = 30.0
-"""A run that ends no event for so long has lost what is missing."""
+HELD_OUT = 0.1
+"""Share of a file's sessions that is played live."""
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What a demo plays: a history first, then live sessions."""
+    """What a demo plays: first a history, then live sessions."""
 
     history: list[Session]
     live: list[Session]
@@ -52,34 +50,24 @@ def demo(
     ] = None,
     max_events: Annotated[
         int | None,
-        typer.Option(min=10, help="Send at most so many events, a fifth of them live."),
+        typer.Option(min=10, help="Send at most this many events, a fifth of them live."),
     ] = None,
     home: Annotated[
         Path, typer.Option(help="Folder of its data and logs.", file_okay=False)
     ] = Path(".nextclick/demo"),
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: Json = False,
 ) -> None:
     """Start everything, learn a history, then play live clicks and score every answer.
 
-    A stack of its own on free ports, beside whatever runs; ends it at the end.
+    Uses a stack of its own on free ports, whatever else runs, and ends it afterwards.
 
     nextclick demo --max-events 5000
     """
     started = time.monotonic()
     traffic = load(data)
-    stack = Stack(Home(home.absolute()), Ports.free(), bound=True)
-    if Stack.running(stack.home):
-        raise CommandError(f"another demo runs in {home}; wait for it or choose another --home")
-    stack.reset()
-    try:
-        with err.status("starting") as status:
-            stack.start(lambda note: status.update(f"{note} ..."))
+    with temporary_stack(home) as stack:
         err.print(f"gRPC {stack.target}, metrics http://127.0.0.1:{stack.ports.http}/metrics")
         result, faults = run(stack, traffic, max_events)
-    finally:
-        with err.status("stopping"):
-            stack.stop()
-            stack.prune()
     result["seconds"] = time.monotonic() - started
     if json:
         print_json(result)
@@ -98,17 +86,17 @@ def load(data: Path | None) -> Traffic:
             for session in load_sessions(SAMPLE / f"{name}.txt.gz")
         ]
         return Traffic(load_sessions(SAMPLE / "train.txt.gz"), live)
-    return Traffic(*split_last(load_sessions(data), 0.1))
+    return Traffic(*split_last(load_sessions(data), HELD_OUT))
 
 
 def run(stack: Stack, traffic: Traffic, max_events: int | None) -> tuple[dict[str, Any], list[str]]:
-    """Play the traffic; returns the result and what went wrong."""
+    """Play the traffic; returns the figures and what went wrong."""
     n_live = sum(len(s.items) for s in traffic.live)
     n_history = sum(len(s.items) for s in traffic.history)
     if max_events is not None:
         n_live = min(n_live, max_events // 5)
         n_history = min(n_history, max_events - n_live)
-    with ledger(stack.kafka) as book, Client(stack.target, timeout_s=10) as client:
+    with Ledger(stack.kafka) as book, Client(stack.target, timeout_s=10) as client:
         with progress() as bar:
             sent = bootstrap(stack, traffic.history, n_history, book, bar)
             player = Player(client, traffic.live, rate=RATE, prefix="live-", max_clicks=n_live)
@@ -126,84 +114,10 @@ def run(stack: Stack, traffic: Traffic, max_events: int | None) -> tuple[dict[st
     return figures(score, book, sent, lost, status), faults
 
 
-@contextmanager
-def ledger(kafka: str) -> Iterator[Ledger]:
-    """Open a ledger and close it."""
-    book = Ledger(kafka)
-    try:
-        yield book
-    finally:
-        book.close()
-
-
-def bootstrap(stack: Stack, history: list[Session], n: int, book: Ledger, bar: Any) -> int:
-    """Send the history through the stream and wait until the server has learned it."""
-    produced = bar.add_task("history to Kafka", total=n, note="")
-    sent = send_history(
-        stack.kafka,
-        history,
-        prefix="train-",
-        last=n,
-        tick=lambda done: bar.advance(produced, done),
-    )
-    applied = bar.add_task("sessions by Flink", total=n, note="")
-    book.wait(sent, QUIET_S, lambda done: bar.update(applied, completed=done))
-    learned = bar.add_task("learned by vectors and ranker", total=n, note="")
-    wait_applied(stack, book)
-    wait_learned(stack, lambda clicks: bar.update(learned, completed=clicks))
-    return sent
-
-
-def wait_applied(stack: Stack, book: Ledger) -> None:
-    """Wait until the server has applied every record that the ledger has read."""
-
-    def applied() -> bool:
-        book.read(0)
-        return int(apps.server_status(stack.ports).get("position", -1)) >= book.position
-
-    wait_until(applied, 120, "the server applies the log", watched(stack))
-
-
-def wait_learned(stack: Stack, tick: Callable[[int], None]) -> None:
-    """Wait until the learners have applied all that the server and the follower have seen."""
-
-    def learned() -> bool:
-        server, follower = apps.server_status(stack.ports), apps.follower_status(stack.ports)
-        applied = {name: s["applied"] for name, s in server.get("learners", {}).items()}
-        tick(min(applied.get("vectors", 0), follower.get("clicks", 0)))
-        return bool(
-            follower.get("position", -1) >= server.get("position", 0) > 0
-            and applied.get("vectors", 0) >= server["clicks"]
-            and applied.get("ranker", 0) >= follower["emitted"]
-        )
-
-    wait_until(learned, 600, "the learners have caught up", watched(stack))
-
-
-def watched(stack: Stack) -> list[tuple[Child, Path]]:
-    """Return the processes without which waiting is in vain, and their logs."""
-    return [(child, stack.home.log(child.name)) for child in stack.children]
-
-
-def wait_scored(stack: Stack, cases: int) -> dict[str, Any]:
-    """Return the server's status, as soon as the score job has scored every answer.
-
-    An impression may be dropped, so it is not waited for long.
-    """
-    deadline = time.monotonic() + SCORED_S
-    while True:
-        status = apps.server_status(stack.ports)
-        board = status.get("scoreboard", {}).values()
-        scored = sum(score["cases"] - score["shadow_cases"] for score in board)
-        if scored >= cases or time.monotonic() > deadline:
-            return status
-        time.sleep(0.1)
-
-
 def figures(
     score: Score, book: Ledger, sent: int, lost: int, status: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the result's keys."""
+    """Return the figures that the command prints."""
     latency, freshness = metrics.spread(score.latency_us), metrics.spread(score.freshness_ms)
     cases = len(score.ranks)
     return {
@@ -237,7 +151,7 @@ def figures(
 
 
 def latest(board: dict[str, Any]) -> dict[str, float]:
-    """Return hit rate and MRR of a ranking's longest window."""
+    """Return hit rate and MRR of a ranking over its longest window."""
     window = board["windows"].get("10000", {})
     return {"hit_rate": window.get("hit_rate_20", 0.0), "mrr": window.get("mrr_20", 0.0)}
 
@@ -261,8 +175,8 @@ def readable(result: dict[str, Any]) -> dict[str, str]:
         "examples learned by the ranker": f"{result['examples']:,}",
     }
     for model, score in result["scoreboard"].items():
-        of = "in the shadow" if score["shadow_cases"] == score["cases"] else "shown"
-        rows[f"score job: {model}, {of}"] = (
+        where = "in the shadow" if score["shadow_cases"] == score["cases"] else "shown"
+        rows[f"score job: {model}, {where}"] = (
             f"{score['cases']:,} cases, hit rate {100 * score['hit_rate']:.2f} %, "
             f"MRR {100 * score['mrr']:.2f} %"
         )

@@ -2,45 +2,43 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.table import Table
 
-from cli.console import out, print_json, print_result, progress
+from cli.console import bars, out, print_json, print_result
 from cli.errors import CommandError
-from evaluation.baselines import VectorRanking, content_vectors, covisit_vectors
+from cli.options import Json
 from evaluation.catalogues import load_items
 from evaluation.charts import draw_comparison
-from evaluation.datasets import Session, load_sessions, split_last
-from evaluation.prequential import Ask, Cases, learn_all, score_all, summary
-from nextclick.codec import Item
-from online_models.engine import Engine, Ranked
-from online_models.memory.layout import MAX_ANSWER, Limits
-from online_models.ranking.blend_weights import READINGS
+from evaluation.datasets import load_sessions, split_last
+from evaluation.prequential import Cases
+from evaluation.rankings import (
+    NEEDS_CATALOGUE,
+    RANKINGS,
+    Settings,
+    check_ranking,
+    evaluate_ranking,
+)
+from online_models.memory.layout import MAX_ANSWER
 
 HELD_OUT = 0.1
-RANKINGS = (
-    *("popularity", "own-items", "item-knn", "rules", "covisit-vectors", "content-vectors"),
-    *("session-knn", "blend", "ranker"),
+"""Share of the training sessions that is predicted if there is no test file."""
+
+COLUMNS = (
+    "hit_rate",
+    "hit_rate_95",
+    "mrr",
+    "mrr_95",
+    "hit_rate_new",
+    "hit_rate_new_95",
+    "ndcg",
+    "ndcg_95",
+    "coverage",
 )
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How the test clicks are scored."""
-
-    learn: bool
-    min_prefix: int
-    k: int
-    seed: int
-    catalogue: Sequence[Item] = ()
 
 
 class Protocol(StrEnum):
@@ -66,10 +64,10 @@ def evaluate(
     compare: Annotated[bool, typer.Option("--compare", help="Run all rankings.")] = False,
     min_prefix: Annotated[int, typer.Option(min=1, help="Clicks before the first case.")] = 1,
     k: Annotated[int, typer.Option("-k", min=1, max=MAX_ANSWER, help="Length of the lists.")] = 20,
-    seed: Annotated[int, typer.Option(help="Seed of whatever is random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     items: Annotated[
         Path | None,
-        typer.Option(help="Catalogue that is known from the start.", exists=True, dir_okay=False),
+        typer.Option(help="Catalogue known from the start.", exists=True, dir_okay=False),
     ] = None,
     ranks: Annotated[
         Path | None, typer.Option(help="Write session, position and rank of each case.")
@@ -77,14 +75,13 @@ def evaluate(
     chart: Annotated[
         Path | None, typer.Option(help="With --compare: draw the rankings into this SVG file.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: Json = False,
 ) -> None:
     """Learn a file click by click, then predict every next click of another.
 
     nextclick evaluate --train train.txt.gz --test test.txt.gz --protocol prequential
     """
-    if model not in RANKINGS:
-        raise CommandError(f"--model: there is no {model!r}; choose one of {', '.join(RANKINGS)}")
+    check_ranking(model)
     sessions = load_sessions(train)
     if test:
         tested = [session for file in test for session in load_sessions(file)]
@@ -93,10 +90,20 @@ def evaluate(
             raise CommandError(f"{train}: a single session cannot be split; give --test")
         sessions, tested = split_last(sessions, HELD_OUT)
     catalogue = load_items(items) if items else []
-    settings = Settings(protocol is Protocol.PREQUENTIAL, min_prefix, k, seed, catalogue)
+    settings = Settings(
+        learn=protocol is Protocol.PREQUENTIAL,
+        min_prefix=min_prefix,
+        k=k,
+        seed=seed,
+        catalogue=catalogue,
+    )
     if compare:
-        compared = [name for name in RANKINGS if catalogue or name != "content-vectors"]
-        results = {name: run(name, sessions, tested, settings)[0] for name in compared}
+        compared = [name for name in RANKINGS if catalogue or name != NEEDS_CATALOGUE]
+        with bars() as progress:
+            results = {
+                name: evaluate_ranking(name, sessions, tested, settings, progress)[0]
+                for name in compared
+            }
         title = f"{protocol} evaluation, k = {k}"
         if chart is not None:
             draw_comparison(chart, title, results)
@@ -105,7 +112,8 @@ def evaluate(
         else:
             print_comparison(title, results)
         return
-    result, cases = run(model, sessions, tested, settings)
+    with bars() as progress:
+        result, cases = evaluate_ranking(model, sessions, tested, settings, progress)
     if ranks is not None:
         write_ranks(ranks, cases)
     if json:
@@ -114,104 +122,11 @@ def evaluate(
         print_result(f"{protocol} evaluation of the {model}, k = {k}", readable(result))
 
 
-def run(
-    model: str, sessions: list[Session], tested: list[Session], settings: Settings
-) -> tuple[dict[str, Any], Cases]:
-    """Learn and predict with one ranking, showing progress."""
-    started = time.perf_counter()
-    warm_up()
-    engine = make_engine(model, settings.seed)
-    put_items(engine, settings.catalogue)
-    learn_us = learn(engine, sessions, f"{model} learns")
-    cases, more_us = predict(engine, tested, settings, f"{model} predicts", baseline(model, engine))
-    seconds = time.perf_counter() - started
-    result = summary(cases, settings.k, len(engine.ids) - 1, seconds, learn_us + more_us)
-    return {"model": model, **result}, cases
-
-
-def put_items(engine: Engine, items: Sequence[Item]) -> None:
-    """Give the models a catalogue."""
-    for item in items:
-        engine.put_item(item.item_id, item.available, item.categories, item.attributes, item.title)
-
-
-def learn(engine: Engine, sessions: Sequence[Session], label: str) -> list[float]:
-    """Learn a file under a bar; returns the microseconds of each click."""
-    clicks = sum(len(s.items) for s in sessions)
-    with progress() as bar:
-        task = bar.add_task(label, total=clicks, note="")
-        learned = learn_all(engine, sessions, lambda n, _: bar.advance(task, n))
-        bar.update(task, completed=clicks)
-    return learned
-
-
-def predict(
-    engine: Engine,
-    sessions: Sequence[Session],
-    settings: Settings,
-    label: str,
-    ask: Ask | None = None,
-) -> tuple[Cases, list[float]]:
-    """Score a file under a bar, as `score_all` does."""
-    clicks = sum(len(s.items) for s in sessions)
-    with progress() as bar:
-        task = bar.add_task(label, total=clicks, note="")
-        scored = score_all(
-            engine,
-            sessions,
-            learn=settings.learn,
-            min_prefix=settings.min_prefix,
-            k=settings.k,
-            tick=lambda n, note: bar.update(task, advance=n, note=note),
-            ask=ask,
-        )
-        bar.update(task, completed=clicks)
-    return scored
-
-
-def baseline(model: str, engine: Engine) -> Ask | None:
-    """Return how a baseline answers that is no reading of the models."""
-    if model == "covisit-vectors":
-        return VectorRanking(covisit_vectors(engine))
-    if model == "content-vectors":
-        return VectorRanking(content_vectors(engine))
-    if model == "popularity":
-        return lambda rows, k, number, times_s: engine.recommend([], k)
-    if model == "own-items":
-
-        def own_items(rows: list[int], k: int, number: int, times_s: tuple[int, int]) -> Ranked:
-            latest = [row for row in dict.fromkeys(reversed(rows)) if row][:k]
-            return Ranked(np.array(latest, np.int32), -np.arange(len(latest), dtype=np.float32))
-
-        return own_items
-    return None
-
-
-def make_engine(model: str, seed: int) -> Engine:
-    """Return the models behind a ranking that have learned nothing yet."""
-    if model == "ranker":
-        return Engine(Limits(), seed)
-    return Engine(Limits(), seed, weights=READINGS.get(model, READINGS["blend"]), sample=0)
-
-
-def warm_up() -> None:
-    """Compile the kernels before anything is timed."""
-    engine = Engine(Limits(max_items=64, max_sessions=64, pairs=64))
-    number = engine.open_session()
-    counts = Engine(engine.limits, sample=0)
-    counts.open_session()
-    for item in ("a", "b", "a"):
-        engine.learn(number, item)
-        counts.learn(number, item)
-    engine.recommend([1, 2], 20)
-    counts.recommend([1, 2], 20)
-
-
 def write_ranks(path: Path, cases: Cases) -> None:
-    """Write a line a case: session_id, position of the target (from 1), rank (0: absent)."""
-    with path.open("w") as out:
+    """Write one line per case: session_id, position of the target (from 1), rank (0: absent)."""
+    with path.open("w") as file:
         for case in zip(cases.session_ids, cases.positions, cases.ranks, strict=True):
-            out.write("\t".join(map(str, case)) + "\n")
+            file.write("\t".join(map(str, case)) + "\n")
 
 
 def readable(result: dict[str, Any]) -> dict[str, str]:
@@ -233,20 +148,16 @@ def readable(result: dict[str, Any]) -> dict[str, str]:
 
 
 def print_comparison(title: str, results: dict[str, dict[str, Any]]) -> None:
-    """Print one line a ranking."""
+    """Print one line per ranking."""
     table = Table(title=title, title_justify="left")
-    columns = (
-        *("hit_rate", "hit_rate_95", "mrr", "mrr_95", "hit_rate_new", "hit_rate_new_95"),
-        *("ndcg", "ndcg_95", "coverage"),
-    )
     table.add_column("ranking")
-    for name in columns:
+    for name in COLUMNS:
         table.add_column(name.replace("_", " "), justify="right")
-    for model, result in results.items():
+    for ranking, result in results.items():
         cells = []
-        for name in columns:
+        for name in COLUMNS:
             value = result[name]
             figures = value if isinstance(value, list) else [value]
             cells.append(" to ".join(f"{100 * float(v):.2f}" for v in figures))
-        table.add_row(model, *cells)
+        table.add_row(ranking, *cells)
     out.print(table)

@@ -1,8 +1,8 @@
 """Ctrl-C and SIGTERM, noticed even where Python drops an exception.
 
-A signal handler's exception is lost when it strikes inside a hook of the interpreter (a fork's,
-a finaliser's). So the handler also leaves a mark, and whatever waits or starts processes
-looks at it.
+The exception of a signal handler is lost when it is raised inside a hook of the interpreter (of a
+fork or a finaliser). So the handler also sets a flag, which everything that waits or starts
+processes checks.
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ _requested = False
 
 
 def install() -> None:
-    """Take SIGINT and SIGTERM as a wish to stop.
+    """Handle SIGINT and SIGTERM as requests to stop.
 
-    A shell that starts us in the background has SIGINT ignored; stopping must work all the
-    same.
+    A shell ignores SIGINT for what it starts in the background; stopping must work there, too.
     """
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt if somebody wants us to stop."""
+    """Raise KeyboardInterrupt if a stop was requested."""
     if _requested:
         raise KeyboardInterrupt
 

@@ -1,14 +1,15 @@
-"""Compiles every kernel, as `make setup` does: ``python -m cli.kernels``.
+"""Compiles every kernel ahead of time, for `make setup`: ``python -m cli.kernels``.
 
-A kernel that is compiled where it is needed first keeps a job or a server waiting for a minute; and
-only equal machine code is equal to the bit, which a fresh compilation and its cached form are not.
+A kernel that is compiled on first use keeps a job or a server waiting for up to a minute. And
+results are bit-identical only with identical machine code, which a fresh compilation and its cached
+form are not.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from cli.evaluate import warm_up as warm_up_evaluation
+from evaluation.rankings import warm_up as warm_up_evaluation
 from online_models.engine import Engine
 from online_models.learning import LEARN_FROM_CLICK
 from online_models.memory.layout import CLOCK, DIMENSIONS, Limits
@@ -18,11 +19,11 @@ from online_models.vectors.learner import VectorLearner
 from server.__main__ import warm_up as warm_up_server
 
 SESSIONS = 130
-"""From 100 old sessions and cases on, some are replayed."""
+"""Enough for the replay of old sessions and cases to begin, at 100."""
 
 
 def main() -> None:
-    """Run each kernel once, with the types that it will meet."""
+    """Run each kernel once, with the argument types of its later calls."""
     warm_up_evaluation()
     for remote in (False, True):
         warm_up_server(remote=remote)
@@ -41,7 +42,7 @@ def main() -> None:
 
 
 def emit_and_search() -> None:
-    """Make a case as the follower does, and ask the vector index as the server does."""
+    """Make a case as the example emitter does, and query the vector index as the server does."""
     engine = Engine(Limits(max_items=64, max_sessions=64, pairs=64), sample=0, remote=True)
     number = engine.open_session()
     for item_id in ("a", "b", "a"):

@@ -11,13 +11,18 @@ from cli import interrupt
 from cli.bench.app import bench_app
 from cli.console import err
 from cli.demo import demo
+from cli.down import down
 from cli.errors import CommandError
 from cli.evaluate import evaluate
+from cli.jobs import jobs_app
 from cli.models import models_app
 from cli.recommend import recommend
 from cli.replay import replay
 from cli.results import results
-from cli.stack_commands import down, jobs_app, serve, status, up
+from cli.serve import serve
+from cli.status import status
+from cli.up import up
+from evaluation.errors import EvaluationError
 
 app = typer.Typer(
     help="A real-time session recommender that learns from every click.",
@@ -38,11 +43,11 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command; errors that people can act on are one line."""
+    """Run the command; errors that people can act on are printed as one line."""
     interrupt.install()
     try:
         code = app(standalone_mode=False)
-    except CommandError as e:
+    except (CommandError, EvaluationError) as e:
         err.print(f"[bold red]error:[/] {escape(str(e))}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):

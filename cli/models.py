@@ -1,61 +1,62 @@
-"""``nextclick models``: what the running server's models know, and steering their learning."""
+"""``nextclick models``: the models of the running server, and control of their learning."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Annotated, Any
 
-import grpc
 import typer
-from google.protobuf.json_format import MessageToDict
 from rich.table import Table
 
 from cli.console import out, print_json
 from cli.errors import CommandError
 from cli.options import GrpcPort, Json
-from nextclick.v1 import model_service_pb2 as pb
-from nextclick.v1.model_service_pb2_grpc import ModelServiceStub
+from nextclick import Client, Model, NextclickError
+
+TIMEOUT_S = 10.0
 
 models_app = typer.Typer(help="The models of the running server.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The model: vectors or ranker.")]
 
 
-def _call(port: int, call: Callable[[Any], Any]) -> Any:
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+@contextmanager
+def _server(port: int) -> Iterator[Client]:
+    with Client(f"127.0.0.1:{port}", timeout_s=TIMEOUT_S) as client:
         try:
-            return call(ModelServiceStub(channel))  # type: ignore[no-untyped-call]
-        except grpc.RpcError as e:
-            raise CommandError(f"{e.code().name}: {e.details()}") from e
+            yield client
+        except NextclickError as e:
+            raise CommandError(f"{e.status}: {e}") from e
 
 
 @models_app.command("list")
 def list_models(grpc_port: GrpcPort = 50051, json: Json = False) -> None:
-    """Show version, examples and running score of each model.
+    """Show version, examples learned and running score of each model.
 
     nextclick models list
     """
-    reply = _call(grpc_port, lambda stub: stub.ListModels(pb.ListModelsRequest(), timeout=5))
+    with _server(grpc_port) as client:
+        models = client.list_models()
     if json:
-        print_json(
-            MessageToDict(
-                reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-            )
-        )
+        print_json({"models": [as_json(model) for model in models]})
         return
     table = Table()
     for column in ("model", "version", "examples", "answers", "hit rate@20", "MRR@20", "learning"):
         table.add_column(column, justify="left" if column == "model" else "right")
-    for m in reply.models:
-        scores = [
-            f"{100 * getattr(m, name):.1f} %" if m.HasField(name) else ""
-            for name in ("hit_rate", "mrr")
-        ]
-        learning = "paused" if m.paused else "never" if m.age_ms < 0 else "on"
-        answers = "yes" if m.answering else ""
-        table.add_row(m.name, f"{m.version:,}", f"{m.examples:,}", answers, *scores, learning)
+    for m in models:
+        table.add_row(
+            m.name,
+            f"{m.version:,}",
+            f"{m.examples:,}",
+            "yes" if m.answering else "",
+            percent(m.hit_rate),
+            percent(m.mrr),
+            "paused" if m.paused else "never" if m.age_ms is None else "on",
+        )
     out.print(table)
-    for m in reply.models:
+    for m in models:
         if m.kept_versions:
             kept = ", ".join(map(str, m.kept_versions))
             out.print(f"{m.name} can be rolled back to: {kept}")
@@ -63,23 +64,23 @@ def list_models(grpc_port: GrpcPort = 50051, json: Json = False) -> None:
 
 @models_app.command()
 def pause(name: Name, grpc_port: GrpcPort = 50051) -> None:
-    """Have a model pass over its input until it is resumed.
+    """Pause a model's learning: until it is resumed, it skips its input and never learns it.
 
     nextclick models pause ranker
     """
-    request = pb.PauseLearningRequest(model=name)
-    _call(grpc_port, lambda stub: stub.PauseLearning(request, timeout=10))
+    with _server(grpc_port) as client:
+        client.pause_learning(name)
     out.print(f"{name} pauses")
 
 
 @models_app.command()
 def resume(name: Name, grpc_port: GrpcPort = 50051) -> None:
-    """Have a model learn again.
+    """Let a paused model learn again.
 
     nextclick models resume ranker
     """
-    request = pb.ResumeLearningRequest(model=name)
-    _call(grpc_port, lambda stub: stub.ResumeLearning(request, timeout=10))
+    with _server(grpc_port) as client:
+        client.resume_learning(name)
     out.print(f"{name} resumes")
 
 
@@ -89,10 +90,27 @@ def roll_back(
     version: Annotated[int, typer.Argument(min=1, help="One of its kept versions.")],
     grpc_port: GrpcPort = 50051,
 ) -> None:
-    """Take a model back to an earlier version, from which it goes on learning.
+    """Restore an earlier version of a model, which then learns on from there.
 
     nextclick models roll-back ranker 120
     """
-    request = pb.RollBackRequest(model=name, version=version)
-    _call(grpc_port, lambda stub: stub.RollBack(request, timeout=10))
+    with _server(grpc_port) as client:
+        client.roll_back(name, version)
     out.print(f"{name} goes back to version {version}")
+
+
+def as_json(model: Model) -> dict[str, Any]:
+    """Return a model in protobuf's JSON form: 64-bit integers as text, unset fields left out."""
+    fields = asdict(model) | {
+        "version": str(model.version),
+        "examples": str(model.examples),
+        "rolled_back_to": str(model.rolled_back_to),
+        "kept_versions": [str(version) for version in model.kept_versions],
+        "age_ms": str(-1 if model.age_ms is None else model.age_ms),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def percent(share: float | None) -> str:
+    """Return a share as people read it, empty if there is none."""
+    return "" if share is None else f"{100 * share:.1f} %"

@@ -16,7 +16,17 @@ FlinkPort = Annotated[int, typer.Option(help="Port of Flink's web interface.")]
 KafkaControllerPort = Annotated[int, typer.Option(help="Port of Kafka's controller.")]
 FlinkRpcPort = Annotated[int, typer.Option(help="Port of Flink's JobManager.")]
 StoreHttpPort = Annotated[int, typer.Option(help="Port of the session store's metrics.")]
-FollowerHttpPort = Annotated[int, typer.Option(help="Port of the follower's metrics and status.")]
+EmitterHttpPort = Annotated[
+    int,
+    typer.Option(
+        "--emitter-http-port",
+        "--follower-http-port",  # its name in the version before
+        help="Port of the example emitter's metrics and status.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 DEFAULT_HOME = Path(".nextclick")
+
+BenchFolder = Annotated[Path, typer.Option(help="Folder of data, logs and figures.")]
+DEFAULT_BENCH_FOLDER = Path(".nextclick/bench")

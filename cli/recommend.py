@@ -1,4 +1,4 @@
-"""``nextclick recommend``: ask a running server."""
+"""``nextclick recommend``: ask a running server for recommendations."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from rich.table import Table
 
 from cli.console import out, print_json
 from cli.errors import CommandError
-from cli.options import GrpcPort
+from cli.options import GrpcPort, Json
 from nextclick import Client, NextclickError
+from nextclick.limits import DEFAULT_PAGE, MAX_PAGE
 
 
 def recommend(
     session_id: Annotated[str, typer.Option(help="The visitor's session.")] = "",
-    user_id: Annotated[str, typer.Option(help="A signed-in visitor without session.")] = "",
+    user_id: Annotated[str, typer.Option(help="A signed-in visitor without a session.")] = "",
     item_id: Annotated[
         list[str] | None,
-        typer.Option(help="Items that the visitor just turned to, oldest first."),
+        typer.Option(help="Items that the visitor has just looked at, oldest first."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, max=500, help="How many items.")] = 20,
-    explain: Annotated[bool, typer.Option(help="Say why each item is there.")] = False,
+    k: Annotated[
+        int, typer.Option("-k", min=1, max=MAX_PAGE, help="How many items.")
+    ] = DEFAULT_PAGE,
+    explain: Annotated[bool, typer.Option(help="Show why each item is recommended.")] = False,
     grpc_port: GrpcPort = 50051,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: Json = False,
 ) -> None:
     """Ask the running server what a visitor will want next.
 

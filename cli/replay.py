@@ -13,7 +13,6 @@ from cli.errors import CommandError
 from cli.live.history import send_history
 from cli.live.player import K, Player
 from cli.options import DEFAULT_HOME, HomeFolder, Json
-from cli.stack.layout import Home
 from cli.stack.stack import Stack
 from evaluation.datasets import Session, load_sessions
 from nextclick import Client
@@ -23,13 +22,14 @@ from online_models import metrics
 def replay(
     file: Annotated[Path, typer.Argument(help="Clicks.", exists=True, dir_okay=False)],
     rate: Annotated[
-        float | None, typer.Option(min=0.001, help="Clicks a second; default: as fast as it goes.")
+        float | None, typer.Option(min=0.001, help="Clicks a second; default: as fast as possible.")
     ] = None,
     speedup: Annotated[
-        float | None, typer.Option(min=0.001, help="Play the file's clock so much faster.")
+        float | None, typer.Option(min=0.001, help="Play the file's clock this many times faster.")
     ] = None,
     recommend: Annotated[
-        bool, typer.Option(help="Play as live traffic and ask before every click.")
+        bool,
+        typer.Option(help="Play as live traffic, with a recommendation before every click."),
     ] = False,
     prefix: Annotated[str, typer.Option(help="Put before the file's session ids.")] = "",
     home: HomeFolder = DEFAULT_HOME,
@@ -39,9 +39,7 @@ def replay(
 
     nextclick replay clicks.txt.gz --rate 200 --recommend
     """
-    stack = Stack.running(Home(home.absolute()))
-    if stack is None:
-        raise CommandError(f"no stack runs in {home}; start one with `nextclick up`")
+    stack = Stack.in_folder(home)
     if rate is not None and speedup is not None:
         raise CommandError("give --rate or --speedup, not both")
     sessions = load_sessions(file)
@@ -85,7 +83,7 @@ def replay(
 
 
 def natural_rate(sessions: list[Session]) -> float:
-    """Return the clicks a second of a file's clock.
+    """Return the clicks a second by the file's clock.
 
     Raises
     ------

@@ -1,9 +1,10 @@
-"""Rankings by vectors that nobody learned from clicks in a stream: what ours must beat.
+"""Baselines: rankings by vectors that are not learned from a stream of clicks.
 
-`CovisitVectors` come from co-visit counts alone: their positive pointwise mutual information,
+`covisit_vectors` come from co-visit counts alone: their positive pointwise mutual information,
 factorised (Levy & Goldberg, "Neural word embedding as implicit matrix factorization", NIPS 2014).
-`ContentVectors` come from the catalogue alone: the sum of an item's tokens, the rarer the heavier.
-Both read a session as the learned vectors do, rank all items exactly, and stand still in the test.
+`content_vectors` come from the catalogue alone: the sum of an item's tokens, the rarer the heavier.
+Both read a session as the learned vectors do, rank all items exactly, and do not change while the
+test sessions are predicted.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ class VectorRanking:
     Parameters
     ----------
     vectors
-        One a row of the models, (rows, 64); those of zero length are not ranked.
+        One for each row of the models, (rows, 64); items without a vector (all zero) are not
+        ranked.
     """
 
     def __init__(self, vectors: Vectors) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cli.errors import CommandError
 from evaluation.datasets import text_of
+from evaluation.errors import UnreadableFileError
 from nextclick.codec import InvalidEventError, Item, decode_item
 
 
@@ -19,7 +19,7 @@ def load_items(path: Path) -> list[Item]:
 
     Raises
     ------
-    CommandError
+    UnreadableFileError
         With file and line for whatever cannot be read.
     """
     with text_of(path) as lines:
@@ -32,9 +32,11 @@ def load_items(path: Path) -> list[Item]:
         return [_atomic_item(columns, line.split("\t")) for line in rest]
     if columns[:3] == ["SessionId", "ItemId", "CatId"]:
         return _category_items(rest)
-    raise CommandError(
-        f"{path}:1: unknown header {header[:80]!r}; expected JSON Lines of items, "
-        "'item_id:token<TAB>...' or clicks with a CatId"
+    raise UnreadableFileError(
+        path,
+        f"unknown header {header[:80]!r}; expected JSON Lines of items, "
+        "'item_id:token<TAB>...' or clicks with a CatId",
+        line=1,
     )
 
 
@@ -42,7 +44,7 @@ def _json_item(path: Path, number: int, line: str) -> Item:
     try:
         return decode_item(line.encode())
     except InvalidEventError as e:
-        raise CommandError(f"{path}:{number}: {e}") from e
+        raise UnreadableFileError(path, e, number) from e
 
 
 def _atomic_item(columns: list[str], fields: list[str]) -> Item:

@@ -1,4 +1,7 @@
-"""Pictures: matplotlib, loaded when one is drawn, the same bytes for the same figures."""
+"""Charts as SVG files: the same figures give the same bytes.
+
+matplotlib takes a second to load, so it is imported only when a chart is drawn.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ PUBLISHED, BASELINE, OWN, LEARNING = "#b0b7c3", "#8fb8de", "#2f855a", "#68d391"
 
 @contextmanager
 def drawn(file: Path, width: float, height: float, panels: int = 1) -> Iterator[Any]:
-    """Yield axes without a frame, a list if several; they are written to ``file`` at the end."""
-    import matplotlib as mpl  # noqa: PLC0415 - a second to load
+    """Yield axes without a frame (a list for several panels); written to ``file`` at the end."""
+    import matplotlib as mpl  # noqa: PLC0415 - takes a second
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt  # noqa: PLC0415

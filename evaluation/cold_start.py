@@ -1,46 +1,63 @@
-"""What is answered when little is known: a new visitor, a new item, a new shop."""
+"""How good answers are when little is known: a new visitor, a new item, a new shop."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli.console import err
-from cli.evaluate import make_engine, put_items
 from evaluation.catalogues import load_items
-from evaluation.datasets import SAMPLE, Session, load_sessions
+from evaluation.datasets import Session, load_sessions
 from evaluation.prequential import learn_all, score_all
+from evaluation.progress import Progress, silent
+from evaluation.rankings import make_engine, put_items
 from nextclick.codec import Item
 from online_models import metrics
 
 K = 20
 STEPS = (1_000, 5_000, 20_000, 50_000)
+"""Ends of the ranges of clicks that a new shop is measured in."""
+
 HEAD = """
 ## Cold start
 
-HR@20 in percent where little is known (prequential), and what stands beside an item that nobody
-has turned to yet.
+HR@20 in percent where little is known (prequential), and what SimilarItems lists for items without
+clicks.
 
 | | % |
 | --- | --- |
 """
 
 
-def cold_start(data: Path) -> str:
-    """Return the section of the results page; rows whose data are missing are left out."""
-    with err.status("cold start"):
-        rows = new_visitor() + new_shop()
-        ratings, items = data / "ml_100k" / "ml-100k.inter.gz", data / "ml_100k" / "ml-100k.item"
-        if ratings.exists() and items.exists():
-            rows += new_items(load_sessions(ratings), load_items(items))
+def cold_start(data: Path, sample: Path, progress: Progress = silent) -> str:
+    """Return the section of the results page; rows whose data are missing are left out.
+
+    Parameters
+    ----------
+    data
+        Folder of the public data; new items need ``ml_100k`` in it.
+    sample
+        Folder of serenade_example: ``train``, ``valid`` and ``test.txt.gz``.
+    progress
+        Told how far it is.
+    """
+    progress("cold start", 0, 3, "new visitor")
+    train = load_sessions(sample / "train.txt.gz")
+    live = [s for name in ("valid", "test") for s in load_sessions(sample / f"{name}.txt.gz")]
+    rows = new_visitor(train, live)
+    progress("cold start", 1, 3, "new shop")
+    rows += new_shop(train)
+    progress("cold start", 2, 3, "new items")
+    ratings, items = data / "ml_100k" / "ml-100k.inter.gz", data / "ml_100k" / "ml-100k.item"
+    if ratings.exists() and items.exists():
+        rows += new_items(load_sessions(ratings), load_items(items))
+    progress("cold start", 3, 3, "")
     return HEAD + "".join(f"| {name} | {figure} |\n" for name, figure in rows)
 
 
-def new_visitor() -> list[tuple[str, str]]:
-    """How often the first click of a session is among the popular items of the moment."""
+def new_visitor(train: Sequence[Session], live: Sequence[Session]) -> list[tuple[str, str]]:
+    """Return how often a session's first click is among the items that are popular then."""
     engine = make_engine("ranker", 0)
-    learn_all(engine, load_sessions(SAMPLE / "train.txt.gz"), lambda *_: None)
-    live = [s for name in ("valid", "test") for s in load_sessions(SAMPLE / f"{name}.txt.gz")]
+    learn_all(engine, train)
     hits = []
     for session in live:
         answered = [engine.item_id(row) for row in engine.recommend([], K).rows]
@@ -52,11 +69,10 @@ def new_visitor() -> list[tuple[str, str]]:
     return [(f"new visitor, no click yet (serenade_example, {len(hits):,} sessions)", rate(share))]
 
 
-def new_shop() -> list[tuple[str, str]]:
-    """How good an empty shop is after so many clicks."""
+def new_shop(sessions: Sequence[Session]) -> list[tuple[str, str]]:
+    """Return how good an empty shop's answers are after the first so many clicks."""
     engine = make_engine("ranker", 0)
-    sessions = load_sessions(SAMPLE / "train.txt.gz")
-    cases, _ = score_all(engine, sessions, learn=True, min_prefix=1, k=K, tick=lambda *_: None)
+    cases, _ = score_all(engine, sessions, learn=True, min_prefix=1, k=K)
     share = len(cases.ranks) / sum(len(s.items) for s in sessions)
     rows = []
     for start, end in zip((0, *STEPS), STEPS, strict=False):
@@ -67,17 +83,17 @@ def new_shop() -> list[tuple[str, str]]:
 
 
 def new_items(sessions: list[Session], items: Sequence[Item]) -> list[tuple[str, str]]:
-    """What is answered for items that have content and no click.
+    """Return how well SimilarItems answers for items that have content but no clicks.
 
-    Every tenth item is taken out of all sessions. SimilarItems of it is compared with the popular
-    page by genres: the mean, over the answered items, of the share of genres in common (Jaccard).
+    Every tenth item is taken out of all sessions. The items similar to it are compared with the
+    popular ones: the mean, over the items listed, of the share of genres in common (Jaccard).
     """
     hidden = [item.item_id for item in sorted(items, key=lambda i: int(i.item_id))[::10]]
     gone = set(hidden)
     seen = [Session(s.session_id, tuple(i for i in s.items if i not in gone)) for s in sessions]
     engine = make_engine("ranker", 0)
     put_items(engine, items)
-    learn_all(engine, [s for s in seen if s.items], lambda *_: None)
+    learn_all(engine, [s for s in seen if s.items])
     index = engine.begin_index()
     index.swap(index.build())
     genres = {item.item_id: set(item.categories) for item in items}
@@ -87,10 +103,10 @@ def new_items(sessions: list[Session], items: Sequence[Item]) -> list[tuple[str,
         similar = engine.similar(engine.row(item_id), K).rows
         near += [jaccard(genres[item_id], genres[engine.item_id(row)]) for row in similar]
         plain += [jaccard(genres[item_id], genres[other]) for other in popular]
-    name = f"genres that SimilarItems shares with a new item (ml_100k, {len(hidden)} items)"
+    name = f"genres shared by a new item and its SimilarItems (ml_100k, {len(hidden)} items)"
     return [
         (name, rate(sum(near) / len(near))),
-        ("the same, of the popular page", rate(sum(plain) / len(plain))),
+        ("the same for the popular items", rate(sum(plain) / len(plain))),
     ]
 
 

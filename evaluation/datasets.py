@@ -15,13 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.errors import CommandError
+from evaluation.errors import UnreadableFileError
 from nextclick.codec import InvalidEventError, decode_event
 
 IDLE_MS = 30 * 60_000
-
-SAMPLE = Path(__file__).parent / "sample"
-"""The clicks that come with the project: ``train``, ``valid`` and ``test.txt.gz``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ def load_sessions(path: Path) -> list[Session]:
 
     Raises
     ------
-    CommandError
+    UnreadableFileError
         With file and line for whatever cannot be read.
     """
     with text_of(path) as lines:
@@ -58,9 +55,11 @@ def load_sessions(path: Path) -> list[Session]:
             return _by_time(_plays(path, lines))
         if header.split(",")[:2] == ["session_id", "items"]:
             return list(_session_lines(path, lines))
-    raise CommandError(
-        f"{path}:1: unknown header {header[:80]!r}; expected 'session_id,items', "
-        "'SessionId<TAB>ItemId<TAB>Time', 'user_id:token<TAB>...' or JSON Lines of events"
+    raise UnreadableFileError(
+        path,
+        f"unknown header {header[:80]!r}; expected 'session_id,items', "
+        "'SessionId<TAB>ItemId<TAB>Time', 'user_id:token<TAB>...' or JSON Lines of events",
+        line=1,
     )
 
 
@@ -84,7 +83,7 @@ def split_last(sessions: Sequence[Session], share: float) -> tuple[list[Session]
 
 @contextmanager
 def text_of(path: Path) -> Iterator[io.TextIOBase]:
-    """Open a text file, plain or gzip; what cannot be read of it is a `CommandError`."""
+    """Open a text file, plain or gzip; whatever cannot be read raises `UnreadableFileError`."""
     try:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
@@ -95,7 +94,7 @@ def text_of(path: Path) -> Iterator[io.TextIOBase]:
         ):
             yield lines
     except (OSError, EOFError, UnicodeDecodeError) as e:
-        raise CommandError(f"cannot read {path}: {e}") from e
+        raise UnreadableFileError(path, e) from e
 
 
 Click = tuple[str, float, str]
@@ -112,7 +111,7 @@ def _tab_clicks(path: Path, lines: io.TextIOBase, width: int) -> Iterator[Click]
                 raise ValueError(f"{len(fields)} fields instead of {width}")
             yield fields[0], float(fields[-1]) * 1000, fields[1]
         except ValueError as e:
-            raise CommandError(f"{path}:{number}: {e}") from e
+            raise UnreadableFileError(path, e, number) from e
 
 
 def _plays(path: Path, lines: io.TextIOBase) -> Iterator[Click]:
@@ -123,21 +122,23 @@ def _plays(path: Path, lines: io.TextIOBase) -> Iterator[Click]:
         try:
             yield fields[0], float(fields[3]) * 1000, fields[2]
         except (ValueError, IndexError) as e:
-            raise CommandError(f"{path}:{number}: expected session,user,song,time ({e})") from e
+            reason = f"expected session,user,song,time ({e})"
+            raise UnreadableFileError(path, reason, number) from e
 
 
 def _atomic_clicks(path: Path, lines: io.TextIOBase, columns: list[str]) -> Iterator[Click]:
     try:
         user, item, clock = (columns.index(n) for n in ("user_id", "item_id", "timestamp"))
     except ValueError as e:
-        raise CommandError(f"{path}:1: needs user_id, item_id and timestamp ({e})") from e
+        reason = f"needs user_id, item_id and timestamp ({e})"
+        raise UnreadableFileError(path, reason, line=1) from e
     clicks: list[Click] = []
     for number, line in enumerate(lines, 2):
         fields = line.rstrip("\n").split("\t")
         try:
             clicks.append((fields[user], float(fields[clock]) * 1000, fields[item]))
         except (ValueError, IndexError) as e:
-            raise CommandError(f"{path}:{number}: {e}") from e
+            raise UnreadableFileError(path, e, number) from e
     clicks.sort(key=lambda click: click[1])
     last: dict[str, tuple[int, float]] = {}
     for name, time_ms, item_id in clicks:
@@ -154,7 +155,7 @@ def _json_clicks(path: Path, lines: io.TextIOBase) -> Iterator[Click]:
         try:
             event = decode_event(line.strip().encode())
         except InvalidEventError as e:
-            raise CommandError(f"{path}:{number}: {e}") from e
+            raise UnreadableFileError(path, e, number) from e
         if event.type in ("view", "click", "play"):
             yield event.key, event.timestamp_ms, event.item_id
 
@@ -179,5 +180,5 @@ def _session_lines(path: Path, lines: io.TextIOBase) -> Iterator[Session]:
             continue
         items = tuple(fields[1].split()) if len(fields) > 1 else ()
         if not items:
-            raise CommandError(f"{path}:{number}: expected 'session_id,item item ...'")
+            raise UnreadableFileError(path, "expected 'session_id,item item ...'", number)
         yield Session(fields[0], items)

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cli.console import err
-from cli.errors import CommandError
-from cli.evaluate import make_engine
 from evaluation.datasets import text_of
+from evaluation.errors import UnreadableFileError
+from evaluation.progress import Progress, silent
+from evaluation.rankings import make_engine
 
 CAMPAIGNS = ("men", "women")
 PLACES = 3
@@ -33,7 +33,7 @@ open_bandit, 10,000 rows a log: the click rate in percent of one policy, estimat
 another one (95 % bootstrap interval). *uniform* from the log of Bernoulli TS can be compared with
 what the uniform policy's own log says; *popular now* is the page of three that `Recommend` gives a
 new visitor, learned from the clicks of the Bernoulli TS log up to that moment, from the uniform
-log. With some 50 clicks a log only a large error says anything.
+log. With about 50 clicks in a log, only large differences mean anything.
 
 | campaign | policy | own log | IPW | SNIPW | DM | DR |
 | --- | --- | --- | --- | --- | --- | --- |
@@ -58,7 +58,7 @@ def load_log(path: Path) -> Log:
 
     Raises
     ------
-    CommandError
+    UnreadableFileError
         With file and line for whatever cannot be read.
     """
     rows = []
@@ -69,7 +69,7 @@ def load_log(path: Path) -> Log:
                 when = datetime.fromisoformat(row["timestamp"]).timestamp()
                 shown = int(row["item_id"]), float(row["propensity_score"]), float(row["click"])
             except (KeyError, ValueError) as e:
-                raise CommandError(f"{path}:{reader.line_num}: {e}") from e
+                raise UnreadableFileError(path, e, reader.line_num) from e
             rows.append((when, *shown))
     time_s, item, propensity, click = np.array(sorted(rows)).T
     number = item.astype(np.int64)
@@ -82,7 +82,7 @@ def estimate(log: Log, policy: Floats) -> dict[str, tuple[float, float, float]]:
     Parameters
     ----------
     log
-        Of another policy.
+        What another policy has shown.
     policy
         Probability that the policy shows each item where the log showed one, (showings, items).
     """
@@ -140,17 +140,26 @@ def popular_now(learned: Log, asked: Log) -> Floats:
     return policy
 
 
-def off_policy(folder: Path) -> str:
-    """Return the section of the results page."""
+def off_policy(folder: Path, progress: Progress = silent) -> str:
+    """Return the section of the results page.
+
+    Parameters
+    ----------
+    folder
+        Of the Open Bandit samples: ``random_men.csv.gz``, ``bts_men.csv.gz`` and so on.
+    progress
+        Told how far it is.
+    """
     text = HEAD
-    with err.status("open_bandit: off-policy estimates"):
-        for campaign in CAMPAIGNS:
-            uniform, bts = (load_log(folder / f"{p}_{campaign}.csv.gz") for p in ("random", "bts"))
-            even = np.full((len(bts.item), bts.items), 1 / bts.items)
-            own = f"{100 * uniform.click.mean():.2f}"
-            text += _row(campaign, "uniform", own, estimate(bts, even))
-            popular = popular_now(bts, uniform)
-            text += _row(campaign, "popular now", "-", estimate(uniform, popular))
+    for done, campaign in enumerate(CAMPAIGNS):
+        progress("open_bandit: off-policy estimates", done, len(CAMPAIGNS), campaign)
+        uniform, bts = (load_log(folder / f"{p}_{campaign}.csv.gz") for p in ("random", "bts"))
+        even = np.full((len(bts.item), bts.items), 1 / bts.items)
+        own = f"{100 * uniform.click.mean():.2f}"
+        text += _row(campaign, "uniform", own, estimate(bts, even))
+        popular = popular_now(bts, uniform)
+        text += _row(campaign, "popular now", "-", estimate(uniform, popular))
+    progress("open_bandit: off-policy estimates", len(CAMPAIGNS), len(CAMPAIGNS), "")
     return text
 
 

@@ -1,8 +1,8 @@
-"""Evaluation in process: the file's clicks through the same models as in serving.
+"""Evaluation in process: a file's clicks go through the same models as in serving.
 
-static: the models learn the training file and then nothing more; prequential: each test
-click is scored, then learned. A case is a prefix of a session and its next click. A case
-is scored before its click is learned, and its session is never its own neighbour.
+Static: the models learn the training file and nothing after it. Prequential: each test click is
+scored, then learned. A case is a prefix of a session and the click that follows it; it is scored
+before that click is learned, and a session never counts as its own neighbour.
 """
 
 from __future__ import annotations
@@ -14,22 +14,42 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from evaluation.datasets import Session, clicks_in_order
+from evaluation.progress import Progress, silent
 from online_models import metrics
 from online_models.engine import Engine, Ranked
 
-Tick = Callable[[int, str], None]
-"""Called now and then with the number of clicks done since, and a note."""
-
 Ask = Callable[[list[int], int, int, tuple[int, int]], Ranked]
-"""Answers (rows of the session, length, the session's number, when its last two clicks were)."""
+"""Answers (rows of the session, length of the list, number of the session, times of its last two
+clicks in seconds)."""
 
-TICK = 2_000
-POOL_DEPTH = 100
+REPORT_EVERY = 2_000
+"""Clicks between two reports of progress."""
+
+CANDIDATES = 100
+"""A target within so many answers counts as one of the candidates (`candidate_recall`)."""
 
 
 @dataclass
 class Cases:
-    """The scored cases, in order."""
+    """The scored cases, in the order of their clicks.
+
+    Attributes
+    ----------
+    session_ids, positions
+        The session of each case, and the position of its target in it, from 1.
+    ranks
+        Place of the target in the list, from 1; 0 where it is absent.
+    repeated
+        Whether the session has had the target before.
+    in_pool
+        Whether the target is among the first `CANDIDATES` answers.
+    cold
+        Whether the target has had no click before.
+    recommend_us
+        Microseconds of each answer.
+    shown
+        Rows of all items that were in any list.
+    """
 
     session_ids: list[str] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
@@ -41,18 +61,25 @@ class Cases:
     shown: set[int] = field(default_factory=set)
 
 
-def learn_all(engine: Engine, sessions: Sequence[Session], tick: Tick) -> list[float]:
-    """Learn a file click by click; returns the microseconds of each."""
+def learn_all(
+    engine: Engine,
+    sessions: Sequence[Session],
+    progress: Progress = silent,
+    task: str = "learning",
+) -> list[float]:
+    """Learn sessions click by click; returns the microseconds of each click."""
+    order = clicks_in_order(sessions)
     numbers: dict[int, int] = {}
     times: list[float] = []
-    for done, (s, p) in enumerate(clicks_in_order(sessions)):
+    for done, (s, p) in enumerate(order, 1):
         if p == 0:
             numbers[s] = engine.open_session()
         t = time.perf_counter_ns()
         engine.learn(numbers[s], sessions[s].items[p], at_s=second(sessions[s], p))
         times.append((time.perf_counter_ns() - t) / 1000)
-        if done % TICK == TICK - 1:
-            tick(TICK, "")
+        if done % REPORT_EVERY == 0:
+            progress(task, done, len(order), "")
+    progress(task, len(order), len(order), "")
     return times
 
 
@@ -63,17 +90,38 @@ def score_all(
     learn: bool,
     min_prefix: int,
     k: int,
-    tick: Tick,
     ask: Ask | None = None,
+    progress: Progress = silent,
+    task: str = "predicting",
 ) -> tuple[Cases, list[float]]:
-    """Score every case of a file; with ``learn`` each click is learned after it was scored.
+    """Score every case of some sessions.
 
-    ``ask`` answers instead of the engine, for baselines. Returns the cases and the
-    microseconds of each learned click.
+    Parameters
+    ----------
+    engine
+        Models that have learned already.
+    sessions
+        Their clicks are predicted, in the order of their clock.
+    learn
+        Whether each click is learned after it was scored.
+    min_prefix
+        Clicks of a session before its first case.
+    k
+        Length of the lists.
+    ask
+        Answers instead of the engine, for baselines.
+    progress, task
+        Told how far it is, under this name.
+
+    Returns
+    -------
+    tuple[Cases, list[float]]
+        The cases, and the microseconds of each learned click.
     """
+    order = clicks_in_order(sessions)
     cases, times = Cases(), []
     numbers: dict[int, int] = {}
-    for done, (s, p) in enumerate(clicks_in_order(sessions)):
+    for done, (s, p) in enumerate(order, 1):
         session = sessions[s]
         if p == 0:
             numbers[s] = engine.open_session() if learn else -1
@@ -83,8 +131,10 @@ def score_all(
             t = time.perf_counter_ns()
             engine.learn(numbers[s], session.items[p], at_s=second(session, p))
             times.append((time.perf_counter_ns() - t) / 1000)
-        if done % TICK == TICK - 1:
-            tick(TICK, f"hit rate {metrics.hit_rate(cases.ranks, k):.3f}")
+        if done % REPORT_EVERY == 0:
+            progress(task, done, len(order), f"hit rate {metrics.hit_rate(cases.ranks, k):.3f}")
+    note = f"hit rate {metrics.hit_rate(cases.ranks, k):.3f}"
+    progress(task, len(order), len(order), note)
     return cases, times
 
 
@@ -94,7 +144,7 @@ def ranked_by(engine: Engine) -> Ask:
 
 
 def second(session: Session, p: int) -> int:
-    """When a session's click was: seconds since 1970, 0 without a clock."""
+    """Return the time of a session's click: seconds since 1970, 0 without a clock."""
     return session.times_ms[p] // 1_000 if session.times_ms else 0
 
 
@@ -112,7 +162,7 @@ def _score(
     rank = listed.index(row) + 1 if row and row in listed else 0
     in_pool = rank > 0
     if row and not rank:
-        in_pool = row in ask(rows, max(k, POOL_DEPTH), number, times_s).rows
+        in_pool = row in ask(rows, max(k, CANDIDATES), number, times_s).rows
     cases.session_ids.append(session.session_id)
     cases.positions.append(p + 1)
     cases.ranks.append(rank)

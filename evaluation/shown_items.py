@@ -1,4 +1,4 @@
-"""Ranking what a page shows anyway: the `Rank` call on the items that a hotel search listed."""
+"""Ranking the items that a page shows in any case: the `Rank` call on lists of a hotel search."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.console import progress
-from cli.errors import CommandError
-from cli.evaluate import make_engine
 from evaluation.datasets import text_of
+from evaluation.errors import UnreadableFileError
+from evaluation.progress import Progress, silent
+from evaluation.rankings import make_engine
 from online_models import metrics
 from online_models.engine import Engine
 from online_models.ranking.answer import FILL_SCORE
@@ -23,6 +23,10 @@ ORDERS = (
     "`Rank`; in displayed order whatever it has no evidence for",
 )
 KEPT = 50
+"""Latest items of a session that are read."""
+
+REPORT_EVERY = 1_000
+"""Steps between two reports of progress."""
 
 HEAD = """
 ## Ranking what is shown
@@ -40,7 +44,7 @@ items have had no click when they are shown.
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A visitor's step at one item; what was shown with it, empty but for clickouts."""
+    """A visitor's step at one item; ``shown`` is empty except for clickouts."""
 
     session_id: str
     time_s: int
@@ -64,7 +68,7 @@ def load_actions(path: Path) -> list[Action]:
 
     Raises
     ------
-    CommandError
+    UnreadableFileError
         With file and line for whatever cannot be read.
     """
     with text_of(path) as lines:
@@ -76,37 +80,48 @@ def _actions(path: Path, rows: csv.DictReader[str]) -> Iterator[Action]:
     for row in rows:
         kind, item_id = row["action_type"], row["reference"]
         if not item_id.isdigit():
-            continue  # a filter, a place, an order: no item
+            continue  # not an item: a filter, a place or a sort order
         try:
             time_s = int(row["timestamp"])
         except ValueError as e:
-            raise CommandError(f"{path}:{rows.line_num}: timestamp: {e}") from e
+            raise UnreadableFileError(path, f"timestamp: {e}", rows.line_num) from e
         shown = tuple(row["impressions"].split("|")) if kind == CLICKOUT else ()
         yield Action(row["session_id"], time_s, item_id, shown)
 
 
-def score_shown(actions: Sequence[Action], seed: int = 0) -> ShownScore:
-    """Rank what was shown at each clickout, then learn the click."""
+def score_shown(
+    actions: Sequence[Action], seed: int = 0, progress: Progress = silent
+) -> ShownScore:
+    """Rank what was shown at each clickout, then learn the click.
+
+    Parameters
+    ----------
+    actions
+        Steps of visitors, by time.
+    seed
+        Of the ranker.
+    progress
+        Told how far it is.
+    """
     engine = make_engine("ranker", seed)
     numbers: dict[str, int] = {}
     items: dict[str, list[str]] = {}
     ranks: dict[str, list[int]] = {name: [] for name in ORDERS}
     n_shown = n_unknown = 0
-    with progress() as bar:
-        task = bar.add_task("trivago: shown items", total=len(actions), note="")
-        for action in actions:
-            own = items.setdefault(action.session_id, [])
-            if action.session_id not in numbers:
-                numbers[action.session_id] = engine.open_session()
-            number = numbers[action.session_id]
-            if action.item_id in action.shown:
-                n_shown += len(action.shown)
-                n_unknown += sum(engine.row(item_id) == 0 for item_id in action.shown)
-                for name, order in _orders(engine, action.shown, own[-KEPT:], number).items():
-                    ranks[name].append(order.index(action.item_id) + 1)
-            engine.learn(number, action.item_id, at_s=action.time_s)
-            own.append(action.item_id)
-            bar.advance(task)
+    for done, action in enumerate(actions, 1):
+        own = items.setdefault(action.session_id, [])
+        if action.session_id not in numbers:
+            numbers[action.session_id] = engine.open_session()
+        number = numbers[action.session_id]
+        if action.item_id in action.shown:
+            n_shown += len(action.shown)
+            n_unknown += sum(engine.row(item_id) == 0 for item_id in action.shown)
+            for name, order in _orders(engine, action.shown, own[-KEPT:], number).items():
+                ranks[name].append(order.index(action.item_id) + 1)
+        engine.learn(number, action.item_id, at_s=action.time_s)
+        own.append(action.item_id)
+        if done % REPORT_EVERY == 0 or done == len(actions):
+            progress("trivago: shown items", done, len(actions), "")
     cases = len(ranks[ORDERS[0]])
     mrr = {name: metrics.mrr(of, 10**6) for name, of in ranks.items()}
     return ShownScore(

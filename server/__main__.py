@@ -1,92 +1,64 @@
-"""A server replica: ``python -m server``; settings in `server.settings`."""
+"""Runs a replica of the log, a server or the example emitter: ``python -m server``.
+
+Settings are in `settings.server`.
+"""
 
 from __future__ import annotations
 
-import gc
-import json
 import logging
 import signal
-import sys
 import threading
-import time
-from importlib.metadata import version
-from typing import Any
 
-from nextclick.topics import SESSIONS
 from online_models.engine import DEFAULT_SAMPLE, Engine, Filter
 from online_models.memory.layout import Limits
+from server import status
+from server.interpreter import exempt_from_collection, switch_threads_often
 from server.kafka.acked_producer import AckedProducer
 from server.kafka.impressions import Impressions
+from server.log_lines import log_to_stderr
 from server.priority import come_first
-from server.replica import scoreboard, snapshot
-from server.replica.examples import Examples
+from server.readiness import wait_until_ready
+from server.replica import snapshot
+from server.replica.examples import ExampleEmitter
 from server.replica.index_builder import IndexBuilder
-from server.replica.log_reader import Follower
+from server.replica.log_reader import LogReader
 from server.replica.periodic_snapshots import PeriodicSnapshots
 from server.replica.redis_view import RedisView
-from server.replica.replica import Replica
-from server.services.catalogue import Catalog
+from server.replica.replica import Replica, Role
+from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.model import Models
 from server.services.recommendation import Recommendations
-from server.settings import ServerSettings, load
 from server.transport.http import serve_http
 from server.transport.server import GrpcServer
+from settings.base import load
+from settings.server import ServerSettings
 
 log = logging.getLogger("nextclick.server")
 
-WITHOUT_KAFKA_S = 10.0
-"""A replica with a snapshot that cannot reach Kafka serves after this time, degraded."""
-
-SWITCH_S = 0.001
-"""Longest wait of a request for a thread that computes; Python's 5 ms are its whole budget."""
-
 REHEARSED = 1_000
-"""Sessions that are answered before health says SERVING, a tenth of a second."""
-
-GC_THRESHOLDS = (5_000, 5, 100_000)
-"""Young garbage is collected in steps of about a millisecond, the models' own never.
-
-A full collection would look at every session in memory while requests wait.
-"""
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line of a record."""
-        line = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+"""Sessions that are answered before health says SERVING, in a tenth of a second."""
 
 
 def main() -> None:
-    """Run a replica until SIGTERM or SIGINT: drain, then snapshot."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    """Run a replica until SIGTERM or SIGINT: drain, then write a snapshot."""
+    log_to_stderr()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    sys.setswitchinterval(SWITCH_S)
-    settings = load()
+    switch_threads_often()
+    settings = load(ServerSettings)
     limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
-    replica = snapshot.read(settings.data_dir, limits) or Replica(
-        Engine(limits, sample=0, remote=True)
+    role = Role.EMITTER if settings.emit_examples else Role.SERVER
+    replica = snapshot.read(settings.data_dir, limits, role) or Replica(
+        Engine(limits, sample=0, remote=True), role
     )
-    run = emit_examples if settings.emit_examples else answer_calls
+    run = {Role.SERVER: answer_calls, Role.EMITTER: emit_examples}[role]
     run(replica, settings, stop)
 
 
 def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Event) -> None:
-    """Follow the log and answer."""
+    """Apply the log and answer calls."""
     replica.engine.begin_index()
     with come_first(settings.realtime):
         producer, impressions = AckedProducer(settings), Impressions(settings)
@@ -94,14 +66,21 @@ def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Eve
         recommendations = Recommendations(replica, redis_view, impressions, settings.shadow_sample)
         server = GrpcServer(
             settings,
-            recommendations,
-            Events(producer, settings.tenant),
-            Catalog(producer, replica, settings.tenant),
-            Models(producer, replica, settings.tenant),
+            handlers=(
+                recommendations,
+                Events(producer, settings.tenant),
+                Catalogue(producer, replica, settings.tenant),
+                Models(producer, replica, settings.tenant),
+            ),
+            after_answers=recommendations.send_impressions,
         )
     serving = threading.Event()
     if settings.http_port:
-        serve_http(settings.host, settings.http_port, lambda: status(replica, serving.is_set()))
+        serve_http(
+            settings.host,
+            settings.http_port,
+            lambda: status.describe(replica, serving.is_set()),
+        )
     redis_view.start()
     if not settings.share_port:
         with come_first(settings.realtime):
@@ -109,15 +88,13 @@ def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Eve
     warm_up(remote=True)
     snapshots = PeriodicSnapshots(replica, settings.data_dir, settings.snapshot_interval_s)
     builder = IndexBuilder(replica)
-    with come_first(settings.realtime):  # answers wait for what holds the interpreter's lock
-        follower = Follower(replica, settings, between=snapshots)
-        follower.start()
+    with come_first(settings.realtime):  # answers wait for threads that hold the GIL
+        log_reader = LogReader(replica, settings, between_polls=snapshots)
+        log_reader.start()
         builder.start()
     if wait_until_ready(replica, stop):
         recommendations.rehearse(replica.sessions.newest(REHEARSED))
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
+        exempt_from_collection()
         if settings.share_port:
             # A process that listens gets its share of the connections, ready or not.
             with come_first(settings.realtime):
@@ -128,33 +105,34 @@ def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Eve
         stop.wait()
     log.info("draining")
     server.drain(settings.drain_s)
-    stands_still = follower.stop()
+    stands_still = log_reader.stop()
     builder.stop()
     impressions.close()
     producer.close()
     redis_view.close()
     if not stands_still:
-        raise SystemExit("the follower does not end: no snapshot is written")
+        raise SystemExit("the log reader did not stop in time: no snapshot is written")
     snapshot.write(replica, settings.data_dir)
 
 
 def emit_examples(replica: Replica, settings: ServerSettings, stop: threading.Event) -> None:
-    """Follow the log as a server does, and emit examples instead of answering."""
-    examples = Examples(replica, settings)
-    replica.sessions.before_learning = examples.take
+    """Apply the log as a server does, and emit examples instead of answering."""
+    emitter = ExampleEmitter(replica, settings)
     if settings.http_port:
         serve_http(
             settings.host,
             settings.http_port,
-            lambda: status(replica, replica.caught_up) | {"emitted": examples.emitted},
+            lambda: status.describe(replica, replica.caught_up) | {"emitted": emitter.emitted},
         )
     warm_up(remote=True)
     snapshots = PeriodicSnapshots(replica, settings.data_dir, settings.snapshot_interval_s)
-    follower = Follower(replica, settings, between=snapshots, wait=examples.ahead)
-    follower.start()
+    log_reader = LogReader(
+        replica, settings, between_polls=snapshots, pause_clicks=emitter.keep_pace
+    )
+    log_reader.start()
     stop.wait()
-    stands_still = follower.stop()
-    examples.close()
+    stands_still = log_reader.stop()
+    emitter.close()
     if stands_still:
         snapshot.write(replica, settings.data_dir)
 
@@ -179,58 +157,6 @@ def warm_up(remote: bool = False) -> None:
         engine.popularity(rows)
     engine.rank([1], [2])
     engine.explain([1], 2)
-
-
-def wait_until_ready(replica: Replica, stop: threading.Event) -> bool:
-    """Wait until caught up, or long enough without Kafka; False at the end."""
-    started = time.monotonic()
-    from_snapshot = replica.engine.clicks > 0
-    while not replica.caught_up:
-        if stop.wait(0.02):
-            return False
-        waited = time.monotonic() - started
-        if from_snapshot and not replica.kafka_up and waited > WITHOUT_KAFKA_S:
-            log.warning("Kafka is away: serving from the snapshot")
-            return True
-    return True
-
-
-def status(replica: Replica, serving: bool) -> dict[str, Any]:
-    """Return what ``nextclick status`` shows of this replica."""
-    return {
-        "name": "follower" if replica.sessions.before_learning else "server",
-        "state": "SERVING" if serving else "NOT_SERVING",
-        "lag": replica.lag_records,
-        "lag_ms": replica.lag_ms,
-        "position": sum(
-            offset
-            for (name, _), offset in replica.positions.copy().items()
-            if name.endswith(SESSIONS)
-        ),
-        "version": version("nextclick"),
-        "clicks": replica.engine.clicks,
-        "ranking": replica.engine.ranking,
-        "examples": replica.engine.examples,
-        "scores": replica.engine.live_scores,
-        "learners": {
-            model: {
-                "version": state.version,
-                "applied": state.applied,
-                "learned": state.learned,
-                "paused": state.paused,
-            }
-            for model, state in replica.learners.copy().items()
-        },
-        "scoreboard": {
-            model: scoreboard.describe(score) for model, score in replica.scoreboard.copy().items()
-        },
-        "vectors": replica.engine.with_vectors,
-        "sessions": len(replica.sessions),
-        "items": len(replica.engine.ids) - 1,
-        "catalogue": len(replica.catalogue),
-        "caught_up": replica.caught_up,
-        "kafka_up": replica.kafka_up,
-    }
 
 
 if __name__ == "__main__":

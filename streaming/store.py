@@ -34,9 +34,13 @@ from nextclick.topics import (
     topic,
 )
 from nextclick.v1.session_pb2 import SessionRecord
-from streaming.settings import StoreSettings
+from settings.base import load
+from settings.store import StoreSettings
 
 log = logging.getLogger("nextclick.store")
+
+GROUP = "session-store"
+"""Its consumer group, without tenant."""
 
 WRITTEN = Counter("nextclick_store_written_total", "Session records written to Redis")
 REDIS_ERRORS = Counter("nextclick_store_redis_errors_total", "Failed writes, tried again")
@@ -145,7 +149,7 @@ class SessionStore:
         self._consumer = Consumer(
             {
                 "bootstrap.servers": settings.kafka,
-                "group.id": topic("session-store", settings.tenant),
+                "group.id": topic(GROUP, settings.tenant),
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": FETCH_WAIT_MS,
@@ -231,7 +235,7 @@ class SessionStore:
 def main() -> None:
     """Run the store until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    settings = StoreSettings()
+    settings = load(StoreSettings)
     if settings.store_http_port:
         start_http_server(settings.store_http_port, addr="127.0.0.1")
     store = SessionStore(settings)

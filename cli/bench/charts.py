@@ -1,4 +1,4 @@
-"""Files that a benchmark leaves: its figures as JSON, and a picture of them."""
+"""Files that a benchmark leaves: its figures as JSON, and a chart of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evaluation.charts import BASELINE, OWN, PUBLISHED, drawn
 
 
 def save_serving(base: Path, result: dict[str, Any]) -> None:
-    """Write ``base.json`` and ``base.svg``: answers beside the bare echo."""
+    """Write ``base.json`` and ``base.svg``: answers compared with the bare echo."""
     save_json(base, result)
     names = ("p50", "p95", "p99")
     with drawn(base.with_suffix(".svg"), 6, 3.2) as axes:
@@ -27,7 +27,7 @@ def save_serving(base: Path, result: dict[str, Any]) -> None:
 
 
 def save_frontier(base: Path, result: dict[str, Any]) -> None:
-    """Write ``base.json`` and ``base.svg``: points against microseconds, a dot a part."""
+    """Write ``base.json`` and ``base.svg``: points against microseconds, a dot per part."""
     save_json(base, result)
     with drawn(base.with_suffix(".svg"), 7.5, 4.2) as axes:
         for kind, colour in (("source", OWN), ("feature", BASELINE)):
@@ -50,7 +50,7 @@ def save_frontier(base: Path, result: dict[str, Any]) -> None:
 
 
 def save_growth(base: Path, result: dict[str, Any]) -> None:
-    """Write ``base.json`` and ``base.svg``: answer, learning and memory as things grow."""
+    """Write ``base.json`` and ``base.svg``: times and memory as each size grows."""
     save_json(base, result)
     names = ("items", "sessions", "length", "candidates", "page")
     with drawn(base.with_suffix(".svg"), 14, 2.8, panels=6) as panels:

@@ -1,7 +1,7 @@
-"""The floor under serving: a bare gRPC server of the same library that returns constant bytes.
+"""The floor of `bench serving`: a bare server of the same gRPC library that returns constant bytes.
 
-``python -m cli.bench.echo PORT ANSWER``; ANSWER is a file. It parses no request, computes nothing
-and answers on one thread, as the product does.
+``python -m cli.bench.echo PORT ANSWER``; ANSWER is a file. It parses no request and computes
+nothing; it answers on one thread, as the product does.
 """
 
 from __future__ import annotations

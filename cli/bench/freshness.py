@@ -1,56 +1,55 @@
-"""``nextclick bench freshness``: from a click in Kafka to the first answer that knows it."""
+"""``nextclick bench freshness``: the time from a click to the first answer that reflects it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
-from cli.bench.own_stack import live_clicks, own_stack
+from cli.bench.load import live_clicks
 from cli.console import print_json, print_result, progress
 from cli.errors import CommandError
-from cli.options import Json
+from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack.stack import Stack
+from cli.stack.temporary import temporary_stack
 from nextclick import Client, Event, encode_event
 from nextclick.topics import DEAD_LETTERS, EVENTS, PRODUCER_CONFIG, SESSIONS, partitions
 from nextclick.v1.session_pb2 import SessionRecord
 
 WARM_UP_S = 20.0
-LIMIT_S, WARM_UP_LIMIT_S = 10.0, 60.0
-"""For a click to be in an answer; and for the stack to have caught up after the warm-up: Java that
-has not compiled itself yet falls behind at first."""
+LIMIT_S = 60.0
+"""For a click to be reflected in an answer, and for the stack to catch up after the warm-up: the
+JVMs fall behind at first, until their code is compiled."""
 
 CAUGHT_UP_S = 0.1
-"""Traffic that may be on its way when measuring begins."""
+"""Seconds of traffic that may be in flight when measuring begins."""
 
 
 def freshness(
     rate: Annotated[float, typer.Option(min=0, help="Other clicks a second.")] = 200.0,
-    seconds: Annotated[float, typer.Option(min=1, help="Time of measuring.")] = 60.0,
+    seconds: Annotated[float, typer.Option(min=1, help="How long to measure.")] = 60.0,
     warm_up: Annotated[
-        float, typer.Option(min=0, help="Seconds before it, or until the stack keeps up.")
+        float,
+        typer.Option(min=0, help="Least warm-up; it lasts until the stack keeps up."),
     ] = WARM_UP_S,
-    probes: Annotated[int, typer.Option(min=1, help="Probes at least.")] = 1_000,
-    home: Annotated[
-        Path, typer.Option(help="Folder of its data and logs.", file_okay=False)
-    ] = Path(".nextclick/bench"),
+    probes: Annotated[int, typer.Option(min=1, help="Least number of probes.")] = 1_000,
+    home: BenchFolder = DEFAULT_BENCH_FOLDER,
     json: Json = False,
 ) -> None:
     """Measure how soon a click counts, beside other traffic, on a stack of its own.
 
     A probe produces a click to Kafka and asks until an answer's session_version includes it; one
-    in five goes by PutEvents. Hops are means by the broker's clock. Fails if events pile up: then
-    the figure would say nothing.
+    probe in five uses PutEvents. Hops are means by the broker's clock. Fails if events pile up:
+    the figure would be meaningless.
 
     nextclick bench freshness --rate 200 --json
     """
-    with own_stack(home) as stack:
+    with temporary_stack(home) as stack:
         result = measure(stack, rate, seconds, warm_up, probes)
     if json:
         print_json(result)
@@ -69,13 +68,15 @@ def freshness(
             },
         )
     if not result["valid"]:
-        raise CommandError("the stack did not keep up, or too few probes: no valid figure")
+        raise CommandError(
+            "the stack did not keep up, or there were too few probes: the figures are not valid"
+        )
 
 
 def measure(
     stack: Stack, rate: float, seconds: float, warm_up: float, probes: int
 ) -> dict[str, Any]:
-    """Return the figures of one run."""
+    """Return the figures of one run on a stack; arguments as in `freshness`."""
     producer = Producer({**PRODUCER_CONFIG, "bootstrap.servers": stack.kafka, "linger.ms": 0})
     watcher = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
     try:
@@ -90,9 +91,9 @@ def measure(
             warm = 0.0
             while warm < warm_up or backlog(watcher) > CAUGHT_UP_S * rate:
                 part = max(warm_up - warm, 1)
-                probe_until(producer, client, f"warm{warm:.0f}-", part, show, WARM_UP_LIMIT_S)
+                probe_until(producer, client, f"warm{warm:.0f}-", part, show)
                 warm = time.monotonic() - started
-                if warm > warm_up + WARM_UP_LIMIT_S:
+                if warm > warm_up + LIMIT_S:
                     raise CommandError(f"the stack does not keep up with {rate:g} clicks a second")
             before, start = backlog(watcher), ends(watcher, SESSIONS)
             task = bar.add_task("measuring", total=int(seconds), note="")
@@ -100,7 +101,7 @@ def measure(
                 producer, client, "probe", seconds, lambda s: bar.update(task, completed=s)
             )
             after = backlog(watcher)
-        producer.flush(5)
+        producer.flush(LIMIT_S)
         written = session_times(watcher, start)
     finally:
         watcher.close()
@@ -117,14 +118,28 @@ def measure(
         "backlog_before": before,
         "backlog": after,
         "warm_up_s": warm,
-        # Half a second of traffic may be on its way at any time.
+        # Half a second of traffic may be in flight at any time.
         "valid": len(produced) >= probes and after <= before + 0.5 * rate + 10,
     }
 
 
 @dataclass
 class Probe:
-    """A click: which, how it was sent, when, when Kafka had it, when an answer knew it."""
+    """A click whose way to an answer is timed.
+
+    Attributes
+    ----------
+    session_id, version
+        The click: the session's version with it.
+    put
+        Whether it was sent by PutEvents, else to Kafka.
+    sent_ms
+        When it was sent, in milliseconds since 1970.
+    ms
+        Milliseconds until an answer reflected it.
+    appended_ms
+        When the broker appended it, in milliseconds since 1970; 0 if unknown.
+    """
 
     session_id: str
     version: int
@@ -140,15 +155,14 @@ def probe_until(
     name: str,
     seconds: float,
     tick: Callable[[int], None],
-    limit_s: float = LIMIT_S,
 ) -> list[Probe]:
-    """Probe for so many seconds, about 40 a second, one in five by PutEvents."""
+    """Probe for ``seconds``, about 40 times a second, one in five by PutEvents."""
     probes: list[Probe] = []
     started = time.monotonic()
     pause = np.random.default_rng(0)
     n = 0
     while (elapsed := time.monotonic() - started) < seconds:
-        # Ten clicks a session: what is measured is an ordinary session.
+        # Ten clicks a session, as in ordinary ones.
         session_id, version = f"{name}{n // 10}", n % 10 + 1
         n += 1
         probe = Probe(session_id, version, n % 5 == 0, time.time() * 1_000)
@@ -160,8 +174,8 @@ def probe_until(
             producer.produce(EVENTS, encode_event(event), session_id, on_delivery=noting(probe))
             producer.poll(0)
         while client.recommend(session_id).session_version < version:
-            if time.perf_counter() - t > limit_s:
-                raise CommandError(f"a click is not in any answer after {limit_s:.0f} s")
+            if time.perf_counter() - t > LIMIT_S:
+                raise CommandError(f"no answer reflects a click after {LIMIT_S:.0f} s")
             time.sleep(0.0005)
         probe.ms = (time.perf_counter() - t) * 1_000
         probes.append(probe)
@@ -171,7 +185,7 @@ def probe_until(
 
 
 def noting(probe: Probe) -> Callable[[KafkaError | None, Message], None]:
-    """Return what notes when the broker had a probe's click."""
+    """Return a delivery callback that notes when the broker appended a probe's click."""
 
     def delivered(error: KafkaError | None, message: Message) -> None:
         if error is None:
@@ -181,13 +195,16 @@ def noting(probe: Probe) -> Callable[[KafkaError | None, Message], None]:
 
 
 def session_times(consumer: Consumer, start: list[int]) -> dict[tuple[str, int], float]:
-    """Return when the broker had each session record since ``start``: by session and version."""
+    """Return when the broker appended each session record since the offsets ``start``.
+
+    Keys are (session_id, version); times are milliseconds since 1970.
+    """
     end = ends(consumer, SESSIONS)
     consumer.assign([TopicPartition(SESSIONS, p, at) for p, at in enumerate(start)])
     written: dict[tuple[str, int], float] = {}
     left = sum(end) - sum(start)
     while left > 0:
-        messages = consumer.consume(min(left, 10_000), timeout=10)
+        messages = consumer.consume(min(left, 10_000), timeout=LIMIT_S)
         if not messages:
             raise CommandError(f"{left} records of {SESSIONS} cannot be read")
         for message in messages:
@@ -201,7 +218,7 @@ def session_times(consumer: Consumer, start: list[int]) -> dict[tuple[str, int],
 def hops(probes: list[Probe], written: dict[tuple[str, int], float]) -> dict[str, float]:
     """Return the mean milliseconds of each hop of the clicks that were produced to Kafka.
 
-    Kafka's clock ticks in milliseconds, so that only means say anything.
+    Kafka's timestamps are whole milliseconds, so only means are meaningful.
     """
     known = [p for p in probes if p.appended_ms and (p.session_id, p.version) in written]
     if not known:
@@ -209,7 +226,7 @@ def hops(probes: list[Probe], written: dict[tuple[str, int], float]) -> dict[str
     appended = np.array([p.appended_ms for p in known])
     session = np.array([written[p.session_id, p.version] for p in known])
     sent, answered = np.array([(p.sent_ms, p.sent_ms + p.ms) for p in known]).T
-    half = 0.5  # a time that is cut to milliseconds is half of one too early, on average
+    half = 0.5  # a timestamp cut to milliseconds is half a millisecond early, on average
     return {
         "to the events topic": float((appended + half - sent).mean()),
         "sessions job": float((session - appended).mean()),
@@ -218,13 +235,13 @@ def hops(probes: list[Probe], written: dict[tuple[str, int], float]) -> dict[str
 
 
 def ends(consumer: Consumer, topic: str) -> list[int]:
-    """Return the end of each partition."""
+    """Return the end offset of each partition."""
     parts = (TopicPartition(topic, p) for p in partitions(topic))
-    return [int(consumer.get_watermark_offsets(part, timeout=5)[1]) for part in parts]
+    return [int(consumer.get_watermark_offsets(part, timeout=LIMIT_S)[1]) for part in parts]
 
 
 def backlog(consumer: Consumer) -> int:
-    """Events that have no outcome yet: each one leads to one record."""
-    consumer.list_topics(timeout=5)
+    """Return the events that have no outcome yet: each leads to exactly one record."""
+    consumer.list_topics(timeout=LIMIT_S)
     events, sessions, dead = (sum(ends(consumer, t)) for t in (EVENTS, SESSIONS, DEAD_LETTERS))
     return max(events - sessions - dead, 0)

@@ -16,10 +16,11 @@ from rich.table import Table
 
 from cli.bench.charts import save_frontier
 from cli.console import out, print_json, progress
-from cli.evaluate import make_engine, warm_up
-from cli.options import Json
-from evaluation.datasets import SAMPLE, Session, load_sessions, split_last
+from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
+from cli.stack.layout import SAMPLE
+from evaluation.datasets import Session, load_sessions, split_last
 from evaluation.prequential import learn_all, second
+from evaluation.rankings import make_engine, warm_up
 from online_models.engine import Engine
 from online_models.memory.layout import (
     AFTER,
@@ -54,7 +55,7 @@ PARTS: dict[str, tuple[int, ...]] = {
     family: tuple(SOURCES + NAMES.index(name) for name in names)
     for family, names in FAMILIES.items()
 }
-"""What is left out: sources (columns of the pool), then families of features of the ranker."""
+"""What is left out: sources (columns of the pool), then families of the ranker's features."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ def frontier(
     train: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Clicks to learn from; the last 5 % of the sessions are predicted, or --valid. "
-            "Several files: the mean over them. Without: the sample.",
+            help="Clicks to learn from; without --valid the last 5 % of the sessions are tested. "
+            "Several files: the mean over them. Default: the sample.",
             exists=True,
             dir_okay=False,
         ),
@@ -80,16 +81,17 @@ def frontier(
         typer.Option(help="Clicks to predict, one file for each --train.", exists=True),
     ] = None,
     part: Annotated[
-        list[str] | None, typer.Option(help="Only these parts, by the start of their names.")
+        list[str] | None, typer.Option(help="Only parts whose names start like this.")
     ] = None,
-    home: Annotated[Path, typer.Option(help="Folder of the figures.")] = Path(".nextclick/bench"),
+    home: BenchFolder = DEFAULT_BENCH_FOLDER,
     json: Json = False,
 ) -> None:
-    """Learn without each source and each family of features; compare with all of them.
+    """Leave out each source and each family of features in turn, and compare with all of them.
 
-    Points are those of HR@20 and MRR@20 that all have over all but one, with the 95 % interval
-    of the paired differences; microseconds are what an answer takes less, in alternating
-    slices. Give validation files, never test files: what does not earn its microseconds goes.
+    Points are how much higher HR@20 and MRR@20 are with the part than without it, with the 95 %
+    interval of the paired differences; microseconds are how much longer an answer takes, in
+    alternating slices. Give validation files, never test files: parts that do not earn their
+    microseconds are removed.
 
     nextclick bench frontier --train train.txt.gz --valid valid.txt.gz
     """
@@ -119,7 +121,7 @@ def frontier(
 
 
 def load(train: Sequence[Path], valid: Sequence[Path]) -> list[tuple[list[Session], list[Session]]]:
-    """Return what is learned and what is predicted, by split."""
+    """Return (sessions to learn, sessions to predict) of each split."""
     if valid:
         if len(valid) != len(train):
             raise typer.BadParameter("give one --valid for each --train")
@@ -129,15 +131,15 @@ def load(train: Sequence[Path], valid: Sequence[Path]) -> list[tuple[list[Sessio
 
 
 def kind(part: tuple[int, ...]) -> str:
-    """Return what a part is."""
+    """Return whether a part is a source or a feature."""
     return "source" if part[0] < SOURCES else "feature"
 
 
 def run(learned: Sequence[Session], asked: Sequence[Session], part: tuple[int, ...]) -> Run:
-    """Learn and predict without a part; nothing is learned of what is predicted."""
+    """Learn and predict without a part; what is predicted is not learned."""
     engine = make_engine("ranker", 0)
     engine.leave_out(part)
-    learn_all(engine, learned, lambda *_: None)
+    learn_all(engine, learned)
     ranks = []
     for query, times_s, target in cases(engine, asked):
         listed = engine.recommend(query, K, times_s=times_s).rows.tolist()
@@ -158,7 +160,7 @@ def cases(
 
 
 def compared(every: Run, without: Run, asked: Sequence[Session]) -> dict[str, Any]:
-    """Return what all have over all but one: points, their intervals, microseconds."""
+    """Return what a part adds: points, their intervals, microseconds."""
     figures: dict[str, Any] = {}
     gains: tuple[tuple[str, Callable[[Any], Any]], ...] = (
         ("hit_rate", lambda ranks: (ranks > 0).astype(float)),
@@ -172,7 +174,7 @@ def compared(every: Run, without: Run, asked: Sequence[Session]) -> dict[str, An
 
 
 def microseconds(every: Engine, without: Engine, asked: Sequence[Session]) -> float:
-    """Return how much longer an answer of all takes, the median over alternating slices."""
+    """Return how much longer an answer with all parts takes, the median of alternating slices."""
     queries = {id(e): list(islice(cases(e, asked), TIMED)) for e in (every, without)}
     slices: dict[int, list[float]] = {id(every): [], id(without): []}
     for _ in range(ROUNDS):
@@ -197,7 +199,7 @@ def mean(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def show(result: dict[str, Any]) -> None:
-    """Print one line a part."""
+    """Print one line per part."""
     title = f"What each part is worth ({result['cases']:,} cases)"
     table = Table(title=title, title_justify="left")
     table.add_column("left out")

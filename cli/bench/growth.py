@@ -7,7 +7,6 @@ import resource
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -17,9 +16,10 @@ from rich.table import Table
 
 from cli.bench.charts import save_growth
 from cli.console import out, print_json, progress
-from cli.evaluate import warm_up
-from cli.options import Json
-from evaluation.datasets import SAMPLE, load_sessions
+from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
+from cli.stack.layout import SAMPLE
+from evaluation.datasets import load_sessions
+from evaluation.rankings import warm_up
 from online_models import metrics
 from online_models.engine import DEFAULT_SAMPLE, Engine
 from online_models.memory.layout import Limits
@@ -28,11 +28,14 @@ ITEMS = (10_000, 100_000, 500_000, 2_000_000)
 SESSIONS = (100_000, 500_000, 2_000_000, 5_000_000)
 LENGTHS = (1, 2, 5, 10, 20, 50, 100, 200)
 CANDIDATES = (25, 50, 100, 200, 400, 800)
-"""Ends of the groups that answers are counted in, by how many items the sources name for them."""
+"""Upper ends of the groups of answers, by how many candidates the sources give."""
 
 PAGES = (20, 50, 100, 200, 500)
-LEARNED, ASKED = 30_000, 3_000
-"""Clicks at the end that vectors and ranker learn too, timed; answers that are timed."""
+LEARNED = 30_000
+"""Clicks at the end that vectors and ranker learn too; these are timed."""
+
+ASKED = 3_000
+"""Answers that are timed."""
 
 K = 20
 MEGABYTE = 1 << 20
@@ -43,16 +46,16 @@ def growth(
         list[int] | None, typer.Option(min=1_000, help="Catalogue sizes; 10,000 to 2,000,000.")
     ] = None,
     sessions: Annotated[
-        list[int] | None, typer.Option(min=1_000, help="Sessions held; 100,000 to 5,000,000.")
+        list[int] | None, typer.Option(min=1_000, help="Sessions in memory; 100,000 to 5,000,000.")
     ] = None,
-    home: Annotated[Path, typer.Option(help="Folder of the figures.")] = Path(".nextclick/bench"),
+    home: BenchFolder = DEFAULT_BENCH_FOLDER,
     json: Json = False,
 ) -> None:
     """Measure answers, learning and memory as catalogue, sessions, queries and pages grow.
 
-    The clicks are the sample's, resampled: a session is a real one whose items are replaced by
-    one of so many copies of the catalogue. Sizes and times are what it is for; how good answers
-    are it does not say. Each size runs in a process of its own; the largest of both comes last.
+    Clicks are resampled from the sample: each session is a real one on one of many copies of the
+    catalogue. So sizes and times are realistic, but the quality of answers is not. Each size runs
+    in a process of its own; the largest catalogue with most sessions comes last.
 
     nextclick bench growth --items 100000 --sessions 500000
     """
@@ -66,7 +69,7 @@ def growth(
         task = bar.add_task("growth", total=sum(n for _, n in points), note="")
         for point in points:
             bar.update(task, note=f"{point[0]:,} items, {point[1]:,} sessions")
-            # A process for each, one after the other: memory that was touched stays touched.
+            # A process for each: memory that a process has touched once counts to its end.
             with ProcessPoolExecutor(1, context) as process:
                 measured[point] = process.submit(measure, *point, curves=point == base).result()
             bar.advance(task, point[1])
@@ -85,7 +88,7 @@ def growth(
 
 
 def measure(items: int, sessions: int, curves: bool) -> dict[str, Any]:
-    """Return the figures of one size; with ``curves`` also those of queries and pages."""
+    """Return the figures of one size; with ``curves`` also those by length, candidates, page."""
     warm_up()
     empty = psutil.Process().memory_info().rss
     engine, learn_us = grown(items, sessions)
@@ -122,7 +125,7 @@ def measure(items: int, sessions: int, curves: bool) -> dict[str, Any]:
 
 
 def grown(items: int, sessions: int) -> tuple[Engine, list[float]]:
-    """Return models of that size, and the microseconds of the clicks that all of them learned."""
+    """Return models of that size, and the microseconds of the clicks that all models learned."""
     limits = Limits(max_items=items, max_sessions=1 << (sessions - 1).bit_length())
     engine = Engine(limits, sample=0)
     sampled = [session.items for session in load_sessions(SAMPLE / "train.txt.gz")]
@@ -135,7 +138,7 @@ def grown(items: int, sessions: int) -> tuple[Engine, list[float]]:
     random = np.random.default_rng(1)
     picks = random.integers(len(real), size=sessions)
     worlds = random.integers(copies, size=sessions)
-    # Time only: rows that the end does not reach get vectors of any direction.
+    # For times only: rows that no click at the end teaches get vectors of random directions.
     a = engine.arrays
     for start in range(1, len(engine.ids), 100_000):
         part = slice(start, min(start + 100_000, len(engine.ids)))
@@ -165,7 +168,7 @@ def timed(engine: Engine, queries: Sequence[tuple[Any, int]], k: int) -> list[fl
 
 
 def by_candidates(engine: Engine, queries: Sequence[tuple[Any, int]]) -> list[dict[str, Any]]:
-    """Return the figures of answers by how many candidates the sources name for them."""
+    """Return the figures of answers by how many candidates the sources give."""
     sizes = np.array([len(engine.candidates(rows, number)[0]) for rows, number in queries])
     times = np.array(timed(engine, queries, K))
     sizes, times = sizes[sizes > 0], times[sizes > 0]
@@ -187,10 +190,13 @@ def show(result: dict[str, Any]) -> None:
     for column in columns:
         table.add_column(column, justify="right")
     for row in [*result["items"], *result["sessions"], result["largest"]]:
-        us = row["recommend_us"]
         table.add_row(
-            *(f"{row['items']:,}", f"{row['sessions']:,}", f"{us['p50']:.0f}", f"{us['p99']:.0f}"),
-            *(f"{row['learn_us']['mean']:.0f}", f"{row['memory_mb']:,.0f}"),
+            f"{row['items']:,}",
+            f"{row['sessions']:,}",
+            f"{row['recommend_us']['p50']:.0f}",
+            f"{row['recommend_us']['p99']:.0f}",
+            f"{row['learn_us']['mean']:.0f}",
+            f"{row['memory_mb']:,.0f}",
         )
     out.print(table)
     for name in ("length", "candidates", "page"):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -14,39 +15,42 @@ from numpy.typing import NDArray
 from cli.console import err, print_json, print_result
 from cli.errors import CommandError
 from cli.options import Json
-from evaluation.datasets import SAMPLE, load_sessions
+from cli.stack.layout import SAMPLE
+from evaluation.datasets import load_sessions
 from online_models.vectors.index import VectorIndex
 from online_models.vectors.learner import VectorLearner
 
 K = 50
 REMOVED, ADDED = 0.02, 0.02
+"""Shares of the changes."""
+
 MOVED_BY = 0.2
-"""A change moves a vector by so much of its length: most real ones move less."""
+"""A change moves a vector by this share of its length; most real changes move it less."""
 
 PACE_S = 0.004
-"""Between two queries of the one client."""
+"""Between two queries; there is one client."""
 
 
 def index(
     items: Annotated[int, typer.Option(min=100, help="Vectors in the index.")] = 50_000,
-    changes: Annotated[int, typer.Option(min=1, help="Changes while it is asked.")] = 10_000,
+    changes: Annotated[int, typer.Option(min=1, help="Changes while it is queried.")] = 10_000,
     rate: Annotated[float, typer.Option(min=1, help="Changes a second.")] = 400,
-    queries: Annotated[int, typer.Option(min=100, help="Queries, at rest and in churn.")] = 5_000,
+    queries: Annotated[int, typer.Option(min=100, help="Queries at rest and in churn.")] = 5_000,
     data: Annotated[Path | None, typer.Option(help="Clicks to learn vectors from.")] = None,
     json: Json = False,
 ) -> None:
-    """Learn vectors from clicks, index them, and ask while they change.
+    """Learn vectors from clicks, index them, and query the index while they change.
 
-    Recall is against exact search, after all changes. Where the clicks have fewer items than
-    asked for, vectors are resampled with a little noise.
+    Recall is measured against exact search, after all changes. Where the clicks have fewer items
+    than --items, vectors are resampled with a little noise.
 
     nextclick bench index --items 50000 --json
     """
     rng = np.random.default_rng(0)
     with err.status("learning vectors"):
-        read, wanted = learned(data or SAMPLE / "train.txt.gz", items, rng)
-    vectors = np.zeros((2 * items + 1, wanted.shape[1]), np.float32)
-    vectors[1 : items + 1] = wanted
+        contexts, targets = learned(data or SAMPLE / "train.txt.gz", items, rng)
+    vectors = np.zeros((2 * items + 1, targets.shape[1]), np.float32)
+    vectors[1 : items + 1] = targets
     nearest = VectorIndex(len(vectors))
     for row in range(1, items + 1):
         nearest.put(row, vectors[row])
@@ -54,10 +58,12 @@ def index(
         started = time.monotonic()
         nearest.rebuild()
         build_s = time.monotonic() - started
-    rest = ask(nearest, read, queries, rng, threading.Lock(), lambda: False)
-    with err.status("asking while it changes"):
-        churn, done_s, rebuilds = change(nearest, vectors, items, changes, rate, read, queries, rng)
-    sample = read[rng.integers(len(read), size=200)]
+    rest = ask(nearest, contexts, queries, rng, threading.Lock(), lambda: False)
+    with err.status("querying while it changes"):
+        churn, done_s, rebuilds = change(
+            nearest, vectors, items, changes, rate, contexts, queries, rng
+        )
+    sample = contexts[rng.integers(len(contexts), size=200)]
     result = {
         "items": items,
         "changes": changes,
@@ -81,7 +87,7 @@ def index(
 def learned(
     file: Path, items: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return vectors (items, 64), read and wanted, learned from a file's clicks."""
+    """Return context and target vectors, (items, 64) each, learned from a file's clicks."""
     learner = VectorLearner()
     for session in load_sessions(file):
         slot = -1
@@ -91,25 +97,25 @@ def learned(
     if n == 0:
         raise CommandError(f"{file} has no clicks")
     rows = 1 + np.arange(items) % n
-    read, wanted = learner.arrays["vectors_in"][rows], learner.arrays["vectors_out"][rows]
+    contexts, targets = learner.arrays["vectors_in"][rows], learner.arrays["vectors_out"][rows]
     if items > n:
-        size = np.linalg.norm(wanted[n:], axis=1, keepdims=True) / np.sqrt(wanted.shape[1])
-        wanted[n:] += 0.3 * size * rng.normal(size=wanted[n:].shape)
-    return read.astype(np.float32), wanted.astype(np.float32)
+        size = np.linalg.norm(targets[n:], axis=1, keepdims=True) / np.sqrt(targets.shape[1])
+        targets[n:] += 0.3 * size * rng.normal(size=targets[n:].shape)
+    return contexts.astype(np.float32), targets.astype(np.float32)
 
 
 def ask(
     nearest: VectorIndex,
-    read: NDArray[np.float32],
+    contexts: NDArray[np.float32],
     queries: int,
     rng: np.random.Generator,
     lock: threading.Lock,
-    over: Any,
+    more: Callable[[], bool],
 ) -> list[float]:
-    """Return the microseconds of queries, one after another."""
+    """Return the microseconds of at least ``queries`` queries, and on while ``more`` says so."""
     times: list[float] = []
-    while len(times) < queries or over():
-        query = read[rng.integers(len(read))]
+    while len(times) < queries or more():
+        query = contexts[rng.integers(len(contexts))]
         started = time.perf_counter_ns()
         with lock:
             nearest.query(query, K)
@@ -124,7 +130,7 @@ def change(
     items: int,
     changes: int,
     rate: float,
-    read: NDArray[np.float32],
+    contexts: NDArray[np.float32],
     queries: int,
     rng: np.random.Generator,
 ) -> tuple[list[float], float, int]:
@@ -162,7 +168,7 @@ def change(
     threads = [threading.Thread(target=churn), threading.Thread(target=rebuild)]
     for thread in threads:
         thread.start()
-    times = ask(nearest, read, queries, rng, lock, lambda: not done.is_set())
+    times = ask(nearest, contexts, queries, rng, lock, lambda: not done.is_set())
     for thread in threads:
         thread.join()
     return times, seconds[0], rebuilds[0]

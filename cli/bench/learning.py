@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from cli.bench.own_stack import own_stack
 from cli.console import err, print_json, print_result
-from cli.options import Json
+from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack import flink, kafka
+from cli.stack.layout import SAMPLE
 from cli.stack.process import wait_until
 from cli.stack.stack import Stack
-from evaluation.datasets import SAMPLE, clicks_in_order, load_sessions
+from cli.stack.temporary import temporary_stack
+from evaluation.datasets import clicks_in_order, load_sessions
 from nextclick.topics import EXAMPLES, PRODUCER_CONFIG, RANKER, SESSIONS, partitions, topic
 from nextclick.v1.learning_pb2 import LearnerState
 from nextclick.v1.session_pb2 import SessionRecord
@@ -24,20 +24,20 @@ from streaming.jobs.registry import JOBS
 
 TENANT = "bench"
 SKIPPED = 0.2
-"""Share at the start that is not measured: the JVM and the kernels warm up."""
+"""Share at the start that is not measured: the JVM and the kernels are warming up."""
 
 
 def learning(
     examples: Annotated[int, typer.Option(min=100, help="Examples to learn.")] = 20_000,
     clicks: Annotated[int, typer.Option(min=100, help="Clicks to learn.")] = 60_000,
-    home: Annotated[Path, typer.Option(help="Folder of the stack.")] = Path(".nextclick/bench"),
+    home: BenchFolder = DEFAULT_BENCH_FOLDER,
     json: Json = False,
 ) -> None:
-    """Preload real clicks and examples, and time the vectors and the ranker job, one by one.
+    """Preload real clicks and examples, then time the vectors and the ranker job in turn.
 
     nextclick bench learning --json
     """
-    with own_stack(home) as stack:
+    with temporary_stack(home) as stack:
         result = measure(stack, examples, clicks)
     if json:
         print_json(result)
@@ -46,7 +46,7 @@ def learning(
 
 
 def measure(stack: Stack, examples: int, clicks: int) -> dict[str, Any]:
-    """Return what each job learns a second, beside an idle stack."""
+    """Return how much each job learns a second, while the rest of the stack is idle."""
     kafka.create_topics(stack.kafka, TENANT)
     with err.status("preloading"):
         n_clicks, n_examples = preload(stack.kafka, examples, clicks)
@@ -106,7 +106,7 @@ def put(producer: Producer, name: str, key: str, value: bytes) -> None:
 
 
 def rate(stack: Stack, model: str, n: int) -> float:
-    """Run a model's job over what is preloaded; returns records a second after a warm-up."""
+    """Run a model's job over the preloaded records; returns records a second after a warm-up."""
     job = flink.submit(stack.home, JOBS[model], "--kafka", stack.kafka, "--tenant", TENANT)
     consumer = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
     consumer.assign([TopicPartition(topic(RANKER, TENANT), p, 0) for p in partitions(RANKER)])

@@ -1,4 +1,4 @@
-"""The native load client: compiled on demand, since one in Python would measure itself."""
+"""The native load client, compiled on demand: one in Python would mostly measure itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SOURCE = Path(__file__).with_name("grpc_load.c")
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a run of the client saw: microseconds of each call, and calls without an answer."""
+    """What a run of the client measured: microseconds of each call, and calls without answer."""
 
     us: NDArray[np.float64]
     errors: int
@@ -53,7 +53,7 @@ def write_requests(path: Path, requests: Sequence[bytes]) -> None:
 def run(
     program: Path, target: str, method: str, requests: Path, seconds: float, rate: float = 0
 ) -> Load:
-    """Send requests for so long: one after another, or ``rate`` a second (open loop)."""
+    """Send requests for ``seconds``: one after another, or ``rate`` a second (open loop)."""
     host, port = target.rsplit(":", 1)
     argv = [str(program), host, port, method, str(requests), str(seconds), str(rate)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=seconds + 30)

@@ -1,4 +1,4 @@
-"""``nextclick bench throughput``: how many clicks a second each follower of the log takes."""
+"""``nextclick bench throughput``: how many clicks a second each reader of the log processes."""
 
 from __future__ import annotations
 
@@ -6,52 +6,54 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from confluent_kafka import Consumer, TopicPartition
 
 from cli.bench.charts import save_json
+from cli.bench.floor import FLOOR
 from cli.bench.load import clicks
-from cli.bench.own_stack import own_stack
 from cli.console import err, print_json, print_result
 from cli.live.history import send_history
-from cli.options import Json
+from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack import apps, flink, kafka
-from cli.stack.layout import Child, Ports
+from cli.stack.layout import SAMPLE, Child, Ports
 from cli.stack.process import spawn, stop, wait_until
 from cli.stack.stack import Stack
-from evaluation.datasets import SAMPLE, Session, load_sessions
+from cli.stack.temporary import temporary_stack
+from evaluation.datasets import Session, load_sessions
 from nextclick.topics import SESSIONS, partitions, topic
-from streaming.jobs.floor import FLOOR
 from streaming.jobs.registry import JOBS, Job
 
 TENANT, FLOOR_TENANT = "bench", "floor"
 SKIPPED = 0.2
-"""Share at the start that is not measured: JVM, interpreters and kernels warm up."""
+"""Share at the start that is not measured: JVM, interpreters and kernels are warming up."""
 
 LOOK_S = 0.02
+"""Between two looks at how far a part is."""
+
 LIMIT_S = 300.0
 
 
 def throughput(
     events: Annotated[int, typer.Option(min=1_000, help="Clicks to preload.")] = 500_000,
     slots: Annotated[
-        list[int] | None, typer.Option(min=2, help="More slots to give the sessions job; 2.")
+        list[int] | None,
+        typer.Option(min=2, help="Slots to give the sessions job; default: 2."),
     ] = None,
-    home: Annotated[Path, typer.Option(help="Folder of the stack.")] = Path(".nextclick/bench"),
+    home: BenchFolder = DEFAULT_BENCH_FOLDER,
     json: Json = False,
 ) -> None:
-    """Preload real clicks, then time each part over them, one after another.
+    """Preload real clicks, then time how fast each part processes them, one after another.
 
-    The sessions job beside the least that a job can do; the session store; a replica beside a
-    plain consumer. Each has one slot or process, then the sessions job more slots; the start is
-    not counted.
+    The sessions job is compared with the least that a job can do, a replica with a plain consumer;
+    the session store is measured alone. Each has one slot or process; then the sessions job gets
+    more slots. Start-up is not counted.
 
     nextclick bench throughput --json
     """
-    with own_stack(home) as stack:
+    with temporary_stack(home) as stack:
         result = measure(stack, events, slots or [2])
     save_json(home / "throughput", result)
     if json:
@@ -61,7 +63,7 @@ def throughput(
 
 
 def measure(stack: Stack, events: int, slots: list[int]) -> dict[str, Any]:
-    """Return the rates of all parts."""
+    """Return the rates of all parts, on a stack that nothing else uses."""
     for tenant in (TENANT, FLOOR_TENANT):
         kafka.create_topics(stack.kafka, tenant)
     with err.status("preloading"):
@@ -91,7 +93,7 @@ def measure(stack: Stack, events: int, slots: list[int]) -> dict[str, Any]:
 
 
 def repeated(events: int) -> list[Session]:
-    """Return sessions of the sample with so many clicks, each round under new ids."""
+    """Return sessions with ``events`` clicks: the sample, again and again under new ids."""
     by_name: dict[str, list[str]] = {}
     endless = clicks(load_sessions(SAMPLE / "train.txt.gz"))
     for _ in range(events):
@@ -101,7 +103,7 @@ def repeated(events: int) -> list[Session]:
 
 
 def rate(done: Callable[[], int], total: int, what: str) -> float:
-    """Return how many a second ``done`` rises by, from `SKIPPED` of the total on."""
+    """Return how much ``done`` rises a second, measured from `SKIPPED` of the total on."""
     seen: list[tuple[float, int]] = []
     began = time.monotonic()
 
@@ -112,7 +114,7 @@ def rate(done: Callable[[], int], total: int, what: str) -> float:
 
     with err.status(what):
         wait_until(finished, LIMIT_S, what)
-    # What is over between two looks is measured from the look before.
+    # A run that is over between two looks is measured from the look before.
     part = [entry for entry in seen if SKIPPED * total <= entry[1] < total]
     start = part[0] if part else seen[-2] if len(seen) > 1 else (began, 0)
     return (seen[-1][1] - start[1]) / max(seen[-1][0] - start[0], 1e-3)
@@ -124,7 +126,7 @@ def job_rate(stack: Stack, job: Job, out: str, total: int, *args: str) -> float:
     parts = [TopicPartition(topic(SESSIONS, out), p) for p in partitions(SESSIONS)]
 
     def written() -> int:
-        return sum(watcher.get_watermark_offsets(part, timeout=5)[1] for part in parts)
+        return sum(watcher.get_watermark_offsets(part, timeout=LIMIT_S)[1] for part in parts)
 
     before = written()
     job_id = flink.submit(stack.home, job, "--kafka", stack.kafka, "--tenant", TENANT, *args)
@@ -149,15 +151,15 @@ def store_rate(stack: Stack, total: int) -> float:
 
 
 def stored(port: int, total: int) -> int:
-    """Return the records that a store is through with; it writes the last ones of each session."""
+    """Return the records that a store has processed; it writes the newest of each session only."""
     written = metric(port, "nextclick_store_written_total")
     return total - int(metric(port, "nextclick_store_lag_records")) if written else 0
 
 
 def replica_rate(stack: Stack, total: int) -> tuple[float, dict[str, float]]:
-    """Return the clicks a second that a replica applies, and what it takes to start again.
+    """Return the clicks a second that a replica applies, and the figures of its restart.
 
-    That is from its snapshot, until health says SERVING.
+    The restart is from its snapshot until health says SERVING.
     """
     ports = Ports.free()
     env = apps.environment(stack.home, stack.ports, TENANT) | {
@@ -185,7 +187,7 @@ def replica_rate(stack: Stack, total: int) -> tuple[float, dict[str, float]]:
 
 
 def consumer_rate(stack: Stack, total: int) -> float:
-    """Return the records a second that a bare consumer loop takes: the floor of both."""
+    """Return the records a second that a bare consumer loop reads: the floor of the replica."""
     consumer = Consumer(
         {
             "bootstrap.servers": stack.kafka,
@@ -206,9 +208,9 @@ def consumer_rate(stack: Stack, total: int) -> float:
 
 
 def metric(port: int, name: str) -> float:
-    """Return a Prometheus metric, 0 while its process does not answer."""
+    """Return the value of a Prometheus metric, 0 while its process does not answer."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as reply:
             lines = reply.read().decode().splitlines()
     except OSError:
         return 0.0

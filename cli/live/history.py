@@ -1,4 +1,4 @@
-"""Sends a history of clicks to Kafka as fast as it takes them, marked as a replay."""
+"""Sends a history of clicks to Kafka, marked as a replay, as fast as Kafka takes them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,36 @@ def send_history(
     rate: float | None = None,
     tick: Callable[[int], None] = lambda _: None,
 ) -> int:
-    """Produce all clicks (or the ``last`` ones) in the order of their clock.
+    """Produce clicks in the order of their clock.
 
-    Without a clock the clicks of a session are a second apart. ``rate`` limits the clicks a
-    second. Returns how many the broker has acknowledged; raises `CommandError` when it
-    does not acknowledge all.
+    Without a clock the clicks of a session are a second apart.
+
+    Parameters
+    ----------
+    kafka
+        Bootstrap servers.
+    sessions
+        The history.
+    prefix
+        Put before the session ids.
+    tenant
+        Prefix of the topic.
+    last
+        Send only this many clicks, the last ones.
+    rate
+        Clicks a second at most; None: no limit.
+    tick
+        Called now and then with the number of clicks sent since the last call.
+
+    Returns
+    -------
+    int
+        Clicks that the broker has acknowledged.
+
+    Raises
+    ------
+    CommandError
+        If it has not acknowledged all.
     """
     producer = Producer({**PRODUCER_CONFIG, "bootstrap.servers": kafka, "linger.ms": 20})
     name = topic(EVENTS, tenant)
@@ -71,6 +96,8 @@ def send_history(
             tick(TICK)
     left = producer.flush(60)
     if left or failed:
-        raise CommandError(f"Kafka did not take {left + len(failed)} of {len(order)} events")
+        raise CommandError(
+            f"Kafka has not acknowledged {left + len(failed)} of {len(order)} events"
+        )
     tick(len(order) % TICK)
     return len(order)

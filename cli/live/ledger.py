@@ -1,7 +1,7 @@
-"""The ledger of a run: every event sent ends in exactly one count.
+"""The ledger of a run: every event sent has exactly one outcome, and the outcomes are counted.
 
-Reads `sessions` and `dead-letters` from their beginnings. A session's newest record tells
-how many of its events were applied and how many were duplicates; a dead letter is named by
+Reads `sessions` and `dead-letters` from their beginnings. A session's newest record says
+how many of its events were applied and how many were duplicates; a dead letter is identified by
 the topic, partition and offset of the event, so a repetition after a restart counts once.
 """
 
@@ -20,7 +20,15 @@ from nextclick.v1.session_pb2 import SessionRecord
 
 
 class Ledger:
-    """Counts as far as they have been read; `read` reads on."""
+    """Counts of what has been read so far; `read` reads on.
+
+    Parameters
+    ----------
+    kafka
+        Bootstrap servers.
+    tenant
+        Prefix of the topics.
+    """
 
     def __init__(self, kafka: str, tenant: str = "") -> None:
         self._sessions = topic(SESSIONS, tenant)
@@ -40,12 +48,12 @@ class Ledger:
 
     @property
     def dead_lettered(self) -> int:
-        """Different events that ended as dead letters."""
+        """Distinct events that ended as dead letters."""
         return len(self._dead)
 
     @property
     def total(self) -> int:
-        """Events that have ended."""
+        """Events that have an outcome."""
         return self.applied + self.duplicates + self.dead_lettered
 
     @property
@@ -54,7 +62,7 @@ class Ledger:
         return sum(self._positions.values())
 
     def read(self, timeout_s: float = 0.1) -> None:
-        """Read what is there, waiting a little for it."""
+        """Read what has come, waiting for it if nothing has."""
         for message in self._consumer.consume(2_000, timeout_s):
             if message.error():
                 continue
@@ -78,7 +86,7 @@ class Ledger:
     def wait(
         self, sent: int, timeout_s: float, progress: Callable[[int], None] = lambda _: None
     ) -> None:
-        """Read until ``sent`` events have ended; `CommandError` if nothing ends any more."""
+        """Read until ``sent`` events have an outcome, or none has got one for ``timeout_s``."""
         last, since = self.total, time.monotonic()
         while self.total < sent:
             interrupt.check()
@@ -90,12 +98,18 @@ class Ledger:
                 return
 
     def check(self, sent: int) -> int:
-        """Return how many of the events sent are lost; `CommandError` for too many ends."""
+        """Return how many of the events sent are lost; `CommandError` for too many outcomes."""
         lost = sent - self.total
         if lost < 0:
-            raise CommandError(f"{-lost} more events ended than were sent: the count is broken")
+            raise CommandError(f"{-lost} more outcomes than events sent: the count is broken")
         return lost
 
     def close(self) -> None:
         """Close the consumer."""
         self._consumer.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,8 +1,8 @@
 """Plays clicks as live traffic: a recommendation is asked for before every click.
 
 Requests carry the session_id only. Within a session the next request follows the last
-acknowledged click by half a second or more, as people do; sessions overlap, so this costs
-little. Clicks go out as events of now.
+acknowledged click by half a second or more, as people's do; sessions overlap, so this takes
+little time. Clicks are sent with the current time.
 """
 
 from __future__ import annotations
@@ -18,14 +18,34 @@ from nextclick import Client, Event, NextclickError
 from online_models import metrics
 
 PAUSE_S = 0.5
+"""Least time from a session's click to its next one."""
+
 PROBE_EVERY = 20
-PROBE_LIMIT_S = 5.0
+"""One click in so many is a probe of freshness."""
+
+PROBE_LIMIT_S = 30.0
 K = 20
 
 
 @dataclass
 class Score:
-    """What was measured so far."""
+    """What has been measured so far.
+
+    Attributes
+    ----------
+    sent
+        Clicks that the server has accepted.
+    stale
+        Answers that did not know the session's last acknowledged click.
+    errors
+        A message for each failed call.
+    ranks
+        Of the target of each recommendation, from 1; 0 where it is absent.
+    latency_us
+        Microseconds of each recommendation.
+    freshness_ms
+        Milliseconds from a click to the first answer that knows it, of each probe.
+    """
 
     sent: int = 0
     stale: int = 0
@@ -35,7 +55,7 @@ class Score:
     freshness_ms: list[float] = field(default_factory=list)
 
     def note(self) -> str:
-        """Return the live score in a few words."""
+        """Return the score so far in a few words."""
         p50 = metrics.spread(self.latency_us)["p50"] / 1000
         return (
             f"hit rate@20 {metrics.hit_rate(self.ranks, K):.3f}  "
@@ -49,7 +69,7 @@ class Player:
     Parameters
     ----------
     client
-        Of the server.
+        Connected to the server.
     sessions
         The sessions; their clicks keep the order of the file's clock.
     rate
@@ -58,6 +78,8 @@ class Player:
         Put before the file's session ids.
     recommend
         Whether to ask before every click from the second of a session on.
+    max_clicks
+        Play only this many clicks, the first ones; None: all.
     """
 
     def __init__(
@@ -147,10 +169,12 @@ class Player:
     def _probe(self, s: int, since: float) -> None:
         """Measure how long it takes until an answer knows of the click."""
         while time.perf_counter() - since < PROBE_LIMIT_S:
-            # Leaves no impression: what nobody is to see must not be scored.
+            # Rank leaves no impression: an answer that nobody sees must not be scored.
             answer = self._client.rank(self._sessions[s].items[:1], self._session_id(s))
             if answer.session_version >= self._acknowledged[s]:
                 self.score.freshness_ms.append((time.perf_counter() - since) * 1000)
                 return
             time.sleep(0.001)
-        self.score.errors.append("freshness: a click is not in any answer after 5 s")
+        self.score.errors.append(
+            f"freshness: no answer reflects a click after {PROBE_LIMIT_S:.0f} s"
+        )

@@ -1,4 +1,4 @@
-"""Our own processes: the session store and the server."""
+"""Our own processes: the session store, the server and the example emitter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cli.stack.layout import PYTHON_PATH, Child, Home, Ports
-from cli.stack.process import BEHIND, STREAM, spawn, wait_until
+from cli.stack.process import BEHIND, START_S, STREAM, spawn, wait_until
+
+STATUS_S = 10
+"""For a status page, on busy cores too; a process that is down refuses at once."""
+
+EMITTER = "emitter"
 
 
 def environment(home: Home, ports: Ports, tenant: str = "") -> dict[str, str]:
@@ -42,15 +47,18 @@ def start_server(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> 
     return spawn("server", argv, home.log("server"), env, bound=bound)
 
 
-def start_follower(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> Child:
-    """Start the replica that emits examples for the ranker."""
+def start_emitter(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> Child:
+    """Start the example emitter: the replica that writes examples for the ranker."""
+    before = home.root / "follower"
+    if before.is_dir() and not (home.root / EMITTER).exists():
+        before.rename(home.root / EMITTER)  # data of the version before
     argv = [sys.executable, "-m", "server"]
     env = environment(home, ports, tenant) | {
         "NEXTCLICK_EMIT_EXAMPLES": "true",
-        "NEXTCLICK_HTTP_PORT": str(ports.follower_http),
-        "NEXTCLICK_DATA_DIR": str(home.path("follower")),
+        "NEXTCLICK_HTTP_PORT": str(ports.emitter_http),
+        "NEXTCLICK_DATA_DIR": str(home.path(EMITTER)),
     }
-    return spawn("follower", argv, home.log("follower"), env, bound=bound, niceness=BEHIND)
+    return spawn(EMITTER, argv, home.log(EMITTER), env, bound=bound, niceness=BEHIND)
 
 
 def serving(ports: Ports) -> bool:
@@ -64,25 +72,25 @@ def serving(ports: Ports) -> bool:
     return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-def wait_serving(home: Home, ports: Ports, child: Child, timeout_s: float = 300) -> None:
+def wait_serving(home: Home, ports: Ports, child: Child) -> None:
     """Wait until the server is ready; its first start may compile the kernels for a minute."""
     log = home.log(child.name)
-    wait_until(lambda: serving(ports), timeout_s, "the server SERVING", [(child, log)])
+    wait_until(lambda: serving(ports), START_S, "the server SERVING", [(child, log)])
 
 
 def server_status(ports: Ports) -> dict[str, Any]:
-    """Return what the server says of itself, empty if it does not answer."""
+    """Return the server's status, empty if it does not answer."""
     return _status(ports.http)
 
 
-def follower_status(ports: Ports) -> dict[str, Any]:
-    """Return what the follower says of itself, empty if it does not answer."""
-    return _status(ports.follower_http)
+def emitter_status(ports: Ports) -> dict[str, Any]:
+    """Return the example emitter's status, empty if it does not answer."""
+    return _status(ports.emitter_http)
 
 
 def _status(port: int) -> dict[str, Any]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=2) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=STATUS_S) as reply:
             status: dict[str, Any] = json.load(reply)
             return status
     except (OSError, ValueError):

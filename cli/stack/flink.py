@@ -1,7 +1,7 @@
 """A Flink cluster from the pip package: one JobManager, TaskManagers of one slot each.
 
-Thread mode shares one interpreter lock in a TaskManager, so a second slot there would be
-slower than none: more work means more TaskManagers.
+In thread mode all slots of a TaskManager share one interpreter lock, so a second slot would make
+both slower: more work means more TaskManagers.
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ from typing import Any
 from cli.errors import CommandError
 from cli.stack.java import java_home
 from cli.stack.layout import FLINK_JARS, PROJECT, PYTHON_PATH, Child, Home, Ports
-from cli.stack.process import STREAM, spawn, wait_until
+from cli.stack.process import START_S, STREAM, spawn, wait_until
 from streaming.jobs.registry import JOBS, Job
 
 FLINK_HOME = Path(str(find_spec("pyflink").origin)).parent  # type: ignore[union-attr]
 KEPT_CHECKPOINT_FOLDERS = 5
 CHECKPOINT_S = 10
-"""What a job may have to do again after a crash; each writes the whole state."""
+"""Work that a job repeats at most after a crash; each checkpoint writes the whole state."""
+
+REST_S = 10
+"""For an answer of the REST API, on busy cores too; what is down refuses at once."""
 
 QUIET_LOGGERS = """
-# The Kafka sink registers a metric anew, and warns of it, at every checkpoint.
+# The Kafka sink registers the same metric again at every checkpoint, with a warning.
 logger.nextclick.name = org.apache.flink.metrics.MetricGroup
 logger.nextclick.level = ERROR
 """
@@ -45,7 +48,7 @@ _JVM_OPTIONS = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in _OP
 
 
 def config(home: Home, ports: Ports) -> dict[str, Any]:
-    """Return the cluster's settings (sizes and timeouts proven on 2 cores)."""
+    """Return the cluster's settings; sizes and timeouts were tried on 2 cores."""
     return {
         "env": {
             "java": {
@@ -96,26 +99,29 @@ def config(home: Home, ports: Ports) -> dict[str, Any]:
                 "savepoint-dir": home.path("flink", "savepoints").as_uri(),
                 "externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
                 "min-pause": "500 ms",
-                "timeout": "60 s",
+                "timeout": "10 min",
             },
             "buffer-timeout": {"interval": "0 ms"},
         },
         "state": {"backend": {"type": "hashmap"}},
-        # A TaskManager takes 10 s and more to come back, with an attempt each second.
+        # A TaskManager takes 10 s or more to come back, and each second is an attempt.
         "restart-strategy": {
             "type": "fixed-delay",
             "fixed-delay": {"attempts": 1_000_000, "delay": "1 s"},
         },
-        "heartbeat": {"interval": 2000, "timeout": 8000},
+        # A TaskManager that is dead refuses two heartbeats; one that is silent waits for its turn
+        # beside busy cores, where 8 s had Flink take jobs away from a TaskManager that started.
+        "heartbeat": {"interval": 2000, "timeout": 120_000, "rpc-failure-threshold": 2},
+        "pekko": {"ask": {"timeout": "60 s"}},
         "pipeline": {"object-reuse": True},
     }
 
 
 def prepare(home: Home, ports: Ports) -> None:
-    """Write the settings, link the jars, drop old checkpoints."""
+    """Write the settings, link the jars, delete old checkpoints."""
     if not any(FLINK_JARS.glob("nextclick-flink-*.jar")):
         raise CommandError(f"the jobs' jars are not in {FLINK_JARS}; run `make setup`")
-    # Flink reads YAML, of which JSON is a part.
+    # Flink reads YAML, and JSON is valid YAML.
     conf = home.path("flink", "conf")
     (conf / "config.yaml").write_text(json.dumps(config(home, ports)))
     for file in (FLINK_HOME / "conf").glob("log4j*.properties"):
@@ -123,7 +129,7 @@ def prepare(home: Home, ports: Ports) -> None:
     lib = home.path("flink", "lib")
     for link in lib.iterdir():
         link.unlink()
-    # flink-python lies in opt, but a second job on the same TaskManager needs it in lib.
+    # flink-python is in opt, but a second job on the same TaskManager needs it in lib.
     jars = [*(FLINK_HOME / "lib").glob("*.jar"), *(FLINK_HOME / "opt").glob("flink-python*.jar")]
     for jar in [*jars, *FLINK_JARS.glob("*.jar")]:
         (lib / jar.name).symlink_to(jar)
@@ -146,7 +152,7 @@ def environment(home: Home) -> dict[str, str]:
         "VIRTUAL_ENV": str(scripts.parent),
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": PYTHON_PATH,
-        # Workers of the interpreter inside Java: one thread each.
+        # One thread for each numerical library that the JVM's interpreter loads.
         "OMP_NUM_THREADS": "1",
     }
 
@@ -159,7 +165,10 @@ def start_jobmanager(home: Home, *, bound: bool) -> Child:
 
 
 def start_taskmanager(home: Home, number: int, *, bound: bool) -> Child:
-    """Start TaskManager ``number``; two of one resource id would push each other out."""
+    """Start TaskManager ``number``; each start has a resource id of its own.
+
+    Two TaskManagers with the same id would keep evicting each other from the cluster.
+    """
     name = f"taskmanager-{number}"
     argv = [str(FLINK_HOME / "bin" / "taskmanager.sh"), "start-foreground"]
     argv += [f"-Dtaskmanager.resource-id={name}-{os.urandom(3).hex()}"]
@@ -167,9 +176,9 @@ def start_taskmanager(home: Home, number: int, *, bound: bool) -> Child:
 
 
 def rest(ports: Ports, path: str) -> Any:
-    """Return what the REST API answers, None if it does not."""
+    """Return the answer of the REST API, None if there is none."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{ports.flink}/{path}", timeout=2) as r:
+        with urllib.request.urlopen(f"http://127.0.0.1:{ports.flink}/{path}", timeout=REST_S) as r:
             return json.load(r)
     except (OSError, ValueError):
         return None
@@ -182,14 +191,14 @@ def slots(ports: Ports) -> int:
 
 
 def wait(home: Home, ports: Ports, children: list[Child]) -> None:
-    """Wait until every TaskManager's slot is free."""
+    """Wait until the slot of every TaskManager among the children is free."""
     wait_slots(home, ports, sum(c.name.startswith("taskmanager") for c in children), children)
 
 
 def wait_slots(home: Home, ports: Ports, n: int, children: list[Child]) -> None:
-    """Wait until so many slots are free."""
+    """Wait until ``n`` slots are free."""
     logs = [(child, home.log(child.name)) for child in children]
-    wait_until(lambda: slots(ports) >= n, 90, f"{n} free slots of Flink", logs)
+    wait_until(lambda: slots(ports) >= n, START_S, f"{n} free slots of Flink", logs)
 
 
 def jobs(ports: Ports) -> list[dict[str, Any]]:
@@ -199,7 +208,7 @@ def jobs(ports: Ports) -> list[dict[str, Any]]:
 
 
 def host_of(ports: Ports, job_id: str) -> str:
-    """Return the name of the TaskManager that a job's tasks run on, as in `Child.name`."""
+    """Return the `Child.name` of the TaskManager that a job's tasks run on."""
     job = rest(ports, f"jobs/{job_id}")
     vertex = rest(ports, f"jobs/{job_id}/vertices/{job['vertices'][0]['id']}")
     return str(vertex["subtasks"][0]["taskmanager-id"]).rsplit("-", 1)[0]
@@ -213,14 +222,42 @@ def failures(ports: Ports, job_id: str, since_ms: float) -> list[str]:
 
 
 def job_named(name: str) -> Job:
-    """Return the declaration of a job."""
+    """Return the declaration of a job.
+
+    Raises
+    ------
+    CommandError
+        For a name that is no job's.
+    """
     if name not in JOBS:
         raise CommandError(f"there is no job {name!r}; jobs are: {', '.join(sorted(JOBS))}")
     return JOBS[name]
 
 
 def submit(home: Home, job: Job, *args: str, from_state: str = "") -> str:
-    """Submit a job and return its id."""
+    """Submit a job.
+
+    Parameters
+    ----------
+    home
+        Folder of the running stack.
+    job
+        Its declaration.
+    args
+        Further arguments of its module.
+    from_state
+        URI of the checkpoint to resume from, empty for none.
+
+    Returns
+    -------
+    str
+        The job's id.
+
+    Raises
+    ------
+    CommandError
+        If Flink does not accept it.
+    """
     script = PROJECT.joinpath(*job.module.split(".")).with_suffix(".py")
     argv = [str(FLINK_HOME / "bin" / "flink"), "run", "-d"]
     if from_state:
@@ -228,11 +265,13 @@ def submit(home: Home, job: Job, *args: str, from_state: str = "") -> str:
     argv += ["-py", str(script), "-pyexec", sys.executable, "-pyclientexec", sys.executable]
     argv += [job.name, *args]
     env = {**os.environ, **environment(home)}
-    done = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=120, check=False)
+    done = subprocess.run(
+        argv, capture_output=True, text=True, env=env, timeout=START_S, check=False
+    )
     match = re.search(r"JobID ([0-9a-f]{32})", done.stdout + done.stderr)
     if done.returncode or not match:
         raise CommandError(
-            f"Flink did not take the job {job.name}:\n{done.stdout}{done.stderr}"[-3000:]
+            f"Flink has not accepted the job {job.name}:\n{done.stdout}{done.stderr}"[-3000:]
         )
     return match[1]
 
@@ -240,8 +279,13 @@ def submit(home: Home, job: Job, *args: str, from_state: str = "") -> str:
 def cancel(ports: Ports, job_id: str) -> None:
     """End a job and wait until it has ended."""
     url = f"http://127.0.0.1:{ports.flink}/jobs/{job_id}?mode=cancel"
-    urllib.request.urlopen(urllib.request.Request(url, method="PATCH"), timeout=10).close()
-    wait_until(lambda: rest(ports, f"jobs/{job_id}")["state"] == "CANCELED", 60, "its end")
+    urllib.request.urlopen(urllib.request.Request(url, method="PATCH"), timeout=REST_S).close()
+
+    def cancelled() -> bool:
+        job = rest(ports, f"jobs/{job_id}")
+        return bool(job) and job["state"] == "CANCELED"
+
+    wait_until(cancelled, START_S, f"the end of the job {job_id}")
 
 
 def wait_running(home: Home, ports: Ports, job_id: str) -> None:
@@ -251,7 +295,7 @@ def wait_running(home: Home, ports: Ports, job_id: str) -> None:
         job = rest(ports, f"jobs/{job_id}")
         return bool(job) and all(v["status"] == "RUNNING" for v in job["vertices"])
 
-    wait_until(running, 60, f"the job {job_id} RUNNING (see {home.path('logs')})")
+    wait_until(running, START_S, f"the job {job_id} RUNNING (see {home.path('logs')})")
 
 
 def newest_state(home: Home, job_id: str) -> str:

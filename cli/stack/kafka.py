@@ -12,14 +12,14 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from cli.errors import CommandError
 from cli.stack.java import java_home
 from cli.stack.layout import KAFKA_JARS, Child, Home, Ports
-from cli.stack.process import spawn, wait_until
+from cli.stack.process import START_S, spawn, wait_until
 from nextclick.topics import TOPICS, topic
 
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
 
 def start(home: Home, ports: Ports, *, bound: bool) -> Child:
-    """Start the broker on its data of last time, if any."""
+    """Start the broker, on the data of its last run if there are any."""
     if not any(KAFKA_JARS.glob("kafka_*.jar")):
         raise CommandError(f"Kafka's jars are not in {KAFKA_JARS}; run `make setup`")
     data = home.path("kafka", "data")
@@ -28,15 +28,25 @@ def start(home: Home, ports: Ports, *, bound: bool) -> Child:
     java = str(java_home() / "bin" / "java")
     classpath = f"{KAFKA_JARS}/*"
     if not (data / "meta.properties").exists():
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         argv = [java, QUIET, "-cp", classpath, "kafka.tools.StorageTool", "format"]
-        argv += ["-t", cluster, "-c", str(config), "--standalone", "--ignore-formatted"]
+        argv += ["-t", new_cluster_id(), "-c", str(config), "--standalone", "--ignore-formatted"]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if done.returncode:
             raise CommandError(f"Kafka cannot format {data}:\n{done.stdout}{done.stderr}")
     argv = [java, "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", QUIET, "-cp", classpath]
     argv += ["kafka.Kafka", str(config)]
     return spawn("kafka", argv, home.log("kafka"), {}, bound=bound)
+
+
+def new_cluster_id() -> str:
+    """Return a random cluster id in Kafka's form: 22 characters of URL-safe base64.
+
+    Like Kafka's own ids it never begins with ``-``: Kafka's tools would take it for an option.
+    """
+    while True:
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not cluster_id.startswith("-"):
+            return cluster_id
 
 
 def properties(data: str, ports: Ports) -> str:
@@ -78,11 +88,11 @@ def ready(ports: Ports) -> bool:
 
 def wait(home: Home, ports: Ports, child: Child) -> None:
     """Wait until the broker answers."""
-    wait_until(lambda: ready(ports), 60, "Kafka", [(child, home.log("kafka"))])
+    wait_until(lambda: ready(ports), START_S, "Kafka", [(child, home.log("kafka"))])
 
 
 def create_topics(kafka: str, tenant: str = "", replication: int = 1) -> None:
-    """Create the topics that are not there yet."""
+    """Create the topics that do not exist yet."""
     admin = AdminClient({"bootstrap.servers": kafka})
     wanted = [
         NewTopic(topic(t.name, tenant), t.partitions, replication, config=t.config)

@@ -1,4 +1,4 @@
-"""Where things lie: the project's own files, and the folder of a running stack."""
+"""Paths and ports: the project's own files, and the folder of a running stack."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from cli.errors import CommandError
 
 PROJECT = Path(__file__).resolve().parents[2]
 PYTHON_PATH = f"{PROJECT}{os.pathsep}{PROJECT / 'proto'}"
-"""Where our own processes find the project, installed or not."""
+"""Lets our own processes import the project, installed or not."""
+
+SAMPLE = PROJECT / "cli" / "sample"
+"""Clicks that come with the project: ``train``, ``valid`` and ``test.txt.gz``."""
 
 FLINK_JARS = PROJECT / "streaming" / "java" / "target" / "flink-lib"
 KAFKA_JARS = PROJECT / "streaming" / "java" / "target" / "kafka-lib"
@@ -35,26 +38,24 @@ class Ports:
     kafka_controller: int = 9093
     flink_rpc: int = 6123
     store_http: int = 8082
-    follower_http: int = 8083
+    emitter_http: int = 8083
 
     @classmethod
-    def free(cls) -> Ports:
+    def free(cls, workers: int = 1) -> Ports:
         """Return ports that nobody listens on now.
 
-        They are below the range that outgoing connections take theirs from: one of those
-        could take a port between now and the start of what shall listen there.
+        They lie below the range of outgoing connections: one of those could take a port before
+        the part that is to listen there has started. The ports that follow the HTTP port, for
+        further workers, are free as well.
         """
-        names = [f.name for f in fields(cls)]
         ports: dict[str, int] = {}
+        taken: set[int] = set()
         candidates = iter(random.sample(range(*FREE_RANGE), 1_000))
-        while len(ports) < len(names):
-            port = next(candidates)
-            with socket.socket() as s:
-                try:
-                    s.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-            ports[names[len(ports)]] = port
+        for name in (f.name for f in fields(cls)):
+            wanted = range(workers if name == "http" else 1)
+            first = next(p for p in candidates if all(_free(p + i, taken) for i in wanted))
+            ports[name] = first
+            taken.update(first + i for i in wanted)
         return cls(**ports)
 
     def check(self) -> None:
@@ -72,9 +73,21 @@ class Ports:
                     ) from None
 
 
+def _free(port: int, taken: set[int]) -> bool:
+    """Whether nobody listens on a port, and it is not among those taken already."""
+    if port in taken:
+        return False
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A process of the stack; the time of its creation tells it from a later one of its pid."""
+    """A process of the stack; its time of creation tells it from a later one with its pid."""
 
     name: str
     pid: int
@@ -82,13 +95,13 @@ class Child:
 
 
 class Home:
-    """The folder of a stack: data, logs, and the file that says what runs."""
+    """The folder of a stack: data, logs, and the file that records what runs."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def path(self, *parts: str) -> Path:
-        """Return a folder below, made if it is not there."""
+        """Return a folder below the root; it is created if it does not exist."""
         folder = self.root.joinpath(*parts)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -98,13 +111,13 @@ class Home:
         return self.path("logs") / f"{name}.log"
 
     def prune_logs(self) -> None:
-        """Drop logs that have grown beyond `MAX_LOG_BYTES`, when nothing runs."""
+        """Delete logs larger than `MAX_LOG_BYTES`; only while nothing runs."""
         for file in self.path("logs").iterdir():
             if file.stat().st_size > MAX_LOG_BYTES:
                 file.unlink()
 
     def write(self, ports: Ports, children: list[Child], extra: dict[str, Any]) -> None:
-        """Write down what runs, atomically."""
+        """Record what runs, atomically."""
         state = {
             "ports": asdict(ports),
             "children": [asdict(child) for child in children],
@@ -115,15 +128,16 @@ class Home:
         temporary.replace(self.root / STATE_FILE)
 
     def read(self) -> tuple[Ports, list[Child], dict[str, Any]] | None:
-        """Return what was written down last, None if nothing was."""
+        """Return what `write` recorded last, None if it recorded nothing."""
         try:
             state = json.loads((self.root / STATE_FILE).read_text())
         except (FileNotFoundError, ValueError):
             return None
-        ports = Ports(**state.pop("ports"))
+        known = {field.name for field in fields(Ports)}  # other versions have other ports
+        ports = Ports(**{name: p for name, p in state.pop("ports").items() if name in known})
         children = [Child(**child) for child in state.pop("children")]
         return ports, children, state
 
     def forget(self) -> None:
-        """Forget what ran."""
+        """Delete the record of what runs."""
         (self.root / STATE_FILE).unlink(missing_ok=True)

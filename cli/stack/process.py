@@ -1,4 +1,4 @@
-"""Child processes: started apart from the terminal, ended by pid and time of creation."""
+"""Child processes: detached from the terminal, identified by pid and time of creation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -20,11 +20,16 @@ from cli.stack.layout import Child
 PR_SET_PDEATHSIG = 1
 
 STREAM, BEHIND = 5, 10
-"""Niceness of what turns clicks into sessions and models, and of what nobody waits for.
+"""Niceness of the parts that process clicks, and of those that nobody waits for.
 
-On one machine answers come first: beside 200 clicks a second on two busy cores, 200 answers a
-second had a p95 of 22 ms without it and of 4 ms with it.
+On one machine answers come first: beside 200 clicks a second on two busy cores, the p95 of 200
+answers a second was 22 ms without it and 4 ms with it.
 """
+
+START_S = 300.0
+"""For a part to start or a job to be accepted: it takes seconds, but minutes while others keep the
+cores busy. A part that has died is noticed at once."""
+
 _libc = ctypes.CDLL(None)
 
 
@@ -50,10 +55,10 @@ def spawn(
     env
         Added to this process's environment.
     bound
-        Whether it ends with the thread that starts it (call from the main thread only);
-        otherwise it outlives this process.
+        Whether it ends with the thread that starts it (then call this from the main thread
+        only); otherwise it outlives this process.
     niceness
-        How far it gives way to others on this machine, 0..19.
+        How far it yields to other processes, 0..19.
     """
 
     def die_with_parent() -> None:
@@ -68,7 +73,7 @@ def spawn(
             stderr=subprocess.STDOUT,
             env={**os.environ, **env},
             start_new_session=True,
-            # One system call, no lock: safe although other threads run.
+            # A single system call without locks: safe beside other threads.
             preexec_fn=die_with_parent if bound else None,  # noqa: PLW1509
         )
     _started[process.pid] = process
@@ -79,13 +84,13 @@ def spawn(
 
 
 def give_way(child: Child, niceness: int) -> None:
-    """Lower the priority of a process, and of all that it starts."""
+    """Lower the priority of a process, and of all processes that it starts."""
     with contextlib.suppress(OSError):
         # Where the kernel groups processes by session, only the group's niceness counts.
         Path(f"/proc/{child.pid}/autogroup").write_text(str(niceness))
     with contextlib.suppress(psutil.NoSuchProcess):
         for thread in psutil.Process(child.pid).threads():
-            with contextlib.suppress(OSError):  # it has ended meanwhile
+            with contextlib.suppress(OSError):  # the thread has ended meanwhile
                 os.setpriority(os.PRIO_PROCESS, thread.id, niceness)
 
 
@@ -93,7 +98,7 @@ _started: dict[int, subprocess.Popen[bytes]] = {}
 
 
 def find(child: Child) -> psutil.Process | None:
-    """Return the process if it is still that one and runs."""
+    """Return the child's process; None if it has ended or the pid belongs to another one."""
     started = _started.get(child.pid)
     if started is not None and started.poll() is not None:
         return None
@@ -107,7 +112,7 @@ def find(child: Child) -> psutil.Process | None:
 
 
 def stop(children: Iterable[Child], grace_s: float = 10.0) -> None:
-    """End processes: SIGTERM to all, SIGKILL to those that do not go."""
+    """End processes: SIGTERM to all, SIGKILL to those still there after ``grace_s``."""
     processes = [p for child in children if (p := find(child)) is not None]
     for process in processes:
         _signal(process, signal.SIGTERM)
@@ -132,13 +137,55 @@ def _signal(process: psutil.Process, number: int) -> None:
         return
 
 
+def running(child: Child) -> psutil.Process:
+    """Return a child's process.
+
+    Raises
+    ------
+    CommandError
+        If it has ended.
+    """
+    process = find(child)
+    if process is None:
+        raise CommandError(f"{child.name} has ended")
+    return process
+
+
+@contextlib.contextmanager
+def paused(child: Child) -> Iterator[None]:
+    """Stop a process with SIGSTOP for a while."""
+    process = running(child)
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
 def wait_until(
     condition: Callable[[], bool],
     timeout_s: float,
     what: str,
     children: Iterable[tuple[Child, Path]] = (),
 ) -> None:
-    """Wait until ``condition`` holds; `CommandError` when it does not or a child has died."""
+    """Wait until a condition holds.
+
+    Parameters
+    ----------
+    condition
+        Asked 20 times a second.
+    timeout_s
+        How long to wait.
+    what
+        What is waited for, for the message.
+    children
+        Processes with their logs, without which waiting is in vain.
+
+    Raises
+    ------
+    CommandError
+        If the time is over or a child has died.
+    """
     deadline = time.monotonic() + timeout_s
     children = list(children)
     while not condition():

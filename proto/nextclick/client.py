@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any, TypeVar
 
 import grpc
 
-from nextclick import calls
+from nextclick import calls, channel
 from nextclick.batch import Batch
 from nextclick.codec import Event, Item
 from nextclick.errors import NextclickError
-from nextclick.results import Filter, PutResult, Recommendation
+from nextclick.requests import Filter, RecommendRequest
+from nextclick.results import Model, PutResult, Recommendation
 from nextclick.retry import Attempts, retryable, translate
+from nextclick.stream import Stream
 
 T = TypeVar("T")
 
 
 class Client:
-    """Asks for recommendations and sends events; safe to share between threads.
+    """Asks for recommendations, sends events, keeps the catalogue and steers the models.
 
-    Every call raises one of the errors in `nextclick.errors`: `InvalidRequestError` for faulty
-    arguments, `UnavailableError` and `DeadlineExceededError` where there is no answer in time,
-    `OverloadedError` and `ServerError` as the server says.
+    Safe to share between threads. Every call raises one of the errors in `nextclick.errors`:
+    `InvalidRequestError` for faulty arguments or a missing token, `UnavailableError` and
+    `DeadlineExceededError` where there is no answer in time, `OverloadedError` and `ServerError`
+    as the server says.
 
     Parameters
     ----------
@@ -35,14 +39,25 @@ class Client:
         Further attempts while the server is unavailable, with exponential backoff.
     token
         What the server was given as its token, if it asks for one.
+
+    Examples
+    --------
+    >>> from nextclick import Client, Event
+    >>> with Client("localhost:50051", timeout_s=5.0) as client:
+    ...     put = client.put_events([Event("view", "17116", 1_764_086_400_000, session_id="s1")])
+    ...     answer = client.recommend("s1", page_size=2)
+    >>> put.accepted
+    1
+    >>> answer.item_ids
+    ('25', '38')
     """
 
     def __init__(
         self, target: str, *, timeout_s: float = 1.0, retries: int = 3, token: str = ""
     ) -> None:
-        self._channel = grpc.insecure_channel(target, calls.CHANNEL_OPTIONS)
-        self._stubs = calls.Stubs(self._channel)
-        self._metadata = calls.metadata(token)
+        self._channel = grpc.insecure_channel(target, channel.CHANNEL_OPTIONS)
+        self._stubs = channel.Stubs(self._channel)
+        self._metadata = channel.metadata(token)
         self._timeout_s = timeout_s
         self._retries = retries
 
@@ -70,21 +85,73 @@ class Client:
         filter
             Which items may be answered.
         explain
-            Give reasons and timings; costs several times an ordinary answer.
+            Give reasons, calibrated probabilities and timings; costs several times an ordinary
+            answer.
         """
-        return self._run(
-            calls.recommend(session_id, user_id, page_size, session_items, filter, explain)
-        )
+        request = RecommendRequest(session_id, user_id, page_size, session_items, filter, explain)
+        return self._run(calls.recommend(request))
 
     def recommend_batch(
         self,
-        session_ids: Sequence[str],
+        requests: Sequence[str | RecommendRequest],
         *,
         page_size: int = 0,
         filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
     ) -> list[Recommendation]:
-        """Return what each of 1 to 256 visitors will likely turn to next, in one call."""
-        return self._run(calls.recommend_batch(session_ids, page_size, filter))
+        """Return what each of 1 to 256 visitors will likely turn to next, in one call.
+
+        Parameters
+        ----------
+        requests
+            The visitors: session ids, or whole requests.
+        page_size, filter
+            For those given by their session id; a `RecommendRequest` has its own.
+
+        Returns
+        -------
+        list
+            One answer for each request, in their order. A fault of one is one of the whole call.
+        """
+        return self._run(calls.recommend_batch(requests, page_size, filter))
+
+    def recommend_stream(
+        self,
+        requests: Iterable[str | RecommendRequest],
+        *,
+        page_size: int = 0,
+        filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
+    ) -> Generator[Recommendation, None, None]:
+        """Yield what one visitor after another will likely turn to next, over one long call.
+
+        Parameters
+        ----------
+        requests
+            As in `recommend_batch`, but any number, also made as you go. They are read ahead of
+            the answers, on another thread.
+        page_size, filter
+            For those given by their session id; a `RecommendRequest` has its own.
+
+        Yields
+        ------
+        Recommendation
+            One answer for each request, in their order.
+
+        Raises
+        ------
+        InvalidRequestError
+            For a faulty request; it ends the stream, as any error does.
+        DeadlineExceededError
+            If you wait longer than ``timeout_s`` for the answer to a request that is on its way;
+            the stream as a whole may take any time.
+
+        Notes
+        -----
+        The call begins with the first answer that you ask for, and ends when you close the
+        generator or drop it. It is never retried: after an error, ask again for what was not
+        answered. With an error of the server, gRPC drops answers that you had not yet taken; one
+        that ``requests`` raises reaches you as it is, after the answers to the requests before.
+        """
+        return self._stream(calls.recommend_stream(requests, page_size, filter), requests)
 
     def rank(
         self,
@@ -158,6 +225,28 @@ class Client:
         """Delete 1 to 1,000 items; returns how many deletions were acknowledged."""
         return self._run(calls.delete_items(item_ids))
 
+    def list_models(self) -> list[Model]:
+        """Return the models as the replica that answers has them."""
+        return self._run(calls.list_models())
+
+    def pause_learning(self, model: str) -> None:
+        """Have ``"vectors"`` or ``"ranker"`` pass over its input: it never learns it later.
+
+        Returns when the broker has acknowledged the command; `list_models` shows when it is done.
+        """
+        self._run(calls.pause_learning(model))
+
+    def resume_learning(self, model: str) -> None:
+        """Have ``"vectors"`` or ``"ranker"`` learn again; returns like `pause_learning`."""
+        self._run(calls.resume_learning(model))
+
+    def roll_back(self, model: str, version: int) -> None:
+        """Take ``"ranker"`` back to one of its kept versions, from which it goes on learning.
+
+        Returns like `pause_learning`. The vectors keep no versions.
+        """
+        self._run(calls.roll_back(model, version))
+
     def close(self) -> None:
         """Close the connection."""
         self._channel.close()
@@ -181,3 +270,30 @@ class Client:
                 if pause is None:
                     raise translate(error) from error
                 time.sleep(pause)
+
+    def _stream(
+        self, call: calls.StreamCall[T], requests: Iterable[Any]
+    ) -> Generator[T, None, None]:
+        stream = Stream(call, self._timeout_s)
+        rpc = call.method(self._stubs)(stream.messages(requests), metadata=self._metadata)
+        ended = threading.Event()
+        threading.Thread(target=_watch, args=(stream, rpc, ended), daemon=True).start()
+        try:
+            stream.wait()
+            for response in rpc:
+                yield stream.take(response)
+                stream.wait()
+        except grpc.RpcError as error:
+            stream.raise_if_overdue()
+            raise translate(error) from error
+        finally:
+            ended.set()
+            rpc.cancel()
+        stream.end()
+
+
+def _watch(stream: Stream[Any], rpc: Any, ended: threading.Event) -> None:
+    while (left := stream.seconds_left()) > 0:
+        if ended.wait(left):
+            return
+    rpc.cancel()

@@ -1,8 +1,8 @@
-"""What the clients take and give: plain values, no protobuf."""
+"""What the clients return: plain values, no protobuf."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nextclick.codec import Event
@@ -10,19 +10,18 @@ from nextclick.errors import FieldFault
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """Which items may be answered; see `ItemFilter` in ``recommendation_service.proto``."""
-
-    categories: Sequence[str] = ()
-    excluded_item_ids: Sequence[str] = ()
-    exclude_seen: bool = False
-    exclude_purchased: bool = False
-    include_unavailable: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Reason:
-    """Why an item is in an answer: source, share of the score 0..1, items that speak for it."""
+    """Why an item is in an answer.
+
+    Attributes
+    ----------
+    source
+        What named the item, such as ``"session-knn"`` or ``"popularity"``.
+    share
+        This source's share of the item's score, 0..1.
+    because_item_ids
+        Items of the session that speak for it, strongest first; at most 3.
+    """
 
     source: str
     share: float
@@ -31,20 +30,51 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class RecommendedItem:
-    """One item of an answer; scores are comparable within one answer only."""
+    """One item of an answer.
+
+    Attributes
+    ----------
+    item_id
+        The item.
+    score
+        Larger is better; comparable within one answer only.
+    reasons
+        With ``explain``: what speaks for the item, strongest first.
+    next_click_probability
+        With ``explain``, on the first 20 items: the probability that the visitor turns to the
+        item next, calibrated on live clicks, 0..1. None elsewhere, and while nothing has been
+        calibrated yet.
+    """
 
     item_id: str
     score: float
     reasons: tuple[Reason, ...] = ()
+    next_click_probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """An answer, best item first. What a call does not answer keeps its default.
+    """An answer. Fields that a call does not answer keep their defaults.
 
-    ``recommendation_id`` goes back on events that follow from the answer. ``source`` is
-    ``"session"`` or ``"popular"``. ``degraded`` lists why the answer is not as good as it could
-    be, e.g. ``"redis_unavailable"``. ``timings`` are microseconds by stage, with ``explain``.
+    Attributes
+    ----------
+    items
+        Best first.
+    recommendation_id
+        Names the answer; send it back on events that follow from it.
+    session_version
+        Version of the stored session that the answer is for; 0 if unknown.
+    model_version
+        Clicks that the models had learned when they answered.
+    model_lag_ms
+        How far the models are behind the log; milliseconds.
+    degraded
+        Why the answer is not as good as it could be, such as ``"redis_unavailable"``; empty at
+        full quality.
+    source
+        ``"session"``, or ``"popular"`` where the session is empty or unknown.
+    timings
+        With ``explain``: microseconds by stage.
     """
 
     items: tuple[RecommendedItem, ...]
@@ -66,9 +96,19 @@ class Recommendation:
 class EventError:
     """An event that was not taken.
 
-    ``index`` is its place in the call. ``event`` is as it was sent, its event_id included: where
-    ``retryable``, send this one again later and it cannot count twice. ``faults`` is empty if
-    the broker did not acknowledge it.
+    Attributes
+    ----------
+    index
+        Its place in the call, from 0.
+    event
+        The event as it was sent, its event_id included: where ``retryable``, send this one
+        again later and it cannot count twice.
+    message
+        What went wrong, in one sentence for a log.
+    faults
+        All faults of the event; empty if the broker did not acknowledge it.
+    retryable
+        Whether sending it again can help.
     """
 
     index: int
@@ -84,3 +124,43 @@ class PutResult:
 
     accepted: int
     errors: tuple[EventError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model as the replica that answered has it.
+
+    Attributes
+    ----------
+    name
+        ``"blend"``, ``"vectors"`` or ``"ranker"``.
+    version
+        Grows with every change that the replica has taken over.
+    examples
+        Clicks (blend, vectors) or cases (ranker) that the model has learned.
+    answering
+        Whether its order is what visitors get.
+    paused
+        Whether its learning is paused.
+    rolled_back_to
+        The version that it was last rolled back to; 0 if never.
+    kept_versions
+        Versions that it can be rolled back to, oldest first.
+    age_ms
+        Milliseconds since its learner last published; None if it never has.
+    hit_rate
+        Running hit rate@20 on clicks before they were learned, 0..1; None if there is none.
+    mrr
+        The same for MRR@20.
+    """
+
+    name: str
+    version: int
+    examples: int
+    answering: bool
+    paused: bool
+    rolled_back_to: int
+    kept_versions: tuple[int, ...]
+    age_ms: int | None
+    hit_rate: float | None
+    mrr: float | None

@@ -1,4 +1,4 @@
-"""Writes to Kafka that a caller waits for: events and catalogue items, acknowledged or not."""
+"""Writes to Kafka that a caller waits for: events, catalogue items and commands."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from nextclick.topics import PRODUCER_CONFIG
-from server.settings import ServerSettings
+from settings.server import ServerSettings
 
-ANSWER_S = 0.1
-"""Left of a caller's deadline when the waiting ends."""
+REPLY_S = 0.1
+"""Kept back from a caller's deadline for the reply."""
 
 
 class AckedProducer:
@@ -25,7 +25,7 @@ class AckedProducer:
                 **PRODUCER_CONFIG,
                 "bootstrap.servers": settings.kafka,
                 "queue.buffering.max.messages": 100_000,
-                # Waiting for company would be the caller's waiting.
+                # The caller would wait while records are collected into a batch.
                 "linger.ms": 0,
                 "message.timeout.ms": int(settings.put_timeout_s * 1000),
                 "log_level": 2,
@@ -42,7 +42,7 @@ class AckedProducer:
 
         Returns
         -------
-        An error a record, empty where the broker has acknowledged it. A record that is not
+        An error for each record, empty if the broker has acknowledged it. A record that was not
         acknowledged in time may still arrive: sending it again under the same event_id is
         harmless.
         """
@@ -59,21 +59,27 @@ class AckedProducer:
             except (BufferError, KafkaException) as e:
                 errors[i] = f"not accepted: {e}"
                 waiting.count()
-        limit = self._timeout_s
-        if timeout_s is not None:
-            # Time for the answer to arrive: it says which events to send again.
-            limit = min(limit, timeout_s - min(ANSWER_S, timeout_s / 4))
-        waiting.wait(limit)
+        waiting.wait(waiting_time(self._timeout_s, timeout_s))
         return list(errors)
 
     def close(self) -> None:
-        """Send what is left and end."""
+        """Flush the records that have not been sent, and end."""
         self._producer.flush(2)
         self._stop.set()
 
     def _poll(self) -> None:
         while not self._stop.is_set():
             self._producer.poll(0.1)
+
+
+def waiting_time(limit_s: float, left_s: float | None) -> float:
+    """Return how long to wait for acknowledgements of a call with so much of its deadline left.
+
+    Not all of it: the reply, which says which events to send again, must arrive in time.
+    """
+    if left_s is None:
+        return limit_s
+    return min(limit_s, left_s - min(REPLY_S, left_s / 4))
 
 
 class _Countdown:

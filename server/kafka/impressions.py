@@ -1,4 +1,4 @@
-"""Impressions to Kafka: never waited for, so many a second, dropped when the queue is full."""
+"""Impressions to Kafka: without waiting, rate-limited, dropped when the queue is full."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from nextclick.topics import IMPRESSIONS, PRODUCER_CONFIG, topic
 from server import metrics
-from server.settings import ServerSettings
+from settings.server import ServerSettings
 
 BURST_S = 1.0
-"""Answers of so long may be recorded at once."""
+"""After a pause, the answers of this much time may be recorded at once."""
 
 
 class Impressions:
-    """Hands what was answered to a producer of its own.
+    """Hands impressions to a producer of its own.
 
-    All answers, up to so many a second; of more, so many at even distances. So a server that
-    answers thousands does not have the log, and what scores it, take in each.
+    At most `impressions_per_s` answers a second are recorded, evenly spaced: the log, and the job
+    that scores it, need not take in each one of a server that answers thousands.
     """
 
     def __init__(self, settings: ServerSettings) -> None:
@@ -31,7 +31,7 @@ class Impressions:
                 "queue.buffering.max.messages": settings.impressions_queue,
                 "linger.ms": 50,
                 "message.timeout.ms": 30_000,
-                # No call back into Python for each one that arrives.
+                # No callback into Python for each record that arrives.
                 "delivery.report.only.error": True,
                 "log_level": 2,
             }
@@ -43,7 +43,7 @@ class Impressions:
         self._thread.start()
 
     def due(self) -> bool:
-        """Whether the answer at hand is to be recorded."""
+        """Whether the current answer is to be recorded."""
         now = time.monotonic()
         if self._next > now + BURST_S:
             metrics.IMPRESSIONS_PASSED_OVER.inc()
@@ -61,7 +61,7 @@ class Impressions:
             metrics.IMPRESSIONS.inc()
 
     def close(self) -> None:
-        """Give what waits a moment to go out."""
+        """Flush the impressions that have not been sent, and end."""
         self._producer.flush(2)
         self._stop.set()
 

@@ -1,16 +1,15 @@
-"""Examples for the ranker: a sampled click as a case, taken before it is learned.
+"""Examples for the ranker: a sampled click with its candidates, taken before it is learned.
 
-Who emits them goes at the pace of the learners that it feeds: examples of a history that run
-far ahead of the vectors would teach the ranker to do without them. The other way round, vectors
-wait until all clicks that they have seen are applied here: else they would know the click that a
-case asks for. In live traffic both are milliseconds apart.
+The emitter keeps pace with the learners: if the examples of a history ran far ahead of the vectors,
+the ranker would learn to do without these. Vectors in turn are held until all clicks that they know
+are applied here (`held_vectors`): training must not use later clicks. In live traffic both are
+milliseconds apart.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections import deque
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaException, Producer
@@ -18,32 +17,31 @@ from confluent_kafka import KafkaException, Producer
 from nextclick.topics import EXAMPLES, PRODUCER_CONFIG, RANKER_MODEL, SESSIONS, VECTORS_MODEL, topic
 from records import example
 from server import metrics
-from server.replica.replica import Replica
-from server.settings import ServerSettings
+from server.replica.replica import Replica, Role
+from settings.server import ServerSettings
 
-AHEAD, NEAR = 1_500, 500
-"""Clicks or examples that a learner may be behind before it is waited for, and until when."""
+PAUSE_BEHIND, RESUME_BEHIND = 1_500, 500
+"""Reading pauses while a learner is more clicks or examples behind than the first, until it is no
+more behind than the second."""
 
 PATIENCE_S = 10.0
-"""A learner that has not moved for so long is waited for no more."""
+"""A learner that has not moved for this long is no longer waited for."""
 
 LATE_MS, IN_TIME_MS = 120_000, 10_000
-"""Behind by so much, half as many examples are taken; back in time, as many as set."""
-
-MOST_HELD = 500_000
-"""Vectors that wait at most; the oldest make room."""
+"""With a lag above the first, half as many examples are taken; below the second, twice as many, up
+to what is set."""
 
 
 @dataclass(slots=True)
 class Pace:
-    """How far a learner is behind what it was given, less what was there at the start."""
+    """How far a learner is behind its input, not counting what it missed before the start."""
 
     applied: int = 0
     offset: int = 0
     moved: float = 0.0
 
     def behind(self, given: int, applied: int, now: float) -> int:
-        """Return how many are to be waited for; 0 if the learner stands still."""
+        """Return how many records the learner is behind; 0 if it stands still."""
         if applied != self.applied:
             self.applied, self.moved = applied, now
         distance = given - applied
@@ -53,21 +51,36 @@ class Pace:
         return distance - self.offset
 
 
-class Examples:
-    """Takes examples from a replica and hands them to a producer; drops them if it is full."""
+class ExampleEmitter:
+    """Takes examples from a replica and hands them to a producer; drops them if it is full.
+
+    Parameters
+    ----------
+    replica
+        A replica with `Role.EMITTER`; `take` sees its clicks before they are learned.
+    settings
+        Kafka, tenant and sample.
+
+    Raises
+    ------
+    ValueError
+        The replica has another role.
+    """
 
     def __init__(self, replica: Replica, settings: ServerSettings) -> None:
+        if replica.role is not Role.EMITTER:
+            raise ValueError("the vectors of a server may know the clicks of its examples")
+        replica.before_learning(self.take)
         self._replica = replica
         self._sample = max(settings.sample, 1)
         self.thinning = 1
-        """Of those that `sample` would take, one in so many is: more than 1 when behind."""
+        """One in this many of the sampled clicks is taken: more than 1 when the lag is large."""
         self.emitted = 0
         self._random = random.Random(settings.tenant)
         self._sessions = topic(SESSIONS, settings.tenant)
-        replica.held = deque(maxlen=MOST_HELD)
         self._topic = topic(EXAMPLES, settings.tenant)
         self._paces = {VECTORS_MODEL: Pace(), RANKER_MODEL: Pace()}
-        self._waiting = False
+        self._paused = False
         self._changed = 0.0
         self._producer = Producer(
             {
@@ -81,7 +94,7 @@ class Examples:
         )
 
     def take(self, session_id: str, seq: int, number: int, item_id: str) -> None:
-        """Take the case that a click is about to make, if it is its turn."""
+        """Emit the example of a click that is about to be learned, if it is sampled."""
         if self._random.random() * self._sample * self.thinning >= 1:
             return
         case = self._replica.engine.example(number, item_id)
@@ -96,10 +109,13 @@ class Examples:
         self.emitted += 1
         metrics.EXAMPLES.inc()
 
-    def ahead(self) -> bool:
-        """Whether the learners are to be waited for; called between two polls of the log."""
+    def keep_pace(self) -> bool:
+        """Return whether the learners are behind, so that reading clicks is to pause.
+
+        Called between two polls of the log; takes over the held vectors that are due.
+        """
         self._producer.poll(0)
-        self._release()
+        self._replica.release_vectors(self._sessions)
         now = time.monotonic()
         given = {VECTORS_MODEL: self._replica.engine.clicks, RANKER_MODEL: self.emitted}
         most = 0
@@ -107,24 +123,12 @@ class Examples:
             state = self._replica.learners.get(model)
             if state is not None:
                 most = max(most, pace.behind(given[model], state.applied, now))
-        self._waiting = most > (NEAR if self._waiting else AHEAD)
-        self._adapt(now)
-        return self._waiting
+        self._paused = most > (RESUME_BEHIND if self._paused else PAUSE_BEHIND)
+        self._adapt_thinning(now)
+        return self._paused
 
-    def _release(self) -> None:
-        """Take over the vectors that have seen no click that is still to come here."""
-        held, engine = self._replica.held, self._replica.engine
-        positions = self._replica.positions
-        while held:
-            item_id, context, target, offsets = held[0]
-            for partition, offset in enumerate(offsets):
-                if positions.get((self._sessions, partition), 0) < offset:
-                    return
-            engine.put_vectors(item_id, context, target)
-            held.popleft()
-
-    def _adapt(self, now: float) -> None:
-        """Take fewer examples while the log runs away, as many as set once it does not."""
+    def _adapt_thinning(self, now: float) -> None:
+        """Take fewer examples while the lag is large, more once it is small again."""
         if now - self._changed < LATE_MS / 2_000:
             return
         if self._replica.lag_ms > LATE_MS and self.thinning < 64:
@@ -136,5 +140,5 @@ class Examples:
         self._changed = now
 
     def close(self) -> None:
-        """Give what waits a moment to go out."""
+        """Flush the examples that have not been sent."""
         self._producer.flush(5)

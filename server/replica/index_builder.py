@@ -1,4 +1,4 @@
-"""Keeps the vector index fresh, aside: lists of near items, rebuilds, a watch on its recall."""
+"""Keeps the vector index fresh in the background: near lists, rebuilds, and its recall."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from server.replica.replica import Replica
 
 log = logging.getLogger("nextclick.index")
 
-LOOK_S = 0.5
-LISTS_LOOK_S, LISTS = 0.1, 10
-"""Lists of near items made at a look: a third of a millisecond each, 3 % of a core at most."""
+INDEX_CHECK_S = 0.5
+LISTS_CHECK_S, LISTS = 0.1, 10
+"""Every so often, at most so many lists of near items are made: a third of a millisecond each, 3 %
+of a core at most."""
 
 NICENESS = 10
-"""Of the thread that builds: that is seconds of work without the interpreter's lock, and answers
-come first. Who makes lists holds that lock a hundred times a second, so it must not be kept from
-going on."""
+"""Of the thread that builds: it works for seconds without the GIL, and answers come first. The
+thread that makes lists takes the GIL a hundred times a second: if it were preempted meanwhile,
+answers would wait for it."""
 
 BETWEEN_BUILDS_S, BUILDING = 20.0, 0.05
-"""A build takes a core for seconds: while everything moves, as in a bootstrap, not all the time.
-The pause before the next one is so long at least, and the build takes at most such a share."""
+"""A build takes a core for seconds, and during a bootstrap one is always due. So the pause before
+the next build is at least this long, and builds take at most this share of the time."""
 
 RECALL_S, RECALL_QUERIES, RECALL_AT = 60.0, 20, 50
 
 
 class IndexBuilder:
-    """Two threads beside the follower's: lists of near items do not wait for a build.
+    """Two threads beside the log reader's: lists of near items do not wait for a build.
 
     `start` it once, after `Engine.begin_index`.
     """
@@ -44,18 +45,18 @@ class IndexBuilder:
         self._threads = [
             threading.Thread(target=self._run, args=work, name=work[0], daemon=True)
             for work in (
-                ("index", self.look, LOOK_S, NICENESS),
-                ("nearest", self.make_lists, LISTS_LOOK_S, 0),
+                ("index", self.maintain_index, INDEX_CHECK_S, NICENESS),
+                ("nearest", self.make_lists, LISTS_CHECK_S, 0),
             )
         ]
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """End after the build at hand."""
+        """End after the build that is running."""
         self._stop.set()
         for thread in self._threads:
             if thread.is_alive():
@@ -68,17 +69,17 @@ class IndexBuilder:
             try:
                 work(time.monotonic())
             except Exception:
-                log.exception("%s: goes on as it is", name)
+                log.exception("%s failed; trying again later", name)
                 self._stop.wait(BETWEEN_BUILDS_S)
 
     def make_lists(self, _: float) -> None:
-        """Make lists of near items that answers missed."""
+        """Make the lists of near items that answers asked for and did not find."""
         nearest = self._replica.engine.nearest
         assert nearest is not None
         nearest.make(LISTS)
 
-    def look(self, now: float) -> None:
-        """Rebuild if it is due, measure recall now and then."""
+    def maintain_index(self, now: float) -> None:
+        """Rebuild the index if it is due, and measure its recall from time to time."""
         index = self._replica.engine.index
         assert index is not None
         metrics.INDEX_DELTA.set(index.delta_size)

@@ -1,4 +1,4 @@
-"""Follows the log into a replica, in slices that no request waits for."""
+"""Reads the log into a replica, in slices that no request waits for."""
 
 from __future__ import annotations
 
@@ -6,42 +6,39 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from types import MethodType
 from typing import cast
 
 import orjson
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from nextclick.codec import DeadLetterReason
-from nextclick.topics import (
-    DEAD_LETTERS,
-    FETCH_WAIT_MS,
-    ITEMS,
-    PATIENT_FETCH_BYTES,
-    RANKER,
-    SCOREBOARD,
-    SESSIONS,
-    TOPICS,
-    VECTORS,
-    partitions,
-    topic,
-)
+from nextclick.topics import DEAD_LETTERS, FETCH_WAIT_MS, PATIENT_FETCH_BYTES, partitions, topic
 from server import metrics
-from server.replica.replica import Replica
-from server.settings import ServerSettings
+from server.replica.followed_topics import FOLLOWED, Partition
+from server.replica.replica import Replica, Role
+from settings.server import ServerSettings
 
-log = logging.getLogger("nextclick.follower")
+log = logging.getLogger("nextclick.log_reader")
 
 POLL = 500
-"""Messages a poll: a few milliseconds of work."""
+"""Messages in one poll: a few milliseconds of work."""
 
 MEASURE_S = 0.1
-"""Between two looks at the lag, once caught up: one takes as long as it takes to learn a click."""
+"""Between two measurements of the lag, once caught up: one takes as long as learning a click."""
 
 SILENT_US = 5_000_000
-"""A broker that has said nothing for so long is away: it answers 100 fetches a second."""
+"""A broker that has been silent for this long is considered away: it answers 100 fetches a
+second."""
 
-CATCHING_UP_MS = 10_000
-"""A replica that is further behind says so in its answers."""
+RETRY_S = 0.5
 
 REASONS = frozenset(DeadLetterReason)
 
@@ -49,50 +46,45 @@ Place = tuple[str, int]
 Apply = Callable[[bytes, bytes | None], None]
 
 
-class Follower:
-    """One thread that applies the log; `start` it once.
+class LogReader:
+    """One thread that applies `FOLLOWED` to a replica; `start` it once.
 
     Parameters
     ----------
     replica
-        What the log is applied to. Nobody else changes it.
+        What the log is applied to. Nothing else changes it.
     settings
-        Kafka, tenant and how far back to read.
-    between
-        Called on the follower's thread between two polls, when the models stand still.
-    wait
-        Called likewise; while it says so, `sessions` is not read.
+        Kafka, tenant, and how much of the log to read without a snapshot.
+    between_polls
+        Called on this thread between two polls, when the models stand still.
+    pause_clicks
+        Called likewise; while it returns True, no clicks are read.
     """
 
     def __init__(
         self,
         replica: Replica,
         settings: ServerSettings,
-        between: Callable[[], None] = lambda: None,
-        wait: Callable[[], bool] = lambda: False,
+        between_polls: Callable[[], None] = lambda: None,
+        pause_clicks: Callable[[], bool] = lambda: False,
     ) -> None:
         self._replica = replica
-        self._settings = settings
-        self._between = between
-        self._wait = wait
-        self._waits = False
-        self._sessions = topic(SESSIONS, settings.tenant)
-        self._ranker = topic(RANKER, settings.tenant)
-        self._vectors = topic(VECTORS, settings.tenant)
-        self._scoreboard = topic(SCOREBOARD, settings.tenant)
-        self._followed: dict[str, Apply] = {
-            topic(ITEMS, settings.tenant): replica.apply_item,
-            self._ranker: replica.apply_learner,
-            self._vectors: replica.apply_vectors,
-            self._scoreboard: replica.apply_score,
-            self._sessions: replica.apply_session,
+        self._history = settings.history
+        self._between_polls = between_polls
+        self._pause_clicks = pause_clicks
+        self._paused = False
+        self._followed = {topic(followed.name, settings.tenant): followed for followed in FOLLOWED}
+        self._apply_record: dict[str, Apply] = {
+            name: MethodType(followed.apply, replica) for name, followed in self._followed.items()
         }
+        self._clicks = {name for name, followed in self._followed.items() if followed.clicks}
         self._dead_letters = topic(DEAD_LETTERS, settings.tenant)
         self._stop = threading.Event()
         self._behind: dict[Place, int] = {}
         self._arrived_ms = 0
         self._measured = 0.0
-        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="log reader", daemon=True)
+        patient = replica.role is Role.EMITTER
         self._consumer = Consumer(
             {
                 "bootstrap.servers": settings.kafka,
@@ -101,7 +93,7 @@ class Follower:
                 "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": FETCH_WAIT_MS,
-                "fetch.min.bytes": PATIENT_FETCH_BYTES if settings.emit_examples else 1,
+                "fetch.min.bytes": PATIENT_FETCH_BYTES if patient else 1,
                 "queued.max.messages.kbytes": 32_768,
                 "statistics.interval.ms": 500,
                 "stats_cb": self._on_statistics,
@@ -110,11 +102,11 @@ class Follower:
         )
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Begin to read."""
         self._thread.start()
 
     def stop(self, timeout_s: float = 60) -> bool:
-        """End after the poll at hand; the replica's positions say where.
+        """End after the current poll; the replica's positions say where.
 
         Returns whether it has ended, so that the replica stands still.
         """
@@ -138,56 +130,55 @@ class Follower:
                 self._replica.kafka_up = False
                 log.warning("Kafka: %s; trying again", e.args[0].str())
                 self._consumer.poll(0)
-                self._stop.wait(0.5)
+                self._stop.wait(RETRY_S)
         while not self._stop.is_set():
             try:
                 self._apply(self._poll())
                 self._measure()
-                self._between()
-                self._pace()
+                self._between_polls()
+                self._pause_or_resume()
             except Exception:
-                # A replica that follows no more would answer ever older things, unnoticed.
-                log.exception("following goes on")
-                self._stop.wait(0.5)
+                # A replica that stopped reading would answer from ever older state, unnoticed.
+                log.exception("reading the log failed; going on")
+                self._stop.wait(RETRY_S)
         self._consumer.close()
 
     def _assign(self) -> None:
-        """Go on from the snapshot's positions, else at most `history` records from the end."""
-        assigned = []
-        whole = self._replica.whole_log or not self._replica.positions
-        for name in self._followed:
+        """Begin each partition where its topic's `FollowedTopic.start` says."""
+        replica = self._replica
+        positions: dict[Place, int] = {}
+        whole = replica.whole_log or not replica.positions
+        for name, followed in self._followed.items():
             for p in partitions(name):
                 low, high = self._consumer.get_watermark_offsets(TopicPartition(name, p), timeout=5)
-                # Compacted, and in no snapshot: where the learners stand, and vectors that wait.
-                held = name == self._vectors and self._replica.held is not None
-                known = name != self._ranker and not held
-                if name == self._scoreboard:
-                    low = max(low, high - (TOPICS[SCOREBOARD].read_last or 0))
-                start = self._replica.positions.get((name, p)) if known else None
-                if start is None or not low <= start <= high:
-                    # No snapshot, or one whose log is gone.
-                    kept = self._settings.history // len(partitions(name))
-                    start = max(low, high - kept) if name == self._sessions else low
+                history = self._history // len(partitions(name))
+                position = replica.positions.get((name, p))
+                start = followed.start(Partition(low, high, position, history, replica.role))
+                if followed.clicks and start != position:
                     whole = whole and start == low
-                assigned.append(TopicPartition(name, p, start))
-                self._replica.positions[name, p] = start
+                positions[name, p] = start
                 if start < high:
                     self._behind[name, p] = high
-        assigned += [TopicPartition(self._dead_letters, p, -1) for p in partitions(DEAD_LETTERS)]
-        self._replica.whole_log = whole
-        self._replica.kafka_up = True
+        assigned = [TopicPartition(name, p, start) for (name, p), start in positions.items()]
+        assigned += [
+            TopicPartition(self._dead_letters, p, OFFSET_END) for p in partitions(DEAD_LETTERS)
+        ]
+        # Not before all of them are known: this may fail in between, and is then tried again.
+        replica.positions.update(positions)
+        replica.whole_log = whole
+        replica.kafka_up = True
         self._consumer.assign(assigned)
 
-    def _pace(self) -> None:
-        """Stop to read `sessions`, or begin again."""
-        waits = self._wait()
-        if waits != self._waits:
-            self._waits = waits
-            parts = [TopicPartition(self._sessions, p) for p in partitions(SESSIONS)]
-            (self._consumer.pause if waits else self._consumer.resume)(parts)
+    def _pause_or_resume(self) -> None:
+        """Pause the reading of clicks, or resume it."""
+        pause = self._pause_clicks()
+        if pause != self._paused:
+            self._paused = pause
+            parts = [TopicPartition(name, p) for name in self._clicks for p in partitions(name)]
+            (self._consumer.pause if pause else self._consumer.resume)(parts)
 
     def _poll(self) -> list[Message]:
-        """Return what has come; waits for the first message only, not for company."""
+        """Return the messages that have arrived; waits for the first one only."""
         first = self._consumer.poll(0.02)
         return [first, *self._consumer.consume(POLL, timeout=0)] if first is not None else []
 
@@ -214,19 +205,22 @@ class Follower:
         key, value = cast("bytes", message.key()) or b"", message.value()
         position = cast("int", message.offset()) + 1
         try:
-            self._followed[place[0]](key, value)
-            if place[0] == self._sessions:
+            self._apply_record[place[0]](key, value)
+            if place[0] in self._clicks:
                 self._arrived_ms = message.timestamp()[1]
         except Exception:
-            # One record that nobody foresaw must not end the learning from all others.
-            log.exception("passing over %s-%d at %d", place[0], place[1], position - 1)
+            # One unforeseen record must not stop the learning from all others.
+            log.exception("skipping the record %s-%d at %d", place[0], place[1], position - 1)
             metrics.UNREADABLE.labels(place[0]).inc()
         self._replica.positions[place] = position
         if position >= self._behind.get(place, position + 1):
             del self._behind[place]
 
     def _measure(self) -> None:
-        """Lag in records and time; caught up at where every partition ended at the start."""
+        """Measure the lag in records and time.
+
+        The replica has caught up once it is where each partition ended when reading began.
+        """
         replica = self._replica
         now = time.monotonic()
         if replica.caught_up and now - self._measured < MEASURE_S:
@@ -245,24 +239,29 @@ class Follower:
         replica.lag_records = sum(lags.values())
         now_ms = time.time() * 1000
         delay_ms = max(now_ms - self._arrived_ms, 0) if self._arrived_ms else 0
-        replica.lag_ms = int(delay_ms) if lags[self._sessions] else 0
+        replica.lag_ms = int(delay_ms) if any(lags[name] for name in self._clicks) else 0
         metrics.STALENESS.set(replica.lag_ms / 1000)
         if not replica.caught_up and not self._behind:
             replica.caught_up = True
             log.info(
                 "caught up: %d clicks, %d sessions", replica.engine.clicks, len(replica.sessions)
             )
-        metrics.MODEL_CLICKS.set(replica.engine.clicks)
-        for model, scores in replica.engine.live_scores.items():
-            for metric, score in scores.items():
-                metrics.LIVE_SCORE.labels(model, metric).set(score)
-        metrics.VECTORS.set(replica.engine.with_vectors)
-        metrics.SESSIONS.set(len(replica.sessions))
-        metrics.ITEMS.set(len(replica.engine.ids) - 1)
+        _show_size(replica)
+
+
+def _show_size(replica: Replica) -> None:
+    """Set the gauges of what a replica holds and has learned."""
+    metrics.MODEL_CLICKS.set(replica.engine.clicks)
+    for model, scores in replica.engine.live_scores.items():
+        for metric, score in scores.items():
+            metrics.LIVE_SCORE.labels(model, metric).set(score)
+    metrics.VECTORS.set(replica.engine.with_vectors)
+    metrics.SESSIONS.set(len(replica.sessions))
+    metrics.ITEMS.set(len(replica.engine.ids) - 1)
 
 
 def _reason(message: Message) -> str:
-    """Return the reason of a dead letter; anything else that lies there is `unknown`."""
+    """Return the reason of a dead letter, `unknown` for a record that is none."""
     headers = cast("list[tuple[str, bytes | None]]", message.headers() or [])
     text = (dict(headers).get("reason") or b"").decode(errors="replace")
     return text if text in REASONS else "unknown"

@@ -1,4 +1,4 @@
-"""Snapshots from time to time, so that a crash costs minutes of log and not all of it."""
+"""Periodic snapshots: after a crash, minutes of the log are read again and not all of it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ log = logging.getLogger("nextclick.snapshot")
 
 
 class PeriodicSnapshots:
-    """Call it often, from the thread that follows the log: it writes when one is due.
+    """Call it often, from the thread that applies the log: it writes a snapshot when one is due.
 
     Parameters
     ----------
     replica
         What is written.
     folder
-        Where the snapshots lie.
+        Where the snapshots are.
     interval_s
-        From the end of one to the beginning of the next; 0: never.
+        From the end of one snapshot to the beginning of the next; 0: never.
     clock
-        Seconds, never backwards.
+        Seconds of a monotonic clock.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class PeriodicSnapshots:
         self._written: dict[tuple[str, int], int] = {}
 
     def __call__(self) -> None:
-        """Write a snapshot if it is time and the log has gone on since the last one."""
+        """Write a snapshot if it is due and anything was applied since the last one."""
         if not self._interval_s or self._clock() < self._due:
             return
         if self._replica.positions != self._written:
@@ -51,7 +51,7 @@ class PeriodicSnapshots:
             try:
                 snapshot.write(self._replica, self._folder)
                 self._written = dict(self._replica.positions)
-                log.info("following stood still for %.2f s", self._clock() - started)
+                log.info("reading the log paused for %.2f s", self._clock() - started)
             except OSError as e:
                 log.error("cannot write a snapshot into %s: %s", self._folder, e)
         self._due = self._clock() + self._interval_s

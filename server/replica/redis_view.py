@@ -1,7 +1,7 @@
-"""Sessions in Redis, for those that are not in memory: one short read, or none at all.
+"""Reads sessions that are not in memory from Redis: one short read a request at most.
 
-A thread of its own finds out whether Redis answers; while it does not, requests do not
-wait for it, and answers say so.
+A thread checks whether Redis answers; while it does not, requests do not wait for it, and answers
+are marked as degraded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PING_S, PING_TIMEOUT_S = 0.5, 0.25
 
 
 class RedisUnavailableError(Exception):
-    """Redis does not answer, or did not in time."""
+    """Redis does not answer, or did not answer in time."""
 
 
 class RedisView:
@@ -32,14 +32,14 @@ class RedisView:
         self._pinger = _client(url, PING_TIMEOUT_S)
         self._stop = threading.Event()
         self.up = True
-        self._thread = threading.Thread(target=self._watch, name="redis-watch", daemon=True)
+        self._thread = threading.Thread(target=self._check, name="redis-check", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch whether Redis answers."""
+        """Begin to check whether Redis answers."""
         self._thread.start()
 
     def close(self) -> None:
-        """End the watching."""
+        """Stop checking."""
         self._stop.set()
 
     def session(self, session_id: str) -> SessionRecord | None:
@@ -72,14 +72,14 @@ class RedisView:
         try:
             raw = cast("bytes | None", self._client.hget(key, "record"))
         except redis.RedisError as e:
-            # The next request does not wait; the watch says when Redis is back.
+            # The next requests do not wait; `_check` notices when Redis is back.
             self.up = False
             metrics.REDIS_READS.labels("failed").inc()
             raise RedisUnavailableError from e
         metrics.REDIS_READS.labels("found" if raw is not None else "absent").inc()
         return raw
 
-    def _watch(self) -> None:
+    def _check(self) -> None:
         while not self._stop.wait(PING_S):
             try:
                 self._pinger.ping()
@@ -94,6 +94,6 @@ def _client(url: str, timeout_s: float) -> redis.Redis:
         url,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
-        lib_name=None,  # two round trips less when connecting
+        lib_name=None,  # saves two round trips when connecting
         lib_version=None,
     )

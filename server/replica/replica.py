@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 
-import numpy as np
 from google.protobuf.message import DecodeError
-from numpy.typing import NDArray
 
 from nextclick.codec import InvalidEventError, Item, decode_item
 from nextclick.v1.learning_pb2 import LearnerState
@@ -21,45 +19,54 @@ from records import item_vectors, ranker_weights
 from records.errors import RecordError
 from server import metrics
 from server.replica import scoreboard
-from server.replica.sessions import SessionTable
+from server.replica.held_vectors import HeldVector, HeldVectors
+from server.replica.sessions import BeforeLearning, SessionTable
 
 SLICE_S = 0.002
-"""Longest hold of the replica for a slice of the log, while nobody asks."""
+"""Longest time that a slice of the log holds the replica when there are no requests."""
 
 BUSY_SLICE_S, BUSY_PAUSE_S, BUSY_S = 0.000_25, 0.000_1, 0.1
-"""The same, and the pause before it, for so long after a request.
+"""The same, and the pause before it, for this long after a request.
 
-The pause hands the interpreter's lock over: without it, requests beside a catch-up had a
-p90 of 7 ms and a p99 of 11 to 20 ms, with it 1.3 and 2.5 ms (2 cores, one client).
+The pause releases the GIL: without it, requests during a catch-up had a p90 of 7 ms and a p99 of
+11 to 20 ms, with it 1.3 and 2.5 ms (2 cores, one client).
 """
 
 
-HeldVectors = tuple[str, NDArray[np.float32], NDArray[np.float32], Sequence[int]]
-"""Item, its vectors, offsets of `sessions` that they have seen."""
+class Role(Enum):
+    """What a process uses its replica for; `status` shows the value as its name."""
+
+    SERVER = "server"
+    """Answers requests. Vectors count as soon as they arrive."""
+
+    EMITTER = "emitter"
+    """Emits examples for the ranker and answers nobody. Vectors are held until the clicks that they
+    know are applied here."""
 
 
 class Replica:
-    """The state that answers come from. Whoever reads or changes it holds `lock`.
+    """The state that answers come from. Whoever reads or changes it holds its lock.
 
-    The log's side takes the lock in slices (`slice`) and lets waiting requests go first.
-    One thread only, the follower's, changes what was learned.
+    Answers take the lock with `answering`, the log reader in slices (`slice`) that let waiting
+    requests go first. Only one thread, the log reader's, changes what was learned.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, role: Role = Role.SERVER) -> None:
         self.engine = engine
+        self.role = role
         self.sessions = SessionTable(engine)
         self.catalogue: dict[str, Item] = {}
         self.learners: dict[str, LearnerState] = {}
         self.scoreboard: dict[str, Score] = {}
         self.ranker_fits = True
-        self.held: deque[HeldVectors] | None = None
-        """Vectors that wait until as much of the log is applied here as they have seen."""
         self.positions: dict[tuple[str, int], int] = {}
+        """The next offset of each partition of the log, by topic and partition."""
         self.whole_log = False
         self.caught_up = False
         self.kafka_up = True
         self.lag_ms = 0
         self.lag_records = 0
+        self._held = HeldVectors() if role is Role.EMITTER else None
         self._lock = threading.Lock()
         self._waiting = 0
         self._asked = 0.0
@@ -79,7 +86,7 @@ class Replica:
 
     @contextmanager
     def slice(self) -> Iterator[float]:
-        """Hold the state for a slice of the log, after the requests that wait.
+        """Hold the state for a slice of the log, once no request waits for it.
 
         Yields when the slice should end, on the clock of `time.perf_counter`.
         """
@@ -95,6 +102,17 @@ class Replica:
     def definitive(self) -> bool:
         """Whether a session that is not in memory does not exist."""
         return self.caught_up and self.whole_log and self.sessions.evicted == 0
+
+    def before_learning(self, call: BeforeLearning) -> None:
+        """Have ``call`` see every click that ends its session, before it is learned."""
+        self.sessions.before_learning = call
+
+    def release_vectors(self, sessions_topic: str) -> None:
+        """Take over the held vectors whose clicks have all been applied."""
+        if self._held is not None:
+            positions = self.positions
+            for held in self._held.release(lambda p: positions.get((sessions_topic, p), 0)):
+                self.engine.put_vectors(held.item_id, held.context, held.target)
 
     def apply_session(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `sessions`; a tombstone erases the session."""
@@ -112,26 +130,25 @@ class Replica:
         self.sessions.apply(record)
 
     def apply_vectors(self, key: bytes, value: bytes | None) -> None:
-        """Apply a record of `vectors`; a tombstone: the item has none any more."""
+        """Apply a record of `vectors`; a tombstone removes the item's vectors."""
         item_id = key.decode(errors="replace")
         if value is None:
             self.engine.drop_vectors(item_id)
-            if self.held:
-                left = [held for held in self.held if held[0] != item_id]
-                self.held = deque(left, self.held.maxlen)
+            if self._held is not None:
+                self._held.drop(item_id)
             return
         try:
             record = item_vectors.decode(value)
         except RecordError:
             metrics.UNREADABLE.labels("vectors").inc()
             return
-        if self.held is not None:
-            self.held.append((item_id, record.context, record.target, record.offsets))
+        if self._held is not None:
+            self._held.hold(HeldVector(item_id, record.context, record.target, record.offsets))
         else:
             self.engine.put_vectors(item_id, record.context, record.target)
 
     def apply_learner(self, key: bytes, value: bytes | None) -> None:
-        """Apply a record of `ranker`: where a learner stands and, the ranker's, its weights."""
+        """Apply a record of `ranker`: the progress of a learner, and the ranker's weights."""
         try:
             record = ranker_weights.decode(value or b"")
         except RecordError:
@@ -154,7 +171,7 @@ class Replica:
         scoreboard.show(score)
 
     def apply_item(self, key: bytes, value: bytes | None) -> None:
-        """Apply a record of `items`; a tombstone comes long after its deletion."""
+        """Apply a record of `items`; a tombstone comes long after the deletion."""
         if value is None:
             self.catalogue.pop(key.decode(errors="replace"), None)
             return

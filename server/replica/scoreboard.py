@@ -1,4 +1,4 @@
-"""The live score as this replica heard it: for `nextclick status`, and for Prometheus."""
+"""The live scores that this replica has read: for `nextclick status` and Prometheus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The replica's sessions: which number a session has in the models, and how far it is applied."""
+"""The replica's sessions: the number of each in the models, and how far it is applied."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from online_models.engine import Engine
 
 @dataclass(slots=True)
 class Entry:
-    """A session in memory; its items lie in the engine's slot of ``number``."""
+    """A session in memory; its items are in the engine's slot of ``number``."""
 
     number: int
     version: int = 0
@@ -24,9 +24,11 @@ class Entry:
 
 
 LATEST_MS = (1 << 32) * 1_000
+"""Times that fit into the models' 32 bits of seconds are before this one."""
 
 BeforeLearning = Callable[[str, int, int, str], None]
-"""Called with session id, seq, number in the engine and item of a step that ends its session."""
+"""Called with session id, seq, number in the engine and item of a click before it is learned, if it
+is the latest of its session."""
 
 
 class SessionTable:
@@ -61,9 +63,9 @@ class SessionTable:
     def apply(self, record: pb.SessionRecord) -> int:
         """Apply a session's record; returns how many steps were learned.
 
-        Records may be skipped (compaction: the next one has all steps) and repeated
-        (nothing is learned twice). A record that skips more than 50 steps has lost the
-        oldest of them.
+        Records may be missing (compaction: the next one has all steps) or repeated (nothing is
+        learned twice). If a record comes more than 50 steps after the last one applied, the oldest
+        of these steps are lost.
         """
         entry = self._entries.get(record.session_id) or self._open(record.session_id)
         if record.version <= entry.version:
@@ -105,7 +107,7 @@ class SessionTable:
         return len(news)
 
     def _note(self, entry: Entry, record: pb.SessionRecord, applied: int) -> None:
-        """Take over what strengthened steps, and what was bought."""
+        """Strengthen the items of steps that a stronger event has updated; note purchases."""
         for step in record.steps:
             if step.strengthened_seq > applied:
                 self._engine.strengthen(step.item_id)
@@ -114,7 +116,7 @@ class SessionTable:
                 entry.purchased = (*entry.purchased, step.item_id)[-200:]
 
     def _note_user(self, record: pb.SessionRecord) -> None:
-        """Make the session its user's current one, unless another goes on later.
+        """Make the session its user's current one, unless another has a later click.
 
         Partitions arrive in any order: time decides, as in the session store.
         """
@@ -148,12 +150,18 @@ class SessionTable:
         for name, e in self._entries.items():
             current = self._users.get(e.user_id) == name
             yield [
-                *(name, e.number, e.version, e.last_ms),
-                *(e.user_id, current, e.hidden, e.purchased),
+                name,
+                e.number,
+                e.version,
+                e.last_ms,
+                e.user_id,
+                current,
+                e.hidden,
+                e.purchased,
             ]
 
     def load(self, rows: Iterable[list[Any]]) -> None:
-        """Take over what `dump` gave."""
+        """Take over the rows of `dump`."""
         for name, number, version, last_ms, user_id, current, hidden, purchased in rows:
             self._entries[name] = Entry(
                 number, version, last_ms, user_id, tuple(hidden), tuple(purchased)
@@ -164,5 +172,5 @@ class SessionTable:
 
 
 def seconds(time_ms: int) -> int:
-    """Return a time as the models keep it: seconds in 32 bits, 0 for what does not fit."""
+    """Return a time as the models keep it: seconds in 32 bits, 0 if it does not fit."""
     return time_ms // 1_000 if 0 < time_ms < LATEST_MS else 0

@@ -1,8 +1,8 @@
-"""Snapshots of a replica: models, sessions, catalogue and positions, renamed into place whole.
+"""Snapshots of a replica: models, sessions, catalogue and positions in the log, all or nothing.
 
-Written in steps whose order matters: everything into a temporary folder; the checksums of all
-files; all of it synced to disk; then the rename; then older snapshots go. A reader takes the
-newest one that is whole.
+The order of the steps matters when writing: all files into a temporary folder; their checksums;
+fsync; the rename into place; then older snapshots are removed. A reader takes the newest complete
+one.
 
 The thread that changes the models writes them, so they stand still; answers go on meanwhile.
 """
@@ -27,27 +27,27 @@ from nextclick.codec import decode_item, encode_item
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
 from online_models.snapshot import SnapshotError, used
-from server.replica.replica import Replica
+from server.replica.replica import Replica, Role
 
 log = logging.getLogger("nextclick.snapshot")
 
 VERSION = 3
 KEPT = 2
 SESSIONS_A_LINE = 500
-"""Short calls of the serialiser: requests wait while one runs."""
+"""Keeps calls of the serialiser short: requests wait while one runs."""
 
-SCRATCHED = ("items", "sessions")
-"""Tables in which a running answer keeps notes of its own."""
+TABLES_WITH_SCRATCH = ("items", "sessions")
+"""Tables with fields that a running answer writes to."""
 
-COPIED_BYTES = 1 << 20
-"""Copied while requests wait: about 0.1 ms."""
+CHUNK_BYTES = 1 << 20
+"""Copied at once, while requests wait: about 0.1 ms."""
 
 
 def write(replica: Replica, folder: Path) -> Path:
     """Write a snapshot of a replica; returns its folder.
 
-    The replica may answer meanwhile, but not learn: call this from the thread that follows
-    the log, or when that has ended. ``folder`` belongs to this process alone.
+    The replica may answer meanwhile, but not learn: call this from the thread that applies the log,
+    or when it has ended. ``folder`` belongs to this process alone.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob("tmp-*"):
@@ -55,7 +55,7 @@ def write(replica: Replica, folder: Path) -> Path:
     number = max((_number(path) for path in folder.glob("snapshot-*")), default=0) + 1
     temporary = folder / f"tmp-{os.getpid()}"
     temporary.mkdir()
-    _still(replica).snapshot(temporary / "models")
+    _without_scratch(replica).snapshot(temporary / "models")
     state = {
         "version": VERSION,
         "evicted": replica.sessions.evicted,
@@ -80,32 +80,32 @@ def write(replica: Replica, folder: Path) -> Path:
     return target
 
 
-def read(folder: Path, limits: Limits) -> Replica | None:
-    """Return the replica of the newest whole snapshot, None if there is none to use."""
+def read(folder: Path, limits: Limits, role: Role = Role.SERVER) -> Replica | None:
+    """Return the replica of the newest snapshot that can be used, None if there is none."""
     for path in sorted(folder.glob("snapshot-*"), reverse=True):
         try:
-            replica = _read(path, limits)
-        except Exception as e:  # whatever is wrong with it, the log has it all
-            log.warning("cannot use %s: %s; trying an older one, else the log", path, e)
+            replica = _read(path, limits, role)
+        except Exception as e:  # whatever is wrong with it, the log has everything
+            log.warning("cannot use %s: %s; trying an older snapshot, else the log", path, e)
             continue
         log.info("read %s: %d clicks", path, replica.engine.clicks)
         return replica
     return None
 
 
-def _read(path: Path, limits: Limits) -> Replica:
+def _read(path: Path, limits: Limits, role: Role) -> Replica:
     state = orjson.loads((path / "replica.json").read_bytes())
     if state["version"] != VERSION:
         raise SnapshotError(f"version {state['version']}, this code reads {VERSION}")
-    # A table with wrong numbers in it would not fail here but crash a kernel, at each start.
+    # A table with wrong numbers would not fail here, but crash a kernel after every start.
     sums = orjson.loads((path / "checksums.json").read_bytes())
     for name, checksum in sums.items():
         if _checksum(path / name) != checksum:
             raise SnapshotError(f"{name} is damaged")
     engine = Engine.restore(path / "models")
     if engine.limits != limits or not engine.remote:
-        raise SnapshotError("its limits are not those of the settings")
-    replica = Replica(engine)
+        raise SnapshotError("its limits differ from those of the settings")
+    replica = Replica(engine, role)
     for line in _lines(path / "sessions.jsonl"):
         replica.sessions.load(orjson.loads(line))
     replica.sessions.evicted = state["evicted"]
@@ -116,20 +116,20 @@ def _read(path: Path, limits: Limits) -> Replica:
     return replica
 
 
-def _still(replica: Replica) -> Engine:
-    """Return the models without the notes of answers that run while they are written."""
+def _without_scratch(replica: Replica) -> Engine:
+    """Return the models with copies of the tables that answers write to meanwhile."""
     engine = replica.engine
     lengths = used(engine)
     still = copy.copy(engine)
     still.arrays = dict(engine.arrays)
-    for name in SCRATCHED:
+    for name in TABLES_WITH_SCRATCH:
         still.arrays[name] = _copied(replica, engine.arrays[name][: lengths[name]])
     return still
 
 
 def _copied(replica: Replica, table: NDArray[Any]) -> NDArray[Any]:
     out = np.empty_like(table)
-    n = max(COPIED_BYTES // table.itemsize, 1)
+    n = max(CHUNK_BYTES // table.itemsize, 1)
     for start in range(0, len(table), n):
         with replica.slice():
             out[start : start + n] = table[start : start + n]
@@ -162,7 +162,7 @@ def _files(folder: Path) -> list[str]:
 def _checksum(path: Path) -> int:
     value = 0
     with path.open("rb") as file:
-        while block := file.read(COPIED_BYTES):
+        while block := file.read(CHUNK_BYTES):
             value = zlib.crc32(block, value)
     return value
 

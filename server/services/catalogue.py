@@ -1,4 +1,4 @@
-"""CatalogService: the catalogue's writes go to Kafka, its reads come from the replica."""
+"""CatalogService: writes go to Kafka, reads come from the replica."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from server.kafka.acked_producer import AckedProducer
 from server.replica.replica import Replica
 
 
-class Catalog:
+class Catalogue:
     """Answers PutItems, GetItems and DeleteItems."""
 
     def __init__(self, producer: AckedProducer, replica: Replica, tenant: str) -> None:
@@ -26,7 +26,7 @@ class Catalog:
     def put_items(
         self, request: pb.PutItemsRequest, timeout_s: float | None
     ) -> pb.PutItemsResponse:
-        """Write items; all of them or, where one is faulty, none."""
+        """Write items: all of them, or none if one is faulty."""
         _check_number("items", len(request.items))
         items = [item_from_proto(message) for message in request.items]
         return pb.PutItemsResponse(accepted=self._write("items", items, timeout_s))
@@ -39,8 +39,8 @@ class Catalog:
         items = [Item(item_id, deleted=True) for item_id in request.item_ids]
         return pb.DeleteItemsResponse(accepted=self._write("item_ids", items, timeout_s))
 
-    def get_items(self, request: pb.GetItemsRequest, _: float | None) -> pb.GetItemsResponse:
-        """Return the known items among the requested."""
+    def get_items(self, request: pb.GetItemsRequest) -> pb.GetItemsResponse:
+        """Return the requested items that the replica knows."""
         _check_number("item_ids", len(request.item_ids))
         catalogue = self._replica.catalogue
         known = [catalogue[i] for i in request.item_ids if i in catalogue]
@@ -61,7 +61,7 @@ class Catalog:
         errors = [e for e in self._producer.put(self._topic, records, timeout_s) if e]
         if errors:
             raise unavailable(
-                f"Kafka: {errors[0]} ({len(errors)} of {len(items)} items); send all again"
+                f"Kafka: {errors[0]} ({len(errors)} of {len(items)} items); send them all again"
             )
         return len(items)
 

@@ -17,7 +17,7 @@ from server.kafka.acked_producer import AckedProducer
 
 
 class Events:
-    """Answers PutEvents; blocks until the broker has acknowledged or time is up."""
+    """Answers PutEvents; waits until the broker has acknowledged, or the time is up."""
 
     def __init__(self, producer: AckedProducer, tenant: str) -> None:
         self._producer = producer
@@ -26,10 +26,10 @@ class Events:
     def put_events(
         self, request: pb.PutEventsRequest, timeout_s: float | None
     ) -> pb.PutEventsResponse:
-        """Write the valid events of a request; every other one is in the errors."""
+        """Write the valid events of a request; the others are in the response's errors."""
         n = len(request.events)
         if not 1 <= n <= MAX_PUT_EVENTS:
-            fault = FieldFault("events", f"has {n} events; send 1 to {MAX_PUT_EVENTS} a call")
+            fault = FieldFault("events", f"has {n} events; send 1 to {MAX_PUT_EVENTS} in one call")
             raise RequestError("", [fault])
         response = pb.PutEventsResponse()
         places: list[int] = []

@@ -1,4 +1,4 @@
-"""ModelService: shows the models, and has their learners pause, resume and roll back."""
+"""ModelService: shows the models; pauses, resumes and rolls back their learners."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Models:
         self._replica = replica
         self._topic = topic(COMMANDS, tenant)
 
-    def list_models(self, request: pb.ListModelsRequest, _: float | None) -> pb.ListModelsResponse:
-        """Return blend, vectors and ranker as this replica has them."""
+    def list_models(self, request: pb.ListModelsRequest) -> pb.ListModelsResponse:
+        """Return blend, vectors and ranker as this replica knows them."""
         del request
         engine = self._replica.engine
         response = pb.ListModelsResponse()
@@ -57,30 +57,30 @@ class Models:
     def pause_learning(
         self, request: pb.PauseLearningRequest, timeout_s: float | None
     ) -> pb.PauseLearningResponse:
-        """Have a learner pass over its input."""
+        """Pause a learner: it skips its input meanwhile."""
         self._command(request.model, Kind(kind=Kind.KIND_PAUSE), timeout_s)
         return pb.PauseLearningResponse()
 
     def resume_learning(
         self, request: pb.ResumeLearningRequest, timeout_s: float | None
     ) -> pb.ResumeLearningResponse:
-        """Have a learner learn again."""
+        """Resume a paused learner."""
         self._command(request.model, Kind(kind=Kind.KIND_RESUME), timeout_s)
         return pb.ResumeLearningResponse()
 
     def roll_back(
         self, request: pb.RollBackRequest, timeout_s: float | None
     ) -> pb.RollBackResponse:
-        """Take the ranker back to a kept version."""
+        """Roll the ranker back to a kept version."""
         if request.model == VECTORS_MODEL:
             raise RequestError(
-                "", [FieldFault("model", "the vectors keep no versions; pause them instead")]
+                "", [FieldFault("model", "vectors keep no versions; pause their learner instead")]
             )
         state = self._replica.learners.get(RANKER_MODEL)
         kept = list(state.kept_versions) if state else []
         if request.model == RANKER_MODEL and request.version not in kept:
             known = ", ".join(map(str, kept)) or "none"
-            raise RequestError("", [FieldFault("version", f"is not kept; kept are: {known}")])
+            raise RequestError("", [FieldFault("version", f"is not kept; kept versions: {known}")])
         command = Kind(kind=Kind.KIND_ROLL_BACK, version=request.version)
         self._command(request.model, command, timeout_s)
         return pb.RollBackResponse()
@@ -89,7 +89,7 @@ class Models:
         self, model: str, command: learning_pb2.LearnerCommand, timeout_s: float | None
     ) -> None:
         if model not in (VECTORS_MODEL, RANKER_MODEL):
-            fault = FieldFault("model", f"{model!r} does not learn; send vectors or ranker")
+            fault = FieldFault("model", f"{model!r} has no learner; send vectors or ranker")
             raise RequestError("", [fault])
         record = (model, command.SerializeToString())
         errors = [e for e in self._producer.put(self._topic, [record], timeout_s) if e]

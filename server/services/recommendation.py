@@ -22,7 +22,6 @@ from online_models.ranking.answer import FILL_SCORE
 from server import metrics
 from server.errors import not_found
 from server.kafka.impressions import Impressions
-from server.replica.log_reader import CATCHING_UP_MS
 from server.replica.redis_view import RedisView
 from server.replica.replica import Replica
 from server.services import recommendation_checks as validation
@@ -38,19 +37,21 @@ from server.services.replies import (
     packed_floats,
     response_field,
 )
-from server.services.visitor import Rows, Visitor, find, joined
+from server.services.visitor import Rows, Visitor, append_tail, resolve_visitor
 
 log = logging.getLogger("nextclick.answers")
 
 SCORED = 20
 """Items of an answer that are scored live."""
 
+CATCHING_UP_MS = 10_000
+"""A replica that is further behind the log says so in its answers."""
 
 FilteredRequest = pb.RecommendRequest | pb.SimilarItemsRequest | pb.TrendingRequest
 
 
 class _Shown(NamedTuple):
-    """An answer that is yet to be recorded."""
+    """An answer that has not been recorded yet."""
 
     response: pb.RecommendResponse
     ranked: Ranked
@@ -65,7 +66,7 @@ class _Shown(NamedTuple):
 class Recommendations:
     """Answers the calls; each takes a serialised request and returns a serialised response.
 
-    Answers take turns: the replica's lock is held for each. What was answered goes to Kafka with
+    Answers take turns: each holds the replica's lock. Impressions go to Kafka with
     `send_impressions`, which the server calls when the reply is on its way.
     """
 
@@ -86,7 +87,7 @@ class Recommendations:
         fields = {RECOMMEND_ITEMS, RANK_ITEMS, SIMILAR_ITEMS, TRENDING_ITEMS}
         self._names = Names(self._engine, IMPRESSION_ITEMS)
         self._parts = {field: Parts(self._engine, field) for field in fields}
-        # Unique without a call to the system: this process, then a count.
+        # Unique without a system call: a prefix of this process, then a count.
         self._prefix = os.urandom(6).hex()
         self._count = itertools.count(1)
 
@@ -98,7 +99,7 @@ class Recommendations:
         return self._recommend(request, t0)
 
     def batch_recommend(self, raw: bytes) -> bytes:
-        """Answer a BatchRecommendRequest; clicks may be learned between two of its answers."""
+        """Answer a BatchRecommendRequest; clicks may be learned between two of the answers."""
         batch = pb.BatchRecommendRequest.FromString(raw)
         validation.check_batch(batch)
         replies = []
@@ -116,7 +117,7 @@ class Recommendations:
         return reply
 
     def rehearse(self, session_ids: Iterable[str]) -> None:
-        """Answer visitors for nobody: the first real ones find code and tables in the caches."""
+        """Make answers that nobody gets: the first real ones find code and tables in the caches."""
         for session_id in session_ids:
             request = pb.RecommendRequest(session_id=session_id)
             self._recommend(request, time.perf_counter_ns(), recorded=False)
@@ -125,7 +126,9 @@ class Recommendations:
         tail = list(request.session_items)
         t1 = time.perf_counter_ns()
         with self._replica.answering():
-            visitor = find(self._replica, self._redis, request.session_id, request.user_id)
+            visitor = resolve_visitor(
+                self._replica, self._redis, request.session_id, request.user_id
+            )
             rows = self._query(visitor, tail)
             t2 = time.perf_counter_ns()
             flt = self._filter(request, visitor, rows)
@@ -147,11 +150,18 @@ class Recommendations:
             else:
                 items = self._parts[RECOMMEND_ITEMS].items(*ranked)
             if recorded and self._impressions.due():
-                shown = _Shown(
-                    *(response, ranked, visitor.session_id, request.user_id, tail),
-                    *(time.time_ns() // 1_000_000, self._engine.ranking, self._engine.asked),
+                self._unsent.append(
+                    _Shown(
+                        response,
+                        ranked,
+                        visitor.session_id,
+                        request.user_id,
+                        tail,
+                        time.time_ns() // 1_000_000,
+                        self._engine.ranking,
+                        self._engine.asked,
+                    )
                 )
-                self._unsent.append(shown)
         if request.explain:
             t4 = time.perf_counter_ns()
             laps = zip(("parse", "session", "score", "reply"), (t0, t1, t2, t3, t4), strict=False)
@@ -165,7 +175,9 @@ class Recommendations:
         request = pb.RankRequest.FromString(raw)
         validation.check_rank(request)
         with self._replica.answering():
-            visitor = find(self._replica, self._redis, request.session_id, request.user_id)
+            visitor = resolve_visitor(
+                self._replica, self._redis, request.session_id, request.user_id
+            )
             query = self._query(visitor, list(request.session_items))
             rows = [self._engine.row(item_id) for item_id in request.item_ids]
             scores = self._engine.rank(query, rows, visitor.number)
@@ -188,7 +200,7 @@ class Recommendations:
             if row == 0:
                 raise not_found(
                     f"item_id: {request.item_id!r} is known neither to the catalogue nor to the "
-                    "models; put it into the catalogue or send a click on it"
+                    "models; add it to the catalogue or send a click on it"
                 )
             flt = self._filter(request, Visitor(), ())
             ranked = self._engine.similar(row, validation.page(request.page_size), flt)
@@ -208,7 +220,7 @@ class Recommendations:
         return response.SerializeToString() + items
 
     def send_impressions(self) -> None:
-        """Record what was answered since the last call; never raises."""
+        """Record the answers since the last call; never raises."""
         while self._unsent:
             try:
                 shown = self._unsent.popleft()
@@ -220,11 +232,11 @@ class Recommendations:
                 # A visitor without any session yet is named by the record's key.
                 self._impressions.put(impression, event_key(shown.session_id, shown.user_id))
             except Exception:
-                log.exception("an impression is lost")
+                log.exception("an impression was lost")
                 metrics.IMPRESSIONS_DROPPED.inc()
 
     def _impression(self, shown: _Shown) -> bytes:
-        """Return the record of an answer; one in `shadow_sample` says more of it."""
+        """Return the record of an answer; one in `shadow_sample` has more measured."""
         engine, response, ranked = self._engine, shown.response, shown.ranked
         impression = Impression(
             recommendation_id=response.recommendation_id,
@@ -237,15 +249,15 @@ class Recommendations:
             known_items=len(engine.ids) - 1,
         )
         if self._shadow_sample and next(self._turns) % self._shadow_sample == 0:
-            self._say_more(impression, shown)
+            self._measure(impression, shown)
         return (
             impression.SerializeToString()
             + self._names.items(ranked.rows)
             + packed_floats(IMPRESSION_SCORES, ranked.scores[:SCORED])
         )
 
-    def _say_more(self, impression: Impression, shown: _Shown) -> None:
-        """Measure an answer, and what the other ranking would have answered."""
+    def _measure(self, impression: Impression, shown: _Shown) -> None:
+        """Add measures of an answer, and what the other ranking would have answered."""
         engine, ids = self._engine, self._engine.ids
         rows = shown.ranked.rows[:SCORED]
         impression.diversity = engine.diversity(rows)
@@ -265,10 +277,10 @@ class Recommendations:
     def _query(self, visitor: Visitor, tail: list[str]) -> Rows:
         if not tail:
             return visitor.rows
-        return joined(list(visitor.rows), [self._engine.row(item_id) for item_id in tail])
+        return append_tail(list(visitor.rows), [self._engine.row(item_id) for item_id in tail])
 
     def _filter(self, request: FilteredRequest, visitor: Visitor, rows: Rows) -> Filter | None:
-        """Return the engine's filter, None where nothing is filtered."""
+        """Return the engine's filter, None if nothing is filtered."""
         if not visitor.hidden and not request.HasField("filter"):
             return None
         row, wanted = self._engine.row, request.filter
@@ -322,7 +334,7 @@ class Recommendations:
 
 
 def _source(ranked: Ranked) -> pb.AnswerSource:
-    """Say whether anything in an answer is there for the visitor's session."""
+    """Whether anything in an answer is there because of the visitor's session."""
     if len(ranked.scores) and ranked.scores[0] > FILL_SCORE:
         return pb.ANSWER_SOURCE_SESSION
     return pb.ANSWER_SOURCE_POPULAR

@@ -1,4 +1,4 @@
-"""Faults of requests, all of a request at once."""
+"""Checks of requests: all faults of a request are reported at once."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Replies from pre-serialised parts: an item's id is encoded once, its score spliced in.
+"""Replies from pre-serialised parts: an item's id is encoded once, its score is spliced in.
 
-Protobuf messages may be concatenated, so a reply is its fixed fields followed by one part
-an item; 3 us for 20 items instead of 15 with message objects.
+Serialised protobuf messages may be concatenated, so a reply is its fixed fields followed by one
+part for each item: 3 us for 20 items instead of 15 with message objects.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ IMPRESSION_ITEMS, IMPRESSION_SCORES = 5, 9
 
 
 class _Encoded:
-    """What is serialised once of each item, by row; grows with the table."""
+    """A part of each item that is serialised once, by row; grows with the items."""
 
     def __init__(self, engine: Engine, encode: Callable[[str], bytes]) -> None:
         self._engine = engine
@@ -57,7 +57,7 @@ class Parts:
 
 @cache
 def _fours(n: int) -> struct.Struct:
-    """Return how ``n`` times four bytes come apart; pages have at most 500 items."""
+    """Return how to split ``n`` times four bytes; pages have at most 500 items."""
     return struct.Struct("4s" * n)
 
 
@@ -85,7 +85,7 @@ def head(item_id: str, field: int) -> bytes:
 
 
 def response_field(response: bytes) -> bytes:
-    """Return a serialised answer as one of a batch, or as the answer in a stream's message."""
+    """Return a serialised answer as one of a batch, or as the answer in a message of a stream."""
     return _field(_RESPONSE, response)
 
 

@@ -1,4 +1,4 @@
-"""Who is answered for: the newest of the replica's own view, Redis and the request."""
+"""The visitor of a request: the newest of what the replica, Redis and the request know."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Visitor:
     """A visitor's session as far as it is known.
 
     ``rows`` are its items in click order, 0 for an item without a row; ``number`` is the
-    session's number in the models, -1 if it is not in memory; ``times_s`` is when its last two
-    clicks were, where the models do not know.
+    session's number in the models, -1 if it is not in memory; ``times_s`` are the times of its last
+    two clicks in seconds, if the models do not know them.
     """
 
     session_id: str = ""
@@ -36,17 +36,19 @@ class Visitor:
     purchased: Sequence[str] = ()
 
 
-def find(replica: Replica, redis_view: RedisView, session_id: str, user_id: str) -> Visitor:
+def resolve_visitor(
+    replica: Replica, redis_view: RedisView, session_id: str, user_id: str
+) -> Visitor:
     """Return the visitor of a request; the caller holds the replica.
 
-    Redis is asked only when it may know more: while the replica catches up, or when the
-    session is not in memory and may be older than the replica's window.
+    Redis is asked only when it may know more: while the replica is catching up, or when the
+    session is not in memory but may be older than what the replica has read of the log.
     """
     visitor = Visitor(session_id)
     if not session_id:
         visitor.session_id = replica.sessions.current_session(user_id)
         if not replica.caught_up or not (visitor.session_id or replica.definitive):
-            with contextlib.suppress(RedisUnavailableError):  # the answer says it
+            with contextlib.suppress(RedisUnavailableError):  # the answer is marked as degraded
                 visitor.session_id = redis_view.current_session(user_id) or visitor.session_id
         if not visitor.session_id:
             return visitor
@@ -77,10 +79,12 @@ def find(replica: Replica, redis_view: RedisView, session_id: str, user_id: str)
     return visitor
 
 
-def joined(stored: list[int], tail: list[int]) -> list[int]:
-    """Return the stored items up to their longest suffix that begins ``tail``, then ``tail``.
+def append_tail(stored: list[int], tail: list[int]) -> list[int]:
+    """Append the items of a request to the stored ones, which may overlap.
 
-    >>> joined([1, 2, 3], [2, 3, 4])
+    The longest suffix of ``stored`` that is a prefix of ``tail`` is not repeated.
+
+    >>> append_tail([1, 2, 3], [2, 3, 4])
     [1, 2, 3, 4]
     """
     for n in range(min(len(stored), len(tail)), 0, -1):

@@ -1,4 +1,4 @@
-"""Authentication: calls must carry the server's token, where it has one."""
+"""Authentication: where the server has a token, calls must carry it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import grpc
-from google.rpc import code_pb2
 
-from server.errors import RequestError, abort
+from server.errors import unauthenticated
+from server.transport.rich_status import abort
 
-OPEN = "/grpc.health.v1.Health/"
-"""Load balancers ask for health and have no token."""
+WITHOUT_TOKEN = "/grpc.health.v1.Health/"
+"""Health checks: load balancers have no token."""
 
 
 class TokenAuth(grpc.ServerInterceptor):  # type: ignore[type-arg]
-    """Lets calls pass that say ``authorization: Bearer TOKEN``; others are UNAUTHENTICATED."""
+    """Lets calls with ``authorization: Bearer TOKEN`` pass; others are UNAUTHENTICATED."""
 
     def __init__(self, token: str) -> None:
         self._expected = f"Bearer {token}".encode()
@@ -24,7 +24,7 @@ class TokenAuth(grpc.ServerInterceptor):  # type: ignore[type-arg]
 
     def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
         """See `grpc.ServerInterceptor`."""
-        if details.method.startswith(OPEN):
+        if details.method.startswith(WITHOUT_TOKEN):
             return continuation(details)
         for key, value in details.invocation_metadata:
             if key == "authorization" and hmac.compare_digest(value.encode(), self._expected):
@@ -33,8 +33,7 @@ class TokenAuth(grpc.ServerInterceptor):  # type: ignore[type-arg]
 
 
 def _refuse(_: bytes, context: grpc.ServicerContext) -> NoReturn:
-    error = RequestError(
-        "the call does not carry the server's token; send it as 'authorization: Bearer TOKEN'",
-        code=code_pb2.UNAUTHENTICATED,
+    error = unauthenticated(
+        "the call does not carry the server's token; send it as 'authorization: Bearer TOKEN'"
     )
     abort(context, error)

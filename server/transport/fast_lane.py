@@ -1,13 +1,13 @@
 """Short unary calls answered by the thread that polls grpc's completion queue, without hand-offs.
 
 The stock server spends four fifths of an empty call on its own bookkeeping in Python: 151 us
-against 43 us for one connection here. So the calls that must be fast leave it at the first event:
-one batch of grpc's core takes in the message, one sends the whole reply. Every other call, and
-whatever an interceptor turns away, goes on to the stock server, which owns port, queue and
-shutdown: streams, health checks, reflection, and calls that wait.
+against 43 us here, for one connection. So the calls that must be fast leave it at the first event:
+one batch of operations of grpc's core receives the message, another sends the whole reply. Every
+other call (streams, health checks, reflection, calls that wait), and every call that an interceptor
+changes or refuses, goes on to the stock server, which owns port, queue and shutdown.
 
-This drives grpc's private parts (`grpc._server`, `cygrpc`). grpc is pinned, and
-`tests/unit/server/test_fast_lane.py` fails where they change.
+This uses private parts of grpc (`grpc._server`, `cygrpc`). grpc is pinned, and
+`tests/unit/server/transport/test_fast_lane.py` fails if they change.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]
 log = logging.getLogger("nextclick.grpc")
 
 NO_FLAGS = 0
-LOOK_S = 1.0
-"""How long a poll waits at most."""
+POLL_S = 1.0
+"""Longest wait of one poll of the completion queue."""
 
 
 class Reply(NamedTuple):
-    """How a call ends: a message, or a code other than 0 with its details and trailers."""
+    """How a call ends: with a message, or with a code other than 0, details and trailers."""
 
     message: bytes = b""
     code: int = 0
@@ -55,23 +55,23 @@ class _Call:
 
 
 PASSED = grpc.unary_unary_rpc_method_handler(lambda raw, context: raw)
-"""What an interceptor is asked about, and returns if it lets a call pass as it is."""
+"""Given to the interceptors of a call: those that return it let the call pass unchanged."""
 
 
 class FastLane:
-    """Serves a stock server's calls, some of them itself.
+    """Serves the calls of a stock server, and answers some of them itself.
 
     Parameters
     ----------
     server
         A server of `grpc.server` that has its handlers and ports and has not started.
     behaviours
-        By method, as in ``/package.Service/Method``. The stock server has `stock_handlers` of them:
-        it answers the calls that an interceptor changes.
+        By method, as in ``/package.Service/Method``. The stock server has the `stock_handler` of
+        each, for the calls that an interceptor changes.
     interceptors
-        Those that the stock server has. A call is fast if each lets it pass as it is.
+        Those of the stock server. A call is fast if each of them lets it pass unchanged.
     after
-        Called after each reply has been handed to grpc, for work that the caller need not wait for;
+        Called when a reply has been handed to grpc, for work that its caller need not wait for;
         must not raise.
     """
 
@@ -101,7 +101,7 @@ class FastLane:
     def _serve(self) -> None:
         state = self._state
         while True:
-            event = state.completion_queue.poll(time.time() + LOOK_S)
+            event = state.completion_queue.poll(time.time() + POLL_S)
             try:
                 if not self._process(event):
                     return
@@ -110,7 +110,7 @@ class FastLane:
             event = None  # a held event may keep a finished call alive
 
     def _process(self, event: Any) -> bool:
-        """Do what an event asks for; False after the last one."""
+        """Handle an event; False after the last one."""
         tag = event.tag
         if tag.__class__ is _Call:
             if tag.answered:
@@ -126,7 +126,7 @@ class FastLane:
         return bool(_server._process_event_and_continue(self._state, event))
 
     def _fast(self, event: Any) -> Behaviour | None:
-        """Return what answers a new call here, None for all else."""
+        """Return what answers a new call here, None for every other event."""
         if event.tag is not _server._REQUEST_CALL_TAG or not event.success:
             return None
         behaviour = self._behaviours.get(event.call_details.method)
@@ -142,21 +142,21 @@ class FastLane:
             )
         except Exception:
             log.exception("an interceptor failed")
-            return None  # the stock server asks it again, and says so to the caller
+            return None  # the stock server asks it again, and reports the failure to the caller
         return behaviour if passed else None
 
     def _begin(self, event: Any, behaviour: Behaviour) -> None:
-        """Ask for the next call, and for this one's message."""
+        """Ask grpc for the next call, and for the message of this one."""
         state, call = self._state, _Call(event.call, event.call_details.deadline, behaviour)
         with state.lock:
             state.due.remove(_server._REQUEST_CALL_TAG)
             if state.stage is _server._ServerStage.STARTED:
                 _server._request_call(state)
             call.handle.start_server_batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), call)
-            state.rpc_states.add(call)  # the stock server waits for its end
+            state.rpc_states.add(call)  # a shutdown waits until it ends
 
     def _answer(self, call: _Call, event: Any) -> None:
-        """Answer the message that has come."""
+        """Answer a message that has arrived."""
         message = event.batch_operations[0].message()
         call.answered = True
         if message is None:
@@ -174,7 +174,7 @@ class FastLane:
         self._after()
 
     def _end(self, call: _Call) -> bool:
-        """Forget a call; False if it was the last one of a server that stops."""
+        """Forget a call; False if it was the last one of a server that is stopping."""
         state = self._state
         with state.lock:
             state.rpc_states.remove(call)
@@ -189,8 +189,10 @@ TOO_LATE = Reply(
 )
 
 
-def stock_handler(behaviour: Behaviour, after: Callable[[], None] = lambda: None) -> Any:
-    """Return how the stock server runs a behaviour; it cannot work after the reply, but before."""
+def stock_handler(
+    behaviour: Behaviour, after: Callable[[], None] = lambda: None
+) -> grpc.RpcMethodHandler[Any, Any]:
+    """Return how the stock server runs a behaviour; ``after`` comes before the reply there."""
 
     def answer(raw: bytes, context: grpc.ServicerContext) -> bytes:
         reply = behaviour(raw)
@@ -207,7 +209,7 @@ CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def _operations(reply: Reply) -> list[Any]:
-    """Return a batch that ends a call; its objects own memory and are made for one batch only."""
+    """Return the operations that end a call; they own memory, so each batch needs new ones."""
     message = [] if reply.code else [cygrpc.SendMessageOperation(reply.message, NO_FLAGS)]
     return [
         cygrpc.SendInitialMetadataOperation(None, NO_FLAGS),

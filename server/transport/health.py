@@ -1,4 +1,4 @@
-"""Health checks: grpc.health.v1, with a bound on those who watch."""
+"""Health checks: grpc.health.v1, with a bound on the number of watchers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2
 
 MAX_WATCHERS = 64
-"""Each holds a thread that sleeps; a load balancer needs one a connection."""
+"""Each holds a sleeping thread; a load balancer needs one for each connection."""
 
 SPARE_THREADS = 2
 
@@ -19,9 +19,9 @@ SPARE_THREADS = 2
 class Health(health.HealthServicer):
     """Check and Watch, at most `MAX_WATCHERS` at once; one more is RESOURCE_EXHAUSTED.
 
-    Watchers get a thread each. The package's other way, without threads, sends under the lock
-    that the end of a watch takes too, on the thread that must confirm what was sent: a watcher
-    that leaves while the status changes would stop the server for good.
+    Watchers get a thread each. The package's non-blocking mode sends while it holds a lock that the
+    end of a watch takes too, on the very thread that must confirm what was sent: a watcher that
+    leaves while the status changes would deadlock the server.
     """
 
     def __init__(self) -> None:
@@ -29,20 +29,20 @@ class Health(health.HealthServicer):
             experimental_non_blocking=False,
             experimental_thread_pool=ThreadPoolExecutor(MAX_WATCHERS + SPARE_THREADS, "health"),
         )
-        self._free = threading.BoundedSemaphore(MAX_WATCHERS)
+        self._free_watches = threading.BoundedSemaphore(MAX_WATCHERS)
 
     def Watch(  # type: ignore[override]  # noqa: N802 - the name of the call
         self, request: health_pb2.HealthCheckRequest, context: Any
     ) -> Iterator[health_pb2.HealthCheckResponse]:
         """Stream the status and every change of it."""
-        if not self._free.acquire(blocking=False):
+        if not self._free_watches.acquire(blocking=False):
             context.abort(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"{MAX_WATCHERS} watch already; use Check, or try again later",
+                f"{MAX_WATCHERS} watchers already; use Check, or try again later",
             )
         try:
             statuses = super().Watch(request, context)
-            if context.is_active():  # else nobody would ever end the stream
+            if context.is_active():  # otherwise nothing would ever end the stream
                 yield from statuses
         finally:
-            self._free.release()
+            self._free_watches.release()

@@ -12,7 +12,20 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 
 def serve_http(host: str, port: int, status: Callable[[], dict[str, Any]]) -> ThreadingHTTPServer:
-    """Serve in the background; ``status`` tells the replica's state, ``state`` in it."""
+    """Serve in the background.
+
+    Parameters
+    ----------
+    host, port
+        Address to listen on.
+    status
+        Returns what ``/status`` shows; its ``state`` decides ``/healthz``.
+
+    Raises
+    ------
+    SystemExit
+        The port is taken.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -10,6 +10,9 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from nextclick import Client
 from nextclick.topics import PRODUCER_CONFIG
 
+LIMIT_S = 300.0
+"""For what takes moments, where others keep the cores busy: a test that reaches it fails."""
+
 
 def pytest_collection_modifyitems(items):
     for item in items:
@@ -20,7 +23,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture
 def client(stack):
     """A client of the stack's server."""
-    with Client(stack.target, timeout_s=10) as client:
+    with Client(stack.target, timeout_s=60) as client:
         yield client
 
 
@@ -30,7 +33,7 @@ def producer(stack):
     return Producer({**PRODUCER_CONFIG, "bootstrap.servers": stack.kafka})
 
 
-def eventually(get, accept, what, timeout_s=60.0):
+def eventually(get, accept, what, timeout_s=LIMIT_S):
     """Call ``get`` until ``accept`` takes its result, and return it."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -47,9 +50,9 @@ class Reader:
     def __init__(self, kafka, topic, from_beginning=False, partitions=4):
         self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": "test"})
         assigned = []
-        self._consumer.list_topics(topic, timeout=10)
+        self._consumer.list_topics(topic, timeout=60)
         for p in range(partitions):
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=60)
             assigned.append(TopicPartition(topic, p, low if from_beginning else high))
         self._consumer.assign(assigned)
         self.messages = []

@@ -1,4 +1,4 @@
-"""Good events among fuzzed ones through the real job: what the codec refuses is a dead letter, nothing is lost."""
+"""Good events among fuzzed ones through the real job: the codec decides, and nothing is lost."""
 
 import json
 import random
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from cli.demo import SAMPLE
 from cli.stack import flink
+from cli.stack.layout import SAMPLE
 from evaluation.datasets import clicks_in_order, load_sessions
 from nextclick import Event, encode_event
 from nextclick.topics import REPLAY_HEADER
@@ -105,7 +105,6 @@ def expected_of(messages):
     ("good", "fuzzed"),
     [(1_000, 10_000), pytest.param(10_000, 100_000, marks=pytest.mark.long)],
 )
-@pytest.mark.timeout(900)
 def test_every_fuzzed_event_is_accounted_for(stack, producer, reader, good, fuzzed):
     """Whatever bytes come, the job neither dies nor loses a record, and good events pass."""
     run = f"fuzz{good}"
@@ -127,7 +126,7 @@ def test_every_fuzzed_event_is_accounted_for(stack, producer, reader, good, fuzz
             except BufferError:
                 producer.poll(0.1)
     assert producer.flush(60) == 0
-    mine = eventually(events.read, lambda m: len(m) >= len(mixed), "the events", 120)
+    mine = eventually(events.read, lambda m: len(m) >= len(mixed), "the events")
     newest, dead = expected_of(mine)
     got_dead = {}
     got = {}
@@ -140,7 +139,7 @@ def test_every_fuzzed_event_is_accounted_for(stack, producer, reader, good, fuzz
             got[m.key().decode()] = m.value()
         return len(got_dead) >= len(dead) and got.keys() >= newest.keys() and got == newest
 
-    eventually(read, bool, "all events accounted for", 300)
+    eventually(read, bool, "all events accounted for")
     assert got_dead == dead
     assert got == newest
     ended = sum(

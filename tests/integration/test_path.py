@@ -37,10 +37,12 @@ def test_a_click_is_in_the_next_answers_and_in_redis(stack, client):
     result = client.put_events(views(session_id, items[:2], user_id=f"user-{session_id}"))
     assert (result.accepted, result.errors) == (2, ())
     answer = eventually(
-        lambda: client.recommend(session_id), lambda a: a.session_version == 2, "the two clicks"
+        lambda: client.recommend(session_id),
+        # The other sessions are in other partitions: their clicks may come after these.
+        lambda a: a.session_version == 2 and a.item_ids[0] == items[2],
+        "the two clicks, and what followed them before",
     )
     assert answer.source == "session"
-    assert answer.item_ids[0] == items[2]
     assert client.recommend(user_id=f"user-{session_id}").session_version == 2
     store = redis.Redis(port=stack.ports.redis)
     raw = eventually(
@@ -178,11 +180,11 @@ def test_health_and_reflection_answer(stack):
     with grpc.insecure_channel(stack.target) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         for service in ("", "nextclick.v1.RecommendationService"):
-            reply = health.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)
+            reply = health.Check(health_pb2.HealthCheckRequest(service=service), timeout=60)
             assert reply.status == health_pb2.HealthCheckResponse.SERVING
         reflection = reflection_pb2_grpc.ServerReflectionStub(channel)
         ask = reflection_pb2.ServerReflectionRequest(list_services="")
-        listed = next(reflection.ServerReflectionInfo(iter([ask]), timeout=5))
+        listed = next(reflection.ServerReflectionInfo(iter([ask]), timeout=60))
         names = {s.name for s in listed.list_services_response.service}
     assert "nextclick.v1.EventService" in names
     assert "grpc.health.v1.Health" in names
@@ -192,7 +194,7 @@ def test_metrics_and_status_are_served(stack, client):
     """What is not measured cannot be run: requests, latency, lag, staleness, dead letters."""
     client.recommend(fresh("s"))
     base = f"http://127.0.0.1:{stack.ports.http}"
-    with urllib.request.urlopen(f"{base}/metrics", timeout=5) as reply:
+    with urllib.request.urlopen(f"{base}/metrics", timeout=60) as reply:
         text = reply.read().decode()
     for name in (
         'nextclick_requests_total{code="OK",method="Recommend"}',
@@ -202,7 +204,7 @@ def test_metrics_and_status_are_served(stack, client):
         "nextclick_impressions_dropped_total",
     ):
         assert name in text, name
-    with urllib.request.urlopen(f"{base}/status", timeout=5) as reply:
+    with urllib.request.urlopen(f"{base}/status", timeout=60) as reply:
         assert orjson.loads(reply.read())["state"] == "SERVING"
 
 
@@ -211,7 +213,7 @@ def test_dead_letters_are_counted_by_reason(stack, producer):
     url = f"http://127.0.0.1:{stack.ports.http}/metrics"
 
     def count():
-        with urllib.request.urlopen(url, timeout=5) as reply:
+        with urllib.request.urlopen(url, timeout=60) as reply:
             lines = reply.read().decode().splitlines()
         wanted = 'nextclick_dead_letters_total{reason="malformed_json"}'
         return sum(float(line.split()[-1]) for line in lines if line.startswith(wanted))

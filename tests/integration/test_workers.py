@@ -9,7 +9,6 @@ import urllib.request
 
 import grpc
 import psutil
-import pytest
 
 from cli.stack.layout import PROJECT, Ports
 from nextclick.v1.recommendation_service_pb2 import RecommendRequest
@@ -21,16 +20,15 @@ ANYBODY = RecommendRequest(session_id="anybody")
 
 def serving(ports, worker):
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{ports.http + worker}/healthz", timeout=2):
+        with urllib.request.urlopen(f"http://127.0.0.1:{ports.http + worker}/healthz", timeout=10):
             return True
     except OSError:
         return False
 
 
-@pytest.mark.timeout(240)
 def test_a_worker_that_dies_is_replaced_without_a_failed_call_elsewhere(stack, tmp_path):
     """A shop does not stop for one process."""
-    ports = Ports.free()
+    ports = Ports.free(workers=2)
     argv = [sys.executable, "-m", "cli.main", "serve", "--workers", "2"]
     argv += ["--grpc-port", str(ports.grpc), "--http-port", str(ports.http), "--kafka", stack.kafka]
     argv += ["--redis", f"redis://127.0.0.1:{stack.ports.redis}/0", "--data-dir", str(tmp_path)]
@@ -38,7 +36,7 @@ def test_a_worker_that_dies_is_replaced_without_a_failed_call_elsewhere(stack, t
     supervisor = subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL)
     try:
         for worker in range(2):
-            eventually(lambda w=worker: serving(ports, w), bool, f"worker {worker} SERVING", 90)
+            eventually(lambda w=worker: serving(ports, w), bool, f"worker {worker} SERVING")
         workers = {p.pid for p in psutil.Process(supervisor.pid).children()}
         assert len(workers) == 2
         # Channels of one process would share a connection.
@@ -46,30 +44,30 @@ def test_a_worker_that_dies_is_replaced_without_a_failed_call_elsewhere(stack, t
         channels = [grpc.insecure_channel(f"127.0.0.1:{ports.grpc}", own) for _ in range(12)]
         calls = [RecommendationServiceStub(channel).Recommend for channel in channels]
         for call in calls:
-            call(ANYBODY, timeout=5)
+            call(ANYBODY, timeout=60)
         lost = connected(ports, workers)
         dead = max(lost, key=lost.get)
         os.kill(dead, signal.SIGKILL)
         failed = 0
         for call in calls:
             try:
-                call(ANYBODY, timeout=5)
+                call(ANYBODY, timeout=60)
             except grpc.RpcError:
                 failed += 1
         assert failed <= lost[dead], "calls on the other worker's connections do not fail"
         for call in calls:  # whoever lost its worker finds the other one
-            call(ANYBODY, timeout=5, wait_for_ready=True)
+            call(ANYBODY, timeout=60, wait_for_ready=True)
 
         def both():
             now = {p.pid for p in psutil.Process(supervisor.pid).children()}
             return len(now) == 2 and dead not in now and serving(ports, 0) and serving(ports, 1)
 
-        eventually(both, bool, "the dead one is replaced", 90)
+        eventually(both, bool, "the dead one is replaced")
         for channel in channels:
             channel.close()
     finally:
         supervisor.terminate()
-        supervisor.wait(90)
+        supervisor.wait(300)
     assert supervisor.returncode == 0
     assert not [pid for pid in workers if psutil.pid_exists(pid) and pid != dead]
     assert json.dumps(sorted(p.name for p in tmp_path.iterdir())) == '["worker-0", "worker-1"]'

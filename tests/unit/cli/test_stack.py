@@ -5,11 +5,13 @@ import signal
 import socket
 import subprocess
 import sys
+import uuid
 
 import psutil
 import pytest
 
 from cli.errors import CommandError
+from cli.stack import apps, kafka
 from cli.stack.layout import Child, Home, Ports
 from cli.stack.process import find, spawn, stop, tail, wait_until
 from cli.stack.stack import Stack
@@ -30,6 +32,15 @@ def test_free_ports_are_different():
     ports.check()
 
 
+def test_free_ports_leave_room_for_further_workers(monkeypatch):
+    """Worker i has the HTTP port + i: another part there would be one that cannot start."""
+    drawn = [*range(20_000, 20_020), *range(20_100, 20_120)]
+    monkeypatch.setattr("cli.stack.layout.random.sample", lambda *_: drawn)
+    ports = Ports.free(workers=3)
+    others = {getattr(ports, name) for name in ports.__dataclass_fields__} - {ports.http}
+    assert not others & {ports.http, ports.http + 1, ports.http + 2}
+
+
 def test_a_taken_port_is_named_with_the_option_to_change_it():
     """'Address in use' from the depth of Kafka's log helps nobody."""
     with socket.socket() as taken:
@@ -43,6 +54,13 @@ def test_a_taken_port_is_named_with_the_option_to_change_it():
 def _free():
     ports = Ports.free()
     return {name: getattr(ports, name) for name in ports.__dataclass_fields__}
+
+
+def test_no_cluster_id_looks_like_an_option(monkeypatch):
+    """Kafka's formatter takes no value that begins with `-`: one start in 64 would fail."""
+    drawn = [uuid.UUID(bytes=bytes([first]) + bytes(15)) for first in (0xF8, 0xFB, 0xFC)]
+    monkeypatch.setattr(kafka.uuid, "uuid4", iter(drawn).__next__)
+    assert kafka.new_cluster_id() == "_" + "A" * 21
 
 
 def test_a_child_is_found_and_ended(home):
@@ -61,7 +79,7 @@ def test_a_child_that_ignores_sigterm_is_killed(home):
         "print('deaf', flush=True); time.sleep(600)"
     )
     child = spawn("deaf", [sys.executable, "-c", code], home.log("deaf"), {}, bound=True)
-    wait_until(lambda: "deaf" in tail(home.log("deaf")), 20, "the child")
+    wait_until(lambda: "deaf" in tail(home.log("deaf")), 60, "the child")
     stop([child], grace_s=0.2)
     assert find(child) is None
 
@@ -95,7 +113,7 @@ def test_a_bound_child_dies_with_its_parent(tmp_path):
         except psutil.NoSuchProcess:
             return True
 
-    wait_until(gone, 10, "the child's end")
+    wait_until(gone, 60, "the child's end")
 
 
 def test_waiting_ends_when_a_child_has_died(home):
@@ -103,7 +121,7 @@ def test_waiting_ends_when_a_child_has_died(home):
     argv = [sys.executable, "-c", "print('no such disk'); raise SystemExit(3)"]
     child = spawn("broken", argv, home.log("broken"), {}, bound=True)
     with pytest.raises(CommandError, match=r"broken has ended[\s\S]*no such disk"):
-        wait_until(lambda: False, 30, "never", [(child, home.log("broken"))])
+        wait_until(lambda: False, 60, "never", [(child, home.log("broken"))])
 
 
 def test_waiting_ends_at_its_limit(home):
@@ -130,6 +148,27 @@ def test_a_file_left_by_a_crash_is_no_running_stack(home):
     assert Stack.running(home) is None
     (home.root / "stack.json").write_text("{broken")
     assert Stack.running(home) is None
+
+
+def test_a_stack_of_the_version_before_is_found(home):
+    """Its example emitter was called follower; `down` must end it all the same."""
+    me = psutil.Process()
+    child = Child("follower", me.pid, me.create_time())
+    home.write(Ports(), [child], {})
+    file = home.root / "stack.json"
+    file.write_text(file.read_text().replace("emitter_http", "follower_http"))
+    stack = Stack.running(home)
+    assert (stack.ports, stack.children) == (Ports(), [child])
+
+
+def test_the_emitter_goes_on_with_the_data_of_the_version_before(home, monkeypatch):
+    """Without its snapshot it would write examples of the whole log again."""
+    (home.path("follower") / "snapshot").write_text("learned")
+    monkeypatch.setattr(apps, "spawn", lambda name, *_, **__: Child(name, 1, 0.0))
+    for _ in range(2):
+        assert apps.start_emitter(home, Ports(), bound=True).name == "emitter"
+        assert (home.root / "emitter" / "snapshot").read_text() == "learned"
+        assert not (home.root / "follower").exists()
 
 
 def test_a_failed_start_ends_what_it_started(home, monkeypatch):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import inspect
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import pytest
@@ -24,7 +25,23 @@ class Blocking:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)
-        return lambda *args, **kwargs: self._loop.run_until_complete(method(*args, **kwargs))
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            result = method(*args, **kwargs)
+            if inspect.isasyncgen(result):
+                return self._each(result)
+            return self._loop.run_until_complete(result)
+
+        return call
+
+    def _each(self, answers: AsyncGenerator[Any, None]) -> Iterator[Any]:
+        try:
+            while True:
+                yield self._loop.run_until_complete(anext(answers))
+        except StopAsyncIteration:
+            return
+        finally:
+            self._loop.run_until_complete(answers.aclose())
 
     def __enter__(self) -> Blocking:
         return self

@@ -16,6 +16,7 @@ from grpc_status import rpc_status
 from nextclick.v1 import (
     catalog_service_pb2_grpc,
     event_service_pb2_grpc,
+    model_service_pb2_grpc,
     recommendation_service_pb2_grpc,
 )
 
@@ -31,6 +32,7 @@ class Fake:
     def __init__(self) -> None:
         self.answers: list[Answer] = []
         self.requests: list[Any] = []
+        self.methods: list[str] = []
         self.seconds_left: list[float] = []
         self._lock = threading.Lock()
 
@@ -38,6 +40,10 @@ class Fake:
         if not name[0].isupper():
             raise AttributeError(name)
         return self._answer
+
+    def StreamRecommend(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Any:  # noqa: N802 - as in the proto
+        for request in requests:
+            yield self._answer(request, context)
 
     def _answer(self, request: Any, context: grpc.ServicerContext) -> Any:
         with self._lock:
@@ -49,13 +55,30 @@ class Fake:
         return answer(context) if callable(answer) else answer
 
 
+class _Door(grpc.ServerInterceptor):  # type: ignore[type-arg]
+    """Notes which methods are called, and refuses calls without the token, where there is one."""
+
+    def __init__(self, fake: Fake, token: str) -> None:
+        self._fake = fake
+        self._expected = ("authorization", f"Bearer {token}") if token else None
+
+    def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
+        self._fake.methods.append(details.method)
+        if self._expected is None or self._expected in map(tuple, details.invocation_metadata):
+            return continuation(details)
+        return grpc.unary_unary_rpc_method_handler(
+            lambda _, context: context.abort(grpc.StatusCode.UNAUTHENTICATED, "no token")
+        )
+
+
 @contextmanager
-def serving(fake: Fake, target: str = "127.0.0.1:0") -> Iterator[str]:
+def serving(fake: Fake, target: str = "127.0.0.1:0", token: str = "") -> Iterator[str]:
     """Serve the fake while the block runs; gives the target, port 0 being any free one."""
-    server = grpc.server(ThreadPoolExecutor(4))
+    server = grpc.server(ThreadPoolExecutor(4), interceptors=[_Door(fake, token)])
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(fake, server)
     event_service_pb2_grpc.add_EventServiceServicer_to_server(fake, server)
     catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(fake, server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(fake, server)
     port = server.add_insecure_port(target)
     server.start()
     try:

@@ -9,13 +9,12 @@ from online_models.vectors import near_lists as module
 from online_models.vectors.index import VectorIndex
 from online_models.vectors.near_lists import NearestItems
 
-rng = np.random.default_rng(6)
 ROWS = 400
 
 
 @pytest.fixture
 def lists():
-    vectors = rng.normal(size=(ROWS + 1, 64)).astype(np.float32)
+    vectors = np.random.default_rng(6).normal(size=(ROWS + 1, 64)).astype(np.float32)
     vectors[0] = vectors[ROWS] = 0
     index = VectorIndex(ROWS + 1)
     for row in range(1, ROWS):

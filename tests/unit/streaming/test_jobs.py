@@ -3,16 +3,13 @@
 from importlib.util import find_spec
 from pkgutil import resolve_name
 
-import orjson
 import pytest
 
 from nextclick import Event, encode_event
 from nextclick.codec import DeadLetterReason
 from nextclick.topics import TOPICS
-from streaming.jobs.floor import FLOOR, touch
 from streaming.jobs.keyed_process import KeyedProcess
 from streaming.jobs.registry import JOBS
-from streaming.output import Output
 from streaming.raw_record import RawRecord
 from streaming.session_outputs import MAX_DETAIL, headers, to_outputs
 from streaming.sessionize import DeadLetter, RatingThresholds
@@ -21,7 +18,7 @@ from tests.unit.streaming.test_learners import Value
 NOW = 1_700_000_000_000
 
 
-@pytest.mark.parametrize("job", [*JOBS.values(), FLOOR], ids=lambda job: job.name)
+@pytest.mark.parametrize("job", JOBS.values(), ids=lambda job: job.name)
 def test_what_a_job_is_declared_with_exists(job):
     """A job would fail in Flink's process, minutes after it was submitted."""
     assert find_spec(job.module)
@@ -119,12 +116,3 @@ def test_a_detail_is_one_short_line():
     ]  # fmt: skip
     assert lines[1].startswith("detail=a b=c xxx")
     assert len(lines[1]) <= len("detail=") + MAX_DETAIL
-
-
-def test_the_floor_counts_and_passes_on():
-    """The benchmark's ratio would be that of another job."""
-    event = orjson.dumps({"session_id": "s"})
-    raw = RawRecord(event, b"s", "bench.events", 0, 0, NOW)
-    state, outputs = touch(None, raw)
-    assert outputs == (Output("sessions", b"s", event),)
-    assert touch(state, raw)[0] != state

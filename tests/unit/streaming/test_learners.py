@@ -11,13 +11,16 @@ from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.ranking.features import N_FEATURES, SCHEMA
 from online_models.tables.content_tokens import item_tokens
+from online_models.vectors.learner import PUBLISH_SHARE
 from streaming.jobs.task_operator import BATCH, TaskOperator
 from streaming.raw_record import RawRecord
-from streaming.tasks.ranker import RankerTask
+from streaming.tasks.ranker import KEPT_VERSIONS, RankerTask
 from streaming.tasks.task import TaskOptions
 from streaming.tasks.vectors import VectorsTask
 
-rng = np.random.default_rng(5)
+MOST_OFF = PUBLISH_SHARE + float(np.finfo(np.float16).eps)
+"""Share of their length by which published vectors may be off: they are published from a move of
+`PUBLISH_SHARE` on, as halves."""
 
 
 class Value:
@@ -100,6 +103,7 @@ def raw(topic, value, key=b"k"):
 
 def click_records(n, items=40):
     """Sessions of up to 9 clicks, their records interleaved and some of them skipped."""
+    rng = np.random.default_rng(5)
     out, open_sessions = [], {}
     for i in range(n):
         name = f"s{rng.integers(i // 6, i // 6 + 8)}"
@@ -116,6 +120,7 @@ def click_records(n, items=40):
 
 def example_records(n):
     """Cases of 12 candidates whose target has the largest third feature; some are missed."""
+    rng = np.random.default_rng(6)
     out = []
     for i in range(n):
         features = rng.normal(size=(N_FEATURES, 12)).astype("<f2")
@@ -161,6 +166,7 @@ def test_a_crash_anywhere_changes_nothing(model):
     """The promise of the stream: exactly once, and equal to the bit."""
     make, records_of, _ = CASES[model]
     records = records_of(400)
+    rng = np.random.default_rng(7)
     calm = Host(make)
     for record in records:
         calm.feed(record)
@@ -214,6 +220,31 @@ def test_the_audit_counts_every_record_once(model):
     assert state.checksum == sum(zlib.crc32(name.encode()) for name in names) % 2**64
 
 
+def far_off(published, task):
+    """Items whose vectors are published too far from those of a task, or not, or without reason."""
+    learner = task._learner
+    far = [*(published.keys() ^ learner.rows.keys())]
+    for item_id in published.keys() & learner.rows.keys():
+        record = pb.ItemVectors.FromString(published[item_id])
+        found = np.frombuffer(record.context + record.target, "<f2").astype(np.float32)
+        row = learner.rows[item_id]
+        exact = np.concatenate([learner.arrays[f"vectors_{part}"][row] for part in ("in", "out")])
+        if np.linalg.norm(found - exact) > MOST_OFF * np.linalg.norm(exact):
+            far.append(item_id)
+    return far
+
+
+def test_published_vectors_are_as_near_as_unpublished_moves_may_leave_them():
+    """Replicas answer with what is published: what moves on must be published again."""
+    host, published = Host(vectors_task), {}
+    for i, record in enumerate(click_records(3_000), 1):
+        host.feed(record)
+        if i % 50 == 0:
+            out = host.publish()
+            published |= {key: value for (name, key), value in out.items() if name == "vectors"}
+            assert not far_off(published, host.operator._task)
+
+
 def command(kind, version=0):
     value = pb.LearnerCommand(kind=kind, version=version).SerializeToString()
     return raw("commands", value, b"ranker")
@@ -256,7 +287,7 @@ def test_kept_versions_survive_a_restart():
     host.start()
     host.publish()
     assert list(host.operator._task._versions) == kept
-    assert len(kept) <= 20
+    assert len(kept) <= KEPT_VERSIONS
 
 
 def test_unusable_examples_teach_nothing():
@@ -280,6 +311,7 @@ def test_a_new_item_has_the_vectors_of_its_content():
     """A shop's new arrivals must be found before anybody has clicked them."""
     host = Host(vectors_task)
     kinds = {"a": ("red",), "b": ("blue",)}
+    rng = np.random.default_rng(8)
     for kind, categories in kinds.items():
         for i in range(5):
             item = Item(f"{kind}{i}", categories=categories)

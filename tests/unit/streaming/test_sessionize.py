@@ -44,7 +44,7 @@ def items(record):
 
 
 def test_steps_come_in_the_order_of_arrival_with_rising_seq():
-    """Followers learn by seq: a gap or a repetition would lose or double a click."""
+    """Replicas learn by seq: a gap or a repetition would lose or double a click."""
     s = Session()
     for i, item in enumerate("abc"):
         record = s.send(item=item, at=i)

@@ -1,0 +1,20 @@
+"""``nextclick down``: end the stack."""
+
+from __future__ import annotations
+
+from cli.console import err, out, print_json
+from cli.options import DEFAULT_HOME, HomeFolder, Json
+from cli.stack.layout import Home
+from cli.stack.stack import Stack
+
+
+def down(home: HomeFolder = DEFAULT_HOME, json: Json = False) -> None:
+    """End the stack that `nextclick up` started; its data stay."""
+    stack = Stack.running(Home(home.absolute()))
+    if stack is not None:
+        with err.status("stopping"):
+            stack.stop()
+    if json:
+        print_json({"stopped": stack is not None})
+    else:
+        out.print("stopped" if stack is not None else f"nothing runs in {home}")

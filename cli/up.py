@@ -1,0 +1,71 @@
+"""``nextclick up``: start the stack on this machine, in the background."""
+
+from __future__ import annotations
+
+import time
+
+from cli.console import err, out, print_json
+from cli.options import (
+    DEFAULT_HOME,
+    EmitterHttpPort,
+    FlinkPort,
+    FlinkRpcPort,
+    GrpcPort,
+    HomeFolder,
+    HttpPort,
+    Json,
+    KafkaControllerPort,
+    KafkaPort,
+    RedisPort,
+    StoreHttpPort,
+)
+from cli.stack.layout import Home, Ports
+from cli.stack.stack import Stack
+
+DEFAULTS = Ports()
+
+
+def up(
+    home: HomeFolder = DEFAULT_HOME,
+    grpc_port: GrpcPort = DEFAULTS.grpc,
+    http_port: HttpPort = DEFAULTS.http,
+    kafka_port: KafkaPort = DEFAULTS.kafka,
+    redis_port: RedisPort = DEFAULTS.redis,
+    flink_port: FlinkPort = DEFAULTS.flink,
+    kafka_controller_port: KafkaControllerPort = DEFAULTS.kafka_controller,
+    flink_rpc_port: FlinkRpcPort = DEFAULTS.flink_rpc,
+    store_http_port: StoreHttpPort = DEFAULTS.store_http,
+    emitter_http_port: EmitterHttpPort = DEFAULTS.emitter_http,
+    json: Json = False,
+) -> None:
+    """Start Kafka, Redis, Flink with its jobs, the session store, a server and the example emitter.
+
+    They run in the background, on the data of the last run if there are any, until `nextclick
+    down`.
+
+    nextclick up --grpc-port 50052
+    """
+    started = time.monotonic()
+    ports = Ports(
+        grpc=grpc_port,
+        http=http_port,
+        kafka=kafka_port,
+        redis=redis_port,
+        flink=flink_port,
+        kafka_controller=kafka_controller_port,
+        flink_rpc=flink_rpc_port,
+        store_http=store_http_port,
+        emitter_http=emitter_http_port,
+    )
+    stack = Stack(Home(home.absolute()), ports, bound=False)
+    with err.status("starting") as note:
+        stack.start(lambda text: note.update(f"{text} ..."))
+    result = {"state": "SERVING", "grpc": stack.target, "seconds": time.monotonic() - started}
+    if json:
+        print_json(result)
+    else:
+        out.print(
+            f"SERVING after {result['seconds']:.0f} s: gRPC {stack.target}, "
+            f"metrics http://127.0.0.1:{http_port}/metrics, Kafka {stack.kafka}, "
+            f"Flink http://127.0.0.1:{flink_port}"
+        )

@@ -1,0 +1,29 @@
+"""What callers ask with: plain values, no protobuf."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which items may be answered; see `ItemFilter` in ``recommendation_service.proto``."""
+
+    categories: Sequence[str] = ()
+    excluded_item_ids: Sequence[str] = ()
+    exclude_seen: bool = False
+    exclude_purchased: bool = False
+    include_unavailable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendRequest:
+    """One visitor of a batch or a stream; the fields are the parameters of `Client.recommend`."""
+
+    session_id: str = ""
+    user_id: str = ""
+    page_size: int = 0
+    session_items: Sequence[str] = ()
+    filter: Filter | None = None
+    explain: bool = False

@@ -1,0 +1,81 @@
+"""The topics that a replica follows, declared once: how each is applied, and where it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from nextclick.topics import ITEMS, RANKER, SCOREBOARD, SESSIONS, TOPICS, VECTORS
+from server.replica.replica import Replica, Role
+
+
+class Partition(NamedTuple):
+    """What decides where reading a partition begins."""
+
+    low: int
+    """The first offset that the broker still has."""
+    high: int
+    """The offset of the next record to be written."""
+    position: int | None
+    """The next offset by the replica's snapshot; None if there is none."""
+    history: int
+    """Records read at most without a snapshot."""
+    role: Role
+
+    @property
+    def known(self) -> int | None:
+        """The snapshot's position, None if the log does not have it any more."""
+        if self.position is not None and self.low <= self.position <= self.high:
+            return self.position
+        return None
+
+
+Start = Callable[[Partition], int]
+"""Returns the offset at which reading a partition begins."""
+
+
+def at_snapshot(p: Partition) -> int:
+    """Go on where the snapshot ended, else from the beginning."""
+    return p.low if p.known is None else p.known
+
+
+def at_snapshot_or_history(p: Partition) -> int:
+    """Go on where the snapshot ended, else so many records before the end."""
+    return max(p.low, p.high - p.history) if p.known is None else p.known
+
+
+def at_beginning(p: Partition) -> int:
+    """Read all of a compacted topic: its records are in no snapshot."""
+    return p.low
+
+
+def vectors(p: Partition) -> int:
+    """Go on where the snapshot ended, unless vectors are held: those are in no snapshot."""
+    return at_beginning(p) if p.role is Role.EMITTER else at_snapshot(p)
+
+
+def newest_scores(p: Partition) -> int:
+    """Skip older records, also after the snapshot: each replaces those before it."""
+    newest = TOPICS[SCOREBOARD].read_last or 0
+    return at_snapshot(p._replace(low=max(p.low, p.high - newest)))
+
+
+class FollowedTopic(NamedTuple):
+    """A topic of the log, and what the log reader does with it; the lag is measured of each."""
+
+    name: str
+    apply: Callable[[Replica, bytes, bytes | None], None]
+    """Applies a record's key and value."""
+    start: Start
+    clicks: bool = False
+    """Whether its records are clicks: their age is the replica's lag in time, and reading them
+    pauses while the learners are behind."""
+
+
+FOLLOWED = (
+    FollowedTopic(ITEMS, Replica.apply_item, at_snapshot),
+    FollowedTopic(RANKER, Replica.apply_learner, at_beginning),
+    FollowedTopic(VECTORS, Replica.apply_vectors, vectors),
+    FollowedTopic(SCOREBOARD, Replica.apply_score, newest_scores),
+    FollowedTopic(SESSIONS, Replica.apply_session, at_snapshot_or_history, clicks=True),
+)

@@ -1,0 +1,56 @@
+"""What ``nextclick status`` shows of a replica."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from nextclick.topics import SESSIONS
+from server.replica import scoreboard
+from server.replica.replica import Replica
+
+
+def describe(replica: Replica, serving: bool) -> dict[str, Any]:
+    """Return the state of a replica as plain values, for JSON.
+
+    Parameters
+    ----------
+    replica
+        A server's replica, or that of the example emitter.
+    serving
+        Whether the process does its work: answers, or emits examples of new clicks.
+    """
+    return {
+        "name": replica.role.value,
+        "state": "SERVING" if serving else "NOT_SERVING",
+        "lag": replica.lag_records,
+        "lag_ms": replica.lag_ms,
+        "position": sum(
+            offset
+            for (name, _), offset in replica.positions.copy().items()
+            if name.endswith(SESSIONS)
+        ),
+        "version": version("nextclick"),
+        "clicks": replica.engine.clicks,
+        "ranking": replica.engine.ranking,
+        "examples": replica.engine.examples,
+        "scores": replica.engine.live_scores,
+        "learners": {
+            model: {
+                "version": state.version,
+                "applied": state.applied,
+                "learned": state.learned,
+                "paused": state.paused,
+            }
+            for model, state in replica.learners.copy().items()
+        },
+        "scoreboard": {
+            model: scoreboard.describe(score) for model, score in replica.scoreboard.copy().items()
+        },
+        "vectors": replica.engine.with_vectors,
+        "sessions": len(replica.sessions),
+        "items": len(replica.engine.ids) - 1,
+        "catalogue": len(replica.catalogue),
+        "caught_up": replica.caught_up,
+        "kafka_up": replica.kafka_up,
+    }

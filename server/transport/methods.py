@@ -1,0 +1,101 @@
+"""Every method of the gRPC API, declared once: its handler, and the lane that it is answered in.
+
+`GrpcServer` serves what is declared here; reflection, health, timings and counts follow from it.
+A new method is its definition in the protobuf files, a handler and a line of `METHODS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+from typing import Any, NamedTuple
+
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from nextclick.v1 import (
+    catalog_service_pb2,
+    event_service_pb2,
+    model_service_pb2,
+    recommendation_service_pb2,
+)
+from server.services.catalogue import Catalogue
+from server.services.event import Events
+from server.services.model import Models
+from server.services.recommendation import Recommendations
+
+
+class Lane(Enum):
+    """Which thread answers a method, and so what its handler is given and may do."""
+
+    FAST = auto()
+    """One short answer, on the thread that takes in calls (`fast_lane`). ``handler(request)`` maps
+    serialised bytes to serialised bytes and must not wait."""
+
+    IN_TURN = auto()
+    """Many answers in one message: calls run one after another on the answering thread.
+    ``handler(request)`` maps bytes to bytes and must not wait."""
+
+    STREAM = auto()
+    """A stream of answers: each is made on the answering thread, between those of other calls.
+    ``handler(request)`` maps the bytes of one message to those of its answer."""
+
+    ASIDE = auto()
+    """On one of many threads. ``handler(request)`` maps message to message."""
+
+    KAFKA = auto()
+    """Aside, and at most `max_waiting_puts` at once, as it may wait for Kafka.
+    ``handler(request, timeout_s)`` maps message to message; no deadline: None."""
+
+
+class Method(NamedTuple):
+    """A method of the API; the types of its messages are those of the protobuf definition."""
+
+    service: ServiceDescriptor
+    name: str
+    handler: Callable[..., Any]
+    """A method of the class that answers the service; see `Lane` for what it is given."""
+    lane: Lane
+
+    @property
+    def path(self) -> str:
+        """The name on the wire."""
+        return f"/{self.service.full_name}/{self.name}"
+
+    @property
+    def request(self) -> type[Message]:
+        """The class of the request, or of one message of a stream."""
+        return GetMessageClass(self.service.methods_by_name[self.name].input_type)
+
+    def bound_to(self, handlers: Sequence[object]) -> Callable[..., Any]:
+        """Return the handler, bound to the one among the objects that has it."""
+        name = self.handler.__name__
+        for candidate in handlers:
+            if getattr(type(candidate), name, None) is self.handler:
+                bound: Callable[..., Any] = getattr(candidate, name)
+                return bound
+        raise LookupError(f"no handler given for {self.path}")
+
+
+RECOMMENDATION = recommendation_service_pb2.DESCRIPTOR.services_by_name["RecommendationService"]
+EVENT = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
+CATALOGUE = catalog_service_pb2.DESCRIPTOR.services_by_name["CatalogService"]
+MODEL = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
+
+METHODS = (
+    Method(RECOMMENDATION, "Recommend", Recommendations.recommend, Lane.FAST),
+    Method(RECOMMENDATION, "Rank", Recommendations.rank, Lane.FAST),
+    Method(RECOMMENDATION, "SimilarItems", Recommendations.similar_items, Lane.FAST),
+    Method(RECOMMENDATION, "Trending", Recommendations.trending, Lane.FAST),
+    Method(RECOMMENDATION, "BatchRecommend", Recommendations.batch_recommend, Lane.IN_TURN),
+    Method(RECOMMENDATION, "StreamRecommend", Recommendations.stream_recommend, Lane.STREAM),
+    Method(EVENT, "PutEvents", Events.put_events, Lane.KAFKA),
+    Method(CATALOGUE, "PutItems", Catalogue.put_items, Lane.KAFKA),
+    Method(CATALOGUE, "GetItems", Catalogue.get_items, Lane.ASIDE),
+    Method(CATALOGUE, "DeleteItems", Catalogue.delete_items, Lane.KAFKA),
+    Method(MODEL, "ListModels", Models.list_models, Lane.ASIDE),
+    Method(MODEL, "PauseLearning", Models.pause_learning, Lane.KAFKA),
+    Method(MODEL, "ResumeLearning", Models.resume_learning, Lane.KAFKA),
+    Method(MODEL, "RollBack", Models.roll_back, Lane.KAFKA),
+)

@@ -1,0 +1,19 @@
+"""Settings of the session store."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from settings.base import Settings
+
+
+class StoreSettings(Settings):
+    """Settings of the session store."""
+
+    session_expiry_s: int = Field(
+        default=30 * 24 * 3600, gt=0, description="Lifetime of a session in Redis"
+    )
+    store_batch: int = Field(
+        default=1_000, gt=0, le=10_000, description="Records in one pipelined write"
+    )
+    store_http_port: int = Field(default=0, ge=0, description="Port of the metrics; 0: none")

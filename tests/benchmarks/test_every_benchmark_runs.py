@@ -1,0 +1,136 @@
+"""Every benchmark at a small size: it runs to its end and its figures are there; none is judged."""
+
+import json
+import shutil
+
+import pytest
+from confluent_kafka import Consumer
+
+from cli.bench import freshness, learning, native
+from tests.command import run
+
+pytestmark = pytest.mark.integration
+
+needs_compiler = pytest.mark.skipif(
+    not shutil.which("cc"), reason="no C compiler for the load client"
+)
+
+
+def bench(*args):
+    done = run("bench", *args, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_freshness_measures_probes_beside_a_load(stack):
+    """The benchmark behind the README's figure must run, and count its backlog."""
+    result = freshness.measure(stack, rate=50, seconds=3, warm_up=1, probes=1)
+    assert result["probes"] >= 1
+    assert 0 < result["p50_ms"] <= result["p95_ms"] <= result["p99_ms"]
+    assert result["put_events_p50_ms"] > 0
+    assert len(result["hops_ms"]) == 3
+    assert result["hops_ms"]["sessions job"] >= 0
+    watcher = Consumer({"bootstrap.servers": stack.kafka, "group.id": "test"})
+    assert freshness.backlog(watcher) >= 0
+    watcher.close()
+
+
+def test_learning_measures_both_learners(stack):
+    """The benchmark of the learners must run on jobs of its own, and end them."""
+    result = learning.measure(stack, examples=300, clicks=400)
+    # It waits until all is learned; how fast so few were says nothing.
+    assert (result["examples"], result["clicks"]) == (300, 400)
+    assert {"examples_per_s", "clicks_per_s"} <= set(result)
+
+
+def test_index_measures_recall_in_churn():
+    """The vector index is queried at rest and while it changes."""
+    result = bench("index", "--items", "400", "--changes", "60", "--queries", "100")
+    assert 0.9 < result["recall_at_50"] <= 1
+    assert result["p99_rest_us"] > 0
+    assert result["p99_churn_us"] > 0
+    assert result["changes_per_s"] > 0
+
+
+@needs_compiler
+def test_serving_measures_answers_and_their_floor(tmp_path):
+    """Answers and the bare echo: at rest, beside learning, and with parts of the stack paused."""
+    result = bench(
+        "serving",
+        "--rounds",
+        "1",
+        "--seconds",
+        "0.5",
+        "--history",
+        "5000",
+        "--workers",
+        "1",
+        "--home",
+        str(tmp_path),
+    )
+    for prefix in ("", "floor_", "alone_", "alone_floor_"):
+        assert 0 < result[f"{prefix}p50_us"] <= result[f"{prefix}p95_us"]
+        assert result[f"{prefix}p95_us"] <= result[f"{prefix}p99_us"]
+        assert result[f"{prefix}cpu_us"] > 0
+    assert result["batch_sessions_per_s"] > 0
+    assert result["batch_us_per_session"] > 0
+    assert result["errors"] == 0
+    (one,) = result["workers"]
+    assert one["answers_per_s"] > 0
+    assert one["memory_mb"] > 0
+    assert (tmp_path / "serving.json").exists()
+    assert (tmp_path / "serving.svg").exists()
+
+
+def test_throughput_measures_every_reader_of_the_log(tmp_path):
+    """Every part processes all that is preloaded."""
+    result = bench("throughput", "--events", "10000", "--home", str(tmp_path))
+    assert result["events"] == 10_000
+    for name in ("events_per_s", "floor_events_per_s", "stored_per_s", "applied_per_s"):
+        assert result[name] > 0
+    assert result["restart_sessions"] > 1_000
+    assert result["restart_s"] > 0
+    assert [row["slots"] for row in result["slots"]] == [1, 2]
+    assert all(row["events_per_s"] > 0 for row in result["slots"])
+
+
+def test_frontier_measures_the_parts_that_it_is_asked_for(tmp_path):
+    """Leaving out one part keeps the others; its figures are paired with those of all parts."""
+    clicks = tmp_path / "clicks.csv"
+    lines = (f"{s},i{s % 40} i{(s + 1) % 40} i{(s + 2) % 40}\n" for s in range(1_200))
+    clicks.write_text("session_id,items\n" + "".join(lines))
+    parts = ("--part", "session-kNN", "--part", "vectors")
+    result = bench("frontier", "--train", str(clicks), *parts, "--home", str(tmp_path))
+    assert result["cases"] == 120
+    assert [row["part"] for row in result["parts"]] == ["session-kNN", "vectors"]
+    assert [row["kind"] for row in result["parts"]] == ["source", "feature"]
+    assert all(row["mrr_95"] >= 0 for row in result["parts"])
+    assert (tmp_path / "frontier.svg").exists()
+
+
+def test_growth_measures_each_size(tmp_path):
+    """Each size is as large as it says, and the largest of both is among them."""
+    sizes = ("--items", "1000", "--items", "2000", "--sessions", "9000")
+    result = bench("growth", *sizes, "--home", str(tmp_path))
+    assert [row["items"] for row in result["items"]] == [1_000, 2_000]
+    assert (result["largest"]["items"], result["largest"]["sessions"]) == (2_000, 9_000)
+    for row in [*result["items"], *result["length"], *result["candidates"], *result["page"]]:
+        assert 0 < row["recommend_us"]["p50"] <= row["recommend_us"]["p99"]
+    sizes = [row["candidates"] for row in result["candidates"]]
+    assert sizes
+    assert sizes == sorted(sizes)
+    assert result["largest"]["learn_us"]["mean"] > 0
+    assert result["largest"]["memory_mb"] > 0
+    assert (tmp_path / "growth.svg").exists()
+
+
+@needs_compiler
+def test_the_load_client_counts_what_fails(stack, tmp_path):
+    """A client that takes refusals for answers would praise a server that is down."""
+    program = native.client(tmp_path)
+    requests = tmp_path / "requests"
+    native.write_requests(requests, [b""])  # neither session_id nor user_id
+    method = "/nextclick.v1.RecommendationService/Recommend"
+    load = native.run(program, stack.target, method, requests, 0.3)
+    assert len(load.us) == 0
+    assert load.errors > 0

@@ -1,0 +1,75 @@
+"""``nextclick evaluate``: what it prints and writes."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from evaluation.errors import UnknownRankingError, UnreadableFileError
+from evaluation.rankings import RANKINGS
+from nextclick import Item, encode_item
+from online_models import metrics
+
+
+@pytest.mark.parametrize("protocol", ["static", "prequential"])
+def test_the_command_prints_one_object_and_writes_its_ranks(tmp_path, protocol):
+    """Machines read the JSON; others recompute the figures from the ranks."""
+    train, test, ranks = tmp_path / "train", tmp_path / "test", tmp_path / "ranks"
+    rng = np.random.default_rng(0)
+    lines = [
+        f"{s}," + " ".join(str((s * 3 + step) % 40) for step in range(rng.integers(2, 6)))
+        for s in range(120)
+    ]
+    train.write_text("session_id,items\n" + "\n".join(lines[:90]) + "\n")
+    test.write_text("session_id,items\n" + "\n".join(lines[90:]) + "\n")
+    args = ["evaluate", "--train", str(train), "--test", str(test), "--protocol", protocol]
+    done = CliRunner().invoke(app, [*args, "--ranks", str(ranks), "--json"])
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    rows = [line.split("\t") for line in ranks.read_text().splitlines()]
+    found = np.array([int(rank) for _, _, rank in rows])
+    assert len(rows) == result["cases"] == sum(len(x.split()) - 1 for x in lines[90:])
+    assert metrics.hit_rate(found, 20) == pytest.approx(result["hit_rate"])
+    assert metrics.mrr(found, 20) == pytest.approx(result["mrr"])
+    assert {int(p) for _, p, _ in rows} <= {2, 3, 4, 5}
+    assert result["hit_rate"] > 0.5
+    for key in ("hit_rate_new", "repeat_share", "ndcg", "coverage", "candidate_recall", "seconds"):
+        assert result[key] >= 0
+    assert set(result["learn_us"]) == set(result["recommend_us"]) == {"mean", "p50", "p99"}
+
+
+def test_compare_puts_all_rankings_into_one_table_and_a_chart(tmp_path):
+    """What the models add is seen beside what simple lists do."""
+    train, items, chart = tmp_path / "train", tmp_path / "items", tmp_path / "chart.svg"
+    lines = [f"{s}," + " ".join(f"i{(s * 3 + step) % 80}" for step in range(4)) for s in range(200)]
+    train.write_text("session_id,items\n" + "\n".join(lines) + "\n")
+    catalogue = [Item(f"i{n}", categories=(f"c{n % 4}",)) for n in range(80)]
+    items.write_bytes(b"".join(encode_item(item) + b"\n" for item in catalogue))
+    args = ["evaluate", "--train", str(train), "--items", str(items), "--compare"]
+    done = CliRunner().invoke(app, [*args, "--chart", str(chart), "--json"])
+    assert done.exit_code == 0, done.output
+    models = json.loads(done.stdout)["models"]
+    assert set(models) == set(RANKINGS)
+    for result in models.values():
+        for name in ("hit_rate", "mrr", "ndcg"):
+            low, high = result[f"{name}_95"]
+            assert low - 1e-9 <= result[name] <= high + 1e-9
+    assert models["blend"]["hit_rate"] > models["popularity"]["hit_rate"]
+    text = chart.read_text()
+    assert text.startswith("<?xml")
+    done = CliRunner().invoke(app, args)
+    assert all(name in done.output for name in ("own-items", "covisit"))
+
+
+def test_a_wrong_name_or_file_raises_what_the_command_prints_as_one_line(tmp_path):
+    """`main` prints errors of the library like its own; it must get them unchanged."""
+    train = tmp_path / "train"
+    train.write_text("neither,header\n")
+    args = ["evaluate", "--train", str(train)]
+    done = CliRunner().invoke(app, args)
+    assert isinstance(done.exception, UnreadableFileError)
+    done = CliRunner().invoke(app, [*args, "--model", "best"])
+    assert isinstance(done.exception, UnknownRankingError)
+    assert "choose one of popularity" in str(done.exception)

@@ -1,0 +1,245 @@
+"""Examples: taken before the click is learned, like those of serving, at the learners' pace."""
+
+import numpy as np
+import pytest
+
+from nextclick import Item, encode_item
+from nextclick.v1 import learning_pb2 as pb
+from nextclick.v1.session_pb2 import SessionRecord
+from online_models import learning as online
+from online_models.engine import Engine
+from online_models.memory.layout import Limits
+from online_models.ranking.features import N_FEATURES, NAMES
+from online_models.ranking.learner import RankerLearner
+from online_models.vectors.learner import VectorLearner
+from records import item_vectors, ranker_weights
+from server.replica.examples import PATIENCE_S, PAUSE_BEHIND, RESUME_BEHIND, ExampleEmitter, Pace
+from server.replica.replica import Replica, Role
+from settings.server import ServerSettings
+
+LIMITS = Limits(max_items=256, max_sessions=2_048, pairs=256)
+FAMILIES = [
+    NAMES.index(name)
+    for name in (
+        *("knn", "root_seq", "log_popularity", "own", "vector_session", "log_trend"),
+        *("session_log_length", "log_gap", "hour_sine", "category_share", "category_last"),
+        *("content_last", "raw_seq2", "raw_cov2"),
+    )
+]
+
+
+class FakeProducer:
+    def __init__(self):
+        self.values = []
+
+    def produce(self, topic, value, key):
+        self.values.append((topic, key, pb.Example.FromString(value)))
+
+    def poll(self, _):
+        pass
+
+
+@pytest.fixture
+def emitter(monkeypatch):
+    """A replica that emits an example of every click."""
+    monkeypatch.setattr(online, "LEARN_FROM_CLICK", 0)
+    replica = Replica(Engine(LIMITS, sample=0, remote=True), Role.EMITTER)
+    examples = ExampleEmitter(replica, ServerSettings(sample=1))
+    examples._producer = FakeProducer()
+    return replica, examples
+
+
+def play(replica, n, seed=3, before=lambda record: None):
+    """Sessions of four clicks on 30 items that follow one another."""
+    rng = np.random.default_rng(seed)
+    for i in range(n):
+        record = SessionRecord(session_id=f"s{seed}-{i}")
+        at = int(rng.integers(30))
+        for seq in range(1, 5):
+            record.version = seq
+            time_ms = 1_400_000_000_000 + 60_000_000 * i + 9_000 * seq * seq
+            record.steps.add(item_id=f"i{at % 30}", seq=seq, timestamp_ms=time_ms)
+            before(record)
+            replica.apply_session(b"", record.SerializeToString())
+            at += int(rng.integers(1, 4))
+
+
+def fill_catalogue(replica):
+    """Items in three categories, with a word each in their titles."""
+    for i in range(30):
+        item = Item(f"i{i}", categories=(f"c{i % 3}",), title=f"thing {i % 5}0")
+        replica.apply_item(item.item_id.encode(), encode_item(item))
+
+
+def learn_remotely(replica, clicks=700, examples=None):
+    """Vectors and a ranker as the jobs would publish them."""
+    vectors, ranker = VectorLearner(256), RankerLearner()
+    rng = np.random.default_rng(0)
+    for _ in range(clicks):
+        a = int(rng.integers(30))
+        vectors.learn(-1, [f"i{a}"], f"i{(a + 1) % 30}")
+        features = rng.normal(size=(N_FEATURES, 8)).astype(np.float32)
+        ranker.learn(features, int(np.argmax(features[4])))
+    for item_id, (context, target) in vectors.to_publish(256):
+        value = item_vectors.encode(item_vectors.ItemVectors(context, target, version=1))
+        replica.apply_vectors(item_id.encode(), value)
+    if examples is not None:
+        examples.keep_pace()
+    weights = ranker.weights()
+    state = pb.LearnerState(version=1, learned=weights.steps, applied=clicks)
+    replica.apply_learner(b"ranker", ranker_weights.encode(state, weights))
+
+
+def test_an_example_is_what_serving_sees(emitter):
+    """Live answers, bootstrap and evaluation must compute the same bytes, or the ranker
+    learns of features that it never meets."""
+    replica, examples = emitter
+    fill_catalogue(replica)
+    play(replica, 600)
+    learn_remotely(replica, examples=examples)
+    served = Replica(Engine(LIMITS, sample=0, remote=True))
+    fill_catalogue(served)
+    play(served, 600)
+    learn_remotely(served)
+    examples._producer.values.clear()
+    expected = []
+
+    def ask(record):
+        """Answer, as a server does, for the session before its next click."""
+        engine, entry = served.engine, served.sessions.get(record.session_id)
+        if entry is None or not (rows := engine.session_rows(entry.number).tolist()):
+            return
+        target = engine.row(record.steps[-1].item_id)
+        engine.recommend(rows, 20, entry.number)
+        places = engine.arrays["candidates"][: int(engine.arrays["ctr"][20])]
+        ids = [engine.ids[row] for row in engine.arrays["pool"][places].tolist()]
+        place = ids.index(engine.ids[target]) + 1 if engine.ids[target] in ids else 0
+        features = engine.arrays["features"][:, : len(ids)].astype("<f2").tobytes()
+        expected.append((place, ids if place else [], features if place else b""))
+
+    def both(record):
+        ask(record)
+        served.apply_session(b"", record.SerializeToString())
+
+    play(replica, 40, seed=9, before=both)
+    got = [(e.target, list(e.item_ids), e.features) for _, _, e in examples._producer.values]
+    assert len(got) == 3 * 40
+    assert sum(1 for place, *_ in got if place) > 60
+    assert got == expected
+    varied = np.concatenate([halves(e) for _, _, e in examples._producer.values if e.target], 1)
+    assert (np.ptp(varied[FAMILIES], axis=1) > 0).all(), "no family of features lay idle"
+
+
+def halves(example):
+    return np.frombuffer(example.features, "<f2").astype(np.float32).reshape(N_FEATURES, -1)
+
+
+def test_examples_name_their_click(emitter):
+    """Count and checksum of the job are compared with these names."""
+    replica, examples = emitter
+    play(replica, 30)
+    names = [(e.session_id, e.seq) for _, _, e in examples._producer.values]
+    assert len(names) == len(set(names)) == examples.emitted
+    assert {seq for _, seq in names} == {2, 3, 4}
+    assert all(key == e.session_id for _, key, e in examples._producer.values)
+
+
+def test_a_repeated_record_makes_no_second_example(emitter):
+    """The sessions job writes some records twice after a failure."""
+    replica, examples = emitter
+    play(replica, 30)
+    emitted = examples.emitted
+    play(replica, 30)
+    assert examples.emitted == emitted
+
+
+def test_the_sample_is_kept_to():
+    """Learning costs by the example."""
+    replica = Replica(Engine(LIMITS, sample=0, remote=True), Role.EMITTER)
+    examples = ExampleEmitter(replica, ServerSettings(sample=4))
+    examples._producer = FakeProducer()
+    play(replica, 1_500)
+    eligible = 3 * 1_500 - 2_000 * 3 / 4
+    assert 0.8 * eligible / 4 < examples.emitted < 1.2 * eligible / 4
+
+
+def test_a_learner_that_falls_behind_is_waited_for_until_it_stands_still():
+    """A bootstrap must not run away from the vectors; a dead learner must not stop the log."""
+    pace = Pace()
+    assert pace.behind(0, 0, 100.0) == 0
+    assert pace.behind(PAUSE_BEHIND + 1, 1, 101.0) == PAUSE_BEHIND
+    assert pace.behind(PAUSE_BEHIND + 1, PAUSE_BEHIND - RESUME_BEHIND, 102.0) == RESUME_BEHIND + 1
+    assert pace.behind(3 * PAUSE_BEHIND, PAUSE_BEHIND - RESUME_BEHIND, 102.0 + PATIENCE_S + 1) == 0
+    assert pace.behind(3 * PAUSE_BEHIND + 5, PAUSE_BEHIND - RESUME_BEHIND + 1, 114.0) == 4
+
+
+def test_the_log_is_waited_for_with_examples_thinned_out(emitter, monkeypatch):
+    """Beyond what the learners can do, fewer examples are better than old ones."""
+    replica, examples = emitter
+    clock = [1_000.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    replica.lag_ms = 300_000
+    for _ in range(3):
+        clock[0] += 100
+        examples.keep_pace()
+    assert examples.thinning == 8
+    replica.lag_ms = 0
+    for _ in range(9):
+        clock[0] += 100
+        examples.keep_pace()
+    assert examples.thinning == 1
+
+
+def test_a_ranker_of_other_features_is_not_taken(emitter):
+    """Weights read under another schema would rank at random: the blend answers, and says so."""
+    replica, _ = emitter
+    learn_remotely(replica)
+    steps = replica.engine.examples
+    assert steps
+    state = pb.LearnerState(learned=7)
+    state.weights.feature_schema = "other"
+    replica.apply_learner(b"ranker", state.SerializeToString())
+    assert not replica.ranker_fits
+    assert replica.engine.examples == steps
+
+
+@pytest.mark.parametrize("value", [b"\xff\xff", b"", b"\x12\x03abc"])
+def test_torn_records_of_learners_change_nothing(emitter, value):
+    """Compacted topics live for years, through every bug of a producer."""
+    replica, _ = emitter
+    replica.apply_vectors(b"i1", value)
+    assert replica.engine.with_vectors == 0
+    replica.apply_learner(b"ranker", b"\xff\xff")
+    assert "ranker" not in replica.learners
+
+
+def test_vectors_of_a_deleted_item_go(emitter):
+    """A tombstone on `vectors` frees what similarity would still find."""
+    replica, examples = emitter
+    learn_remotely(replica, examples=examples)
+    before = replica.engine.with_vectors
+    replica.apply_vectors(b"i3", None)
+    replica.apply_vectors(b"never seen", None)
+    assert replica.engine.with_vectors == before - 1
+    row = replica.engine.row("i3")
+    assert not replica.engine.arrays["vectors_out"][row].any()
+
+
+def test_vectors_wait_for_the_clicks_that_they_have_seen(emitter):
+    """Vectors that know the click that a case asks for would teach the ranker to trust them
+    as it never can when answering: it cost 2 points of MRR in a bootstrap."""
+    replica, examples = emitter
+    half = np.ones(64, "<f2").tobytes()
+    for item_id, offsets in (("a", [3, 0]), ("b", [3, 2]), ("c", [])):
+        record = pb.ItemVectors(version=1, context=half, target=half, offsets=offsets)
+        replica.apply_vectors(item_id.encode(), record.SerializeToString())
+    replica.positions = {("sessions", 0): 2, ("sessions", 1): 9}
+    examples.keep_pace()
+    assert replica.engine.with_vectors == 0
+    replica.positions["sessions", 0] = 3
+    replica.positions["sessions", 1] = 1
+    examples.keep_pace()
+    assert replica.engine.with_vectors == 1
+    replica.positions["sessions", 1] = 2
+    examples.keep_pace()
+    assert replica.engine.with_vectors == 3

@@ -1,0 +1,107 @@
+"""Nearest items in answers: new ones are found at once, deleted ones never."""
+
+import numpy as np
+import pytest
+from prometheus_client import REGISTRY
+
+from online_models.engine import Engine, Filter
+from online_models.memory.layout import Limits
+from online_models.ranking.answer import FILL_SCORE
+from server.replica.index_builder import BETWEEN_BUILDS_S, RECALL_S, IndexBuilder
+from server.replica.replica import Replica
+
+LIMITS = Limits(max_items=4_096, max_sessions=64, pairs=64)
+
+
+@pytest.fixture
+def replica():
+    """Two kinds of items with vectors; one item of each kind was clicked once."""
+    rng = np.random.default_rng(8)
+    replica = Replica(Engine(LIMITS, sample=0, remote=True))
+    engine = replica.engine
+    engine.begin_index()
+    centres = rng.normal(size=(2, 64)).astype(np.float32)
+    for i in range(400):
+        noise = 0.2 * rng.normal(size=64).astype(np.float32)
+        vector = centres[i % 2] + noise
+        engine.put_vectors(f"{'ab'[i % 2]}{i}", vector, vector)
+    for kind in ("a0", "b1"):
+        engine.learn(engine.open_session(), kind)
+    return replica
+
+
+def answered(engine, item_id, k=20, flt=None):
+    """Answer twice: the first one asks for the list that the second one reads."""
+    engine.recommend([engine.row(item_id)], k, flt=flt)
+    if engine.nearest is not None:
+        engine.nearest.make(10)
+    ranked = engine.recommend([engine.row(item_id)], k, flt=flt)
+    assert len(set(ranked.rows.tolist())) == len(ranked.rows)
+    assert (np.diff(ranked.scores) <= 0).all()
+    return [engine.item_id(row) for row in ranked.rows], ranked.scores
+
+
+def test_a_page_that_counts_cannot_fill_has_what_is_near(replica):
+    """A visitor of a new item would else get the same popular items as everybody."""
+    ids, scores = answered(replica.engine, "a0")
+    assert len(ids) == 20
+    assert all(item_id[0] == "a" for item_id in ids)
+    assert scores[-1] > FILL_SCORE
+
+
+def test_new_vectors_are_in_the_next_answer_and_deleted_items_in_none(replica):
+    """Within a second of its catalogue entry, and at once when it is gone."""
+    engine = replica.engine
+    vector = engine.arrays["vectors_in"][engine.row("b1")]
+    engine.put_vectors("new", vector, vector)
+    assert "new" in answered(engine, "b1")[0]
+    assert "new" in [engine.item_id(r) for r in engine.similar(engine.row("b1"), 10).rows]
+    engine.delete_item("new")
+    assert "new" not in answered(engine, "b1", 200)[0]
+    engine.put_vectors("new", vector, vector)
+    assert "new" not in answered(engine, "b1", 200)[0]
+
+
+def test_filters_hold_for_what_is_near(replica):
+    """A filter is a promise to the caller, whoever fills the page."""
+    engine = replica.engine
+    engine.put_item("a2", categories=("x",))
+    engine.put_item("b3", categories=("x",))
+    ids, _ = answered(engine, "a0", 2, Filter(categories=("x",)))
+    assert ids == ["a2", "b3"]
+    rows = tuple(engine.row(f"a{i}") for i in range(0, 40, 2))
+    ids, _ = answered(engine, "a0", 20, Filter(excluded_rows=rows))
+    assert not {engine.row(i) for i in ids} & set(rows)
+
+
+def test_the_builder_builds_and_watches(replica):
+    """Recall that falls unseen is a slow loss of everything new."""
+    rng = np.random.default_rng(9)
+    builder = IndexBuilder(replica)
+    index = replica.engine.index
+    for i in range(1_200):
+        replica.engine.put_vectors(f"c{i}", *rng.normal(size=(2, 64)).astype(np.float32))
+    assert index.due
+    builder.maintain_index(1_000.0)
+    assert not index.due
+    assert index.delta_size == 0
+    assert REGISTRY.get_sample_value("nextclick_index_recall") > 0.9
+    for i in range(1_100):
+        replica.engine.put_vectors(f"d{i}", *rng.normal(size=(2, 64)).astype(np.float32))
+    builder.maintain_index(1_001.0)
+    assert index.due, "built again too soon"
+    builder.maintain_index(1_001.0 + max(BETWEEN_BUILDS_S, RECALL_S))
+    assert not index.due
+
+
+def test_a_restart_indexes_what_the_snapshot_has(replica, tmp_path):
+    """Vectors of a snapshot come from no topic again."""
+    replica.engine.delete_item("a4")
+    replica.engine.snapshot(tmp_path / "models")
+    again = Engine.restore(tmp_path / "models")
+    again.begin_index()
+    assert again.index.due
+    again.index.rebuild()
+    ids, _ = answered(again, "a0", 200)
+    assert all(item_id[0] == "a" for item_id in ids[:90])
+    assert "a4" not in ids

@@ -1,0 +1,99 @@
+"""Redis as requests see it: away, hanging and back, without a request that waits for it."""
+
+import socket
+import threading
+import time
+
+import pytest
+from prometheus_client import REGISTRY
+
+from nextclick.v1.session_pb2 import SessionRecord
+from server.replica.redis_view import RedisUnavailableError, RedisView
+
+
+class Stub:
+    """Speaks just enough of Redis's protocol, and can fall silent."""
+
+    def __init__(self, value=b""):
+        self.value, self.silent, self.commands = value, False, 0
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self._server.getsockname()[1]}/0"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            connection, _ = self._server.accept()
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        while data := connection.recv(65_536):
+            self.commands += 1
+            if self.silent:
+                continue
+            if b"PING" in data:
+                connection.sendall(b"+PONG\r\n")
+            elif b"HGET" in data:
+                connection.sendall(b"$%d\r\n%s\r\n" % (len(self.value), self.value))
+            else:
+                connection.sendall(b"+OK\r\n")
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def not_asked():
+    labels = {"outcome": "not_asked"}
+    return REGISTRY.get_sample_value("nextclick_redis_reads_total", labels) or 0
+
+
+def asks(view):
+    try:
+        view.session("s")
+    except RedisUnavailableError:
+        return False
+    return True
+
+
+def test_a_session_is_read_as_the_store_wrote_it():
+    """The two sides of Redis must agree on key and form."""
+    record = SessionRecord(session_id="s", version=3)
+    view = RedisView(Stub(record.SerializeToString()).url, "", 10_000)
+    assert view.session("s") == record
+
+
+def test_bytes_that_are_no_record_are_no_session():
+    """Another program's value under our key must not break an answer."""
+    assert RedisView(Stub(b"\xff\xff\xff").url, "", 10_000).session("s") is None
+
+
+def test_a_server_starts_while_redis_is_away():
+    """Constructors do not connect: a dead cache must not keep a replica from starting."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    view = RedisView(f"redis://127.0.0.1:{port}/0", "", 50)
+    with pytest.raises(RedisUnavailableError):
+        view.session("s")
+    view.close()
+
+
+def test_requests_do_not_wait_for_a_redis_that_hangs_and_ask_again_when_it_is_back():
+    """One request may find out; the others go on without Redis until the watch sees it back."""
+    stub = Stub(SessionRecord(session_id="s", version=1).SerializeToString())
+    view = RedisView(stub.url, "", 1_000)
+    assert asks(view)
+    stub.silent = True
+    assert not asks(view)
+    before = not_asked()
+    for _ in range(100):
+        assert not asks(view)
+    assert not_asked() - before == 100
+    view.start()
+    stub.silent = False
+    wait_for(lambda: asks(view))
+    stub.silent = True
+    wait_for(lambda: not view.up)
+    view.close()

@@ -1,0 +1,376 @@
+"""Answers of the service: bytes in, bytes out, with the real models and no network."""
+
+import struct
+
+import numpy as np
+import pytest
+from google.rpc import code_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nextclick import Item, encode_item
+from nextclick.v1 import recommendation_service_pb2 as pb
+from nextclick.v1.impression_pb2 import Impression
+from nextclick.v1.scoreboard_pb2 import Score
+from nextclick.v1.session_pb2 import EVENT_TYPE_PURCHASE, SessionRecord
+from online_models.engine import Engine
+from online_models.memory.layout import STEPS, Limits
+from server.errors import RequestError
+from server.replica.redis_view import RedisUnavailableError
+from server.replica.replica import Replica
+from server.services.recommendation import Recommendations
+from server.services.replies import RECOMMEND_ITEMS, head
+from server.services.visitor import append_tail
+
+PRINTABLE = st.characters(exclude_categories=["C", "Z"], include_characters=" ")
+
+
+class NoImpressions:
+    def __init__(self):
+        self.seen = []
+
+    def due(self):
+        return True
+
+    def put(self, impression, key):
+        self.seen.append((Impression.FromString(impression), key))
+
+
+class FakeRedis:
+    """Redis as a dict, away on demand; counts what it is asked."""
+
+    def __init__(self):
+        self.sessions, self.users, self.up, self.asked = {}, {}, True, 0
+
+    def _ask(self):
+        self.asked += 1
+        if not self.up:
+            raise RedisUnavailableError
+
+    def session(self, session_id):
+        self._ask()
+        return self.sessions.get(session_id)
+
+    def current_session(self, user_id):
+        self._ask()
+        return self.users.get(user_id, "")
+
+
+def record(session_id, items, version=None, user_id="", purchased=()):
+    out = SessionRecord(session_id=session_id, version=version or len(items), user_id=user_id)
+    for seq, item in enumerate(items, 1):
+        step = out.steps.add(item_id=item, seq=seq, timestamp_ms=seq)
+        if item in purchased:
+            step.type = EVENT_TYPE_PURCHASE
+    return out
+
+
+class Shop:
+    def __init__(self):
+        limits = Limits(max_items=512, max_sessions=256, pairs=256)
+        self.replica = Replica(Engine(limits))
+        self.replica.caught_up = self.replica.whole_log = True
+        self.redis, self.impressions = FakeRedis(), NoImpressions()
+        self.service = Recommendations(self.replica, self.redis, self.impressions)
+        for i in range(60):
+            name = f"t{i}"
+            self.apply(record(name, [f"i{i % 20}", f"i{i % 20 + 1}", f"i{i % 20 + 2}"]))
+
+    def apply(self, session):
+        self.replica.apply_session(b"", session.SerializeToString())
+
+    def recommend(self, **fields):
+        raw = pb.RecommendRequest(**fields).SerializeToString()
+        answer = pb.RecommendResponse.FromString(self.service.recommend(raw))
+        self.service.send_impressions()
+        return answer
+
+
+@pytest.fixture
+def shop():
+    return Shop()
+
+
+def ids(response):
+    return [item.item_id for item in response.items]
+
+
+def test_an_answer_carries_all_that_a_caller_needs(shop):
+    """Versions tell what an answer knew; the id comes back on events."""
+    shop.apply(record("me", ["i4", "i5"]))
+    answer = shop.recommend(session_id="me", page_size=5)
+    assert len(answer.items) == 5
+    assert "i6" in ids(answer)
+    assert answer.session_version == 2
+    assert answer.model_version == shop.replica.engine.clicks
+    assert answer.source == pb.ANSWER_SOURCE_SESSION
+    assert not answer.degraded
+    again = shop.recommend(session_id="me", page_size=5)
+    assert again.recommendation_id != answer.recommendation_id
+
+
+def test_the_default_page_is_twenty(shop):
+    """A caller that says nothing of a size gets the documented one."""
+    assert len(shop.recommend(session_id="me").items) == 20
+
+
+@pytest.mark.parametrize("fields", [{"session_id": "new"}, {"user_id": "new"}])
+def test_an_unknown_visitor_gets_popular_items_and_it_says_so(shop, fields):
+    """A page without recommendations is a lost chance; a caller may want to know."""
+    answer = shop.recommend(**fields)
+    assert answer.source == pb.ANSWER_SOURCE_POPULAR
+    assert len(answer.items) == 20
+    assert answer.session_version == 0
+
+
+def test_the_requests_items_count_before_the_stream_has_them(shop):
+    """The answer must reflect the click that caused it."""
+    unknown = shop.recommend(session_id="new", session_items=["i4", "i5"], page_size=5)
+    assert unknown.source == pb.ANSWER_SOURCE_SESSION
+    assert "i6" in ids(unknown)
+    shop.apply(record("me", ["i4"]))
+    both = shop.recommend(session_id="me", session_items=["i4", "i5"], page_size=5)
+    assert ids(both) == ids(unknown)
+    assert both.session_version == 1
+
+
+@given(st.lists(st.integers(1, 3), max_size=8), st.lists(st.integers(1, 3), max_size=8))
+def test_an_overlap_is_not_repeated(stored, tail):
+    """A shorter overlap would count a click twice, a longer one would drop one."""
+    whole = append_tail(stored, tail)
+    assert whole[len(whole) - len(tail) :] == tail
+    overlap = len(stored) + len(tail) - len(whole)
+    assert whole[: len(stored)] == stored
+    longer = [n for n in range(1, min(len(stored), len(tail)) + 1) if stored[-n:] == tail[:n]]
+    assert overlap == max(longer, default=0)
+
+
+def test_filters_of_the_session_leave_out_what_they_say(shop):
+    """Seen, bought and disliked items are the visitor's own: each has its switch."""
+    mine = record("me", ["i4", "i5"], purchased=("i5",))
+    mine.hidden_item_ids.append("i6")
+    shop.apply(mine)
+    everything = ids(shop.recommend(session_id="me", page_size=50))
+    assert {"i4", "i5"} <= set(everything)
+    assert "i6" not in everything
+    unseen = ids(shop.recommend(session_id="me", page_size=50, filter={"exclude_seen": True}))
+    assert not {"i4", "i5", "i6"} & set(unseen)
+    unbought = ids(
+        shop.recommend(session_id="me", page_size=50, filter={"exclude_purchased": True})
+    )
+    assert "i4" in unbought
+    assert "i5" not in unbought
+    chosen = ids(
+        shop.recommend(session_id="me", page_size=50, filter={"excluded_item_ids": ["i4", "zz"]})
+    )
+    assert "i4" not in chosen
+
+
+def test_the_catalogue_decides_on_availability_and_deletion(shop):
+    """Sold out is out unless asked for; deleted is out for good."""
+    shop.replica.apply_item(b"", encode_item(Item("i6", available=False)))
+    shop.replica.apply_item(b"", encode_item(Item("i7", deleted=True)))
+    plain = ids(shop.recommend(session_id="x", session_items=["i5"], page_size=50))
+    assert not {"i6", "i7"} & set(plain)
+    wide = shop.recommend(
+        session_id="x", session_items=["i5"], page_size=50, filter={"include_unavailable": True}
+    )
+    assert "i6" in ids(wide)
+    assert "i7" not in ids(wide)
+
+
+def test_redis_is_not_asked_while_the_replica_knows_it_all(shop):
+    """A read of Redis in every request costs more than the answer."""
+    shop.recommend(session_id="me")
+    shop.recommend(user_id="nobody")
+    assert shop.redis.asked == 0
+
+
+def test_a_session_older_than_the_window_comes_from_redis(shop):
+    """A replica that has not read the whole log must not forget a visitor."""
+    shop.replica.whole_log = False
+    shop.redis.sessions["old"] = record("old", ["i4", "i5"], version=7, purchased=("i4",))
+    shop.redis.users["u"] = "old"
+    for fields in ({"session_id": "old"}, {"user_id": "u"}):
+        answer = shop.recommend(**fields, filter={"exclude_purchased": True})
+        assert answer.session_version == 7
+        assert answer.source == pb.ANSWER_SOURCE_SESSION
+        assert "i4" not in ids(answer)
+
+
+def test_redis_knows_a_users_current_session_before_the_replica_has_caught_up(shop):
+    """Half-read, the log may end in yesterday's session of a user."""
+    shop.apply(record("yesterday", ["i1"], user_id="u"))
+    shop.replica.caught_up = False
+    shop.redis.sessions["today"] = record("today", ["i4", "i5"])
+    shop.redis.users["u"] = "today"
+    assert shop.recommend(user_id="u").session_version == 2
+    shop.redis.up = False
+    assert shop.recommend(user_id="u").session_version == 1
+
+
+def test_the_higher_version_wins_while_catching_up(shop):
+    """Memory may be behind Redis, or Redis behind memory: the newer view is answered for."""
+    shop.replica.caught_up = False
+    shop.apply(record("me", ["i4"]))
+    shop.redis.sessions["me"] = record("me", ["i4", "i5"])
+    answer = shop.recommend(session_id="me")
+    assert answer.session_version == 2
+    assert pb.DEGRADED_REASON_CATCHING_UP in answer.degraded
+    shop.apply(record("me", ["i4", "i5", "i6"]))
+    assert shop.recommend(session_id="me").session_version == 3
+
+
+def test_without_redis_there_is_an_answer_and_it_says_so(shop):
+    """A dead cache must not take the recommendations with it."""
+    shop.replica.whole_log = False
+    shop.redis.up = False
+    answer = shop.recommend(session_id="old")
+    assert len(answer.items) == 20
+    assert list(answer.degraded) == [pb.DEGRADED_REASON_REDIS_UNAVAILABLE]
+    shop.replica.kafka_up = False
+    assert pb.DEGRADED_REASON_KAFKA_UNAVAILABLE in shop.recommend(session_id="old").degraded
+
+
+def test_a_users_traffic_without_session_id_finds_the_current_session(shop):
+    """Signed-in visitors may be asked for by user alone."""
+    shop.apply(record("a", ["i1"], user_id="u"))
+    shop.apply(record("b", ["i4", "i5"], user_id="u"))
+    assert shop.recommend(user_id="u").session_version == 2
+
+
+def test_impressions_say_what_was_answered(shop):
+    """Attribution rests on them."""
+    shop.apply(record("me", ["i4"]))
+    answer = shop.recommend(session_id="me", session_items=["i5"], page_size=3)
+    impression, key = shop.impressions.seen[-1]
+    assert impression.recommendation_id == answer.recommendation_id
+    assert (impression.session_id, key, impression.session_version) == ("me", "me", 1)
+    assert list(impression.appended_item_ids) == ["i5"]
+    assert list(impression.item_ids) == ids(answer)
+    assert list(impression.scores) == [item.score for item in answer.items]
+    assert impression.model == "blend"
+    assert impression.known_items == len(shop.replica.engine.ids) - 1
+    shop.recommend(user_id="someone")
+    impression, key = shop.impressions.seen[-1]
+    assert (impression.session_id, key) == ("", "u:someone")
+
+
+def test_one_answer_in_so_many_is_ranked_the_other_way_too(shop):
+    """What nobody is shown costs time: a sample is enough to compare rankings."""
+    shop.service = Recommendations(shop.replica, shop.redis, shop.impressions, shadow_sample=3)
+    shop.replica.engine._ctr[STEPS] = 1  # a ranker there is, if not one that may answer
+    shop.apply(record("me", ["i4"]))
+    for _ in range(6):
+        answer = shop.recommend(session_id="me", page_size=10)
+    sampled = [i for i, _ in shop.impressions.seen if i.HasField("shadow")]
+    assert len(sampled) == 2
+    assert sampled[-1].recommendation_id == answer.recommendation_id
+    assert sampled[-1].shadow.model == "ranker"
+    assert set(sampled[-1].shadow.item_ids) >= {"i5", "i6"}
+    assert len(sampled[-1].shadow.scores) == len(sampled[-1].shadow.item_ids)
+    assert all(i.HasField("diversity") == i.HasField("shadow") for i, _ in shop.impressions.seen)
+    assert 0 < sampled[-1].diversity < 2
+    assert sampled[-1].popularity > 0
+
+
+def test_explained_scores_become_probabilities_once_they_are_calibrated(shop):
+    """A score says which item is better; a caller may want to know how likely."""
+    shop.apply(record("me", ["i4"]))
+    assert (
+        not shop.recommend(session_id="me", explain=True)
+        .items[0]
+        .HasField("next_click_probability")
+    )
+    score = Score(model="blend", cases=9)
+    score.calibration.slope = 1
+    shop.replica.apply_score(b"blend", score.SerializeToString())
+    answer = shop.recommend(session_id="me", explain=True)
+    shares = np.exp([item.score for item in answer.items])
+    likely = [item.next_click_probability for item in answer.items]
+    assert likely == pytest.approx(list(shares / shares.sum()), abs=1e-3)
+    assert not shop.recommend(session_id="me").items[0].HasField("next_click_probability")
+
+
+def test_explanations_come_with_reasons_and_timings(shop):
+    """People who run a shop ask why an item is there."""
+    answer = shop.recommend(session_id="x", session_items=["i4", "i5"], page_size=3, explain=True)
+    assert ids(answer) == ids(
+        shop.recommend(session_id="x", session_items=["i4", "i5"], page_size=3)
+    )
+    assert all(item.reasons for item in answer.items)
+    assert [t.stage for t in answer.timings] == ["parse", "session", "score", "reply"]
+
+
+def test_rank_returns_all_items_of_the_caller(shop):
+    """The caller's list comes back whole, unknown items last in their order."""
+    shop.apply(record("me", ["i4", "i5"]))
+    request = pb.RankRequest(session_id="me", item_ids=["zz", "i6", "yy", "i15"])
+    answer = pb.RankResponse.FromString(shop.service.rank(request.SerializeToString()))
+    assert ids(answer) == ["i6", "i15", "zz", "yy"]
+
+
+def test_similar_and_trending_answer(shop):
+    """The two calls without a visitor."""
+    request = pb.SimilarItemsRequest(item_id="i5", page_size=4)
+    similar = pb.SimilarItemsResponse.FromString(
+        shop.service.similar_items(request.SerializeToString())
+    )
+    assert {"i4", "i6"} <= set(ids(similar))
+    assert "i5" not in ids(similar)
+    trending = pb.TrendingResponse.FromString(
+        shop.service.trending(pb.TrendingRequest(page_size=4).SerializeToString())
+    )
+    assert len(trending.items) == 4
+
+
+def test_similar_items_of_an_unknown_item_is_not_found(shop):
+    """An empty answer would hide a misspelt id."""
+    with pytest.raises(RequestError) as error:
+        shop.service.similar_items(pb.SimilarItemsRequest(item_id="zz").SerializeToString())
+    assert error.value.code == code_pb2.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("fields", "faulty"),
+    [
+        ({}, {"session_id"}),
+        ({"session_id": "s", "page_size": 501}, {"page_size"}),
+        ({"session_id": "x" * 257, "user_id": "ü" * 200}, {"session_id", "user_id"}),
+        ({"session_id": "s", "session_items": ["a"] * 51}, {"session_items"}),
+        (
+            {"page_size": 501, "filter": {"categories": ["c"] * 65}},
+            {"session_id", "page_size", "filter.categories"},
+        ),
+        (
+            {"session_id": "s", "filter": {"excluded_item_ids": ["a"] * 1_001}},
+            {"filter.excluded_item_ids"},
+        ),
+    ],
+)
+def test_all_faults_of_a_request_are_named(shop, fields, faulty):
+    """A developer should see every mistake in the first error."""
+    with pytest.raises(RequestError) as error:
+        shop.recommend(**fields)
+    assert {fault.field for fault in error.value.faults} == faulty
+
+
+@given(
+    st.text(PRINTABLE, min_size=1, max_size=256),
+    st.floats(width=32, allow_nan=False),
+)
+def test_pre_serialised_parts_are_what_protobuf_writes(item_id, score):
+    """A wrong byte here would be a wrong item at the caller."""
+    raw = head(item_id, RECOMMEND_ITEMS) + struct.pack("<f", score)
+    parsed = pb.RecommendResponse.FromString(raw).items
+    assert [item.item_id for item in parsed] == [item_id]
+    assert parsed[0].score == score
+
+
+def test_a_rehearsal_answers_nobody(shop):
+    """It warms the caches; an impression of it would be a view that nobody had."""
+    newest = shop.replica.sessions.newest(10)
+    assert newest == [f"t{i}" for i in range(59, 49, -1)]
+    shop.service.rehearse(newest)
+    shop.service.send_impressions()
+    assert not shop.impressions.seen
