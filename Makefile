@@ -26,7 +26,7 @@ $(JAVA_STAMP): $(JAVA)/pom.xml $(shell find $(JAVA)/src -name '*.java')
 
 $(KERNEL_STAMP): $(PYTHON_STAMP) $(shell find online_models -name '*.py')
 	@echo "compiling the models' kernels" >&2
-	@$(BIN)/python -m cli.kernels
+	@$(BIN)/python -m online_models.engine.warm_up
 	@touch $@
 
 demo: setup

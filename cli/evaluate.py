@@ -23,7 +23,7 @@ from evaluation.rankings import (
     check_ranking,
     evaluate_ranking,
 )
-from online_models.memory.layout import MAX_ANSWER
+from online_models.ranking.page import MAX_ANSWER
 
 HELD_OUT = 0.1
 """Share of the training sessions that is predicted if there is no test file."""

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.engine import Engine, Ranked
-from online_models.memory.layout import DIMENSIONS, RULE_SLABS, VECTOR_ITEMS
-from online_models.vectors.two_towers import DECAY
+from online_models.sources.rules import RULE_SLABS
+from online_models.vectors.two_towers import DECAY, DIMENSIONS, VECTOR_ITEMS
 
 Vectors = NDArray[np.float32]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def new_items(sessions: list[Session], items: Sequence[Item]) -> list[tuple[str,
     engine = make_engine("ranker", 0)
     put_items(engine, items)
     learn_all(engine, [s for s in seen if s.items])
-    index = engine.begin_index()
+    index = engine.begin_index(time.monotonic)
     index.swap(index.build())
     genres = {item.item_id: set(item.categories) for item in items}
     popular = [engine.item_id(row) for row in engine.recommend([], K).rows]

@@ -12,7 +12,7 @@ from evaluation.prequential import Ask, learn_all, score_all, summary
 from evaluation.progress import Progress, silent
 from evaluation.rankings import NEEDS_CATALOGUE, RANKINGS, baseline, make_engine
 from online_models.engine import Engine
-from online_models.ranking.blend_weights import READINGS
+from online_models.ranking.blend import FITTED, SINGLE_SOURCE_WEIGHTS
 
 K = 20
 
@@ -48,8 +48,8 @@ def compare_rankings(
     counts = make_engine("blend", 0)
     learn_us = learn_all(counts, train, progress, f"{name}: counts")
     for ranking in (r for r in RANKINGS if r not in ("ranker", NEEDS_CATALOGUE)):
-        weights = READINGS.get(ranking, READINGS["blend"])
-        counts.arrays["weights"][: len(weights)] = weights
+        weights = SINGLE_SOURCE_WEIGHTS.get(ranking, FITTED)
+        counts.arrays["blend_weights"][: len(weights)] = weights
         ask = baseline(ranking, counts)
         figures[ranking] = _score(counts, test, learn_us, ranking, progress, ask=ask)
     static, prequential = [], []

@@ -16,8 +16,9 @@ from evaluation.prequential import Ask, Cases, learn_all, score_all, summary
 from evaluation.progress import Progress, silent
 from nextclick.codec import Item
 from online_models.engine import Engine, Ranked
+from online_models.engine.warm_up import warm_up
 from online_models.memory.layout import Limits
-from online_models.ranking.blend_weights import READINGS
+from online_models.ranking.blend import FITTED, SINGLE_SOURCE_WEIGHTS
 
 RANKINGS = (
     "popularity",
@@ -121,7 +122,7 @@ def make_engine(ranking: str, seed: int) -> Engine:
     """Return the models of a ranking, which have learned nothing yet."""
     if ranking == "ranker":
         return Engine(Limits(), seed)
-    return Engine(Limits(), seed, weights=READINGS.get(ranking, READINGS["blend"]), sample=0)
+    return Engine(Limits(), seed, weights=SINGLE_SOURCE_WEIGHTS.get(ranking, FITTED), sample=0)
 
 
 def put_items(engine: Engine, items: Sequence[Item]) -> None:
@@ -147,16 +148,3 @@ def own_items(rows: list[int], k: int, number: int, times_s: tuple[int, int]) ->
     """Rank the session's own items, the latest first."""
     latest = [row for row in dict.fromkeys(reversed(rows)) if row][:k]
     return Ranked(np.array(latest, np.int32), -np.arange(len(latest), dtype=np.float32))
-
-
-def warm_up() -> None:
-    """Compile the kernels before anything is timed."""
-    engine = Engine(Limits(max_items=64, max_sessions=64, pairs=64))
-    number = engine.open_session()
-    counts = Engine(engine.limits, sample=0)
-    counts.open_session()
-    for item in ("a", "b", "a"):
-        engine.learn(number, item)
-        counts.learn(number, item)
-    engine.recommend([1, 2], 20)
-    counts.recommend([1, 2], 20)

@@ -11,8 +11,9 @@ from evaluation.errors import NoDataError
 from evaluation.off_policy import off_policy
 from evaluation.progress import Progress, silent
 from evaluation.public_splits import OTHER_SPLITS, PUBLISHED_SPLITS, Published
-from evaluation.rankings import NEEDS_CATALOGUE, RANKINGS, warm_up
+from evaluation.rankings import NEEDS_CATALOGUE, RANKINGS
 from evaluation.shown_items import load_actions, render_shown, score_shown
+from online_models.engine.warm_up import warm_up
 
 HEAD = """# Results
 

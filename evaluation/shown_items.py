@@ -13,7 +13,7 @@ from evaluation.progress import Progress, silent
 from evaluation.rankings import make_engine
 from online_models import metrics
 from online_models.engine import Engine
-from online_models.ranking.answer import FILL_SCORE
+from online_models.ranking.page import FILL_SCORE
 
 CLICKOUT = "clickout item"
 ORDERS = (

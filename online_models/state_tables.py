@@ -57,7 +57,7 @@ def _bound(*arrays: NDArray[Any]) -> State:
 
 def bind(arrays: Arrays) -> State:
     """Return the kernels' view of all tables."""
-    return _bound(*(arrays[table.name] for table in TABLES))  # type: ignore[no-any-return]
+    return _bound(*(arrays[table.name] for table in TABLES))
 
 
 def new_arrays(limits: Limits, seed: int = 0, used: Collection[Table] = TABLES) -> Arrays:

@@ -15,8 +15,8 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from nextclick.v1 import learning_pb2 as pb
-from online_models.memory.layout import CANDIDATES
-from online_models.ranking.features import N_FEATURES, SCHEMA
+from online_models.ranking.candidates import CANDIDATES
+from online_models.ranking.features.registry import FITTING_SCHEMAS, N_FEATURES, SCHEMA
 from records.arrays import HALF, unpack
 from records.errors import RecordError
 
@@ -76,7 +76,7 @@ def decode(message: pb.Example) -> Example:
         If it was made with other features than this program's, has more than `CANDIDATES`
         candidates, a target that is none of them, or features of another size than theirs.
     """
-    if message.feature_schema != SCHEMA:
+    if message.feature_schema not in FITTING_SCHEMAS:
         raise RecordError("feature_schema", f"is {message.feature_schema!r}, not {SCHEMA!r}")
     n = len(message.item_ids)
     if n > CANDIDATES:

@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from nextclick.v1 import learning_pb2 as pb
-from online_models.memory.layout import DIMENSIONS
+from online_models.vectors.two_towers import DIMENSIONS
 from records.arrays import HALF, unpack
 from records.errors import RecordError
 

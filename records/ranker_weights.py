@@ -10,20 +10,10 @@ from typing import NamedTuple
 from google.protobuf.message import DecodeError
 
 from nextclick.v1 import learning_pb2 as pb
-from online_models.ranking.features import N_FEATURES, SCHEMA
-from online_models.ranking.learner import RankerWeights
-from online_models.ranking.network import N_RANKER
+from online_models.ranking.features.registry import FITTING_SCHEMAS, SCHEMA
+from online_models.ranking.ranker_weights import SIZES, RankerWeights
 from records.arrays import FLOAT, unpack
 from records.errors import RecordError
-
-SIZES = {
-    "network": N_RANKER,
-    "mean": N_FEATURES,
-    "variance": N_FEATURES,
-    "linear": 64,
-    "scores": 6,
-}
-"""Numbers in each array, by field; the message and `RankerWeights` name them alike."""
 
 
 class LearnerRecord(NamedTuple):
@@ -69,7 +59,7 @@ def decode(value: bytes) -> LearnerRecord:
         raise RecordError("record", f"is no LearnerState: {e}") from None
     if not state.HasField("weights"):
         return LearnerRecord(state, None, None)
-    fits = state.weights.feature_schema == SCHEMA
+    fits = state.weights.feature_schema in FITTING_SCHEMAS
     weights = _weights(state.weights, state.learned) if fits else None
     state.ClearField("weights")
     return LearnerRecord(state, weights, fits)

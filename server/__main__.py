@@ -8,9 +8,12 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 
-from online_models.engine import DEFAULT_SAMPLE, Engine, Filter
+from online_models.engine import Engine
+from online_models.engine.warm_up import warm_up
 from online_models.memory.layout import Limits
+from online_models.ranking.policy import Policy, make_policy
 from server import status
 from server.interpreter import exempt_from_collection, switch_threads_often
 from server.kafka.acked_producer import AckedProducer
@@ -48,18 +51,28 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     switch_threads_often()
     settings = load(ServerSettings)
+    policy = policy_of(settings)
     limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
     role = Role.EMITTER if settings.emit_examples else Role.SERVER
     replica = snapshot.read(settings.data_dir, limits, role) or Replica(
         Engine(limits, sample=0, remote=True), role
     )
+    replica.engine.policy = policy
     run = {Role.SERVER: answer_calls, Role.EMITTER: emit_examples}[role]
     run(replica, settings, stop)
 
 
+def policy_of(settings: ServerSettings) -> Policy | None:
+    """Return the policy that re-orders answers, or end with a sentence if there is no such one."""
+    try:
+        return make_policy(settings.policy)
+    except ValueError as e:
+        raise SystemExit(f"NEXTCLICK_POLICY: {e}") from None
+
+
 def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Event) -> None:
     """Apply the log and answer calls."""
-    replica.engine.begin_index()
+    replica.engine.begin_index(time.monotonic)
     with come_first(settings.realtime):
         producer, impressions = AckedProducer(settings), Impressions(settings)
         redis_view = RedisView(settings.redis, settings.tenant, settings.redis_timeout_ms)
@@ -135,28 +148,6 @@ def emit_examples(replica: Replica, settings: ServerSettings, stop: threading.Ev
     emitter.close()
     if stands_still:
         snapshot.write(replica, settings.data_dir)
-
-
-def warm_up(remote: bool = False) -> None:
-    """Load or compile every kernel on small models of the same types."""
-    limits = Limits(max_items=64, max_sessions=64, pairs=64)
-    engine = Engine(limits, sample=0 if remote else DEFAULT_SAMPLE, remote=remote)
-    for _ in range(3):
-        number = engine.open_session()
-        for item in ("a", "b", "a", "c"):
-            engine.learn(number, item)
-        engine.learn(number, "d", 1)
-    engine.strengthen("a")
-    engine.put_item("e", categories=("x",))
-    for flt in (None, Filter(("x",), (1,), True)):
-        engine.recommend([1, 2], 20, 0, flt)
-        engine.trending(20, flt)
-        engine.shadow(20, engine.asked)
-        rows = engine.recommend([1, 2], 20).rows
-        engine.diversity(rows)
-        engine.popularity(rows)
-    engine.rank([1], [2])
-    engine.explain([1], 2)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def describe(replica: Replica, serving: bool) -> dict[str, Any]:
         "clicks": replica.engine.clicks,
         "ranking": replica.engine.ranking,
         "examples": replica.engine.examples,
-        "scores": replica.engine.live_scores,
+        "scores": replica.engine.prequential_scores,
         "learners": {
             model: {
                 "version": state.version,

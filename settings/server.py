@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from online_models.engine import DEFAULT_SAMPLE
+from online_models.learners.sample import DEFAULT_SAMPLE
 from settings.base import Settings
 
 
@@ -43,6 +43,9 @@ class ServerSettings(Settings):
         default=4,
         ge=0,
         description="One answer in this many is ranked the other way too, to be scored; 0: none",
+    )
+    policy: str = Field(
+        default="", description="Policy that re-orders what was ranked; empty: none"
     )
     history: int = Field(
         default=10_000_000,

@@ -20,42 +20,48 @@ from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack.layout import SAMPLE
 from evaluation.datasets import Session, load_sessions, split_last
 from evaluation.prequential import learn_all, second
-from evaluation.rankings import make_engine, warm_up
+from evaluation.rankings import make_engine
 from online_models.engine import Engine
-from online_models.memory.layout import (
-    AFTER,
-    COV,
-    COV1,
-    FLAT,
-    FRESH,
-    HOP_COV,
-    HOP_SEQ,
-    KNN,
-    NEXT,
-    PAIR,
-    SEQ,
-    SEQ1,
-    SOURCES,
-)
-from online_models.ranking.features import FAMILIES, NAMES
+from online_models.engine.warm_up import warm_up
+from online_models.ranking.features.registry import FEATURES
+from online_models.sources.registry import COLUMNS, SOURCES
 
 K = 20
 TIMED, ROUNDS = 400, 5
 
-PARTS: dict[str, tuple[int, ...]] = {
-    "session-kNN": (KNN, AFTER, FLAT, FRESH),
-    "what came after the match": (AFTER,),
-    "without decay by place": (FLAT,),
-    "the freshest": (FRESH,),
-    "rules and co-visits": (SEQ, COV, NEXT, SEQ1, COV1),
-    "direct successors": (NEXT,),
-    "last two items together": (PAIR,),
-    "two hops": (HOP_SEQ, HOP_COV),
-} | {
-    family: tuple(SOURCES + NAMES.index(name) for name in names)
-    for family, names in FAMILIES.items()
-}
-"""What is left out: sources (columns of the pool), then families of the ranker's features."""
+SCORES = "the sources' scores"
+"""Features that go with their source."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is left out: columns of the pool, or features of the rankings."""
+
+    columns: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """Whether it is a source or a feature."""
+        return "source" if self.columns else "feature"
+
+
+def parts() -> dict[str, Part]:
+    """Return all parts by name: sources, single columns of theirs, then features."""
+    found = {
+        source.name: Part(columns=tuple(column.name for column in source.columns))
+        for source in SOURCES
+        if source.columns
+    }
+    found |= {column.part: Part(columns=(column.name,)) for column in COLUMNS if column.part}
+    for feature in FEATURES:
+        if feature.part != SCORES:
+            so_far = found.get(feature.part, Part())
+            found[feature.part] = Part(features=(*so_far.features, feature.name))
+    return found
+
+
+PARTS = parts()
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ def frontier(
     with progress() as bar:
         task = bar.add_task("frontier", total=len(splits) * (len(wanted) + 1), note="")
         for learned, asked in splits:
-            every = run(learned, asked, ())
+            every = run(learned, asked, Part())
             bar.update(task, advance=1, note="all")
             for name in wanted:
                 without = run(learned, asked, PARTS[name])
@@ -110,7 +116,7 @@ def frontier(
                 bar.update(task, advance=1, note=name)
     result = {
         "cases": sum(sum(len(s.items) - 1 for s in asked) for _, asked in splits),
-        "parts": [{"part": name, "kind": kind(PARTS[name]), **mean(rows[name])} for name in wanted],
+        "parts": [{"part": name, "kind": PARTS[name].kind, **mean(rows[name])} for name in wanted],
     }
     home.mkdir(parents=True, exist_ok=True)
     save_frontier(home / "frontier", result)
@@ -130,15 +136,10 @@ def load(train: Sequence[Path], valid: Sequence[Path]) -> list[tuple[list[Sessio
     return [split_last(load_sessions(file), 0.05) for file in train]
 
 
-def kind(part: tuple[int, ...]) -> str:
-    """Return whether a part is a source or a feature."""
-    return "source" if part[0] < SOURCES else "feature"
-
-
-def run(learned: Sequence[Session], asked: Sequence[Session], part: tuple[int, ...]) -> Run:
+def run(learned: Sequence[Session], asked: Sequence[Session], part: Part) -> Run:
     """Learn and predict without a part; what is predicted is not learned."""
     engine = make_engine("ranker", 0)
-    engine.leave_out(part)
+    engine.leave_out(part.columns, part.features)
     learn_all(engine, learned)
     ranks = []
     for query, times_s, target in cases(engine, asked):

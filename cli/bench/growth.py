@@ -19,9 +19,10 @@ from cli.console import out, print_json, progress
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack.layout import SAMPLE
 from evaluation.datasets import load_sessions
-from evaluation.rankings import warm_up
 from online_models import metrics
-from online_models.engine import DEFAULT_SAMPLE, Engine
+from online_models.engine import Engine
+from online_models.engine.warm_up import warm_up
+from online_models.learners.sample import DEFAULT_SAMPLE
 from online_models.memory.layout import Limits
 
 ITEMS = (10_000, 100_000, 500_000, 2_000_000)
@@ -142,7 +143,7 @@ def grown(items: int, sessions: int) -> tuple[Engine, list[float]]:
     a = engine.arrays
     for start in range(1, len(engine.ids), 100_000):
         part = slice(start, min(start + 100_000, len(engine.ids)))
-        for name in ("vectors_in", "vectors_out"):
+        for name in ("context_vectors", "target_vectors"):
             a[name][part] = 0.1 * random.standard_normal(a[name][part].shape, np.float32)
     learn_us: list[float] = []
     last = sessions - LEARNED // 4

@@ -17,8 +17,8 @@ from cli.errors import CommandError
 from cli.options import Json
 from cli.stack.layout import SAMPLE
 from evaluation.datasets import load_sessions
+from online_models.learners.vectors import VectorLearner
 from online_models.vectors.index import VectorIndex
-from online_models.vectors.learner import VectorLearner
 
 K = 50
 REMOVED, ADDED = 0.02, 0.02
@@ -97,7 +97,10 @@ def learned(
     if n == 0:
         raise CommandError(f"{file} has no clicks")
     rows = 1 + np.arange(items) % n
-    contexts, targets = learner.arrays["vectors_in"][rows], learner.arrays["vectors_out"][rows]
+    contexts, targets = (
+        learner.arrays["context_vectors"][rows],
+        learner.arrays["target_vectors"][rows],
+    )
     if items > n:
         size = np.linalg.norm(targets[n:], axis=1, keepdims=True) / np.sqrt(targets.shape[1])
         targets[n:] += 0.3 * size * rng.normal(size=targets[n:].shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -332,7 +333,7 @@ class Answering(PublishedModels):
         self.arrays["request"]["n_left_out"] = self._request.n_left_out
 
 
-def _read_only(table: NDArray[np.generic]) -> NDArray[np.generic]:
+def _read_only(table: NDArray[Any]) -> NDArray[Any]:
     view = table.view()
     view.flags.writeable = False
     return view

@@ -1,6 +1,8 @@
 """Compiles or loads every kernel on small models, before anything is timed or waited for.
 
-``python -m online_models.engine.warm_up`` compiles all of them, as `make setup` does.
+``python -m online_models.engine.warm_up`` compiles all of them, as `make setup` does. A kernel that
+is compiled where it is needed first keeps a job or a server waiting for a minute; and only equal
+machine code is equal to the bit, which a fresh compilation and its cached form are not.
 """
 
 from __future__ import annotations
@@ -9,9 +11,10 @@ import time
 
 import numpy as np
 
-from online_models.engine.engine import DEFAULT_SAMPLE, Engine
+from online_models.engine.engine import Engine
 from online_models.learners.click import LEARN_FROM_CLICK
 from online_models.learners.ranker import RankerLearner
+from online_models.learners.sample import DEFAULT_SAMPLE
 from online_models.learners.vectors import VectorLearner
 from online_models.memory.layout import Limits
 from online_models.ranking.features.registry import N_FEATURES

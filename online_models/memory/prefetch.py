@@ -17,7 +17,7 @@ READ, KEEP, DATA = 0, 3, 1
 """LLVM's arguments: for reading, to be kept in all caches, data and not instructions."""
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def prefetch(typing_context: Any, array: Any, place: Any) -> Any:
     """``prefetch(array, place)`` has the cache line of ``array[place]`` loaded, without waiting.
 

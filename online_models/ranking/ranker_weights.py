@@ -20,7 +20,7 @@ SIZES = {
     "mean": N_INPUTS,
     "variance": N_INPUTS,
     "linear": N_WEIGHTS,
-    "scores": len(PREQUENTIAL),
+    "scores": PREQUENTIAL.itemsize // 4,
 }
 """Numbers in each array of `RankerWeights`."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ Rows = Sequence[int] | NDArray[np.int32]
 UNKNOWN_TIMES = (0, 0)
 NO_SESSION = -1
 
-_RECORD = struct.Struct(f"{len(REQUEST)}q")
+_RECORD = struct.Struct(f"{REQUEST.itemsize // 8}q")
 LARGEST_NUMBER = 0x7FFFFFFF
 
 
@@ -81,7 +81,7 @@ class RequestWriter:
     """
 
     def __init__(self, arrays: Arrays, category_numbers: Mapping[str, int]) -> None:
-        self._record = memoryview(arrays["request"].view(np.uint8)).cast("B")
+        self._record: Any = arrays["request"].view(np.uint8).data
         self._query = arrays["query"]
         self._marks = arrays["marks"]
         self._categories = arrays["filter_categories"]

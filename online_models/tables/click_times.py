@@ -45,7 +45,7 @@ def forget_times(st: State, slot: int) -> None:
 
 @njit(cache=True)
 def set_time_features(st: State) -> None:
-    """Fill ``st.time_features``: log(1 + seconds between the last clicks), and the hour as an angle.
+    """Fill ``st.time_features``: log(1 + seconds between the clicks), and the hour as an angle.
 
     Where the request does not say when they were, the times are those held of its session; what
     is unknown is 0.

@@ -93,7 +93,7 @@ class IndexBuilder:
             metrics.INDEX_BUILDS.inc()
         if now - self._measured > RECALL_S and len(index) > RECALL_AT:
             self._measured = now
-            wanted = self._replica.engine.arrays["vectors_out"]
+            wanted = self._replica.engine.arrays["target_vectors"]
             rows = np.random.default_rng().integers(
                 1, len(self._replica.engine.ids), RECALL_QUERIES
             )

@@ -252,7 +252,7 @@ class LogReader:
 def _show_size(replica: Replica) -> None:
     """Set the gauges of what a replica holds and has learned."""
     metrics.MODEL_CLICKS.set(replica.engine.clicks)
-    for model, scores in replica.engine.live_scores.items():
+    for model, scores in replica.engine.prequential_scores.items():
         for metric, score in scores.items():
             metrics.LIVE_SCORE.labels(model, metric).set(score)
     metrics.VECTORS.set(replica.engine.with_vectors)

@@ -24,9 +24,9 @@ import orjson
 from numpy.typing import NDArray
 
 from nextclick.codec import decode_item, encode_item
-from online_models.engine import Engine
+from online_models.engine import Engine, SnapshotError
+from online_models.engine.snapshot import used
 from online_models.memory.layout import Limits
-from online_models.snapshot import SnapshotError, used
 from server.replica.replica import Replica, Role
 
 log = logging.getLogger("nextclick.snapshot")
@@ -119,7 +119,7 @@ def _read(path: Path, limits: Limits, role: Role) -> Replica:
 def _without_scratch(replica: Replica) -> Engine:
     """Return the models with copies of the tables that answers write to meanwhile."""
     engine = replica.engine
-    lengths = used(engine)
+    lengths = used(engine.arrays, engine.limits)
     still = copy.copy(engine)
     still.arrays = dict(engine.arrays)
     for name in TABLES_WITH_SCRATCH:

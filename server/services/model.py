@@ -46,7 +46,7 @@ class Models:
                 kept_versions=state.kept_versions,
                 age_ms=max(now_ms - state.timestamp_ms, 0),
             )
-        scores = engine.live_scores
+        scores = engine.prequential_scores
         for model in response.models:
             model.answering = model.name == engine.ranking
             if model.name in scores:

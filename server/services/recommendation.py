@@ -6,61 +6,38 @@ import itertools
 import logging
 import os
 import time
-from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nextclick.topics import event_key
+from nextclick.limits import SCORED_ITEMS
 from nextclick.v1 import recommendation_service_pb2 as pb
-from nextclick.v1.impression_pb2 import Impression
 from online_models.engine import Filter, Ranked
 from online_models.metrics import log_odds
-from online_models.ranking.answer import FILL_SCORE
 from server import metrics
 from server.errors import not_found
 from server.kafka.impressions import Impressions
 from server.replica.redis_view import RedisView
 from server.replica.replica import Replica
 from server.services import recommendation_checks as validation
+from server.services.impression_recorder import ImpressionRecorder, Shown
 from server.services.replies import (
-    IMPRESSION_ITEMS,
-    IMPRESSION_SCORES,
     RANK_ITEMS,
     RECOMMEND_ITEMS,
     SIMILAR_ITEMS,
     TRENDING_ITEMS,
-    Names,
     Parts,
-    packed_floats,
     response_field,
 )
 from server.services.visitor import Rows, Visitor, append_tail, resolve_visitor
 
 log = logging.getLogger("nextclick.answers")
 
-SCORED = 20
-"""Items of an answer that are scored live."""
-
 CATCHING_UP_MS = 10_000
 """A replica that is further behind the log says so in its answers."""
 
 FilteredRequest = pb.RecommendRequest | pb.SimilarItemsRequest | pb.TrendingRequest
-
-
-class _Shown(NamedTuple):
-    """An answer that has not been recorded yet."""
-
-    response: pb.RecommendResponse
-    ranked: Ranked
-    session_id: str
-    user_id: str
-    tail: list[str]
-    time_ms: int
-    model: str
-    asked: tuple[int, int]
 
 
 class Recommendations:
@@ -80,12 +57,8 @@ class Recommendations:
         self._replica = replica
         self._engine = replica.engine
         self._redis = redis_view
-        self._impressions = impressions
-        self._shadow_sample = shadow_sample
-        self._unsent: deque[_Shown] = deque()
-        self._turns = itertools.count(1)
+        self._recorder = ImpressionRecorder(replica, impressions, shadow_sample)
         fields = {RECOMMEND_ITEMS, RANK_ITEMS, SIMILAR_ITEMS, TRENDING_ITEMS}
-        self._names = Names(self._engine, IMPRESSION_ITEMS)
         self._parts = {field: Parts(self._engine, field) for field in fields}
         # Unique without a system call: a prefix of this process, then a count.
         self._prefix = os.urandom(6).hex()
@@ -148,10 +121,10 @@ class Recommendations:
                 self._explain(response, ranked, rows, visitor.number)
                 items = b""
             else:
-                items = self._parts[RECOMMEND_ITEMS].items(*ranked)
-            if recorded and self._impressions.due():
-                self._unsent.append(
-                    _Shown(
+                items = self._parts[RECOMMEND_ITEMS].items(ranked.rows, ranked.scores)
+            if recorded and self._recorder.due():
+                self._recorder.note(
+                    Shown(
                         response,
                         ranked,
                         visitor.session_id,
@@ -204,7 +177,7 @@ class Recommendations:
                 )
             flt = self._filter(request, Visitor(), ())
             ranked = self._engine.similar(row, validation.page(request.page_size), flt)
-            items = self._parts[SIMILAR_ITEMS].items(*ranked)
+            items = self._parts[SIMILAR_ITEMS].items(ranked.rows, ranked.scores)
             response = pb.SimilarItemsResponse(model_version=self._engine.clicks)
         return response.SerializeToString() + items
 
@@ -215,61 +188,13 @@ class Recommendations:
         with self._replica.answering():
             flt = self._filter(request, Visitor(), ())
             ranked = self._engine.trending(validation.page(request.page_size), flt)
-            items = self._parts[TRENDING_ITEMS].items(*ranked)
+            items = self._parts[TRENDING_ITEMS].items(ranked.rows, ranked.scores)
             response = pb.TrendingResponse(model_version=self._engine.clicks)
         return response.SerializeToString() + items
 
     def send_impressions(self) -> None:
         """Record the answers since the last call; never raises."""
-        while self._unsent:
-            try:
-                shown = self._unsent.popleft()
-            except IndexError:
-                return  # another thread was faster
-            try:
-                with self._replica.answering():
-                    impression = self._impression(shown)
-                # A visitor without any session yet is named by the record's key.
-                self._impressions.put(impression, event_key(shown.session_id, shown.user_id))
-            except Exception:
-                log.exception("an impression was lost")
-                metrics.IMPRESSIONS_DROPPED.inc()
-
-    def _impression(self, shown: _Shown) -> bytes:
-        """Return the record of an answer; one in `shadow_sample` has more measured."""
-        engine, response, ranked = self._engine, shown.response, shown.ranked
-        impression = Impression(
-            recommendation_id=response.recommendation_id,
-            session_id=shown.session_id,
-            session_version=response.session_version,
-            appended_item_ids=shown.tail,
-            model_version=response.model_version,
-            timestamp_ms=shown.time_ms,
-            model=shown.model,
-            known_items=len(engine.ids) - 1,
-        )
-        if self._shadow_sample and next(self._turns) % self._shadow_sample == 0:
-            self._measure(impression, shown)
-        return (
-            impression.SerializeToString()
-            + self._names.items(ranked.rows)
-            + packed_floats(IMPRESSION_SCORES, ranked.scores[:SCORED])
-        )
-
-    def _measure(self, impression: Impression, shown: _Shown) -> None:
-        """Add measures of an answer, and what the other ranking would have answered."""
-        engine, ids = self._engine, self._engine.ids
-        rows = shown.ranked.rows[:SCORED]
-        impression.diversity = engine.diversity(rows)
-        impression.popularity = engine.popularity(rows)
-        shadow = engine.shadow(SCORED, shown.asked)
-        if shadow is not None:
-            model, other = shadow
-            impression.shadow.model = model
-            impression.shadow.item_ids.extend(ids[row] for row in other.rows.tolist())
-            impression.shadow.scores.extend(other.scores.tolist())
-            impression.shadow.diversity = engine.diversity(other.rows)
-            impression.shadow.popularity = engine.popularity(other.rows)
+        self._recorder.send()
 
     def _new_id(self) -> str:
         return f"{self._prefix}{next(self._count):x}"
@@ -329,12 +254,12 @@ class Recommendations:
         if board is None or not board.cases:
             return []
         check = board.calibration
-        odds = check.slope * log_odds(scores[:SCORED].astype(np.float64)) + check.intercept
+        odds = check.slope * log_odds(scores[:SCORED_ITEMS].astype(np.float64)) + check.intercept
         return [float(p) for p in 1 / (1 + np.exp(-odds))]
 
 
 def _source(ranked: Ranked) -> pb.AnswerSource:
-    """Whether anything in an answer is there because of the visitor's session."""
-    if len(ranked.scores) and ranked.scores[0] > FILL_SCORE:
+    """Say whether anything in an answer is there for the visitor's session."""
+    if ranked.n_ranked or ranked.n_near:
         return pb.ANSWER_SOURCE_SESSION
     return pb.ANSWER_SOURCE_POPULAR

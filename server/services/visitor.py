@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nextclick.v1 import session_pb2
-from online_models.engine import UNKNOWN_TIMES
+from online_models.ranking.request import UNKNOWN_TIMES
 from server.replica.redis_view import RedisUnavailableError, RedisView
 from server.replica.replica import Replica
 from server.replica.sessions import seconds

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, MutableMapping
 
 from nextclick.topics import COMMANDS, RANKER, RANKER_MODEL, topic
 from nextclick.v1 import learning_pb2 as pb
-from online_models.ranking.learner import RankerLearner
+from online_models.learners.ranker import RankerLearner
 from records import example, ranker_weights
 from records.errors import RecordError
 from streaming.output import Output

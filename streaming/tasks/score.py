@@ -160,7 +160,7 @@ class ScoreTask:
 
 
 def _answers(shown: Impression) -> Iterator[tuple[str, Answer]]:
-    """Yield an answer that was shown and the one in its shadow, each under its ranking."""
+    """Yield an answer that was shown and those in its shadow, each under its ranking."""
     nan = float("nan")
     yield (
         shown.model,
@@ -172,8 +172,7 @@ def _answers(shown: Impression) -> Iterator[tuple[str, Answer]]:
             popularity=shown.popularity if shown.HasField("popularity") else nan,
         ),
     )
-    if shown.HasField("shadow"):
-        other = shown.shadow
+    for other in shown.shadows:
         yield (
             other.model,
             Answer(

@@ -11,8 +11,8 @@ from nextclick.codec import InvalidEventError, decode_item
 from nextclick.topics import COMMANDS, ITEMS, RANKER, VECTORS, VECTORS_MODEL, topic
 from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord, Step
+from online_models.learners.vectors import SESSION_ITEMS, VectorLearner
 from online_models.tables.content_tokens import item_tokens
-from online_models.vectors.learner import SESSION_ITEMS, VectorLearner
 from records.item_vectors import ItemVectors, encode
 from streaming.output import Output
 from streaming.raw_record import RawRecord

@@ -26,7 +26,7 @@ def engine(request):
         number = engine.open_session()
         for step in range(3):
             engine.learn(number, f"i{(s % 40) + step}")
-    engine.ranking = request.param
+    engine.single_source = request.param
     return engine
 
 
@@ -48,9 +48,9 @@ def test_the_right_answer_of_a_known_pattern_is_found(engine):
         "rules": {"i6", "i7"},
         "blend": {"i6", "i7"},
         "ranker": {"i6", "i7"},
-    }.get(engine.ranking, {"i4", "i6"})
+    }.get(engine.single_source, {"i4", "i6"})
     assert expected <= set(named)
-    if engine.ranking in ("rules", "blend", "ranker"):
+    if engine.single_source in ("rules", "blend", "ranker"):
         assert named.index("i6") < [*named, "i4"].index("i4")
 
 
@@ -112,7 +112,7 @@ def test_memory_does_not_grow_with_the_stream(engine):
 
 def test_two_engines_fed_alike_agree_to_the_byte(engine):
     """Replicas and rebuilds rest on this: the same order of clicks, the same models."""
-    twin = make(engine.ranking)
+    twin = make(engine.single_source)
     for s in range(120):
         number = twin.open_session()
         for step in range(3):

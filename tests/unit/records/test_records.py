@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nextclick.v1 import learning_pb2 as pb
-from online_models.memory.layout import CANDIDATES, DIMENSIONS
-from online_models.ranking.features import N_FEATURES, SCHEMA
-from online_models.ranking.learner import RankerLearner, RankerWeights
+from online_models.learners.ranker import RankerLearner
+from online_models.ranking.candidates import CANDIDATES
+from online_models.ranking.features.registry import N_FEATURES, SCHEMA
+from online_models.ranking.ranker_weights import RankerWeights
+from online_models.vectors.two_towers import DIMENSIONS
 from records import example, item_vectors, ranker_weights
 from records.errors import RecordError
 from records.example import Example

@@ -9,9 +9,9 @@ import pytest
 from nextclick import Item, encode_item
 from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord
-from online_models.ranking.features import N_FEATURES, SCHEMA
+from online_models.learners.vectors import PUBLISH_SHARE
+from online_models.ranking.features.registry import N_FEATURES, SCHEMA
 from online_models.tables.content_tokens import item_tokens
-from online_models.vectors.learner import PUBLISH_SHARE
 from streaming.jobs.task_operator import BATCH, TaskOperator
 from streaming.raw_record import RawRecord
 from streaming.tasks.ranker import KEPT_VERSIONS, RankerTask
@@ -157,7 +157,14 @@ def learned(host):
     task = host.operator._task
     return {
         name: task._learner.arrays[name].tobytes()
-        for name in ("vectors_in", "vectors_out", "token_vectors", "ranker", "mean", "weights")
+        for name in (
+            "context_vectors",
+            "target_vectors",
+            "token_vectors",
+            "network",
+            "feature_mean",
+            "blend_weights",
+        )
     } | {"applied": task.progress.applied, "checksum": task.progress.checksum}
 
 
@@ -329,7 +336,7 @@ def test_a_new_item_has_the_vectors_of_its_content():
     record = pb.ItemVectors.FromString(out["vectors", "new"])
     target = np.frombuffer(record.target, "<f2").astype(np.float32)
     arrays, rows = host.operator._task._learner.arrays, host.operator._task._learner.rows
-    products = {name: float(arrays["vectors_in"][row] @ target) for name, row in rows.items()}
+    products = {name: float(arrays["context_vectors"][row] @ target) for name, row in rows.items()}
     assert min(products[f"a{i}"] for i in range(5)) > max(products[f"b{i}"] for i in range(5))
 
 

@@ -127,9 +127,7 @@ def test_shadows_are_scored_beside_and_not_shown():
     """A ranking can be compared on live traffic before anybody sees it."""
     record = answer("s", 0, ["a", "b"], diversity=0.5, popularity=2.0)
     impression = Impression.FromString(record.value)
-    impression.shadow.model = "blend"
-    impression.shadow.item_ids.extend(["b", "a"])
-    impression.shadow.scores.extend([2.0, 1.0])
+    impression.shadows.add(model="blend", item_ids=["b", "a"], scores=[2.0, 1.0])
     record = record._replace(value=impression.SerializeToString())
     task = task_of(record, clicks("s", ["b"]))
     assert ranks(task, "ranker") == [2]

@@ -6,12 +6,12 @@ import pytest
 from nextclick import Item, encode_item
 from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord
-from online_models import learning as online
 from online_models.engine import Engine
+from online_models.learners import click
+from online_models.learners.ranker import RankerLearner
+from online_models.learners.vectors import VectorLearner
 from online_models.memory.layout import Limits
-from online_models.ranking.features import N_FEATURES, NAMES
-from online_models.ranking.learner import RankerLearner
-from online_models.vectors.learner import VectorLearner
+from online_models.ranking.features.registry import N_FEATURES, NAMES
 from records import item_vectors, ranker_weights
 from server.replica.examples import PATIENCE_S, PAUSE_BEHIND, RESUME_BEHIND, ExampleEmitter, Pace
 from server.replica.replica import Replica, Role
@@ -42,7 +42,7 @@ class FakeProducer:
 @pytest.fixture
 def emitter(monkeypatch):
     """A replica that emits an example of every click."""
-    monkeypatch.setattr(online, "LEARN_FROM_CLICK", 0)
+    monkeypatch.setattr(click, "LEARN_FROM_CLICK", 0)
     replica = Replica(Engine(LIMITS, sample=0, remote=True), Role.EMITTER)
     examples = ExampleEmitter(replica, ServerSettings(sample=1))
     examples._producer = FakeProducer()
@@ -111,7 +111,7 @@ def test_an_example_is_what_serving_sees(emitter):
             return
         target = engine.row(record.steps[-1].item_id)
         engine.recommend(rows, 20, entry.number)
-        places = engine.arrays["candidates"][: int(engine.arrays["ctr"][20])]
+        places = engine.arrays["candidates"][: int(engine.arrays["found"]["candidates"][0])]
         ids = [engine.ids[row] for row in engine.arrays["pool"][places].tolist()]
         place = ids.index(engine.ids[target]) + 1 if engine.ids[target] in ids else 0
         features = engine.arrays["features"][:, : len(ids)].astype("<f2").tobytes()
@@ -222,7 +222,7 @@ def test_vectors_of_a_deleted_item_go(emitter):
     replica.apply_vectors(b"never seen", None)
     assert replica.engine.with_vectors == before - 1
     row = replica.engine.row("i3")
-    assert not replica.engine.arrays["vectors_out"][row].any()
+    assert not replica.engine.arrays["target_vectors"][row].any()
 
 
 def test_vectors_wait_for_the_clicks_that_they_have_seen(emitter):

@@ -6,7 +6,7 @@ from prometheus_client import REGISTRY
 
 from online_models.engine import Engine, Filter
 from online_models.memory.layout import Limits
-from online_models.ranking.answer import FILL_SCORE
+from online_models.ranking.page import FILL_SCORE
 from server.replica.index_builder import BETWEEN_BUILDS_S, RECALL_S, IndexBuilder
 from server.replica.replica import Replica
 
@@ -52,7 +52,7 @@ def test_a_page_that_counts_cannot_fill_has_what_is_near(replica):
 def test_new_vectors_are_in_the_next_answer_and_deleted_items_in_none(replica):
     """Within a second of its catalogue entry, and at once when it is gone."""
     engine = replica.engine
-    vector = engine.arrays["vectors_in"][engine.row("b1")]
+    vector = engine.arrays["context_vectors"][engine.row("b1")]
     engine.put_vectors("new", vector, vector)
     assert "new" in answered(engine, "b1")[0]
     assert "new" in [engine.item_id(r) for r in engine.similar(engine.row("b1"), 10).rows]

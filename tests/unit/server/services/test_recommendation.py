@@ -14,7 +14,7 @@ from nextclick.v1.impression_pb2 import Impression
 from nextclick.v1.scoreboard_pb2 import Score
 from nextclick.v1.session_pb2 import EVENT_TYPE_PURCHASE, SessionRecord
 from online_models.engine import Engine
-from online_models.memory.layout import STEPS, Limits
+from online_models.memory.layout import Limits
 from server.errors import RequestError
 from server.replica.redis_view import RedisUnavailableError
 from server.replica.replica import Replica
@@ -259,17 +259,20 @@ def test_impressions_say_what_was_answered(shop):
 def test_one_answer_in_so_many_is_ranked_the_other_way_too(shop):
     """What nobody is shown costs time: a sample is enough to compare rankings."""
     shop.service = Recommendations(shop.replica, shop.redis, shop.impressions, shadow_sample=3)
-    shop.replica.engine._ctr[STEPS] = 1  # a ranker there is, if not one that may answer
+    shop.replica.engine.arrays["counters"]["ranker_steps"] = (
+        1  # a ranker there is, if not one that may answer
+    )
     shop.apply(record("me", ["i4"]))
     for _ in range(6):
         answer = shop.recommend(session_id="me", page_size=10)
-    sampled = [i for i, _ in shop.impressions.seen if i.HasField("shadow")]
+    sampled = [i for i, _ in shop.impressions.seen if i.shadows]
     assert len(sampled) == 2
     assert sampled[-1].recommendation_id == answer.recommendation_id
-    assert sampled[-1].shadow.model == "ranker"
-    assert set(sampled[-1].shadow.item_ids) >= {"i5", "i6"}
-    assert len(sampled[-1].shadow.scores) == len(sampled[-1].shadow.item_ids)
-    assert all(i.HasField("diversity") == i.HasField("shadow") for i, _ in shop.impressions.seen)
+    [shadow] = sampled[-1].shadows
+    assert shadow.model == "ranker"
+    assert set(shadow.item_ids) >= {"i5", "i6"}
+    assert len(shadow.scores) == len(shadow.item_ids)
+    assert all(i.HasField("diversity") == bool(i.shadows) for i, _ in shop.impressions.seen)
     assert 0 < sampled[-1].diversity < 2
     assert sampled[-1].popularity > 0
 
