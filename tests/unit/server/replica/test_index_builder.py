@@ -1,5 +1,7 @@
 """Nearest items in answers: new ones are found at once, deleted ones never."""
 
+import time
+
 import numpy as np
 import pytest
 from prometheus_client import REGISTRY
@@ -19,7 +21,7 @@ def replica():
     rng = np.random.default_rng(8)
     replica = Replica(Engine(LIMITS, sample=0, remote=True))
     engine = replica.engine
-    engine.begin_index()
+    engine.begin_index(time.monotonic)
     centres = rng.normal(size=(2, 64)).astype(np.float32)
     for i in range(400):
         noise = 0.2 * rng.normal(size=64).astype(np.float32)
@@ -99,7 +101,7 @@ def test_a_restart_indexes_what_the_snapshot_has(replica, tmp_path):
     replica.engine.delete_item("a4")
     replica.engine.snapshot(tmp_path / "models")
     again = Engine.restore(tmp_path / "models")
-    again.begin_index()
+    again.begin_index(time.monotonic)
     assert again.index.due
     again.index.rebuild()
     ids, _ = answered(again, "a0", 200)
