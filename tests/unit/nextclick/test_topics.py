@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
 
 from nextclick import topics
+from nextclick.codec import DeadLetterReason, InvalidEventError, decode_event, decode_item
 from tests.contract.murmur2 import partition
 
 
@@ -50,6 +52,18 @@ def test_topics_keep_what_they_are_declared_to() -> None:
 def test_partitions_are_those_of_the_topic_with_or_without_tenant() -> None:
     """If it failed, the topics of a tenant would be read in part."""
     assert topics.partitions("sessions") == topics.partitions("acme.eu.sessions") == range(4)
+
+
+@pytest.mark.parametrize(("name", "decode"), [("events", decode_event), ("items", decode_item)])
+def test_readers_refuse_values_larger_than_declared(
+    name: str, decode: Callable[[bytes], object]
+) -> None:
+    """If it failed, one record could fill the memory of a job or a replica."""
+    most = topics.TOPICS[name].max_value_bytes
+    assert most is not None
+    with pytest.raises(InvalidEventError, match="bytes of JSON") as caught:
+        decode(b" " * (most + 1))
+    assert caught.value.reason == DeadLetterReason.TOO_LARGE
 
 
 def test_the_table_of_the_documentation_is_what_is_declared() -> None:
