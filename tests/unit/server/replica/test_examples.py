@@ -21,7 +21,7 @@ LIMITS = Limits(max_items=256, max_sessions=2_048, pairs=256)
 FAMILIES = [
     NAMES.index(name)
     for name in (
-        *("knn", "root_seq", "log_popularity", "own", "vector_session", "log_trend"),
+        *("knn_place", "root_seq", "log_popularity", "own", "vector_session", "log_trend"),
         *("session_log_length", "log_gap", "hour_sine", "category_share", "category_last"),
         *("content_last", "raw_seq2", "raw_cov2"),
     )
