@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from online_models.engine.published import PublishedModels
 from online_models.memory.layout import Limits
 from online_models.ranking import page, rankings
-from online_models.ranking.explanation import POPULARITY, reasons
-from online_models.ranking.features.registry import NAMES as FEATURES
 from online_models.ranking.page import MAX_ANSWER
 from online_models.ranking.policy import Asked, ItemView, Policy
 from online_models.ranking.request import (
@@ -26,9 +24,7 @@ from online_models.ranking.request import (
     page_size,
 )
 from online_models.sources import popularity
-from online_models.sources.registry import COLUMN, N_COLUMNS, retrieve
 from online_models.state_tables import bind, new_arrays
-from online_models.vectors import two_towers
 from online_models.vectors.near_lists import NOTHING
 
 NEAREST = 200
@@ -36,9 +32,6 @@ NEAREST = 200
 
 UNLISTED = -10_000.0
 """Score of an item that is not among the best `MAX_ANSWER`, before its popularity."""
-
-BECAUSE, ALONE = 3, 8
-"""Items that an explanation names at most, and latest ones that it looks at."""
 
 Near = Callable[[], NDArray[np.int64]]
 """Returns the rows near to the items of the query at hand."""
@@ -113,17 +106,6 @@ class Answering(PublishedModels):
             return items[slot, :n].copy()
         at = starts[slot]
         return self.arrays["session_arena"][at : at + n].copy()
-
-    def diversity(self, rows: NDArray[np.int32]) -> float:
-        """Return 1 less the mean cosine of each two items' vectors; 0 for fewer than two.
-
-        Intra-list similarity (Ziegler et al., WWW 2005) with learned vectors instead of topics.
-        """
-        return float(two_towers.diversity(self._state, rows))
-
-    def popularity(self, rows: NDArray[np.int32]) -> float:
-        """Return the mean of log(1 + clicks) of some items; 0 for none."""
-        return float(popularity.mean_log_clicks(self._state, rows))
 
     # ---- answers
 
@@ -236,7 +218,7 @@ class Answering(PublishedModels):
 
     def rank(self, items: Rows, rows: Sequence[int], own: int = NO_SESSION) -> NDArray[np.float32]:
         """Return the scores of the given rows (n,) for a session; unknown ones score lowest."""
-        listed = self._listed(items, own)
+        listed = self._longest_answer(items, own)
         best = dict(zip(listed.rows.tolist(), listed.scores.tolist(), strict=True))
         scores = np.empty(len(rows), np.float32)
         for i, row in enumerate(rows):
@@ -248,89 +230,12 @@ class Answering(PublishedModels):
                 scores[i] = 2 * UNLISTED
         return scores
 
-    def _listed(self, items: Rows, own: int) -> Ranked:
+    def _longest_answer(self, items: Rows, own: int) -> Ranked:
         """Return the longest answer there is, unavailable items too."""
         every = Filter(include_unavailable=True)
         return self._answer_with(
             self._lists_of_latest, items, MAX_ANSWER, own, every, UNKNOWN_TIMES
         )
-
-    # ---- what is behind an answer
-
-    @property
-    def asked(self) -> tuple[int, int]:
-        """What tells the last answer from all others: the models' clock, and its number."""
-        return self.clicks, self._request.number
-
-    def shadows(self, k: int, asked: tuple[int, int]) -> list[tuple[str, Ranked]]:
-        """Return what the other rankings would have answered instead of the last `recommend`.
-
-        Their names, and up to ``k`` items each, without those that only fill a page. None of those
-        that cannot order the candidates; none at all if `asked` is no longer what it was after
-        that answer: another one, or a click, has overwritten its candidates.
-        """
-        size = page_size(k)
-        if asked != self.asked or self.examples == 0 or self._request.n_query == 0:
-            return []
-        found = []
-        for place, name in enumerate(rankings.NAMES):
-            if rankings.order_in_shadow(self._state, place):
-                n = int(page.write_ranked(self._state, size))
-                found.append((name, self._written(n, n)))
-        return found
-
-    def candidates(
-        self, items: Rows, own: int = NO_SESSION
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Return all that the sources name for a session.
-
-        Returns
-        -------
-        Rows (n,) int32 and raw scores (n, N_COLUMNS) float32, by column as in
-        `sources.registry.COLUMN`; unordered. n is at most `sources.registry.POOL`.
-        """
-        self._request.write(items, 0, own)
-        retrieve(self._state)
-        n = int(self._found["pool_size"][0])
-        return self.arrays["pool"][:n].copy(), self.arrays["score"][:n, :N_COLUMNS].copy()
-
-    def explain(
-        self, items: Rows, row: int, own: int = NO_SESSION
-    ) -> list[tuple[str, float, list[int]]]:
-        """Return why an item is answered: (reason, share 0..1, rows that speak for it).
-
-        Shares are those of the positive terms of the blend. The rows are the session's
-        items that, alone, give the item the highest score; at most 3.
-        """
-        self._request.write(items, 0, own)
-        shares = reasons(self._state, self.arrays, row)
-        alone: list[tuple[float, int]] = []
-        for a in dict.fromkeys(int(r) for r in reversed(list(items)[-ALONE:]) if r):
-            listed = self._listed([a], own)
-            supported = listed.rows[: listed.n_ranked + listed.n_near]
-            places = np.flatnonzero(supported == row)
-            if len(places):
-                alone.append((float(listed.scores[places[0]]), a))
-        because = [a for _, a in sorted(alone, reverse=True)[:BECAUSE]]
-        return [
-            (reason, share, [] if reason == POPULARITY else because)
-            for reason, share in sorted(shares.items(), key=lambda s: -s[1])
-            if share > 0
-        ]
-
-    def leave_out(self, columns: Sequence[str] = (), features: Sequence[str] = ()) -> None:
-        """Do without some columns of the pool and some features: to find out what they are worth.
-
-        A source whose columns are all left out is not asked.
-        """
-        for name, places in (
-            ("left_out_columns", [COLUMN[c] for c in columns]),
-            ("left_out_features", [FEATURES.index(f) for f in features]),
-        ):
-            self.arrays[name][:] = 0
-            self.arrays[name][places] = 1
-        self._request.n_left_out = len(columns) + len(features)
-        self.arrays["request"]["n_left_out"] = self._request.n_left_out
 
 
 def _read_only(table: NDArray[Any]) -> NDArray[Any]:

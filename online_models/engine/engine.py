@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.engine import snapshot as snapshots
-from online_models.engine.answering import Answering
+from online_models.engine.inspection import Inspection
 from online_models.learners import click
 from online_models.learners.sample import DEFAULT_SAMPLE
 from online_models.memory.layout import Limits
@@ -36,7 +36,7 @@ class Example(NamedTuple):
     target: int
 
 
-class Engine(Answering):
+class Engine(Inspection):
     """Streaming session-kNN, rules, co-visits and popularity, vectors and a ranker over them.
 
     Parameters

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from nextclick.limits import MAX_CATEGORIES, MAX_FILTER_CATEGORIES
 from online_models.memory.state import State
 from online_models.memory.table import Table
-from online_models.tables.items import DELETED, MAX_CATEGORIES, UNAVAILABLE
-
-MAX_FILTER_CATEGORIES = 64
+from online_models.tables.items import DELETED, UNAVAILABLE
 
 TABLES = (
     Table("marks", np.int32, ("rows",)),

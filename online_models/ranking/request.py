@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nextclick.limits import MAX_FILTER_CATEGORIES
 from online_models.memory.state import REQUEST
 from online_models.memory.table import Arrays
-from online_models.ranking.item_filter import MAX_FILTER_CATEGORIES
 from online_models.ranking.page import MAX_ANSWER
 from online_models.sources.registry import MAX_QUERY_ITEMS
 

@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from nextclick.limits import MAX_CATEGORIES
 from online_models.memory.layout import Limits
 from online_models.memory.table import Arrays, Kept, Table
 from online_models.tables.content_tokens import item_tokens
-
-MAX_CATEGORIES = 16
-"""Categories kept of an item."""
 
 DELETED, UNAVAILABLE, IN_CATALOGUE, CONFIRMED = 1, 2, 4, 8
 """Flags of an item. Confirmed: in the catalogue, or seen in two sessions."""

@@ -97,14 +97,15 @@ def walk(engine, sessions, seed=0):
             at += 1 if rng.random() < 0.8 else int(rng.integers(100))
 
 
-def test_the_ranker_takes_over_once_it_is_better(engine):
-    """Until it has learned enough the blend answers; then the ranker does, if it is better."""
+def test_the_ranker_takes_over_once_it_is_as_good(engine):
+    """Until it has learned enough the blend answers; then the ranker does, unless it is worse."""
     walk(engine, 100)
     assert not prequential.ranker_serves(engine._state)
     walk(engine, 900, seed=1)
     assert engine.examples > prequential.SERVE_FROM_STEP
     scores = engine.prequential_scores
-    assert scores["ranker"]["mrr"] > scores["blend"]["mrr"]
+    # The walk leaves the ranker nothing to gain: it must have become as good.
+    assert scores["ranker"]["mrr"] > scores["blend"]["mrr"] - 0.01
     assert 0.5 < scores["ranker"]["hit_rate"] <= 1
     assert prequential.ranker_serves(engine._state)
     named = [engine.item_id(r) for r in engine.recommend([engine.row("i5")], 3).rows]

@@ -235,7 +235,8 @@ def far_off(published, task):
         record = pb.ItemVectors.FromString(published[item_id])
         found = np.frombuffer(record.context + record.target, "<f2").astype(np.float32)
         row = learner.rows[item_id]
-        exact = np.concatenate([learner.arrays[f"vectors_{part}"][row] for part in ("in", "out")])
+        tables = (learner.arrays["context_vectors"], learner.arrays["target_vectors"])
+        exact = np.concatenate([table[row] for table in tables])
         if np.linalg.norm(found - exact) > MOST_OFF * np.linalg.norm(exact):
             far.append(item_id)
     return far
