@@ -13,7 +13,8 @@ import time
 from online_models.engine import Engine
 from online_models.engine.warm_up import warm_up
 from online_models.memory.layout import Limits
-from online_models.ranking.policy import Policy, make_policy
+from online_models.ranking.policies import make_policy
+from online_models.ranking.policy import Policy
 from server import status
 from server.interpreter import exempt_from_collection, switch_threads_often
 from server.kafka.acked_producer import AckedProducer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,17 @@ class PublishedModels(ItemTable):
                 self.arrays[name][row] = 0
             if self.index is not None:
                 self.index.remove(row)
+
+    def put_row(self, table: str, item_id: str, values: NDArray[Any] | None) -> bool:
+        """Set an item's row of a table by item, to 0 for None; False if it has no row.
+
+        For what a source or a feature reads of an item and is learned elsewhere; ``values`` has
+        the shape of one entry of the table.
+        """
+        row = self.rows.get(item_id, 0) if values is None else self.ensure_row(item_id)
+        if row:
+            self.arrays[table][row] = 0 if values is None else values
+        return row > 0
 
     def put_ranker(self, weights: RankerWeights) -> None:
         """Take over a ranker, whole."""

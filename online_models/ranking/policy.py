@@ -5,7 +5,6 @@ Exploration, rules and diversity are policies. Without one, nothing is added to 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -72,7 +71,10 @@ class ItemView(NamedTuple):
 
 
 class Policy(Protocol):
-    """Re-orders an answer; called on the answering thread, so it must not wait."""
+    """Re-orders an answer; list it in `policies.POLICIES`.
+
+    Called on the answering thread, so it must not wait.
+    """
 
     name: str
     depth: int
@@ -86,23 +88,3 @@ class Policy(Protocol):
         items: ItemView,
     ) -> Ordered:
         """Return the new order of ``rows``; the page is its beginning."""
-
-
-POLICIES: dict[str, Callable[[int], Policy]] = {}
-"""Policies by name, made from a seed; `NEXTCLICK_POLICY` names the one that a server uses."""
-
-
-def make_policy(name: str, seed: int = 0) -> Policy | None:
-    """Return the policy of a name, None for an empty one.
-
-    Raises
-    ------
-    ValueError
-        If there is none of that name; says which there are.
-    """
-    if not name:
-        return None
-    if name not in POLICIES:
-        known = ", ".join(sorted(POLICIES)) or "none"
-        raise ValueError(f"there is no policy {name!r}; known are: {known}")
-    return POLICIES[name](seed)

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numba import njit
 
-from online_models.memory.chain import Kernel, by_place, first_that
+from online_models.memory.chain import by_place, first_that
 from online_models.memory.state import State
 from online_models.memory.table import Table
 from online_models.memory.top_k import sort_places
 from online_models.ranking import network, prequential
 from online_models.ranking.candidates import CANDIDATES
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """An order of the candidates; list it in `RANKINGS`.
-
-    Parameters
-    ----------
-    name
-        What status, impressions and the scoreboard call it.
-    score
-        Kernel ``(st) -> bool``: sets ``st.ranking_score[:n]`` for the candidates
-        ``st.candidates[:n]``, n = ``st.found[0].candidates``; false if it cannot order these.
-    answers
-        Kernel ``(st) -> bool``: whether it may answer. One that never may is ranked in the
-        shadow only, to be scored.
-    """
-
-    name: str
-    score: Kernel
-    answers: Kernel
+from online_models.ranking.ranking import Ranking
 
 
 @njit(cache=True)
@@ -57,7 +35,10 @@ RANKINGS: tuple[Ranking, ...] = (RANKER, BLEND)
 NAMES = tuple(ranking.name for ranking in RANKINGS)
 N_RANKINGS = len(RANKINGS)
 
-TABLES = (Table("ranked_places", np.int32, (CANDIDATES,)),)
+TABLES = (
+    *(table for ranking in RANKINGS for table in ranking.tables),
+    Table("ranked_places", np.int32, (CANDIDATES,)),
+)
 
 _may_answer = by_place("_may_answer", __file__, [r.answers for r in RANKINGS])
 _score = by_place("_score", __file__, [r.score for r in RANKINGS])

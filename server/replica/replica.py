@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from typing import Any
 
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 
 from nextclick.codec import InvalidEventError, Item, decode_item
 from nextclick.v1.learning_pb2 import LearnerState
@@ -146,6 +148,24 @@ class Replica:
             self._held.hold(HeldVector(item_id, record.context, record.target, record.offsets))
         else:
             self.engine.put_vectors(item_id, record.context, record.target)
+
+    def apply_row(
+        self,
+        key: bytes,
+        value: bytes | None,
+        table: str,
+        decode: Callable[[bytes], NDArray[Any]],
+    ) -> None:
+        """Apply a record that is an item's row of a table; a tombstone clears the row.
+
+        ``decode`` raises `RecordError` for what it cannot read.
+        """
+        try:
+            values = None if value is None else decode(value)
+        except RecordError:
+            metrics.UNREADABLE.labels(table).inc()
+            return
+        self.engine.put_row(table, key.decode(errors="replace"), values)
 
     def apply_learner(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `ranker`: the progress of a learner, and the ranker's weights."""
