@@ -30,10 +30,11 @@ HEAD = """
 ## Off-policy
 
 open_bandit, 10,000 rows per log: the click rate in percent of one policy, estimated from the log of
-another (95 % bootstrap interval). *uniform*, estimated from the log of Bernoulli TS, can be compared
-with the click rate in the uniform policy's own log. *popular now*, estimated from the uniform log, is
-the page of three items that `Recommend` gives a new visitor, learned from the clicks of the Bernoulli
-TS log up to the time of each row. With about 50 clicks in a log, only large differences mean anything.
+another (95 % bootstrap interval). *uniform*, estimated from the log of Bernoulli TS, can be
+compared with the click rate in the uniform policy's own log. *popular now*, estimated from the
+uniform log, is the page of three items that `Recommend` gives a new visitor, learned from the
+clicks of the Bernoulli TS log up to the time of each row. With about 50 clicks in a log, only large
+differences mean anything.
 
 | campaign | policy | own log | IPW | SNIPW | DM | DR |
 | --- | --- | --- | --- | --- | --- | --- |

@@ -31,11 +31,11 @@ REPORT_EVERY = 1_000
 HEAD = """
 ## Ranking what is shown
 
-trivago_100k: at each clickout, the shown items are ranked ({shown:.0f} on average). MRR in percent over
-{cases:,} clickouts, in time order, each case scored before it is learned. The displayed order contains
-the shop's own ranking and its position bias, which the models never see; they only know the clicks of
-these {sessions:,} sessions, and {unknown:.0f} % of the shown items have no click when they are
-shown.
+trivago_100k: at each clickout, the shown items are ranked ({shown:.0f} on average). MRR in percent
+over {cases:,} clickouts, in time order, each case scored before it is learned. The displayed order
+contains the shop's own ranking and its position bias, which the models never see; they only know
+the clicks of these {sessions:,} sessions, and {unknown:.0f} % of the shown items have no click when
+they are shown.
 
 | ranking | MRR |
 | --- | --- |
