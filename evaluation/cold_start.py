@@ -21,8 +21,8 @@ STEPS = (1_000, 5_000, 20_000, 50_000)
 HEAD = """
 ## Cold start
 
-HR@20 in percent where little is known (prequential), and what SimilarItems lists for items without
-clicks.
+HR@20 in percent where little is known (prequential), and how related the results of SimilarItems
+are for items without clicks.
 
 | | % |
 | --- | --- |

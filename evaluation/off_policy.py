@@ -3,7 +3,7 @@
 IPW (Horvitz & Thompson 1952), self-normalised IPW (Swaminathan & Joachims, NIPS 2015), the direct
 method and doubly robust (Dudik, Langford & Li, ICML 2011) on the Open Bandit samples (Saito et al.,
 NeurIPS 2021 datasets). The direct method's click rate of an item is that of the other half of the
-log, drawn towards the mean by `PRIOR` showings.
+log, shrunk towards the mean by `PRIOR` impressions.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ ROUNDS = 1_000
 HEAD = """
 ## Off-policy
 
-open_bandit, 10,000 rows a log: the click rate in percent of one policy, estimated from the log of
-another one (95 % bootstrap interval). *uniform* from the log of Bernoulli TS can be compared with
-what the uniform policy's own log says; *popular now* is the page of three that `Recommend` gives a
-new visitor, learned from the clicks of the Bernoulli TS log up to that moment, from the uniform
-log. With about 50 clicks in a log, only large differences mean anything.
+open_bandit, 10,000 rows per log: the click rate in percent of one policy, estimated from the log of
+another (95 % bootstrap interval). *uniform*, estimated from the log of Bernoulli TS, can be
+compared with the click rate in the uniform policy's own log. *popular now*, estimated from the
+uniform log, is the page of three items that `Recommend` gives a new visitor, learned from the
+clicks of the Bernoulli TS log up to the time of each row. With about 50 clicks in a log, only large
+differences mean anything.
 
 | campaign | policy | own log | IPW | SNIPW | DM | DR |
 | --- | --- | --- | --- | --- | --- | --- |
@@ -44,7 +45,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Log:
-    """Showings by time: when, which item (numbers from 0), its propensity, whether clicked."""
+    """Impressions by time: when, which item (numbers from 0), its propensity, whether clicked."""
 
     time_s: Floats
     item: NDArray[np.int64]
@@ -108,7 +109,7 @@ def _values(means: Floats) -> Floats:
 
 
 def click_rates(log: Log) -> Floats:
-    """Return each item's click rate as the other half of the log says it, (showings, items)."""
+    """Return each item's click rate in the other half of the log, (impressions, items)."""
     halves = np.arange(len(log.item)) % 2
     rates = np.empty((2, log.items))
     for half in (0, 1):
@@ -121,9 +122,9 @@ def click_rates(log: Log) -> Floats:
 
 
 def popular_now(learned: Log, asked: Log) -> Floats:
-    """Return how the page for a new visitor shows items at each moment of the log ``asked``.
+    """Return each item's probability in the page for a new visitor, at each row of ``asked``.
 
-    Its `PLACES` items in random order; learned are the clicks of ``learned`` before that moment.
+    The page has `PLACES` items in random order, learned from the clicks of ``learned`` up to then.
     """
     engine = make_engine("blend", 0)
     for item in range(asked.items):

@@ -18,11 +18,11 @@ from online_models.engine.warm_up import warm_up
 HEAD = """# Results
 
 Written by `nextclick results --data DIR`; the published figures and protocols are those of the
-papers named below. HR@20 / MRR@20 in percent: one target a case, the full training catalogue is
-ranked, items of the session stay in the ranking, a target outside the first 20 counts 0. One pass
-over the training file, click by click, one core, one configuration for all; the ranker's figures
-are medians of three seeds. *static*: frozen after the training file, to be compared with published
-figures. *prequential*: each test click is scored, then learned.
+papers named below. HR@20 / MRR@20 in percent: each case has one target, the full training catalogue
+is ranked, items of the session stay in the ranking, and a target outside the first 20 counts 0. One
+pass over the training file, click by click, on one core, with one configuration for all splits; the
+ranker's figures are medians of three seeds. *static*: frozen after the training file, comparable
+with the published figures. *prequential*: each test click is scored, then learned.
 
 ![HR@20 of published models and of nextclick on five public splits](results.svg)
 
@@ -30,16 +30,16 @@ figures. *prequential*: each test click is scored, then learned.
 | --- | --- | --- | --- | --- | --- |
 """
 NOTES = """
-What to know when reading it:
+How to read it:
 
 * Tmall: 45 % of the targets are items that the session has already seen, and listing a session's
   own items by recency finds them all (`own-items` below). A large lead over the published models
   there comes from recognising repeats, not from finding new items; see the column of new items.
 * Nowplaying: most of the gain from learning while testing comes from sessions that repeat an
   earlier test session.
-* Published figures: GRU4Rec (tuned) on the RSC15 week from the reproducibility package of "Who is
-  the Winner in the Race of New Proposals?"; Yoochoose from the SR-GNN and SGNN-HN papers;
-  Diginetica, Tmall and Nowplaying from the GCE-GNN and COTREC papers.
+* Sources of the published figures: GRU4Rec (tuned) on the RSC15 week from the reproducibility
+  package of "Who is the Winner in the Race of New Proposals?"; Yoochoose from the SR-GNN and
+  SGNN-HN papers; Diginetica, Tmall and Nowplaying from the GCE-GNN and COTREC papers.
 
 ## Every ranking, static
 
@@ -59,9 +59,9 @@ from Python.
 OTHER_SPLITS_HEAD = """
 ## Further data
 
-Splits without published figures: the 30Music sample (the test is the sessions from 2015-01-08 on,
-without songs that the training part does not have), and two neighbouring days of RSC15 (the second
-is the test). HR@20 / MRR@20, static except for the last column.
+Splits without published figures: the 30Music sample (tested on the sessions from 2015-01-08 on,
+without songs that are not in the training part), and two consecutive days of RSC15 (tested on the
+second). HR@20 / MRR@20, static except for the last column.
 
 | data | cases | popularity | item-knn | rules | session-knn | ranker | prequential |
 | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -75,8 +75,8 @@ Kafka, Flink and the server; the same files in process are
     nextclick evaluate --train cli/sample/train.txt.gz --test cli/sample/valid.txt.gz \\
         --test cli/sample/test.txt.gz --protocol prequential
 
-The live hit rate is less than a point below that (README); how soon a click counts is in
-[performance](performance.md).
+The live hit rate is less than a point below that (README); how soon a click affects the answers is
+in [performance](performance.md).
 """
 
 OTHER_SPLITS_COLUMNS = ("popularity", "item-knn", "rules", "session-knn", "ranker", "prequential")

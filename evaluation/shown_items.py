@@ -1,4 +1,4 @@
-"""Ranking the items that a page shows in any case: the `Rank` call on lists of a hotel search."""
+"""Ranking the items that a page shows anyway: the `Rank` call on the results of a hotel search."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ REPORT_EVERY = 1_000
 HEAD = """
 ## Ranking what is shown
 
-trivago_100k: at each clickout the {shown:.0f} shown items (mean) are ranked; MRR in percent over
-{cases:,} clickouts, click by click in time order, each case before it is learned. Ranking by the
-displayed order alone knows the shop's own ranking and its position bias, which the models never
-see; they know the clicks of these {sessions:,} sessions only, and {unknown:.0f} % of the shown
-items have had no click when they are shown.
+trivago_100k: at each clickout, the shown items are ranked ({shown:.0f} on average). MRR in percent
+over {cases:,} clickouts, in time order, each case scored before it is learned. The displayed order
+contains the shop's own ranking and its position bias, which the models never see; they only know
+the clicks of these {sessions:,} sessions, and {unknown:.0f} % of the shown items have no click when
+they are shown.
 
 | ranking | MRR |
 | --- | --- |

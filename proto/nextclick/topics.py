@@ -66,7 +66,7 @@ class Topic(NamedTuple):
     @property
     def kept(self) -> str:
         """How long records stay, in words."""
-        parts = ["newest a key"] if self.compacted else []
+        parts = ["newest per key"] if self.compacted else []
         if self.retention_days is not None:
             parts.append(f"{self.retention_days} days")
         return ", ".join(parts)
