@@ -31,7 +31,7 @@ REPLAY_FROM_SESSION = 100
 
 _count = in_order(
     "_count",
-    __file__,
+    __name__,
     [(part.learn, ()) for part in (*SOURCES, *FAMILIES) if part.learn is not None],
 )
 

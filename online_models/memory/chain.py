@@ -6,6 +6,7 @@ calls are written out from the declaration: direct calls, which the compiler may
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,15 +16,18 @@ Kernel = Any
 """A function compiled by numba whose first argument is the `State`."""
 
 
-def _compiled(name: str, file: str, source: str, functions: dict[str, Kernel]) -> Kernel:
-    # Numba's cache goes by the file that a function says it comes from.
-    exec(compile(source, file, "exec"), functions)
-    return njit(cache=True)(functions[name])
+def _compiled(name: str, module: str, source: str, functions: dict[str, Kernel]) -> Kernel:
+    # Numba's cache goes by the file that a function says it comes from, and imports its module
+    # where it loads the machine code.
+    code = compile(source, str(sys.modules[module].__file__), "exec")
+    names: dict[str, Any] = {**functions, "__name__": module}
+    exec(code, names)
+    return njit(cache=True)(names[name])
 
 
 def in_order(
     name: str,
-    file: str,
+    module: str,
     calls: Sequence[tuple[Kernel, tuple[int, ...]]],
     wanted: Kernel | None = None,
 ) -> Kernel:
@@ -32,9 +36,9 @@ def in_order(
     Parameters
     ----------
     name
-        Of the kernel, unique in its file.
-    file
-        ``__file__`` of the module that declares the list.
+        Of the kernel, unique in its module.
+    module
+        ``__name__`` of the module that declares the list.
     calls
         Kernels with the numbers that each gets beside the state.
     wanted
@@ -47,20 +51,20 @@ def in_order(
         functions[f"kernel_{place}"] = kernel
         call = f"kernel_{place}(st{''.join(f', {a}' for a in arguments)})"
         lines.append(f"    if wanted(st, {place}): {call}" if wanted is not None else f"    {call}")
-    return _compiled(name, file, "\n".join([*lines, "    return"]), functions)
+    return _compiled(name, module, "\n".join([*lines, "    return"]), functions)
 
 
-def first_that(name: str, file: str, kernels: Sequence[Kernel]) -> Kernel:
+def first_that(name: str, module: str, kernels: Sequence[Kernel]) -> Kernel:
     """Return a kernel ``name(st)``: the place of the first kernel that returns true, else -1."""
     lines = [f"def {name}(st):"]
     lines += [f"    if kernel_{p}(st): return {p}" for p in range(len(kernels))]
     functions = {f"kernel_{p}": kernel for p, kernel in enumerate(kernels)}
-    return _compiled(name, file, "\n".join([*lines, "    return -1"]), functions)
+    return _compiled(name, module, "\n".join([*lines, "    return -1"]), functions)
 
 
-def by_place(name: str, file: str, kernels: Sequence[Kernel]) -> Kernel:
+def by_place(name: str, module: str, kernels: Sequence[Kernel]) -> Kernel:
     """Return a kernel ``name(st, place)`` that returns what the kernel at ``place`` returns."""
     lines = [f"def {name}(st, place):"]
     lines += [f"    if place == {p}: return kernel_{p}(st)" for p in range(len(kernels))]
     functions = {f"kernel_{p}": kernel for p, kernel in enumerate(kernels)}
-    return _compiled(name, file, "\n".join([*lines, "    return False"]), functions)
+    return _compiled(name, module, "\n".join([*lines, "    return False"]), functions)

@@ -40,9 +40,9 @@ TABLES = (
     Table("ranked_places", np.int32, (CANDIDATES,)),
 )
 
-_may_answer = by_place("_may_answer", __file__, [r.answers for r in RANKINGS])
-_score = by_place("_score", __file__, [r.score for r in RANKINGS])
-answering = first_that("answering", __file__, [r.answers for r in RANKINGS])
+_may_answer = by_place("_may_answer", __name__, [r.answers for r in RANKINGS])
+_score = by_place("_score", __name__, [r.score for r in RANKINGS])
+answering = first_that("answering", __name__, [r.answers for r in RANKINGS])
 """Place in `RANKINGS` of the first that may answer."""
 
 

@@ -76,7 +76,7 @@ def _wanted(st: State, place: int) -> bool:
 
 _ask = in_order(
     "_ask",
-    __file__,
+    __name__,
     [
         (source.retrieve, (column, fact))
         for source, column, fact in zip(_ASKED, _FIRST_COLUMN, _FIRST_FACT, strict=True)

@@ -79,7 +79,7 @@ def _wanted(st: State, place: int) -> bool:
 
 _fill = in_order(
     "_fill",
-    __file__,
+    __name__,
     [(family.fill, (int(first),)) for family, first in zip(FAMILIES, _FIRSTS, strict=False)],
     wanted=_wanted,
 )
