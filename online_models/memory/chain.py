@@ -1,7 +1,7 @@
 """One kernel that calls a declared list of kernels in order.
 
-Numba compiles no loop over different functions without giving up its cache on disk, so the
-calls are written out from the declaration: direct calls, which the compiler may inline.
+Numba cannot compile a loop over different functions and still cache it on disk. So the source of
+the calls is generated from the declaration: direct calls, which the compiler may inline.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Kernel = Any
 
 
 def _compiled(name: str, file: str, source: str, functions: dict[str, Kernel]) -> Kernel:
-    # Numba's cache goes by the file that a function says it comes from.
+    # Numba's cache looks at the file that a function claims to come from.
     exec(compile(source, file, "exec"), functions)
     return njit(cache=True)(functions[name])
 
@@ -32,14 +32,14 @@ def in_order(
     Parameters
     ----------
     name
-        Of the kernel, unique in its file.
+        Name of the kernel, unique in its file.
     file
         ``__file__`` of the module that declares the list.
     calls
-        Kernels with the numbers that each gets beside the state.
+        Kernels, each with the integers that it gets after the state.
     wanted
-        If given, a call is made only where ``wanted(st, place)`` says so, ``place`` being that in
-        the list.
+        If given, a kernel is called only if ``wanted(st, place)`` is true for its place in the
+        list.
     """
     lines = [f"def {name}(st):"]
     functions: dict[str, Kernel] = {"wanted": wanted}
@@ -51,7 +51,7 @@ def in_order(
 
 
 def first_that(name: str, file: str, kernels: Sequence[Kernel]) -> Kernel:
-    """Return a kernel ``name(st)``: the place of the first kernel that returns true, else -1."""
+    """Return a kernel ``name(st)``: the place of the first kernel that returns true, or -1."""
     lines = [f"def {name}(st):"]
     lines += [f"    if kernel_{p}(st): return {p}" for p in range(len(kernels))]
     functions = {f"kernel_{p}": kernel for p, kernel in enumerate(kernels)}
@@ -59,7 +59,7 @@ def first_that(name: str, file: str, kernels: Sequence[Kernel]) -> Kernel:
 
 
 def by_place(name: str, file: str, kernels: Sequence[Kernel]) -> Kernel:
-    """Return a kernel ``name(st, place)`` that returns what the kernel at ``place`` returns."""
+    """Return a kernel ``name(st, place)`` that calls the kernel at ``place``."""
     lines = [f"def {name}(st, place):"]
     lines += [f"    if place == {p}: return kernel_{p}(st)" for p in range(len(kernels))]
     functions = {f"kernel_{p}": kernel for p, kernel in enumerate(kernels)}

@@ -1,6 +1,7 @@
-"""The seam between ranking and page: a policy re-orders what was ranked.
+"""The seam after the ranking: a policy re-orders an answer before it is returned.
 
-Exploration, rules and diversity are policies. Without one, nothing is added to an answer.
+Exploration, business rules and diversification are policies. Without one, an answer has no extra
+step.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from online_models.ranking.request import Filter, Rows
 
 
 class Ordered(NamedTuple):
-    """What a policy makes of a ranking.
+    """The order that a policy returns.
 
     Parameters
     ----------
     places
-        Places in what it was given, (n,) integers, in their new order, each at most once.
+        Indices into the rows that it was given, (n,) integers, in their new order, each at most
+        once.
     propensities
-        Probability of each choice given those before it, (n,) float32, where it draws; else None.
+        Probability of each choice given the choices before it, (n,) float32, if the policy samples;
+        otherwise None.
     """
 
     places: NDArray[np.intp]
@@ -30,20 +33,21 @@ class Ordered(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """The request, as a policy sees it.
+    """The request that a policy gets.
 
     Parameters
     ----------
     items
         Rows of the session in click order, oldest first.
     size
-        Items that the page wants.
+        Size of the page.
     session
-        Number of the session in the models, -1: none.
+        Number of the session in the models, -1 if it is not there.
     filter
-        Which items may be answered; what was ranked has passed it.
+        Which items may be in the answer; the rows have passed it.
     number
-        Of the answer in this process: with the policy's seed it makes draws repeatable.
+        Number of the answer in this process: with the policy's seed, it makes sampling
+        reproducible.
     """
 
     items: Rows
@@ -54,14 +58,14 @@ class Asked(NamedTuple):
 
 
 class ItemView(NamedTuple):
-    """What a policy may read of items, by row; not to be written.
+    """Read-only views of what a policy may read of items, by row.
 
     Parameters
     ----------
     vectors
         Target vectors, (rows, 64) float32; zero where an item has none.
     categories
-        Numbers of its categories, (rows, 16) int32; 0 ends them.
+        Numbers of their categories, (rows, 16) int32, terminated by 0.
     clicks
         Clicks so far, (rows,) float32.
     """
@@ -72,11 +76,11 @@ class ItemView(NamedTuple):
 
 
 class Policy(Protocol):
-    """Re-orders an answer; called on the answering thread, so it must not wait."""
+    """Re-orders an answer. It runs on the answering thread, so it must not block."""
 
     name: str
     depth: int
-    """It is given so many items, or as many as the page wants, if these are more."""
+    """The policy gets this many items, or the size of the page if that is larger."""
 
     def order(
         self,
@@ -85,20 +89,20 @@ class Policy(Protocol):
         asked: Asked,
         items: ItemView,
     ) -> Ordered:
-        """Return the new order of ``rows``; the page is its beginning."""
+        """Return the new order of ``rows``; the page is its first ``asked.size`` items."""
 
 
 POLICIES: dict[str, Callable[[int], Policy]] = {}
-"""Policies by name, made from a seed; `NEXTCLICK_POLICY` names the one that a server uses."""
+"""Constructors of policies by name, called with a seed; `NEXTCLICK_POLICY` selects a server's."""
 
 
 def make_policy(name: str, seed: int = 0) -> Policy | None:
-    """Return the policy of a name, None for an empty one.
+    """Return the policy with a name, None if the name is empty.
 
     Raises
     ------
     ValueError
-        If there is none of that name; says which there are.
+        If there is no such policy; the message lists the known ones.
     """
     if not name:
         return None
