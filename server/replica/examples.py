@@ -76,7 +76,7 @@ class ExampleEmitter:
         self._replica = replica
         self._sample = max(settings.sample, 1)
         self.thinning = 1
-        """One in this many sampled clicks becomes an example: more than 1 while the lag is large."""
+        """One in this many sampled clicks becomes an example; above 1 while the lag is large."""
         self.emitted = 0
         self._random = random.Random(settings.tenant)
         self._sessions = topic(SESSIONS, settings.tenant)

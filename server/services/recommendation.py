@@ -90,7 +90,7 @@ class Recommendations:
         return reply
 
     def rehearse(self, session_ids: Iterable[str]) -> None:
-        """Compute answers for nobody: the first real ones then find code and tables in the caches."""
+        """Compute answers for nobody, so that the first real ones find everything in caches."""
         for session_id in session_ids:
             request = pb.RecommendRequest(session_id=session_id)
             self._recommend(request, time.perf_counter_ns(), recorded=False)
