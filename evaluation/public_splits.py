@@ -98,4 +98,4 @@ OTHER_SPLITS = (
     Split("thirty_music", "30Music, 10 % sample", thirty_music),
     Split("rsc15_two_days", "RSC15, two days", rsc15_days),
 )
-"""Splits without published figures: what is measured there stands beside the baselines only."""
+"""Splits without published figures: results are compared with the baselines only."""

@@ -1,4 +1,4 @@
-"""The rankings that can be evaluated: the models with their weights, and baselines beside them."""
+"""The rankings that can be evaluated: the models, and baselines to compare them with."""
 
 from __future__ import annotations
 

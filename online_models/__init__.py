@@ -1,8 +1,8 @@
-"""The models: pure computation, state in and state out; no I/O and no clock.
+"""The models: pure computation, state in and state out; no I/O (but for snapshots) and no clock.
 
-Compiled kernels are cached in a folder named after the package's sources. numba itself
-only looks at the file that holds a kernel: a constant or a helper changed in another file
-would go on living in the old machine code.
+Compiled kernels are cached in a folder whose name is a hash of the package's sources. numba itself
+only checks the file that holds a kernel: after a change to a constant or helper in another file, it
+would keep running the old machine code.
 """
 
 import hashlib

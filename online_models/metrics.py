@@ -54,7 +54,7 @@ def spread(values: ArrayLike) -> dict[str, float]:
 
 
 def log_odds(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logit of each score's share in their softmax, (n,); within +-`LARGEST_ODDS`."""
+    """Logit of each score's share in their softmax, (n,), clipped to +-`LARGEST_ODDS`."""
     shares = np.exp(scores - scores.max())
     shares /= shares.sum()
     shares = np.clip(shares, 1e-6, 1 - 1e-6)

@@ -44,14 +44,14 @@ TABLES: tuple[Table, ...] = tuple(
 """In the order of the fields of `State`."""
 
 ID_BYTES = 200
-"""Of an item's id in Python: the string, a place in a list and one in a dictionary."""
+"""An item's id in Python: the string, its entry in a list and its entry in a dictionary."""
 
 structref.define_proxy(State, StateType, [table.name for table in TABLES])
 
 
 @njit(cache=True)
 def _bound(*arrays: NDArray[Any]) -> State:
-    """Numba's own constructor cannot be cached: each process would compile it for 2 s."""
+    """Wrap numba's constructor, which cannot be cached: each process would compile it for 2 s."""
     return State(*arrays)
 
 
@@ -68,9 +68,9 @@ def new_arrays(limits: Limits, seed: int = 0, used: Collection[Table] = TABLES) 
     limits
         Bounds of memory.
     seed
-        Seed of whatever is random.
+        Seed of everything random.
     used
-        Tables that are wanted; the others are as small as they can be.
+        Tables that get their full size; the others are as small as possible.
     """
     arrays = allocate(tuple(t for t in TABLES if t in used), limits, seed)
     arrays |= allocate(tuple(t for t in TABLES if t not in used), SMALLEST, seed)
@@ -89,7 +89,7 @@ def new_state(
 def max_bytes(limits: Limits) -> int:
     """Return the most bytes that the models may take: all tables at their limits, and item ids.
 
-    Pages that are not touched cost nothing: vectors where none are learned, content where there is
-    no catalogue.
+    Pages that are never touched take no memory: vectors where none are learned, content where there
+    is no catalogue.
     """
     return sum(table.nbytes(limits) for table in TABLES) + limits.rows * ID_BYTES

@@ -1,5 +1,5 @@
-"""Binary records of the topics: both ways side by side, so that neither changes alone.
+"""Binary records of the topics: encoder and decoder side by side, so that neither changes alone.
 
-Arrays are little endian, on every machine. Encoders take what the models hold; decoders raise
-`RecordError`, and nothing else, whatever the bytes are.
+Arrays are little endian on every machine. Encoders take arrays of the models; decoders raise
+`RecordError`, and nothing else, for bytes that they cannot use.
 """

@@ -18,7 +18,7 @@ def unpack(field: str, raw: bytes, kind: np.dtype[Any], size: int) -> NDArray[np
     Raises
     ------
     RecordError
-        If ``raw`` holds another number of them.
+        If ``raw`` does not hold that many numbers.
     """
     expected = size * kind.itemsize
     if len(raw) != expected:

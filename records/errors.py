@@ -1,4 +1,4 @@
-"""What decoders raise."""
+"""The error that decoders raise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class RecordError(ValueError):
     Parameters
     ----------
     field
-        Name of the faulty field, "record" where the bytes are no such message at all.
+        Name of the invalid field, "record" if the bytes are not such a message at all.
     wrong
         What is wrong with it.
     """

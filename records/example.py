@@ -1,8 +1,7 @@
 """A record of `examples`: a case for the ranker, taken before its click was learned.
 
-The features go as IEEE 754 halves, little endian, feature by feature: N_FEATURES rows of n
-candidates. Halves are exact enough to learn from, and half the bytes of a topic that holds
-7.5 kB a click.
+Features are IEEE 754 halves, little endian, feature by feature: N_FEATURES rows of n candidates.
+Halves are precise enough to learn from, and need half the bytes on a topic with 7.5 kB per click.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from records.arrays import HALF, unpack
 from records.errors import RecordError
 
 LARGEST = 60_000.0
-"""Features are clipped to this; halves end at 65,504."""
+"""Features are clipped to this; the largest half is 65,504."""
 
 
 class Example(NamedTuple):
-    """A case and the click that it was made of.
+    """A case, and the click that it was made from.
 
-    Features are (N_FEATURES, n) float32, candidates best of the blend first; ``target`` is the
-    place of the item that came next, -1 if it is no candidate (then n is 0). Session and arrival
-    number of the click name the example.
+    ``features`` is (N_FEATURES, n) float32, in the blend's order of candidates, best first;
+    ``target`` is the place of the item that came next, -1 if it is no candidate (then n is 0).
+    ``session_id`` and ``seq`` of the click identify the example.
     """
 
     session_id: str
@@ -52,14 +51,14 @@ def encode(example: Example) -> bytes:
 
 
 def parse(value: bytes) -> pb.Example:
-    """Return a record as the message that it is, its features still to be decoded.
+    """Return a record as its message, without decoding the features.
 
-    It names its click even where the features are those of another program.
+    The click can be read even if the features have another schema.
 
     Raises
     ------
     RecordError
-        If it is no such message.
+        If it is not such a message.
     """
     try:
         return pb.Example.FromString(value)
@@ -73,8 +72,8 @@ def decode(message: pb.Example) -> Example:
     Raises
     ------
     RecordError
-        If it was made with other features than this program's, has more than `CANDIDATES`
-        candidates, a target that is none of them, or features of another size than theirs.
+        If its features have another schema, it has more than `CANDIDATES` candidates, its target is
+        none of them, or the size of its features does not match.
     """
     if message.feature_schema not in FITTING_SCHEMAS:
         raise RecordError("feature_schema", f"is {message.feature_schema!r}, not {SCHEMA!r}")
@@ -100,7 +99,7 @@ def unpack_features(raw: bytes) -> NDArray[np.float32]:
     Raises
     ------
     RecordError
-        If they are not whole candidates.
+        If the number of bytes is not a whole number of candidates.
     """
     n = len(raw) // (N_FEATURES * HALF.itemsize)
     return unpack("features", raw, HALF, N_FEATURES * n).reshape(N_FEATURES, n)

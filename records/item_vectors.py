@@ -16,12 +16,12 @@ from records.errors import RecordError
 
 
 class ItemVectors(NamedTuple):
-    """An item's vectors, and what their learner had seen.
+    """An item's vectors, and what they were learned from.
 
-    ``context`` stands for the item in a session, ``target`` where it may come next; both
-    (DIMENSIONS,) float32. ``version`` is the number of clicks learned, ``offsets`` the next offset
-    of each partition of `sessions`: a replica that has applied as much may use the vectors without
-    knowing a later click.
+    ``context`` represents the item in a session, ``target`` the item as the next one; both
+    (DIMENSIONS,) float32. ``version`` is the number of clicks learned, ``offsets`` the learner's
+    next offset of each partition of `sessions`: for a replica that has applied at least that much,
+    the vectors contain no later click.
     """
 
     context: NDArray[np.float32]
@@ -46,7 +46,7 @@ def decode(value: bytes) -> ItemVectors:
     Raises
     ------
     RecordError
-        If it is no such message, or a vector has another length than `DIMENSIONS`.
+        If it is not such a message, or a vector does not have `DIMENSIONS` numbers.
     """
     try:
         message = pb.ItemVectors.FromString(value)

@@ -1,6 +1,6 @@
-"""A record of `ranker`: where a learner stands and, of the ranker, its weights.
+"""A record of `ranker`: the progress of a learner and, for the ranker, its weights.
 
-Each array of the weights goes as IEEE 754 floats, little endian; `SIZES` has their lengths.
+The arrays of weights are IEEE 754 floats, little endian; `SIZES` has their lengths.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from records.errors import RecordError
 
 
 class LearnerRecord(NamedTuple):
-    """What a record of `ranker` says.
+    """The contents of a record of `ranker`.
 
-    ``state`` is the message without its weights. ``fits`` says whether these are of this program's
-    features, None where there are none; only those that fit are in ``weights``.
+    ``state`` is the message without its weights. ``fits`` says whether these were learned with this
+    version's features, None if there are none; only weights that fit are in ``weights``.
     """
 
     state: pb.LearnerState
@@ -34,9 +34,9 @@ def encode(state: pb.LearnerState, weights: RankerWeights | None = None) -> byte
     Parameters
     ----------
     state
-        Where it stands; its field ``weights`` is set here.
+        Its progress; the field ``weights`` is set here.
     weights
-        The ranker's; other learners have none.
+        Weights of the ranker; other learners have none.
     """
     if weights is not None:
         arrays = {name: getattr(weights, name).astype(FLOAT).tobytes() for name in SIZES}
@@ -45,13 +45,13 @@ def encode(state: pb.LearnerState, weights: RankerWeights | None = None) -> byte
 
 
 def decode(value: bytes) -> LearnerRecord:
-    """Return what a record says.
+    """Return the contents of a record.
 
     Raises
     ------
     RecordError
-        If it is no such message, or an array of weights that fit has another length than `SIZES`
-        says.
+        If it is not such a message, or an array of weights that fit does not have the length in
+        `SIZES`.
     """
     try:
         state = pb.LearnerState.FromString(value)

@@ -41,7 +41,7 @@ from settings.server import ServerSettings
 log = logging.getLogger("nextclick.server")
 
 REHEARSED = 1_000
-"""Sessions that are answered before health says SERVING, in a tenth of a second."""
+"""Sessions that are answered before health turns SERVING; takes a tenth of a second."""
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def policy_of(settings: ServerSettings) -> Policy | None:
-    """Return the policy that re-orders answers, or end with a sentence if there is no such one."""
+    """Return the policy that re-orders answers; exit with a message if there is no such policy."""
     try:
         return make_policy(settings.policy)
     except ValueError as e:
@@ -110,7 +110,7 @@ def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Eve
         recommendations.rehearse(replica.sessions.newest(REHEARSED))
         exempt_from_collection()
         if settings.share_port:
-            # A process that listens gets its share of the connections, ready or not.
+            # A listening process gets its share of the connections, even before it is ready.
             with come_first(settings.realtime):
                 server.start()
         server.set_serving(True)
@@ -130,7 +130,7 @@ def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Eve
 
 
 def emit_examples(replica: Replica, settings: ServerSettings, stop: threading.Event) -> None:
-    """Apply the log as a server does, and emit examples instead of answering."""
+    """Apply the log as a server does, but emit examples instead of answering calls."""
     emitter = ExampleEmitter(replica, settings)
     if settings.http_port:
         serve_http(

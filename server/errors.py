@@ -1,4 +1,4 @@
-"""Calls that cannot be answered: a code of google.rpc, and what is wrong, field by field."""
+"""Errors of calls that cannot be answered: a google.rpc code, and what is wrong by field."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nextclick.errors import FieldFault
 
 
 class RequestError(Exception):
-    """A call that cannot be answered: its code, and all its faults by field."""
+    """A call cannot be answered: the code, and everything that is wrong, by field."""
 
     def __init__(
         self, message: str, faults: Sequence[FieldFault] = (), code: int = code_pb2.INVALID_ARGUMENT
@@ -42,7 +42,7 @@ def unavailable(message: str) -> RequestError:
 
 
 def internal() -> RequestError:
-    """Return the error for a fault of the server's own."""
+    """Return the error for a bug or failure of the server itself."""
     return RequestError("internal error; see the server's log", code=code_pb2.INTERNAL)
 
 

@@ -23,7 +23,7 @@ SESSIONS = Gauge("nextclick_sessions", "Sessions in memory")
 ITEMS = Gauge("nextclick_items", "Items that have a row in the models")
 LIVE_SCORE = Gauge(
     "nextclick_live_score",
-    "Running score on examples, each taken before it is learned",
+    "Prequential score: on examples, each scored before it is learned",
     ["model", "metric"],
 )
 SCORE = Gauge(

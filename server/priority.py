@@ -15,12 +15,12 @@ LOWEST_REALTIME = 1
 
 @contextmanager
 def come_first(wanted: bool) -> Iterator[None]:
-    """Run this thread at real-time priority meanwhile, and the threads that it starts for good.
+    """Run the block at real-time priority; threads that it starts keep that priority.
 
     An answer takes a tenth of a millisecond and a slice of the log a quarter, but where other
-    processes keep all processors busy, either may be preempted for milliseconds: at 500 clicks a
-    second on two cores, the p99 of answers was 3 to 6 ms without it and 1.5 ms with it. Needs the
-    right to do so (root, CAP_SYS_NICE, a limit on `rtprio`); without it, nothing changes.
+    processes keep all cores busy, either may be preempted for milliseconds: at 500 clicks a second
+    on two cores, the p99 of answers was 3 to 6 ms without real-time priority and 1.5 ms with it.
+    Needs permission (root, CAP_SYS_NICE, a limit on `rtprio`); without it, nothing changes.
     """
     first = wanted and _take_realtime()
     try:
@@ -31,7 +31,7 @@ def come_first(wanted: bool) -> Iterator[None]:
 
 
 def _take_realtime() -> bool:
-    """Give this thread real-time priority; False if the system does not allow it."""
+    """Give this thread real-time priority; return False if the system does not allow it."""
     try:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(LOWEST_REALTIME))
     except OSError as e:

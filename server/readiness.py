@@ -1,4 +1,4 @@
-"""When a replica begins to serve."""
+"""When a replica starts to serve."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from server.replica.replica import Replica
 log = logging.getLogger("nextclick.server")
 
 WITHOUT_KAFKA_S = 10.0
-"""A replica with a snapshot that cannot reach Kafka serves after this time, degraded."""
+"""After this time, a replica with a snapshot that cannot reach Kafka serves degraded answers."""
 
 
 def wait_until_ready(replica: Replica, stop: threading.Event) -> bool:

@@ -1,4 +1,4 @@
-"""What ``nextclick status`` shows of a replica."""
+"""The state of a replica, as ``/status`` and ``nextclick status`` show it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def describe(replica: Replica, serving: bool) -> dict[str, Any]:
     replica
         A server's replica, or that of the example emitter.
     serving
-        Whether the process does its work: answers, or emits examples of new clicks.
+        Whether the process is doing its work: answering, or emitting examples of new clicks.
     """
     return {
         "name": replica.role.value,

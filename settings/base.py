@@ -1,4 +1,4 @@
-"""What the settings of all processes share: where they come from, and how a wrong one is told."""
+"""What the settings of all processes share: where they come from, and how errors are reported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PREFIX = "NEXTCLICK_"
 
 
 class Settings(BaseSettings):
-    """Settings from the environment, ``NEXTCLICK_*``, else from ``nextclick.toml``, else default.
+    """Settings from environment variables ``NEXTCLICK_*``, then ``nextclick.toml``, then defaults.
 
     A process serves one tenant.
     """
@@ -36,7 +36,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment before file."""
+        """Give the environment precedence over the file."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
@@ -45,7 +45,7 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 def load(kind: type[AnySettings]) -> AnySettings:
-    """Return the settings of a process, or exit with one line for each that is wrong.
+    """Return the settings of a process, or exit with one line for each invalid one.
 
     Raises
     ------

@@ -17,24 +17,26 @@ class ServerSettings(Settings):
     grpc_port: int = Field(default=50051, ge=1, le=65535, description="Port of gRPC")
     token: str = Field(
         default="",
-        description="Calls must carry it, except for health checks; empty: anyone may call",
+        description="Token that every call except health checks must carry; empty: none",
     )
     share_port: bool = Field(
-        default=False, description="Listen, once ready, beside other processes on the same port"
+        default=False, description="Share the gRPC port with other processes; listen once ready"
     )
     http_port: int = Field(
         default=8080, ge=0, le=65535, description="Port of metrics and status; 0: none"
     )
     data_dir: Path = Field(
-        default=Path(".nextclick/server"), description="Snapshots of this replica alone"
+        default=Path(".nextclick/server"), description="Folder of this replica's snapshots"
     )
     snapshot_interval_s: float = Field(
-        default=600, ge=0, description="Between two snapshots; 0: only on shutdown"
+        default=600, ge=0, description="Seconds between two snapshots; 0: only on shutdown"
     )
-    max_items: int = Field(default=1 << 18, ge=1, description="Items that may have a row")
-    max_sessions: int = Field(default=1 << 20, ge=1, description="Sessions kept; a power of two")
+    max_items: int = Field(default=1 << 18, ge=1, description="The most items that the models hold")
+    max_sessions: int = Field(
+        default=1 << 20, ge=1, description="Sessions that the models keep; a power of two"
+    )
     emit_examples: bool = Field(
-        default=False, description="Be the example emitter: follow the log, and answer no calls"
+        default=False, description="Run as the example emitter, which answers no calls"
     )
     sample: int = Field(
         default=DEFAULT_SAMPLE, ge=1, description="One click in this many becomes an example"
@@ -42,17 +44,19 @@ class ServerSettings(Settings):
     shadow_sample: int = Field(
         default=4,
         ge=0,
-        description="One answer in this many is ranked the other way too, to be scored; 0: none",
+        description="For one answer in this many, record the other rankings too; 0: none",
     )
     policy: str = Field(
-        default="", description="Policy that re-orders what was ranked; empty: none"
+        default="", description="Name of the policy that re-orders ranked items; empty: none"
     )
     history: int = Field(
         default=10_000_000,
         ge=1,
-        description="Records of `sessions` read at most by a replica without a snapshot",
+        description="The most records of `sessions` that are read without a snapshot",
     )
-    redis_timeout_ms: int = Field(default=5, ge=1, description="Of one read during a request")
+    redis_timeout_ms: int = Field(
+        default=5, ge=1, description="Timeout of a read from Redis during a request"
+    )
     max_waiting_puts: int = Field(
         default=120, ge=1, le=1_000, description="Calls that may wait for Kafka at the same time"
     )
@@ -60,10 +64,10 @@ class ServerSettings(Settings):
         default=10, gt=0, description="Longest wait for an acknowledgement from Kafka"
     )
     impressions_queue: int = Field(
-        default=10_000, ge=1, description="Impressions waiting for Kafka; further ones are dropped"
+        default=10_000, ge=1, description="Impressions that may wait for Kafka; more are dropped"
     )
     impressions_per_s: int = Field(
-        default=500, ge=1, description="Answers recorded a second at most, evenly spaced"
+        default=500, ge=1, description="The most answers recorded per second, evenly spaced"
     )
     realtime: bool = Field(
         default=False, description="Answer at real-time priority, where the system allows it"

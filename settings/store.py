@@ -11,9 +11,9 @@ class StoreSettings(Settings):
     """Settings of the session store."""
 
     session_expiry_s: int = Field(
-        default=30 * 24 * 3600, gt=0, description="Lifetime of a session in Redis"
+        default=30 * 24 * 3600, gt=0, description="Seconds until an idle session expires in Redis"
     )
     store_batch: int = Field(
-        default=1_000, gt=0, le=10_000, description="Records in one pipelined write"
+        default=1_000, gt=0, le=10_000, description="The most records in one pipelined write"
     )
     store_http_port: int = Field(default=0, ge=0, description="Port of the metrics; 0: none")

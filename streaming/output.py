@@ -1,4 +1,4 @@
-"""A record that a job publishes, as the pure functions of this room return it."""
+"""A record that a job publishes, as the pure functions in `streaming` return it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import NamedTuple
 class Output(NamedTuple):
     """A record to publish.
 
-    ``topic`` is its name without tenant; an empty ``value`` is a tombstone; ``headers`` are lines
-    of ``name=value``.
+    ``topic`` is the topic's name without tenant; an empty ``value`` is a tombstone; ``headers`` are
+    lines of ``name=value``.
     """
 
     topic: str

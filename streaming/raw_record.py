@@ -1,4 +1,4 @@
-"""A Kafka record as the pure functions of this room take it."""
+"""A Kafka record, as the pure functions in `streaming` take it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 
 class RawRecord(NamedTuple):
-    """A record as it lies in Kafka.
+    """A record as it is stored in Kafka.
 
-    ``topic`` is its name with the tenant; ``append_time_ms`` is the broker's time of arrival;
-    ``replayed`` says that it carries the header of a replayed history.
+    ``topic`` is the topic's name with tenant; ``append_time_ms`` is the broker's time of arrival;
+    ``replayed`` says whether the record has the header of a replayed history.
     """
 
     value: bytes

@@ -1,4 +1,4 @@
-"""What the sessions job writes: a session's record, or a dead letter under the original key."""
+"""Outputs of the sessions job: a session's record, or a dead letter under the original key."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from streaming.raw_record import RawRecord
 from streaming.sessionize import DeadLetter, RatingThresholds, process
 
 MAX_DETAIL = 1_000
-"""Characters of a dead letter's detail that its header keeps."""
+"""The most characters of the header `detail`."""
 
 
 def to_outputs(
     state: bytes | None, raw: RawRecord, ratings: RatingThresholds
 ) -> tuple[bytes | None, tuple[Output, ...]]:
-    """Return the key's state after a record, and what is written; see `sessionize.process`."""
+    """Return the key's state after a record, and the records to write; see `sessionize.process`."""
     after, outcome = process(state, raw, ratings)
     if isinstance(outcome, DeadLetter):
         return after, (Output(DEAD_LETTERS, raw.key, raw.value, headers(outcome, raw)),)

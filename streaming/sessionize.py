@@ -1,10 +1,10 @@
-"""Sessionisation: one raw record and a session's state in, the new state and one outcome out.
+"""Sessionisation: a raw record and its key's state in, the new state and one outcome out.
 
-Pure and deterministic: what happens depends on the record, its append time and the state
-of its key, so reprocessing the same offsets gives the same bytes. The Flink operator
-around it is in ``jobs/``; `nextclick evaluate` and the tests call it as it is.
+Pure and deterministic: the outcome depends only on the record, its append time and the state of
+its key, so reprocessing the same offsets gives the same bytes. The Flink operator that hosts it
+is in ``jobs/``.
 
-Every record has exactly one outcome: it is applied, counted as a duplicate, or a dead
+Every record has exactly one outcome: it is applied, counted as a duplicate, or becomes a dead
 letter.
 """
 
@@ -42,7 +42,7 @@ _STRENGTHS = {_NUMBERS[kind.name]: kind.strength for kind in EVENT_TYPES}
 
 @dataclass(frozen=True, slots=True)
 class RatingThresholds:
-    """Ratings from `like_from` on count as likes, those up to `dislike_to` as dislikes."""
+    """Ratings of at least `like_from` count as likes, those of at most `dislike_to` as dislikes."""
 
     like_from: float = 4.0
     dislike_to: float = 2.0
@@ -63,7 +63,7 @@ class DeadLetter(NamedTuple):
 
 
 class KeyState(NamedTuple):
-    """What is kept of a key: its session, and the hashes of its last event ids."""
+    """The state of a key: its session, and the hashes of its last event ids."""
 
     session: pb.SessionRecord
     event_ids: bytes
@@ -93,11 +93,11 @@ def process(
     Parameters
     ----------
     state
-        The state of the record's key as returned last time, None at first.
+        The state of the record's key, as returned for the record before; None at first.
     raw
         The record.
     ratings
-        What counts as a like or a dislike.
+        Which ratings count as likes and dislikes.
     """
     try:
         event = decode_event(raw.value)
@@ -172,7 +172,7 @@ def _contains(event_ids: bytes, event_hash: bytes) -> bool:
 
 
 def _next_session(last: pb.SessionRecord, user_id: str) -> pb.SessionRecord:
-    """Return an empty session of a user who sends no session ids: ``u:<user_id>~<n>``."""
+    """Return an empty session for a user without session ids: ``u:<user_id>~<n>``."""
     n = int(last.session_id.rpartition("~")[2]) + 1 if last.session_id else 1
     return pb.SessionRecord(session_id=f"u:{user_id}~{n}")
 
@@ -201,7 +201,7 @@ def _apply(session: pb.SessionRecord, event: Event, ratings: RatingThresholds) -
 
 
 def _by_value(rating: EventType, value: float | None, ratings: RatingThresholds) -> EventType:
-    """Return what a rating counts as."""
+    """Return the type that a rating counts as."""
     if value is not None and value >= ratings.like_from:
         return _TYPES[LIKE]
     if value is not None and value <= ratings.dislike_to:

@@ -1,12 +1,12 @@
-"""The session store: follows `sessions` and keeps Redis the shared view of live sessions.
+"""The session store: consumes `sessions` and maintains the live sessions in Redis.
 
 Redis holds, by session, a hash ``s:<session_id>`` of ``version`` and ``record`` (a
 `SessionRecord`), and by user a hash ``u:<user_id>`` of ``version`` (the session's last
-timestamp) and ``record`` (the id of the current session). The higher version wins, so the
-log may repeat itself. The positions in the log lie in Redis too, written with the data:
-a Redis that was wiped has lost them, and is filled again from the beginning of the log.
+timestamp) and ``record`` (the id of the current session). The higher version wins, so records may
+be read again. The positions in the log are stored in Redis too, together with the data: a Redis
+that was wiped has lost them, and is refilled from the beginning of the log.
 
-Run as ``python -m streaming.store``; ends on SIGTERM after the batch at hand.
+Run as ``python -m streaming.store``; on SIGTERM it ends after the current batch.
 """
 
 from __future__ import annotations
@@ -40,17 +40,19 @@ from settings.store import StoreSettings
 log = logging.getLogger("nextclick.store")
 
 GROUP = "session-store"
-"""Its consumer group, without tenant."""
+"""The store's consumer group, without tenant."""
 
 WRITTEN = Counter("nextclick_store_written_total", "Session records written to Redis")
-REDIS_ERRORS = Counter("nextclick_store_redis_errors_total", "Failed writes, tried again")
-REFILLS = Counter("nextclick_store_refills_total", "Refills of a Redis that had lost its data")
-UNREADABLE = Counter("nextclick_store_unreadable_total", "Records that are no SessionRecord")
+REDIS_ERRORS = Counter(
+    "nextclick_store_redis_errors_total", "Writes to Redis that failed and were retried"
+)
+REFILLS = Counter("nextclick_store_refills_total", "Refills after Redis had lost its data")
+UNREADABLE = Counter("nextclick_store_unreadable_total", "Records that are not a SessionRecord")
 LAG = Gauge("nextclick_store_lag_records", "Records of `sessions` not yet in Redis")
 
 MAX_BACKOFF_S = 2.0
 
-# One entry: the hash in KEYS[i] becomes (version, record) unless it has a higher version.
+# Each hash KEYS[i] becomes (version, record) unless it has a higher version.
 PUT_NEWER = """
 for i = 1, #KEYS do
   local held = redis.call('HGET', KEYS[i], 'version')
@@ -64,7 +66,7 @@ end
 
 @dataclass
 class Batch:
-    """What a slice of the log comes down to: the newest entry of each key, and erasures."""
+    """The net effect of a slice of the log: the newest entry of each key, and erasures."""
 
     tenant: str = ""
     entries: dict[str, tuple[int, bytes]] = field(default_factory=dict)
@@ -72,7 +74,7 @@ class Batch:
     positions: dict[int, int] = field(default_factory=dict)
 
     def add(self, partition: int, offset: int, key: bytes, value: bytes | None) -> None:
-        """Take one record of `sessions`; a tombstone erases its session."""
+        """Add a record of `sessions`; a tombstone erases its session."""
         self.positions[partition] = offset + 1
         if value is None:
             name = redis_session_key(key.decode(errors="replace"), self.tenant)
@@ -98,7 +100,7 @@ class Batch:
 
 
 class SessionWriter:
-    """Writes batches to Redis together with the positions they reach."""
+    """Writes batches to Redis, together with the positions in the log after them."""
 
     def __init__(self, client: redis.Redis, tenant: str, expiry_s: int) -> None:
         self._redis = client
@@ -115,9 +117,9 @@ class SessionWriter:
         return {int(partition): int(offset) for partition, offset in held.items()} if mark else {}
 
     def write(self, batch: Batch) -> bool:
-        """Write a batch in one transaction; False if Redis had lost its data before it.
+        """Write a batch in one transaction; return False if Redis had lost its data before that.
 
-        Writing is idempotent: on an error, and after a loss, write again.
+        Writing is idempotent: after an error, or a loss of data, write again.
         """
         pipe = self._redis.pipeline(transaction=True)
         pipe.hget(self._positions_key, "mark")
@@ -133,7 +135,7 @@ class SessionWriter:
         return before is not None and before.decode() == self._mark
 
     def begin(self) -> None:
-        """Leave the mark of a filling that starts at the beginning of the log."""
+        """Mark the start of a refill from the beginning of the log."""
         self._redis.delete(self._positions_key)
         self._redis.hset(self._positions_key, "mark", self._mark)
 
@@ -159,18 +161,18 @@ class SessionStore:
         self._stop = threading.Event()
 
     def stop(self) -> None:
-        """End the loop after the batch at hand."""
+        """End the loop after the current batch."""
         self._stop.set()
 
     def run(self) -> None:
-        """Follow the log until `stop`."""
+        """Consume the log until `stop`."""
         self._seek()
         while not self._stop.is_set():
             messages = self._consumer.consume(self._settings.store_batch, timeout=0.05)
             batch = self._batch(messages)
             if batch.positions and not self._write(batch):
                 REFILLS.inc()
-                log.warning("Redis has lost its data: filling it again from the log")
+                log.warning("Redis has lost its data; refilling it from the log")
                 self._retried(self._writer.begin)
                 self._seek()
             elif batch.positions:
@@ -178,7 +180,7 @@ class SessionStore:
         self._consumer.close()
 
     def _seek(self) -> None:
-        """Go where Redis says that it is, else to the beginning."""
+        """Seek to the positions in Redis, or to the beginning if it has none."""
         positions = self._retried(self._writer.positions) or {}
         if not positions:
             self._retried(self._writer.begin)
@@ -207,7 +209,7 @@ class SessionStore:
         return kept is not False
 
     def _commit(self, batch: Batch) -> None:
-        """Commit after the write, for those who watch the lag of the group."""
+        """Commit after the write, so that the lag of the group can be monitored."""
         offsets = [TopicPartition(self._sessions, p, o) for p, o in batch.positions.items()]
         self._consumer.commit(offsets=offsets, asynchronous=True)
         lag = 0
@@ -219,14 +221,14 @@ class SessionStore:
         LAG.set(lag)
 
     def _retried(self, call: Any) -> Any:
-        """Call until Redis answers, or the end: nothing is lost, the log waits."""
+        """Retry until Redis answers or the store is stopped; nothing is lost meanwhile."""
         backoff = 0.05
         while not self._stop.is_set():
             try:
                 return call()
             except redis.RedisError as e:
                 REDIS_ERRORS.inc()
-                log.warning("Redis: %s; trying again in %.2f s", e, backoff)
+                log.warning("Redis: %s; retrying in %.2f s", e, backoff)
                 self._stop.wait(backoff)
                 backoff = min(2 * backoff, MAX_BACKOFF_S)
         return None

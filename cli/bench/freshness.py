@@ -37,11 +37,11 @@ def freshness(
         float,
         typer.Option(min=0, help="Least warm-up; it lasts until the stack keeps up."),
     ] = WARM_UP_S,
-    probes: Annotated[int, typer.Option(min=1, help="Least number of probes.")] = 1_000,
+    probes: Annotated[int, typer.Option(min=1, help="Minimum number of probes.")] = 1_000,
     home: BenchFolder = DEFAULT_BENCH_FOLDER,
     json: Json = False,
 ) -> None:
-    """Measure how soon a click counts, beside other traffic, on a stack of its own.
+    """Measure how soon a click affects answers, under other traffic, on a stack of its own.
 
     A probe produces a click to Kafka and asks until an answer's session_version includes it; one
     probe in five uses PutEvents. Hops are means by the broker's clock. Fails if events pile up:

@@ -36,17 +36,17 @@ SERVICE = "/nextclick.v1.RecommendationService/"
 BATCH = 64
 ASKED_SESSIONS = 2_000
 OPEN_RATE, OPEN_CLICKS = 200.0, 200.0
-"""Answers a second in an open loop, and live clicks a second beside them."""
+"""Answers a second in an open loop, and live clicks a second at the same time."""
 
 LIVE_CLICKS = 500.0
-"""Live clicks a second beside answers that follow one another."""
+"""Live clicks a second during closed-loop answers."""
 
 WAITING_PUTS = 100
 AT_REST = 15.0
-"""Percent of a core: below it the server has put the history into its index, too."""
+"""Percent of a core; below it, the server has finished indexing the history, too."""
 
 BESIDE = ("taskmanager-1", "taskmanager-2", "jobmanager", EMITTER, "store")
-"""Parts that are paused while the server is measured alone; Kafka and Redis go on."""
+"""Parts that are paused while the server is measured alone; Kafka and Redis keep running."""
 
 
 def serving(
@@ -67,12 +67,12 @@ def serving(
     home: BenchFolder = DEFAULT_BENCH_FOLDER,
     json: Json = False,
 ) -> None:
-    """Measure answers over gRPC against a bare echo, at rest and beside live learning.
+    """Measure answers over gRPC against a bare echo, at rest and during live learning.
 
     Slices of both alternate; figures are medians. The echo returns as many bytes as an answer, with
     the same library, and computes nothing. The client is a native program. The rest of the stack
-    runs on the same cores (the score job, for one, reads the answers), except for the figures of
-    the server alone.
+    runs on the same cores (the score job reads the answers, for example), except for the figures
+    of the server alone.
 
     nextclick bench serving --json
     """

@@ -59,12 +59,12 @@ def start_emitter(home: Home, ports: Ports, *, bound: bool, tenant: str = "") ->
 
 
 def serving(ports: Ports) -> bool:
-    """Whether the server is healthy: it answers calls, with all of the log applied."""
+    """Whether the server's health says SERVING: it has caught up with the log and answers calls."""
     url = f"http://127.0.0.1:{ports.http}/healthz"
     try:
         with urllib.request.urlopen(url, timeout=STATUS_S):
             return True
-    except OSError:  # a status of 503 is one, too
+    except OSError:  # includes HTTP errors: 503 while it is NOT_SERVING
         return False
 
 

@@ -41,7 +41,7 @@ class Worker:
 
 
 class Workers:
-    """Runs ``n`` servers until told to stop.
+    """Runs ``n`` servers until it is stopped.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The models as one object: what servers, jobs and evaluations use."""
+"""The models as one object, for servers and evaluations."""
 
 from online_models.engine.engine import Engine, Example
 from online_models.engine.snapshot import SnapshotError

@@ -1,4 +1,4 @@
-"""Answers of the models: what a visitor will likely turn to next, and why."""
+"""Answers of the models: which items a visitor will likely click next, and why."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from online_models.state_tables import bind, new_arrays
 from online_models.vectors.near_lists import NOTHING
 
 NEAREST = 200
-"""Items that the vector index is asked for at most."""
+"""The most items that the vector index is asked for."""
 
 UNLISTED = -10_000.0
-"""Score of an item that is not among the best `MAX_ANSWER`, before its popularity."""
+"""Score of an item that is not among the best `MAX_ANSWER`; its popularity is added."""
 
 Near = Callable[[], NDArray[np.int64]]
-"""Returns the rows near to the items of the query at hand."""
+"""Returns rows near the items of the current query."""
 
 
 class Answering(PublishedModels):
@@ -52,7 +52,7 @@ class Answering(PublishedModels):
             a["sessions"][name] for name in ("number", "n", "slab", "at", "items")
         )
         self.policy: Policy | None = None
-        """Re-orders what was ranked, if there is one."""
+        """Re-orders what was ranked; None: nothing does."""
         self._view = ItemView(
             _read_only(a["target_vectors"]),
             _read_only(a["categories"]),
@@ -68,7 +68,7 @@ class Answering(PublishedModels):
 
     @property
     def next_session(self) -> int:
-        """The number that the next session gets."""
+        """The number of the next session."""
         return int(self._next_session[0])
 
     @property
@@ -83,9 +83,9 @@ class Answering(PublishedModels):
 
     @property
     def prequential_scores(self) -> dict[str, dict[str, float]]:
-        """Running hit rate@20 and MRR@20 of blend and ranker on clicks, each before it is learned.
+        """Prequential hit rate@20 and MRR@20 of blend and ranker: each case before it is learned.
 
-        Over about the last 500 sampled clicks; empty before the first.
+        Over about the last 500 sampled clicks; empty before the first one.
         """
         if not (self._counters["cases_scored"][0] or self.examples):
             return {}
@@ -96,7 +96,7 @@ class Answering(PublishedModels):
         }
 
     def session_rows(self, session: int) -> NDArray[np.int32]:
-        """Rows that are kept of a session, in time order; empty if it was overwritten."""
+        """Return the rows kept of a session, in time order; empty if it was overwritten."""
         slot = session & (self.limits.max_sessions - 1)
         numbers, lengths, slabs, starts, items = self._session_columns
         if session < 0 or numbers[slot] != session + 1:
@@ -117,7 +117,7 @@ class Answering(PublishedModels):
         flt: Filter | None = None,
         times_s: tuple[int, int] = UNKNOWN_TIMES,
     ) -> Ranked:
-        """Return ``k`` items that the visitor will likely turn to next.
+        """Return ``k`` items that the visitor will likely click next.
 
         Parameters
         ----------
@@ -125,14 +125,14 @@ class Answering(PublishedModels):
             Rows of the session in click order, oldest first; the last 50 are read.
             Empty: popular items.
         k
-            1..512. Fewer come back only if fewer pass the filter.
+            1..512. Fewer are returned only if fewer pass the filter.
         own
             Number of the session being answered, which is never its own neighbour.
         flt
-            Which items may be answered.
+            Which items may be in the answer.
         times_s
-            When the session's last two clicks were, the last one second: seconds since 1970.
-            Unknown (0): those held of session ``own``.
+            Times of the session's last two clicks, the latest one second, in seconds since 1970.
+            Unknown (0): those stored for session ``own``.
         """
         size = page_size(k)
         if self.policy is not None:
@@ -148,7 +148,7 @@ class Answering(PublishedModels):
         flt: Filter | None,
         times_s: tuple[int, int],
     ) -> Ranked:
-        """Answer with what a policy makes of the ranking."""
+        """Answer in the order of a policy."""
         depth = min(max(size, policy.depth), MAX_ANSWER)
         ranked = self._answer_with(self._lists_of_latest, items, depth, own, flt, times_s)
         asked = Asked(items, size, own, flt, self._request.number)
@@ -172,11 +172,11 @@ class Answering(PublishedModels):
         flt: Filter | None,
         times_s: tuple[int, int],
     ) -> Ranked:
-        """Answer; a page that the counts cannot fill has what is near before what is popular.
+        """Answer; in a page that the counts cannot fill, near items come before popular ones.
 
-        That is where the counts know less than a page: few clicks, and new items. Near are
-        items whose target vectors lie near those of the session's items: content is shared in
-        target vectors, while context vectors only know clicks.
+        That happens with few clicks, and with new items. Near items are those whose target vectors
+        are near the target vectors of the session's items: target vectors share content, whereas
+        context vectors mostly reflect clicks.
         """
         self._request.write(items, size, own, flt, times_s)
         n, n_ranked = page.recommend(self._state)
@@ -194,17 +194,17 @@ class Answering(PublishedModels):
         return self.nearest.near_to(reversed(self._query[: self._request.n_query].tolist()))
 
     def _nearest_to_last(self) -> NDArray[np.int64]:
-        """Return the rows near to the query's last item, asked of the index now."""
+        """Return the rows near the query's last item, by a query of the index."""
         assert self.index is not None
         vector = self.arrays["target_vectors"][self._query[self._request.n_query - 1]]
         return self.index.query(vector, NEAREST)[0] if vector.any() else NOTHING
 
     def _written(self, n: int, n_ranked: int, n_near: int = 0) -> Ranked:
-        """Copy what a kernel has answered."""
+        """Return a copy of a kernel's answer."""
         return Ranked(self._answer[:n].copy(), self._answer_score[:n].copy(), n_ranked, n_near)
 
     def similar(self, row: int, k: int, flt: Filter | None = None) -> Ranked:
-        """Return ``k`` items that visitors of one item also turn to; without the item."""
+        """Return ``k`` items that visitors of an item also click, without the item itself."""
         base = flt or NO_FILTER
         excluding = Filter(base.categories, (*base.excluded_rows, row), base.include_unavailable)
         return self._answer_with(

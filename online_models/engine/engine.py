@@ -1,7 +1,7 @@
-"""The models as one object: items are strings outside and rows inside.
+"""The models as one object: callers mostly use item ids, kernels use rows.
 
-One thread at a time. Learning is click by click; answering changes nothing that a later
-answer could see.
+For one thread at a time. Learning is click by click; answering changes nothing that affects a later
+answer.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from online_models.vectors import two_towers
 class Example(NamedTuple):
     """A case for the ranker: candidates, best of the blend first.
 
-    Features (N_FEATURES, n) float32 are a view that the next call overwrites; ``target`` is
-    the place of the item that came next, -1 if it is no candidate (then n is 0).
+    ``features`` (N_FEATURES, n) float32 is a view that the next call overwrites; ``target`` is the
+    place of the item that came next, -1 if it is no candidate (then n is 0).
     """
 
     item_ids: list[str]
@@ -44,13 +44,13 @@ class Engine(Inspection):
     limits
         Bounds of memory; see `Limits`.
     seed
-        Seed of whatever is random. The counts are not.
+        Seed of everything random. The counts are not random.
     weights
-        Weights of the blend, (n,) float32; one of `blend.SINGLE_SOURCE_WEIGHTS`.
+        Initial weights of the blend, (n,) float32; one of `blend.SINGLE_SOURCE_WEIGHTS`.
     sample
-        Learn vectors, and the ranker from one click in so many; 0: neither.
+        Learn vectors from every click, and the ranker from one click in this many; 0: neither.
     remote
-        Vectors and ranker are learned elsewhere and come by `put_vectors` and `put_ranker`.
+        Vectors and ranker are learned elsewhere; `put_vectors` and `put_ranker` apply them.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Engine(Inspection):
             two_towers.begin_vector(self._state, row)
 
     def note_content(self, row: int, tokens: Sequence[int]) -> None:
-        """Note an item's content; its vectors follow it, where they are learned here."""
+        """Set an item's content; its vectors include it, if they are learned here."""
         if self.sample:
             two_towers.set_tokens(self.arrays, self._state, row, tokens)
         else:
@@ -86,24 +86,24 @@ class Engine(Inspection):
     # ---- learning
 
     def open_session(self) -> int:
-        """Return the next session number; its slot is that of ``number - max_sessions``."""
+        """Return the number of a new session; it takes the slot of ``number - max_sessions``."""
         number = self.next_session
         self._counters["next_session"] = number + 1
         return number
 
     def learn(self, session: int, item_id: str, place: int | None = None, at_s: int = 0) -> None:
-        """Learn a step: the item enters the session at ``place`` and every count.
+        """Learn a step: insert the item into the session at ``place``, and count it.
 
         Parameters
         ----------
         session
             Number from `open_session`.
         item_id
-            The item. Without a row in a full table it only takes its place.
+            The item. If it gets no row, it only takes its place in the session.
         place
             Index among the kept steps of the session; None: at the end.
         at_s
-            When it was: seconds since 1970, 0 if unknown.
+            Its time: seconds since 1970, 0 if unknown.
         """
         row = self.rows.get(item_id) or self.admit(item_id, session)
         at = -1 if place is None else place
@@ -115,23 +115,23 @@ class Engine(Inspection):
             self.confirm(row)
 
     def strengthen(self, item_id: str, weight: float = 1.0) -> None:
-        """Count ``weight`` more clicks of an item, in its popularity only."""
+        """Add ``weight`` clicks to the popularity of an item, and to nothing else."""
         row = self.rows.get(item_id, 0)
         if row:
             popularity.add_clicks(self._state, row, weight)
 
     def forget_session(self, session: int) -> None:
-        """Erase a session: it votes no more. What it added to counts stays."""
+        """Erase a session, so that it no longer votes. What it added to counts stays."""
         slot = session & (self.limits.max_sessions - 1)
         e = self.arrays["sessions"][slot]
         if session >= 0 and e["number"] == session + 1:
             e["n"] = 0
 
     def example(self, session: int, item_id: str) -> Example | None:
-        """Return the case that a click is about to make; to be called before it is learned.
+        """Return the case that a click makes; call it before the click is learned.
 
-        None where it makes none: the item or the session's last one has no row, the session
-        is empty, or the models know too little yet (`learners.click.LEARN_FROM_CLICK`).
+        None if it makes none: the item or the session's last one has no row, the session is empty,
+        or the models have learned too little yet (`learners.click.LEARN_FROM_CLICK`).
         """
         row, items = self.rows.get(item_id, 0), self.session_rows(session)
         if row == 0 or len(items) == 0 or items[-1] == 0 or self.clicks < click.LEARN_FROM_CLICK:
@@ -148,7 +148,7 @@ class Engine(Inspection):
     # ---- snapshots
 
     def snapshot(self, path: Path) -> None:
-        """Write everything that was learned into the folder ``path``, which must not exist."""
+        """Write everything that was learned into a new folder ``path``."""
         meta = {
             "seed": self.seed,
             "sample": self.sample,

@@ -1,4 +1,4 @@
-"""Vectors and ranker that were learned elsewhere, as a replica takes them over."""
+"""Applying vectors and ranker weights that were learned elsewhere and published."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from online_models.vectors.near_lists import NearestItems
 
 
 class PublishedModels(ItemTable):
-    """An item table whose items have vectors, perhaps an index of them, and a ranker."""
+    """An item table with vectors of the items, an optional index of them, and a ranker."""
 
     def __init__(self, limits: Limits, arrays: Arrays) -> None:
         super().__init__(limits, arrays)
         self.with_vectors = 0
         self.index: VectorIndex | None = None
-        """Finds near items, where `begin_index` was called."""
+        """Finds near items; None until `begin_index` is called."""
         self.nearest: NearestItems | None = None
         """Lists of near items, for pages that the counts cannot fill."""
 
     def put_vectors(
         self, item_id: str, context: NDArray[np.float32], target: NDArray[np.float32]
     ) -> bool:
-        """Take over an item's two vectors, (64,) each; False if the table is full."""
+        """Set an item's two vectors, (64,) each; return False if the table is full."""
         row = self.ensure_row(item_id)
         if row == 0:
             return False
@@ -43,10 +43,10 @@ class PublishedModels(ItemTable):
         return True
 
     def begin_index(self, clock: Callable[[], float]) -> VectorIndex:
-        """Have pages that the counts cannot fill be filled with the nearest items.
+        """Build an index, from which pages that the counts cannot fill get near items.
 
-        Somebody must rebuild the index when it is `due`, and have `nearest` make its lists.
-        ``clock`` gives seconds, never backwards.
+        The caller must rebuild it when it is `due`, and call `NearestItems.make` regularly.
+        ``clock`` returns monotonic seconds.
         """
         a = self.arrays
         self.index = VectorIndex(self.limits.rows)
@@ -58,7 +58,7 @@ class PublishedModels(ItemTable):
         return self.index
 
     def delete_item(self, item_id: str) -> None:
-        """See `ItemTable.delete_item`; a deleted item disappears from the index at once."""
+        """See `ItemTable.delete_item`; the item disappears from the index at once."""
         super().delete_item(item_id)
         if self.index is not None and self.rows.get(item_id):
             self.index.remove(self.rows[item_id])
@@ -85,5 +85,5 @@ class PublishedModels(ItemTable):
         return row > 0
 
     def put_ranker(self, weights: RankerWeights) -> None:
-        """Take over a ranker, whole."""
+        """Replace the weights of ranker and blend."""
         put_weights(self.arrays, weights)

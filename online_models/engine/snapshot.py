@@ -1,6 +1,6 @@
-"""Snapshots: a folder with one `.npy` file a table, cut to what is in use.
+"""Snapshots: a folder with one `.npy` file per table, cut to the part in use.
 
-Written once and never changed; the caller renames the folder into place.
+A snapshot is written once and never changed; the caller renames the folder into place.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from online_models.state_tables import TABLES
 VERSION = 6
 
 READABLE = (5, 6)
-"""Versions that `read` knows. Version 5 called some tables by other names."""
+"""Versions that can be read. Version 5 had other names for some tables."""
 
 NAMES_5 = {
     "counters": "ctr",
@@ -47,10 +47,10 @@ NAMES_5 = {
     "prequential": "case_scores",
     "click_times": "moments",
 }
-"""Tables of version 5, by their names of now; the others had the same."""
+"""Names of tables in version 5, by their current names; the others have not changed."""
 
 KEPT = tuple(table for table in TABLES if table.kept is not Kept.SCRATCH and not table.view_of)
-"""Tables with what was learned."""
+"""Tables that a snapshot contains."""
 
 
 class SnapshotError(Exception):
@@ -58,7 +58,7 @@ class SnapshotError(Exception):
 
 
 def used(arrays: Arrays, limits: Limits) -> dict[str, int]:
-    """Return how many leading entries of each table with what was learned are in use."""
+    """Return how many leading entries of each table in `KEPT` are in use."""
     counters = arrays["counters"][0]
     lengths: dict[str, int] = {}
     for table in KEPT:
@@ -74,7 +74,7 @@ def used(arrays: Arrays, limits: Limits) -> dict[str, int]:
 
 
 def write(path: Path, arrays: Arrays, limits: Limits, meta: Mapping[str, Any]) -> None:
-    """Write the tables with what was learned, the limits and ``meta`` into a new folder."""
+    """Write the tables in `KEPT`, the limits and ``meta`` into a new folder."""
     path.mkdir(parents=True)
     lengths = used(arrays, limits)
     for table in KEPT:
@@ -98,7 +98,7 @@ def read_meta(path: Path) -> tuple[Limits, dict[str, Any]]:
     Raises
     ------
     SnapshotError
-        If this code cannot read it.
+        If this version cannot read it.
     """
     try:
         meta: dict[str, Any] = json.loads((path / "meta.json").read_text())
@@ -140,7 +140,7 @@ def read_tables(path: Path, meta: Mapping[str, Any], arrays: Arrays) -> None:
             else:
                 _put(array, saved)
         if meta["version"] == 5:
-            # It marked published vectors in the sums of squares.
+            # Version 5 marked published vectors in the sums of squares.
             marks = arrays["item_adagrad"]["squares"]
             arrays["has_vectors"][:] = marks[:, 0] > 0 if meta["remote"] else False
             if meta["remote"]:
@@ -150,7 +150,7 @@ def read_tables(path: Path, meta: Mapping[str, Any], arrays: Arrays) -> None:
 
 
 def _put(array: NDArray[Any], saved: NDArray[Any]) -> None:
-    """Copy what was saved over the beginning of a table of the same bytes an entry."""
+    """Copy saved entries into a table whose entries have the same size in bytes."""
     if saved.dtype != array.dtype:
         saved = np.ascontiguousarray(saved).view(array.dtype).reshape(-1)
     array[: len(saved)] = saved

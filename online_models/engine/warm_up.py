@@ -1,8 +1,8 @@
-"""Compiles or loads every kernel on small models, before anything is timed or waited for.
+"""Compiles every kernel, or loads it from the cache, by using small models.
 
-``python -m online_models.engine.warm_up`` compiles all of them, as `make setup` does. A kernel that
-is compiled where it is needed first keeps a job or a server waiting for a minute; and only equal
-machine code is equal to the bit, which a fresh compilation and its cached form are not.
+``python -m online_models.engine.warm_up`` compiles all of them; `make setup` runs it. Compiling a
+kernel on first use would keep a job or a server waiting for a minute. And results are equal bit for
+bit only with the same machine code, which a fresh compilation and its cached form are not.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ TINY = Limits(max_items=64, max_sessions=64, pairs=64)
 
 
 def warm_up(remote: bool = False) -> Engine:
-    """Learn and answer once in every way that an engine can, and return it.
+    """Return an engine that has learned and answered once in every way.
 
     Parameters
     ----------
     remote
-        As of `Engine`: without what learns vectors and ranker.
+        As in `Engine`: without learning vectors and ranker.
     """
     engine = Engine(TINY, sample=0 if remote else DEFAULT_SAMPLE, remote=remote)
-    # As if enough had been learned for a click to make a case.
+    # As if enough clicks had been learned for cases.
     engine.arrays["counters"]["clock"] = LEARN_FROM_CLICK
     for _ in range(3):
         number = engine.open_session()
@@ -56,7 +56,7 @@ def warm_up(remote: bool = False) -> Engine:
 
 
 def warm_up_learners() -> None:
-    """Learn once as the jobs of vectors and ranker do."""
+    """Learn once with the learners of the vectors job and the ranker job."""
     vectors = VectorLearner(64)
     slot = vectors.learn(-1, [], "a")
     vectors.learn(slot, ["a"], "b")
@@ -68,7 +68,7 @@ def warm_up_learners() -> None:
 
 
 def main() -> None:
-    """Compile all kernels; a minute or two the first time."""
+    """Compile all kernels; takes a minute or two the first time."""
     started = time.perf_counter()
     warm_up()
     remote = warm_up(remote=True)

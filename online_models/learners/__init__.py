@@ -1,1 +1,1 @@
-"""Learning: of a click by all models at once, and of vectors and ranker by themselves."""
+"""Learning: a click by all models at once, and stand-alone learners of vectors and ranker."""

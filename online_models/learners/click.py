@@ -1,4 +1,4 @@
-"""Learning of a click: by the counts, and by vectors, blend and ranker beside them."""
+"""Learning a click: by the counts alone, or also by vectors, blend and ranker."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from online_models.vectors.two_towers import (
 )
 
 LEARN_FROM_CLICK = 2_000
-"""Cases of an emptier model teach what will not be true any more."""
+"""Before so many clicks, cases are not learned: an almost empty model makes misleading ones."""
 
 REPLAY_FROM_SESSION = 100
-"""Old sessions are replayed once there are so many."""
+"""Old sessions are replayed once there are this many."""
 
 _count = in_order(
     "_count",
@@ -38,13 +38,13 @@ _count = in_order(
 
 @njit(cache=True)
 def count_click(st: State, session: int, row: int, place: int, at_s: int) -> int:
-    """Learn a step of a session: item ``row`` before ``place`` (-1: at the end) enters every count.
+    """Learn a step of a session in all counts: item ``row``, before ``place`` (-1: at the end).
 
-    ``at_s`` is when it was, in seconds since 1970; 0: unknown.
+    ``at_s`` is its time, in seconds since 1970; 0: unknown.
 
-    Row 0 (an item without a row) only takes its place in the session. Returns how many
-    sessions have turned to the item, or -1 if the step came too late: the session's slot
-    is another's by now, or the step is older than all that is kept.
+    Row 0 (an item without a row) only takes its place in the session. Returns how many sessions
+    have clicked the item, or -1 if the step came too late: a newer session has the slot, or the
+    step is older than all steps that are kept.
     """
     slot = open_slot(st, session)
     if slot < 0:
@@ -76,10 +76,10 @@ def count_click(st: State, session: int, row: int, place: int, at_s: int) -> int
 
 @njit(cache=True)
 def make_case(st: State, target: int) -> int:
-    """Fill ``st.features`` for the case that the item ``target`` follows the request's query.
+    """Compute ``st.features`` for the case that the item ``target`` follows the request's query.
 
     Returns the target's place among the candidates, -1 if it is none of them (then there are no
-    features). Nothing is filtered: what was clicked may have been deleted since.
+    features). Nothing is filtered: a clicked item may have been deleted since.
     """
     pick_candidates(st, False)
     for i in range(st.found[0].candidates):
@@ -91,10 +91,10 @@ def make_case(st: State, target: int) -> int:
 
 @njit(cache=True)
 def learn_case(st: State, target: int) -> None:
-    """Score the case in ``st.features``, then teach it to blend and ranker.
+    """Score the case in ``st.features``, then let blend and ranker learn it.
 
-    The candidates stand in the blend's order, ``target`` is the place of the item that came next;
-    -1: it is none of them.
+    The candidates are in the blend's order; ``target`` is the place of the item that came next, -1
+    if it is none of them.
     """
     st.replaced[0] = -1
     n = st.found[0].candidates
@@ -115,7 +115,7 @@ def learn_case(st: State, target: int) -> None:
 
 @njit(cache=True)
 def _request_case(st: State, session: int, n_query: int) -> None:
-    """Make the request of a case: the session as it was learned, nothing filtered."""
+    """Write the request of a case: the session as it was learned, without a filter."""
     request = st.request[0]
     request.n_query = n_query
     request.session = session
@@ -142,7 +142,7 @@ def _replay_session(st: State) -> None:
 
 @njit(cache=True)
 def learn_click_all(st: State, session: int, row: int, place: int, at_s: int, sample: int) -> int:
-    """Learn a step as `count_click` does; before it vectors, and one case in ``sample``."""
+    """Learn a step as `count_click` does; before that vectors, and one case in ``sample``."""
     slot = session & (len(st.sessions) - 1)
     e = st.sessions[slot]
     n = np.int64(e.n) if e.number == session + 1 else 0

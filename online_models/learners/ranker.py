@@ -1,4 +1,4 @@
-"""The ranker's learning by itself: examples in, weights out; what the ranker job hosts."""
+"""The stand-alone learner of the ranker: examples in, weights out; the ranker job hosts it."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _USED = (
 class RankerLearner:
     """Learns listwise from examples, each scored before it is learned.
 
-    Two learners of one seed that get the same examples in the same order are equal to the
-    last bit, also if one of them was dumped and loaded on the way.
+    Two learners with the same seed that get the same examples in the same order are equal bit for
+    bit, even if one of them was dumped and loaded in between.
 
     Parameters
     ----------
     seed
-        Seed of the first weights and of what is replayed.
+        Seed of the initial weights and of replay.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -71,8 +71,8 @@ class RankerLearner:
 
         Returns
         -------
-        The slot in which the case now lies to be replayed, -1 if it taught nothing: its
-        target is no candidate, or a feature is no number of a sane size.
+        The slot of the case in the replay buffer, -1 if it was not learned: its target is no
+        candidate, or a feature is not a finite number of reasonable size.
         """
         n = features.shape[1]
         if not (features.shape[0] == N_FEATURES and n <= CANDIDATES and -1 <= target < n):
@@ -84,7 +84,7 @@ class RankerLearner:
         return int(self.arrays["replaced"][0])
 
     def load_case(self, slot: int, features: Features, target: int) -> None:
-        """Put back a case that is to be replayed; `slot` as `learn` returned it."""
+        """Restore a case of the replay buffer; ``slot`` is what `learn` returned."""
         n = features.shape[1]
         case = self.arrays["replay_features"][slot]
         case[:N_FEATURES, :n] = features
@@ -93,18 +93,18 @@ class RankerLearner:
         self.arrays["replay_targets"][slot] = target
 
     def weights(self) -> RankerWeights:
-        """Return copies of what answering needs."""
+        """Return copies of the weights that answering needs."""
         return take_weights(self.arrays)
 
     def dump(self) -> bytes:
-        """Return everything learned but the cases that are replayed."""
+        """Return everything that was learned, except the cases of the replay buffer."""
         head = _HEAD.pack(SCHEMA.encode(), network.N_NETWORK)
         return b"".join([head, *(self.arrays[name].tobytes() for name in _LEARNED)])
 
     def load(self, dumped: bytes, keep_cases: bool = False) -> bool:
-        """Take over what `dump` returned; False if its features are of another schema.
+        """Load what `dump` returned; return False if it has another schema of features.
 
-        ``keep_cases``: the cases to be replayed are those of now (a roll-back), not of then.
+        ``keep_cases`` keeps the current cases of the replay buffer (for a roll-back).
         """
         schema, size = _HEAD.unpack_from(dumped)
         if schema.decode() not in FITTING_SCHEMAS or size != network.N_NETWORK:

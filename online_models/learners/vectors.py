@@ -1,4 +1,4 @@
-"""The vectors' learning by itself: clicks and content in, vectors out; the vectors job hosts it."""
+"""The stand-alone learner of the vectors: clicks and content in; the vectors job hosts it."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ from online_models.vectors.two_towers import (
 )
 
 REPLAYED_SESSIONS = 1 << 16
-"""Last sessions of which one is learned again with each new session."""
+"""Latest sessions, one of which is replayed with each new session."""
 
 SESSION_ITEMS = 20
-"""Items kept of each of them."""
+"""Latest items kept of each of them."""
 
 PUBLISH_SHARE = 0.05
-"""A vector that has moved by less than this share of its length need not be published: 1.5 items
-a click are, beside 200 clicks a second. A share of 0.02 would be 3."""
+"""A vector is published once it has moved by this share of its length: 1.5 items per click at 200
+clicks a second. With a share of 0.02 it would be 3."""
 
 MOST_LOOKED_AT = 1 << 16
-"""Items that one publication looks at: some 10 ms."""
+"""The most items that one publication checks: some 10 ms."""
 
 SWEEP = 200
-"""Items with content that are looked at in each publication, in turn."""
+"""Items with content that each publication checks, in turn."""
 
 CHUNK = 256
-"""Clicks of the ring of negatives that are stored together."""
+"""Clicks of the ring of negatives that are stored as one row."""
 
 _HEAD = struct.Struct("<i")
 _FLOATS = 2 * DIMENSIONS + 2
@@ -72,7 +72,7 @@ def _learn_click(
 def _moved(
     st: State, rows: NDArray[np.int64], published: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """How far rows are from what is published, as a share of their length."""
+    """Return how far rows have moved from what was published, as a share of their length."""
     out = np.zeros(len(rows), np.float32)
     now = np.zeros(2 * DIMENSIONS, np.float32)
     for i in range(len(rows)):
@@ -95,17 +95,17 @@ def _publish(st: State, rows: NDArray[np.int64], published: NDArray[np.float32])
 
 
 class VectorLearner:
-    """Learns two vectors an item from clicks in order; items are strings outside.
+    """Learns two vectors per item from clicks in order; callers use item ids.
 
-    Two learners of one seed that get the same calls in the same order are equal to the last
-    bit, also if one of them was dumped and loaded on the way.
+    Two learners with the same seed that get the same calls in the same order are equal bit for bit,
+    even if one of them was stored and loaded in between.
 
     Parameters
     ----------
     max_items
-        Items that have vectors; others are passed over.
+        The most items with vectors; further ones are ignored.
     seed
-        Seed of first vectors, negatives and replays.
+        Seed of initial vectors, negatives and replay.
     """
 
     def __init__(self, max_items: int = 1 << 18, seed: int = 0) -> None:
@@ -130,7 +130,7 @@ class VectorLearner:
         return int(self._counters["negatives_seen"][0])
 
     def row(self, item_id: str) -> int:
-        """Row of an item, given now if it has none; 0 if the table is full."""
+        """Return the row of an item, a new one if it has none; 0 if the table is full."""
         row = self.rows.get(item_id)
         if row is None:
             row = len(self.ids)
@@ -142,7 +142,7 @@ class VectorLearner:
         return row
 
     def put_item(self, item_id: str, tokens: Sequence[int]) -> None:
-        """Take an item's content (see `tokens.item_tokens`): its vectors follow it at once."""
+        """Set an item's content (`content_tokens.item_tokens`); its vectors include it at once."""
         row = self.row(item_id)
         if row == 0:
             return
@@ -158,15 +158,15 @@ class VectorLearner:
         Parameters
         ----------
         slot
-            The session's place among those that are replayed, -1: it has none yet.
+            Slot of the session among those that are replayed, -1 if it has none yet.
         items
-            The session before, oldest first; the last 10 are read.
+            The session before the click, oldest first; the last 10 are read.
         item_id
-            What came next.
+            The item that came next.
 
         Returns
         -------
-        The session's slot, given at its first click; others' are overwritten in turn.
+        The session's slot. It gets one at its first click, that of the oldest session.
         """
         row = self.row(item_id)
         latest = [self.rows.get(item, 0) for item in items[-SESSION_ITEMS:]]
@@ -189,7 +189,7 @@ class VectorLearner:
         return slot
 
     def _collect(self) -> None:
-        """Note what the kernel has moved."""
+        """Note the rows and tokens that the kernel has moved."""
         n = int(self.arrays["n_moved"][0])
         moved = self.arrays["moved"][:n]
         rows = moved[moved > 0]
@@ -210,10 +210,10 @@ class VectorLearner:
     def to_publish(self, most: int) -> list[tuple[str, NDArray[np.float32]]]:
         """Return items whose vectors have moved, with their vectors (2, 64): context, target.
 
-        At most so many, those that have moved most; the others wait for the next call. Items
-        that have moved by less than `PUBLISH_SHARE` are left out until they move on.
+        At most ``most``, those that have moved furthest; the others wait for the next call. Items
+        that have moved by less than `PUBLISH_SHARE` are left out until they move further.
         """
-        # Tokens move with every click of their items: those that nobody clicks follow in turn.
+        # Tokens move with every click on any of their items: check the unclicked items in turn.
         for _ in range(min(SWEEP, len(self._tokened))):
             self._unpublished[self._tokened[0]] = None
             self._tokened.rotate(-1)
@@ -235,14 +235,14 @@ class VectorLearner:
         return out
 
     def withdraw(self, item_id: str) -> None:
-        """Stop publishing an item until it is put again; what it has learned stays."""
+        """Stop publishing an item until `put_item` is called for it; its learned vectors stay."""
         row = self.rows.get(item_id, 0)
         self._published[row] = 0
         self.arrays["item_adagrad"]["withdrawn"][row] = 1
         self._moved[row] = None
 
     def publish_all(self) -> None:
-        """Have `to_publish` return every item again, in time."""
+        """Have the next calls of `to_publish` return every item again."""
         self._published[:] = 0
         self._unpublished.update(dict.fromkeys(range(1, len(self.ids))))
 
@@ -264,7 +264,7 @@ class VectorLearner:
     def _dump_items(self, rows: Sequence[int]) -> dict[str, bytes]:
         """Return the stored form of items, by name of the row.
 
-        A click moves some 40 items: one by one they cost more than learning did.
+        A click moves some 40 items: serialising them one by one took longer than learning.
         """
         a = self.arrays
         numbers = np.array(rows, np.int64)
@@ -295,7 +295,7 @@ class VectorLearner:
         return bytes(a["recent_clicks"][number * CHUNK : (number + 1) * CHUNK].tobytes())
 
     def load(self, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> None:
-        """Take over all that `changes` has ever returned, the latest of each name."""
+        """Load all that `changes` has ever returned, the latest row of each name."""
         self.seen_sessions = struct.unpack_from("<q", meta)[0]
         self._counters[:] = np.frombuffer(meta, COUNTERS, 1, 8)
         names: dict[int, str] = {}

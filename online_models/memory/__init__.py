@@ -1,1 +1,1 @@
-"""Flat, bounded memory: limits, tables, the state that kernels get, and small algorithms on it."""
+"""Flat, bounded memory: limits, tables, the state passed to kernels, and small algorithms on it."""

@@ -1,7 +1,7 @@
 """One kernel that calls a declared list of kernels in order.
 
-Numba compiles no loop over different functions without giving up its cache on disk, so the
-calls are written out from the declaration: direct calls, which the compiler may inline.
+Numba cannot compile a loop over different functions and still cache it on disk. So the source of
+the calls is generated from the declaration: direct calls, which the compiler may inline.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def in_order(
     module
         ``__name__`` of the module that declares the list.
     calls
-        Kernels with the numbers that each gets beside the state.
+        Kernels, each with the integers that it gets after the state.
     wanted
-        If given, a call is made only where ``wanted(st, place)`` says so, ``place`` being that in
-        the list.
+        If given, a kernel is called only if ``wanted(st, place)`` is true for its place in the
+        list.
     """
     lines = [f"def {name}(st):"]
     functions: dict[str, Kernel] = {"wanted": wanted}

@@ -1,7 +1,7 @@
 """How large the models may grow.
 
-Everything that the models know lies in flat tables, allocated once at their limits. Zeroed
-pages cost nothing until they are touched, so a limit is not a price.
+Everything that the models know is in flat tables, allocated once at their limits. Zeroed pages take
+no memory until they are touched, so a high limit costs nothing by itself.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ class Limits:
     max_items
         Items that may have a row.
     max_sessions
-        Sessions kept, a power of two; newer ones overwrite the oldest.
+        Sessions kept, a power of two; new ones overwrite the oldest.
     rules_per_item, ring_per_item
-        Mean entries an item of the two arenas; single items may take up to 128 and 512.
+        Mean number of entries per item in the two arenas; an item may take up to 128 and 512.
     pairs
         Pairs of items with known successors, a power of two; a new pair overwrites the
         one with the same hash.
     provisional_share
-        Share of the rows that items may take which are neither in the catalogue nor seen
-        in two sessions. It keeps a robot's invented ids from filling the table.
+        Share of the rows that may go to items that are neither in the catalogue nor clicked in
+        two sessions. It keeps ids that a bot makes up from filling the table.
 
     Notes
     -----
-    `online_models.state_tables.max_bytes` is what all tables take at the limits.
+    `online_models.state_tables.max_bytes` is the memory that all tables take at their limits.
     """
 
     max_items: int = 1 << 18
@@ -55,4 +55,4 @@ class Limits:
 
 
 SMALLEST = Limits(max_items=1, max_sessions=1, rules_per_item=1, ring_per_item=1, pairs=1)
-"""What tables get that a learner by itself does not use."""
+"""Limits of the tables that a stand-alone learner does not use."""

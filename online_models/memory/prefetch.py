@@ -1,7 +1,7 @@
-"""Prefetching: a list of places is read at once, before it is worked on.
+"""Prefetching: have the cache lines of a list of entries loaded before working on them.
 
-Tables are far larger than the processor's caches. A loop that follows one place after another
-waits for each; asking for all of them first lets these waits overlap.
+Tables are far larger than the CPU's caches. A loop that visits one entry after another waits for
+each of them; prefetching all of them first lets the waits overlap.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 READ, KEEP, DATA = 0, 3, 1
-"""LLVM's arguments: for reading, to be kept in all caches, data and not instructions."""
+"""Arguments of LLVM's intrinsic: for reading, keep in all cache levels, data cache."""
 
 
 @intrinsic
 def prefetch(typing_context: Any, array: Any, place: Any) -> Any:
-    """``prefetch(array, place)`` has the cache line of ``array[place]`` loaded, without waiting.
+    """``prefetch(array, place)`` starts loading the cache line of ``array[place]``.
 
-    Only a hint: it changes nothing, and any place will do.
+    It is only a hint: it does not wait, changes nothing, and any ``place`` is safe.
     """
     del typing_context
     word = ir.IntType(32)

@@ -1,4 +1,4 @@
-"""The models' own random numbers: part of their state, so that learning repeats to the bit."""
+"""The models' own random numbers: part of their state, so learning is reproducible."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numba import njit
 from online_models.memory.state import State
 
 FIRST_RANDOM = 88_172_645_463_325_252
-"""State of xorshift that seed 0 begins with (Marsaglia, "Xorshift RNGs", 2003)."""
+"""Initial state of the generator for seed 0 (xorshift; Marsaglia, "Xorshift RNGs", 2003)."""
 
 
 def first_random(seed: int) -> int:

@@ -1,14 +1,14 @@
-"""Slabs: pieces of a flat array in a few sizes, taken and given back by their places.
+"""Slabs: pieces of a flat array (the arena) in a few sizes, allocated and freed by their place.
 
-For lists that grow, so that those of rare items stay cheap:
+They hold lists that grow, so that those of rare items stay small:
 
     arena  | 8 entries | 32 entries ............ | 8 (free) | 128 entries .......... |  unused
              place 0     place 8                   place 40   place 48             bump ^  limit ^
 
     meta   [ -, head of free 8s = 41, head of free 32s = 0, ..., bump, limit ]
 
-A free slab's first word holds the head that was there before it: a list by size. Heads are
-places plus one, so that zero means "none". Slab 0 is "no slab yet".
+Free slabs of a size form a linked list: the first word of each holds the head before it. Heads are
+places plus one, so that zero means "none". Slab number 0 means "no slab yet".
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from online_models.memory.layout import Limits
 from online_models.memory.table import Initial, Kept, Table
 
 BUMP, LIMIT = 6, 7
-"""Places in an arena's meta: the first entry never used, and the number of entries."""
+"""Places in an arena's meta: the first entry that was never used, and the number of entries."""
 
 Words = NDArray[np.int32]
 Meta = NDArray[np.int64]
@@ -40,9 +40,9 @@ def meta_table(arena: Table) -> Table:
 
 @njit(cache=True)
 def take(words: Words, stride: int, meta: Meta, sizes: Meta, slab: int) -> int:
-    """Return the place of a free slab of ``sizes[slab]`` entries, -1 if the arena is full.
+    """Allocate a slab of ``sizes[slab]`` entries; return its place, -1 if the arena is full.
 
-    ``words`` are the arena's bytes as words, ``stride`` of them an entry.
+    ``words`` are the arena's bytes as 4-byte words, ``stride`` of them per entry.
 
     >>> words, meta = np.zeros(40, np.int32), np.zeros(8, np.int64)
     >>> meta[LIMIT], sizes = 40, np.array([0, 8, 32])
@@ -67,6 +67,6 @@ def take(words: Words, stride: int, meta: Meta, sizes: Meta, slab: int) -> int:
 
 @njit(cache=True)
 def give(words: Words, stride: int, meta: Meta, slab: int, place: int) -> None:
-    """Put a slab back."""
+    """Free a slab."""
     words[place * stride] = meta[slab]
     meta[slab] = place + 1

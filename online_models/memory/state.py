@@ -1,10 +1,10 @@
-"""What every kernel gets: all tables by reference, and the records that kernels share.
+"""The state that every kernel gets: all tables by reference, and the records that kernels share.
 
-A kernel takes one `State` (a numba structref): a call from Python costs 0.6 us, against 7 us
-for a named tuple of 60 arrays. Its fields are the tables that the models declare; they are bound
-in `online_models.state_tables`.
+A kernel takes one `State` (a numba structref): calling it from Python takes 0.6 us, against 7 us
+with a named tuple of 60 arrays. The fields are the tables that the models declare;
+`online_models.state_tables` binds them.
 
-Records of one entry are read as ``st.request[0].size``.
+Shared records are tables with one entry, read as ``st.request[0].size``.
 """
 
 from __future__ import annotations
@@ -20,57 +20,57 @@ from online_models.memory.table import Kept, Table
 COUNTERS = np.dtype(
     [
         ("clock", "i8"),  # clicks learned
-        ("next_session", "i8"),  # number that the next session gets
+        ("next_session", "i8"),  # number of the next session
         ("rows", "i8"),  # items that have a row
         ("popular", "i8"),  # length of the list of popular items
-        ("trending", "i8"),  # length of the list by popularity of late
+        ("trending", "i8"),  # length of the list by recent popularity
         ("negatives_seen", "i8"),  # clicks that vectors were learned from
         ("random", "i8"),  # state of the generator
         ("ranker_steps", "i8"),  # cases that the ranker has learned
-        ("cases_seen", "i8"),  # cases that were put into the replay buffer
+        ("cases_seen", "i8"),  # cases put into the replay buffer so far
         ("cases_scored", "i8"),  # cases in the prequential scores
         ("items_with_content", "i8"),  # items that have tokens
         ("spare", "i8", (5,)),
     ]
 )
-"""What was learned, as numbers. Its 128 bytes are part of snapshots and of learners' state."""
+"""Counters of the models. Their 128 bytes are part of snapshots and of the learners' state."""
 
 REQUEST = np.dtype(
     [
-        ("number", "i8"),  # of the answer, 31 bits; what it excludes is marked with it
+        ("number", "i8"),  # of the request, 31 bits; excluded items are marked with it
         ("n_query", "i8"),  # items in `query`, oldest first
-        ("session", "i8"),  # number of the session that is answered, -1: none that is learned
-        ("previous_s", "i8"),  # when its last two clicks were, seconds since 1970; 0: unknown
+        ("session", "i8"),  # number of the session to answer for, -1: not in the models
+        ("previous_s", "i8"),  # times of its last two clicks, seconds since 1970; 0: unknown
         ("last_s", "i8"),
         ("size", "i8"),  # items wanted
-        ("n_categories", "i8"),  # categories in `filter_categories`; 0: all
-        ("unavailable", "i8"),  # whether unavailable items may be answered
+        ("n_categories", "i8"),  # categories in `filter_categories`; 0: any category
+        ("unavailable", "i8"),  # whether unavailable items may be in the answer
         ("exclusions", "i8"),  # whether items are marked in `marks`
         ("n_left_out", "i8"),  # columns and features left out (`Engine.leave_out`)
     ]
 )
-"""What is asked. `online_models.ranking.request` fills it."""
+"""The current request. `online_models.ranking.request` fills it in."""
 
 FOUND = np.dtype(
     [
-        ("pool_size", "i8"),  # items that the sources have named
+        ("pool_size", "i8"),  # items that the sources have found
         ("neighbours", "i8"),  # sessions that share an item with the query
-        ("candidates", "i8"),  # best items of the pool, for the rankings to order
-        ("own_learned", "i8"),  # whether the session's own clicks are in the counts
-        ("has_features", "i8"),  # whether `features` are those of these candidates
+        ("candidates", "i8"),  # best items of the pool, which the rankings order
+        ("own_learned", "i8"),  # whether the counts include the session's own clicks
+        ("has_features", "i8"),  # whether `features` belong to these candidates
         ("answering", "i8"),  # place in RANKINGS of the ranking that ordered the candidates
     ]
 )
-"""What the running answer has found so far."""
+"""Intermediate results of the current answer."""
 
 CLICK = np.dtype(
     [
         ("session", "i8"),  # number of its session
-        ("slot", "i8"),  # where the session lies
+        ("slot", "i8"),  # slot of the session
         ("row", "i8"),  # of the item
-        ("place", "i8"),  # among the session's steps
-        ("at_s", "i8"),  # when it was, seconds since 1970; 0: unknown
-        ("first_turn", "i8"),  # whether the session turns to the item for the first time
+        ("place", "i8"),  # place among the session's steps
+        ("at_s", "i8"),  # its time, seconds since 1970; 0: unknown
+        ("first_turn", "i8"),  # whether it is the session's first click on the item
     ]
 )
 """The click that is being learned."""

@@ -18,27 +18,27 @@ from numpy.typing import NDArray
 from online_models.memory.layout import Limits
 
 CACHE_LINE = 64
-"""Bytes that the processor reads at once; tables begin at such a boundary."""
+"""Bytes that the CPU loads at once; tables are aligned to it."""
 
 Arrays = dict[str, NDArray[Any]]
 Initial = Callable[[NDArray[Any], Limits, int], None]
-"""Fills an empty table: called with the table, the limits and the seed."""
+"""Sets the initial values of a table; called with the table, the limits and the seed."""
 
 
 class Kept(StrEnum):
-    """How much of a table a snapshot keeps; the leading part that is in use."""
+    """Which part of a table a snapshot keeps."""
 
     SCRATCH = "scratch"
-    """Nothing: notes of a running answer, or of a step of learning."""
+    """Nothing: working memory of an answer or of a learning step."""
     WHOLE = "whole"
     ROWS = "rows"
     """One entry for each item that has a row, and row 0."""
     SESSIONS = "sessions"
-    """One entry for each session slot that was ever used."""
+    """One entry for each session slot that has been used."""
     ARENA = "arena"
-    """What was ever taken, as the table `NAME_meta` says (`memory.slabs`)."""
+    """The part that has been allocated, by the table `NAME_meta` (`memory.slabs`)."""
     HASHED = "hashed"
-    """Entries whose field `key` is not 0, with their places."""
+    """The entries whose field `key` is not 0, and their places."""
     CASES = "cases"
     """One entry for each replayed case."""
 
@@ -50,18 +50,18 @@ class Table:
     Parameters
     ----------
     name
-        Field of `State`, and file of the snapshot.
+        Field of `State`, and file name in a snapshot.
     dtype
-        Of one entry.
+        Type of an entry.
     shape
-        Numbers, names of attributes of `Limits` (``"rows"``, ``"max_sessions"``, ``"pairs"``), or
-        functions of the limits.
+        Each side is a number, the name of an attribute of `Limits` (``"rows"``,
+        ``"max_sessions"``, ``"pairs"``), or a function of the limits.
     kept
         What a snapshot keeps.
     initial
-        Fills the empty table; without it, it is zero.
+        Sets initial values; without it, the table is zero.
     view_of
-        Name of the table whose bytes this one shows as another type. Takes no memory.
+        Name of another table whose bytes this one shows as ``dtype``; takes no memory itself.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Table:
     view_of: str = ""
 
     def sizes(self, limits: Limits) -> tuple[int, ...]:
-        """Return the shape at some limits."""
+        """Return the shape at the given limits."""
         return tuple(
             side if isinstance(side, int)
             else int(getattr(limits, side)) if isinstance(side, str)
@@ -81,13 +81,13 @@ class Table:
         )  # fmt: skip
 
     def nbytes(self, limits: Limits) -> int:
-        """Return the bytes that the table takes at some limits, once all of it is touched."""
+        """Return the bytes that the table takes at the given limits, once all of it is touched."""
         if self.view_of:
             return 0
         return int(np.prod(self.sizes(limits))) * np.dtype(self.dtype).itemsize
 
     def allocate(self, limits: Limits, seed: int) -> NDArray[Any]:
-        """Return the empty table, on pages that are not touched yet."""
+        """Return the empty table, on pages that are untouched unless it has initial values."""
         table = aligned(self.sizes(limits), self.dtype)
         if self.initial is not None:
             self.initial(table, limits, seed)
@@ -95,7 +95,7 @@ class Table:
 
 
 def aligned(shape: int | tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """Return zeros that begin at a cache line."""
+    """Return an array of zeros, aligned to a cache line."""
     kind = np.dtype(dtype)
     size = int(np.prod(shape)) * kind.itemsize
     raw = np.zeros(size + CACHE_LINE, np.uint8)
@@ -104,7 +104,7 @@ def aligned(shape: int | tuple[int, ...], dtype: Any) -> NDArray[Any]:
 
 
 def allocate(tables: tuple[Table, ...], limits: Limits, seed: int) -> Arrays:
-    """Return some tables, empty, by name."""
+    """Return empty tables by name."""
     arrays = {t.name: t.allocate(limits, seed) for t in tables if not t.view_of}
     for t in tables:
         if t.view_of:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from online_models.memory.table import Table
 
 MAX_SORTED = 512
-"""Places that are sorted at most."""
+"""The most places that are sorted."""
 
 TABLES = (
     Table("sort_keys", np.float32, (MAX_SORTED,)),
@@ -71,10 +71,10 @@ def sort_places(
     keys: NDArray[np.float32],
     places: NDArray[np.int32],
 ) -> None:
-    """Sort ``order[:n]`` by falling value, equal values by place, so that answers repeat.
+    """Sort ``order[:n]`` by descending value, equal values by place: answers are repeatable.
 
-    Each place goes where the number of those before it says: n * n comparisons (n is at most
-    `MAX_SORTED`), but without a branch, 16 at a time. 64 places take 1 us, as a heap 6.
+    Each place moves to the index given by the number of places before it: n * n comparisons (n is
+    at most `MAX_SORTED`), but branch-free and 16 at a time. 64 places take 1 us; a heap takes 6.
     ``keys`` and ``places`` are scratch: ``st.sort_keys`` and ``st.sort_places``.
 
     >>> order = np.array([0, 1, 2, 3], np.int32)
@@ -86,7 +86,7 @@ def sort_places(
     for i in range(n):
         places[i] = order[i]
         key = values[order[i]]
-        keys[i] = LOWEST if math.isnan(key) else key  # else two might take one place
+        keys[i] = LOWEST if math.isnan(key) else key  # else two might get the same index
     for i in range(n):
         key, place = keys[i], places[i]
         before = np.int32(0)

@@ -1,19 +1,19 @@
 """The blend: one linear score over cheap terms of each item in the pool.
 
-Each source's score counts twice, as a share of the best one in this pool and as the root
-of that share; popularity, time since the last click, and what the item already is to the
-session come beside it. Popularity is taken without the session's own clicks, which a session
-that is not learned has not added; the age of its own items says nothing and is 0.
+Each source's score counts twice: as a share of the best one in this pool, and as the root of that
+share. Further terms are popularity, the clicks since the last one on the item, and whether and
+where the session itself contains it. Popularity excludes the session's own clicks; the age of its
+own items says nothing and is 0.
 
-The same terms are the first features of the ranker, so the blend's score of a candidate is the
+The same terms are the first features of the ranker, so the blend's score of a candidate is the dot
 product of these features with the weights.
 
-The weights begin with values fitted once by listwise softmax (Adagrad, 12 passes) on 4,000 cases
-each from the last 5 to 10 % of the training files of rsc15_64_timed, yoochoose_1_64, diginetica,
-tmall, nowplaying and serenade_example; no test file was read. On a fifth of the cases held out,
-HR@20 / MRR@20 rose over hand-set weights (kNN 4, rules 2.8, co-visits 1.2) from 76.2 / 31.2 to
-79.6 / 40.0 (rsc15), 60.5 / 20.6 to 83.7 / 45.6 (tmall), 62.4 / 19.0 to 66.6 / 23.0 (diginetica).
-Those of the columns stand with the sources (`sources.source.Column`).
+The initial weights were fitted once by listwise softmax (Adagrad, 12 passes) on 4,000 cases each
+from the last 5 to 10 % of the training files of rsc15_64_timed, yoochoose_1_64, diginetica, tmall,
+nowplaying and serenade_example; no test file was read. On a fifth of the cases held out, HR@20 /
+MRR@20 rose from those with hand-set weights (kNN 4, rules 2.8, co-visits 1.2) 76.2 / 31.2 to 79.6 /
+40.0 (rsc15), 60.5 / 20.6 to 83.7 / 45.6 (tmall), 62.4 / 19.0 to 66.6 / 23.0 (diginetica). The
+weights of the columns are declared with the sources (`sources.source.Column`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ITEM_TERMS = {
     "own_second": 0.07,
     "own_third": -0.13,
 }
-"""Terms beside the columns, with the weights that they begin with."""
+"""Further terms, with their initial weights."""
 
 TERMS = (
     *(column.name for column in COLUMNS),
@@ -62,7 +62,7 @@ RECENT_OWN = 3
 """The last, the second last and the third last item have terms of their own, from `OWN_LAST`."""
 
 N_WEIGHTS = -(-N_TERMS // 64) * 64
-"""Weights are padded to whole multiples of 64, so that records of them seldom change their size."""
+"""Weights are padded to a multiple of 64, so that the size of their records seldom changes."""
 
 FITTED = np.array(
     [
@@ -72,7 +72,7 @@ FITTED = np.array(
     ],
     np.float32,
 )
-"""Weights that the blend begins with, (N_TERMS,)."""
+"""Initial weights of the blend, (N_TERMS,)."""
 
 
 def _only(name: str) -> NDArray[np.float32]:
@@ -88,7 +88,7 @@ SINGLE_SOURCE_WEIGHTS: dict[str, NDArray[np.float32]] = {
     "covisitation": _only("cov"),
     "item-knn": _only("cov1"),
 }
-"""Single sources as rankings of their own: the baselines that stand beside the blend."""
+"""Weights that rank by a single source: baselines to compare the blend with."""
 
 
 def _begin(weights: NDArray[np.float32], limits: Limits, seed: int) -> None:
@@ -155,7 +155,7 @@ def set_terms_of(st: State, p: int) -> None:
 
 @njit(cache=True)
 def _set_used_weights(st: State) -> None:
-    """Copy the weights; what is left out weighs nothing (terms are the first features)."""
+    """Copy the weights; terms that are left out get 0 (terms are the first features)."""
     for k in range(N_TERMS):
         left_out = st.request[0].n_left_out > 0 and st.left_out_features[k]
         st.used_weights[k] = 0 if left_out else st.blend_weights[k]
@@ -163,7 +163,7 @@ def _set_used_weights(st: State) -> None:
 
 @njit(cache=True, fastmath=True)
 def score_pool(st: State) -> None:
-    """Score the pool: ``st.pool_score[:n]``, the products of terms and weights."""
+    """Set ``st.pool_score[:n]`` to the dot products of terms and weights."""
     n = st.found[0].pool_size
     _set_scale(st, n)
     _set_used_weights(st)

@@ -17,7 +17,7 @@ TABLES = (Table("blend_gradient", np.float32, (N_WEIGHTS,)),)
 
 @njit(cache=True, fastmath=True)
 def blend_step(st: State, n: int, target: int) -> None:
-    """Learn from the case in ``st.features[:, :n]`` that the candidate ``target`` came next."""
+    """Learn that in the case ``st.features[:, :n]`` the candidate ``target`` came next."""
     x, scores, gradient = st.features, st.ranking_score, st.blend_gradient
     for r in range(n):
         scores[r] = 0

@@ -14,7 +14,7 @@ from online_models.sources.registry import POOL, retrieve
 from online_models.tables.click_times import set_time_features
 
 CANDIDATES = 64
-"""Items that the rankings order."""
+"""The most items that the rankings order."""
 
 EXCLUDED_SCORE = np.float32(-1e30)
 
@@ -28,9 +28,9 @@ TABLES = (
 def pick_candidates(st: State, filtered: bool) -> int:
     """Pick the best items of the pool for the request.
 
-    Returns how many are ordered: places in the pool, ``st.order[:n]``, best first by
-    ``st.pool_score``; as many as the request wants, at least `CANDIDATES`, fewer if the pool has
-    no more that its filter lets pass. The first are the candidates, ``st.candidates``.
+    Sets ``st.order[:n]`` to places in the pool, best first by ``st.pool_score``, and returns n: the
+    size of the request, at least `CANDIDATES`; fewer if fewer items of the pool pass the filter.
+    The first of them are the candidates, ``st.candidates``.
     """
     set_time_features(st)
     retrieve(st)

@@ -1,4 +1,4 @@
-"""Why an item is answered: the shares of what speaks for it in the blend."""
+"""Why an item is recommended: its reasons, with their shares of its score in the blend."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POPULARITY, OWN_ITEMS = "popularity", "own-items"
 
 
 def _reason(term: int) -> str:
-    """Return what a term of the blend speaks for."""
+    """Return the reason that a term of the blend stands for."""
     if term < LOG_CLICKS:
         return COLUMNS[term % ROOT].reason
     return POPULARITY if term < OWN else OWN_ITEMS
@@ -25,8 +25,8 @@ _REASONS = tuple(map(_reason, range(N_TERMS)))
 def reasons(st: State, arrays: Arrays, row: int) -> dict[str, float]:
     """Return the reasons for an item with their shares, 0..1, for the request in ``st``.
 
-    Shares are those of the positive terms of the blend; an item that no source names is there
-    for its popularity.
+    Shares are those of the blend's positive terms. The reason for an item that no source has found
+    is its popularity.
     """
     retrieve(st)
     n = int(arrays["found"]["pool_size"][0])

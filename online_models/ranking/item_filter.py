@@ -1,4 +1,4 @@
-"""Which items the request lets pass."""
+"""The filter of a request."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ TABLES = (
     Table("filter_categories", np.int32, (MAX_FILTER_CATEGORIES,)),
 )
 """``marks`` holds, by row, the number of the last request that excluded the item or has it in its
-answer already; so nothing is cleared between answers."""
+answer already, so nothing needs to be cleared between answers."""
 
 
 @njit(cache=True)
 def allowed(st: State, row: int) -> bool:
-    """Whether the request's filter lets an item pass."""
+    """Whether an item passes the request's filter."""
     request = st.request[0]
     flags = st.stats[row].flags
     if flags & DELETED or (flags & UNAVAILABLE and not request.unavailable):
@@ -41,6 +41,6 @@ def allowed(st: State, row: int) -> bool:
 
 @njit(cache=True)
 def exclude(st: State, row: int) -> None:
-    """Have the request's filter let an item pass no more."""
+    """Exclude an item from the rest of this request."""
     st.request[0].exclusions = 1
     st.marks[row] = np.int32(st.request[0].number)

@@ -1,12 +1,12 @@
 """The ranker: a small network over the candidates' features, learned in one pass.
 
-Two hidden layers and a linear skip, listwise softmax over the candidates, Adam with
-clipping, weights averaged over time for answering, a few old cases replayed a step from a
-bounded buffer. Features are normalised by running mean and variance and clipped, so that
-one wild value does no harm.
+Two hidden layers and a linear skip connection; listwise softmax over the candidates; Adam with
+gradient clipping; weights averaged over time for answering; each step replays a few old cases from
+a bounded buffer. Features are normalised by running mean and variance and clipped, so that a single
+extreme value does no harm.
 
-Candidates are the inner loop of every kernel: flat rows of `CANDIDATES` at constant
-distances, which the compiler turns into vector instructions.
+The inner loop of every kernel runs over the candidates, in rows of `CANDIDATES` contiguous values,
+which the compiler vectorises.
 
     st.network[WEIGHTS]  | w1 (HIDDEN1, N_INPUTS) | b1 | w2 (HIDDEN2, HIDDEN1) | b2 | out | skip |
                          and rows of the same layout for Adam's moments and the average
@@ -31,7 +31,7 @@ HIDDEN1, HIDDEN2 = 48, 24
 """Units of the two hidden layers."""
 
 REPLAY, REPLAY_CASES = 2, 2_000
-"""Old cases learned again with each new one, and how many are held."""
+"""Old cases replayed with each new one, and the size of the buffer."""
 
 RATE, CLIP, AVERAGE = 0.0005, 5.0, 0.0003
 LARGEST_FEATURE = int(np.float32(1e6).view(np.int32))
@@ -45,7 +45,7 @@ Rows = NDArray[np.float32]
 
 
 def _begin(network: Rows, limits: Limits, seed: int) -> None:
-    """Set the weights of a ranker that has learned nothing."""
+    """Set the initial weights."""
     del limits
     rng = np.random.default_rng(seed)
     o1 = N_INPUTS * HIDDEN1
@@ -80,12 +80,12 @@ TABLES = (
     Table("ranking_score", np.float32, (CANDIDATES,)),
     Table("gradient", np.float32, (N_NETWORK,)),
 )
-"""``replaced`` is the place in the replay buffer that the last case took, -1: none."""
+"""``replaced`` is the place of the last case in the replay buffer, -1 if it has none."""
 
 
 @njit(cache=True)
 def _layers(w: Flat):  # type: ignore[no-untyped-def]
-    """Views of flat weights: (HIDDEN1, N_INPUTS), bias, (HIDDEN2, HIDDEN1), bias, out, skip."""
+    """View flat weights as (HIDDEN1, N_INPUTS), bias, (HIDDEN2, HIDDEN1), bias, out, skip."""
     o1 = N_INPUTS * HIDDEN1
     o2 = o1 + HIDDEN1
     o3 = o2 + HIDDEN1 * HIDDEN2
@@ -139,7 +139,7 @@ def forward(st: State, x: NDArray[np.float32], n: int, w: Flat) -> None:
 
 @njit(cache=True, fastmath=True)
 def dot(x: Flat, y: Flat, n: int):  # type: ignore[no-untyped-def]
-    """Return the product of ``x[:n]`` and ``y[:n]``."""
+    """Return the dot product of ``x[:n]`` and ``y[:n]``."""
     s = np.float32(0)
     for r in range(n):
         s += x[r] * y[r]
@@ -148,10 +148,10 @@ def dot(x: Flat, y: Flat, n: int):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, fastmath=True)
 def _add_outer(d: Flat, x: Flat, g: NDArray[np.float32]) -> None:
-    """Add the products of the rows of ``d`` with those of ``x`` to ``g``.
+    """Add the dot products of the rows of ``d`` with the rows of ``x`` to ``g``.
 
-    Two and four rows at a time over all `CANDIDATES`, of which those that do not exist are zero
-    in ``d``: 3 times as fast as one product after another over those that do.
+    Two by four rows at a time, always over all `CANDIDATES` (``d`` is zero beyond the existing
+    ones): 3 times as fast as one product after another over the existing ones.
     """
     for j in range(0, g.shape[0], 2):
         u = d[j * CANDIDATES : (j + 2) * CANDIDATES]
@@ -254,10 +254,10 @@ def _normalise(st: State, n: int) -> None:
 
 @njit(cache=True)
 def usable(x: NDArray[np.float32], n: int) -> bool:
-    """Whether all features are numbers of a sane size.
+    """Whether all features are finite numbers of at most 1e6.
 
-    Looks at their bits as integers, where infinite and undefined ones are the largest: fast
-    math assumes that there are none, and would compile a comparison away.
+    Compares their bits as integers, where infinities and NaN are the largest: with fast math the
+    compiler assumes that neither exists, and would optimise a float comparison away.
     """
     bits = x.view(np.int32)
     for f in range(N_FEATURES):
@@ -269,9 +269,9 @@ def usable(x: NDArray[np.float32], n: int) -> bool:
 
 @njit(cache=True, fastmath=True)
 def ranker_step(st: State, n: int, y: int) -> None:
-    """Learn the case in ``st.features[:, :n]``, target at ``y``, and some old ones with it.
+    """Learn the case in ``st.features[:, :n]``, target at ``y``, together with some old cases.
 
-    The features are `usable`.
+    The features must be `usable`.
 
     One Adam step (Kingma & Ba, ICLR 2015) on their summed gradient, clipped by its norm.
     """
@@ -316,7 +316,8 @@ def ranker_step(st: State, n: int, y: int) -> None:
 def score_candidates(st: State) -> bool:
     """Set ``st.ranking_score`` for the candidates.
 
-    False where there is nothing to go by: no ranker, no candidates, or an unknown last item.
+    Returns False if it cannot: the ranker has learned nothing, there are no candidates, or the last
+    item is unknown.
     """
     n, n_query = st.found[0].candidates, st.request[0].n_query
     if n == 0 or st.counters[0].ranker_steps == 0 or st.query[n_query - 1] == 0:

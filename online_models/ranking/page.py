@@ -1,4 +1,4 @@
-"""The page: ranked items first, then near ones, then what is popular."""
+"""The page: ranked items first, then near ones, then popular ones."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from online_models.ranking.rankings import order_candidates
 from online_models.sources.popularity import POPULAR, trend
 
 MAX_ANSWER = MAX_SORTED
-"""Items of an answer at most."""
+"""The most items in an answer."""
 
 NEAR_SCORE, NEAR_STEP = np.float32(-50), np.float32(0.05)
-"""Scores of items that are only near to the session's: below those of any ranking."""
+"""Scores of items that are only near the session's items: below those of any ranking."""
 
 FILL_SCORE = np.float32(-100)
-"""Scores of items that only fill the page: below all others."""
+"""Scores of popular items that fill the page: below all others."""
 
 BELOW_CANDIDATES = np.float32(0.01)
-"""How far the score of an item that is no candidate lies below that of the one before it."""
+"""How far the score of an item beyond the candidates is below that of the item before it."""
 
 TABLES = (
     Table("answer", np.int32, (MAX_ANSWER,)),
@@ -39,8 +39,8 @@ TABLES = (
 def recommend(st: State):  # type: ignore[no-untyped-def]
     """Answer the request: rows in ``st.answer``, scores in ``st.answer_score``.
 
-    Returns (number of items, how many of them are ranked): as many as the request wants, or all
-    that its filter lets pass.
+    Returns (number of items, how many of them are ranked). There are as many items as the request
+    wants, or all that pass its filter.
     """
     n_ranked = min(pick_candidates(st, True), st.request[0].size)
     order_candidates(st)
@@ -53,7 +53,7 @@ def recommend(st: State):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def write_ranked(st: State, most: int) -> int:
-    """Write the ordered candidates into the answer; returns how many."""
+    """Write the ordered candidates into the answer; return how many."""
     n = min(st.found[0].candidates, most)
     for i in range(n):
         place = st.ranked_places[i]
@@ -64,7 +64,7 @@ def write_ranked(st: State, most: int) -> int:
 
 @njit(cache=True)
 def trending(st: State) -> int:
-    """Answer with the items whose short-term popularity outgrows the long-term one most."""
+    """Answer with the items whose recent popularity exceeds their long-term one the most."""
     n = 0
     for i in range(st.counters[0].trending):
         row = st.trending[i]
@@ -82,7 +82,7 @@ def trending(st: State) -> int:
 
 @njit(cache=True)
 def fill_with_near(st: State, n: int, rows: NDArray[np.int64]):  # type: ignore[no-untyped-def]
-    """Fill the answer behind ``n`` items with the given rows in order, then as `fill`.
+    """Fill the answer after ``n`` items with the given rows in order, then as `fill` does.
 
     Returns (number of items, how many of them are ranked or near).
     """
@@ -101,10 +101,10 @@ def fill_with_near(st: State, n: int, rows: NDArray[np.int64]):  # type: ignore[
 
 @njit(cache=True)
 def fill(st: State, n: int) -> int:
-    """Fill the answer behind ``n`` items with popular ones; returns its length.
+    """Fill the answer after ``n`` items with popular ones; return its length.
 
-    First along the list of the most popular items; if these do not suffice, through all
-    items, most popular first.
+    From the list of the most popular items, and if these do not suffice, from all items, most
+    popular first.
     """
     size = st.request[0].size
     if n == size:
@@ -125,7 +125,7 @@ def fill(st: State, n: int) -> int:
 
 @njit(cache=True)
 def _fill_from_all(st: State, n: int) -> int:
-    """Fill the answer from all items: a heap of the best of them, its worst on top."""
+    """Fill the answer from all items, with a heap whose top is the least popular of the best."""
     first, size = n, st.request[0].size
     for row in range(1, st.counters[0].rows + 1):
         if not allowed(st, row):

@@ -1,6 +1,7 @@
-"""The seam between ranking and page: a policy re-orders what was ranked.
+"""The seam after the ranking: a policy re-orders an answer before it is returned.
 
-Exploration, rules and diversity are policies. Without one, nothing is added to an answer.
+Exploration, business rules and diversification are policies. Without one, an answer has no extra
+step.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from online_models.ranking.request import Filter, Rows
 
 
 class Ordered(NamedTuple):
-    """What a policy makes of a ranking.
+    """The order that a policy returns.
 
     Parameters
     ----------
     places
-        Places in what it was given, (n,) integers, in their new order, each at most once.
+        Indices into the rows that it was given, (n,) integers, in their new order, each at most
+        once.
     propensities
-        Probability of each choice given those before it, (n,) float32, where it draws; else None.
+        Probability of each choice given the choices before it, (n,) float32, if the policy samples;
+        otherwise None.
     """
 
     places: NDArray[np.intp]
@@ -29,20 +32,21 @@ class Ordered(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """The request, as a policy sees it.
+    """The request that a policy gets.
 
     Parameters
     ----------
     items
         Rows of the session in click order, oldest first.
     size
-        Items that the page wants.
+        Size of the page.
     session
-        Number of the session in the models, -1: none.
+        Number of the session in the models, -1 if it is not there.
     filter
-        Which items may be answered; what was ranked has passed it.
+        Which items may be in the answer; the rows have passed it.
     number
-        Of the answer in this process: with the policy's seed it makes draws repeatable.
+        Number of the answer in this process: with the policy's seed, it makes sampling
+        reproducible.
     """
 
     items: Rows
@@ -53,14 +57,14 @@ class Asked(NamedTuple):
 
 
 class ItemView(NamedTuple):
-    """What a policy may read of items, by row; not to be written.
+    """Read-only views of what a policy may read of items, by row.
 
     Parameters
     ----------
     vectors
         Target vectors, (rows, 64) float32; zero where an item has none.
     categories
-        Numbers of its categories, (rows, 16) int32; 0 ends them.
+        Numbers of their categories, (rows, 16) int32, terminated by 0.
     clicks
         Clicks so far, (rows,) float32.
     """
@@ -78,7 +82,7 @@ class Policy(Protocol):
 
     name: str
     depth: int
-    """It is given so many items, or as many as the page wants, if these are more."""
+    """The policy gets this many items, or the size of the page if that is larger."""
 
     def order(
         self,

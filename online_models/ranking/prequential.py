@@ -1,6 +1,6 @@
 """Prequential scores of blend and ranker: each case is scored before it is learned.
 
-The ranker answers where it is not worse than the blend on new cases.
+The ranker answers while it is not worse than the blend on new cases.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from online_models.memory.table import Kept, Table
 SERVE_FROM_STEP = 500
 DOUBT = 2.0
 SCORE_DECAY, HITS = 0.002, 20
-"""Weight of a case in the running scores; length of a list that hits."""
+"""Weight of a case in the running scores; cut-off of hit rate and MRR."""
 
 PREQUENTIAL = np.dtype(
     [
@@ -24,11 +24,11 @@ PREQUENTIAL = np.dtype(
         ("mrr_ranker", "f4"),
         ("hit_rate_blend", "f4"),
         ("hit_rate_ranker", "f4"),
-        ("lead", "f4"),  # of the ranker, in reciprocal rank
+        ("lead", "f4"),  # of the ranker over the blend, in reciprocal rank
         ("lead_variance", "f4"),
     ]
 )
-"""Running means over about the last 1 / `SCORE_DECAY` cases, at `HITS`."""
+"""Running means over about the last 1 / `SCORE_DECAY` cases, cut off at `HITS`."""
 
 TABLES = (Table("prequential", PREQUENTIAL, (1,), Kept.WHOLE),)
 
@@ -37,8 +37,9 @@ TABLES = (Table("prequential", PREQUENTIAL, (1,), Kept.WHOLE),)
 def ranker_serves(st: State) -> bool:
     """Whether the ranker has learned enough and is not worse than the blend on new cases.
 
-    Worse is a mean loss of reciprocal rank beyond `DOUBT` standard errors. Looking at the mean
-    alone, chance had the blend answer 5 to 10 % of the time where the ranker is a point better.
+    It is worse if its mean reciprocal rank is lower by more than `DOUBT` standard errors. Comparing
+    the means alone let the blend answer 5 to 10 % of the time by chance, where the ranker is a
+    point better.
     """
     scores = st.prequential[0]
     error = math.sqrt(scores.lead_variance * SCORE_DECAY / (2 - SCORE_DECAY))
@@ -47,14 +48,14 @@ def ranker_serves(st: State) -> bool:
 
 @njit(cache=True, inline="always")
 def _hit_and_gain(place: int):  # type: ignore[no-untyped-def]
-    """Return (1 for a hit, reciprocal rank) of a target at a place from 0, -1 for a miss."""
+    """Return (1 or 0 for hit or miss, reciprocal rank) of a target's place from 0; -1: absent."""
     hit = np.float32(1 if 0 <= place < HITS else 0)
     return hit, (np.float32(1) / (1 + place) if hit > 0 else np.float32(0))
 
 
 @njit(cache=True)
 def note_case(st: State, blend_place: int, ranker_place: int) -> None:
-    """Move the scores by one case; places from 0, -1 for a miss of both."""
+    """Update the scores with a case; places from 0, -1 if the target is no candidate."""
     st.counters[0].cases_scored += 1
     a = np.float32(max(SCORE_DECAY, 1.0 / st.counters[0].cases_scored))
     scores = st.prequential[0]

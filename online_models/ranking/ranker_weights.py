@@ -1,4 +1,4 @@
-"""What answering needs of a ranker that was learned elsewhere."""
+"""The weights of ranker and blend, as the ranker job publishes them and replicas apply them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class RankerWeights:
 
 
 def take_weights(arrays: Arrays) -> RankerWeights:
-    """Return copies of the weights in some tables."""
+    """Return copies of the weights in tables."""
     return RankerWeights(
         arrays["network"][AVERAGED].copy(),
         arrays["feature_mean"].copy(),
@@ -64,7 +64,7 @@ def take_weights(arrays: Arrays) -> RankerWeights:
 
 
 def put_weights(arrays: Arrays, weights: RankerWeights) -> None:
-    """Put weights into some tables, whole."""
+    """Write weights into tables."""
     arrays["network"][AVERAGED] = weights.network
     arrays["feature_mean"][:] = weights.mean
     arrays["feature_variance"][:] = weights.variance

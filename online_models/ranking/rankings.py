@@ -1,4 +1,4 @@
-"""The rankings that order the candidates, by name: one answers, others in its shadow."""
+"""The rankings that order the candidates, by name: one answers, others are scored in the shadow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RANKER = Ranking("ranker", network.score_candidates, prequential.ranker_serves)
 BLEND = Ranking("blend", _blend_scores, _always)
 
 RANKINGS: tuple[Ranking, ...] = (RANKER, BLEND)
-"""The first that may answer, and can order the candidates at hand, does."""
+"""The first one that may answer and can order the candidates answers."""
 
 NAMES = tuple(ranking.name for ranking in RANKINGS)
 N_RANKINGS = len(RANKINGS)
@@ -48,7 +48,7 @@ answering = first_that("answering", __name__, [r.answers for r in RANKINGS])
 
 @njit(cache=True)
 def sort_candidates(st: State) -> None:
-    """Set ``st.ranked_places`` to the candidates' places by falling ``st.ranking_score``."""
+    """Set ``st.ranked_places`` to the candidates' places by descending ``st.ranking_score``."""
     n = st.found[0].candidates
     for i in range(n):
         st.ranked_places[i] = i
@@ -57,7 +57,7 @@ def sort_candidates(st: State) -> None:
 
 @njit(cache=True)
 def order_candidates(st: State) -> None:
-    """Order the candidates by the ranking that answers: ``st.ranked_places``, best first."""
+    """Set ``st.ranked_places`` to the order of the ranking that answers, best first."""
     for place in range(N_RANKINGS):
         if _may_answer(st, place) and _score(st, place):
             st.found[0].answering = place
@@ -67,7 +67,7 @@ def order_candidates(st: State) -> None:
 
 @njit(cache=True)
 def order_in_shadow(st: State, place: int) -> bool:
-    """Order the candidates of the last answer by another ranking; false if it did not."""
+    """Order the candidates of the last answer by another ranking; False if it cannot."""
     if place == st.found[0].answering or st.found[0].candidates == 0 or not _score(st, place):
         return False
     sort_candidates(st)

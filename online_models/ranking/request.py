@@ -1,4 +1,4 @@
-"""Requests and answers: what the caller says, and how it gets to the kernels."""
+"""Requests and answers, and how a request reaches the kernels."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ LARGEST_NUMBER = 0x7FFFFFFF
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which items may be answered.
+    """Which items may be in an answer.
 
     Parameters
     ----------
     categories
         Only items in one of these, at most 64; empty: all.
     excluded_rows
-        Never these.
+        Rows that must not be in the answer.
     include_unavailable
-        Also items that the catalogue marks as not available.
+        Also allow items that the catalogue marks as not available.
     """
 
     categories: tuple[str, ...] = ()
@@ -55,11 +55,11 @@ class Ranked(NamedTuple):
     rows, scores
         (n,) int32 and (n,) float32. Scores are comparable within one answer only.
     n_ranked
-        So many first ones are ranked for the session.
+        The first so many are ranked for the session.
     n_near
-        So many after them are near to its items; the rest, what is popular, fills the page.
+        The next so many are near its items; the remaining ones are popular items.
     propensities
-        Probability of each item at its place, where a policy has drawn them; else None.
+        Probability of each item at its place, where a policy has sampled them; otherwise None.
     """
 
     rows: NDArray[np.int32]
@@ -70,7 +70,7 @@ class Ranked(NamedTuple):
 
 
 class RequestWriter:
-    """Writes requests where the kernels read them.
+    """Writes requests into the tables that the kernels read.
 
     Parameters
     ----------
@@ -87,11 +87,11 @@ class RequestWriter:
         self._categories = arrays["filter_categories"]
         self._category_numbers = category_numbers
         self.number = 0
-        """Of the last request, 31 bits."""
+        """Number of the last request, 31 bits."""
         self.n_left_out = 0
-        """Columns and features that the answers do without."""
+        """Columns and features that are left out."""
         self.n_query = 0
-        """Items of the last query."""
+        """Number of items in the last query."""
 
     def write(
         self,
@@ -108,7 +108,7 @@ class RequestWriter:
         self._write_record(session, size, flt, times_s)
 
     def again(self, size: int, session: int, flt: Filter | None, times_s: tuple[int, int]) -> None:
-        """Write the last request anew: filling a page has marked more than its filter."""
+        """Write the last request again: filling the page has marked further items."""
         self._write_record(session, size, flt, times_s)
 
     def _write_record(
@@ -142,7 +142,7 @@ class RequestWriter:
 
 
 def page_size(k: int) -> int:
-    """Return the size of a page; ValueError unless it is 1..512."""
+    """Return ``k``; raise ValueError unless it is 1..512."""
     if not 1 <= k <= MAX_ANSWER:
         raise ValueError(f"k must be 1..{MAX_ANSWER}, not {k}")
     return k

@@ -1,1 +1,1 @@
-"""Candidate sources: what each learns of a click, and which items it names for a session."""
+"""Candidate sources: what each learns from a click, and which items it finds for a session."""

@@ -1,4 +1,4 @@
-"""The session's own items: people turn back to what they have seen, so these are always named."""
+"""The session's own items: visitors return to them often, so they are always in the pool."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from online_models.sources.source import Source
 from online_models.tables.sessions import MAX_KEPT
 
 COUNT, AGO = range(2)
-"""Facts: how often the item stands in the query, and how many steps ago it did last."""
+"""Facts: how often the item occurs in the query, and how many steps ago it last did."""
 
 
 @njit(cache=True, fastmath=True)
 def _retrieve(st: State, column: int, fact: int) -> None:
-    """Name the items of the query."""
+    """Put the items of the query into the pool."""
     n_query, n = st.request[0].n_query, st.found[0].pool_size
     for u in range(n_query):
         if st.query[u] != 0:

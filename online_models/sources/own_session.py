@@ -1,4 +1,4 @@
-"""What was learned of the session being answered: it is never its own witness."""
+"""What was learned from the session being answered: it must not count as evidence for itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from online_models.tables.sessions import items_of
 
 @njit(cache=True, inline="always")
 def own_steps(st: State):  # type: ignore[no-untyped-def]
-    """Return (array, first index, length) of what was learned of the session being answered."""
+    """Return (array, first index, length) of the learned steps of the session being answered."""
     own = st.request[0].session
     slot = max(own, 0) & (len(st.sessions) - 1)
     kept, first = items_of(st, slot)

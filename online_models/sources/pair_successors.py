@@ -1,6 +1,6 @@
-"""Successors of pairs: what came after the last two items together.
+"""Successors of pairs: the items that followed the last two items.
 
-A hash table without chains: a new pair overwrites the one in its place.
+A hash table without chaining: a new pair overwrites the one in its slot.
 
     st.pairs[slot]   | key = a << 32 | b | items[0..5] | weights[0..5] | spare |   64 bytes
 """
@@ -32,7 +32,7 @@ PAIR = np.dtype(
 
 @njit(cache=True, inline="always")
 def pair_slot(a: int, b: int, size: int):  # type: ignore[no-untyped-def]
-    """Return (place in a table of ``size`` pairs, key) of two items in order.
+    """Return (slot in a table of ``size`` pairs, key) of two items in order.
 
     ``size`` is a power of two.
 
@@ -80,7 +80,7 @@ def _learn(st: State) -> None:
 
 @njit(cache=True, fastmath=True)
 def _successors(st: State, a: int, b: int, n: int, column: int) -> int:
-    """Name the successors of the items ``a``, ``b``, as shares; returns the pool's size."""
+    """Add the successors of the items ``a``, ``b`` with their shares; return the pool's size."""
     slot, key = pair_slot(a, b, len(st.pairs))
     p = st.pairs[slot]
     if p.key != key:
@@ -105,7 +105,7 @@ def _successors(st: State, a: int, b: int, n: int, column: int) -> int:
 
 @njit(cache=True, fastmath=True)
 def _retrieve(st: State, column: int, fact: int) -> None:
-    """Name what came after the query's last two items."""
+    """Add the items that followed the query's last two items."""
     query, n = st.query, st.request[0].n_query
     if n > 1 and query[n - 1] != 0 and query[n - 2] != 0:
         size = st.found[0].pool_size

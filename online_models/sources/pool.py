@@ -1,11 +1,11 @@
-"""The pool of an answer: every item that a source names, with the sources' raw scores.
+"""The pool of an answer: every item that a source has found, with the sources' raw scores.
 
     st.pool[p]     row of the item at place p, for p < st.found[0].pool_size
     st.score[p]    | columns of the first source | of the second | ... | facts | unused |
                    a whole number of cache lines (16 floats each)
 
-A sparse set (Briggs & Torczon, 1993): ``st.items[row].pool`` is the item's place if the pool
-says so too, hence nothing is cleared between answers.
+It is a sparse set (Briggs & Torczon, 1993): ``st.items[row].pool`` is the item's place only if the
+pool has the item there, so nothing needs to be cleared between answers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LINE = 16
 
 @njit(cache=True, inline="always")
 def place_in_pool(st: State, row: int, n: int):  # type: ignore[no-untyped-def]
-    """Return (place of an item in the pool, the pool's size); a new item gets a row of zeros."""
+    """Return (place of an item in the pool, the pool's size); a new item gets zero scores."""
     p = st.items[row].pool
     if p >= n or st.pool[p] != row:
         p = n
@@ -36,7 +36,7 @@ def place_in_pool(st: State, row: int, n: int):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, inline="always")
 def find_in_pool(st: State, row: int, n: int) -> int:
-    """Place of an item in the pool of size ``n``, -1 if it is not there."""
+    """Return the place of an item in the pool of size ``n``, -1 if it is not in it."""
     p = st.items[row].pool
     if p < n and st.pool[p] == row:
         return p

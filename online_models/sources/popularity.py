@@ -1,8 +1,7 @@
-"""Popularity with exponential decay by clicks, in two horizons.
+"""Popularity with exponential decay by number of clicks, at two rates.
 
-An item's decayed count is ``exp(key - clock / decay)``: all items fade alike, so only
-the clicked item can change its place in the lists of the most popular ones, and these
-stay sorted by moving that one item up.
+An item's decayed count is ``exp(key - clock / decay)``. All items decay alike, so only the clicked
+item can change its rank: the lists of the most popular items stay sorted by moving it up.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ def _rise_short(st: State, row: int) -> None:
 
 @njit(cache=True)
 def add_clicks(st: State, row: int, weight: float) -> None:
-    """Add ``weight`` clicks of an item at the present clock."""
+    """Add ``weight`` clicks of an item at the current clock."""
     s = st.stats[row]
     clock = st.counters[0].clock
     known = s.clicks > 0
@@ -90,7 +89,7 @@ def add_clicks(st: State, row: int, weight: float) -> None:
 
 @njit(cache=True, inline="always")
 def log_popularity(st: State, row: int) -> float:
-    """Log of the decayed count with the long horizon, at least -5."""
+    """Return the log of the count with the long decay, at least -5."""
     s = st.stats[row]
     if s.clicks == 0:
         return -5.0
@@ -99,13 +98,13 @@ def log_popularity(st: State, row: int) -> float:
 
 @njit(cache=True)
 def without(log_count: float, count: float) -> float:
-    """Log of a count less the session's own clicks, at least -5."""
+    """Return the log of a count minus the session's own clicks, at least -5."""
     return math.log(max(math.exp(log_count) - count, 0.0067))
 
 
 @njit(cache=True)
 def logs_without(st: State, row: int, own: float):  # type: ignore[no-untyped-def]
-    """Log of an item's clicks, and `log_popularity`, less so many clicks of one session."""
+    """Return log(1 + clicks) and `log_popularity` of an item, without ``own`` of the clicks."""
     s = st.stats[row]
     if own == 0:
         return s.log_clicks, np.float32(log_popularity(st, row))
@@ -115,7 +114,7 @@ def logs_without(st: State, row: int, own: float):  # type: ignore[no-untyped-de
 
 @njit(cache=True)
 def log_trend(st: State, row: int, own: float) -> float:
-    """Log of the decayed count with the short horizon less ``own`` clicks, at least -8."""
+    """Return the log of the count with the short decay, without ``own`` clicks, at least -8."""
     s = st.stats[row]
     if s.clicks == 0:
         return -8.0
@@ -125,7 +124,7 @@ def log_trend(st: State, row: int, own: float) -> float:
 
 @njit(cache=True)
 def mean_log_clicks(st: State, rows: NDArray[np.int32]) -> float:
-    """Mean of log(1 + clicks) of some rows, 0 for none."""
+    """Return the mean of log(1 + clicks) over the rows, 0 for none."""
     total = 0.0
     for row in rows:
         total += st.stats[row].log_clicks
@@ -134,17 +133,17 @@ def mean_log_clicks(st: State, rows: NDArray[np.int32]) -> float:
 
 @njit(cache=True)
 def trend(st: State, row: int) -> float:
-    """How much faster an item is clicked now than in the long run; 0 for a new item.
+    """Return how much faster an item is clicked now than in the long run; 0 for a new item.
 
-    Ratio of the two decayed rates, the long one with a prior of five clicks so that a
-    single click of a rare item is no trend.
+    The ratio of the two decayed rates, the long one with a prior of five clicks, so that a single
+    click on a rare item is not a trend.
     """
     s = st.stats[row]
     if s.clicks == 0:
         return 0.0
     clock = st.counters[0].clock
     short = math.exp(s.short - clock / DECAY_SHORT) / DECAY_SHORT
-    # Counts are those of a young stream: neither horizon is longer than the stream.
+    # In a young stream, the counts cover fewer clicks than the long decay.
     long = (math.exp(s.long - clock / DECAY_LONG) + 5.0) / min(DECAY_LONG, clock + 1.0)
     return short / long
 
@@ -163,4 +162,4 @@ SOURCE = Source(
         Table("trending", np.int32, (POPULAR,), Kept.WHOLE),
     ),
 )
-"""Names nothing for the pool: it fills pages (`ranking.page`), and is a feature."""
+"""Adds nothing to the pool: it fills pages (`ranking.page`) and is a feature."""

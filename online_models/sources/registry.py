@@ -1,4 +1,4 @@
-"""The candidate sources, in order; columns of the pool, retrieval and learning follow from it."""
+"""The candidate sources in order; the pool's columns, retrieval and learning follow from it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ SOURCES = (
     two_hops.SOURCE,
     popularity.SOURCE,
 )
-"""A source that reads what another has named comes after it (`two_hops`)."""
+"""A source that depends on what others have found comes after them (`two_hops`)."""
 
 MAX_QUERY_ITEMS = MAX_KEPT
-"""Latest items of a query that are read."""
+"""Only this many latest items of a query are read."""
 
 COLUMNS = tuple(column for source in SOURCES for column in source.columns)
 N_COLUMNS = len(COLUMNS)
@@ -41,11 +41,11 @@ FACT = {
     name: N_COLUMNS + place
     for place, name in enumerate(name for source in SOURCES for name in source.facts)
 }
-"""Place of each fact in a row of the pool, behind the scores."""
+"""Place of each fact in a row of the pool, after the scores."""
 
 ROW_WIDTH = -(-(N_COLUMNS + len(FACT)) // LINE) * LINE
 POOL = -(-sum(source.names_at_most for source in SOURCES) // LINE) * LINE
-"""Items that the sources may name in one answer."""
+"""The most items that the sources may find for one answer."""
 
 TABLES = (
     *(table for source in SOURCES for table in source.tables),
@@ -59,12 +59,12 @@ _ASKED = [source for source in SOURCES if source.retrieve is not None]
 _FIRST_COLUMN = [COLUMN[source.columns[0].name] if source.columns else 0 for source in _ASKED]
 _FIRST_FACT = [FACT[source.facts[0]] if source.facts else 0 for source in _ASKED]
 _SPANS = np.array([(first, len(s.columns)) for first, s in zip(_FIRST_COLUMN, _ASKED, strict=True)])
-"""First column and number of columns of each source that is asked."""
+"""First column and number of columns of each source that finds items."""
 
 
 @njit(cache=True)
 def _wanted(st: State, place: int) -> bool:
-    """Whether a source is to be asked: not all of its columns are left out."""
+    """Whether a source is needed: not all of its columns are left out."""
     first, n = _SPANS[place, 0], _SPANS[place, 1]
     if st.request[0].n_left_out == 0 or n == 0:
         return True
@@ -87,7 +87,7 @@ _ask = in_order(
 
 @njit(cache=True)
 def _blank(st: State) -> None:
-    """Set to 0 the columns that are left out."""
+    """Set the columns that are left out to 0."""
     for p in range(st.found[0].pool_size):
         for k in range(N_COLUMNS):
             if st.left_out_columns[k]:
@@ -96,9 +96,10 @@ def _blank(st: State) -> None:
 
 @njit(cache=True)
 def retrieve(st: State) -> None:
-    """Fill the pool with what every source names for ``st.query``, oldest item first.
+    """Fill the pool with the items that the sources find for ``st.query`` (oldest item first).
 
-    Rows ``st.pool[:n]`` and raw scores ``st.score[:n]``, with n = ``st.found[0].pool_size``.
+    Sets the rows ``st.pool[:n]``, the raw scores ``st.score[:n]``, and n =
+    ``st.found[0].pool_size``.
     """
     found, request = st.found[0], st.request[0]
     found.pool_size = 0

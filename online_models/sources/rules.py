@@ -1,9 +1,9 @@
 """Sequential rules and co-visits, as bounded sorted lists.
 
-One list an item: for each other item the sequential weight (1 / distance in steps), the
-number of co-visits and the number of direct successions, sorted by their sum; the last
-entry makes room for a newcomer. Sequential rules as in Ludewig & Jannach, "Evaluation of
-session-based recommendation algorithms", UMUAI 2018, made incremental.
+Each item has one list. An entry is another item with its sequential weight (the sum of 1 / distance
+in steps), the number of co-visits and the number of direct successions. Entries are sorted by the
+sum of the three; in a full list, a new item replaces the last entry. Sequential rules as in Ludewig
+& Jannach, "Evaluation of session-based recommendation algorithms", UMUAI 2018, made incremental.
 
     st.items[a].rules --> | item | seq | cov | next | item | seq | cov | next | ...   best first
                             16 bytes an entry, lists of 8, 32 or 128 entries (`memory.slabs`)
@@ -30,22 +30,22 @@ RULE_ITEMS = 3
 """Latest items of a session whose rules are followed."""
 
 RULE_READ = 64
-"""Entries read of each list."""
+"""Entries that are read of each list."""
 
 RULE_WINDOW = 10
-"""Steps back that a click makes rules with."""
+"""A click makes rules with this many steps before it."""
 
 PRIOR = np.float32(2)
-"""Added to the sum that shares are of: a single observation is no certainty."""
+"""Added to the sum of which shares are taken: a single observation is no certainty."""
 
 RULE = np.dtype([("item", "i4"), ("seq", "f4"), ("cov", "f4"), ("next", "f4")])
 
 SEQ, COV, NEXT, SEQ1, COV1 = range(5)
-"""Columns: sequential weights and co-visits of the latest items, direct successors of the last
-one, and the first two of the last item alone."""
+"""Columns: sequential weights and co-visits from the latest items, direct successors of the last
+item, and sequential weights and co-visits from the last item alone."""
 
 SEQ2, COV2 = range(2)
-"""Facts: sequential weights and co-visits of the item before the last alone."""
+"""Facts: sequential weights and co-visits from the second last item alone."""
 
 OWN_SEQ, OWN_NEXT = 0, 1
 """Places in ``State.own_links``."""
@@ -70,7 +70,7 @@ def _copy(st: State, source: int, target: int) -> None:
 
 @njit(cache=True)
 def _grow(st: State, a: int) -> bool:
-    """Move the list of item ``a`` to the next larger slab; False if there is none."""
+    """Move the list of item ``a`` to the next larger slab; return False if there is none."""
     it = st.items[a]
     slab = it.rules_slab + 1
     if slab == len(RULE_SLABS):
@@ -102,7 +102,7 @@ def add_rule(st: State, a: int, b: int, seq: float, cov: float, direct: float) -
     if c == cap and not _grow(st, a):
         if cap == 0:
             return
-        c = cap - 1  # the newcomer inherits half of the weakest: it may be a riser
+        c = cap - 1  # the new item inherits half of the weakest entry: a rising one can stay
         e = rules[it.rules + c]
         e.item = b
         e.seq *= 0.5
@@ -134,7 +134,7 @@ def add_rule(st: State, a: int, b: int, seq: float, cov: float, direct: float) -
 
 @njit(cache=True)
 def _link(st: State, a: int, b: int, distance: int) -> None:
-    """Item ``b`` came ``distance`` steps after item ``a``."""
+    """Learn that item ``b`` came ``distance`` steps after item ``a``."""
     direct = 1.0 if distance == 1 else 0.0
     st.items[a].next_sum += direct
     if a != b:
@@ -148,7 +148,7 @@ def _link(st: State, a: int, b: int, distance: int) -> None:
 
 @njit(cache=True)
 def _learn(st: State) -> None:
-    """Make the rules of the click with the steps before it; a late one also with those after."""
+    """Make rules from the click and the steps before it; for a late click, also those after it."""
     click = st.click[0]
     place, row = click.place, click.row
     kept, first = items_of(st, click.slot)
@@ -162,10 +162,10 @@ def _learn(st: State) -> None:
 
 @njit(cache=True, fastmath=True)
 def follow(st: State, a: int, w: float, n: int, read: int, column: int) -> int:
-    """Add the first ``read`` rules of item ``a`` to two columns; returns the pool's size.
+    """Add the first ``read`` rules of item ``a`` to two columns; return the pool's size.
 
-    The first gets sequential weights as shares of all that left ``a``, the second co-visits as a
-    damped cosine, both times ``w``.
+    The first column gets sequential weights as shares of the item's total, the second co-visits as
+    a damped cosine; both are multiplied by ``w``.
     """
     items = st.items
     it = items[a]
@@ -187,7 +187,7 @@ def follow(st: State, a: int, w: float, n: int, read: int, column: int) -> int:
 
 @njit(cache=True, fastmath=True)
 def _sum_own_links(st: State, a: int) -> None:
-    """Sum up what the session being answered has itself added to the rules of item ``a``."""
+    """Sum up what the session being answered has added to the rules of item ``a``."""
     kept, first, n = own_steps(st)
     seq = np.float32(0)
     direct = np.float32(0)
@@ -206,10 +206,10 @@ def _sum_own_links(st: State, a: int) -> None:
 
 @njit(cache=True, fastmath=True)
 def _leave_own_out(st: State, a: int, w: float, n_pool: int, column: int) -> None:
-    """Take the session's own links out of the scores that item ``a`` gave.
+    """Subtract what the session itself has added to the rules of item ``a`` from the scores.
 
-    A session is never its own witness: otherwise its items would score for having been
-    seen together here, which says nothing about what comes next.
+    Otherwise its items would score for having been clicked together in this very session, which
+    says nothing about what comes next.
     """
     kept, first, n = own_steps(st)
     it = st.items[a]
@@ -233,7 +233,7 @@ def _leave_own_out(st: State, a: int, w: float, n_pool: int, column: int) -> Non
 
 @njit(cache=True, fastmath=True)
 def _last_item(st: State, a: int, n: int, column: int) -> None:
-    """Columns of the last item alone, right after its rules were followed."""
+    """Set the columns of the last item alone, right after its rules were added."""
     it = st.items[a]
     size = min(RULE_READ, RULE_SLABS[it.rules_slab])
     f = np.float32(1) / (it.next_sum - st.own_links[OWN_NEXT] + PRIOR)
@@ -255,7 +255,7 @@ def _last_item(st: State, a: int, n: int, column: int) -> None:
 
 @njit(cache=True, fastmath=True)
 def _second_item(st: State, a: int, n: int, column: int, fact: int) -> None:
-    """Columns of the item before the last alone, right after its rules were followed."""
+    """Set the facts of the second last item alone, right after its rules were added."""
     it = st.items[a]
     for c in range(min(RULE_READ, RULE_SLABS[it.rules_slab])):
         e = st.rules[it.rules + c]

@@ -1,10 +1,10 @@
-"""Streaming session-kNN: an item's ring of its most recent sessions is the whole index.
+"""Streaming session-kNN: the only index is, per item, a ring of the latest sessions with it.
 
 The idea of VMIS-kNN (Kersbergen, Sprangers & Schelter, "Serenade", SIGMOD 2022) and
-V-SKNN (Ludewig & Jannach, UMUAI 2018) made incremental: a click puts its session into
-one ring. Neighbours are the sessions in the rings of the query's latest items, weighted
-by idf x place x length x age; they vote for their items by distance to the match and by
-what came after it.
+V-SKNN (Ludewig & Jannach, UMUAI 2018) made incremental: a click adds its session to one
+ring. Neighbours are the sessions in the rings of the query's latest items, weighted by
+idf x place x length x age. They vote for their items, by the distance to the match and by
+whether an item came after it.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from online_models.tables.sessions import MAX_KEPT, items_of
 RING_SLABS = np.array([0, 8, 32, 128, 512], np.int64)
 
 QUERY_LATEST = 8
-"""Latest different items of a session that look for neighbours."""
+"""Neighbours are looked up by this many latest different items of a session."""
 
 NEIGHBOURS = 100
 """Most similar sessions that vote."""
 
 TOUCHED = QUERY_LATEST * int(RING_SLABS[-1])
-"""Sessions that the rings of one query may name."""
+"""The most sessions in the rings of one query."""
 
 DECAY_PLACE, DECAY_AFTER = 3.0, 1.5
 """Decay by place in a session and after a match, in steps."""
@@ -56,7 +56,8 @@ AGE_WEIGHT = _decay(4_096, 1 << AGE_STEP, DECAY_AGE)
 RECENT_WEIGHT = _decay(1_024, 1 << RECENT_STEP, DECAY_RECENT)
 
 PLACE, AFTER, UNDECAYED, RECENT = range(4)
-"""Columns: votes by distance to the match, for what came after it, all alike, of recent ones."""
+"""Columns: votes weighted by distance to the match; only for items after it; unweighted; and those
+of recent sessions."""
 
 
 def _ring_entries(limits: Limits) -> int:
@@ -68,7 +69,7 @@ RINGS = Table("rings", np.int32, (_ring_entries,), Kept.ARENA)
 
 @njit(cache=True)
 def add_session(st: State, row: int, number: int) -> None:
-    """Put a session into the ring of an item that it turned to for the first time."""
+    """Add a session to the ring of an item that it has clicked for the first time."""
     it = st.items[row]
     size = RING_SLABS[it.ring_slab]
     if it.sessions >= size and it.ring_slab + 1 < len(RING_SLABS) and it.sessions == size:
@@ -88,10 +89,10 @@ def add_session(st: State, row: int, number: int) -> None:
 
 @njit(cache=True, fastmath=True)
 def _touch(st: State) -> int:
-    """Collect the sessions in the rings of the query's latest items, with their similarity.
+    """Collect the sessions in the rings of the query's latest items; return how many.
 
-    Returns how many: slots in ``st.touched_slots``, the place of the item that found each in
-    ``st.touched_places`` (0: the latest), the sum of weights in the slot's ``sim``.
+    Sets ``st.touched_slots`` to their slots and ``st.touched_places`` to the place in the query of
+    the item that found each (0: the latest), and adds up the weights in the slot's ``sim``.
     """
     query, items, sessions, rings = st.query, st.items, st.sessions, st.rings
     n_query, newest = st.request[0].n_query, st.counters[0].next_session
@@ -131,9 +132,9 @@ def _touch(st: State) -> int:
 
 @njit(cache=True, fastmath=True)
 def _nearest(st: State, n: int) -> int:
-    """Weigh the touched sessions and pick the nearest.
+    """Weigh the collected sessions and pick the nearest; return how many.
 
-    Returns how many: places in ``st.neighbour_order``. The session being answered is never one.
+    Their places are in ``st.neighbour_order``. The session being answered is none of them.
     """
     sessions, touched, similarity = st.sessions, st.touched_slots, st.similarity
     newest, own = st.counters[0].next_session, st.request[0].session
@@ -152,7 +153,7 @@ def _nearest(st: State, n: int) -> int:
 
 @njit(cache=True, fastmath=True)
 def _vote(st: State, x: int, a: int, n_pool: int, column: int) -> int:
-    """Touched session ``x``, found by item ``a``, votes for its items; returns the pool's size."""
+    """Add the votes of session ``x``, which item ``a`` found; return the pool's size."""
     slot = st.touched_slots[x]
     e = st.sessions[slot]
     kept, first = items_of(st, slot)
@@ -202,7 +203,7 @@ def _retrieve(st: State, column: int, fact: int) -> None:
 
 @njit(cache=True)
 def _learn(st: State) -> None:
-    """Put the click's session into the ring of an item that it turns to for the first time."""
+    """Add the click's session to the item's ring, if it is its first click on the item."""
     click = st.click[0]
     if click.first_turn:
         add_session(st, click.row, click.session)

@@ -10,18 +10,19 @@ from online_models.memory.table import Table
 
 @dataclass(frozen=True)
 class Column:
-    """A score that a source gives to items; not negative, 0 for those that it does not name.
+    """A score that a source gives to items; not negative, 0 for items that it has not found.
 
     Parameters
     ----------
     name
-        Of the column, and of the feature that is its share of the best score in the pool.
+        Name of the column, and of the feature that is its share of the best score in the pool.
     reason
-        What `Recommend` with `explain` says where this score made the answer.
+        Reason that `Recommend` with `explain` gives where this score contributed.
     weight, root_weight
-        Weights of the share and of its root that the blend begins with (`ranking.blend`).
+        Initial weights of the share and of its root in the blend (`ranking.blend`).
     part
-        Name of the column as a part of its own in ``nextclick bench frontier``; "": none.
+        Name under which ``nextclick bench frontier`` leaves out this column alone; "": it does
+        not.
     """
 
     name: str
@@ -38,20 +39,21 @@ class Source:
     Parameters
     ----------
     name
-        What it is called in ``nextclick bench frontier``.
+        Its name in ``nextclick bench frontier``.
     columns
-        Scores that it gives.
+        The scores that it gives.
     facts
-        Further columns of the pool that it fills, which only features read.
+        Further columns of the pool that it fills; only features read them.
     names_at_most
-        Items that it names at most for one answer.
+        The most items that it adds to the pool of one answer.
     retrieve
-        Kernel ``(st, column, fact)``: names items for ``st.query``, with `pool.place_in_pool`, and
-        adds to their scores. Its first column and fact lie at these places of a pool row.
+        Kernel ``(st, column, fact)``: adds items for ``st.query`` with `pool.place_in_pool`, and
+        adds to their scores. ``column`` and ``fact`` are the places of its first column and first
+        fact in a row of the pool.
     learn
-        Kernel ``(st)``: learns ``st.click``, after it was put into its session.
+        Kernel ``(st)``: learns ``st.click``, which has already been added to its session.
     tables
-        What it keeps.
+        Its tables.
     """
 
     name: str

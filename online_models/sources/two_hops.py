@@ -1,4 +1,4 @@
-"""Two hops of rules, where the other sources name few items: what the next items lead to."""
+"""Two hops of rules, where the other sources find few items: the rules of the next items."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from online_models.sources.rules import PRIOR, RULE_READ, RULE_SLABS, follow
 from online_models.sources.source import Column, Source
 
 HOP_ITEMS, HOPS, HOP_READ = 2, 8, 24
-"""Latest items that are followed, rules followed of each, entries read of each of those."""
+"""Latest items that are followed, rules followed from each, entries read of each of those."""
 
 SMALL_POOL = 600
-"""Only while the pool has fewer items."""
+"""The source is used only while the pool has fewer items."""
 
 
 @njit(cache=True, fastmath=True)
 def _follow_twice(st: State, a: int, w: float, n: int, column: int) -> int:
-    """Follow the best rules of the items that item ``a`` leads to; returns the pool's size."""
+    """Follow the rules of the best successors of item ``a``; return the pool's size."""
     it = st.items[a]
     size = min(RULE_READ, RULE_SLABS[it.rules_slab])
     at = np.int64(it.rules)
@@ -35,7 +35,7 @@ def _follow_twice(st: State, a: int, w: float, n: int, column: int) -> int:
 
 @njit(cache=True, fastmath=True)
 def _retrieve(st: State, column: int, fact: int) -> None:
-    """Follow the latest items twice, while the pool is small."""
+    """Follow the rules of the latest items for two hops, while the pool is small."""
     n_query, n = st.request[0].n_query, st.found[0].pool_size
     for q in range(min(n_query, HOP_ITEMS)):
         if st.query[n_query - 1 - q] != 0 and n < SMALL_POOL:

@@ -1,1 +1,1 @@
-"""What is known of items and sessions, by row and by slot."""
+"""Facts about items, by row, and about sessions, by slot."""

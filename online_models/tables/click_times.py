@@ -1,7 +1,7 @@
-"""When a session's last clicks were: features of time, for the ranker.
+"""Times of a session's last two clicks, as features of the ranker.
 
-Time is that of the clicks, never of the question: an answer for a session is the same whenever it
-is asked for, and what the ranker learns is what it will see.
+Only the times of clicks count, never that of the request: a session gets the same answer whenever
+it asks, and the ranker sees the same features when it learns and when it answers.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ TABLES = (
 
 @njit(cache=True)
 def note_time(st: State, slot: int, at_s: int) -> None:
-    """Note when a session's newest click was."""
+    """Store the time of a session's newest click."""
     st.click_times[slot, PREVIOUS] = st.click_times[slot, LAST]
     st.click_times[slot, LAST] = at_s
 
 
 @njit(cache=True)
 def forget_times(st: State, slot: int) -> None:
-    """Forget the times of a slot that another session takes."""
+    """Clear the times of a slot that is given to another session."""
     st.click_times[slot, PREVIOUS] = 0
     st.click_times[slot, LAST] = 0
 
@@ -47,8 +47,7 @@ def forget_times(st: State, slot: int) -> None:
 def set_time_features(st: State) -> None:
     """Fill ``st.time_features``: log(1 + seconds between the clicks), and the hour as an angle.
 
-    Where the request does not say when they were, the times are those held of its session; what
-    is unknown is 0.
+    Times that are not in the request are those stored for its session; unknown values are 0.
     """
     request = st.request[0]
     previous, last, own = request.previous_s, request.last_s, request.session

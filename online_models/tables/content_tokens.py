@@ -1,7 +1,7 @@
 """Content of an item as token numbers: its categories, attributes and the words of its title.
 
-Tokens are hashed into a bounded table: two that fall on one number share a vector, which is
-harmless while they are few (Weinberger et al., "Feature hashing", ICML 2009).
+Tokens are hashed into a bounded table. Two tokens with the same number share a vector, which is
+harmless while collisions are rare (Weinberger et al., "Feature hashing", ICML 2009).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from online_models.memory.table import Kept, Table
 
 TOKENS, ITEM_TOKENS = 1 << 16, 16
-"""Rows that the tokens of all items are hashed into, and tokens kept of an item."""
+"""Rows that all tokens are hashed into; most tokens kept per item."""
 
 TABLES = (Table("item_tokens", np.int32, ("rows", ITEM_TOKENS), Kept.ROWS),)
 
@@ -32,7 +32,7 @@ def item_tokens(
 ) -> list[int]:
     """Return the numbers of an item's first `ITEM_TOKENS` different tokens.
 
-    Categories come first, then attributes by name, then the title's words as they stand there.
+    Categories come first, then attributes by name, then the words of the title in their order.
     """
     tokens = [f"c:{category}" for category in categories]
     tokens += [f"a:{name}={value}" for name, value in sorted((attributes or {}).items())]

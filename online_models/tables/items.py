@@ -1,4 +1,4 @@
-"""The item table: which items have a row, what the catalogue says of them, and who may enter."""
+"""The item table: which items have a row, which may get one, and what the catalogue says."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from online_models.memory.table import Arrays, Kept, Table
 from online_models.tables.content_tokens import item_tokens
 
 DELETED, UNAVAILABLE, IN_CATALOGUE, CONFIRMED = 1, 2, 4, 8
-"""Flags of an item. Confirmed: in the catalogue, or seen in two sessions."""
+"""Flags of an item. Confirmed: in the catalogue, or clicked in two sessions."""
 
 ITEM = np.dtype(
     [
-        ("pool", "i4"),  # place in the pool of the running answer (sources.pool)
+        ("pool", "i4"),  # place in the pool of the current answer (sources.pool)
         ("damp", "f4"),  # 1 / sqrt(clicks + 10): damps co-visits with popular items
-        ("seq_sum", "f4"),  # sum of sequential weights that left this item (sources.rules)
-        ("next_sum", "f4"),  # direct successions that left this item
+        ("seq_sum", "f4"),  # sum of the sequential weights of its rules (sources.rules)
+        ("next_sum", "f4"),  # number of its direct successors
         ("rules", "i4"),  # first entry of its rules
         ("rules_slab", "i2"),
         ("ring_slab", "i2"),
         ("ring", "i4"),  # first entry of its ring of sessions (sources.session_knn)
-        ("sessions", "i4"),  # different sessions that turned to it
+        ("sessions", "i4"),  # different sessions that clicked it
     ]
 )
-"""What a source reads of each item that it names: two items a cache line."""
+"""What sources read of every item that they find: two items per cache line."""
 
 STAT = np.dtype(
     [
@@ -39,11 +39,11 @@ STAT = np.dtype(
         ("last", "i8"),  # clock of its last click
         ("flags", "i4"),
         ("at_long", "i4"),  # place in the list of popular items, plus one
-        ("at_short", "i4"),  # place in the list by popularity of late, plus one
+        ("at_short", "i4"),  # place in the list by recent popularity, plus one
         ("spare", "i4", (5,)),
     ]
 )
-"""What the rankings read of each candidate: a cache line."""
+"""What blend and ranker read of every candidate: one cache line per item."""
 
 TABLES = (
     Table("items", ITEM, ("rows",), Kept.ROWS),
@@ -52,18 +52,18 @@ TABLES = (
 )
 
 PENDING = 65_536
-"""Items without a row whose first session is remembered."""
+"""The most items without a row whose first session is remembered."""
 
 
 class ItemTable:
-    """Item ids outside, rows inside; row 0 is no item.
+    """Maps item ids to rows; row 0 means "no item".
 
     Parameters
     ----------
     limits
         Bounds of the table.
     arrays
-        The models' arrays, by field of `State`; flags and categories lie there.
+        The models' arrays, by field of `State`; flags and categories are among them.
     """
 
     def __init__(self, limits: Limits, arrays: Arrays) -> None:
@@ -76,21 +76,21 @@ class ItemTable:
         self._pending: OrderedDict[str, int] = OrderedDict()
 
     def begin_row(self, row: int) -> None:
-        """Do what a model needs for a new row."""
+        """Initialise what a model keeps for a new row."""
 
     def note_content(self, row: int, tokens: Sequence[int]) -> None:
-        """Do what a model needs with an item's content."""
+        """Update what a model keeps of an item's content."""
 
     def row(self, item_id: str) -> int:
-        """Row of an item, 0 if it has none."""
+        """Return the row of an item, 0 if it has none."""
         return self.rows.get(item_id, 0)
 
     def item_id(self, row: int) -> str:
-        """Id of the item in a row."""
+        """Return the id of the item in a row."""
         return self.ids[row]
 
     def ensure_row(self, item_id: str) -> int:
-        """Row of an item, given now if it has none; 0 if the table is full."""
+        """Return the row of an item, a new one if it has none; 0 if the table is full."""
         row = self.rows.get(item_id)
         if row is None:
             row = len(self.ids)
@@ -111,7 +111,7 @@ class ItemTable:
         attributes: Mapping[str, str] | None = None,
         title: str = "",
     ) -> int:
-        """Take over an item of the catalogue; returns its row, 0 if the table is full."""
+        """Apply an item of the catalogue; return its row, 0 if the table is full."""
         row = self.ensure_row(item_id)
         if row == 0:
             return 0
@@ -128,8 +128,8 @@ class ItemTable:
         return row
 
     def delete_item(self, item_id: str) -> None:
-        """Keep an item out of all answers until the catalogue has it again."""
-        row = self.ensure_row(item_id)  # a late click may still name one never seen
+        """Keep an item out of all answers until it is put into the catalogue again."""
+        row = self.ensure_row(item_id)  # one that has no row yet may still be clicked later
         if row:
             self.confirm(row)
             stat = self.arrays["stats"][row]
@@ -140,22 +140,22 @@ class ItemTable:
         return bool(self.arrays["stats"][row]["flags"] & DELETED)
 
     def has_clicks(self, row: int) -> bool:
-        """Whether anybody has turned to the item."""
+        """Whether the item was ever clicked."""
         return bool(self.arrays["stats"][row]["clicks"] > 0)
 
     def confirm(self, row: int) -> None:
-        """Note that an item is no invention: the catalogue has it, or a second session."""
+        """Note that an item is genuine: in the catalogue, or clicked in a second session."""
         stat = self.arrays["stats"][row]
         if not stat["flags"] & CONFIRMED:
             stat["flags"] = int(stat["flags"]) | CONFIRMED
             self.provisional -= 1
 
     def admit(self, item_id: str, session: int) -> int:
-        """Row for a clicked item without one; 0 while it must first prove itself.
+        """Return a row for a clicked item that has none; 0 if it gets none yet.
 
-        While less than a share of the rows is held by items known from one session only,
-        anything clicked gets a row at once: on shop data up to 8 % of the next clicks go
-        to such items. Beyond that, the second session that turns to an item admits it.
+        While unconfirmed items hold less than `Limits.provisional_share` of the rows, any clicked
+        item gets one at once: on shop data, up to 8 % of the next clicks go to such items. Beyond
+        that share, an item gets its row when a second session clicks it.
         """
         if self.provisional < self.limits.provisional_share * self.limits.max_items:
             return self.ensure_row(item_id)

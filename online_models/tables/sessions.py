@@ -1,11 +1,11 @@
 """Session slots: the last items of each session, by session number.
 
-A session's slot is its number modulo the capacity, and holds it only while the slot's
-number matches. A slot is one cache line; a session that outgrows it moves to a slab of the arena:
+A session's slot is its number modulo the capacity; the slot holds that session only while its
+number matches. A slot is one cache line; the items of a longer session move to a slab of an arena:
 
     byte    0         8    10    12    16    20    24                                  64
             | number  | n  | slab| at  | norm| sim | items[0] .. items[9]              |
-    slab 0: the items lie in the slot; else they are arena[at : at + n]
+    slab 0: the items are in the slot; otherwise they are session_arena[at : at + n]
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from online_models.memory.table import Kept, Table
 from online_models.tables.click_times import forget_times
 
 MAX_KEPT = SESSION_STEPS
-"""Steps that a session keeps; the oldest leave first."""
+"""Steps that a session keeps; the oldest are dropped first."""
 
 INLINE_ITEMS = 10
 """Items of a session inside its own cache line; 96 % of shop sessions fit."""
@@ -32,7 +32,7 @@ SESSION = np.dtype(
     [
         ("number", "i8"),  # session number plus one: 0 means "empty"
         ("n", "i2"),
-        ("slab", "i2"),  # 0: the items lie inline
+        ("slab", "i2"),  # 0: the items are in the slot
         ("at", "i4"),  # first entry in the arena
         ("norm", "f4"),  # 1 / sqrt(n + 2)
         ("sim", "f4"),  # scratch of an answer, zero outside it
@@ -43,7 +43,7 @@ SESSION_WORDS, SESSION_ITEMS_WORD = SESSION.itemsize // 4, 6
 
 
 def _arena_entries(limits: Limits) -> int:
-    """Return the entries of the arena: a session in 16 may outgrow its own line."""
+    """Return the size of the arena: one session in 16 may outgrow its slot."""
     return max(limits.max_sessions // 16, 64) * int(SESSION_SLABS[-1])
 
 
@@ -58,7 +58,7 @@ TABLES = (
 
 @njit(cache=True, inline="always")
 def items_of(st: State, slot: int):  # type: ignore[no-untyped-def]
-    """Return (array, first index) where the items of a slot lie."""
+    """Return (array, first index) of the items of a slot."""
     e = st.sessions[slot]
     if e.slab == 0:
         return st.session_words, slot * SESSION_WORDS + SESSION_ITEMS_WORD
@@ -67,7 +67,7 @@ def items_of(st: State, slot: int):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def open_slot(st: State, number: int) -> int:
-    """Return the slot of a session, emptied if it was another's; -1 if a newer one has it."""
+    """Return the slot of a session, cleared if an older one had it; -1 if a newer one has it."""
     slot = number & (len(st.sessions) - 1)
     e = st.sessions[slot]
     if e.number > number + 1:
@@ -86,8 +86,7 @@ def open_slot(st: State, number: int) -> int:
 def insert(st: State, slot: int, row: int, place: int) -> int:
     """Insert an item before ``place`` (-1: at the end) and return its place.
 
-    A full session loses its oldest item, or the new one where that is older than all.
-    Returns -1 if the item was not kept.
+    A full session drops its oldest item. Returns -1 if that would be the new one.
 
     >>> from online_models.state_tables import new_state
     >>> arrays, st = new_state(Limits(max_items=8, max_sessions=8, pairs=8))

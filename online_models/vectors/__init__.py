@@ -1,1 +1,1 @@
-"""Item vectors: how they are learned, and how near ones are found."""
+"""Item vectors: learning them, and finding items with near ones."""

@@ -1,12 +1,12 @@
-"""Nearest items by the angle of their vectors: an HNSW main index, a flat delta, what is stale.
+"""Nearest items by cosine: an immutable HNSW main index, a flat delta, and marks of stale rows.
 
-The main index (Malkov & Yashunin, TPAMI 2020) never changes: it is built from all vectors of a
-moment and swapped in whole, because updates in place are slow and harm its graph. What has
-changed since lies in a small delta that every query scans. Lengths are left out: they grow with
-popularity, and what nobody has clicked yet is what the index is for.
+The main index (Malkov & Yashunin, TPAMI 2020) never changes: it is built from all vectors at one
+point in time and swapped in as a whole, because in-place updates are slow and degrade its graph.
+Vectors that have changed since are in a small delta, which every query scans. Lengths are ignored:
+they grow with popularity, and the index is meant for items that nobody has clicked yet.
 
-Results are scored with the present vectors, so a row whose vector has turned a little may stay
-where it is in the graph.
+Results are scored with the current vectors, so a row whose vector has turned a little may keep its
+place in the graph.
 """
 
 from __future__ import annotations
@@ -23,21 +23,22 @@ from online_models.vectors.two_towers import DIMENSIONS
 Vector = NDArray[np.float32]
 
 DELTA = 4_096
-"""Rows that the delta holds; a rebuild is due when a part of it is taken."""
+"""Rows that the delta holds; a rebuild is due once it has `REBUILD_AT`."""
 
 REBUILD_AT = 1_024
 TURNED = 0.005
-"""A vector whose cosine with its old self is within this of 1 (6 degrees) stays where it is."""
+"""A vector keeps its place in the graph while its cosine with the vector there is within this of 1
+(6 degrees)."""
 
 LINKS, BUILD_BREADTH, BREADTH = 16, 120, 100
-"""HNSW's M, ef at the build and ef of a query."""
+"""HNSW's M, ef_construction and ef."""
 
 SPARE = 1.3
-"""More is asked of the main index than is wanted: some of it is stale."""
+"""The main index is asked for this many times the rows wanted: some of them are stale."""
 
 
 COPIED_ROWS = 4_096
-"""Rows that are copied at once for a build: short holds of the interpreter's lock."""
+"""Rows that a build copies at once, to hold the GIL only briefly."""
 
 
 @dataclass(slots=True)
@@ -51,7 +52,7 @@ class Main:
 
 @njit(cache=True, fastmath=True, nogil=True)
 def products(vectors: Vector, rows: NDArray[np.int64], query: Vector, out: Vector) -> None:
-    """Set ``out`` to the products of some rows' vectors with a query."""
+    """Set ``out`` to the dot products of the rows' vectors with a query."""
     for i in range(len(rows)):
         e = vectors[rows[i]]
         x = np.float32(0)
@@ -61,15 +62,15 @@ def products(vectors: Vector, rows: NDArray[np.int64], query: Vector, out: Vecto
 
 
 class VectorIndex:
-    """Answers which rows' vectors have the largest cosine with a query.
+    """Finds the rows whose vectors have the largest cosine with a query.
 
-    One thread changes it (`put`, `remove`, `swap`). `build` and `query` may run on others
-    meanwhile; a query may then miss what is changing.
+    One thread changes it (`put`, `remove`, `swap`). `build` and `query` may run on other threads at
+    the same time; a query may then miss what is changing.
 
     Parameters
     ----------
     rows
-        Rows that there may be; 262 bytes each, and some 440 for each in the main index.
+        The most rows: 262 bytes each, and some 440 more for each row in the main index.
     """
 
     def __init__(self, rows: int) -> None:
@@ -81,7 +82,7 @@ class VectorIndex:
         self._delta: dict[int, None] = {}
         self._changes = 0
         self._rows = 0, np.zeros(0, np.int64)
-        """The delta's rows as an array, and how many changes it has seen."""
+        """The delta's rows as an array, and the number of changes when it was made."""
         self._changed_since_build: set[int] | None = None
 
     def __len__(self) -> int:
@@ -94,14 +95,14 @@ class VectorIndex:
 
     @property
     def due(self) -> bool:
-        """Whether a rebuild is due, and none runs."""
+        """Whether a rebuild is due and none is running."""
         if self._changed_since_build is not None:
             return False
         unbuilt = self._main.graph is None and len(self) > len(self._delta)
         return unbuilt or len(self._delta) >= REBUILD_AT
 
     def load(self, rows: NDArray[np.int64], vectors: Vector) -> None:
-        """Take over many rows at once; they are found from the next rebuild on."""
+        """Set the vectors of many rows at once; they are found from the next rebuild on."""
         lengths = np.linalg.norm(vectors, axis=1)
         rows, vectors = rows[lengths > 0], vectors[lengths > 0]
         self._vectors[rows] = vectors / lengths[lengths > 0, None]
@@ -109,7 +110,7 @@ class VectorIndex:
         self._stale[rows] = True
 
     def put(self, row: int, vector: Vector) -> None:
-        """Give a row its vector, (64,); one without a direction is removed."""
+        """Set a row's vector, (64,); a vector without a direction removes the row."""
         length = float(np.sqrt(np.dot(vector, vector)))
         if not 0 < length < np.inf:
             self.remove(row)
@@ -119,7 +120,7 @@ class VectorIndex:
         self._place(row)
 
     def _place(self, row: int) -> None:
-        """Put a row into the delta, unless it may stay where it is."""
+        """Put a row into the delta, unless it may keep its place in the graph."""
         if self._changed_since_build is not None:
             self._changed_since_build.add(row)
         if row in self._delta or (self._main.place[row] >= 0 and not self._far(row)):
@@ -131,19 +132,19 @@ class VectorIndex:
         self._changes += 1
 
     def _far(self, row: int) -> bool:
-        """Whether a row has turned away from where it is in the main index."""
+        """Whether a row has turned too far from its vector in the main index."""
         old = self._main.vectors[self._main.place[row]]
         cosine = float(np.dot(old, self._vectors[row]))
         return bool(self._stale[row]) or cosine < 1 - TURNED
 
     def _make_room(self) -> None:
-        """Send the delta's first moved row back to its old place, or forget the oldest new one."""
+        """Drop the delta's oldest row that the main index has; if there is none, the oldest."""
         row = next((r for r in self._delta if self._main.place[r] >= 0), next(iter(self._delta)))
         del self._delta[row]
         self._stale[row] = self._main.place[row] < 0
 
     def remove(self, row: int) -> None:
-        """Take a row out of all answers at once."""
+        """Remove a row; queries no longer return it."""
         self._alive[row] = False
         self._stale[row] = True
         if self._delta.pop(row, 0) is None:
@@ -174,21 +175,21 @@ class VectorIndex:
         return rows[order], scores[order]
 
     def exact(self, vector: Vector, k: int) -> NDArray[np.int64]:
-        """Return the true rows with the largest cosine, by looking at all of them."""
+        """Return the rows with the largest cosine, by exhaustive search."""
         rows = self._alive_rows()
         scores = self._vectors[rows] @ vector
         return rows[np.argsort(-scores, kind="stable")[:k]]
 
     def _alive_rows(self) -> NDArray[np.int64]:
-        """Rows that count, read from a copy.
+        """Return the rows that have a vector, read from a copy.
 
-        numpy counts before it writes, without the interpreter's lock: a row that comes alive in
-        between would be written beyond the end.
+        numpy counts the rows before it writes them, without the GIL: a row that is added in between
+        would be written beyond the end.
         """
         return np.flatnonzero(self._alive.copy())
 
     def recall(self, queries: Vector, k: int) -> float:
-        """Return which share of the true ``k`` nearest rows `query` finds, over some queries."""
+        """Return the share of the true ``k`` nearest rows that `query` finds, over all queries."""
         found = [
             len(np.intersect1d(self.query(q, k)[0], true)) / max(len(true), 1)
             for q in queries
@@ -196,12 +197,12 @@ class VectorIndex:
         ]
         return float(np.mean(found)) if found else 1.0
 
-    # ---- rebuilding: `swap` on the changing thread, the rest on any
+    # ---- rebuilding: `swap` on the thread that changes the index, the rest on any
 
     def build(self) -> Main:
-        """Return a main index of all that is there; takes seconds, mostly in C++.
+        """Return a main index of all current rows; takes seconds, mostly in C++.
 
-        What changes meanwhile is noted for `swap`.
+        Rows that change meanwhile are noted for `swap`.
         """
         self._changed_since_build = set()
         rows = self._alive_rows()
@@ -220,7 +221,7 @@ class VectorIndex:
         return Main(graph, vectors, place)
 
     def swap(self, main: Main) -> None:
-        """Take over what was built; the delta keeps what has changed since `build` began."""
+        """Swap in a new index; the delta keeps rows that have changed since `build` began."""
         changed, self._changed_since_build = self._changed_since_build or set(), None
         self._main = main
         self._stale[:] = ~self._alive | (main.place < 0)

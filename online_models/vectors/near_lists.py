@@ -1,6 +1,6 @@
-"""Lists of the items near to an item, made aside: a query of the index takes longer than an answer.
+"""Lists of near items, made by another thread: a query of the index takes longer than an answer.
 
-A list is made for an item once an answer has missed it, and again when one has found it old.
+An item gets a list once an answer has needed one, and a new one when an answer finds it outdated.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from numpy.typing import NDArray
 from online_models.vectors.index import Vector, VectorIndex
 
 LISTS, LENGTH = 4_096, 100
-"""Lists held at most, and items in each: 4 MB. The one made longest ago makes room."""
+"""The most lists, and items in each: 4 MB. A new list replaces the oldest."""
 
 WANTED = 1_024
-"""Items that wait for a list at most."""
+"""The most items that wait for a list."""
 
 OLD_S = 0.5
-"""A list older than this is made again when an answer reads it."""
+"""A list older than this is renewed when an answer reads it."""
 
 LATEST = 2
-"""Latest items of a session whose lists are read."""
+"""The lists of this many latest items of a session are read."""
 
 NOTHING = np.zeros(0, np.int64)
 
 
 class NearestItems:
-    """Holds the lists. One thread reads and asks for them, another makes them.
+    """Holds the lists. One thread reads and requests them, another makes them.
 
     Parameters
     ----------
     index
-        Finds the rows.
+        Finds near rows.
     vectors
-        By row, (rows, 64): what an item's list is near to.
+        Vectors by row, (rows, 64): a list holds the items nearest to its item's vector.
     clock
-        Seconds, never backwards.
+        Returns monotonic seconds.
     """
 
     def __init__(self, index: VectorIndex, vectors: Vector, clock: Callable[[], float]) -> None:
@@ -48,7 +48,7 @@ class NearestItems:
         self._wanted: dict[int, None] = {}
 
     def near_to(self, rows: Iterable[int]) -> NDArray[np.int64]:
-        """Return rows near to the first `LATEST` known ones of ``rows``; notes missing lists."""
+        """Return rows near the first `LATEST` known ones of ``rows``; request missing lists."""
         found = []
         now = self._clock()
         for row in [row for row in rows if row][:LATEST]:
@@ -59,7 +59,7 @@ class NearestItems:
         return np.concatenate(found) if found else NOTHING
 
     def make(self, at_most: int) -> int:
-        """Make lists that were asked for, the first ones first; returns how many."""
+        """Make lists in the order of their requests; return how many."""
         n = 0
         for row in list(self._wanted)[:at_most]:
             vector = self._vectors[row]

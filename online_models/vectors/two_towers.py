@@ -1,14 +1,14 @@
 """Item vectors learned click by click: two towers and a sampled softmax.
 
-An item has two vectors: a context vector, read where it stands in a session, and a target
-vector, whose product with a session's vector says how well the item would come next. Each is the
-sum of the item's own row and the rows of its content's tokens, so a new item has vectors from its
-catalogue entry on. A session's vector is the decayed mean of its last items' context vectors
+An item has two vectors: a context vector, used where it is part of a session, and a target vector,
+whose dot product with a session's vector says how likely the item comes next. Each is the sum of
+the item's own row and the rows of its content's tokens, so a new item has vectors as soon as the
+catalogue has it. A session's vector is the decayed mean of its last items' context vectors
 (Hidasi & Karatzoglou, "Recurrent neural networks with top-k gains", CIKM 2018, without the
 recurrence). Negatives are recent clicks, hence sampled by popularity; row-wise Adagrad.
 
-The sums lie ready for use. Tokens that other items have moved meanwhile reach an item when it is
-next learned or published (`refresh`).
+The tables hold the sums. When learning from other items has changed an item's tokens, its sums are
+updated the next time it is learned or published (`refresh`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from online_models.tables.content_tokens import ITEM_TOKENS, TOKENS
 Vector = NDArray[np.float32]
 
 DIMENSIONS, NEGATIVES, VECTOR_ITEMS = 64, 64, 10
-"""Length of a vector, negatives of a step, latest items of a session that are read."""
+"""Length of a vector, negatives per step, latest items of a session that are read."""
 
 RECENT_CLICKS = 1 << 16
 """Clicks that negatives are drawn from."""
@@ -37,18 +37,18 @@ RECENT_CLICKS = 1 << 16
 DECAY = np.float32(0.7)
 RATE = np.float32(0.3)
 TINY_GRADIENT = np.float32(1e-3)
-"""Negatives with less of the softmax are passed over: most of them, once it has learned."""
+"""Negatives with a smaller gradient are skipped: most of them, once the vectors have learned."""
 
 CONTEXT, TARGET = 0, 1
 
 ADAGRAD = np.dtype(
     [
         ("squares", "f4", (2,)),  # sums of squared gradients of the context and the target vector
-        ("moved", "f4"),  # whether `moved` lists it
-        ("withdrawn", "f4"),  # whether the item is not published (`vectors.learner`)
+        ("moved", "f4"),  # whether `st.moved` lists it
+        ("withdrawn", "f4"),  # whether the item is not to be published (`learners.vectors`)
     ]
 )
-"""What learning keeps of an item's vectors, or of a token's."""
+"""Learning state of an item's vectors, or of a token's."""
 
 
 def _movable(limits: Limits) -> int:
@@ -71,8 +71,8 @@ TABLES = (
     Table("session_vector", np.float32, (DIMENSIONS,)),
     Table("session_gradient", np.float32, (DIMENSIONS,)),
 )
-"""``moved`` lists rows (> 0) and tokens (< 0) that have moved since the learner looked last;
-``n_moved`` is its length."""
+"""``moved`` lists the rows (> 0) and tokens (< 0) whose vectors have changed since the learner read
+it last; ``n_moved`` is its length."""
 
 
 @njit(cache=True, fastmath=True)
@@ -100,7 +100,7 @@ def session_vector(vectors: Vector, items: NDArray[np.int32], first: int, n: int
 
 @njit(cache=True, fastmath=True)
 def refresh(st: State, row: int) -> None:
-    """Add to an item's vectors what its tokens have moved since the last time."""
+    """Add to an item's vectors what its tokens have changed since the last time."""
     if st.counters[0].items_with_content == 0:
         return
     tokens = st.item_tokens[row]
@@ -122,7 +122,7 @@ def refresh(st: State, row: int) -> None:
 
 
 def set_tokens(arrays: Arrays, st: State, row: int, tokens: Sequence[int]) -> None:
-    """Have an item's vectors follow these tokens instead of those before; what it learned stays."""
+    """Replace the tokens of an item; its own rows stay as learned."""
     own = arrays["item_tokens"][row]
     if not tokens and not own[0]:
         return
@@ -158,7 +158,7 @@ def current(st: State, row: int, out: Vector) -> None:
 
 @njit(cache=True, inline="always")
 def _note_moved(st: State, adagrad, name: int) -> None:  # type: ignore[no-untyped-def]
-    """List a row (``name`` > 0) or token (< 0) among the moved ones, once."""
+    """Add a row (``name`` > 0) or token (< 0) to ``st.moved``, once."""
     if adagrad.moved == 0:
         adagrad.moved = 1
         st.moved[st.n_moved[0]] = name
@@ -246,7 +246,7 @@ def learn_vectors_step(
 
 @njit(cache=True)
 def learn_vectors_session(st: State, items: NDArray[np.int32], first: int, n: int) -> None:
-    """Learn every step of the session ``items[first:first + n]``."""
+    """Learn from every step of the session ``items[first:first + n]``."""
     for u in range(1, n):
         if items[first + u] != 0:
             learn_vectors_step(st, items, first, u, items[first + u])
@@ -263,14 +263,14 @@ def begin_vector(st: State, row: int) -> None:
 
 @njit(cache=True)
 def note_click(st: State, row: int) -> None:
-    """Remember a click for the drawing of negatives."""
+    """Remember a click, to draw negatives from."""
     st.recent_clicks[st.counters[0].negatives_seen % RECENT_CLICKS] = row
     st.counters[0].negatives_seen += 1
 
 
 @njit(cache=True, fastmath=True)
 def diversity(st: State, rows: NDArray[np.int32]) -> float:
-    """1 less the mean cosine of each two rows' target vectors; those without one do not count."""
+    """Return 1 minus the mean pairwise cosine of the target vectors that are not zero."""
     total = st.session_vector
     total[:] = 0
     n = 0

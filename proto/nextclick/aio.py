@@ -56,7 +56,7 @@ class AsyncClient:
         filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
         explain: bool = False,
     ) -> Recommendation:
-        """Return the items that this visitor will likely turn to next."""
+        """Return the items that this visitor will likely click next."""
         request = RecommendRequest(session_id, user_id, page_size, session_items, filter, explain)
         return await self._run(calls.recommend(request))
 
@@ -67,7 +67,7 @@ class AsyncClient:
         page_size: int = 0,
         filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
     ) -> list[Recommendation]:
-        """Return what each of 1 to 256 visitors will likely turn to next, in one call."""
+        """Return what each of 1 to 256 visitors will likely click next, in one call."""
         return await self._run(calls.recommend_batch(requests, page_size, filter))
 
     def recommend_stream(
@@ -77,7 +77,7 @@ class AsyncClient:
         page_size: int = 0,
         filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
     ) -> AsyncGenerator[Recommendation, None]:
-        """Yield what one visitor after another will likely turn to next, over one long call.
+        """Yield what one visitor after another will likely click next, over one stream.
 
         See `nextclick.Client.recommend_stream`. The requests may be an asynchronous iterable;
         they are read ahead of the answers, in a task of its own. If you leave the loop early,
@@ -103,7 +103,7 @@ class AsyncClient:
         page_size: int = 0,
         filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
     ) -> Recommendation:
-        """Return the items that visitors of one item also turn to."""
+        """Return the items that visitors of one item also click."""
         return await self._run(calls.similar_items(item_id, page_size, filter))
 
     async def trending(
@@ -158,7 +158,7 @@ class AsyncClient:
         await self._run(calls.resume_learning(model))
 
     async def roll_back(self, model: str, version: int) -> None:
-        """Take ``"ranker"`` back to one of its kept versions, from which it goes on learning."""
+        """Roll ``"ranker"`` back to one of its kept versions; it continues to learn from there."""
         await self._run(calls.roll_back(model, version))
 
     async def close(self) -> None:

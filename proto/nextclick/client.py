@@ -71,7 +71,7 @@ class Client:
         filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
         explain: bool = False,
     ) -> Recommendation:
-        """Return the items that this visitor will likely turn to next.
+        """Return the items that this visitor will likely click next.
 
         Parameters
         ----------
@@ -98,7 +98,7 @@ class Client:
         page_size: int = 0,
         filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
     ) -> list[Recommendation]:
-        """Return what each of 1 to 256 visitors will likely turn to next, in one call.
+        """Return what each of 1 to 256 visitors will likely click next, in one call.
 
         Parameters
         ----------
@@ -121,7 +121,7 @@ class Client:
         page_size: int = 0,
         filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
     ) -> Generator[Recommendation, None, None]:
-        """Yield what one visitor after another will likely turn to next, over one long call.
+        """Yield what one visitor after another will likely click next, over one stream.
 
         Parameters
         ----------
@@ -171,7 +171,7 @@ class Client:
         page_size: int = 0,
         filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
     ) -> Recommendation:
-        """Return the items that visitors of one item also turn to.
+        """Return the items that visitors of one item also click.
 
         Raises
         ------
@@ -241,7 +241,7 @@ class Client:
         self._run(calls.resume_learning(model))
 
     def roll_back(self, model: str, version: int) -> None:
-        """Take ``"ranker"`` back to one of its kept versions, from which it goes on learning.
+        """Roll ``"ranker"`` back to one of its kept versions; it continues to learn from there.
 
         Returns like `pause_learning`. The vectors keep no versions.
         """

@@ -39,11 +39,10 @@ class RecommendedItem:
     score
         Larger is better; comparable within one answer only.
     reasons
-        With ``explain``: what speaks for the item, strongest first.
+        With ``explain``: why the item is recommended, strongest reason first.
     next_click_probability
-        With ``explain``, on the first 20 items: the probability that the visitor turns to the
-        item next, calibrated on live clicks, 0..1. None elsewhere, and while nothing has been
-        calibrated yet.
+        With ``explain``, on the first 20 items: the probability that the visitor clicks the item
+        next, calibrated on live clicks, 0..1. None for other items, and before any calibration.
     """
 
     item_id: str

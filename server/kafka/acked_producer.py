@@ -1,4 +1,4 @@
-"""Writes to Kafka that a caller waits for: events, catalogue items and commands."""
+"""Writes to Kafka whose acknowledgement a caller waits for: events, catalogue items, commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nextclick.topics import PRODUCER_CONFIG
 from settings.server import ServerSettings
 
 REPLY_S = 0.1
-"""Kept back from a caller's deadline for the reply."""
+"""Time reserved for the reply, out of the caller's deadline."""
 
 
 class AckedProducer:
@@ -25,7 +25,7 @@ class AckedProducer:
                 **PRODUCER_CONFIG,
                 "bootstrap.servers": settings.kafka,
                 "queue.buffering.max.messages": 100_000,
-                # The caller would wait while records are collected into a batch.
+                # A caller waits, so do not delay records to collect a batch.
                 "linger.ms": 0,
                 "message.timeout.ms": int(settings.put_timeout_s * 1000),
                 "log_level": 2,
@@ -43,8 +43,7 @@ class AckedProducer:
         Returns
         -------
         An error for each record, empty if the broker has acknowledged it. A record that was not
-        acknowledged in time may still arrive: sending it again under the same event_id is
-        harmless.
+        acknowledged in time may still arrive; sending it again with the same event_id is harmless.
         """
         errors = ["the broker has not acknowledged it in time"] * len(records)
         waiting = _Countdown(len(records))
@@ -73,7 +72,7 @@ class AckedProducer:
 
 
 def waiting_time(limit_s: float, left_s: float | None) -> float:
-    """Return how long to wait for acknowledgements of a call with so much of its deadline left.
+    """Return how long to wait for acknowledgements, given the time left until the deadline.
 
     Not all of it: the reply, which says which events to send again, must arrive in time.
     """

@@ -1,4 +1,4 @@
-"""Impressions to Kafka: without waiting, rate-limited, dropped when the queue is full."""
+"""Sends impressions to Kafka: non-blocking, rate-limited, dropped when the queue is full."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from server import metrics
 from settings.server import ServerSettings
 
 BURST_S = 1.0
-"""After a pause, the answers of this much time may be recorded at once."""
+"""After a pause, as many answers as in this time may be recorded in a burst."""
 
 
 class Impressions:
-    """Hands impressions to a producer of its own.
+    """Sends impressions with a producer of its own.
 
-    At most `impressions_per_s` answers a second are recorded, evenly spaced: the log, and the job
-    that scores it, need not take in each one of a server that answers thousands.
+    At most `impressions_per_s` answers a second are recorded, evenly spaced: the log and the score
+    job need not process every answer of a server that gives thousands.
     """
 
     def __init__(self, settings: ServerSettings) -> None:
@@ -31,7 +31,7 @@ class Impressions:
                 "queue.buffering.max.messages": settings.impressions_queue,
                 "linger.ms": 50,
                 "message.timeout.ms": 30_000,
-                # No callback into Python for each record that arrives.
+                # No callback into Python for each delivered record.
                 "delivery.report.only.error": True,
                 "log_level": 2,
             }

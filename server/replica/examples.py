@@ -1,9 +1,9 @@
 """Examples for the ranker: a sampled click with its candidates, taken before it is learned.
 
-The emitter keeps pace with the learners: if the examples of a history ran far ahead of the vectors,
-the ranker would learn to do without these. Vectors in turn are held until all clicks that they know
-are applied here (`held_vectors`): training must not use later clicks. In live traffic both are
-milliseconds apart.
+The emitter keeps pace with the learners: if the examples of a history were far ahead of the
+vectors, the ranker would learn to ignore these. Conversely, vectors are held until all clicks that
+they were learned from are applied here (`held_vectors`): training must not use later clicks. In
+live traffic, the two are milliseconds apart.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from server.replica.replica import Replica, Role
 from settings.server import ServerSettings
 
 PAUSE_BEHIND, RESUME_BEHIND = 1_500, 500
-"""Reading pauses while a learner is more clicks or examples behind than the first, until it is no
-more behind than the second."""
+"""Reading pauses once a learner is more than the first number of clicks or examples behind, and
+resumes when it is within the second."""
 
 PATIENCE_S = 10.0
-"""A learner that has not moved for this long is no longer waited for."""
+"""A learner that has made no progress for this long is no longer waited for."""
 
 LATE_MS, IN_TIME_MS = 120_000, 10_000
-"""With a lag above the first, half as many examples are taken; below the second, twice as many, up
+"""With a lag above the first, the number of examples is halved; below the second, it is doubled, up
 to what is set."""
 
 
 @dataclass(slots=True)
 class Pace:
-    """How far a learner is behind its input, not counting what it missed before the start."""
+    """How far a learner is behind its input, not counting what it had missed at the start."""
 
     applied: int = 0
     offset: int = 0
     moved: float = 0.0
 
     def behind(self, given: int, applied: int, now: float) -> int:
-        """Return how many records the learner is behind; 0 if it stands still."""
+        """Return how many records the learner is behind; 0 if it makes no progress."""
         if applied != self.applied:
             self.applied, self.moved = applied, now
         distance = given - applied
@@ -57,24 +57,26 @@ class ExampleEmitter:
     Parameters
     ----------
     replica
-        A replica with `Role.EMITTER`; `take` sees its clicks before they are learned.
+        A replica with `Role.EMITTER`; `take` gets its clicks before they are learned.
     settings
         Kafka, tenant and sample.
 
     Raises
     ------
     ValueError
-        The replica has another role.
+        If the replica has another role.
     """
 
     def __init__(self, replica: Replica, settings: ServerSettings) -> None:
         if replica.role is not Role.EMITTER:
-            raise ValueError("the vectors of a server may know the clicks of its examples")
+            raise ValueError(
+                "only an emitter may emit examples: a server's vectors may contain later clicks"
+            )
         replica.before_learning(self.take)
         self._replica = replica
         self._sample = max(settings.sample, 1)
         self.thinning = 1
-        """One in this many of the sampled clicks is taken: more than 1 when the lag is large."""
+        """One in this many sampled clicks becomes an example; above 1 while the lag is large."""
         self.emitted = 0
         self._random = random.Random(settings.tenant)
         self._sessions = topic(SESSIONS, settings.tenant)
@@ -110,9 +112,9 @@ class ExampleEmitter:
         metrics.EXAMPLES.inc()
 
     def keep_pace(self) -> bool:
-        """Return whether the learners are behind, so that reading clicks is to pause.
+        """Return whether reading clicks must pause because the learners are behind.
 
-        Called between two polls of the log; takes over the held vectors that are due.
+        Called between two polls of the log; applies the held vectors that are due.
         """
         self._producer.poll(0)
         self._replica.release_vectors(self._sessions)

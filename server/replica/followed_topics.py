@@ -1,4 +1,4 @@
-"""The topics that a replica follows, declared once: how each is applied, and where it begins."""
+"""The topics that a replica reads, declared once: how each is applied, and where reading begins."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from server.replica.replica import Replica, Role
 
 
 class Partition(NamedTuple):
-    """What decides where reading a partition begins."""
+    """What decides where reading of a partition begins."""
 
     low: int
     """The first offset that the broker still has."""
     high: int
     """The offset of the next record to be written."""
     position: int | None
-    """The next offset by the replica's snapshot; None if there is none."""
+    """The next offset in the replica's snapshot; None if there is none."""
     history: int
-    """Records read at most without a snapshot."""
+    """The most records to read without a snapshot."""
     role: Role
 
     @property
     def known(self) -> int | None:
-        """The snapshot's position, None if the log does not have it any more."""
+        """The snapshot's position; None if the log no longer has it."""
         if self.position is not None and self.low <= self.position <= self.high:
             return self.position
         return None
@@ -35,33 +35,33 @@ Start = Callable[[Partition], int]
 
 
 def at_snapshot(p: Partition) -> int:
-    """Go on where the snapshot ended, else from the beginning."""
+    """Continue after the snapshot; without one, from the beginning."""
     return p.low if p.known is None else p.known
 
 
 def at_snapshot_or_history(p: Partition) -> int:
-    """Go on where the snapshot ended, else so many records before the end."""
+    """Continue after the snapshot; without one, `history` records before the end."""
     return max(p.low, p.high - p.history) if p.known is None else p.known
 
 
 def at_beginning(p: Partition) -> int:
-    """Read all of a compacted topic: its records are in no snapshot."""
+    """Read all of a compacted topic: snapshots do not contain its records."""
     return p.low
 
 
 def vectors(p: Partition) -> int:
-    """Go on where the snapshot ended, unless vectors are held: those are in no snapshot."""
+    """Continue after the snapshot; an emitter reads all, as no snapshot has held vectors."""
     return at_beginning(p) if p.role is Role.EMITTER else at_snapshot(p)
 
 
 def newest_scores(p: Partition) -> int:
-    """Skip older records, also after the snapshot: each replaces those before it."""
+    """Skip all but the newest records, each of which replaces those before it."""
     newest = TOPICS[SCOREBOARD].read_last or 0
     return at_snapshot(p._replace(low=max(p.low, p.high - newest)))
 
 
 class FollowedTopic(NamedTuple):
-    """A topic of the log, and what the log reader does with it; the lag is measured of each."""
+    """A topic, and what the log reader does with it; its lag is measured."""
 
     name: str
     apply: Callable[[Replica, bytes, bytes | None], None]
@@ -69,7 +69,7 @@ class FollowedTopic(NamedTuple):
     start: Start
     clicks: bool = False
     """Whether its records are clicks: their age is the replica's lag in time, and reading them
-    pauses while the learners are behind."""
+    can pause."""
 
 
 FOLLOWED = (

@@ -1,4 +1,4 @@
-"""Vectors that wait until the clicks that they were learned from are applied here too."""
+"""Vectors that are held until the clicks that they were learned from are applied here, too."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_HELD = 500_000
-"""Vectors that wait at most; the oldest make room."""
+"""The most held vectors; a new one replaces the oldest."""
 
 
 class HeldVector(NamedTuple):
-    """An item's two vectors, and the next offset of each partition of `sessions` they know."""
+    """An item's two vectors, and their learner's next offset of each partition of `sessions`."""
 
     item_id: str
     context: NDArray[np.float32]
@@ -25,7 +25,7 @@ class HeldVector(NamedTuple):
 class HeldVectors:
     """A queue in the order of arrival.
 
-    If an example were taken with vectors that already know its click, the ranker would learn to
+    With vectors that were already learned from its click, an example would teach the ranker to
     trust vectors more than it can when answering: that cost 2 points of MRR in a bootstrap.
     """
 
@@ -40,18 +40,18 @@ class HeldVectors:
         self._held.append(vector)
 
     def drop(self, item_id: str) -> None:
-        """Forget an item's vectors: its tombstone came."""
+        """Drop an item's vectors, after its tombstone."""
         if self._held:
             left = (held for held in self._held if held.item_id != item_id)
             self._held = deque(left, self._held.maxlen)
 
     def release(self, applied: Callable[[int], int]) -> Iterator[HeldVector]:
-        """Yield the vectors that know no click that is still to come.
+        """Yield and remove the vectors all of whose clicks have been applied.
 
         Parameters
         ----------
         applied
-            The next offset of a partition of `sessions` here.
+            Returns this replica's next offset of a partition of `sessions`.
         """
         held = self._held
         while held and all(applied(p) >= offset for p, offset in enumerate(held[0].offsets)):

@@ -1,4 +1,4 @@
-"""Keeps the vector index fresh in the background: near lists, rebuilds, and its recall."""
+"""Keeps the vector index up to date in the background: near lists, rebuilds, recall."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ log = logging.getLogger("nextclick.index")
 
 INDEX_CHECK_S = 0.5
 LISTS_CHECK_S, LISTS = 0.1, 10
-"""Every so often, at most so many lists of near items are made: a third of a millisecond each, 3 %
-of a core at most."""
+"""Pause between two rounds, and the most lists of near items made in each: a third of a millisecond
+per list, 3 % of a core at most."""
 
 NICENESS = 10
-"""Of the thread that builds: it works for seconds without the GIL, and answers come first. The
-thread that makes lists takes the GIL a hundred times a second: if it were preempted meanwhile,
-answers would wait for it."""
+"""Of the thread that builds: it works for seconds without the GIL, and answers have priority. The
+thread that makes lists takes the GIL a hundred times a second; it stays at normal priority, since
+answers would wait if it were preempted while holding the GIL."""
 
 BETWEEN_BUILDS_S, BUILDING = 20.0, 0.05
-"""A build takes a core for seconds, and during a bootstrap one is always due. So the pause before
-the next build is at least this long, and builds take at most this share of the time."""
+"""A build keeps a core busy for seconds, and during a bootstrap one is always due. So the pause
+before the next build is at least this long, and builds take at most this share of the time."""
 
 RECALL_S, RECALL_QUERIES, RECALL_AT = 60.0, 20, 50
 
 
 class IndexBuilder:
-    """Two threads beside the log reader's: lists of near items do not wait for a build.
+    """Two threads, so that lists of near items need not wait for a build.
 
     `start` it once, after `Engine.begin_index`.
     """
@@ -56,7 +56,7 @@ class IndexBuilder:
             thread.start()
 
     def stop(self) -> None:
-        """End after the build that is running."""
+        """Stop after the current build."""
         self._stop.set()
         for thread in self._threads:
             if thread.is_alive():
@@ -69,11 +69,11 @@ class IndexBuilder:
             try:
                 work(time.monotonic())
             except Exception:
-                log.exception("%s failed; trying again later", name)
+                log.exception("%s failed; retrying later", name)
                 self._stop.wait(BETWEEN_BUILDS_S)
 
     def make_lists(self, _: float) -> None:
-        """Make the lists of near items that answers asked for and did not find."""
+        """Make the lists of near items that answers have requested."""
         nearest = self._replica.engine.nearest
         assert nearest is not None
         nearest.make(LISTS)

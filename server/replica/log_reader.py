@@ -1,4 +1,4 @@
-"""Reads the log into a replica, in slices that no request waits for."""
+"""Reads the log into a replica, in slices that let waiting requests go first."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ POLL = 500
 """Messages in one poll: a few milliseconds of work."""
 
 MEASURE_S = 0.1
-"""Between two measurements of the lag, once caught up: one takes as long as learning a click."""
+"""Pause between two measurements of the lag, once caught up: each costs as much as a click."""
 
 SILENT_US = 5_000_000
-"""A broker that has been silent for this long is considered away: it answers 100 fetches a
-second."""
+"""A broker that has been silent for this long is considered down: it answers ten fetches a second
+even without new records."""
 
 RETRY_S = 0.5
 
@@ -52,13 +52,13 @@ class LogReader:
     Parameters
     ----------
     replica
-        What the log is applied to. Nothing else changes it.
+        The replica that the log is applied to. Nothing else changes it.
     settings
         Kafka, tenant, and how much of the log to read without a snapshot.
     between_polls
-        Called on this thread between two polls, when the models stand still.
+        Called on the reading thread between two polls, while the models do not change.
     pause_clicks
-        Called likewise; while it returns True, no clicks are read.
+        Called at the same point; while it returns True, no clicks are read.
     """
 
     def __init__(
@@ -102,13 +102,13 @@ class LogReader:
         )
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start reading."""
         self._thread.start()
 
     def stop(self, timeout_s: float = 60) -> bool:
-        """End after the current poll; the replica's positions say where.
+        """Stop after the current poll; the replica's positions say where.
 
-        Returns whether it has ended, so that the replica stands still.
+        Returns whether the thread has ended, so that the replica no longer changes.
         """
         self._stop.set()
         if self._thread.is_alive():
@@ -128,7 +128,7 @@ class LogReader:
                 break
             except KafkaException as e:
                 self._replica.kafka_up = False
-                log.warning("Kafka: %s; trying again", e.args[0].str())
+                log.warning("Kafka: %s; retrying", e.args[0].str())
                 self._consumer.poll(0)
                 self._stop.wait(RETRY_S)
         while not self._stop.is_set():
@@ -138,13 +138,13 @@ class LogReader:
                 self._between_polls()
                 self._pause_or_resume()
             except Exception:
-                # A replica that stopped reading would answer from ever older state, unnoticed.
-                log.exception("reading the log failed; going on")
+                # If reading stopped here, answers would silently become outdated.
+                log.exception("reading the log failed; continuing")
                 self._stop.wait(RETRY_S)
         self._consumer.close()
 
     def _assign(self) -> None:
-        """Begin each partition where its topic's `FollowedTopic.start` says."""
+        """Start each partition where its topic's `FollowedTopic.start` says."""
         replica = self._replica
         positions: dict[Place, int] = {}
         whole = replica.whole_log or not replica.positions
@@ -163,7 +163,7 @@ class LogReader:
         assigned += [
             TopicPartition(self._dead_letters, p, OFFSET_END) for p in partitions(DEAD_LETTERS)
         ]
-        # Not before all of them are known: this may fail in between, and is then tried again.
+        # Only once all of them are known: a failure before that is retried from scratch.
         replica.positions.update(positions)
         replica.whole_log = whole
         replica.kafka_up = True
@@ -209,7 +209,7 @@ class LogReader:
             if place[0] in self._clicks:
                 self._arrived_ms = message.timestamp()[1]
         except Exception:
-            # One unforeseen record must not stop the learning from all others.
+            # One unexpected record must not keep all others from being learned.
             log.exception("skipping the record %s-%d at %d", place[0], place[1], position - 1)
             metrics.UNREADABLE.labels(place[0]).inc()
         self._replica.positions[place] = position
@@ -219,7 +219,7 @@ class LogReader:
     def _measure(self) -> None:
         """Measure the lag in records and time.
 
-        The replica has caught up once it is where each partition ended when reading began.
+        The replica has caught up once it reaches the ends that the partitions had at the start.
         """
         replica = self._replica
         now = time.monotonic()
@@ -261,7 +261,7 @@ def _show_size(replica: Replica) -> None:
 
 
 def _reason(message: Message) -> str:
-    """Return the reason of a dead letter, `unknown` for a record that is none."""
+    """Return the reason of a dead letter, `unknown` if it has none that is known."""
     headers = cast("list[tuple[str, bytes | None]]", message.headers() or [])
     text = (dict(headers).get("reason") or b"").decode(errors="replace")
     return text if text in REASONS else "unknown"

@@ -1,4 +1,4 @@
-"""Periodic snapshots: after a crash, minutes of the log are read again and not all of it."""
+"""Periodic snapshots: after a crash, only minutes of the log need to be read again."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class PeriodicSnapshots:
     Parameters
     ----------
     replica
-        What is written.
+        The replica to write.
     folder
-        Where the snapshots are.
+        Folder of the snapshots.
     interval_s
-        From the end of one snapshot to the beginning of the next; 0: never.
+        Seconds from the end of one snapshot to the start of the next; 0: never.
     clock
-        Seconds of a monotonic clock.
+        Returns monotonic seconds.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Reads sessions that are not in memory from Redis: one short read a request at most.
+"""Reads sessions that are not in memory from Redis.
 
-A thread checks whether Redis answers; while it does not, requests do not wait for it, and answers
+A thread checks whether Redis answers. While it does not, requests do not wait for it, and answers
 are marked as degraded.
 """
 
@@ -35,7 +35,7 @@ class RedisView:
         self._thread = threading.Thread(target=self._check, name="redis-check", daemon=True)
 
     def start(self) -> None:
-        """Begin to check whether Redis answers."""
+        """Start to check whether Redis answers."""
         self._thread.start()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A replica: models, sessions and catalogue as a fold of the log, and where it stands in it."""
+"""A replica: models, sessions and catalogue built from the log, and its positions in the log."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from server.replica.held_vectors import HeldVector, HeldVectors
 from server.replica.sessions import BeforeLearning, SessionTable
 
 SLICE_S = 0.002
-"""Longest time that a slice of the log holds the replica when there are no requests."""
+"""Longest time that a slice of the log holds the lock while there are no requests."""
 
 BUSY_SLICE_S, BUSY_PAUSE_S, BUSY_S = 0.000_25, 0.000_1, 0.1
-"""The same, and the pause before it, for this long after a request.
+"""The same while there are requests, the pause before a slice, and how long a request counts.
 
 The pause releases the GIL: without it, requests during a catch-up had a p90 of 7 ms and a p99 of
 11 to 20 ms, with it 1.3 and 2.5 ms (2 cores, one client).
@@ -36,18 +36,18 @@ The pause releases the GIL: without it, requests during a catch-up had a p90 of 
 
 
 class Role(Enum):
-    """What a process uses its replica for; `status` shows the value as its name."""
+    """What a process uses its replica for; its value is the process's name in `status`."""
 
     SERVER = "server"
-    """Answers requests. Vectors count as soon as they arrive."""
+    """Answers requests. Vectors are applied as soon as they arrive."""
 
     EMITTER = "emitter"
-    """Emits examples for the ranker and answers nobody. Vectors are held until the clicks that they
-    know are applied here."""
+    """Emits examples for the ranker and answers no calls. Vectors are held until the clicks that
+    they were learned from are applied here."""
 
 
 class Replica:
-    """The state that answers come from. Whoever reads or changes it holds its lock.
+    """The state that answers are computed from. To read or change it, hold its lock.
 
     Answers take the lock with `answering`, the log reader in slices (`slice`) that let waiting
     requests go first. Only one thread, the log reader's, changes what was learned.
@@ -74,7 +74,7 @@ class Replica:
         self._asked = 0.0
 
     def answering(self) -> Replica:
-        """Hold the state for an answer: ``with replica.answering():``."""
+        """Hold the lock for an answer: ``with replica.answering():``."""
         return self
 
     def __enter__(self) -> None:
@@ -88,7 +88,7 @@ class Replica:
 
     @contextmanager
     def slice(self) -> Iterator[float]:
-        """Hold the state for a slice of the log, once no request waits for it.
+        """Hold the lock for a slice of the log, once no request is waiting for it.
 
         Yields when the slice should end, on the clock of `time.perf_counter`.
         """
@@ -106,11 +106,11 @@ class Replica:
         return self.caught_up and self.whole_log and self.sessions.evicted == 0
 
     def before_learning(self, call: BeforeLearning) -> None:
-        """Have ``call`` see every click that ends its session, before it is learned."""
+        """Call ``call`` before a click is learned, if it is the latest of its session."""
         self.sessions.before_learning = call
 
     def release_vectors(self, sessions_topic: str) -> None:
-        """Take over the held vectors whose clicks have all been applied."""
+        """Apply the held vectors whose clicks have all been applied here."""
         if self._held is not None:
             positions = self.positions
             for held in self._held.release(lambda p: positions.get((sessions_topic, p), 0)):
@@ -191,7 +191,7 @@ class Replica:
         scoreboard.show(score)
 
     def apply_item(self, key: bytes, value: bytes | None) -> None:
-        """Apply a record of `items`; a tombstone comes long after the deletion."""
+        """Apply a record of `items`; a tombstone follows long after the deletion."""
         if value is None:
             self.catalogue.pop(key.decode(errors="replace"), None)
             return

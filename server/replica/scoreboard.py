@@ -1,4 +1,4 @@
-"""The live scores that this replica has read: for `nextclick status` and Prometheus."""
+"""The live scores that a replica has read, for `nextclick status` and Prometheus."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CALIBRATION = ("slope", "intercept", "predicted", "observed")
 
 
 def describe(score: Score) -> dict[str, Any]:
-    """Return a ranking's score as plain values; windows by the number of their cases."""
+    """Return a ranking's score as plain values; windows are keyed by their size."""
     return {
         "cases": score.cases,
         "shadow_cases": score.shadow_cases,

@@ -1,4 +1,4 @@
-"""The replica's sessions: the number of each in the models, and how far it is applied."""
+"""The replica's sessions: the number of each in the models, and the version applied."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from online_models.engine import Engine
 
 @dataclass(slots=True)
 class Entry:
-    """A session in memory; its items are in the engine's slot of ``number``."""
+    """A session in memory; the engine keeps its items under ``number``."""
 
     number: int
     version: int = 0
@@ -24,17 +24,17 @@ class Entry:
 
 
 LATEST_MS = (1 << 32) * 1_000
-"""Times that fit into the models' 32 bits of seconds are before this one."""
+"""Times must be earlier than this to fit into the models' 32 bits of seconds."""
 
 BeforeLearning = Callable[[str, int, int, str], None]
-"""Called with session id, seq, number in the engine and item of a click before it is learned, if it
-is the latest of its session."""
+"""Called before a click is learned that is the latest of its session, with session id, seq, number
+in the engine, and item."""
 
 
 class SessionTable:
     """Applies session records to the models: each step once, in the order of arrival.
 
-    Holds at most as many sessions as the engine; the oldest makes room.
+    Holds at most as many sessions as the engine; a new one replaces the oldest.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -61,7 +61,7 @@ class SessionTable:
         return self._users.get(user_id, "")
 
     def apply(self, record: pb.SessionRecord) -> int:
-        """Apply a session's record; returns how many steps were learned.
+        """Apply a session's record; return how many steps were learned.
 
         Records may be missing (compaction: the next one has all steps) or repeated (nothing is
         learned twice). If a record comes more than 50 steps after the last one applied, the oldest
@@ -118,14 +118,14 @@ class SessionTable:
     def _note_user(self, record: pb.SessionRecord) -> None:
         """Make the session its user's current one, unless another has a later click.
 
-        Partitions arrive in any order: time decides, as in the session store.
+        Partitions are read in any order, so the time decides, as in the session store.
         """
         current = self._entries.get(self._users.get(record.user_id, ""))
         if current is None or current.last_ms <= record.last_timestamp_ms:
             self._users[record.user_id] = record.session_id
 
     def erase(self, session_id: str) -> None:
-        """Erase a session: its tombstone came."""
+        """Erase a session, after its tombstone."""
         entry = self._entries.pop(session_id, None)
         if entry is not None:
             self._engine.forget_session(entry.number)
@@ -146,7 +146,7 @@ class SessionTable:
         return entry
 
     def dump(self) -> Iterator[list[Any]]:
-        """Yield all sessions as plain lists, for a snapshot: the oldest first."""
+        """Yield all sessions as plain lists for a snapshot, oldest first."""
         for name, e in self._entries.items():
             current = self._users.get(e.user_id) == name
             yield [
@@ -161,7 +161,7 @@ class SessionTable:
             ]
 
     def load(self, rows: Iterable[list[Any]]) -> None:
-        """Take over the rows of `dump`."""
+        """Load rows that `dump` yielded."""
         for name, number, version, last_ms, user_id, current, hidden, purchased in rows:
             self._entries[name] = Entry(
                 number, version, last_ms, user_id, tuple(hidden), tuple(purchased)
@@ -172,5 +172,5 @@ class SessionTable:
 
 
 def seconds(time_ms: int) -> int:
-    """Return a time as the models keep it: seconds in 32 bits, 0 if it does not fit."""
+    """Return a time in seconds, as the models keep it in 32 bits; 0 if it does not fit."""
     return time_ms // 1_000 if 0 < time_ms < LATEST_MS else 0

@@ -1,10 +1,10 @@
 """Snapshots of a replica: models, sessions, catalogue and positions in the log, all or nothing.
 
 The order of the steps matters when writing: all files into a temporary folder; their checksums;
-fsync; the rename into place; then older snapshots are removed. A reader takes the newest complete
-one.
+fsync; the rename into place; then older snapshots are removed. Readers use the newest complete
+snapshot.
 
-The thread that changes the models writes them, so they stand still; answers go on meanwhile.
+The thread that changes the models writes them, so they do not change meanwhile; answers continue.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ log = logging.getLogger("nextclick.snapshot")
 VERSION = 3
 KEPT = 2
 SESSIONS_A_LINE = 500
-"""Keeps calls of the serialiser short: requests wait while one runs."""
+"""Keeps calls of the serialiser short: requests wait while it runs."""
 
 TABLES_WITH_SCRATCH = ("items", "sessions")
-"""Tables with fields that a running answer writes to."""
+"""Tables with fields that answers write to."""
 
 CHUNK_BYTES = 1 << 20
-"""Copied at once, while requests wait: about 0.1 ms."""
+"""Bytes copied at once, while requests wait: about 0.1 ms."""
 
 
 def write(replica: Replica, folder: Path) -> Path:
-    """Write a snapshot of a replica; returns its folder.
+    """Write a snapshot of a replica; return its folder.
 
     The replica may answer meanwhile, but not learn: call this from the thread that applies the log,
-    or when it has ended. ``folder`` belongs to this process alone.
+    or after it has ended. No other process may use ``folder``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob("tmp-*"):
@@ -85,8 +85,10 @@ def read(folder: Path, limits: Limits, role: Role = Role.SERVER) -> Replica | No
     for path in sorted(folder.glob("snapshot-*"), reverse=True):
         try:
             replica = _read(path, limits, role)
-        except Exception as e:  # whatever is wrong with it, the log has everything
-            log.warning("cannot use %s: %s; trying an older snapshot, else the log", path, e)
+        except Exception as e:  # whatever is wrong with it, the log can rebuild everything
+            log.warning(
+                "cannot use %s: %s; trying an older snapshot, or else reading the log", path, e
+            )
             continue
         log.info("read %s: %d clicks", path, replica.engine.clicks)
         return replica
@@ -97,14 +99,14 @@ def _read(path: Path, limits: Limits, role: Role) -> Replica:
     state = orjson.loads((path / "replica.json").read_bytes())
     if state["version"] != VERSION:
         raise SnapshotError(f"version {state['version']}, this code reads {VERSION}")
-    # A table with wrong numbers would not fail here, but crash a kernel after every start.
+    # A damaged table might not fail here, but crash a kernel after every start.
     sums = orjson.loads((path / "checksums.json").read_bytes())
     for name, checksum in sums.items():
         if _checksum(path / name) != checksum:
             raise SnapshotError(f"{name} is damaged")
     engine = Engine.restore(path / "models")
     if engine.limits != limits or not engine.remote:
-        raise SnapshotError("its limits differ from those of the settings")
+        raise SnapshotError("its limits differ from the settings")
     replica = Replica(engine, role)
     for line in _lines(path / "sessions.jsonl"):
         replica.sessions.load(orjson.loads(line))
@@ -117,7 +119,7 @@ def _read(path: Path, limits: Limits, role: Role) -> Replica:
 
 
 def _without_scratch(replica: Replica) -> Engine:
-    """Return the models with copies of the tables that answers write to meanwhile."""
+    """Return the models with copies of the tables that answers keep writing to."""
     engine = replica.engine
     lengths = used(engine.arrays, engine.limits)
     still = copy.copy(engine)

@@ -26,7 +26,7 @@ class Catalogue:
     def put_items(
         self, request: pb.PutItemsRequest, timeout_s: float | None
     ) -> pb.PutItemsResponse:
-        """Write items: all of them, or none if one is faulty."""
+        """Write items: all of them, or none if one is invalid."""
         _check_number("items", len(request.items))
         items = [item_from_proto(message) for message in request.items]
         return pb.PutItemsResponse(accepted=self._write("items", items, timeout_s))

@@ -17,7 +17,7 @@ from server.kafka.acked_producer import AckedProducer
 
 
 class Events:
-    """Answers PutEvents; waits until the broker has acknowledged, or the time is up."""
+    """Answers PutEvents; waits until the broker has acknowledged the events, or for the timeout."""
 
     def __init__(self, producer: AckedProducer, tenant: str) -> None:
         self._producer = producer

@@ -1,4 +1,4 @@
-"""Records what was answered, after the reply is on its way."""
+"""Records answers as impressions, after the reply has been sent."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Shown(NamedTuple):
 
 
 class ImpressionRecorder:
-    """Notes answers and sends them to Kafka; one in ``shadow_sample`` has more measured."""
+    """Collects answers and sends them to Kafka; one in ``shadow_sample`` is measured further."""
 
     def __init__(self, replica: Replica, impressions: Impressions, shadow_sample: int) -> None:
         self._replica = replica
@@ -62,14 +62,14 @@ class ImpressionRecorder:
             try:
                 with self._replica.answering():
                     impression = self._impression(shown)
-                # A visitor without any session yet is named by the record's key.
+                # For a visitor without a session, the record's key is the user's.
                 self._impressions.put(impression, event_key(shown.session_id, shown.user_id))
             except Exception:
                 log.exception("an impression was lost")
                 metrics.IMPRESSIONS_DROPPED.inc()
 
     def _impression(self, shown: Shown) -> bytes:
-        """Return the record of an answer; one in `shadow_sample` has more measured."""
+        """Return the record of an answer; one in ``shadow_sample`` has further measures."""
         engine, response, ranked = self._engine, shown.response, shown.ranked
         impression = Impression(
             recommendation_id=response.recommendation_id,
@@ -93,7 +93,7 @@ class ImpressionRecorder:
         )
 
     def _measure(self, impression: Impression, shown: Shown) -> None:
-        """Add measures of an answer, and what the other rankings would have answered."""
+        """Add an answer's diversity and popularity, and what other rankings would have answered."""
         engine, ids = self._engine, self._engine.ids
         rows = shown.ranked.rows[:SCORED_ITEMS]
         impression.diversity = engine.diversity(rows)

@@ -1,4 +1,4 @@
-"""RecommendationService: bytes in, bytes out, on one thread from parse to reply."""
+"""RecommendationService: serialised requests in, serialised responses out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from server.services.visitor import Rows, Visitor, append_tail, resolve_visitor
 log = logging.getLogger("nextclick.answers")
 
 CATCHING_UP_MS = 10_000
-"""A replica that is further behind the log says so in its answers."""
+"""Answers of a replica with a larger lag are marked as degraded."""
 
 FilteredRequest = pb.RecommendRequest | pb.SimilarItemsRequest | pb.TrendingRequest
 
@@ -43,8 +43,8 @@ FilteredRequest = pb.RecommendRequest | pb.SimilarItemsRequest | pb.TrendingRequ
 class Recommendations:
     """Answers the calls; each takes a serialised request and returns a serialised response.
 
-    Answers take turns: each holds the replica's lock. Impressions go to Kafka with
-    `send_impressions`, which the server calls when the reply is on its way.
+    Answers take turns: each holds the replica's lock. `send_impressions` sends the impressions to
+    Kafka; the server calls it after a reply has been sent.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Recommendations:
         self._recorder = ImpressionRecorder(replica, impressions, shadow_sample)
         fields = {RECOMMEND_ITEMS, RANK_ITEMS, SIMILAR_ITEMS, TRENDING_ITEMS}
         self._parts = {field: Parts(self._engine, field) for field in fields}
-        # Unique without a system call: a prefix of this process, then a count.
+        # Unique without a system call: a prefix for this process, then a counter.
         self._prefix = os.urandom(6).hex()
         self._count = itertools.count(1)
 
@@ -90,7 +90,7 @@ class Recommendations:
         return reply
 
     def rehearse(self, session_ids: Iterable[str]) -> None:
-        """Make answers that nobody gets: the first real ones find code and tables in the caches."""
+        """Compute answers for nobody, so that the first real ones find everything in caches."""
         for session_id in session_ids:
             request = pb.RecommendRequest(session_id=session_id)
             self._recommend(request, time.perf_counter_ns(), recorded=False)
@@ -259,7 +259,7 @@ class Recommendations:
 
 
 def _source(ranked: Ranked) -> pb.AnswerSource:
-    """Say whether anything in an answer is there for the visitor's session."""
+    """Return whether anything in an answer comes from the visitor's session."""
     if ranked.n_ranked or ranked.n_near:
         return pb.ANSWER_SOURCE_SESSION
     return pb.ANSWER_SOURCE_POPULAR

@@ -1,4 +1,4 @@
-"""Checks of requests: all faults of a request are reported at once."""
+"""Validation of requests: everything that is wrong with a request is reported at once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check_recommend(request: pb.RecommendRequest) -> None:
 
 
 def check_batch(request: pb.BatchRecommendRequest) -> None:
-    """Raise `RequestError` with the faults of all requests, each with its place."""
+    """Raise `RequestError` with all faults of the first invalid request, and its place."""
     n = len(request.requests)
     if not 1 <= n <= MAX_BATCH_REQUESTS:
         raise RequestError("", [FieldFault("requests", f"has {n}; send 1 to {MAX_BATCH_REQUESTS}")])

@@ -1,7 +1,7 @@
-"""Replies from pre-serialised parts: an item's id is encoded once, its score is spliced in.
+"""Replies from pre-serialised parts: an item's id is encoded once, and its score inserted.
 
-Serialised protobuf messages may be concatenated, so a reply is its fixed fields followed by one
-part for each item: 3 us for 20 items instead of 15 with message objects.
+Serialised protobuf messages can be concatenated, so a reply is its fixed fields followed by one
+part per item: 3 us for 20 items, instead of 15 with message objects.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ IMPRESSION_ITEMS, IMPRESSION_SCORES = 5, 9
 
 
 class _Encoded:
-    """A part of each item that is serialised once, by row; grows with the items."""
+    """A serialised part for each row; new items are added as needed."""
 
     def __init__(self, engine: Engine, encode: Callable[[str], bytes]) -> None:
         self._engine = engine
@@ -41,7 +41,7 @@ class _Encoded:
 
 
 class Parts:
-    """Serialised heads of `ScoredItem`, by row, for one number of the field `items`."""
+    """Serialised heads of `ScoredItem` by row, for one field number of `items`."""
 
     def __init__(self, engine: Engine, field: int) -> None:
         self._heads = _Encoded(engine, lambda item_id: head(item_id, field))
@@ -57,7 +57,7 @@ class Parts:
 
 @cache
 def _fours(n: int) -> struct.Struct:
-    """Return how to split ``n`` times four bytes; pages have at most 500 items."""
+    """Return a struct that splits bytes into ``n`` groups of four."""
     return struct.Struct("4s" * n)
 
 

@@ -1,4 +1,4 @@
-"""The visitor of a request: the newest of what the replica, Redis and the request know."""
+"""The visitor of a request: the newest state among replica, Redis and the request itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Visitor:
 
     ``rows`` are its items in click order, 0 for an item without a row; ``number`` is the
     session's number in the models, -1 if it is not in memory; ``times_s`` are the times of its last
-    two clicks in seconds, if the models do not know them.
+    two clicks in seconds, if the models do not have them.
     """
 
     session_id: str = ""
@@ -39,10 +39,10 @@ class Visitor:
 def resolve_visitor(
     replica: Replica, redis_view: RedisView, session_id: str, user_id: str
 ) -> Visitor:
-    """Return the visitor of a request; the caller holds the replica.
+    """Return the visitor of a request; the caller must hold the replica's lock.
 
-    Redis is asked only when it may know more: while the replica is catching up, or when the
-    session is not in memory but may be older than what the replica has read of the log.
+    Redis is asked only when it may know more: while the replica is catching up, or when the session
+    is not in memory but may be older than the part of the log that the replica has read.
     """
     visitor = Visitor(session_id)
     if not session_id:

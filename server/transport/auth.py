@@ -1,4 +1,4 @@
-"""Authentication: where the server has a token, calls must carry it."""
+"""Authentication: if the server has a token, calls must carry it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WITHOUT_TOKEN = "/grpc.health.v1.Health/"
 
 
 class TokenAuth(grpc.ServerInterceptor):  # type: ignore[type-arg]
-    """Lets calls with ``authorization: Bearer TOKEN`` pass; others are UNAUTHENTICATED."""
+    """Admits calls with ``authorization: Bearer TOKEN``; others fail with UNAUTHENTICATED."""
 
     def __init__(self, token: str) -> None:
         self._expected = f"Bearer {token}".encode()

@@ -1,10 +1,11 @@
-"""Short unary calls answered by the thread that polls grpc's completion queue, without hand-offs.
+"""Short unary calls, answered on the thread that polls grpc's completion queue.
 
 The stock server spends four fifths of an empty call on its own bookkeeping in Python: 151 us
-against 43 us here, for one connection. So the calls that must be fast leave it at the first event:
-one batch of operations of grpc's core receives the message, another sends the whole reply. Every
-other call (streams, health checks, reflection, calls that wait), and every call that an interceptor
-changes or refuses, goes on to the stock server, which owns port, queue and shutdown.
+against 43 us here, for one connection. So the calls that must be fast bypass it from the first
+event on: one batch of operations of grpc's core receives the message, another sends the whole
+reply. All other calls (streams, health checks, reflection, calls that wait), and calls that an
+interceptor changes or rejects, are passed on to the stock server, which owns port, queue and
+shutdown.
 
 This uses private parts of grpc (`grpc._server`, `cygrpc`). grpc is pinned, and
 `tests/unit/server/transport/test_fast_lane.py` fails if they change.
@@ -39,7 +40,7 @@ class Reply(NamedTuple):
 
 
 Behaviour = Callable[[bytes], Reply]
-"""Answers a serialised request; must not raise, and must not wait."""
+"""Answers a serialised request; must neither raise nor block."""
 
 
 class _Call:
@@ -55,7 +56,7 @@ class _Call:
 
 
 PASSED = grpc.unary_unary_rpc_method_handler(lambda raw, context: raw)
-"""Given to the interceptors of a call: those that return it let the call pass unchanged."""
+"""Passed to the interceptors of a call; one that returns it lets the call pass unchanged."""
 
 
 class FastLane:
@@ -66,12 +67,12 @@ class FastLane:
     server
         A server of `grpc.server` that has its handlers and ports and has not started.
     behaviours
-        By method, as in ``/package.Service/Method``. The stock server has the `stock_handler` of
+        By path, ``/package.Service/Method``. The stock server must have the `stock_handler` of
         each, for the calls that an interceptor changes.
     interceptors
-        Those of the stock server. A call is fast if each of them lets it pass unchanged.
+        Those of the stock server. A call is fast if all of them let it pass unchanged.
     after
-        Called when a reply has been handed to grpc, for work that its caller need not wait for;
+        Called once a reply has been handed to grpc, for work that the caller need not wait for;
         must not raise.
     """
 
@@ -88,7 +89,7 @@ class FastLane:
         self._after = after
 
     def start(self) -> None:
-        """Begin to serve, instead of ``server.start()``."""
+        """Start serving; use it instead of ``server.start()``."""
         state = self._state
         with state.lock:
             state.server.start()
@@ -107,7 +108,7 @@ class FastLane:
                     return
             except Exception:
                 log.exception("an event of grpc's queue was lost")
-            event = None  # a held event may keep a finished call alive
+            event = None  # keeping the event would keep a finished call alive
 
     def _process(self, event: Any) -> bool:
         """Handle an event; False after the last one."""
@@ -126,7 +127,7 @@ class FastLane:
         return bool(_server._process_event_and_continue(self._state, event))
 
     def _fast(self, event: Any) -> Behaviour | None:
-        """Return what answers a new call here, None for every other event."""
+        """Return the behaviour that answers a new call, None for all other events."""
         if event.tag is not _server._REQUEST_CALL_TAG or not event.success:
             return None
         behaviour = self._behaviours.get(event.call_details.method)
@@ -142,18 +143,18 @@ class FastLane:
             )
         except Exception:
             log.exception("an interceptor failed")
-            return None  # the stock server asks it again, and reports the failure to the caller
+            return None  # the stock server calls it again, and reports the failure to the caller
         return behaviour if passed else None
 
     def _begin(self, event: Any, behaviour: Behaviour) -> None:
-        """Ask grpc for the next call, and for the message of this one."""
+        """Request the next call from grpc, and the message of this one."""
         state, call = self._state, _Call(event.call, event.call_details.deadline, behaviour)
         with state.lock:
             state.due.remove(_server._REQUEST_CALL_TAG)
             if state.stage is _server._ServerStage.STARTED:
                 _server._request_call(state)
             call.handle.start_server_batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), call)
-            state.rpc_states.add(call)  # a shutdown waits until it ends
+            state.rpc_states.add(call)  # a shutdown waits for it
 
     def _answer(self, call: _Call, event: Any) -> None:
         """Answer a message that has arrived."""
@@ -185,14 +186,14 @@ class FastLane:
 NO_MESSAGE = Reply(code=grpc.StatusCode.INTERNAL.value[0], details="the call has no message")
 TOO_LATE = Reply(
     code=grpc.StatusCode.DEADLINE_EXCEEDED.value[0],
-    details="the deadline had passed before the call's turn came",
+    details="the deadline had passed before the call could be answered",
 )
 
 
 def stock_handler(
     behaviour: Behaviour, after: Callable[[], None] = lambda: None
 ) -> grpc.RpcMethodHandler[Any, Any]:
-    """Return how the stock server runs a behaviour; ``after`` comes before the reply there."""
+    """Return a handler for the stock server; it calls ``after`` before the reply is sent."""
 
     def answer(raw: bytes, context: grpc.ServicerContext) -> bytes:
         reply = behaviour(raw)
@@ -209,7 +210,7 @@ CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def _operations(reply: Reply) -> list[Any]:
-    """Return the operations that end a call; they own memory, so each batch needs new ones."""
+    """Return the operations that end a call; they own memory, so every batch needs new ones."""
     message = [] if reply.code else [cygrpc.SendMessageOperation(reply.message, NO_FLAGS)]
     return [
         cygrpc.SendInitialMetadataOperation(None, NO_FLAGS),

@@ -1,4 +1,4 @@
-"""Health checks: grpc.health.v1, with a bound on the number of watchers."""
+"""Health checks: grpc.health.v1, with a limited number of watchers."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import grpc
 from grpc_health.v1 import health, health_pb2
 
 MAX_WATCHERS = 64
-"""Each holds a sleeping thread; a load balancer needs one for each connection."""
+"""Each needs a sleeping thread; a load balancer has one watcher per connection."""
 
 SPARE_THREADS = 2
 
 
 class Health(health.HealthServicer):
-    """Check and Watch, at most `MAX_WATCHERS` at once; one more is RESOURCE_EXHAUSTED.
+    """Check and Watch, with at most `MAX_WATCHERS`; one more gets RESOURCE_EXHAUSTED.
 
-    Watchers get a thread each. The package's non-blocking mode sends while it holds a lock that the
-    end of a watch takes too, on the very thread that must confirm what was sent: a watcher that
+    Each watcher gets a thread. The package's non-blocking mode would send while holding a lock that
+    the end of a watch also takes, on the very thread that must confirm the sending: a watcher that
     leaves while the status changes would deadlock the server.
     """
 
@@ -34,7 +34,7 @@ class Health(health.HealthServicer):
     def Watch(  # type: ignore[override]  # noqa: N802 - the name of the call
         self, request: health_pb2.HealthCheckRequest, context: Any
     ) -> Iterator[health_pb2.HealthCheckResponse]:
-        """Stream the status and every change of it."""
+        """Stream the status and all its changes."""
         if not self._free_watches.acquire(blocking=False):
             context.abort(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,

@@ -24,7 +24,7 @@ def serve_http(host: str, port: int, status: Callable[[], dict[str, Any]]) -> Th
     Raises
     ------
     SystemExit
-        The port is taken.
+        If the port is taken.
     """
 
     class Handler(BaseHTTPRequestHandler):

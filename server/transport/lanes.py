@@ -1,4 +1,4 @@
-"""The lanes of `METHODS`: which thread runs a call, within which bound, counted and timed alike."""
+"""The lanes of `METHODS`: which thread runs a call, how many run at once; counts and timings."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ from server.transport.rich_status import abort, rich_status
 log = logging.getLogger("nextclick.grpc")
 
 MAX_STREAMS = 64
-"""Streams at once: each holds a thread that sleeps between its answers."""
+"""The most open streams: each needs a thread that sleeps between its answers."""
 
 SPARE_THREADS = 8
-"""Threads beside those that may wait: they refuse calls beyond a bound, and answer health checks
+"""Threads beside those that may wait: they reject calls beyond a limit, and answer health checks
 and the calls of `Lane.ASIDE`."""
 
 Handler = Callable[..., Any]
-"""See `Lane` for what the handler of a method is given."""
+"""See `Lane` for the arguments of a method's handler."""
 
 Answer = Callable[[bytes, grpc.ServicerContext], bytes]
 
 
 class Lanes:
-    """Turns the handlers of methods into gRPC's; all of one server share threads and bounds.
+    """Turns the handlers of methods into gRPC handlers, which share threads and limits.
 
     Parameters
     ----------
     max_waiting
-        Calls of `Lane.KAFKA` at once.
+        The most calls of `Lane.KAFKA` at once.
     after_answers
-        Called after answers of the fast lane, for work that their callers need not wait for;
-        must not raise.
+        Called after answers of the fast lane, for work that callers need not wait for; must not
+        raise.
     """
 
     def __init__(self, max_waiting: int, after_answers: Callable[[], None]) -> None:
         self.threads = ThreadPoolExecutor(max_waiting + SPARE_THREADS, "waiting")
         """For all calls that have no thread of their own: the pool of the gRPC server."""
         self.fast: dict[str, Behaviour] = {}
-        """What the fast lane answers itself, by path."""
+        """What the fast lane answers, by path."""
         self._answering = ThreadPoolExecutor(1, "answers")
         self._streaming = ThreadPoolExecutor(MAX_STREAMS + SPARE_THREADS, "streams")
         self._free_streams = threading.BoundedSemaphore(MAX_STREAMS)
@@ -67,11 +67,11 @@ class Lanes:
         }
 
     def grpc_handler(self, method: Method, handler: Handler) -> grpc.RpcMethodHandler[Any, Any]:
-        """Return how gRPC runs a method."""
+        """Return the gRPC handler of a method."""
         return self._lanes[method.lane](method, handler)
 
     def after_reply(self) -> None:
-        """Do what was put off until the reply of a fast call is on its way."""
+        """Do the work that was deferred until the reply of a fast call is sent."""
         measured = self._measured
         while measured:
             answered, latency, seconds = measured.popleft()
@@ -150,7 +150,7 @@ class Lanes:
 
 
 def _measured(method: Method, answer: Answer) -> Answer:
-    """Return an answer that is counted and timed, and whose errors its caller can act on."""
+    """Return an answer function that counts and times calls, and maps errors to statuses."""
     answered = metrics.REQUESTS.labels(method.name, "OK")
     latency = metrics.LATENCY.labels(method.name)
 
@@ -168,7 +168,7 @@ def _measured(method: Method, answer: Answer) -> Answer:
 
 
 def counted_error(method: Method, error: Exception) -> RequestError:
-    """Count an error of a call, and return it as its caller may see it."""
+    """Count an error of a call, and return it in the form that the caller may see."""
     if isinstance(error, DecodeError):
         error = RequestError(f"the request is not a serialised {method.request.DESCRIPTOR.name}")
     elif not isinstance(error, RequestError):

@@ -1,7 +1,7 @@
-"""Every method of the gRPC API, declared once: its handler, and the lane that it is answered in.
+"""Every method of the gRPC API, declared once: its handler, and the lane that answers it.
 
-`GrpcServer` serves what is declared here; reflection, health, timings and counts follow from it.
-A new method is its definition in the protobuf files, a handler and a line of `METHODS`.
+`GrpcServer` serves what is declared here; reflection, health, timings and counts follow from it. A
+new method needs its definition in the protobuf files, a handler, and a line in `METHODS`.
 """
 
 from __future__ import annotations
@@ -27,26 +27,28 @@ from server.services.recommendation import Recommendations
 
 
 class Lane(Enum):
-    """Which thread answers a method, and so what its handler is given and may do."""
+    """Which thread answers a method, and therefore what its handler gets and may do."""
 
     FAST = auto()
-    """One short answer, on the thread that takes in calls (`fast_lane`). ``handler(request)`` maps
-    serialised bytes to serialised bytes and must not wait."""
+    """One short answer, on the thread that receives calls (`fast_lane`). ``handler(request)`` maps
+    serialised bytes to serialised bytes and must not block."""
 
     IN_TURN = auto()
     """Many answers in one message: calls run one after another on the answering thread.
-    ``handler(request)`` maps bytes to bytes and must not wait."""
+    ``handler(request)`` maps bytes to bytes and must not block."""
 
     STREAM = auto()
-    """A stream of answers: each is made on the answering thread, between those of other calls.
-    ``handler(request)`` maps the bytes of one message to those of its answer."""
+    """A stream of answers: each is computed on the answering thread, between those of other calls.
+    ``handler(request)`` maps the bytes of a message to the bytes of its answer."""
 
     ASIDE = auto()
-    """On one of many threads. ``handler(request)`` maps message to message."""
+    """On one of many threads, beside the answers. ``handler(request)`` maps message to message."""
 
     KAFKA = auto()
-    """Aside, and at most `max_waiting_puts` at once, as it may wait for Kafka.
-    ``handler(request, timeout_s)`` maps message to message; no deadline: None."""
+    """As `ASIDE`, but at most `max_waiting_puts` at once, since the call may wait for Kafka.
+    ``handler(request, timeout_s)`` maps message to message; ``timeout_s`` is None without a
+    deadline.
+    """
 
 
 class Method(NamedTuple):
@@ -55,12 +57,12 @@ class Method(NamedTuple):
     service: ServiceDescriptor
     name: str
     handler: Callable[..., Any]
-    """A method of the class that answers the service; see `Lane` for what it is given."""
+    """A method of the class that answers the service; see `Lane` for its arguments."""
     lane: Lane
 
     @property
     def path(self) -> str:
-        """The name on the wire."""
+        """The path of the method in gRPC."""
         return f"/{self.service.full_name}/{self.name}"
 
     @property
@@ -69,7 +71,7 @@ class Method(NamedTuple):
         return GetMessageClass(self.service.methods_by_name[self.name].input_type)
 
     def bound_to(self, handlers: Sequence[object]) -> Callable[..., Any]:
-        """Return the handler, bound to the one among the objects that has it."""
+        """Return the handler, bound to the object that has it."""
         name = self.handler.__name__
         for candidate in handlers:
             if getattr(type(candidate), name, None) is self.handler:

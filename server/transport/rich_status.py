@@ -1,4 +1,4 @@
-"""Errors as gRPC sends them: google.rpc.Status, the faults by field as google.rpc.BadRequest."""
+"""Errors as gRPC sends them: google.rpc.Status, with faults by field as google.rpc.BadRequest."""
 
 from __future__ import annotations
 

@@ -22,12 +22,12 @@ MAX_MESSAGE_BYTES = 8 << 20
 
 
 class GrpcServer:
-    """Serves each method in its lane, so that no call can hold up an answer.
+    """Serves each method in its lane, so that no other call can delay an answer.
 
     Parameters
     ----------
     settings
-        Address, token and bounds.
+        Address, token and limits.
     handlers
         The objects that answer the services; together they have every handler of `METHODS`.
     after_answers
@@ -36,7 +36,7 @@ class GrpcServer:
     Raises
     ------
     SystemExit
-        The port is taken.
+        If the port is taken.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class GrpcServer:
         self._address = f"{settings.host}:{settings.grpc_port}"
         self._bound = False
         if not settings.share_port:
-            # Before the models load: a taken port should be reported at once.
+            # Bind before the models load, to report a taken port at once.
             self._bind()
 
     def _bind(self) -> None:
@@ -87,18 +87,18 @@ class GrpcServer:
         self._bound = True
 
     def start(self) -> None:
-        """Begin to answer; health is NOT_SERVING until `set_serving`."""
+        """Start to answer; health is NOT_SERVING until `set_serving` is called."""
         if not self._bound:
             self._bind()
         self._lane.start()
 
     def set_serving(self, serving: bool) -> None:
-        """Say in health checks whether this replica wants calls."""
+        """Set whether health checks say that this replica wants calls."""
         statuses = health_pb2.HealthCheckResponse
         for name in self._health_names:
             self._health.set(name, statuses.SERVING if serving else statuses.NOT_SERVING)
 
     def drain(self, grace_s: float) -> None:
-        """Refuse new calls and let those in flight finish."""
+        """Reject new calls and let those in flight finish."""
         self.set_serving(False)
         self._server.stop(grace_s).wait()

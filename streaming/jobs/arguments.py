@@ -6,7 +6,7 @@ import argparse
 
 
 def job_parser(description: str | None) -> argparse.ArgumentParser:
-    """Return a parser of the job's name and of where its topics are."""
+    """Return a parser for the job's name, the brokers and the tenant."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("job", help="name of the job")
     parser.add_argument("--kafka", required=True, help="bootstrap servers, host:port")

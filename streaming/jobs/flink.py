@@ -1,7 +1,7 @@
-"""Flink's side of a job: whole Kafka records in and out through the Java helper.
+"""The Flink part of a job: whole Kafka records in and out, through the Java helper.
 
-Thread mode, at-least-once: outputs are absolute and versioned, so a repetition is harmless
-and a record is visible in milliseconds instead of at the next checkpoint.
+Thread mode, at-least-once: outputs are absolute and versioned, so duplicates are harmless, and a
+record is visible within milliseconds instead of at the next checkpoint.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from streaming.raw_record import RawRecord
 
 
 def output_type() -> TypeInformation:
-    """Type of rows that `write_records` takes: topic, key, value, headers."""
+    """Return the type of rows that `write_records` takes: topic, key, value, headers."""
     blob = Types.PRIMITIVE_ARRAY(Types.BYTE())
     return Types.ROW([Types.STRING(), blob, blob, Types.STRING()])
 
@@ -35,12 +35,12 @@ def output_row(output: Output, tenant: str) -> Row:
 
 
 def environment(parallelism: int = 1) -> StreamExecutionEnvironment:
-    """Return an environment in thread mode; checkpoints and restarts are the cluster's."""
+    """Return an environment in thread mode; the cluster configures checkpoints and restarts."""
     config = Configuration()
     config.set_string("python.execution-mode", "thread")
     config.set_string("python.executable", sys.executable)
     config.set_string("pipeline.object-reuse", "true")
-    # A buffer that waits to be full costs milliseconds; measured 5 ms end to end without.
+    # Waiting for full buffers costs milliseconds; without it, 5 ms were measured end to end.
     config.set_string("execution.buffer-timeout.interval", "0 ms")
     env = StreamExecutionEnvironment.get_execution_environment(config)
     env.set_parallelism(parallelism)
@@ -61,13 +61,13 @@ def read_keyed(
     Parameters
     ----------
     env, kafka, topics, group
-        The job's environment, bootstrap servers, and what is read under which consumer group.
-        Positions are the checkpoint's.
+        The job's environment, bootstrap servers, topics and consumer group. After a restart, the
+        positions are those of the checkpoint.
     uid
-        Name of the source; a job goes on from the positions of this source.
+        Name of the source; a job resumes from the positions stored under it.
     one_key
-        Give all records one key, for a model that learns from all of them. They are fetched in
-        batches then, and come up to `FETCH_WAIT_MS` late.
+        Give all records the same key, for a model that learns from all of them. They are then
+        fetched in batches, and arrive up to `FETCH_WAIT_MS` late.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def raw_record(row: Row) -> RawRecord:
 
 
 def write_records(stream: DataStream, kafka: str, *, uid: str) -> None:
-    """Write rows of `output_type` to their topics, by a sink of this name."""
+    """Write rows of `output_type` to their topics; ``uid`` is the name of the sink."""
     jvm: Any = get_gateway().jvm
     builder = (
         jvm.org.apache.flink.connector.kafka.sink.KafkaSink.builder()

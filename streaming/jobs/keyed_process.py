@@ -1,4 +1,4 @@
-"""A job around a pure function: a key's state and a record in, the new state and outputs out."""
+"""A job that hosts a pure function: state of a key and record in, new state and outputs out."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class KeyedProcess(KeyedProcessFunction):
     tenant
         Prefix of the topics that it publishes to.
     state
-        Name of the state; a job goes on from the state of this name.
+        Name of the state; a job resumes from the state stored under it.
     ttl_hours
-        Life of a key's state after its last change, by processing time; None: for ever.
+        Hours until an unchanged key's state expires, in processing time; None: never.
     """
 
     def __init__(
@@ -81,24 +81,24 @@ def run(
     parallelism: int = 1,
     out_tenant: str | None = None,
 ) -> None:
-    """Build the graph of a job of one part and hand it to the cluster.
+    """Build the graph of a job with one part and submit it to the cluster.
 
     Parameters
     ----------
     job
-        Its declaration.
+        The job's declaration.
     process
-        What it hosts.
+        The function that it hosts.
     kafka, tenant
         Bootstrap servers, and the prefix of the topics.
     uid
-        Name of the operator; a job goes on from the state of this operator.
+        Name of the operator; a job resumes from the state stored under it.
     state, ttl_hours
         See `KeyedProcess`.
     parallelism
         Parallel instances, a slot each.
     out_tenant
-        Prefix of the topics that are written, where it is another one.
+        Prefix of the topics that are written, if it differs.
     """
     (part,) = job.parts
     env = environment(parallelism)

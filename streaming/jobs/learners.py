@@ -1,8 +1,8 @@
-"""The jobs behind the sessions job: the learners, and the score of their answers.
+"""The jobs downstream of the sessions job: the learners and the live score.
 
 Vectors from `sessions` and `items`, the ranker from `examples`, the live score from `impressions`
-and `sessions`. Submit all with ``nextclick jobs submit learners``: one graph in one slot, for one
-machine. In production each may be a job of its own: ``vectors``, ``ranker`` and ``score``.
+and `sessions`. ``nextclick jobs submit learners`` submits all of them as one graph in one slot, for
+one machine. In production, each can be a job of its own: ``vectors``, ``ranker`` and ``score``.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from streaming.tasks.task import TaskOptions
 
 
 def main() -> None:
-    """Build the graph of the job that is named, and hand it to the cluster."""
+    """Build the graph of the named job and submit it to the cluster."""
     parser = job_parser(__doc__)
-    parser.add_argument("--max-items", type=int, default=1 << 18, help="items with vectors")
-    parser.add_argument("--seed", type=int, default=0, help="of all that is random")
+    parser.add_argument(
+        "--max-items", type=int, default=1 << 18, help="the most items with vectors"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
     args = parser.parse_args()
     job = JOBS[args.job]
     env = environment()

@@ -1,6 +1,6 @@
-"""The jobs, declared once; knows no Flink, so that the command line can read it.
+"""The jobs, declared once; without Flink, so that the command line can import it.
 
-A further job of the learners' kind is its task and a `Part` here.
+To add a job like the learners, write its task and add a `Part` here.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ class Part(NamedTuple):
     Parameters
     ----------
     name
-        Its name; the consumer group follows from it.
+        Its name; the consumer group is derived from it.
     topics
-        What it reads, without tenant; how far it lags is measured on the first.
+        Topics that it reads, without tenant; its lag is measured on the first.
     hosts
-        The pure code that it hosts, as ``module:name``.
+        The pure function or task that it hosts, as ``module:name``.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Job(NamedTuple):
     name
         Its name, the first argument of the module.
     module
-        What Flink runs to build the job's graph.
+        The module that Flink runs to build the job's graph.
     parts
         Its operators, all in one slot.
     """
@@ -63,7 +63,7 @@ _DECLARED = (
         "streaming.jobs.sessions",
         (Part("sessions", (EVENTS,), "streaming.session_outputs:to_outputs"),),
     ),
-    # All in one slot, for one machine; in production each may be a job of its own.
+    # All in one slot, for one machine; in production, each can be a job of its own.
     Job("learners", "streaming.jobs.learners", _LEARNERS),
     *(Job(part.name, "streaming.jobs.learners", (part,)) for part in _LEARNERS),
 )

@@ -15,12 +15,20 @@ from streaming.sessionize import RatingThresholds
 
 
 def main() -> None:
-    """Build the job graph and hand it to the cluster."""
+    """Build the job's graph and submit it to the cluster."""
     parser = job_parser(__doc__)
-    parser.add_argument("--like-from", type=float, default=4.0, help="ratings that are likes")
-    parser.add_argument("--dislike-to", type=float, default=2.0, help="ratings that are dislikes")
-    parser.add_argument("--ttl-hours", type=int, default=48, help="life of an idle session's state")
-    parser.add_argument("--parallelism", type=int, default=1, help="slots that it takes")
+    parser.add_argument(
+        "--like-from", type=float, default=4.0, help="ratings from here on are likes"
+    )
+    parser.add_argument(
+        "--dislike-to", type=float, default=2.0, help="ratings up to here are dislikes"
+    )
+    parser.add_argument(
+        "--ttl-hours", type=int, default=48, help="hours until the state of an idle session expires"
+    )
+    parser.add_argument(
+        "--parallelism", type=int, default=1, help="parallel instances, one slot each"
+    )
     args = parser.parse_args()
     run(
         JOBS[args.job],

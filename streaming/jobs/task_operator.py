@@ -1,8 +1,8 @@
-"""The Flink operator around a `StreamTask`: its model in keyed state, each record applied once.
+"""The Flink operator that hosts a `StreamTask`: its model in keyed state, each record applied once.
 
-Records wait in state until a mini-batch of them is full, or a timer fires; then they are applied,
-and counters and the rows that have changed are written in the same call. So whatever a checkpoint
-holds fits together, and a restart goes on to the bit where the checkpoint was.
+Records are buffered in state until a mini-batch is full or a timer fires; then they are applied,
+and the counters and changed rows are written in the same call. So every checkpoint is consistent,
+and after a restart the task continues from it bit for bit.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from streaming.raw_record import RawRecord
 from streaming.tasks.task import StreamTask
 
 BATCH = 64
-"""Records that wait at most: a row that they all change is written once."""
+"""Records in a mini-batch; a row that several of them change is written once."""
 
 PUBLISH_MS = 500
 SEEN_HOURS = 48
-"""Life of what a task has noted of an idle session."""
+"""Hours until a task's notes on an idle session expire."""
 
 
 class TaskOperator(KeyedProcessFunction):
@@ -32,7 +32,7 @@ class TaskOperator(KeyedProcessFunction):
     Parameters
     ----------
     make
-        Makes the task, on the TaskManager.
+        Constructs the task, on the TaskManager.
     tenant
         Prefix of the topics that it publishes to.
     """
@@ -42,7 +42,7 @@ class TaskOperator(KeyedProcessFunction):
         self._tenant = tenant
 
     def open(self, runtime_context: RuntimeContext) -> None:
-        """Declare the state; it is read with the first record, since it needs a key."""
+        """Declare the state; reading it needs a key, so that happens with the first record."""
         blob, text = Types.PICKLED_BYTE_ARRAY(), Types.STRING()
         self._meta = runtime_context.get_state(ValueStateDescriptor("meta", blob))
         self._rows = runtime_context.get_map_state(MapStateDescriptor("rows", text, blob))
@@ -55,10 +55,10 @@ class TaskOperator(KeyedProcessFunction):
         self._task: StreamTask | None = None
         self._batch: list[RawRecord] = []
         self._count = 0
-        """Records that have come; the last ``len(self._batch)`` of them wait."""
+        """Records so far; the last ``len(self._batch)`` of them are buffered."""
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
-        """Take in one record (see ``Records.recordType``)."""
+        """Buffer one record (see ``Records.recordType``)."""
         if self._task is None:
             self._start(ctx)
         raw = raw_record(value)
@@ -71,7 +71,7 @@ class TaskOperator(KeyedProcessFunction):
         return iter(())
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Row]:
-        """Apply what waits and publish what has changed."""
+        """Apply the buffered records and publish what has changed."""
         if self._task is None:
             self._start(ctx)
         assert self._task is not None

@@ -1,8 +1,8 @@
-"""Which click scores which answer: joined by their order within a session, never by time.
+"""Joins answers with the clicks that score them, by their order in a session, never by time.
 
-An answer given at version v of a session, with some items appended by the caller, is scored by
-the first step that arrived after v, past those that are the appended items in their order. A step
-scores one answer, the last one before it. Answer and step come from two topics in any order.
+An answer given at version v of a session is scored by the first step that arrived after v, skipping
+steps that are the items which the caller had appended to the request, in order. A step scores one
+answer, the last one before it. Answers and steps come from two topics, in any order.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from nextclick.v1.scoreboard_pb2 import AwaitedAnswers
 from nextclick.v1.session_pb2 import SessionRecord, Step
 
 MAX_WAITING = 4
-"""Answers of a session that wait for a click; the oldest makes room."""
+"""The most answers of a session that wait for a click; a new one replaces the oldest."""
 
 MAX_STEPS, MAX_SHOWN = 8, 8
-"""Steps kept for late answers, and answers kept to count the clicks that name them."""
+"""Steps kept for late answers; answers kept to count clicks that carry their id."""
 
 
 class ClickedAfter(NamedTuple):
-    """An answer and the item that the visitor turned to next."""
+    """An answer and the item that the visitor clicked next."""
 
     answer: Impression
     item_id: str
 
 
 def add_answer(awaited: AwaitedAnswers, answer: Impression) -> None:
-    """Have an answer wait for its click."""
+    """Let an answer wait for its click."""
     awaited.answers.append(answer)
     del awaited.answers[:-MAX_WAITING]
     awaited.shown.add(recommendation_id=answer.recommendation_id, model=answer.model)
@@ -37,7 +37,7 @@ def add_answer(awaited: AwaitedAnswers, answer: Impression) -> None:
 
 
 def add_steps(awaited: AwaitedAnswers, record: SessionRecord) -> list[str]:
-    """Take over a session's new steps; returns the models whose answers they name."""
+    """Add a session's new steps; return the models whose answers their ids name."""
     new_steps = sorted(
         (step for step in record.steps if step.seq > awaited.version), key=lambda step: step.seq
     )
@@ -50,7 +50,7 @@ def add_steps(awaited: AwaitedAnswers, record: SessionRecord) -> list[str]:
 
 
 def attribute(awaited: AwaitedAnswers) -> Iterator[ClickedAfter]:
-    """Yield the answers whose click has come, and forget them and those that they replace."""
+    """Yield and remove the answers whose click has arrived; remove answers before them."""
     waiting: list[Impression] = []
     attributed: dict[int, ClickedAfter] = {}
     for answer in awaited.answers:
@@ -69,7 +69,7 @@ def attribute(awaited: AwaitedAnswers) -> Iterator[ClickedAfter]:
 
 
 def _next_step(awaited: AwaitedAnswers, answer: Impression) -> Step | None:
-    """Return the step that scores an answer, None if it has not come."""
+    """Return the step that scores an answer, None if it has not arrived."""
     appended = list(answer.appended_item_ids)
     for step in awaited.steps:
         if step.seq <= answer.session_version:

@@ -1,4 +1,4 @@
-"""Learning of the ranker from `examples`; the rows of its state are cases to be replayed."""
+"""Learning the ranker from `examples`; rows of its state are replayed cases and kept versions."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from streaming.raw_record import RawRecord
 from streaming.tasks.task import Progress, TaskOptions, pack_meta, unpack_meta
 
 _NUMBER = struct.Struct("<I")
-"""Begins a stored row: the target of a case, the cases learned by a version."""
+"""Prefix of a stored row: the target of a case, or the cases that a version has learned."""
 
 KEPT_VERSIONS = 20
-"""Versions that it can be rolled back to."""
+"""The most versions that it can be rolled back to."""
 
 FIRST_KEPT = 200
-"""Cases that the first kept version has learned."""
+"""The first version is kept after this many cases."""
 
 KEEP_SHARE = 1.05
-"""A version is kept when it has learned this many times the cases of the last kept one."""
+"""The next version is kept after this many times the cases of the last kept one."""
 
 
 class RankerTask:
     """Learns every example once, in order; keeps versions to roll back to.
 
-    An example that cannot be used (another schema, unreadable) is counted as applied and
-    teaches nothing.
+    An example that cannot be used (another schema, unreadable) counts as applied, but is not
+    learned.
     """
 
     def __init__(self, options: TaskOptions) -> None:
@@ -53,7 +53,7 @@ class RankerTask:
         state, model = unpack_meta(meta)
         self.progress.take_over(state)
         if not self._learner.load(model):
-            # Features of an older program: what was learned of them fits no more.
+            # Learned with other features, by an older version: it cannot be used any more.
             self.progress.kept = []
             return
         for name, value in rows:
@@ -66,7 +66,7 @@ class RankerTask:
 
     def apply(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
         """See `StreamTask.apply`."""
-        del seen  # an example is one record, which Flink's positions count once
+        del seen  # each example is one record, and Flink's positions apply each record once
         self._dirty = True
         if record.topic == self._commands:
             command = self.progress.command(record)
@@ -91,7 +91,7 @@ class RankerTask:
             self._keep()
 
     def _keep(self) -> None:
-        """Keep a version now and then: later ones the more seldom."""
+        """Keep a version from time to time, less and less often."""
         last = _number(self._versions[self.progress.kept[-1]]) if self.progress.kept else 0
         if self.learned < max(FIRST_KEPT, last * KEEP_SHARE):
             return
@@ -117,7 +117,7 @@ class RankerTask:
         return pack_meta(self.progress.state(self.learned, 0), self._learner.dump()), rows
 
     def publish(self, now_ms: int) -> Iterator[Output]:
-        """See `StreamTask.publish`: one record, if anything has changed."""
+        """See `StreamTask.publish`: one record if anything has changed."""
         if not self._dirty:
             return
         self._dirty = False
@@ -128,5 +128,5 @@ class RankerTask:
 
 
 def _number(row: bytes) -> int:
-    """Return the number that a stored row begins with."""
+    """Return the prefix of a stored row."""
     return int(_NUMBER.unpack_from(row)[0])

@@ -1,7 +1,7 @@
 """The rolling score of one ranking: its last cases, windows over them, drift and calibration.
 
-Cases lie in a ring that is stored block by block; whatever can be counted again from it (windows,
-the drift detector) is, after a restart.
+Cases are in a ring that is stored block by block. What can be recomputed from it (windows, drift
+detector) is recomputed after a restart.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from online_models import metrics
 CUTOFFS = (5, 10, 20)
 WINDOWS = (1_000, 10_000)
 BLOCK = 125
-"""Cases that are stored together."""
+"""Cases that are stored as one row."""
 
 KEPT_DRIFTS = 10
 FADING = 1 / 1_000
-"""Weight of one answer in the click-through rate, of one case in the calibration's check."""
+"""Weight of a new answer in the click-through rate, of a new case in the calibration check."""
 
 LEARNING_RATE = 0.02
 
@@ -43,7 +43,7 @@ RING = WINDOWS[-1]
 
 
 class Answer:
-    """What is scored of an answer: its first items, their scores, and what was sampled."""
+    """The scored part of an answer: its first items, their scores, and sampled measures."""
 
     __slots__ = ("answered_ms", "diversity", "item_ids", "popularity", "scores", "shadow")
 
@@ -95,12 +95,12 @@ class RollingScore:
         c.recent_clicks -= FADING * c.recent_clicks
 
     def count_click(self) -> None:
-        """Count a click that named an answer."""
+        """Count a click that carries the id of an answer."""
         self.counts.score.attributed_clicks += 1
         self.counts.recent_clicks += 1
 
     def add_case(self, answer: Answer, item_id: str, now_ms: int) -> int:
-        """Add a case: an answer and the item that came next. Returns its rank, 0 for none."""
+        """Add a case, an answer and the item that came next; return its rank, 0 if absent."""
         ids = answer.item_ids
         rank = ids.index(item_id) + 1 if item_id in ids else 0
         place = self.cases % RING
@@ -121,7 +121,7 @@ class RollingScore:
         return rank
 
     def _count_shown(self, hashes: Sequence[int]) -> None:
-        """Move the windows' counts of items on by one case, before it is written."""
+        """Update the windows' item counts for a new case, before it is written to the ring."""
         for size, shown in self._shown.items():
             shown.update(hashes)
             if self.cases >= size:
@@ -132,10 +132,10 @@ class RollingScore:
                         del shown[number]
 
     def _calibrate(self, answer: Answer, rank: int) -> None:
-        """Learn of two items of the answer whether they came next.
+        """Learn whether two of the answer's items came next.
 
-        Which two depends on the number of the case, never on its outcome: else the rates that are
-        learned would not be those of answers.
+        Which two depends on the number of the case, never on its outcome: otherwise the learned
+        rates would be biased.
         """
         if not len(answer.scores):
             return
@@ -152,7 +152,7 @@ class RollingScore:
         check.intercept = self._calibration.intercept
 
     def _note_drift(self, now_ms: int) -> None:
-        """Note a change of the hit rate: what ADWIN still remembers begins with it."""
+        """Record a drift of the hit rate; it began with the oldest case in ADWIN's window."""
         since = min(int(self._adwin.width), self.cases, RING)
         cases = self._latest(RING)
         before, after = cases[: len(cases) - since], cases[len(cases) - since :]
@@ -208,7 +208,7 @@ class RollingScore:
     # ---- state
 
     def dump(self) -> bytes:
-        """Return the counts; cases are in `changes`."""
+        """Return the counts; `changes` returns the cases."""
         return self.counts.SerializeToString()
 
     def changes(self) -> dict[int, bytes]:
@@ -218,7 +218,7 @@ class RollingScore:
 
     @classmethod
     def load(cls, dumped: bytes, blocks: Iterable[tuple[int, bytes]]) -> RollingScore:
-        """Return the score that `dump` and `changes` are of."""
+        """Return a score from what `dump` and `changes` returned."""
         rolling = cls("")
         rolling.counts.ParseFromString(dumped)
         for block, raw in blocks:

@@ -1,7 +1,7 @@
-"""The live score: rolling scores of the rankings on live answers, by `impressions` and `sessions`.
+"""The live score: rolling scores of the rankings, computed from `impressions` and `sessions`.
 
-Each answer is scored by the click after it (`attribution`); the ranking that was shown and the one
-in its shadow have a `RollingScore` each.
+Each answer is scored by the click after it (`attribution`). Every ranking, shown or in the shadow,
+has a `RollingScore`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from streaming.tasks.rolling_score import Answer, RollingScore
 from streaming.tasks.task import TaskOptions
 
 MAX_SESSIONS = 50_000
-"""Sessions whose answers and latest steps are kept; the one longest idle makes room."""
+"""The most sessions whose answers and steps are kept; a new one replaces the longest idle one."""
 
 MAX_MODELS = 16
 PUBLISH_MS = 1_000
 
 SESSION, CASES, COUNTS = "s:", "c:", "m:"
-"""Begin the names of the state's rows."""
+"""Prefixes of the names of the state's rows."""
 
 
 class ScoreTask:
@@ -63,7 +63,7 @@ class ScoreTask:
             self._scores[model] = RollingScore.load(dumped, blocks.get(model, ()))
 
     def apply(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
-        """See `StreamTask.apply`; what cannot be read is passed over."""
+        """See `StreamTask.apply`; unreadable records are skipped."""
         del seen
         try:
             if record.topic == self._impressions:
@@ -82,7 +82,7 @@ class ScoreTask:
         score.count_impression(answer.known_items)
         self._mark_changed(answer.model)
         del answer.item_ids[SCORED_ITEMS:]
-        # A visitor without any session yet is named by the record's key.
+        # For a visitor without a session, the record's key is the user's.
         awaited = self._awaited(answer.session_id or record.key.decode(errors="replace"))
         add_answer(awaited, answer)
         self._add_cases(awaited, record.append_time_ms)
@@ -111,7 +111,7 @@ class ScoreTask:
                     self._mark_changed(model)
 
     def _score(self, model: str) -> RollingScore | None:
-        """Return the score of a ranking; None beyond `MAX_MODELS` of them."""
+        """Return the score of a ranking; None for a new one beyond `MAX_MODELS`."""
         score = self._scores.get(model)
         if score is None and model and len(self._scores) < MAX_MODELS:
             score = self._scores[model] = RollingScore(model)
@@ -122,7 +122,7 @@ class ScoreTask:
         self._unpublished.add(model)
 
     def _awaited(self, session_id: str) -> AwaitedAnswers:
-        """Return what is kept of a session, as the one touched last."""
+        """Return what is kept of a session, and mark it as the latest used."""
         awaited = self._sessions.pop(session_id, None) or AwaitedAnswers()
         self._sessions[session_id] = awaited
         self._touched.add(session_id)
@@ -160,7 +160,7 @@ class ScoreTask:
 
 
 def _answers(shown: Impression) -> Iterator[tuple[str, Answer]]:
-    """Yield an answer that was shown and those in its shadow, each under its ranking."""
+    """Yield an answer that was shown and those in its shadow, each with its ranking."""
     nan = float("nan")
     yield (
         shown.model,

@@ -1,7 +1,7 @@
-"""What the tasks of the stream share: how they are fed, and where a learner stands.
+"""What the tasks of the stream have in common: their protocol, and the progress of a learner.
 
-Pure: a task gets records in order and says what has changed. Where that is stored, and when it
-is published, is its host's business (``jobs/task_operator.py``; a test).
+Pure: a task gets records in order and returns what has changed. Storing that, and deciding when to
+publish, is up to its host (``jobs/task_operator.py``; a test).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SIZE = struct.Struct("<I")
 
 
 def pack_meta(state: pb.LearnerState, model: bytes) -> bytes:
-    """Return counters that hold where a learner stands and what its model dumped."""
+    """Return the progress of a learner and what its model dumped, as bytes."""
     packed = state.SerializeToString()
     return _SIZE.pack(len(packed)) + packed + model
 
@@ -35,7 +35,7 @@ def unpack_meta(meta: bytes) -> tuple[pb.LearnerState, bytes]:
 
 
 class TaskOptions(NamedTuple):
-    """What tasks are made with.
+    """Arguments that every task is constructed with.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class TaskOptions(NamedTuple):
     max_items
         Items that may have vectors.
     seed
-        Seed of whatever is random.
+        Seed of everything random.
     """
 
     tenant: str = ""
@@ -53,16 +53,16 @@ class TaskOptions(NamedTuple):
 
 
 class StreamTask(Protocol):
-    """A learner, or a score, kept as counters (meta) and named rows.
+    """A learner or a score, whose state is counters (meta) and named rows.
 
-    A task is made with `TaskOptions`.
+    Tasks are constructed with `TaskOptions`.
     """
 
     def load(self, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> None:
-        """Take over what `changes` has ever returned, the latest of each name."""
+        """Load all that `changes` has ever returned, the latest row of each name."""
 
     def apply(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
-        """Apply a record; ``seen`` holds the task's notes on each session, which may expire."""
+        """Apply a record; ``seen`` holds the task's notes by session, which may expire."""
 
     def changes(self) -> tuple[bytes, dict[str, bytes]]:
         """Return counters and rows that have changed since the last call."""
@@ -73,7 +73,7 @@ class StreamTask(Protocol):
 
 @dataclass(slots=True)
 class Progress:
-    """What a learner has applied, and what it was told to do."""
+    """What a learner has applied, and its last commands."""
 
     model: str
     applied: int = 0
@@ -84,13 +84,13 @@ class Progress:
     kept: list[int] = field(default_factory=list)
 
     def count(self, session_id: str, seq: int) -> None:
-        """Count a click or example, named by its session and arrival number."""
+        """Count a click or example, identified by session and ``seq``."""
         self.applied += 1
         name = f"{session_id}#{seq}".encode()
         self.checksum = (self.checksum + zlib.crc32(name)) % MODULUS
 
     def state(self, learned: int, now_ms: int) -> pb.LearnerState:
-        """Return the record that says where the learner stands."""
+        """Return the record with the learner's progress."""
         return pb.LearnerState(
             version=self.version,
             applied=self.applied,
@@ -103,13 +103,13 @@ class Progress:
         )
 
     def take_over(self, state: pb.LearnerState) -> None:
-        """Go on from a state."""
+        """Continue from a state."""
         self.version, self.applied, self.checksum = state.version, state.applied, state.checksum
         self.paused, self.rolled_back_to = state.paused, state.rolled_back_to
         self.kept = list(state.kept_versions)
 
     def command(self, record: RawRecord) -> pb.LearnerCommand | None:
-        """Obey a command for this model, and return it; None if it is another's or unreadable."""
+        """Execute and return a command for this model; None for other models or unreadable ones."""
         if record.key != self.model.encode():
             return None
         try:

@@ -1,4 +1,4 @@
-"""Learning of the item vectors from `sessions` and `items`, each step of a session once."""
+"""Learning the item vectors from `sessions` and `items`, each step of a session once."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from streaming.raw_record import RawRecord
 from streaming.tasks.task import Progress, TaskOptions, pack_meta, unpack_meta
 
 MOST_PUBLISHED = 2_000
-"""Items of one publication: some 50 ms of work."""
+"""The most items in one publication: some 50 ms of work."""
 
 _SEEN = struct.Struct("<Ii")
 
 
 class VectorsTask:
-    """Learns each step with a seq above the version that it has seen of the session.
+    """Learns each step whose seq is above the version of the session that it has seen.
 
-    So records may be skipped, since the next one has all steps, and repeated. A step that
-    takes its place before others is counted and not learned: what came next is known.
+    So records may be repeated or missing, since the next one has all steps. A late step, sorted in
+    before others, is counted but not learned: what came next is already known.
     """
 
     def __init__(self, options: TaskOptions) -> None:
@@ -91,7 +91,7 @@ class VectorsTask:
             return
         steps = record.steps
         if steps and steps[-1].seq == record.version == version + 1:
-            # Nearly always: one step more, at the end.
+            # Nearly always: one more step, at the end.
             self.progress.count(record.session_id, record.version)
             if not self.progress.paused:
                 before = [step.item_id for step in steps[-1 - SESSION_ITEMS : -1]]
@@ -119,7 +119,7 @@ class VectorsTask:
         return pack_meta(self._state(0), meta), rows
 
     def publish(self, now_ms: int) -> Iterator[Output]:
-        """See `StreamTask.publish`: items that have moved, then how far the learner is."""
+        """See `StreamTask.publish`: items whose vectors have moved, then the learner's progress."""
         for item_id in self._gone:
             yield Output(VECTORS, item_id.encode(), b"")
         for item_id, vectors in self._learner.to_publish(MOST_PUBLISHED):

@@ -1,1 +1,1 @@
-"""What the rankings see of each candidate; one file a family."""
+"""The features of a candidate that the rankings use; one file per family."""

@@ -27,8 +27,8 @@ def _fill(st: State, first: int) -> None:
 FAMILY = Family(
     (
         Feature("place", "the blend's order", "1 / place in the blend's order, from 1"),
-        Feature("score", "the blend's order", "the blend's score, less the best"),
-        Feature("share", "the blend's order", "its exponential"),
+        Feature("score", "the blend's order", "the blend's score minus the best one"),
+        Feature("share", "the blend's order", "exponential of `score`"),
     ),
     _fill,
 )

@@ -1,4 +1,4 @@
-"""The blend's terms as features: its score of a candidate is their product with its weights."""
+"""The blend's terms as features: its score of a candidate is their dot product with its weights."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from online_models.sources.registry import COLUMNS
 
 MEANINGS = {
     "log_clicks": ("popularity", "log(1 + clicks), without the session's own"),
-    "log_popularity": ("popularity", "log of clicks with the long decay, without the own"),
-    "log_age": ("popularity", "0.2 log(1 + clicks of all items since its last one)"),
-    "own": ("own items", "1 if the session has turned to it"),
-    "own_count": ("own items", "how often the session has turned to it"),
-    "own_log_ago": ("own items", "log(1 + steps since the session's last turn to it)"),
+    "log_popularity": (
+        "popularity",
+        "log of clicks with the long decay, without the session's own",
+    ),
+    "log_age": ("popularity", "0.2 log(1 + clicks on any item since the last one on it)"),
+    "own": ("own items", "1 if the session contains it"),
+    "own_count": ("own items", "how often the session contains it"),
+    "own_log_ago": ("own items", "log(1 + steps since the session last clicked it)"),
     "own_last": ("own items", "1 if it is the session's last item"),
-    "own_second": ("own items", "1 if it is the last but one"),
-    "own_third": ("own items", "1 if it is the last but two"),
+    "own_second": ("own items", "1 if it is the second last item"),
+    "own_third": ("own items", "1 if it is the third last item"),
 }
 
 

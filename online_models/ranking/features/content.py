@@ -1,4 +1,4 @@
-"""How an item's content matches a session's: categories and tokens, as features for the ranker."""
+"""How an item's categories and tokens match those of the session."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from online_models.memory.table import Table
 from online_models.ranking.features.family import Family, Feature
 
 SHARES = 4_096
-"""Categories that a session's shares are kept of; those beyond share a place with others."""
+"""Places for the shares of a session's categories; further categories share places."""
 
 ROWS = 3
-"""Features of the family."""
+"""Number of features in the family."""
 
 
 @njit(cache=True, inline="always")
@@ -28,7 +28,7 @@ def _among(number: int, numbers: NDArray[np.int32]):  # type: ignore[no-untyped-
 
 @njit(cache=True, fastmath=True)
 def _add_shares(st: State, n_query: int, part: float) -> bool:
-    """Add ``part`` to the share of each category of the query's items; False if there is none."""
+    """Add ``part`` to the share of each category of the query's items; False if they have none."""
     known = False
     for u in range(n_query):
         for c in st.categories[st.query[u]]:
@@ -82,11 +82,11 @@ FEATURES = (
     Feature(
         "category_share",
         "content",
-        "share of the session's items in the category that it shares with most of them, 0..1",
+        "largest share of the session's items that are in one of its categories, 0..1",
     ),
     Feature("category_last", "content", "1 if it shares a category with the last item"),
-    Feature("content_last", "content", "share of the last item's tokens that it has, 0..1"),
+    Feature("content_last", "content", "share of the last item's tokens that it has as well, 0..1"),
 )
-"""All 0 where there is no catalogue."""
+"""All are 0 without a catalogue."""
 
 FAMILY = Family(FEATURES, _fill, tables=(Table("shares", np.float32, (SHARES,)),))

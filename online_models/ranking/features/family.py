@@ -1,4 +1,4 @@
-"""What a family of features declares."""
+"""Declaration of a family of features."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from online_models.memory.table import Table
 
 @dataclass(frozen=True)
 class Feature:
-    """A number that the rankings see of a candidate.
+    """A number that describes a candidate to the rankings.
 
     Parameters
     ----------
     name
         Unique; part of the schema that weights and examples carry.
     part
-        What ``nextclick bench frontier`` leaves out together.
+        Name under which ``nextclick bench frontier`` leaves it out, together with others.
     meaning
-        What it is, with its unit.
+        What it says, with its unit.
     """
 
     name: str
@@ -39,9 +39,9 @@ class Family:
         Kernel ``(st, first)``: sets ``st.features[first + j, :n]`` for the candidates
         ``st.candidates[:n]`` (places in the pool, best first), n = ``st.found[0].candidates``.
     learn
-        Kernel ``(st)``: learns ``st.click``, where the features have state of their own.
+        Kernel ``(st)``: learns ``st.click``, if the features have state of their own.
     tables
-        What the family keeps.
+        Tables of the family.
     """
 
     features: tuple[Feature, ...]

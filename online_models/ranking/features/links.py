@@ -1,4 +1,4 @@
-"""Single links: raw scores of the last item alone, and of the one before it alone."""
+"""Single links: raw scores from the last item alone, and from the second last alone."""
 
 from __future__ import annotations
 
@@ -29,15 +29,17 @@ def _fill_second(st: State, first: int) -> None:
 
 LAST = Family(
     (
-        Feature("raw_next", "single links", "share of the last item's direct successions, 0..1"),
-        Feature("raw_pair", "single links", "share of the last pair's successions, 0..1"),
+        Feature("raw_next", "single links", "its share of the last item's direct successors, 0..1"),
+        Feature(
+            "raw_pair", "single links", "its share of the successors of the last two items, 0..1"
+        ),
     ),
     _fill_last,
 )
 SECOND = Family(
     (
-        Feature("raw_seq2", "single links", "sequential score of the last item but one alone"),
-        Feature("raw_cov2", "single links", "co-visit score of the last item but one alone"),
+        Feature("raw_seq2", "single links", "sequential score from the second last item alone"),
+        Feature("raw_cov2", "single links", "co-visit score from the second last item alone"),
     ),
     _fill_second,
 )

@@ -1,6 +1,6 @@
-"""The features of a candidate, in order; their schema, and the kernel that computes them.
+"""The features of a candidate, in order, their schema, and the kernel that computes them.
 
-Weights that were learned under another schema do not fit.
+Weights that were learned with another schema cannot be used.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ FAMILIES = (
     content.FAMILY,
     links.SECOND,
 )
-"""The blend's terms come first: its weights are those of the first features."""
+"""The blend's terms come first: its weights apply to the first features."""
 
 FEATURES = tuple(feature for family in FAMILIES for feature in family.features)
 NAMES = tuple(feature.name for feature in FEATURES)
 N_FEATURES = len(FEATURES)
 N_INPUTS = -(-N_FEATURES // 4) * 4
-"""Rows of ``st.features``: the network's kernels take four at a time; those beyond are 0."""
+"""Rows of ``st.features``: a multiple of four, as the network's kernels need it; the rest is 0."""
 
 TRANSFORMS = 2
-"""Number of what the names stand for; grows when one is computed in another way."""
+"""Version of how the features are computed; increase it when one is computed in another way."""
 
 SCHEMA = hashlib.blake2b(f"{TRANSFORMS},{','.join(NAMES)}".encode(), digest_size=4).hexdigest()
 
 _RENAMED = {"6a4f4584": "41e7a5bb"}
-"""A schema, and the one before it that only had other names for the same features."""
+"""A schema, and an older one that only had other names for the same features."""
 
 FITTING_SCHEMAS = frozenset({SCHEMA, _RENAMED.get(SCHEMA, SCHEMA)})
-"""Schemas whose weights and examples fit."""
+"""Schemas whose weights and examples can be used."""
 
 _FIRSTS = np.cumsum([0, *(len(family.features) for family in FAMILIES)])
 
@@ -68,7 +68,7 @@ TABLES = (
 
 @njit(cache=True)
 def _wanted(st: State, place: int) -> bool:
-    """Whether a family is to be computed: not all of its features are left out."""
+    """Whether a family is needed: not all of its features are left out."""
     if st.request[0].n_left_out == 0:
         return True
     for k in range(_FIRSTS[place], _FIRSTS[place + 1]):
@@ -87,7 +87,7 @@ _fill = in_order(
 
 @njit(cache=True)
 def _blank(st: State) -> None:
-    """Set to 0 what is left out, and the places behind the candidates."""
+    """Set features that are left out, and columns beyond the candidates, to 0."""
     x, n = st.features, st.found[0].candidates
     if st.request[0].n_left_out > 0:
         for k in range(N_FEATURES):
@@ -100,9 +100,9 @@ def _blank(st: State) -> None:
 
 @njit(cache=True)
 def set_features(st: State) -> None:
-    """Fill ``st.features[:, :n]`` for the candidates, unless it is filled already.
+    """Compute ``st.features[:, :n]`` for the candidates, unless that has been done.
 
-    ``st.pool_score`` holds the scores that picked them.
+    ``st.pool_score`` holds the scores that they were picked by.
     """
     if st.found[0].has_features:
         return

@@ -1,4 +1,4 @@
-"""The session and the pool as a whole: the same for every candidate."""
+"""Session and pool as a whole: the same for every candidate."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ FEATURES = (
     Feature("session_log_length", PART, "log of the number of items in the query"),
     Feature("session_one", PART, "1 if the query has one item"),
     Feature("session_two", PART, "1 if it has two"),
-    Feature("session_repeats", PART, "share of its items that stand in it again later, 0..1"),
+    Feature("session_repeats", PART, "share of its items that occur again later in it, 0..1"),
     Feature("log_neighbours", PART, "log(1 + sessions that share an item with it)"),
-    Feature("log_last_sessions", PART, "log(1 + sessions that have turned to its last item)"),
-    Feature("log_pool", PART, "log(1 + items that the sources have named)"),
+    Feature("log_last_sessions", PART, "log(1 + sessions that have clicked its last item)"),
+    Feature("log_pool", PART, "log(1 + items that the sources have found)"),
 )
 
 

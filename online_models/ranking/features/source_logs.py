@@ -1,4 +1,4 @@
-"""Logs of the sources' raw scores: how much evidence there is, where shares only compare."""
+"""Logs of the sources' raw scores: they say how much evidence there is; shares only compare."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the session's last clicks were (`tables.click_times`): the same for every candidate."""
+"""Times of the session's last clicks (`tables.click_times`): the same for every candidate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FAMILY = Family(
     (
         Feature("log_gap", "time", "log(1 + seconds between the last two clicks); 0: unknown"),
         Feature("hour_sine", "time", "sine of the last click's time of day, UTC; 0: unknown"),
-        Feature("hour_cosine", "time", "its cosine; 0: unknown"),
+        Feature("hour_cosine", "time", "cosine of the last click's time of day, UTC; 0: unknown"),
     ),
     _fill,
 )

@@ -1,4 +1,4 @@
-"""Popularity of late."""
+"""Recent popularity."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ def _fill(st: State, first: int) -> None:
 
 
 FAMILY = Family(
-    (Feature("log_trend", "popularity", "log of clicks with the short decay, without the own"),),
+    (
+        Feature(
+            "log_trend",
+            "popularity",
+            "log of clicks with the short decay, without the session's own",
+        ),
+    ),
     _fill,
 )

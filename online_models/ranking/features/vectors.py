@@ -1,4 +1,4 @@
-"""Vectors as features: products of a candidate's target vector with those of the session."""
+"""Vectors as features: dot products of a candidate's target vector with vectors of the session."""
 
 from __future__ import annotations
 
@@ -47,9 +47,13 @@ def _fill(st: State, first: int) -> None:
 
 FAMILY = Family(
     (
-        Feature("vector_session", "vectors", "product with the session's vector, less the best"),
-        Feature("vector_last", "vectors", "product with the last item's vector, less the best"),
-        Feature("vector_raw", "vectors", "product with the session's vector"),
+        Feature(
+            "vector_session", "vectors", "dot product with the session's vector, minus the best one"
+        ),
+        Feature(
+            "vector_last", "vectors", "dot product with the last item's vector, minus the best one"
+        ),
+        Feature("vector_raw", "vectors", "dot product with the session's vector"),
     ),
     _fill,
     tables=(Table("query_vector", np.float32, (DIMENSIONS,)),),
