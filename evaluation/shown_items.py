@@ -11,6 +11,7 @@ from evaluation.datasets import text_of
 from evaluation.errors import UnreadableFileError
 from evaluation.progress import Progress, silent
 from evaluation.rankings import make_engine
+from nextclick.limits import SESSION_STEPS
 from online_models import metrics
 from online_models.engine import Engine
 from online_models.ranking.page import FILL_SCORE
@@ -22,9 +23,6 @@ ORDERS = (
     "`Rank`",
     "`Rank`; in displayed order whatever it has no evidence for",
 )
-KEPT = 50
-"""Latest items of a session that are read."""
-
 REPORT_EVERY = 1_000
 """Steps between two reports of progress."""
 
@@ -116,7 +114,7 @@ def score_shown(
         if action.item_id in action.shown:
             n_shown += len(action.shown)
             n_unknown += sum(engine.row(item_id) == 0 for item_id in action.shown)
-            for name, order in _orders(engine, action.shown, own[-KEPT:], number).items():
+            for name, order in _orders(engine, action.shown, own[-SESSION_STEPS:], number).items():
                 ranks[name].append(order.index(action.item_id) + 1)
         engine.learn(number, action.item_id, at_s=action.time_s)
         own.append(action.item_id)

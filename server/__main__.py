@@ -6,6 +6,7 @@ Settings are in `settings.server`.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -65,10 +66,14 @@ def main() -> None:
 
 def policy_of(settings: ServerSettings) -> Policy | None:
     """Return the policy that re-orders answers; exit with a message if there is no such policy."""
+    seed = int.from_bytes(os.urandom(4), "little")  # workers must not draw alike
     try:
-        return make_policy(settings.policy)
+        policy = make_policy(settings.policy, seed)
     except ValueError as e:
         raise SystemExit(f"NEXTCLICK_POLICY: {e}") from None
+    if policy is not None:
+        log.info("policy %s with seed %d", policy.name, seed)
+    return policy
 
 
 def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Event) -> None:

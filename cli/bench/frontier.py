@@ -21,16 +21,15 @@ from cli.stack.layout import SAMPLE
 from evaluation.datasets import Session, load_sessions, split_last
 from evaluation.prequential import learn_all, second
 from evaluation.rankings import make_engine
+from nextclick.limits import SESSION_STEPS
 from online_models.engine import Engine
 from online_models.engine.warm_up import warm_up
+from online_models.ranking.features.blend_terms import SCORES
 from online_models.ranking.features.registry import FEATURES
 from online_models.sources.registry import COLUMNS, SOURCES
 
 K = 20
 TIMED, ROUNDS = 400, 5
-
-SCORES = "the sources' scores"
-"""Features that go with their source."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def parts() -> dict[str, Part]:
     for feature in FEATURES:
         if feature.part != SCORES:
             so_far = found.get(feature.part, Part())
-            found[feature.part] = Part(features=(*so_far.features, feature.name))
+            found[feature.part] = Part(so_far.columns, (*so_far.features, feature.name))
     return found
 
 
@@ -155,7 +154,7 @@ def cases(
     """Yield (rows before, times of the last two clicks, next item) of every click but the first."""
     for session in sessions:
         for p in range(1, len(session.items)):
-            rows = [engine.row(item) for item in session.items[max(0, p - 50) : p]]
+            rows = [engine.row(item) for item in session.items[max(0, p - SESSION_STEPS) : p]]
             times_s = (second(session, p - 2) if p > 1 else 0, second(session, p - 1))
             yield rows, times_s, session.items[p]
 

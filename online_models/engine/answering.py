@@ -12,7 +12,7 @@ from online_models.engine.published import PublishedModels
 from online_models.memory.layout import Limits
 from online_models.ranking import page, rankings
 from online_models.ranking.page import MAX_ANSWER
-from online_models.ranking.policy import Asked, ItemView, Policy
+from online_models.ranking.policy import Asked, ItemView, Policy, checked
 from online_models.ranking.request import (
     NO_FILTER,
     NO_SESSION,
@@ -153,13 +153,14 @@ class Answering(PublishedModels):
         ranked = self._answer_with(self._lists_of_latest, items, depth, own, flt, times_s)
         asked = Asked(items, size, own, flt, self._request.number)
         order = policy.order(ranked.rows, ranked.scores, asked, self._view)
-        places = order.places[:size]
-        drawn = order.propensities
+        checked(policy.name, order, len(ranked.rows))
+        places, drawn = order.places[:size], order.propensities
+        near_end = ranked.n_ranked + ranked.n_near
         return Ranked(
             ranked.rows[places],
             ranked.scores[places],
             int((places < ranked.n_ranked).sum()),
-            int(((places >= ranked.n_ranked) & (places < ranked.n_ranked + ranked.n_near)).sum()),
+            int(((places >= ranked.n_ranked) & (places < near_end)).sum()),
             None if drawn is None else drawn[:size],
         )
 

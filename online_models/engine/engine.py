@@ -6,7 +6,7 @@ answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from online_models.ranking.blend import FITTED
 from online_models.ranking.features import registry as features
 from online_models.sources import popularity
 from online_models.vectors import two_towers
+from online_models.vectors.index import VectorIndex
 
 
 class Example(NamedTuple):
@@ -82,6 +83,12 @@ class Engine(Inspection):
         else:
             self.arrays["item_tokens"][row] = 0
             self.arrays["item_tokens"][row, : len(tokens)] = tokens
+
+    def begin_index(self, clock: Callable[[], float]) -> VectorIndex:
+        """See `PublishedModels.begin_index`; vectors learned here take in all of their content."""
+        for row in range(1, len(self.ids) if self.sample else 0):
+            two_towers.refresh(self._state, row)
+        return super().begin_index(clock)
 
     # ---- learning
 
@@ -170,12 +177,15 @@ class Engine(Inspection):
             If the folder is damaged or of another version.
         """
         limits, meta = snapshots.read_meta(path)
-        engine = cls(limits, meta["seed"], sample=meta["sample"], remote=meta["remote"])
+        try:
+            engine = cls(limits, meta["seed"], sample=meta["sample"], remote=meta["remote"])
+            engine.with_vectors = meta["with_vectors"]
+            engine.ids = meta["ids"]
+            engine.rows = {item_id: row for row, item_id in enumerate(engine.ids) if row}
+            for place, name in enumerate(meta["categories"], 1):
+                engine.category_numbers[name] = place
+            engine.provisional = meta["provisional"]
+        except KeyError as e:
+            raise snapshots.SnapshotError(f"cannot read the snapshot in {path}: no {e}") from e
         snapshots.read_tables(path, meta, engine.arrays)
-        engine.with_vectors = meta["with_vectors"]
-        engine.ids = meta["ids"]
-        engine.rows = {item_id: row for row, item_id in enumerate(engine.ids) if row}
-        for place, name in enumerate(meta["categories"], 1):
-            engine.category_numbers[name] = place
-        engine.provisional = meta["provisional"]
         return engine

@@ -13,7 +13,7 @@ from online_models.ranking.candidates import pick_candidates
 from online_models.ranking.features.registry import FAMILIES, set_features
 from online_models.ranking.network import AVERAGED, forward, ranker_step, usable
 from online_models.ranking.prequential import note_case
-from online_models.ranking.rankings import sort_candidates
+from online_models.ranking.rankings import RANKINGS, sort_candidates
 from online_models.sources.registry import SOURCES
 from online_models.tables.click_times import note_time
 from online_models.tables.sessions import insert, items_of, open_slot
@@ -29,11 +29,12 @@ LEARN_FROM_CLICK = 2_000
 REPLAY_FROM_SESSION = 100
 """Old sessions are replayed once there are this many."""
 
-_count = in_order(
-    "_count",
-    __name__,
-    [(part.learn, ()) for part in (*SOURCES, *FAMILIES) if part.learn is not None],
-)
+_LEARN = [
+    *(source.learn for source in SOURCES),
+    *(family.learn for family in FAMILIES),
+    *(ranking.learn for ranking in RANKINGS),
+]
+_count = in_order("_count", __name__, [(kernel, ()) for kernel in _LEARN if kernel is not None])
 
 
 @njit(cache=True)

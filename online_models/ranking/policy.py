@@ -92,3 +92,22 @@ class Policy(Protocol):
         items: ItemView,
     ) -> Ordered:
         """Return the new order of ``rows``; the page is its beginning."""
+
+
+def checked(name: str, order: Ordered, n: int) -> None:
+    """Refuse an order that is none of ``n`` items.
+
+    Raises
+    ------
+    ValueError
+        Naming the policy: a place is no place or stands twice, or propensities are not as many.
+    """
+    places = order.places
+    if len(places) and not (places.min() >= 0 and places.max() < n):
+        raise ValueError(f"policy {name}: places must be 0 to {n - 1}")
+    if len(np.unique(places)) != len(places):
+        raise ValueError(f"policy {name}: a place stands twice in its order")
+    if order.propensities is not None and len(order.propensities) != len(places):
+        raise ValueError(
+            f"policy {name}: {len(places)} places, but {len(order.propensities)} propensities"
+        )

@@ -31,6 +31,8 @@ class Ranking:
     answers
         Kernel ``(st) -> bool``: whether it may answer. One that never may is ranked in the
         shadow only, to be scored.
+    learn
+        Kernel ``(st)``: learns ``st.click``, where the ranking has state of its own.
     tables
         What it keeps.
     """
@@ -38,4 +40,5 @@ class Ranking:
     name: str
     score: Kernel
     answers: Kernel = never
+    learn: Kernel | None = None
     tables: tuple[Table, ...] = ()

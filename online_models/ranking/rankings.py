@@ -29,7 +29,10 @@ def _always(st: State) -> bool:
 RANKER = Ranking("ranker", network.score_candidates, prequential.ranker_serves)
 BLEND = Ranking("blend", _blend_scores, _always)
 
-RANKINGS: tuple[Ranking, ...] = (RANKER, BLEND)
+RANKINGS: tuple[Ranking, ...] = (
+    RANKER,
+    BLEND,
+)
 """The first one that may answer and can order the candidates answers."""
 
 NAMES = tuple(ranking.name for ranking in RANKINGS)

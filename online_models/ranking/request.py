@@ -114,7 +114,7 @@ class RequestWriter:
     def _write_record(
         self, session: int, size: int, flt: Filter | None, times_s: tuple[int, int]
     ) -> None:
-        number = self.number = (self.number + 1) & LARGEST_NUMBER
+        number = self.number = self.number % LARGEST_NUMBER + 1
         n_categories = unavailable = exclusions = 0
         if flt is not None:
             n_categories, unavailable = len(flt.categories), flt.include_unavailable

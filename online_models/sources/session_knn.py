@@ -5,6 +5,9 @@ V-SKNN (Ludewig & Jannach, UMUAI 2018) made incremental: a click adds its sessio
 ring. Neighbours are the sessions in the rings of the query's latest items, weighted by
 idf x place x length x age. They vote for their items, by the distance to the match and by
 whether an item came after it.
+
+    st.items[a].ring --> | session | session | ... |   a ring of 8, 32, 128 or 512 numbers;
+                           the next goes to place st.items[a].sessions % size
 """
 
 from __future__ import annotations

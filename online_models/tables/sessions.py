@@ -26,7 +26,7 @@ MAX_KEPT = SESSION_STEPS
 INLINE_ITEMS = 10
 """Items of a session inside its own cache line; 96 % of shop sessions fit."""
 
-SESSION_SLABS = np.array([0, 24, 52], np.int64)
+SESSION_SLABS = np.array([0, 24, -(-MAX_KEPT // 4) * 4], np.int64)
 
 SESSION = np.dtype(
     [

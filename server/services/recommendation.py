@@ -108,6 +108,7 @@ class Recommendations:
             ranked = self._engine.recommend(
                 rows, validation.page(request.page_size), visitor.number, flt, visitor.times_s
             )
+            asked = self._engine.asked
             response = pb.RecommendResponse(
                 recommendation_id=self._new_id(),
                 session_version=visitor.version,
@@ -132,7 +133,7 @@ class Recommendations:
                         tail,
                         time.time_ns() // 1_000_000,
                         self._engine.ranking,
-                        self._engine.asked,
+                        asked,
                     )
                 )
         if request.explain:

@@ -275,8 +275,7 @@ def test_the_ranking_is_scored_in_the_shadow():
     shop.apply(record("v", ["i4"]))
     _, (impression, key) = shop.recommend(session_id="v", page_size=20)
     assert impression.model == "blend"
-    [shadow] = impression.shadows
-    assert shadow.model == "vectors-alone"
+    [shadow] = [other for other in impression.shadows if other.model == "vectors-alone"]
     products = {item: float(vectors["i4"][0] @ vectors[item][1]) for item in shadow.item_ids}
     assert list(shadow.item_ids) == sorted(products, key=lambda item: -products[item])
     assert shadow.scores == pytest.approx([products[item] for item in shadow.item_ids], rel=1e-3)
@@ -291,7 +290,7 @@ def test_the_ranking_is_scored_in_the_shadow():
         raw = RawRecord(value.SerializeToString(), key.encode(), topic, 0, 0, 9)
         task.apply(raw, {})
     scores = {s.model: s for s in (Score.FromString(o.value) for o in task.publish(10_000))}
-    assert set(scores) == {"blend", "vectors-alone"}
+    assert set(scores) >= {"blend", "vectors-alone"}
     assert scores["vectors-alone"].cases == scores["vectors-alone"].shadow_cases == 1
     [at_20] = [at for at in scores["vectors-alone"].windows[0].at if at.k == 20]
     assert (at_20.hit_rate, at_20.mrr) == (1.0, 0.5)

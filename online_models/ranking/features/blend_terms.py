@@ -9,6 +9,9 @@ from online_models.ranking.blend import ITEM_TERMS, N_TERMS, set_terms
 from online_models.ranking.features.family import Family, Feature
 from online_models.sources.registry import COLUMNS
 
+SCORES = "the sources' scores"
+"""Part of the features that go with their source."""
+
 MEANINGS = {
     "log_clicks": ("popularity", "log(1 + clicks), without the session's own"),
     "log_popularity": (
@@ -37,13 +40,10 @@ def _fill(st: State, first: int) -> None:
 FAMILY = Family(
     (
         *(
-            Feature(c.name, "the sources' scores", f"share of the best {c.name} in the pool, 0..1")
+            Feature(c.name, SCORES, f"share of the best {c.name} in the pool, 0..1")
             for c in COLUMNS
         ),
-        *(
-            Feature(f"root_{c.name}", "the sources' scores", f"square root of the share {c.name}")
-            for c in COLUMNS
-        ),
+        *(Feature(f"root_{c.name}", SCORES, f"square root of the share {c.name}") for c in COLUMNS),
         *(Feature(name, *MEANINGS[name]) for name in ITEM_TERMS),
     ),
     _fill,

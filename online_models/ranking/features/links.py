@@ -38,8 +38,8 @@ LAST = Family(
 )
 SECOND = Family(
     (
-        Feature("raw_seq2", "single links", "sequential score from the second last item alone"),
-        Feature("raw_cov2", "single links", "co-visit score from the second last item alone"),
+        Feature("raw_seq2", "single links", "share of what followed the second last item, 0..1"),
+        Feature("raw_cov2", "single links", "co-visits with the second last item, damped cosine"),
     ),
     _fill_second,
 )

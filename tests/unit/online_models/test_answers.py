@@ -5,6 +5,7 @@ import pytest
 
 from online_models.engine import Engine, Filter
 from online_models.memory.layout import Limits
+from online_models.ranking.policy import Ordered
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +147,40 @@ def test_a_page_outside_the_bounds_is_an_error(shop, k):
     """The kernels write k rows: a larger page would write past the end of the answer."""
     with pytest.raises(ValueError, match="k must be"):
         shop.recommend([1], k)
+
+
+class Given:
+    """A policy that answers what it was given."""
+
+    name, depth = "given", 8
+
+    def __init__(self, places, propensities=None):
+        self._order = Ordered(np.array(places), propensities)
+
+    def order(self, rows, scores, asked, items):
+        del rows, scores, asked, items
+        return self._order
+
+
+def test_a_policy_orders_the_page_and_its_propensities_go_along(shop):
+    """What was drawn must be told with its probability, place by place."""
+    plain = shop.recommend([1, 2], 8)
+    shop.policy = Given([3, 0, 5, 1], np.array([0.4, 0.3, 0.2, 0.1], np.float32))
+    try:
+        page = shop.recommend([1, 2], 2)
+    finally:
+        shop.policy = None
+    assert page.rows.tolist() == plain.rows[[3, 0]].tolist()
+    assert page.propensities.tolist() == pytest.approx([0.4, 0.3])
+    assert page.n_ranked == 2
+
+
+@pytest.mark.parametrize("places", [[0, 0], [-1], [8]])
+def test_an_order_that_is_none_is_refused_by_the_policys_name(shop, places):
+    """A faulty policy must not show an item twice, or one that nobody ranked."""
+    shop.policy = Given(places)
+    try:
+        with pytest.raises(ValueError, match="policy given"):
+            shop.recommend([1, 2], 2)
+    finally:
+        shop.policy = None
