@@ -109,7 +109,7 @@ def config(home: Home, ports: Ports) -> dict[str, Any]:
             "type": "fixed-delay",
             "fixed-delay": {"attempts": 1_000_000, "delay": "1 s"},
         },
-        # A dead TaskManager refuses two heartbeats. A silent one may just be waiting for a busy core:
+        # A dead TaskManager refuses two heartbeats. A silent one may just wait for a busy core:
         # with a timeout of 8 s, Flink took jobs away from a TaskManager that was still starting.
         "heartbeat": {"interval": 2000, "timeout": 120_000, "rpc-failure-threshold": 2},
         "pekko": {"ask": {"timeout": "60 s"}},
