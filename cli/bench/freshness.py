@@ -22,6 +22,9 @@ from nextclick.topics import DEAD_LETTERS, EVENTS, PRODUCER_CONFIG, SESSIONS, pa
 from nextclick.v1.session_pb2 import SessionRecord
 
 WARM_UP_S = 20.0
+ROUND = 5
+"""One in so many probes goes by PutEvents."""
+
 LIMIT_S = 60.0
 """For a click to be reflected in an answer, and for the stack to catch up after the warm-up: the
 JVMs fall behind at first, until their code is compiled."""
@@ -156,16 +159,19 @@ def probe_until(
     seconds: float,
     tick: Callable[[int], None],
 ) -> list[Probe]:
-    """Probe for ``seconds``, about 40 times a second, one in five by PutEvents."""
+    """Probe for ``seconds``, about 40 times a second, one in `ROUND` by PutEvents.
+
+    A slow stack is given time for one round of probes at least.
+    """
     probes: list[Probe] = []
     started = time.monotonic()
     pause = np.random.default_rng(0)
     n = 0
-    while (elapsed := time.monotonic() - started) < seconds:
+    while (elapsed := time.monotonic() - started) < seconds or n < ROUND:
         # Ten clicks a session, as in ordinary ones.
         session_id, version = f"{name}{n // 10}", n % 10 + 1
         n += 1
-        probe = Probe(session_id, version, n % 5 == 0, time.time() * 1_000)
+        probe = Probe(session_id, version, n % ROUND == 0, time.time() * 1_000)
         event = Event("view", f"item{n % 97}", int(probe.sent_ms), session_id=session_id)
         t = time.perf_counter()
         if probe.put:
