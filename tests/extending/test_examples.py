@@ -53,6 +53,8 @@ def copy(tmp_path_factory):
     for blocks in SECTIONS.values():
         for block in blocks:
             block.apply(folder)
+    ordered = run(folder, "-m", "ruff", "check", "--quiet", "--select", "I", "--fix", ".")
+    assert ordered.returncode == 0, ordered.stdout + ordered.stderr
     generated = run(folder, "proto/generate.py")
     assert generated.returncode == 0, generated.stdout + generated.stderr
     return folder
