@@ -232,7 +232,7 @@ class Answering(PublishedModels):
         return scores
 
     def _longest_answer(self, items: Rows, own: int) -> Ranked:
-        """Return the longest answer there is, unavailable items too."""
+        """Return the longest possible answer, including unavailable items."""
         every = Filter(include_unavailable=True)
         return self._answer_with(
             self._lists_of_latest, items, MAX_ANSWER, own, every, UNKNOWN_TIMES

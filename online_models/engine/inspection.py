@@ -1,4 +1,4 @@
-"""What is behind an answer: other rankings' orders, candidates, reasons, measures."""
+"""Details of an answer: the orders of other rankings, candidates, reasons, measures."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from online_models.sources.registry import COLUMN, N_COLUMNS, retrieve
 from online_models.vectors import two_towers
 
 BECAUSE, ALONE = 3, 8
-"""Items that an explanation names at most, and latest ones that it looks at."""
+"""The most items that an explanation names, and the latest items that it considers."""
 
 
 class Inspection(Answering):
-    """The part of `Engine` that looks behind answers."""
+    """The part of `Engine` that explains and measures answers."""
 
     @property
     def asked(self) -> tuple[int, int]:
-        """What tells the last answer from all others: the models' clock, and its number."""
+        """Identifies the last answer: the models' clock, and the number of the request."""
         return self.clicks, self._request.number
 
     def shadows(self, k: int, asked: tuple[int, int]) -> list[tuple[str, Ranked]]:
         """Return what the other rankings would have answered instead of the last `recommend`.
 
-        Their names, and up to ``k`` items each, without those that only fill a page. None of those
-        that cannot order the candidates; none at all if `asked` is no longer what it was after
-        that answer: another one, or a click, has overwritten its candidates.
+        Their names, with up to ``k`` items each, without items that only fill a page. Rankings that
+        cannot order the candidates are missing. Empty if ``asked`` differs from `Engine.asked`:
+        another answer, or a click, has overwritten the candidates.
         """
         size = page_size(k)
         if asked != self.asked or self._request.n_query == 0:
@@ -48,7 +48,7 @@ class Inspection(Answering):
     def candidates(
         self, items: Rows, own: int = NO_SESSION
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Return all that the sources name for a session.
+        """Return all items that the sources find for a session.
 
         Returns
         -------
@@ -63,10 +63,10 @@ class Inspection(Answering):
     def explain(
         self, items: Rows, row: int, own: int = NO_SESSION
     ) -> list[tuple[str, float, list[int]]]:
-        """Return why an item is answered: (reason, share 0..1, rows that speak for it).
+        """Return why an item is recommended: (reason, share 0..1, rows that support it).
 
-        Shares are those of the positive terms of the blend. The rows are the session's
-        items that, alone, give the item the highest score; at most 3.
+        Shares are those of the blend's positive terms. The rows are those items of the session that
+        give the item the highest scores when queried alone, at most 3.
         """
         self._request.write(items, 0, own)
         shares = reasons(self._state, self.arrays, row)
@@ -85,9 +85,9 @@ class Inspection(Answering):
         ]
 
     def leave_out(self, columns: Sequence[str] = (), features: Sequence[str] = ()) -> None:
-        """Do without some columns of the pool and some features: to find out what they are worth.
+        """Leave out columns of the pool and features, to find out what they contribute.
 
-        A source whose columns are all left out is not asked.
+        A source whose columns are all left out is not used.
         """
         for name, places in (
             ("left_out_columns", [COLUMN[c] for c in columns]),
@@ -99,7 +99,7 @@ class Inspection(Answering):
         self.arrays["request"]["n_left_out"] = self._request.n_left_out
 
     def diversity(self, rows: NDArray[np.int32]) -> float:
-        """Return 1 less the mean cosine of each two items' vectors; 0 for fewer than two.
+        """Return 1 minus the mean pairwise cosine of the items' vectors; 0 for fewer than two.
 
         Intra-list similarity (Ziegler et al., WWW 2005) with learned vectors instead of topics.
         """

@@ -17,8 +17,8 @@ Kernel = Any
 
 
 def _compiled(name: str, module: str, source: str, functions: dict[str, Kernel]) -> Kernel:
-    # Numba's cache goes by the file that a function says it comes from, and imports its module
-    # where it loads the machine code.
+    # Numba's cache looks at the file that a function claims to come from, and imports that module
+    # when it loads the machine code.
     code = compile(source, str(sys.modules[module].__file__), "exec")
     names: dict[str, Any] = {**functions, "__name__": module}
     exec(code, names)
@@ -36,7 +36,7 @@ def in_order(
     Parameters
     ----------
     name
-        Of the kernel, unique in its module.
+        Name of the kernel, unique in its module.
     module
         ``__name__`` of the module that declares the list.
     calls
@@ -55,7 +55,7 @@ def in_order(
 
 
 def first_that(name: str, module: str, kernels: Sequence[Kernel]) -> Kernel:
-    """Return a kernel ``name(st)``: the place of the first kernel that returns true, else -1."""
+    """Return a kernel ``name(st)``: the place of the first kernel that returns true, or -1."""
     lines = [f"def {name}(st):"]
     lines += [f"    if kernel_{p}(st): return {p}" for p in range(len(kernels))]
     functions = {f"kernel_{p}": kernel for p, kernel in enumerate(kernels)}
@@ -63,7 +63,7 @@ def first_that(name: str, module: str, kernels: Sequence[Kernel]) -> Kernel:
 
 
 def by_place(name: str, module: str, kernels: Sequence[Kernel]) -> Kernel:
-    """Return a kernel ``name(st, place)`` that returns what the kernel at ``place`` returns."""
+    """Return a kernel ``name(st, place)`` that calls the kernel at ``place``."""
     lines = [f"def {name}(st, place):"]
     lines += [f"    if place == {p}: return kernel_{p}(st)" for p in range(len(kernels))]
     functions = {f"kernel_{p}": kernel for p, kernel in enumerate(kernels)}

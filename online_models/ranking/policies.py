@@ -1,4 +1,4 @@
-"""The policies that a server may be told to use, by name."""
+"""The policies that a server can use, by name."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Callable
 from online_models.ranking.policy import Policy
 
 POLICIES: dict[str, Callable[[int], Policy]] = {}
-"""Policies by name, made from a seed; `NEXTCLICK_POLICY` names the one that a server uses."""
+"""Constructors of policies by name, called with a seed; `NEXTCLICK_POLICY` selects a server's."""
 
 
 def make_policy(name: str, seed: int = 0) -> Policy | None:
-    """Return the policy of a name, None for an empty one.
+    """Return the policy with a name, None if the name is empty.
 
     Raises
     ------
     ValueError
-        If there is none of that name; says which there are.
+        If there is no such policy; the message lists the known ones.
     """
     if not name:
         return None

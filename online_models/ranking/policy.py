@@ -77,7 +77,7 @@ class ItemView(NamedTuple):
 class Policy(Protocol):
     """Re-orders an answer; list it in `policies.POLICIES`.
 
-    Called on the answering thread, so it must not wait.
+    It runs on the answering thread, so it must not block.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Policy(Protocol):
         asked: Asked,
         items: ItemView,
     ) -> Ordered:
-        """Return the new order of ``rows``; the page is its beginning."""
+        """Return the new order of ``rows``; the page is its first ``asked.size`` items."""
 
 
 def checked(name: str, order: Ordered, n: int) -> None:

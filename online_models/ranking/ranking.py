@@ -1,4 +1,4 @@
-"""What a ranking declares."""
+"""Declaration of a ranking."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from online_models.memory.table import Table
 
 @njit(cache=True)
 def never(st: State) -> bool:
-    """It answers nobody."""
+    """Return False: the ranking is only scored in the shadow."""
     return False
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """An order of the candidates; list it in `rankings.RANKINGS`.
+    """A way to order the candidates; list it in `rankings.RANKINGS`.
 
     Parameters
     ----------
     name
-        What status, impressions and the scoreboard call it.
+        Its name in status, impressions and the scoreboard.
     score
         Kernel ``(st) -> bool``: sets ``st.ranking_score[:n]`` for the candidates
-        ``st.candidates[:n]``, n = ``st.found[0].candidates``; false if it cannot order these.
+        ``st.candidates[:n]``, n = ``st.found[0].candidates``; false if it cannot order them.
     answers
-        Kernel ``(st) -> bool``: whether it may answer. One that never may is ranked in the
-        shadow only, to be scored.
+        Kernel ``(st) -> bool``: whether it may answer. A ranking that never may is only scored in
+        the shadow.
     learn
         Kernel ``(st)``: learns ``st.click``, where the ranking has state of its own.
     tables
-        What it keeps.
+        Its tables.
     """
 
     name: str

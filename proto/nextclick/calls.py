@@ -120,19 +120,19 @@ def put_items(items: Sequence[Item]) -> Call[int]:
     if faults:
         raise InvalidRequestError("faulty items", tuple(faults))
     request = catalog_pb.PutItemsRequest(items=[item_to_proto(item) for item in items])
-    return Call(lambda stubs: stubs.catalog.PutItems, request, responses.accepted)
+    return Call(lambda stubs: stubs.catalogue.PutItems, request, responses.accepted)
 
 
 def get_items(item_ids: Sequence[str]) -> Call[list[Item]]:
     """Return the call for what the catalogue knows of items."""
     request = _build(catalog_pb.GetItemsRequest, item_ids=item_ids)
-    return Call(lambda stubs: stubs.catalog.GetItems, request, responses.items)
+    return Call(lambda stubs: stubs.catalogue.GetItems, request, responses.items)
 
 
 def delete_items(item_ids: Sequence[str]) -> Call[int]:
     """Return the call that deletes items."""
     request = _build(catalog_pb.DeleteItemsRequest, item_ids=item_ids)
-    return Call(lambda stubs: stubs.catalog.DeleteItems, request, responses.accepted)
+    return Call(lambda stubs: stubs.catalogue.DeleteItems, request, responses.accepted)
 
 
 def list_models() -> Call[list[Model]]:

@@ -36,9 +36,9 @@ class Stubs:
         # grpc generates stubs without types.
         recommendations: Any = recommendation_service_pb2_grpc.RecommendationServiceStub
         events: Any = event_service_pb2_grpc.EventServiceStub
-        catalog: Any = catalog_service_pb2_grpc.CatalogServiceStub
+        catalogue: Any = catalog_service_pb2_grpc.CatalogServiceStub
         models: Any = model_service_pb2_grpc.ModelServiceStub
         self.recommendations = recommendations(channel)
         self.events = events(channel)
-        self.catalog = catalog(channel)
+        self.catalogue = catalogue(channel)
         self.models = models(channel)

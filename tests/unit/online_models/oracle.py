@@ -7,7 +7,7 @@ stream does not reach (ring 512, rules 128, 100 neighbours) are left out.
 import math
 from collections import defaultdict
 
-AGE, FRESH, PLACE, AFTER = 20_000.0, 1_000.0, 3.0, 1.5
+AGE, RECENT, PLACE, AFTER = 20_000.0, 1_000.0, 3.0, 1.5
 
 
 def near(distance):
@@ -53,7 +53,7 @@ class Oracle:
                 v[0] += w * near(abs(u - match))
                 v[1] += w * math.exp(-(u - match - 1) / AFTER) if u > match else 0
                 v[2] += s
-                v[3] += w * near(abs(u - match)) * math.exp(-(age >> 3) * 8 / FRESH)
+                v[3] += w * near(abs(u - match)) * math.exp(-(age >> 3) * 8 / RECENT)
         return dict(votes)
 
     # ---- rules and co-visits

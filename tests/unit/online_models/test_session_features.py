@@ -78,12 +78,12 @@ def test_times_of_the_caller_equal_those_of_the_session(engine):
     engine.learn(number, "a", at_s=1_000)
     engine.learn(number, "b", at_s=1_060)
     rows = [engine.row("a"), engine.row("b")]
-    moments = []
+    features = []
     for own, times_s in ((number, (0, 0)), (-1, (1_000, 1_060))):
         engine.recommend(rows, 5, own, times_s=times_s)
-        moments.append(engine.arrays["time_features"].copy())
-    assert np.array_equal(*moments)
-    assert moments[0][0] > 0
+        features.append(engine.arrays["time_features"].copy())
+    assert np.array_equal(*features)
+    assert features[0][0] > 0
 
 
 def test_a_slot_that_goes_to_another_session_forgets_its_times(engine):
