@@ -184,7 +184,7 @@ class Answering(PublishedModels):
         n_near = 0
         if self.index is not None and self._request.n_query and n_ranked < n:
             rows = near()
-            self._request.again(size, own, flt, times_s)
+            self._request.write_again(size, own, flt, times_s)
             n, near_end = page.fill_with_near(self._state, n_ranked, rows)
             n_near = near_end - n_ranked
         return self._written(n, n_ranked, n_near)

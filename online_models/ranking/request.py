@@ -105,15 +105,12 @@ class RequestWriter:
         tail = items[-MAX_QUERY_ITEMS:]
         n = self.n_query = len(tail)
         self._query[:n] = tail
-        self._write_record(session, size, flt, times_s)
+        self.write_again(size, session, flt, times_s)
 
-    def again(self, size: int, session: int, flt: Filter | None, times_s: tuple[int, int]) -> None:
-        """Write the last request again: filling the page has marked further items."""
-        self._write_record(session, size, flt, times_s)
-
-    def _write_record(
-        self, session: int, size: int, flt: Filter | None, times_s: tuple[int, int]
+    def write_again(
+        self, size: int, session: int, flt: Filter | None, times_s: tuple[int, int]
     ) -> None:
+        """Write a request for the last query, under a new number: earlier marks are void."""
         number = self.number = self.number % LARGEST_NUMBER + 1
         n_categories = unavailable = exclusions = 0
         if flt is not None:

@@ -12,19 +12,22 @@ NEXT, PAIR, SEQ2, COV2 = COLUMN["next"], COLUMN["pair"], FACT["seq2"], FACT["cov
 
 
 @njit(cache=True)
-def _fill_last(st: State, first: int) -> None:
+def _copy_columns(st: State, first: int, one: int, other: int) -> None:
+    """Set two features to two columns of the pool."""
     for i in range(st.found[0].candidates):
         r = st.score[st.candidates[i]]
-        st.features[first, i] = r[NEXT]
-        st.features[first + 1, i] = r[PAIR]
+        st.features[first, i] = r[one]
+        st.features[first + 1, i] = r[other]
+
+
+@njit(cache=True)
+def _fill_last(st: State, first: int) -> None:
+    _copy_columns(st, first, NEXT, PAIR)
 
 
 @njit(cache=True)
 def _fill_second(st: State, first: int) -> None:
-    for i in range(st.found[0].candidates):
-        r = st.score[st.candidates[i]]
-        st.features[first, i] = r[SEQ2]
-        st.features[first + 1, i] = r[COV2]
+    _copy_columns(st, first, SEQ2, COV2)
 
 
 LAST = Family(
