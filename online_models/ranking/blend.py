@@ -25,6 +25,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from online_models.memory.layout import Limits
+from online_models.memory.prefetch import prefetch
 from online_models.memory.state import State
 from online_models.memory.table import Kept, Table
 from online_models.sources.popularity import logs_without
@@ -121,14 +122,9 @@ def _set_scale(st: State, n: int) -> None:
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def set_terms(st: State, p: int, terms: NDArray[np.float32]) -> None:
-    """Set ``terms[:N_TERMS]`` to the terms of the item at place ``p`` of the pool."""
-    r = st.score[p]
-    row = st.pool[p]
-    for k in range(N_COLUMNS):
-        share = r[k] * st.scale[k]
-        terms[k] = share
-        terms[ROOT + k] = np.sqrt(share)
+def set_item_terms(st: State, p: int, terms: NDArray[np.float32]) -> None:
+    """Set ``terms[LOG_CLICKS:N_TERMS]`` for the item at place ``p`` of the pool."""
+    r, row = st.score[p], st.pool[p]
     count = r[COUNT]
     log_clicks, log_recent = logs_without(st, row, count * st.found[0].own_learned)
     terms[LOG_CLICKS] = log_clicks
@@ -147,30 +143,44 @@ def set_terms(st: State, p: int, terms: NDArray[np.float32]) -> None:
             terms[OWN_LAST + ago] = 1
 
 
-@njit(cache=True)
-def set_terms_of(st: State, p: int) -> None:
-    """Set ``st.terms`` to the terms of the item at place ``p`` of the pool."""
-    set_terms(st, p, st.terms)
+@njit(cache=True, fastmath=True)
+def set_terms(st: State, p: int) -> None:
+    """Set ``st.terms[:N_TERMS]`` to the terms of the item at place ``p`` of the pool."""
+    terms = st.terms
+    for k in range(N_COLUMNS):
+        terms[k] = st.score[p, k] * st.scale[k]
+        terms[ROOT + k] = np.sqrt(terms[k])
+    set_item_terms(st, p, terms)
 
 
-@njit(cache=True)
+@njit(cache=True, fastmath=True)
 def _set_used_weights(st: State) -> None:
-    """Copy the weights; terms that are left out get 0 (terms are the first features)."""
+    """Copy the weights, those of columns for raw scores; what is left out gets 0."""
+    used = st.used_weights
     for k in range(N_TERMS):
         left_out = st.request[0].n_left_out > 0 and st.left_out_features[k]
-        st.used_weights[k] = 0 if left_out else st.blend_weights[k]
+        used[k] = 0 if left_out else st.blend_weights[k]
+    for k in range(N_COLUMNS):
+        used[k] *= st.scale[k]
+        used[ROOT + k] *= np.sqrt(st.scale[k])
 
 
 @njit(cache=True, fastmath=True)
 def score_pool(st: State) -> None:
     """Set ``st.pool_score[:n]`` to the dot products of terms and weights."""
     n = st.found[0].pool_size
+    for p in range(n):
+        prefetch(st.stats, st.pool[p])
     _set_scale(st, n)
     _set_used_weights(st)
     terms, weights = st.terms, st.used_weights
     for p in range(n):
-        set_terms(st, p, terms)
+        r = st.score[p]
         x = np.float32(0)
-        for k in range(N_TERMS):
+        for k in range(N_COLUMNS):
+            x += weights[k] * r[k] + weights[ROOT + k] * np.sqrt(r[k])
+        set_item_terms(st, p, terms)
+        # Terms of the session's own items are 0 for all others.
+        for k in range(LOG_CLICKS, N_TERMS if r[COUNT] > 0 else OWN):
             x += weights[k] * terms[k]
         st.pool_score[p] = x

@@ -6,7 +6,7 @@ import numpy as np
 
 from online_models.memory.state import State
 from online_models.memory.table import Arrays
-from online_models.ranking.blend import LOG_CLICKS, N_TERMS, OWN, ROOT, score_pool, set_terms_of
+from online_models.ranking.blend import LOG_CLICKS, N_TERMS, OWN, ROOT, score_pool, set_terms
 from online_models.sources.registry import COLUMNS, retrieve
 
 POPULARITY, OWN_ITEMS = "popularity", "own-items"
@@ -34,7 +34,7 @@ def reasons(st: State, arrays: Arrays, row: int) -> dict[str, float]:
     if len(places) == 0:
         return {POPULARITY: 1.0}
     score_pool(st)
-    set_terms_of(st, int(places[0]))
+    set_terms(st, int(places[0]))
     terms = np.maximum(arrays["terms"][:N_TERMS] * arrays["blend_weights"][:N_TERMS], 0)
     shares: dict[str, float] = {}
     for reason, term in zip(_REASONS, terms.tolist(), strict=True):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from online_models.memory.state import State
-from online_models.ranking.blend import ITEM_TERMS, N_TERMS, set_terms
+from online_models.ranking.blend import ITEM_TERMS, LOG_CLICKS, N_TERMS, ROOT, set_item_terms
 from online_models.ranking.features.family import Family, Feature
-from online_models.sources.registry import COLUMNS
+from online_models.sources.registry import COLUMNS, N_COLUMNS
 
 SCORES = "the sources' scores"
 """Part of the features that go with their source."""
@@ -30,11 +31,17 @@ MEANINGS = {
 
 @njit(cache=True, fastmath=True)
 def _fill(st: State, first: int) -> None:
-    terms = st.terms
-    for i in range(st.found[0].candidates):
-        set_terms(st, st.candidates[i], terms)
-        for k in range(N_TERMS):
-            st.features[first + k, i] = terms[k]
+    x, n, terms = st.features, st.found[0].candidates, st.terms
+    for i in range(n):
+        p = st.candidates[i]
+        for k in range(N_COLUMNS):
+            x[first + k, i] = st.score[p, k] * st.scale[k]
+        set_item_terms(st, p, terms)
+        for k in range(LOG_CLICKS, N_TERMS):
+            x[first + k, i] = terms[k]
+    for k in range(N_COLUMNS):
+        for i in range(n):
+            x[first + ROOT + k, i] = np.sqrt(x[first + k, i])
 
 
 FAMILY = Family(
