@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
 import socket
+import tempfile
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +45,9 @@ class Ports:
 
     @classmethod
     def free(cls, workers: int = 1) -> Ports:
-        """Return ports that nobody listens on now.
+        """Return ports that nobody listens on, reserved for this process until it ends.
 
+        Another process that draws free ports does not get them, even before anything listens.
         They lie below the range of outgoing connections: one of those could take a port before
         the part that is to listen there has started. The ports that follow the HTTP port, for
         further workers, are free as well.
@@ -56,6 +60,7 @@ class Ports:
             first = next(p for p in candidates if all(_free(p + i, taken) for i in wanted))
             ports[name] = first
             taken.update(first + i for i in wanted)
+        _reserved.update(taken)
         return cls(**ports)
 
     def check(self) -> None:
@@ -73,15 +78,27 @@ class Ports:
                     ) from None
 
 
+_reserved: set[int] = set()
+"""Ports that this process has drawn."""
+
+
+@cache
+def _reservations() -> int:
+    """Return the open file in which a lock on byte n reserves port n, for all processes."""
+    path = Path(tempfile.gettempdir(), f"nextclick-ports-{os.getuid()}.lock")
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
 def _free(port: int, taken: set[int]) -> bool:
-    """Whether nobody listens on a port, and it is not among those taken already."""
-    if port in taken:
+    """Whether nobody listens on a port or has reserved it; reserves it."""
+    if port in taken or port in _reserved:
         return False
-    with socket.socket() as s:
-        try:
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        with socket.socket() as s:
             s.bind(("127.0.0.1", port))
-        except OSError:
-            return False
+    except OSError:
+        return False
     return True
 
 

@@ -118,9 +118,11 @@ def test_a_small_demo_accounts_for_every_event(tmp_path):
     # The score job, which saw impressions and clicks only, agrees with the client.
     board = result["scoreboard"].values()
     shown = sum(score["cases"] - score["shadow_cases"] for score in board)
-    assert shown == result["cases"]
+    # An answer that came before its session's last click takes the place of the one before it.
+    stale = result["stale_answers"]
+    assert result["cases"] - stale <= shown <= result["cases"]
     hits = sum(s["cases"] * s["hit_rate"] for s in board if s["shadow_cases"] == 0)
-    if all(score["shadow_cases"] in (0, score["cases"]) for score in board):
+    if stale == 0 and all(score["shadow_cases"] in (0, score["cases"]) for score in board):
         assert hits == pytest.approx(result["cases"] * result["hit_rate"], abs=0.5)
     eventually(lambda: children_of(tmp_path / "demo"), lambda left: not left, "all have ended")
 

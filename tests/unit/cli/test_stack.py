@@ -41,6 +41,22 @@ def test_free_ports_leave_room_for_further_workers(monkeypatch):
     assert not others & {ports.http, ports.http + 1, ports.http + 2}
 
 
+def test_no_other_process_draws_the_same_ports(monkeypatch):
+    """Two stacks that start at once had one port now and then, and one of them failed."""
+    drawn = [*range(21_000, 21_040)]
+    monkeypatch.setattr("cli.stack.layout.random.sample", lambda *_: drawn)
+    ours = set(_free().values())
+    program = (
+        "import dataclasses, cli.stack.layout as layout\n"
+        f"layout.random.sample = lambda *_: {drawn}\n"
+        "print(*dataclasses.astuple(layout.Ports.free()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert not ours & set(map(int, done.stdout.split()))
+
+
 def test_a_taken_port_is_named_with_the_option_to_change_it():
     """'Address in use' from the depth of Kafka's log helps nobody."""
     with socket.socket() as taken:
