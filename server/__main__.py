@@ -122,6 +122,7 @@ def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Eve
         serving.set()
         log.info("serving on %s:%d", settings.host, settings.grpc_port)
         stop.wait()
+    serving.clear()
     log.info("draining")
     server.drain(settings.drain_s)
     stands_still = log_reader.stop()

@@ -21,8 +21,8 @@ STALENESS = Gauge(
 MODEL_CLICKS = Gauge("nextclick_model_clicks", "Clicks that the models have learned")
 SESSIONS = Gauge("nextclick_sessions", "Sessions in memory")
 ITEMS = Gauge("nextclick_items", "Items that have a row in the models")
-LIVE_SCORE = Gauge(
-    "nextclick_live_score",
+PREQUENTIAL_SCORE = Gauge(
+    "nextclick_prequential_score",
     "Prequential score: on examples, each scored before it is learned",
     ["model", "metric"],
 )

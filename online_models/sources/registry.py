@@ -50,8 +50,8 @@ POOL = -(-sum(source.names_at_most for source in SOURCES) // LINE) * LINE
 TABLES = (
     *(table for source in SOURCES for table in source.tables),
     Table("query", np.int32, (MAX_QUERY_ITEMS,)),
-    Table("score", np.float32, (POOL, ROW_WIDTH)),
-    Table("pool", np.int32, (POOL,)),
+    Table("score", np.float32, (POOL + 1, ROW_WIDTH)),
+    Table("pool", np.int32, (POOL + 1,)),
     Table("left_out_columns", np.uint8, (N_COLUMNS,)),
 )
 

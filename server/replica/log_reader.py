@@ -254,7 +254,7 @@ def _show_size(replica: Replica) -> None:
     metrics.MODEL_CLICKS.set(replica.engine.clicks)
     for model, scores in replica.engine.prequential_scores.items():
         for metric, score in scores.items():
-            metrics.LIVE_SCORE.labels(model, metric).set(score)
+            metrics.PREQUENTIAL_SCORE.labels(model, metric).set(score)
     metrics.VECTORS.set(replica.engine.with_vectors)
     metrics.SESSIONS.set(len(replica.sessions))
     metrics.ITEMS.set(len(replica.engine.ids) - 1)

@@ -229,3 +229,6 @@ def test_clients_carry_the_token_and_say_what_to_do_without_it(serving):
     with pytest.raises(grpc.RpcError) as error:
         served.answers.BatchRecommend(pb.BatchRecommendRequest(), timeout=LIMIT_S)
     assert error.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    with pytest.raises(grpc.RpcError) as error:
+        next(served.answers.StreamRecommend(iter([pb.RecommendRequest()]), timeout=LIMIT_S))
+    assert error.value.code() == grpc.StatusCode.UNAUTHENTICATED
