@@ -66,6 +66,11 @@ def test_readers_refuse_values_larger_than_declared(
     assert caught.value.reason == DeadLetterReason.TOO_LARGE
 
 
+def test_no_two_topics_have_one_name() -> None:
+    """If it failed, a later declaration would silently replace an earlier one."""
+    assert len(topics.TOPICS) == len(topics._DECLARED)
+
+
 def test_the_table_of_the_documentation_is_what_is_declared() -> None:
     """If it failed, operators would size and back up other topics than there are."""
     text = (Path(__file__).parents[3] / "docs" / "architecture.md").read_text()
