@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from online_models.memory import state, top_k
 from online_models.memory.layout import SMALLEST, Limits
+from online_models.memory.names import unique
 from online_models.memory.random import first_random
 from online_models.memory.state import State, StateType
 from online_models.memory.table import Arrays, Table, allocate
@@ -46,7 +47,7 @@ TABLES: tuple[Table, ...] = tuple(
 ID_BYTES = 200
 """An item's id in Python: the string, its entry in a list and its entry in a dictionary."""
 
-structref.define_proxy(State, StateType, [table.name for table in TABLES])
+structref.define_proxy(State, StateType, unique("tables", (table.name for table in TABLES)))
 
 
 @njit(cache=True)

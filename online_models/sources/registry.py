@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from online_models.memory.chain import in_order
+from online_models.memory.names import unique
 from online_models.memory.state import State
 from online_models.memory.table import Table
 from online_models.sources import (
@@ -42,6 +43,10 @@ FACT = {
     for place, name in enumerate(name for source in SOURCES for name in source.facts)
 }
 """Place of each fact in a row of the pool, after the scores."""
+
+unique("sources", (source.name for source in SOURCES))
+unique("columns", (column.name for column in COLUMNS))
+unique("facts", (name for source in SOURCES for name in source.facts))
 
 ROW_WIDTH = -(-(N_COLUMNS + len(FACT)) // LINE) * LINE
 POOL = -(-sum(source.names_at_most for source in SOURCES) // LINE) * LINE

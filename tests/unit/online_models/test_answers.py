@@ -175,7 +175,7 @@ def test_a_policy_orders_the_page_and_its_propensities_go_along(shop):
     assert page.n_ranked == 2
 
 
-@pytest.mark.parametrize("places", [[0, 0], [-1], [8]])
+@pytest.mark.parametrize("places", [[0, 0], [-1], [8], [0.0, 1.0], [[0], [1]], [True, False]])
 def test_an_order_that_is_none_is_refused_by_the_policys_name(shop, places):
     """A faulty policy must not show an item twice, or one that nobody ranked."""
     shop.policy = Given(places)
@@ -184,3 +184,27 @@ def test_an_order_that_is_none_is_refused_by_the_policys_name(shop, places):
             shop.recommend([1, 2], 2)
     finally:
         shop.policy = None
+
+
+@pytest.mark.parametrize("drawn", [[0.5], [np.nan, 0.5], [0.5, 0.0], [1.5, 1.0]])
+def test_propensities_that_are_no_probabilities_are_refused(shop, drawn):
+    """Off-policy estimates divide by them: one NaN or 0 among the impressions spoils them all."""
+    shop.policy = Given([1, 0], drawn)
+    try:
+        with pytest.raises(ValueError, match=r"policy given.*propensities"):
+            shop.recommend([1, 2], 2)
+    finally:
+        shop.policy = None
+
+
+def test_a_policy_may_leave_items_out_and_return_lists(shop):
+    """A rule that forbids items shows a shorter page rather than what it forbids."""
+    plain = shop.recommend([1, 2], 8)
+    shop.policy = Given([])
+    shop.policy._order = Ordered([4, 2], [0.5, 1.0])
+    try:
+        page = shop.recommend([1, 2], 6)
+    finally:
+        shop.policy = None
+    assert page.rows.tolist() == plain.rows[[4, 2]].tolist()
+    assert page.propensities.tolist() == [0.5, 1.0]
