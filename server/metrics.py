@@ -63,6 +63,9 @@ INDEX_RECALL = Gauge(
 )
 INDEX_DELTA = Gauge("nextclick_index_delta", "Vectors changed since the index was built")
 INDEX_BUILDS = Counter("nextclick_index_builds_total", "Rebuilds of the vector index")
+INDEX_BUILDS_FAILED = Counter(
+    "nextclick_index_builds_failed_total", "Rebuilds of the vector index that failed; retried"
+)
 VECTORS = Gauge("nextclick_vectors", "Items that have vectors")
 EVENTS = Counter("nextclick_events_total", "Events of PutEvents", ["outcome"])
 REDIS_UP = Gauge("nextclick_redis_up", "Whether Redis answers")

@@ -24,8 +24,8 @@ from server.replica import scoreboard
 from server.replica.held_vectors import HeldVector, HeldVectors
 from server.replica.sessions import BeforeLearning, SessionTable
 
-SLICE_S = 0.002
-"""Longest time that a slice of the log holds the lock while there are no requests."""
+SLICE_S = 0.001
+"""How long a slice of the log holds the lock while there are no requests, up to a record more."""
 
 BUSY_SLICE_S, BUSY_PAUSE_S, BUSY_S = 0.000_25, 0.000_1, 0.1
 """The same while there are requests, the pause before a slice, and how long a request counts.
