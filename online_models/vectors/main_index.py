@@ -1,4 +1,4 @@
-"""A graph of the vectors at one point in time, and what has changed since: stale rows, the delta."""
+"""A graph of the vectors at one point in time, and what has changed since: stale rows, a delta."""
 
 from __future__ import annotations
 

@@ -54,6 +54,9 @@ MAX_TITLE_BYTES = 1_024
 DEFAULT_PAGE, MAX_PAGE = 20, 500
 """Items of an answer: where a request names no number, and at most."""
 
+EXPLAINED_ITEMS = 20
+"""First items of an answer that get reasons, where a request asks for them."""
+
 MAX_RANKED_ITEMS = 500
 """Items of one `Rank` request."""
 

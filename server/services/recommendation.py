@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from nextclick.limits import SCORED_ITEMS
+from nextclick.limits import EXPLAINED_ITEMS, SCORED_ITEMS
 from nextclick.v1 import recommendation_service_pb2 as pb
 from online_models.engine import Filter, Ranked
 from online_models.metrics import log_odds
@@ -239,13 +239,14 @@ class Recommendations:
     ) -> None:
         ids = self._engine.ids
         likely = self._probabilities(ranked.scores)
+        reasons = self._engine.explain(rows, ranked.rows[:EXPLAINED_ITEMS], number)
         for i, (row, score) in enumerate(
             zip(ranked.rows.tolist(), ranked.scores.tolist(), strict=True)
         ):
             item = response.items.add(item_id=ids[row], score=score)
             if i < len(likely):
                 item.next_click_probability = likely[i]
-            for source, share, because in self._engine.explain(rows, row, number):
+            for source, share, because in reasons[i] if i < len(reasons) else ():
                 names = [ids[b] for b in because]
                 item.reasons.add(source=source, share=share, because_item_ids=names)
 

@@ -120,8 +120,8 @@ def test_the_source_names_items_that_reach_answers_blend_and_ranker():
 
     answer = engine.recommend(query, 4, session)
     assert {engine.ids[row] for row in answer.rows[: answer.n_ranked]} == {"a", "b", "c"}
-    reasons = [reason for reason, _, _ in engine.explain(query, engine.row("c"), session)]
-    assert "same-category" in reasons
+    [reasons] = engine.explain(query, np.array([engine.row("c")]), session)
+    assert "same-category" in [reason for reason, _, _ in reasons]
     weights = engine.arrays["blend_weights"]
     assert weights[TERMS.index("category_latest")] == np.float32(0.1)
 

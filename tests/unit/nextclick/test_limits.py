@@ -25,6 +25,8 @@ TOLD = [
             f"empty: all. At most {limits.MAX_FILTER_CATEGORIES}.",
             f"Never these items. At most {limits.MAX_EXCLUDED_ITEMS:,}.",
             f"on the first {limits.SCORED_ITEMS}: the probability",
+            f"on the first {limits.EXPLAINED_ITEMS}: what speaks for the item",
+            f"Give reasons for the first {limits.EXPLAINED_ITEMS} items",
         ],
     ),
     (

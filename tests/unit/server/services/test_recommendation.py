@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nextclick import Item, encode_item
+from nextclick.limits import EXPLAINED_ITEMS
 from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1.impression_pb2 import Impression
 from nextclick.v1.scoreboard_pb2 import Score
@@ -273,6 +274,12 @@ def test_one_answer_in_so_many_is_also_ranked_by_all_other_rankings(shop):
     assert all(i.HasField("diversity") == bool(i.shadows) for i, _ in shop.impressions.seen)
     assert 0 < sampled[-1].diversity < 2
     assert sampled[-1].popularity > 0
+
+
+def test_the_first_items_of_a_long_page_are_explained(shop):
+    """Reasons for hundreds of items would take longer than other callers should wait."""
+    answer = shop.recommend(session_id="me", session_items=["i4"], page_size=21, explain=True)
+    assert [bool(item.reasons) for item in answer.items] == [True] * EXPLAINED_ITEMS + [False]
 
 
 def test_explained_scores_become_probabilities_once_they_are_calibrated(shop):
