@@ -41,7 +41,12 @@ ITEMS_REFUSED = Counter(
     "nextclick_items_refused_total", "Catalogue items refused because max_items was reached"
 )
 UNREADABLE = Counter(
-    "nextclick_unreadable_total", "Records of the log that could not be read", ["topic"]
+    "nextclick_unreadable_total",
+    "Records of the log that were passed over",
+    ["topic", "reason"],
+)
+SNAPSHOTS_FAILED = Counter(
+    "nextclick_snapshots_failed_total", "Snapshots that could not be written; tried again later"
 )
 DEAD_LETTERS = Counter(
     "nextclick_dead_letters_total", "Dead letters since this replica started", ["reason"]
