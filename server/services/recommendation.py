@@ -294,7 +294,7 @@ class Recommendations:
     def _probabilities(self, scores: NDArray[np.float32]) -> list[float]:
         """Return the calibrated probability that each of the first items is the next click."""
         board = self._replica.scoreboard.get(self._engine.ranking)
-        if board is None or not board.cases:
+        if board is None or not board.cases or not len(scores):
             return []
         check = board.calibration
         odds = check.slope * log_odds(scores[:SCORED_ITEMS].astype(np.float64)) + check.intercept
