@@ -112,7 +112,7 @@ class Recommendations:
         """Compute answers for nobody, so that the first real ones find everything in caches."""
         for session_id in session_ids:
             request = pb.RecommendRequest(session_id=session_id)
-            self._recommend(request, time.perf_counter_ns(), UNREAD, recorded=False)
+            self._recommend(request, time.perf_counter_ns(), Stored(), recorded=False)
 
     def _unasked(self) -> Stored | None:
         """Return what is known of a visitor before Redis is asked, or if it cannot be."""
