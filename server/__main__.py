@@ -59,6 +59,7 @@ def main() -> None:
     replica = snapshot.read(settings.data_dir, limits, role) or Replica(
         Engine(limits, sample=0, remote=True), role
     )
+    replica.unfit_snapshots = snapshot.unfit(settings.data_dir, limits)
     replica.engine.policy = policy
     run = {Role.SERVER: answer_calls, Role.EMITTER: emit_examples}[role]
     run(replica, settings, stop)

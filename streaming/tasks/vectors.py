@@ -5,15 +5,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, MutableMapping
 
-from google.protobuf.message import DecodeError
-
 from nextclick.codec import InvalidEventError, decode_item
-from nextclick.topics import COMMANDS, ITEMS, RANKER, VECTORS, VECTORS_MODEL, topic
+from nextclick.topics import COMMANDS, ITEMS, RANKER, SESSIONS, VECTORS, VECTORS_MODEL, topic
 from nextclick.v1 import learning_pb2 as pb
-from nextclick.v1.session_pb2 import SessionRecord, Step
+from nextclick.v1.session_pb2 import Step
 from online_models.learners.vectors import SESSION_ITEMS, VectorLearner
 from online_models.tables.content_tokens import item_tokens
+from records.errors import RecordError
 from records.item_vectors import ItemVectors, encode
+from records.limited import check_size, decode_session
 from streaming.output import Output
 from streaming.raw_record import RawRecord
 from streaming.tasks.task import Progress, TaskOptions, pack_meta, unpack_meta
@@ -82,8 +82,9 @@ class VectorsTask:
 
     def _apply_session(self, value: bytes, seen: MutableMapping[str, bytes]) -> None:
         try:
-            record = SessionRecord.FromString(value)
-        except DecodeError:
+            check_size(SESSIONS, b"", value)
+            record = decode_session(value)
+        except RecordError:
             return
         note = seen.get(record.session_id)
         version, slot = _SEEN.unpack(note) if note else (0, -1)

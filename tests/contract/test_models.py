@@ -64,7 +64,7 @@ def test_scoring_changes_nothing(engine):
     engine.trending(20)
     engine.similar(engine.row("i9"), 20)
     engine.rank([engine.row("i5")], [engine.row("i6"), engine.row("i7")])
-    engine.explain([engine.row("i5")], engine.row("i6"))
+    engine.explain([engine.row("i5")], np.array([engine.row("i6")]))
     again = engine.recommend([engine.row("i5"), engine.row("i6")], 20)
     assert learned(engine) == before
     assert first.rows.tolist() == again.rows.tolist()

@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from nextclick.limits import SCORED_ITEMS
+from nextclick.limits import MAX_ID_BYTES, MAX_RANKINGS, SCORED_ITEMS, SESSION_STEPS
 from nextclick.v1 import scoreboard_pb2 as pb
 from nextclick.v1.impression_pb2 import Impression
 from nextclick.v1.session_pb2 import SessionRecord
@@ -283,7 +283,7 @@ def test_what_is_kept_of_sessions_and_rankings_is_bounded(monkeypatch):
     assert len(task._sessions) == 100
     assert sum(name.startswith(score_task.SESSION) for name in stored) == 100
     assert len(task._sessions["loud"].answers) == 4
-    assert len(task._scores) == score_task.MAX_MODELS
+    assert len(task._scores) == MAX_RANKINGS
 
 
 def test_unreadable_records_and_erased_sessions_are_passed_over():
@@ -294,6 +294,19 @@ def test_unreadable_records_and_erased_sessions_are_passed_over():
     task.apply(RawRecord(b"", b"s", "sessions", 0, 0, 0), {})
     assert "s" not in task._sessions
     assert ranks(task) == [0]
+
+
+def test_records_beyond_a_limit_leave_nothing_behind():
+    """The state of one session grew to megabytes from ids without a limit."""
+    task = task_of()
+    long = "x" * (MAX_ID_BYTES + 1)
+    task.apply(answer("s", 0, ["a"], appended=[long]), {})
+    task.apply(answer("s", 0, ["a"], appended=["a"] * (SESSION_STEPS + 1)), {})
+    task.apply(answer("s", 0, [long]), {})
+    task.apply(clicks("s", [long]), {})
+    task.apply(clicks("s", ["a"] * (SESSION_STEPS + 1)), {})
+    assert not task._sessions
+    assert not task._scores
 
 
 def test_the_scoreboard_is_published_once_a_second_and_when_something_happened():
