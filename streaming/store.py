@@ -1,10 +1,11 @@
 """The session store: consumes `sessions` and maintains the live sessions in Redis.
 
-Redis holds, by session, a hash ``s:<session_id>`` of ``version`` and ``record`` (a
+Redis holds, by session, a hash ``s:<session_id>`` of ``incarnation``, ``version`` and ``record`` (a
 `SessionRecord`), and by user a hash ``u:<user_id>`` of ``version`` (the session's last
-timestamp) and ``record`` (the id of the current session). The higher version wins, so records may
-be read again. The positions in the log are stored in Redis too, together with the data: a Redis
-that was wiped has lost them, and is refilled from the beginning of the log.
+timestamp) and ``record`` (the id of the current session). The higher incarnation wins, then the
+higher version, so records may be read again. The positions in the log are stored in Redis too,
+together with the data: a Redis that was wiped has lost them, and is refilled from the beginning of
+the log.
 
 Run as ``python -m streaming.store``; on SIGTERM it ends after the current batch.
 """
@@ -52,12 +53,15 @@ LAG = Gauge("nextclick_store_lag_records", "Records of `sessions` not yet in Red
 
 MAX_BACKOFF_S = 2.0
 
-# Each hash KEYS[i] becomes (version, record) unless it has a higher version.
+# Each hash KEYS[i] becomes (incarnation, version, record) unless it has a higher incarnation, or
+# the same and a higher version; no incarnation is 0.
 PUT_NEWER = """
 for i = 1, #KEYS do
-  local held = redis.call('HGET', KEYS[i], 'version')
-  if not held or tonumber(held) <= tonumber(ARGV[2 * i]) then
-    redis.call('HSET', KEYS[i], 'version', ARGV[2 * i], 'record', ARGV[2 * i + 1])
+  local life, version, record = ARGV[3 * i - 1], ARGV[3 * i], ARGV[3 * i + 1]
+  local held = redis.call('HMGET', KEYS[i], 'version', 'incarnation')
+  local later = tonumber(life) - tonumber(held[2] or 0)
+  if not held[1] or later > 0 or later == 0 and tonumber(held[1]) <= tonumber(version) then
+    redis.call('HSET', KEYS[i], 'incarnation', life, 'version', version, 'record', record)
     redis.call('EXPIRE', KEYS[i], ARGV[1])
   end
 end
@@ -69,7 +73,7 @@ class Batch:
     """The net effect of a slice of the log: the newest entry of each key, and erasures."""
 
     tenant: str = ""
-    entries: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    entries: dict[str, tuple[int, int, bytes]] = field(default_factory=dict)
     erased: set[str] = field(default_factory=set)
     positions: dict[int, int] = field(default_factory=dict)
 
@@ -88,15 +92,15 @@ class Batch:
             return
         name = redis_session_key(record.session_id, self.tenant)
         self.erased.discard(name)
-        self._put(name, record.version, value)
+        self._put(name, record.incarnation, record.version, value)
         if record.user_id:
             user = redis_user_key(record.user_id, self.tenant)
-            self._put(user, record.last_timestamp_ms, record.session_id.encode())
+            self._put(user, 0, record.last_timestamp_ms, record.session_id.encode())
 
-    def _put(self, name: str, version: int, value: bytes) -> None:
+    def _put(self, name: str, incarnation: int, version: int, value: bytes) -> None:
         held = self.entries.get(name)
-        if held is None or held[0] <= version:
-            self.entries[name] = (version, value)
+        if held is None or held[:2] <= (incarnation, version):
+            self.entries[name] = (incarnation, version, value)
 
 
 class SessionWriter:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nextclick.v1 import session_pb2
 from online_models.ranking.request import UNKNOWN_TIMES
+from records.session_life import UNKNOWN, Applied
 from server.replica.redis_view import RedisUnavailableError, RedisView
 from server.replica.replica import Replica
 from server.replica.sessions import seconds
@@ -28,7 +29,7 @@ class Visitor:
     """
 
     session_id: str = ""
-    version: int = 0
+    applied: Applied = UNKNOWN
     number: int = -1
     rows: Rows = ()
     times_s: tuple[int, int] = UNKNOWN_TIMES
@@ -54,7 +55,7 @@ def resolve_visitor(
             return visitor
     entry = replica.sessions.get(visitor.session_id)
     if entry is not None:
-        visitor.version = entry.version
+        visitor.applied = entry.applied
         visitor.number = entry.number
         visitor.rows = replica.engine.session_rows(entry.number)
         visitor.hidden = entry.hidden
@@ -67,8 +68,8 @@ def resolve_visitor(
         record = redis_view.session(visitor.session_id)
     except RedisUnavailableError:
         return visitor
-    if record is not None and record.version > visitor.version:
-        visitor.version = record.version
+    if record is not None and visitor.applied.precedes(record):
+        visitor.applied = Applied.after(record)
         visitor.rows = [replica.engine.row(step.item_id) for step in record.steps]
         previous, last = ([0, 0] + [seconds(s.timestamp_ms) for s in record.steps[-2:]])[-2:]
         visitor.times_s = (previous, last)
