@@ -1,9 +1,10 @@
 """The session store: consumes `sessions` and maintains the live sessions in Redis.
 
-Redis holds, by session, a hash ``nextclick:s:<session_id>`` of ``version`` and ``record`` (a
-`SessionRecord`), and by user a hash ``nextclick:u:<user_id>`` of ``version`` (the session's last
-timestamp) and ``record`` (the id of the current session). The higher version wins, so records may
-be read again. A key that is something else is another program's: it is left alone and counted.
+Redis holds, by session, a hash ``nextclick:s:<session_id>`` of ``incarnation``, ``version`` and
+``record`` (a `SessionRecord`), and by user a hash ``nextclick:u:<user_id>`` of ``version`` (the
+session's last timestamp) and ``record`` (the id of the current session). The higher incarnation
+wins, then the higher version, so records may be read again. A key that is something else is another
+program's: it is left alone and counted.
 
 The positions in the log are stored in Redis too, together with the data and with a mark of the last
 batch. A Redis whose mark is not that of the store's last batch has lost writes (it was restored, or
@@ -72,33 +73,34 @@ CHECK_S = 1.0
 # ours, -1 if it is not, and the first such key.
 # KEYS: the store's own, those of the entries, those to erase.
 # ARGV: mark before, mark now, expiry, number of entries, number of positions; partition and offset
-# of each position; version and record of each entry.
+# of each position; incarnation (0: none), version and record of each entry.
 WRITE = """
 local mark = redis.call('HGET', KEYS[1], 'mark')
 if mark ~= ARGV[1] and mark ~= ARGV[2] then return {-1, ''} end
 local entries, positions = tonumber(ARGV[4]), tonumber(ARGV[5])
 local foreign, first = 0, ''
-local function version(key)
+local function held(key)
   local kind = redis.call('TYPE', key).ok
-  if kind == 'none' then return -1 end
-  local held = kind == 'hash' and redis.call('HMGET', key, 'version', 'record')
-  local number = held and held[2] and tonumber(held[1] or '')
-  if not number then
-    foreign = foreign + 1
-    first = key
-  end
-  return number
+  if kind == 'none' then return -1, -1 end
+  local h = kind == 'hash' and redis.call('HMGET', key, 'incarnation', 'version', 'record')
+  local version = h and h[3] and tonumber(h[2] or '')
+  if version then return tonumber(h[1] or 0), version end
+  foreign = foreign + 1
+  first = key
 end
 local at = 5 + 2 * positions
 for i = 1, entries do
-  local key, held = KEYS[1 + i], version(KEYS[1 + i])
-  if held and held <= tonumber(ARGV[at + 2 * i - 1]) then
-    redis.call('HSET', key, 'version', ARGV[at + 2 * i - 1], 'record', ARGV[at + 2 * i])
+  local key, v = KEYS[1 + i], at + 3 * (i - 1)
+  local life, version = held(key)
+  local later = life and tonumber(ARGV[v + 1]) - life
+  if later and (later > 0 or later == 0 and version <= tonumber(ARGV[v + 2])) then
+    redis.call(
+      'HSET', key, 'incarnation', ARGV[v + 1], 'version', ARGV[v + 2], 'record', ARGV[v + 3])
     redis.call('EXPIRE', key, ARGV[3])
   end
 end
 for i = 2 + entries, #KEYS do
-  if version(KEYS[i]) then redis.call('DEL', KEYS[i]) end
+  if held(KEYS[i]) then redis.call('DEL', KEYS[i]) end
 end
 for i = 1, positions do
   redis.call('HSET', KEYS[1], ARGV[4 + 2 * i], ARGV[5 + 2 * i])
@@ -113,7 +115,7 @@ class Batch:
     """The net effect of a slice of the log: the newest entry of each key, and erasures."""
 
     tenant: str = ""
-    entries: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    entries: dict[str, tuple[int, int, bytes]] = field(default_factory=dict)
     erased: set[str] = field(default_factory=set)
     positions: dict[int, int] = field(default_factory=dict)
 
@@ -134,15 +136,15 @@ class Batch:
             return
         name = redis_session_key(record.session_id, self.tenant)
         self.erased.discard(name)
-        self._put(name, record.version, value)
+        self._put(name, record.incarnation, record.version, value)
         if record.user_id:
             user = redis_user_key(record.user_id, self.tenant)
-            self._put(user, record.last_timestamp_ms, record.session_id.encode())
+            self._put(user, 0, record.last_timestamp_ms, record.session_id.encode())
 
-    def _put(self, name: str, version: int, value: bytes) -> None:
+    def _put(self, name: str, incarnation: int, version: int, value: bytes) -> None:
         held = self.entries.get(name)
-        if held is None or held[0] <= version:
-            self.entries[name] = (version, value)
+        if held is None or held[:2] <= (incarnation, version):
+            self.entries[name] = (incarnation, version, value)
 
 
 class SessionWriter:

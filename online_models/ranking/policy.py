@@ -99,6 +99,10 @@ class Policy(Protocol):
         """
 
 
+ROUNDING = 1e-5
+"""A propensity may be this much above 1, by the rounding of its 32-bit floats."""
+
+
 def checked(name: str, order: Ordered, n: int) -> Ordered:
     """Return an order of ``n`` items as arrays; refuse one that is none.
 
@@ -123,6 +127,6 @@ def checked(name: str, order: Ordered, n: int) -> Ordered:
     drawn = np.asarray(order.propensities, np.float32)
     if drawn.shape != places.shape:
         raise ValueError(f"policy {name}: {len(places)} places, but {drawn.size} propensities")
-    if not ((drawn > 0) & (drawn <= 1)).all():
+    if not ((drawn > 0) & (drawn <= 1 + ROUNDING)).all():
         raise ValueError(f"policy {name}: propensities must be above 0 and at most 1")
-    return Ordered(places, drawn)
+    return Ordered(places, np.minimum(drawn, 1))

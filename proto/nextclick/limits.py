@@ -26,6 +26,9 @@ MAX_EVENT_IDS = 256
 SESSION_IDLE_MS = 30 * MINUTE_MS
 """After so long without an event, a user who sends no session ids begins a new session."""
 
+SESSION_LIFE_MS = 2 * DAY_MS
+"""After so long without an event, the state of a session expires: its next event begins it anew."""
+
 MAX_LATE_MS = 30 * MINUTE_MS
 """How far behind the last step of its session an event may be."""
 

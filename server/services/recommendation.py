@@ -148,7 +148,7 @@ class Recommendations:
             asked = self._engine.asked
             response = pb.RecommendResponse(
                 recommendation_id=self._new_id(),
-                session_version=visitor.version,
+                session_version=visitor.applied.version,
                 model_version=self._engine.clicks,
                 model_lag_ms=min(self._replica.lag_ms, 2**32 - 1),
                 degraded=self._degraded(stored),
@@ -166,6 +166,7 @@ class Recommendations:
                         response,
                         ranked,
                         visitor.session_id,
+                        visitor.applied.incarnation,
                         request.user_id,
                         tail,
                         time.time_ns() // 1_000_000,
@@ -198,7 +199,7 @@ class Recommendations:
             scores = self._engine.rank(query, rows, visitor.number)
             response = pb.RankResponse(
                 recommendation_id=self._new_id(),
-                session_version=visitor.version,
+                session_version=visitor.applied.version,
                 model_version=self._engine.clicks,
                 degraded=self._degraded(stored),
             )

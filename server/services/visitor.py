@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nextclick.v1 import session_pb2
 from online_models.ranking.request import UNKNOWN_TIMES
+from records.session_life import UNKNOWN, Applied
 from server.replica.redis_view import Question, Stored
 from server.replica.replica import Replica
 from server.replica.sessions import seconds
@@ -27,7 +28,7 @@ class Visitor:
     """
 
     session_id: str = ""
-    version: int = 0
+    applied: Applied = UNKNOWN
     number: int = -1
     rows: Rows = ()
     times_s: tuple[int, int] = UNKNOWN_TIMES
@@ -76,7 +77,7 @@ def resolve_visitor(
             return visitor
     entry = replica.sessions.get(visitor.session_id)
     if entry is not None:
-        visitor.version = entry.version
+        visitor.applied = entry.applied
         visitor.number = entry.number
         visitor.rows = replica.engine.session_rows(entry.number)
         visitor.hidden = entry.hidden
@@ -91,9 +92,9 @@ def resolve_visitor(
     if (
         record is not None
         and record.session_id == visitor.session_id
-        and record.version > visitor.version
+        and visitor.applied.precedes(record)
     ):
-        visitor.version = record.version
+        visitor.applied = Applied.after(record)
         visitor.rows = [replica.engine.row(step.item_id) for step in record.steps]
         previous, last = ([0, 0] + [seconds(s.timestamp_ms) for s in record.steps[-2:]])[-2:]
         visitor.times_s = (previous, last)

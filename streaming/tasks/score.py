@@ -7,7 +7,7 @@ has a `RollingScore`.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator
 
 from nextclick.limits import MAX_RANKINGS, SCORED_ITEMS
 from nextclick.topics import IMPRESSIONS, SCOREBOARD, SESSIONS, topic
@@ -20,7 +20,7 @@ from streaming.output import Output
 from streaming.raw_record import RawRecord
 from streaming.tasks.attribution import add_answer, add_steps, attribute
 from streaming.tasks.rolling_score import Answer, RollingScore
-from streaming.tasks.task import TaskOptions
+from streaming.tasks.task import Notes, TaskOptions
 
 MAX_SESSIONS = 50_000
 """The most sessions whose answers and steps are kept; a new one replaces the longest idle one."""
@@ -61,7 +61,7 @@ class ScoreTask:
         for model, dumped in counts.items():
             self._scores[model] = RollingScore.load(dumped, blocks.get(model, ()))
 
-    def apply(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
+    def apply(self, record: RawRecord, seen: Notes) -> None:
         """See `StreamTask.apply`; unreadable ones and those beyond a limit are skipped."""
         del seen
         try:

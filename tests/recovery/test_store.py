@@ -34,9 +34,13 @@ def writer(client):
     return writer
 
 
-def record(version, session_id="s", user_id="", at=0):
+def record(version, session_id="s", user_id="", at=0, incarnation=0):
     return SessionRecord(
-        session_id=session_id, version=version, user_id=user_id, last_timestamp_ms=at
+        session_id=session_id,
+        version=version,
+        user_id=user_id,
+        last_timestamp_ms=at,
+        incarnation=incarnation,
     ).SerializeToString()
 
 
@@ -69,6 +73,28 @@ def test_an_older_version_never_replaces_a_newer_one(client, writer):
     assert version(client) == 5
     writer.write(batch(record(9), record(7), start=3))
     assert version(client) == 9
+
+
+def test_a_session_that_returns_replaces_the_visit_before(client, writer):
+    """A new life begins at version 1; its clicks would be missing until it has as many."""
+    writer.write(batch(record(8, incarnation=100)))
+    writer.write(batch(record(1, incarnation=1_700_000_000_000), start=1))
+    assert version(client) == 1
+    writer.write(batch(record(9, incarnation=100), start=2))
+    assert version(client) == 1
+    writer.write(
+        batch(record(2, incarnation=1_700_000_000_001), record(9, incarnation=100), start=3)
+    )
+    assert version(client) == 2
+
+
+def test_what_the_version_before_has_written_is_replaced(client, writer):
+    """Its hashes have no incarnation, which is that of the records that it knew."""
+    client.hset(redis_session_key("s"), mapping={"version": 8, "record": record(8)})
+    writer.write(batch(record(7)))
+    assert version(client) == 8
+    writer.write(batch(record(1, incarnation=100), start=1))
+    assert version(client) == 1
 
 
 def test_a_user_points_to_the_latest_session(client, writer):

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from settings.base import PREFIX, load
+from settings.jobs import JobSettings
 from settings.server import ServerSettings
 from settings.store import StoreSettings
 
 OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
-PROCESSES = (ServerSettings, StoreSettings)
+PROCESSES = (ServerSettings, StoreSettings, JobSettings)
 
 
 def documented():

@@ -67,6 +67,47 @@ def ranks(task, model="ranker"):
     return rolling._latest(RING)["rank"].tolist()
 
 
+def life(incarnation, items, first_ms=None, session_id="s"):
+    """The record of a life whose steps arrived a millisecond apart, the first at its beginning."""
+    session = SessionRecord(session_id=session_id, version=len(items), incarnation=incarnation)
+    for seq, item in enumerate(items, 1):
+        session.appended_ms = (first_ms or incarnation) + seq - 1
+        session.steps.add(item_id=item, seq=seq, appended_ms=session.appended_ms)
+    return RawRecord(session.SerializeToString(), session_id.encode(), "sessions", 0, 0, 9)
+
+
+def test_an_answer_is_scored_by_the_first_click_of_a_session_that_returned():
+    """Versions begin again at 1: the first clicks would score nothing."""
+    task = task_of(
+        life(100, "abcdefgh"),
+        answer("s", 8, ["x", "b"], session_incarnation=100),
+        life(900, "b"),
+        answer("s", 1, ["c"], session_incarnation=900),
+        life(900, "bc"),
+        life(100, "abcdefghc"),
+    )
+    assert ranks(task) == [2, 1]
+
+
+def test_clicks_that_are_sessionised_again_score_nothing_again():
+    """A job that had to start from nothing repeats the last week under new versions."""
+    task = task_of(
+        life(100, "abcdefgh"),
+        answer("s", 8, ["x", "y", "i"], session_incarnation=100),
+        *(life(103, "defgh"[:n]) for n in range(1, 6)),
+        life(103, "defghi"),
+        answer("s", 6, ["j"], session_incarnation=103),
+        life(103, "defghij"),
+    )
+    assert ranks(task) == [3, 1]
+
+
+def test_an_answer_of_a_server_of_the_version_before_belongs_to_the_present_life():
+    """It names no incarnation; servers are upgraded after the jobs."""
+    task = task_of(life(100, "ab"), answer("s", 2, ["x", "c"]), life(100, "abc"))
+    assert ranks(task) == [2]
+
+
 def test_an_answer_is_scored_by_the_click_after_its_version():
     """The session's version says what the visitor had done, whenever the records arrive."""
     task = task_of(
