@@ -111,6 +111,21 @@ def find(child: Child) -> psutil.Process | None:
         return None
 
 
+def exit_of(child: Child) -> str:
+    """Return how a child has ended: ``exit 1``, ``signal 9``; ``unknown`` if it is another's."""
+    started = _started.get(child.pid)
+    code = started.poll() if started is not None else None
+    if code is None:
+        try:
+            pid, status = os.waitpid(child.pid, os.WNOHANG)
+        except ChildProcessError:
+            return "unknown"
+        if not pid:
+            return "unknown"
+        code = os.waitstatus_to_exitcode(status)
+    return f"signal {-code}" if code < 0 else f"exit {code}"
+
+
 def stop(children: Iterable[Child], grace_s: float = 10.0) -> None:
     """End processes: SIGTERM to all, SIGKILL to those still there after ``grace_s``."""
     processes = [p for child in children if (p := find(child)) is not None]
