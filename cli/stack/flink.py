@@ -285,9 +285,12 @@ def submit(
     argv += ["-py", str(script), "-pyexec", sys.executable, "-pyclientexec", sys.executable]
     argv += [job.name, *args]
     env = {**os.environ, **environment(home)}
-    done = subprocess.run(
-        argv, capture_output=True, text=True, env=env, timeout=START_S, check=False
-    )
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, env=env, timeout=START_S, check=False
+        )
+    except subprocess.TimeoutExpired as e:
+        raise CommandError(f"Flink has not accepted the job {job.name} in {START_S:.0f} s") from e
     match = re.search(r"JobID ([0-9a-f]{32})", done.stdout + done.stderr)
     if done.returncode or not match:
         raise CommandError(

@@ -31,8 +31,7 @@ from cli.stack.watch_record import Deaths
 
 log = logging.getLogger("nextclick.supervisor")
 
-LOOK_S = 0.2
-JOBS_LOOK_S = 1.0
+LOOK_S, JOBS_LOOK_S = 0.25, 2.0
 
 
 class Supervisor:
