@@ -112,15 +112,14 @@ def find(child: Child) -> psutil.Process | None:
 
 
 def exit_of(child: Child) -> str:
-    """Return how a child has ended: ``exit 1``, ``signal 9``; ``unknown`` if it is another's."""
+    """Return how a child that has ended did: ``exit 1``, ``signal 9``; ``unknown`` if another's."""
     started = _started.get(child.pid)
     code = started.poll() if started is not None else None
     if code is None:
         try:
-            pid, status = os.waitpid(child.pid, os.WNOHANG)
+            # Its last threads may still be ending: it waits for them, a few milliseconds.
+            _, status = os.waitpid(child.pid, 0)
         except ChildProcessError:
-            return "unknown"
-        if not pid:
             return "unknown"
         code = os.waitstatus_to_exitcode(status)
     return f"signal {-code}" if code < 0 else f"exit {code}"
