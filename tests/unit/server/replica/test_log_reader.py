@@ -169,6 +169,10 @@ def refused_by(topic, reason):
     return REGISTRY.get_sample_value("nextclick_unreadable_total", labels) or 0
 
 
+def said(caplog):
+    return [r.getMessage() for r in caplog.records if "passing over" in r.getMessage()]
+
+
 POISON = [
     (SESSIONS, b" " * 100_000, TOO_LARGE),
     (SESSIONS, b"\xff\xff", INVALID),
@@ -203,7 +207,8 @@ def test_poison_is_passed_over_counted_and_found_again(
     assert refused_by(topic, reason) == before + 1
     [refused] = replica.refused.latest
     assert refused[:4] == (topic, 0, 6, reason)
-    [line] = [r.getMessage() for r in caplog.records if "passing over" in r.getMessage()]
+    until(lambda: said(caplog))
+    [line] = said(caplog)
     assert f"{topic}-0 at 6: {reason}" in line
     assert len(line) < 400
     assert status.describe(replica, True)["refused"][0]["offset"] == 6

@@ -186,8 +186,9 @@ def test_events_that_are_sessionised_again_are_not_learned_again(gone, known, sk
         sessions.apply(record)
     expected = {n for n in range(10) if n < known or (n >= gone and gone + skipped < 10)}
     assert sessions._engine.clicks == len(expected)
-    if gone <= known:
-        assert kept(sessions) == [f"i{n}" for n in sorted(expected)]
+    # Without an event that both have, it cannot be told from a visitor who returns.
+    returned = gone >= known and gone + skipped < 10
+    assert kept(sessions) == [f"i{n}" for n in sorted(expected) if n >= gone or not returned]
 
 
 def visits(*clicks):
