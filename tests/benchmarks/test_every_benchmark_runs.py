@@ -37,10 +37,13 @@ def test_freshness_measures_probes_beside_a_load(stack):
 
 def test_learning_measures_both_learners(stack):
     """The benchmark of the learners must run on jobs of its own, and end them."""
-    result = learning.measure(stack, examples=300, clicks=400)
+    result = learning.measure(stack, examples=300, clicks=400, sessions=500)
     # It waits until all is learned; how fast so few were says nothing.
     assert (result["examples"], result["clicks"]) == (300, 400)
     assert {"examples_per_s", "clicks_per_s"} <= set(result)
+    assert result["sessions"] == 500
+    assert {"first_clicks_per_s", "last_clicks_per_s", "last_to_first"} <= set(result)
+    assert {"first_cpu_us", "last_cpu_us"} <= set(result)
 
 
 def test_index_measures_recall_in_churn():

@@ -2,6 +2,7 @@
 
 import uuid
 from collections import Counter
+from functools import cached_property
 
 import pytest
 
@@ -66,10 +67,14 @@ class Clicks:
         kafka.create_topics(stack.kafka, self.tenant)
         self._producer = producer
         self._sessions = sessions
-        self._reader = Reader(stack.kafka, topic("sessions", self.tenant), from_beginning=True)
+        self._servers = stack.kafka
         self.items = dict.fromkeys((f"s{n}" for n in range(sessions)), "")
         """Items of the newest record of each session."""
         self._counts = Counter({"": sessions})
+
+    @cached_property
+    def _reader(self):
+        return Reader(self._servers, topic("sessions", self.tenant), from_beginning=True)
 
     def send(self, item, share=1.0):
         """Let the first sessions click on an item."""
