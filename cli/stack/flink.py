@@ -33,8 +33,7 @@ CHECKPOINT_S = 10
 RocksDB what has changed."""
 
 MANAGED: dict[StateBackend, str] = {"heap": "128m", "rocksdb": "384m"}
-"""Memory of a TaskManager that is RocksDB's alone, out of its 1,400 MB; the heap has the rest. A
-single job with RocksDB can do with 128 MB, too."""
+"""Memory of a TaskManager that is RocksDB's alone, out of its 1,400 MB; the heap has the rest."""
 
 ENDED = ("CANCELED", "FINISHED", "FAILED")
 """States of jobs that do not run any more."""
@@ -43,7 +42,7 @@ REST_S = 10
 """For an answer of the REST API, on busy cores too; what is down refuses at once."""
 
 SAVEPOINT_S = 600.0
-"""For a savepoint, which has the whole state: a million sessions take about half a minute."""
+"""For a savepoint, which has the whole state."""
 
 QUIET_LOGGERS = """
 # The Kafka sink registers the same metric again at every checkpoint, with a warning.
