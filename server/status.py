@@ -49,7 +49,7 @@ def describe(replica: Replica, serving: bool) -> dict[str, Any]:
         },
         "vectors": replica.engine.with_vectors,
         "sessions": len(replica.sessions),
-        "items": len(replica.engine.ids) - 1,
+        "items": len(replica.engine.rows),
         "catalogue": len(replica.catalogue),
         "caught_up": replica.caught_up,
         "kafka_up": replica.kafka_up,

@@ -21,6 +21,7 @@ from online_models.memory.layout import Limits
 from online_models.ranking.blend import FITTED
 from online_models.ranking.features import registry as features
 from online_models.sources import popularity
+from online_models.sweep import PLACES_A_CLICK
 from online_models.vectors import two_towers
 from online_models.vectors.index import VectorIndex
 
@@ -73,6 +74,7 @@ class Engine(Inspection):
 
     def begin_row(self, row: int) -> None:
         """Give a new item its first vectors."""
+        super().begin_row(row)
         if self.sample:
             two_towers.begin_vector(self._state, row)
 
@@ -120,6 +122,8 @@ class Engine(Inspection):
             sessions = click.count_click(self._state, session, row, at, at_s)
         if sessions == 2:
             self.confirm(row)
+        if self._sweep.active:
+            self._sweep.step(PLACES_A_CLICK)
 
     def strengthen(self, item_id: str, weight: float = 1.0) -> None:
         """Add ``weight`` clicks to the popularity of an item, and to nothing else."""
@@ -161,9 +165,7 @@ class Engine(Inspection):
             "sample": self.sample,
             "remote": self.remote,
             "with_vectors": self.with_vectors,
-            "ids": self.ids,
-            "categories": list(self.category_numbers),
-            "provisional": self.provisional,
+            **self.kept(),
         }
         snapshots.write(path, self.arrays, self.limits, meta)
 
@@ -180,12 +182,8 @@ class Engine(Inspection):
         try:
             engine = cls(limits, meta["seed"], sample=meta["sample"], remote=meta["remote"])
             engine.with_vectors = meta["with_vectors"]
-            engine.ids = meta["ids"]
-            engine.rows = {item_id: row for row, item_id in enumerate(engine.ids) if row}
-            for place, name in enumerate(meta["categories"], 1):
-                engine.category_numbers[name] = place
-            engine.provisional = meta["provisional"]
+            snapshots.read_tables(path, meta, engine.arrays)
+            engine.keep(meta)
         except KeyError as e:
             raise snapshots.SnapshotError(f"cannot read the snapshot in {path}: no {e}") from e
-        snapshots.read_tables(path, meta, engine.arrays)
         return engine

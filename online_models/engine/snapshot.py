@@ -14,15 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.memory.layout import Limits
-from online_models.memory.slabs import BUMP
 from online_models.memory.table import Arrays, Kept
 from online_models.ranking.features.registry import FITTING_SCHEMAS, SCHEMA
-from online_models.state_tables import TABLES
+from online_models.state_tables import TABLES, used_entries
 
-VERSION = 6
+VERSION = 7
 
-READABLE = (5, 6)
+READABLE = (5, 6, 7)
 """Versions that can be read. Version 5 had other names for some tables."""
+
+NEW_7 = {"leaving", "first_clicks", "deleted_ids"}
+"""Tables that versions before 7 did not have."""
 
 NAMES_5 = {
     "counters": "ctr",
@@ -59,18 +61,7 @@ class SnapshotError(Exception):
 
 def used(arrays: Arrays, limits: Limits) -> dict[str, int]:
     """Return how many leading entries of each table in `KEPT` are in use."""
-    counters = arrays["counters"][0]
-    lengths: dict[str, int] = {}
-    for table in KEPT:
-        whole = len(arrays[table.name])
-        lengths[table.name] = {
-            Kept.ROWS: int(counters["rows"]) + 1,
-            Kept.SESSIONS: min(int(counters["next_session"]), limits.max_sessions),
-            Kept.CASES: min(int(counters["cases_seen"]), whole),
-        }.get(table.kept, whole)
-        if table.kept is Kept.ARENA:
-            lengths[table.name] = int(arrays[f"{table.name}_meta"][BUMP])
-    return lengths
+    return {table.name: used_entries(table.name, arrays, limits) for table in KEPT}
 
 
 def write(path: Path, arrays: Arrays, limits: Limits, meta: Mapping[str, Any]) -> None:
@@ -106,6 +97,8 @@ def read_meta(path: Path) -> tuple[Limits, dict[str, Any]]:
         limits = Limits(**meta["limits"])
     except Exception as e:
         raise SnapshotError(f"cannot read the snapshot in {path}: {e}") from e
+    if version in READABLE and version < 7:
+        meta |= {"leaving": [], "free": [], "deleted": [], "free_categories": [], "sweep": {}}
     if version not in READABLE:
         raise SnapshotError(
             f"{path} has version {version}, this code reads {READABLE}; delete it: the log "
@@ -131,6 +124,8 @@ def read_tables(path: Path, meta: Mapping[str, Any], arrays: Arrays) -> None:
         names = NAMES_5 if meta["version"] == 5 else {}
         for table in KEPT:
             if meta["version"] == 5 and table.name == "has_vectors":
+                continue
+            if meta["version"] < 7 and table.name in NEW_7:
                 continue
             array = arrays[table.name]
             saved = _load(path, names.get(table.name, table.name))

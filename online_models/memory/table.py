@@ -24,6 +24,9 @@ Arrays = dict[str, NDArray[Any]]
 Initial = Callable[[NDArray[Any], Limits, int], None]
 """Sets the initial values of a table; called with the table, the limits and the seed."""
 
+Renew = Callable[[NDArray[Any], NDArray[np.int64]], None]
+"""Sets the entries of some rows to those of an item that is new."""
+
 
 class Kept(StrEnum):
     """Which part of a table a snapshot keeps."""
@@ -41,6 +44,28 @@ class Kept(StrEnum):
     """The entries whose field `key` is not 0, and their places."""
     CASES = "cases"
     """One entry for each replayed case."""
+
+
+@dataclass(frozen=True)
+class Forget:
+    """How a table whose entries name rows forgets items that leave.
+
+    A row is used again only after `kernel` has been called for all places. Tables are swept in
+    their order in `state_tables.TABLES`: one that takes rows over from another comes after it.
+
+    Parameters
+    ----------
+    kernel
+        Kernel ``(st, place)``: drops every row with ``st.leaving[row]`` from one place, without
+        a trace in what kernels read: no gaps where they stop at the first empty entry. A constant
+        bound of work, some 100 rows.
+    places
+        Name of the table whose used entries are the places (``"items"``: a list an item), or their
+        number; "": the entries of the table itself.
+    """
+
+    kernel: Any
+    places: str | int = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +87,12 @@ class Table:
         Sets initial values; without it, the table is zero.
     view_of
         Name of another table whose bytes this one shows as ``dtype``; takes no memory itself.
+    forget
+        How it forgets items that leave; needed wherever a table that is not scratch names rows in
+        its entries.
+    renew
+        Prepares the entries of a row for another item, if the table has one entry per row; without
+        it, they become zero.
     """
 
     name: str
@@ -70,6 +101,13 @@ class Table:
     kept: Kept = Kept.SCRATCH
     initial: Initial | None = None
     view_of: str = ""
+    forget: Forget | None = None
+    renew: Renew | None = None
+
+    @property
+    def by_row(self) -> bool:
+        """Whether the table has one entry per row."""
+        return self.shape[:1] == ("rows",)
 
     def sizes(self, limits: Limits) -> tuple[int, ...]:
         """Return the shape at the given limits."""

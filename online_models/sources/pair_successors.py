@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from online_models.memory.state import State
-from online_models.memory.table import Kept, Table
+from online_models.memory.table import Forget, Kept, Table
 from online_models.sources.own_session import own_steps
 from online_models.sources.pool import place_in_pool
 from online_models.sources.source import Column, Source
@@ -69,6 +69,25 @@ def add_pair(st: State, a: int, b: int, item: int) -> None:
 
 
 @njit(cache=True)
+def _forget(st: State, slot: int) -> None:
+    """Drop successors that leave; drop the pair if one of its own items does."""
+    p = st.pairs[slot]
+    if p.key == 0:
+        return
+    if st.leaving[p.key >> 32] or st.leaving[p.key & 0xFFFFFFFF]:
+        p.key = 0
+    kept = 0
+    for c in range(PAIR_SUCCESSORS):
+        item, weight = p.items[c], p.weights[c]
+        p.items[c] = 0
+        p.weights[c] = 0
+        if p.key != 0 and not st.leaving[item]:
+            p.items[kept] = item
+            p.weights[kept] = weight
+            kept += 1
+
+
+@njit(cache=True)
 def _learn(st: State) -> None:
     """Count the click as the successor of the two steps before it."""
     click = st.click[0]
@@ -118,5 +137,5 @@ SOURCE = Source(
     names_at_most=PAIR_SUCCESSORS,
     retrieve=_retrieve,
     learn=_learn,
-    tables=(Table("pairs", PAIR, ("pairs",), Kept.HASHED),),
+    tables=(Table("pairs", PAIR, ("pairs",), Kept.HASHED, forget=Forget(_forget)),),
 )

@@ -22,7 +22,7 @@ from online_models.memory.layout import Limits
 from online_models.memory.prefetch import prefetch
 from online_models.memory.slabs import give, meta_table, take
 from online_models.memory.state import State
-from online_models.memory.table import Kept, Table
+from online_models.memory.table import Forget, Kept, Table
 from online_models.memory.top_k import top_k
 from online_models.sources.pool import place_in_pool
 from online_models.sources.source import Column, Source
@@ -67,7 +67,18 @@ def _ring_entries(limits: Limits) -> int:
     return limits.rows * limits.ring_per_item
 
 
-RINGS = Table("rings", np.int32, (_ring_entries,), Kept.ARENA)
+@njit(cache=True)
+def _forget(st: State, row: int) -> None:
+    """Free the ring of an item that leaves; rings name sessions, not items."""
+    it = st.items[row]
+    if st.leaving[row] and it.ring_slab > 0:
+        give(st.rings, 1, st.rings_meta, it.ring_slab, it.ring)
+        it.ring_slab = 0
+
+
+RINGS = Table(
+    "rings", np.int32, (_ring_entries,), Kept.ARENA, forget=Forget(_forget, places="items")
+)
 
 
 @njit(cache=True)

@@ -17,7 +17,7 @@ from nextclick.limits import SESSION_STEPS
 from online_models.memory.layout import Limits
 from online_models.memory.slabs import give, meta_table, take
 from online_models.memory.state import State
-from online_models.memory.table import Kept, Table
+from online_models.memory.table import Forget, Kept, Table
 from online_models.tables.click_times import forget_times
 
 MAX_KEPT = SESSION_STEPS
@@ -47,15 +47,6 @@ def _arena_entries(limits: Limits) -> int:
     return max(limits.max_sessions // 16, 64) * int(SESSION_SLABS[-1])
 
 
-ARENA = Table("session_arena", np.int32, (_arena_entries,), Kept.ARENA)
-TABLES = (
-    Table("sessions", SESSION, ("max_sessions",), Kept.SESSIONS),
-    Table("session_words", np.int32, (), view_of="sessions"),
-    ARENA,
-    meta_table(ARENA),
-)
-
-
 @njit(cache=True, inline="always")
 def items_of(st: State, slot: int):  # type: ignore[no-untyped-def]
     """Return (array, first index) of the items of a slot."""
@@ -63,6 +54,24 @@ def items_of(st: State, slot: int):  # type: ignore[no-untyped-def]
     if e.slab == 0:
         return st.session_words, slot * SESSION_WORDS + SESSION_ITEMS_WORD
     return st.session_arena, e.at + 0 * slot
+
+
+@njit(cache=True)
+def _forget(st: State, slot: int) -> None:
+    """Keep the steps of a session, without the items that leave."""
+    kept, first = items_of(st, slot)
+    for u in range(np.int64(st.sessions[slot].n)):
+        if st.leaving[kept[first + u]]:
+            kept[first + u] = 0
+
+
+ARENA = Table("session_arena", np.int32, (_arena_entries,), Kept.ARENA)
+TABLES = (
+    Table("sessions", SESSION, ("max_sessions",), Kept.SESSIONS, forget=Forget(_forget)),
+    Table("session_words", np.int32, (), view_of="sessions"),
+    ARENA,
+    meta_table(ARENA),
+)
 
 
 @njit(cache=True)
