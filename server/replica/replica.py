@@ -19,8 +19,10 @@ from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
 from records import item_vectors, ranker_weights
 from records.errors import RecordError
+from records.item_vectors import ItemVectors
 from server import metrics
 from server.replica import scoreboard
+from server.replica.early_vectors import EarlyVectors
 from server.replica.held_vectors import HeldVector, HeldVectors
 from server.replica.sessions import BeforeLearning, SessionTable
 
@@ -68,6 +70,7 @@ class Replica:
         self.kafka_up = True
         self.lag_ms = 0
         self.lag_records = 0
+        self._early = EarlyVectors()
         self._held = HeldVectors() if role is Role.EMITTER else None
         self._lock = threading.Lock()
         self._waiting = 0
@@ -114,7 +117,9 @@ class Replica:
         if self._held is not None:
             positions = self.positions
             for held in self._held.release(lambda p: positions.get((sessions_topic, p), 0)):
-                self.engine.put_vectors(held.item_id, held.context, held.target)
+                self._put_vectors(
+                    held.item_id, ItemVectors(held.context, held.target, 0, held.offsets)
+                )
 
     def apply_session(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `sessions`; a tombstone erases the session."""
@@ -129,13 +134,16 @@ class Replica:
         if not record.session_id:
             metrics.UNREADABLE.labels("sessions").inc()
             return
-        self.sessions.apply(record)
+        if self.sessions.apply(record):
+            for step in record.steps:
+                self._put_early(step.item_id)
 
     def apply_vectors(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `vectors`; a tombstone removes the item's vectors."""
         item_id = key.decode(errors="replace")
         if value is None:
             self.engine.drop_vectors(item_id)
+            self._early.take(item_id)
             if self._held is not None:
                 self._held.drop(item_id)
             return
@@ -147,7 +155,18 @@ class Replica:
         if self._held is not None:
             self._held.hold(HeldVector(item_id, record.context, record.target, record.offsets))
         else:
-            self.engine.put_vectors(item_id, record.context, record.target)
+            self._put_vectors(item_id, record)
+
+    def _put_vectors(self, item_id: str, vectors: ItemVectors) -> None:
+        if not self.engine.put_vectors(item_id, vectors.context, vectors.target):
+            self._early.keep(item_id, vectors)
+
+    def _put_early(self, item_id: str) -> None:
+        """Apply the vectors of an item that came before it had a row, if it has one now."""
+        if item_id in self._early and self.engine.row(item_id):
+            vectors = self._early.take(item_id)
+            assert vectors is not None
+            self.engine.put_vectors(item_id, vectors.context, vectors.target)
 
     def apply_row(
         self,
@@ -207,5 +226,6 @@ class Replica:
             item.item_id, item.available, item.categories, item.attributes, item.title
         ):
             self.catalogue[item.item_id] = item
+            self._put_early(item.item_id)
         else:
             metrics.ITEMS_REFUSED.inc()
