@@ -179,7 +179,7 @@ class Sweep:
             self.low = self._batch()
             if spare >= self.low:
                 return
-            self._begin(self.low, unconfirmed=False)
+            self._begin(self.low, self._items.many_unconfirmed)
         self.step(min(-(-self._left() // spare), MOST_PLACES) if spare else MOST_PLACES)
 
     def replace_unconfirmed(self) -> None:
@@ -247,7 +247,7 @@ class Sweep:
 
     def _let_leave(self, work: int) -> int:
         items = self._items
-        if self.wanted and self._deleted and not self.unconfirmed:
+        if self.wanted and self._deleted:
             items.leave(next(iter(self._deleted)))
             self.wanted -= 1
             return ROW_WORK

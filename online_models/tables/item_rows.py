@@ -51,7 +51,7 @@ TABLES = (
 )
 """``leaving`` is 1 for rows that no item has: nothing may refer to them from the next sweep on."""
 
-PATIENCE = 4.0
+PATIENCE = 1.0
 """An item that is not clicked for this many clicks, as a multiple of the most items, loses 1 of its
 worth: an item with e times as many clicks is kept that much longer."""
 
@@ -143,6 +143,11 @@ class ItemRows:
 
     def make_room(self) -> None:
         """Let items leave, so that rows become free before they are needed."""
+
+    @property
+    def many_unconfirmed(self) -> bool:
+        """Whether unconfirmed items hold so many rows that only they should leave."""
+        return False
 
     def begin_row(self, row: int) -> None:
         """Initialise what a model keeps for a new row."""

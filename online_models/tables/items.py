@@ -80,6 +80,11 @@ class ItemTable(ItemRows):
     def replace_provisional(self) -> None:
         """Let unconfirmed items leave, since others are waiting for their share of the rows."""
 
+    @property
+    def many_unconfirmed(self) -> bool:
+        """See `ItemRows.many_unconfirmed`: more than half of their share."""
+        return self.provisional > self.limits.provisional_share * self.limits.max_items / 2
+
     def ensure_row(self, item_id: str) -> int:
         """Return the row of an item, a new one if it has none; 0 if none is free yet."""
         return self.rows.get(item_id) or self.new_row(item_id)

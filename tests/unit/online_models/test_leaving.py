@@ -126,14 +126,14 @@ def test_a_table_with_a_quarter_of_the_items_hits_nearly_as_often():
 
 def test_a_snapshot_in_the_middle_of_a_sweep_goes_on_identically(tmp_path):
     """A restart must not change which items leave."""
-    engine = Engine(Limits(max_items=64, max_sessions=1 << 12, pairs=64), sample=0)
+    engine = Engine(Limits(max_items=512, max_sessions=1 << 12, pairs=64), sample=0)
     number = engine.open_session()
     i = 0
     while not (engine._sweep.active and engine._sweep.phase > 0):
         engine.put_item(f"i{i}", categories=(f"c{i}", "all"))
         engine.learn(number if i % 3 else engine.open_session(), f"i{i}")
         i += 1
-        assert i < 1_000
+        assert i < 2_000
     engine.snapshot(tmp_path / "s")
     restored = Engine.restore(tmp_path / "s")
     for e in (engine, restored):
