@@ -85,7 +85,7 @@ def churn(engine, days, seed=0, a_day=40, sessions=60):
             at = int(rng.integers(a_day))
             for step in range(3):
                 engine.learn(number, f"i{first + (at + step) % a_day}")
-            if number % 10 == 0:
+            if number % 60 == 0:
                 check(engine)
 
 
@@ -169,9 +169,9 @@ def test_invented_ids_take_nothing_from_items_that_are_clicked():
     """A robot's flood must neither push out real items nor keep new ones away."""
     engine = Engine(Limits(max_items=200, max_sessions=256, pairs=64), sample=0)
     real = [f"r{i}" for i in range(100)]
-    for _ in range(3):
-        for item in real:
-            engine.learn(engine.open_session(), item)
+    for item in real:  # in two sessions each: confirmed
+        engine.learn(engine.open_session(), item)
+        engine.learn(engine.open_session(), item)
     robot = engine.open_session()
     for i in range(5_000):
         engine.learn(robot, f"bot{i}")
