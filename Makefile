@@ -16,6 +16,7 @@ $(PYTHON_STAMP): requirements.lock pyproject.toml
 	@echo "installing Python packages (a few minutes the first time)" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip check > /dev/null || { $(BIN)/python -m pip check >&2; exit 1; }
 	@touch $@
 
 $(JAVA_STAMP): $(JAVA)/pom.xml $(shell find $(JAVA)/src -name '*.java')

@@ -17,8 +17,8 @@ from evaluation.charts import draw_comparison
 from evaluation.datasets import load_sessions, split_last
 from evaluation.prequential import Cases
 from evaluation.rankings import (
+    MODELS,
     NEEDS_CATALOGUE,
-    RANKINGS,
     Settings,
     check_ranking,
     evaluate_ranking,
@@ -60,7 +60,7 @@ def evaluate(
         ),
     ] = None,
     protocol: Annotated[Protocol, typer.Option(help="Learn while testing?")] = Protocol.STATIC,
-    model: Annotated[str, typer.Option(help=f"The ranking: {', '.join(RANKINGS)}.")] = "ranker",
+    model: Annotated[str, typer.Option(help=f"The ranking: {', '.join(MODELS)}.")] = "ranker",
     compare: Annotated[bool, typer.Option("--compare", help="Run all rankings.")] = False,
     min_prefix: Annotated[int, typer.Option(min=1, help="Clicks before the first case.")] = 1,
     k: Annotated[int, typer.Option("-k", min=1, max=MAX_ANSWER, help="Length of the lists.")] = 20,
@@ -98,7 +98,7 @@ def evaluate(
         catalogue=catalogue,
     )
     if compare:
-        compared = [name for name in RANKINGS if catalogue or name != NEEDS_CATALOGUE]
+        compared = [name for name in MODELS if catalogue or name != NEEDS_CATALOGUE]
         with bars() as progress:
             results = {
                 name: evaluate_ranking(name, sessions, tested, settings, progress)[0]

@@ -9,11 +9,12 @@ from rich.table import Table
 
 from cli.console import out, print_json
 from cli.options import DEFAULT_HOME, HomeFolder, Json
-from cli.stack import apps, flink
+from cli.stack import apps, flink, watch_record
 from cli.stack.apps import EMITTER
 from cli.stack.lag import group_lag
 from cli.stack.process import find
 from cli.stack.stack import Stack
+from cli.stack.watch_record import Deaths
 from nextclick.topics import SESSIONS
 from streaming import store
 from streaming.jobs.registry import JOBS
@@ -31,11 +32,18 @@ def status(home: HomeFolder = DEFAULT_HOME, json: Json = False) -> None:
         if not rows:
             continue
         table = Table(title=title, title_justify="left")
-        for column in rows[0]:
-            table.add_column(column, justify="right" if column != "name" else "left")
+        columns = [column for column in rows[0] if column != "log"]
+        for column in columns:
+            table.add_column(
+                column.replace("_", " "), justify="right" if column != "name" else "left"
+            )
         for row in rows:
-            table.add_row(*(cell(value) for value in row.values()))
+            table.add_row(*(cell(row[column]) for column in columns))
         out.print(table)
+    for part in result["parts"]:
+        if part["log"]:
+            out.print(f"last lines of {part['name']} before it was started again:")
+            out.print("\n".join(f"  {line}" for line in part["log"]), markup=False)
 
 
 def cell(value: object) -> str:
@@ -46,9 +54,14 @@ def cell(value: object) -> str:
 
 
 def describe(stack: Stack) -> dict[str, Any]:
-    """Return the parts (name, state, lag in records) and the models of a stack."""
+    """Return the parts and the models of a stack.
+
+    A part has a name, a state, its lag in records, how often it was started again, how it ended
+    last, and the last lines of its log then.
+    """
     parts: list[dict[str, Any]] = []
     server = apps.server_status(stack.ports)
+    watched = watch_record.read(stack.home)
     for child in stack.children:
         state, lag = "UP" if find(child) else "DOWN", None
         if child.name == "server" and server:
@@ -57,13 +70,15 @@ def describe(stack: Stack) -> dict[str, Any]:
             lag = apps.emitter_status(stack.ports).get("lag")
         elif child.name == "store":
             lag = group_lag(stack.kafka, store.GROUP, SESSIONS)
-        parts.append({"name": child.name, "state": state, "lag": lag})
+        deaths = watched.get(child.name, Deaths())
+        parts.append({"name": child.name, "state": state, "lag": lag, **described(deaths)})
     for job in flink.jobs(stack.ports):
         if job["jid"] != stack.jobs.get(job["name"]):
             continue
         for part in JOBS[job["name"]].parts:
             lag = group_lag(stack.kafka, part.group, part.topics[0])
-            parts.append({"name": f"job {part.name}", "state": job["state"], "lag": lag})
+            row = {"name": f"job {part.name}", "state": job["state"], "lag": lag}
+            parts.append(row | described(Deaths()))
     # Counts and vectors learn from every click, the ranker from a sample of the clicks.
     clicks = server.get("clicks")
     models: list[dict[str, Any]] = [{"name": "blend", "version": clicks, "examples": clicks}]
@@ -76,6 +91,16 @@ def describe(stack: Stack) -> dict[str, Any]:
         model |= {"answers": server.get("ranking") == model["name"]}
         model |= {"hit_rate": score.get("hit_rate"), "mrr": score.get("mrr")}
     return {"parts": parts, "models": models, "scoreboard": server.get("scoreboard", {})}
+
+
+def described(deaths: Deaths) -> dict[str, Any]:
+    """Return what people should know of a part's deaths."""
+    died = datetime.fromtimestamp(deaths.last_died, UTC)
+    return {
+        "restarts": deaths.restarts,
+        "last_exit": f"{deaths.last_exit} at {died:%H:%M:%S}Z" if deaths.last_exit else None,
+        "log": deaths.log,
+    }
 
 
 def score_rows(scoreboard: dict[str, Any]) -> list[dict[str, Any]]:

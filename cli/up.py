@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import time
+from functools import partial
+from typing import Annotated
+
+import typer
 
 from cli.console import err, out, print_json
 from cli.options import (
@@ -19,8 +23,10 @@ from cli.options import (
     RedisPort,
     StoreHttpPort,
 )
-from cli.stack.layout import Home, Ports
-from cli.stack.stack import Stack
+from cli.stack.detach import start_detached
+from cli.stack.layout import PYTHON_PATH, Home, Ports
+from cli.stack.stack import SUPERVISOR, Stack
+from cli.stack.temporary import keep
 
 DEFAULTS = Ports()
 
@@ -36,12 +42,19 @@ def up(
     flink_rpc_port: FlinkRpcPort = DEFAULTS.flink_rpc,
     store_http_port: StoreHttpPort = DEFAULTS.store_http,
     emitter_http_port: EmitterHttpPort = DEFAULTS.emitter_http,
+    from_nothing: Annotated[
+        bool,
+        typer.Option(
+            "--from-nothing",
+            help="Start the Flink jobs without their saved states, at the beginning of the log.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Start Kafka, Redis, Flink with its jobs, the session store, a server and the example emitter.
 
     They run in the background, on the data of the last run if there are any, until `nextclick
-    down`.
+    down`. A supervisor starts again what dies.
 
     nextclick up --grpc-port 50052
     """
@@ -57,9 +70,17 @@ def up(
         store_http=store_http_port,
         emitter_http=emitter_http_port,
     )
-    stack = Stack(Home(home.absolute()), ports, bound=False)
-    with err.status("starting") as note:
-        stack.start(lambda text: note.update(f"{text} ..."))
+    say = partial(err.print, highlight=False, soft_wrap=True)
+    stack = Stack(Home(home.absolute()), ports, bound=False, say=say)
+
+    def start() -> list[str]:
+        stack.home.path()
+        keep(stack.home.root)
+        with err.status("starting") as note:
+            stack.start(lambda text: note.update(f"{text} ..."), from_nothing=from_nothing)
+        return stack.supervise()
+
+    start_detached(start, stack.home.log(SUPERVISOR), {"PYTHONPATH": PYTHON_PATH})
     result = {"state": "SERVING", "grpc": stack.target, "seconds": time.monotonic() - started}
     if json:
         print_json(result)

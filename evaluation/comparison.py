@@ -10,7 +10,7 @@ from typing import Any
 from evaluation.datasets import Session
 from evaluation.prequential import Ask, learn_all, score_all, summary
 from evaluation.progress import Progress, silent
-from evaluation.rankings import NEEDS_CATALOGUE, RANKINGS, baseline, make_engine
+from evaluation.rankings import MODELS, NEEDS_CATALOGUE, baseline, make_engine
 from online_models.engine import Engine
 from online_models.ranking.blend import FITTED, SINGLE_SOURCE_WEIGHTS
 
@@ -47,7 +47,7 @@ def compare_rankings(
     figures: dict[str, Figures] = {}
     counts = make_engine("blend", 0)
     learn_us = learn_all(counts, train, progress, f"{name}: counts")
-    for ranking in (r for r in RANKINGS if r not in ("ranker", NEEDS_CATALOGUE)):
+    for ranking in (r for r in MODELS if r not in ("ranker", NEEDS_CATALOGUE)):
         weights = SINGLE_SOURCE_WEIGHTS.get(ranking, FITTED)
         counts.arrays["blend_weights"][: len(weights)] = weights
         ask = baseline(ranking, counts)

@@ -20,7 +20,7 @@ from online_models.engine.warm_up import warm_up
 from online_models.memory.layout import Limits
 from online_models.ranking.blend import FITTED, SINGLE_SOURCE_WEIGHTS
 
-RANKINGS = (
+MODELS = (
     "popularity",
     "own-items",
     "item-knn",
@@ -31,6 +31,8 @@ RANKINGS = (
     "blend",
     "ranker",
 )
+"""What can be evaluated, by name."""
+
 NEEDS_CATALOGUE = "content-vectors"
 
 
@@ -60,10 +62,10 @@ class Settings:
 
 
 def check_ranking(name: str) -> None:
-    """Raise `UnknownRankingError` for a name that is not in `RANKINGS`."""
-    if name not in RANKINGS:
+    """Raise `UnknownRankingError` for a name that is not in `MODELS`."""
+    if name not in MODELS:
         raise UnknownRankingError(
-            f"there is no ranking {name!r}; choose one of {', '.join(RANKINGS)}"
+            f"there is no ranking {name!r}; choose one of {', '.join(MODELS)}"
         )
 
 
@@ -79,7 +81,7 @@ def evaluate_ranking(
     Parameters
     ----------
     name
-        One of `RANKINGS`.
+        One of `MODELS`.
     train, test
         Sessions to learn from, and to predict.
     settings

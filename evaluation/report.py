@@ -11,7 +11,7 @@ from evaluation.errors import NoDataError
 from evaluation.off_policy import off_policy
 from evaluation.progress import Progress, silent
 from evaluation.public_splits import OTHER_SPLITS, PUBLISHED_SPLITS, Published
-from evaluation.rankings import NEEDS_CATALOGUE, RANKINGS
+from evaluation.rankings import MODELS, NEEDS_CATALOGUE
 from evaluation.shown_items import load_actions, render_shown, score_shown
 from online_models.engine.warm_up import warm_up
 
@@ -141,7 +141,7 @@ def render(measured: Measured) -> str:
     text += NOTES
     text += "| ranking | " + " | ".join(measured) + " |\n"
     text += "| --- |" + " --- |" * len(measured) + "\n"
-    for ranking in RANKINGS:
+    for ranking in MODELS:
         if ranking == NEEDS_CATALOGUE:
             continue  # these files have no catalogue
         cells = (_with_interval(rankings[ranking]) for _, rankings in measured.values())

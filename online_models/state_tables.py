@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from online_models.memory import state, top_k
 from online_models.memory.layout import SMALLEST, Limits
+from online_models.memory.names import unique
 from online_models.memory.random import first_random
 from online_models.memory.slabs import BUMP
 from online_models.memory.state import State, StateType
@@ -49,7 +50,7 @@ ID_BYTES = 200
 
 _BY_NAME = {table.name: table for table in TABLES}
 
-structref.define_proxy(State, StateType, [table.name for table in TABLES])
+structref.define_proxy(State, StateType, unique("tables", (table.name for table in TABLES)))
 
 
 @njit(cache=True)

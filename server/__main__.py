@@ -24,6 +24,7 @@ from server.log_lines import log_to_stderr
 from server.priority import come_first
 from server.readiness import wait_until_ready
 from server.replica import snapshot
+from server.replica.data_folder import locked
 from server.replica.examples import ExampleEmitter
 from server.replica.index_builder import IndexBuilder
 from server.replica.log_reader import LogReader
@@ -54,14 +55,21 @@ def main() -> None:
     switch_threads_often()
     settings = load(ServerSettings)
     policy = policy_of(settings)
+    with locked(settings.data_dir):
+        run(settings, policy, stop)
+
+
+def run(settings: ServerSettings, policy: Policy | None, stop: threading.Event) -> None:
+    """Run a replica on the data of its folder."""
     limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
     role = Role.EMITTER if settings.emit_examples else Role.SERVER
     replica = snapshot.read(settings.data_dir, limits, role) or Replica(
         Engine(limits, sample=0, remote=True), role
     )
+    replica.unfit_snapshots = snapshot.unfit(settings.data_dir, limits)
     replica.engine.policy = policy
-    run = {Role.SERVER: answer_calls, Role.EMITTER: emit_examples}[role]
-    run(replica, settings, stop)
+    work = {Role.SERVER: answer_calls, Role.EMITTER: emit_examples}[role]
+    work(replica, settings, stop)
 
 
 def policy_of(settings: ServerSettings) -> Policy | None:
@@ -122,6 +130,7 @@ def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Eve
         serving.set()
         log.info("serving on %s:%d", settings.host, settings.grpc_port)
         stop.wait()
+    serving.clear()
     log.info("draining")
     server.drain(settings.drain_s)
     stands_still = log_reader.stop()

@@ -21,8 +21,8 @@ STALENESS = Gauge(
 MODEL_CLICKS = Gauge("nextclick_model_clicks", "Clicks that the models have learned")
 SESSIONS = Gauge("nextclick_sessions", "Sessions in memory")
 ITEMS = Gauge("nextclick_items", "Items that have a row in the models")
-LIVE_SCORE = Gauge(
-    "nextclick_live_score",
+PREQUENTIAL_SCORE = Gauge(
+    "nextclick_prequential_score",
     "Prequential score: on examples, each scored before it is learned",
     ["model", "metric"],
 )
@@ -41,7 +41,12 @@ ITEMS_REFUSED = Counter(
     "nextclick_items_refused_total", "Catalogue items refused because max_items was reached"
 )
 UNREADABLE = Counter(
-    "nextclick_unreadable_total", "Records of the log that could not be read", ["topic"]
+    "nextclick_unreadable_total",
+    "Records of the log that were passed over",
+    ["topic", "reason"],
+)
+SNAPSHOTS_FAILED = Counter(
+    "nextclick_snapshots_failed_total", "Snapshots that could not be written; tried again later"
 )
 DEAD_LETTERS = Counter(
     "nextclick_dead_letters_total", "Dead letters since this replica started", ["reason"]
@@ -63,6 +68,9 @@ INDEX_RECALL = Gauge(
 )
 INDEX_DELTA = Gauge("nextclick_index_delta", "Vectors changed since the index was built")
 INDEX_BUILDS = Counter("nextclick_index_builds_total", "Rebuilds of the vector index")
+INDEX_BUILDS_FAILED = Counter(
+    "nextclick_index_builds_failed_total", "Rebuilds of the vector index that failed; retried"
+)
 VECTORS = Gauge("nextclick_vectors", "Items that have vectors")
 EVENTS = Counter("nextclick_events_total", "Events of PutEvents", ["outcome"])
 REDIS_UP = Gauge("nextclick_redis_up", "Whether Redis answers")

@@ -51,6 +51,8 @@ def describe(replica: Replica, serving: bool) -> dict[str, Any]:
         "sessions": len(replica.sessions),
         "items": len(replica.engine.rows),
         "catalogue": len(replica.catalogue),
+        "unfit_snapshots": replica.unfit_snapshots,
+        "refused": [refused._asdict() for refused in replica.refused.latest.copy()],
         "caught_up": replica.caught_up,
         "kafka_up": replica.kafka_up,
     }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from online_models.learners.sample import DEFAULT_SAMPLE
 from settings.base import Settings
@@ -26,7 +27,9 @@ class ServerSettings(Settings):
         default=8080, ge=0, le=65535, description="Port of metrics and status; 0: none"
     )
     data_dir: Path = Field(
-        default=Path(".nextclick/server"), description="Folder of this replica's snapshots"
+        default=Path(".nextclick/server"),
+        description="Folder of this replica's snapshots; unset, that of an emitter is "
+        ".nextclick/emitter",
     )
     snapshot_interval_s: float = Field(
         default=600, ge=0, description="Seconds between two snapshots; 0: only on shutdown"
@@ -75,6 +78,12 @@ class ServerSettings(Settings):
     drain_s: float = Field(
         default=5, ge=0, description="Time for the calls in flight to finish on shutdown"
     )
+
+    @model_validator(mode="after")
+    def _own_folder(self) -> Self:
+        if self.emit_examples and "data_dir" not in self.model_fields_set:
+            self.data_dir = Path(".nextclick/emitter")
+        return self
 
     @field_validator("max_sessions")
     @classmethod

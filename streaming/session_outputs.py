@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nextclick.limits import SESSION_LIFE_MS
 from nextclick.topics import DEAD_LETTERS, SESSIONS
 from streaming.output import Output
 from streaming.raw_record import RawRecord
@@ -14,10 +15,13 @@ MAX_DETAIL = 1_000
 
 
 def to_outputs(
-    state: bytes | None, raw: RawRecord, ratings: RatingThresholds
+    state: bytes | None,
+    raw: RawRecord,
+    ratings: RatingThresholds,
+    life_ms: int = SESSION_LIFE_MS,
 ) -> tuple[bytes | None, tuple[Output, ...]]:
     """Return the key's state after a record, and the records to write; see `sessionize.process`."""
-    after, outcome = process(state, raw, ratings)
+    after, outcome = process(state, raw, ratings, life_ms)
     if isinstance(outcome, DeadLetter):
         return after, (Output(DEAD_LETTERS, raw.key, raw.value, headers(outcome, raw)),)
     return after, (Output(SESSIONS, outcome.session_id.encode(), outcome.record),)

@@ -27,6 +27,7 @@ from nextclick.limits import (
     MAX_SESSION_STEPS,
     MINUTE_MS,
     SESSION_IDLE_MS,
+    SESSION_LIFE_MS,
     SESSION_STEPS,
 )
 from nextclick.v1 import session_pb2 as pb
@@ -86,7 +87,10 @@ DEFAULT_THRESHOLDS = RatingThresholds()
 
 
 def process(
-    state: bytes | None, raw: RawRecord, ratings: RatingThresholds = DEFAULT_THRESHOLDS
+    state: bytes | None,
+    raw: RawRecord,
+    ratings: RatingThresholds = DEFAULT_THRESHOLDS,
+    life_ms: int = SESSION_LIFE_MS,
 ) -> tuple[bytes | None, Update | DeadLetter]:
     """Return the key's state after a record, and the record's outcome.
 
@@ -98,6 +102,9 @@ def process(
         The record.
     ratings
         Which ratings count as likes and dislikes.
+    life_ms
+        How long after its last event a key's state expires, on the clock of the broker; the next
+        event finds none. So it does not matter when Flink clears it.
     """
     try:
         event = decode_event(raw.value)
@@ -106,8 +113,7 @@ def process(
     dead = _wrong_record(event, raw)
     if dead:
         return state, dead
-    before = KeyState.from_bytes(state) if state else KeyState(pb.SessionRecord(), b"")
-    session, event_ids = before
+    session, event_ids = _unexpired(state, raw.append_time_ms - life_ms)
     event_hash = b""
     if event.event_id:
         event_hash = hashlib.blake2b(event.event_id.encode(), digest_size=8).digest()
@@ -125,7 +131,11 @@ def process(
     if event.session_id:
         session.session_id = event.session_id
     elif not session.session_id or (session.steps and -late > SESSION_IDLE_MS):
-        session = _next_session(session, event.user_id)
+        place = f"{raw.append_time_ms}.{raw.offset}"
+        session = pb.SessionRecord(session_id=f"u:{event.user_id}~{place}")
+    if not session.applied:
+        session.incarnation = raw.append_time_ms
+    session.appended_ms = max(session.appended_ms, raw.append_time_ms)
     if not _apply(session, event, ratings):
         return state, DeadLetter(
             DeadLetterReason.SESSION_FULL,
@@ -164,17 +174,21 @@ def _wrong_record(event: Event, raw: RawRecord) -> DeadLetter | None:
     return None
 
 
+def _unexpired(state: bytes | None, since_ms: int) -> KeyState:
+    """Return a key's state, an empty one if its last event arrived before ``since_ms``."""
+    if state:
+        held = KeyState.from_bytes(state)
+        # States of before this field have 0.
+        if held.session.appended_ms >= since_ms or not held.session.appended_ms:
+            return held
+    return KeyState(pb.SessionRecord(), b"")
+
+
 def _contains(event_ids: bytes, event_hash: bytes) -> bool:
     at = event_ids.find(event_hash)
     while at >= 0 and at % 8:
         at = event_ids.find(event_hash, at + 1)
     return at >= 0
-
-
-def _next_session(last: pb.SessionRecord, user_id: str) -> pb.SessionRecord:
-    """Return an empty session for a user without session ids: ``u:<user_id>~<n>``."""
-    n = int(last.session_id.rpartition("~")[2]) + 1 if last.session_id else 1
-    return pb.SessionRecord(session_id=f"u:{user_id}~{n}")
 
 
 def _apply(session: pb.SessionRecord, event: Event, ratings: RatingThresholds) -> bool:
@@ -235,6 +249,7 @@ def _add_step(session: pb.SessionRecord, event: Event, step_type: pb.EventType) 
         type=step_type,
         recommendation_id=event.recommendation_id,
         position=event.position,
+        appended_ms=session.appended_ms,
     )
     if session.step_count == 1 or event.timestamp_ms < session.first_timestamp_ms:
         session.first_timestamp_ms = event.timestamp_ms

@@ -1,16 +1,22 @@
 """The session store: consumes `sessions` and maintains the live sessions in Redis.
 
-Redis holds, by session, a hash ``s:<session_id>`` of ``version`` and ``record`` (a
-`SessionRecord`), and by user a hash ``u:<user_id>`` of ``version`` (the session's last
-timestamp) and ``record`` (the id of the current session). The higher version wins, so records may
-be read again. The positions in the log are stored in Redis too, together with the data: a Redis
-that was wiped has lost them, and is refilled from the beginning of the log.
+Redis holds, by session, a hash ``nextclick:s:<session_id>`` of ``incarnation``, ``version`` and
+``record`` (a `SessionRecord`), and by user a hash ``nextclick:u:<user_id>`` of ``version`` (the
+session's last timestamp) and ``record`` (the id of the current session). The higher incarnation
+wins, then the higher version, so records may be read again. A key that is something else is another
+program's: it is left alone and counted.
+
+The positions in the log are stored in Redis too, together with the data and with a mark of the last
+batch. A Redis whose mark is not that of the store's last batch has lost writes (it was restored, or
+failed over): the log is read again from the positions that it has. One that was wiped has none, and
+is refilled from the beginning of the log.
 
 Run as ``python -m streaming.store``; on SIGTERM it ends after the current batch.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import signal
 import threading
@@ -22,7 +28,6 @@ from typing import Any, cast
 
 import redis
 from confluent_kafka import Consumer, Message, TopicPartition
-from google.protobuf.message import DecodeError
 from prometheus_client import Counter, Gauge, start_http_server
 
 from nextclick.topics import (
@@ -30,10 +35,12 @@ from nextclick.topics import (
     SESSIONS,
     partitions,
     redis_session_key,
+    redis_store_key,
     redis_user_key,
     topic,
 )
-from nextclick.v1.session_pb2 import SessionRecord
+from records.errors import RecordError
+from records.limited import check_size, decode_session
 from settings.base import load
 from settings.store import StoreSettings
 
@@ -46,21 +53,60 @@ WRITTEN = Counter("nextclick_store_written_total", "Session records written to R
 REDIS_ERRORS = Counter(
     "nextclick_store_redis_errors_total", "Writes to Redis that failed and were retried"
 )
-REFILLS = Counter("nextclick_store_refills_total", "Refills after Redis had lost its data")
-UNREADABLE = Counter("nextclick_store_unreadable_total", "Records that are not a SessionRecord")
+REFILLS = Counter(
+    "nextclick_store_refills_total", "Times that the log was read again: Redis had lost writes"
+)
+FOREIGN = Counter(
+    "nextclick_store_foreign_keys_total", "Keys left alone: another program's, under our names"
+)
+UNREADABLE = Counter(
+    "nextclick_store_unreadable_total", "Records passed over: unreadable, or beyond a limit"
+)
 LAG = Gauge("nextclick_store_lag_records", "Records of `sessions` not yet in Redis")
 
 MAX_BACKOFF_S = 2.0
 
-# Each hash KEYS[i] becomes (version, record) unless it has a higher version.
-PUT_NEWER = """
-for i = 1, #KEYS do
-  local held = redis.call('HGET', KEYS[i], 'version')
-  if not held or tonumber(held) <= tonumber(ARGV[2 * i]) then
-    redis.call('HSET', KEYS[i], 'version', ARGV[2 * i], 'record', ARGV[2 * i + 1])
-    redis.call('EXPIRE', KEYS[i], ARGV[1])
+CHECK_S = 1.0
+"""Pause between two checks of the mark while nothing is written."""
+
+# Writes a batch if the mark of the one before is in place; returns the number of keys that are not
+# ours, -1 if it is not, and the first such key.
+# KEYS: the store's own, those of the entries, those to erase.
+# ARGV: mark before, mark now, expiry, number of entries, number of positions; partition and offset
+# of each position; incarnation (0: none), version and record of each entry.
+WRITE = """
+local mark = redis.call('HGET', KEYS[1], 'mark')
+if mark ~= ARGV[1] and mark ~= ARGV[2] then return {-1, ''} end
+local entries, positions = tonumber(ARGV[4]), tonumber(ARGV[5])
+local foreign, first = 0, ''
+local function held(key)
+  local kind = redis.call('TYPE', key).ok
+  if kind == 'none' then return -1, -1 end
+  local h = kind == 'hash' and redis.call('HMGET', key, 'incarnation', 'version', 'record')
+  local version = h and h[3] and tonumber(h[2] or '')
+  if version then return tonumber(h[1] or 0), version end
+  foreign = foreign + 1
+  first = key
+end
+local at = 5 + 2 * positions
+for i = 1, entries do
+  local key, v = KEYS[1 + i], at + 3 * (i - 1)
+  local life, version = held(key)
+  local later = life and tonumber(ARGV[v + 1]) - life
+  if later and (later > 0 or later == 0 and version <= tonumber(ARGV[v + 2])) then
+    redis.call(
+      'HSET', key, 'incarnation', ARGV[v + 1], 'version', ARGV[v + 2], 'record', ARGV[v + 3])
+    redis.call('EXPIRE', key, ARGV[3])
   end
 end
+for i = 2 + entries, #KEYS do
+  if held(KEYS[i]) then redis.call('DEL', KEYS[i]) end
+end
+for i = 1, positions do
+  redis.call('HSET', KEYS[1], ARGV[4 + 2 * i], ARGV[5 + 2 * i])
+end
+redis.call('HSET', KEYS[1], 'mark', ARGV[2])
+return {foreign, first}
 """
 
 
@@ -69,7 +115,7 @@ class Batch:
     """The net effect of a slice of the log: the newest entry of each key, and erasures."""
 
     tenant: str = ""
-    entries: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    entries: dict[str, tuple[int, int, bytes]] = field(default_factory=dict)
     erased: set[str] = field(default_factory=set)
     positions: dict[int, int] = field(default_factory=dict)
 
@@ -82,21 +128,23 @@ class Batch:
             self.erased.add(name)
             return
         try:
-            record = SessionRecord.FromString(value)
-        except DecodeError:
+            check_size(SESSIONS, key, value)
+            record = decode_session(value)
+        except RecordError as e:
             UNREADABLE.inc()
+            log.warning("passing over the record %d-%d: %s", partition, offset, e)
             return
         name = redis_session_key(record.session_id, self.tenant)
         self.erased.discard(name)
-        self._put(name, record.version, value)
+        self._put(name, record.incarnation, record.version, value)
         if record.user_id:
             user = redis_user_key(record.user_id, self.tenant)
-            self._put(user, record.last_timestamp_ms, record.session_id.encode())
+            self._put(user, 0, record.last_timestamp_ms, record.session_id.encode())
 
-    def _put(self, name: str, version: int, value: bytes) -> None:
+    def _put(self, name: str, incarnation: int, version: int, value: bytes) -> None:
         held = self.entries.get(name)
-        if held is None or held[0] <= version:
-            self.entries[name] = (version, value)
+        if held is None or held[:2] <= (incarnation, version):
+            self.entries[name] = (incarnation, version, value)
 
 
 class SessionWriter:
@@ -104,40 +152,53 @@ class SessionWriter:
 
     def __init__(self, client: redis.Redis, tenant: str, expiry_s: int) -> None:
         self._redis = client
-        self._positions_key = f"{tenant}:store" if tenant else "store"
+        self._key = redis_store_key(tenant)
         self._expiry_s = expiry_s
-        self._put_newer = client.register_script(PUT_NEWER)
-        self._mark = ""
+        self._write = client.register_script(WRITE)
+        self._marks = (f"{uuid.uuid4().hex}-{n}" for n in itertools.count())
+        self._mark, self._next = "", next(self._marks)
 
     def positions(self) -> dict[int, int]:
         """Return the positions that Redis holds; none if it was wiped or never filled."""
-        held = cast("dict[bytes, bytes]", self._redis.hgetall(self._positions_key))
-        mark = held.pop(b"mark", b"").decode()
-        self._mark = mark or uuid.uuid4().hex
-        return {int(partition): int(offset) for partition, offset in held.items()} if mark else {}
+        held = cast("dict[bytes, bytes]", self._redis.hgetall(self._key))
+        self._mark = held.pop(b"mark", b"").decode()
+        if not self._mark:
+            return {}
+        return {int(partition): int(offset) for partition, offset in held.items()}
 
     def write(self, batch: Batch) -> bool:
-        """Write a batch in one transaction; return False if Redis had lost its data before that.
+        """Write a batch as one; return False, without writing, if Redis has lost writes before it.
 
-        Writing is idempotent: after an error, or a loss of data, write again.
+        Writing is idempotent: after an error, write again; after a loss, begin at `positions`.
         """
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.hget(self._positions_key, "mark")
-        names = list(batch.entries)
-        if names:
-            values = [part for name in names for part in batch.entries[name]]
-            self._put_newer(keys=names, args=[self._expiry_s, *values], client=pipe)
-        if batch.erased:
-            pipe.delete(*batch.erased)
-        marks: dict[Any, Any] = {"mark": self._mark, **batch.positions}
-        pipe.hset(self._positions_key, mapping=marks)
-        before = pipe.execute()[0]
-        return before is not None and before.decode() == self._mark
+        places = [part for position in batch.positions.items() for part in position]
+        values = [part for entry in batch.entries.values() for part in entry]
+        counts = [self._expiry_s, len(batch.entries), len(batch.positions)]
+        foreign, first = cast(
+            "tuple[int, bytes]",
+            self._write(
+                keys=[self._key, *batch.entries, *batch.erased],
+                args=[self._mark, self._next, *counts, *places, *values],
+            ),
+        )
+        if foreign < 0:
+            return False
+        if foreign:
+            FOREIGN.inc(foreign)
+            log.warning("left alone %d keys that are not ours, the last one %r", foreign, first)
+        self._mark, self._next = self._next, next(self._marks)
+        return True
+
+    def in_step(self) -> bool:
+        """Return whether Redis holds the last batch that was written."""
+        held = cast("bytes | None", self._redis.hget(self._key, "mark"))
+        return held is not None and held.decode() == self._mark
 
     def begin(self) -> None:
         """Mark the start of a refill from the beginning of the log."""
-        self._redis.delete(self._positions_key)
-        self._redis.hset(self._positions_key, "mark", self._mark)
+        self._mark, self._next = self._next, next(self._marks)
+        self._redis.delete(self._key)
+        self._redis.hset(self._key, "mark", self._mark)
 
 
 class SessionStore:
@@ -159,6 +220,7 @@ class SessionStore:
             }
         )
         self._stop = threading.Event()
+        self._checked = 0.0
 
     def stop(self) -> None:
         """End the loop after the current batch."""
@@ -170,10 +232,9 @@ class SessionStore:
         while not self._stop.is_set():
             messages = self._consumer.consume(self._settings.store_batch, timeout=0.05)
             batch = self._batch(messages)
-            if batch.positions and not self._write(batch):
+            if not (self._write(batch) if batch.positions else self._in_step()):
                 REFILLS.inc()
-                log.warning("Redis has lost its data; refilling it from the log")
-                self._retried(self._writer.begin)
+                log.warning("Redis has lost writes; reading the log again from where it stands")
                 self._seek()
             elif batch.positions:
                 self._commit(batch)
@@ -207,6 +268,14 @@ class SessionStore:
         kept = self._retried(lambda: self._writer.write(batch))
         WRITTEN.inc(len(batch.entries))
         return kept is not False
+
+    def _in_step(self) -> bool:
+        """Return False if Redis is found to have lost writes; looks once in a while."""
+        now = time.monotonic()
+        if now - self._checked < CHECK_S:
+            return True
+        self._checked = now
+        return self._retried(self._writer.in_step) is not False
 
     def _commit(self, batch: Batch) -> None:
         """Commit after the write, so that the lag of the group can be monitored."""

@@ -18,6 +18,7 @@ from cli.bench.charts import save_frontier
 from cli.console import out, print_json, progress
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack.layout import SAMPLE
+from cli.stack.temporary import results_folder
 from evaluation.datasets import Session, load_sessions, split_last
 from evaluation.prequential import learn_all, second
 from evaluation.rankings import make_engine
@@ -117,8 +118,7 @@ def frontier(
         "cases": sum(sum(len(s.items) - 1 for s in asked) for _, asked in splits),
         "parts": [{"part": name, "kind": PARTS[name].kind, **mean(rows[name])} for name in wanted],
     }
-    home.mkdir(parents=True, exist_ok=True)
-    save_frontier(home / "frontier", result)
+    save_frontier(results_folder(home) / "frontier", result)
     if json:
         print_json(result)
     else:

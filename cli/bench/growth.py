@@ -18,6 +18,7 @@ from cli.bench.charts import save_growth
 from cli.console import out, print_json, progress
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack.layout import SAMPLE
+from cli.stack.temporary import results_folder
 from evaluation.datasets import load_sessions
 from online_models import metrics
 from online_models.engine import Engine
@@ -80,8 +81,7 @@ def growth(
         "largest": measured[catalogues[-1], held[-1]],
         **measured[base].pop("curves"),
     }
-    home.mkdir(parents=True, exist_ok=True)
-    save_growth(home / "growth", result)
+    save_growth(results_folder(home) / "growth", result)
     if json:
         print_json(result)
     else:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -24,9 +23,11 @@ from cli.stack.process import START_S, STREAM, spawn, wait_until
 from streaming.jobs.registry import JOBS, Job
 
 FLINK_HOME = Path(str(find_spec("pyflink").origin)).parent  # type: ignore[union-attr]
-KEPT_CHECKPOINT_FOLDERS = 5
 CHECKPOINT_S = 10
 """Work that a job repeats at most after a crash; each checkpoint writes the whole state."""
+
+ENDED = ("CANCELED", "FINISHED", "FAILED")
+"""States of jobs that do not run any more."""
 
 REST_S = 10
 """For an answer of the REST API, on busy cores too; what is down refuses at once."""
@@ -112,13 +113,13 @@ def config(home: Home, ports: Ports) -> dict[str, Any]:
         # A dead TaskManager refuses two heartbeats. A silent one may just wait for a busy core:
         # with a timeout of 8 s, Flink took jobs away from a TaskManager that was still starting.
         "heartbeat": {"interval": 2000, "timeout": 120_000, "rpc-failure-threshold": 2},
-        "pekko": {"ask": {"timeout": "60 s"}},
+        "pekko": {"ask": {"timeout": "60 s"}, "startup-timeout": "60 s"},
         "pipeline": {"object-reuse": True},
     }
 
 
 def prepare(home: Home, ports: Ports) -> None:
-    """Write the settings, link the jars, delete old checkpoints."""
+    """Write the settings and link the jars."""
     if not any(FLINK_JARS.glob("nextclick-flink-*.jar")):
         raise CommandError(f"the jobs' jars are not in {FLINK_JARS}; run `make setup`")
     # Flink reads YAML, and JSON is valid YAML.
@@ -133,10 +134,6 @@ def prepare(home: Home, ports: Ports) -> None:
     jars = [*(FLINK_HOME / "lib").glob("*.jar"), *(FLINK_HOME / "opt").glob("flink-python*.jar")]
     for jar in [*jars, *FLINK_JARS.glob("*.jar")]:
         (lib / jar.name).symlink_to(jar)
-    checkpoints = home.path("flink", "checkpoints")
-    old = sorted(checkpoints.iterdir(), key=lambda folder: folder.stat().st_mtime)
-    for folder in old[:-KEPT_CHECKPOINT_FOLDERS]:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def environment(home: Home) -> dict[str, str]:
@@ -184,6 +181,12 @@ def rest(ports: Ports, path: str) -> Any:
         return None
 
 
+def registered(ports: Ports) -> int:
+    """Return the number of TaskManagers that the JobManager knows."""
+    overview = rest(ports, "overview")
+    return int(overview["taskmanagers"]) if overview else 0
+
+
 def slots(ports: Ports) -> int:
     """Return the number of free slots."""
     overview = rest(ports, "overview")
@@ -191,8 +194,10 @@ def slots(ports: Ports) -> int:
 
 
 def wait(home: Home, ports: Ports, children: list[Child]) -> None:
-    """Wait until the slot of every TaskManager among the children is free."""
-    wait_slots(home, ports, sum(c.name.startswith("taskmanager") for c in children), children)
+    """Wait until every TaskManager among the children is registered."""
+    n = sum(child.name.startswith("taskmanager") for child in children)
+    logs = [(child, home.log(child.name)) for child in children]
+    wait_until(lambda: registered(ports) >= n, START_S, f"{n} TaskManagers of Flink", logs)
 
 
 def wait_slots(home: Home, ports: Ports, n: int, children: list[Child]) -> None:
@@ -203,15 +208,23 @@ def wait_slots(home: Home, ports: Ports, n: int, children: list[Child]) -> None:
 
 def jobs(ports: Ports) -> list[dict[str, Any]]:
     """Return the jobs: ``jid``, ``name``, ``state``."""
+    return known_jobs(ports) or []
+
+
+def known_jobs(ports: Ports) -> list[dict[str, Any]] | None:
+    """Return the jobs as `jobs` does, None if no JobManager answers."""
     overview = rest(ports, "jobs/overview")
-    return list(overview["jobs"]) if overview else []
+    return list(overview["jobs"]) if overview else None
 
 
 def host_of(ports: Ports, job_id: str) -> str:
-    """Return the `Child.name` of the TaskManager that a job's tasks run on."""
+    """Return the `Child.name` of the TaskManager that a job's tasks run on, empty if none does."""
     job = rest(ports, f"jobs/{job_id}")
+    if not job:
+        return ""
     vertex = rest(ports, f"jobs/{job_id}/vertices/{job['vertices'][0]['id']}")
-    return str(vertex["subtasks"][0]["taskmanager-id"]).rsplit("-", 1)[0]
+    host = vertex["subtasks"][0].get("taskmanager-id") if vertex else None
+    return str(host).rsplit("-", 1)[0] if host else ""
 
 
 def failures(ports: Ports, job_id: str, since_ms: float) -> list[str]:
@@ -234,7 +247,9 @@ def job_named(name: str) -> Job:
     return JOBS[name]
 
 
-def submit(home: Home, job: Job, *args: str, from_state: str = "") -> str:
+def submit(
+    home: Home, job: Job, *args: str, from_state: str = "", states: tuple[Path, Path] | None = None
+) -> str:
     """Submit a job.
 
     Parameters
@@ -247,6 +262,8 @@ def submit(home: Home, job: Job, *args: str, from_state: str = "") -> str:
         Further arguments of its module.
     from_state
         URI of the checkpoint to resume from, empty for none.
+    states
+        Folders of its checkpoints and savepoints; None: the cluster's.
 
     Returns
     -------
@@ -262,12 +279,18 @@ def submit(home: Home, job: Job, *args: str, from_state: str = "") -> str:
     argv = [str(FLINK_HOME / "bin" / "flink"), "run", "-d"]
     if from_state:
         argv += ["-s", from_state]
+    if states is not None:
+        argv += [f"-Dexecution.checkpointing.dir={states[0].as_uri()}"]
+        argv += [f"-Dexecution.checkpointing.savepoint-dir={states[1].as_uri()}"]
     argv += ["-py", str(script), "-pyexec", sys.executable, "-pyclientexec", sys.executable]
     argv += [job.name, *args]
     env = {**os.environ, **environment(home)}
-    done = subprocess.run(
-        argv, capture_output=True, text=True, env=env, timeout=START_S, check=False
-    )
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, env=env, timeout=START_S, check=False
+        )
+    except subprocess.TimeoutExpired as e:
+        raise CommandError(f"Flink has not accepted the job {job.name} in {START_S:.0f} s") from e
     match = re.search(r"JobID ([0-9a-f]{32})", done.stdout + done.stderr)
     if done.returncode or not match:
         raise CommandError(
@@ -288,19 +311,12 @@ def cancel(ports: Ports, job_id: str) -> None:
     wait_until(cancelled, START_S, f"the end of the job {job_id}")
 
 
-def wait_running(home: Home, ports: Ports, job_id: str) -> None:
-    """Wait until all tasks of a job run."""
+def wait_running(home: Home, ports: Ports, job_id: str, jobmanager: Child | None = None) -> None:
+    """Wait until all tasks of a job run; in vain if the JobManager dies, which forgets it."""
 
     def running() -> bool:
         job = rest(ports, f"jobs/{job_id}")
         return bool(job) and all(v["status"] == "RUNNING" for v in job["vertices"])
 
-    wait_until(running, START_S, f"the job {job_id} RUNNING (see {home.path('logs')})")
-
-
-def newest_state(home: Home, job_id: str) -> str:
-    """Return the URI of a job's newest complete checkpoint, empty if it has none."""
-    folder = home.path("flink", "checkpoints") / job_id
-    complete = [c for c in folder.glob("chk-*") if (c / "_metadata").exists()]
-    newest = max(complete, key=lambda c: int(c.name[4:]), default=None)
-    return newest.as_uri() if newest else ""
+    logs = [(jobmanager, home.log(jobmanager.name))] if jobmanager else []
+    wait_until(running, START_S, f"the job {job_id} RUNNING (see {home.path('logs')})", logs)

@@ -8,10 +8,11 @@ import os
 import random
 import socket
 import tempfile
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from cli.errors import CommandError
 
@@ -25,6 +26,7 @@ SAMPLE = PROJECT / "cli" / "sample"
 FLINK_JARS = PROJECT / "streaming" / "java" / "target" / "flink-lib"
 KAFKA_JARS = PROJECT / "streaming" / "java" / "target" / "kafka-lib"
 STATE_FILE = "stack.json"
+LOCK_FILE, EDIT_FILE = "stack.lock", "stack.json.lock"
 MAX_LOG_BYTES = 20_000_000
 FREE_RANGE = (15_000, 32_000)
 
@@ -111,6 +113,39 @@ class Child:
     created: float
 
 
+@dataclass
+class Running:
+    """The record of a stack.
+
+    Parameters
+    ----------
+    ports
+        Where its parts listen.
+    children
+        Its processes.
+    jobs
+        The jobs that shall run, with the id of their last run; empty before the first one.
+    ending
+        Whether it is being ended: then nothing is started again.
+    """
+
+    ports: Ports
+    children: list[Child] = field(default_factory=list)
+    jobs: dict[str, str] = field(default_factory=dict)
+    ending: bool = False
+
+    def put(self, child: Child) -> None:
+        """Add a process, in the place of the one before with its name."""
+        self.children = put(self.children, child)
+
+
+def put(children: list[Child], child: Child) -> list[Child]:
+    """Return the children with one more, in the place of the one before with its name."""
+    names = [c.name for c in children]
+    at = names.index(child.name) if child.name in names else len(names)
+    return [*children[:at], child, *children[at + 1 :]]
+
+
 class Home:
     """The folder of a stack: data, logs, and the file that records what runs."""
 
@@ -133,27 +168,57 @@ class Home:
             if file.stat().st_size > MAX_LOG_BYTES:
                 file.unlink()
 
-    def write(self, ports: Ports, children: list[Child], extra: dict[str, Any]) -> None:
-        """Record what runs, atomically."""
-        state = {
-            "ports": asdict(ports),
-            "children": [asdict(child) for child in children],
-            **extra,
-        }
-        temporary = self.path() / f"{STATE_FILE}.{os.getpid()}"
-        temporary.write_text(json.dumps(state, indent=2))
-        temporary.replace(self.root / STATE_FILE)
+    def lock(self, *, wait: bool = False) -> int | None:
+        """Take the sole right to start and watch parts in this folder.
 
-    def read(self) -> tuple[Ports, list[Child], dict[str, Any]] | None:
-        """Return what `write` recorded last, None if it recorded nothing."""
+        The kernel gives it back when the returned file is closed by the last process that has
+        it open, so also when that is killed.
+
+        Parameters
+        ----------
+        wait
+            Whether to wait until nobody has it.
+
+        Returns
+        -------
+        int | None
+            The open file; None if another process has the right.
+        """
+        file = os.open(self.path() / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            os.close(file)
+            return None
+        return file
+
+    @contextmanager
+    def edit(self, ports: Ports) -> Iterator[Running]:
+        """Change the record of what runs; other processes' changes wait.
+
+        Parameters
+        ----------
+        ports
+            The stack's, for a new record.
+        """
+        with (self.path() / EDIT_FILE).open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            running = self.read() or Running(ports)
+            yield running
+            temporary = self.root / f"{STATE_FILE}.{os.getpid()}"
+            temporary.write_text(json.dumps(asdict(running), indent=2))
+            temporary.replace(self.root / STATE_FILE)
+
+    def read(self) -> Running | None:
+        """Return what runs, as recorded; None without a record."""
         try:
             state = json.loads((self.root / STATE_FILE).read_text())
         except (FileNotFoundError, ValueError):
             return None
         known = {field.name for field in fields(Ports)}  # other versions have other ports
-        ports = Ports(**{name: p for name, p in state.pop("ports").items() if name in known})
-        children = [Child(**child) for child in state.pop("children")]
-        return ports, children, state
+        ports = Ports(**{name: p for name, p in state["ports"].items() if name in known})
+        children = [Child(**child) for child in state["children"]]
+        return Running(ports, children, state.get("jobs", {}), state.get("ending", False))
 
     def forget(self) -> None:
         """Delete the record of what runs."""

@@ -111,6 +111,20 @@ def find(child: Child) -> psutil.Process | None:
         return None
 
 
+def exit_of(child: Child) -> str:
+    """Return how a child that has ended did: ``exit 1``, ``signal 9``; ``unknown`` if another's."""
+    started = _started.get(child.pid)
+    code = started.poll() if started is not None else None
+    if code is None:
+        try:
+            # Its last threads may still be ending: it waits for them, a few milliseconds.
+            _, status = os.waitpid(child.pid, 0)
+        except ChildProcessError:
+            return "unknown"
+        code = os.waitstatus_to_exitcode(status)
+    return f"signal {-code}" if code < 0 else f"exit {code}"
+
+
 def stop(children: Iterable[Child], grace_s: float = 10.0) -> None:
     """End processes: SIGTERM to all, SIGKILL to those still there after ``grace_s``."""
     processes = [p for child in children if (p := find(child)) is not None]

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from cli.errors import CommandError
-from cli.stack import apps, flink, kafka, redis
-from cli.stack.layout import Child, Home, Ports
+from cli.stack import apps, flink, job_state, kafka, redis, watch_record
+from cli.stack.layout import EDIT_FILE, LOCK_FILE, Child, Home, Ports, put
+from cli.stack.parts import TASKMANAGERS, parts_of
 from cli.stack.process import BEHIND, STREAM, find, give_way, kill, stop
+from cli.stack.standby import supervisor_of
 
 LEARNERS = "learners"
 STARTED_JOBS = ("sessions", LEARNERS)
 """Jobs that a stack runs from its start, as `streaming.jobs.registry` names them."""
+
+SUPERVISOR, STANDBY = "supervisor", "standby"
+"""Names of the processes that watch over the others (`cli.stack.supervisor`)."""
 
 Progress = Callable[[str], None]
 
@@ -33,15 +40,20 @@ class Stack:
     bound
         Whether the parts end with this process (demo, tests) or outlive it (``up``).
         A bound stack must be started from the main thread.
+    say
+        Told what people should know: that a job starts from nothing.
     """
 
-    def __init__(self, home: Home, ports: Ports, *, bound: bool) -> None:
+    def __init__(
+        self, home: Home, ports: Ports, *, bound: bool, say: Progress = lambda _: None
+    ) -> None:
         self.home = home
         self.ports = ports
         self.bound = bound
+        self.say = say
         self.children: list[Child] = []
         self.jobs: dict[str, str] = {}
-        self._noting = threading.Lock()
+        self._lock: int | None = None
 
     @property
     def kafka(self) -> str:
@@ -56,12 +68,11 @@ class Stack:
     @classmethod
     def running(cls, home: Home) -> Stack | None:
         """Return the stack that runs in a folder, None if none does."""
-        state = home.read()
-        if state is None or not any(find(child) for child in state[1]):
+        running = home.read()
+        if running is None or not any(find(child) for child in running.children):
             return None
-        stack = cls(home, state[0], bound=False)
-        stack.children = state[1]
-        stack.jobs = state[2].get("jobs", {})
+        stack = cls(home, running.ports, bound=False)
+        stack.children, stack.jobs = running.children, running.jobs
         return stack
 
     @classmethod
@@ -78,90 +89,213 @@ class Stack:
             raise CommandError(f"no stack runs in {folder}; start one with `nextclick up`")
         return stack
 
-    def start(self, progress: Progress = lambda _: None) -> None:
+    def claim(self) -> int:
+        """Take the sole right to start parts in the folder; return its open lock.
+
+        Raises
+        ------
+        CommandError
+            If another process has it.
+        """
+        if self._lock is None:
+            self._lock = self.home.lock()
+        if self._lock is None:
+            raise CommandError(
+                f"a stack runs in {self.home.root} already, or is being started; "
+                "`nextclick down` ends it"
+            )
+        return self._lock
+
+    def start(self, progress: Progress = lambda _: None, *, from_nothing: bool = False) -> None:
         """Start everything and wait until the server is SERVING.
 
-        On an error, whatever was started is ended again.
+        Parts that outlived their supervisor are adopted. On an error, whatever was started is
+        ended again.
+
+        Parameters
+        ----------
+        progress
+            Told what happens.
+        from_nothing
+            Start the jobs without the states that they have.
         """
-        if Stack.running(self.home):
-            raise CommandError(
-                f"a stack runs in {self.home.root} already; `nextclick down` ends it"
-            )
-        self.ports.check()
-        self.home.prune_logs()
+        self.claim()
+        adopted: list[Child] = []
         try:
-            self._start(progress)
+            found = Stack.running(self.home)
+            if found is None:
+                self.home.forget()
+                self.ports.check()
+                self.home.prune_logs()
+            else:
+                adopted = self._adopt(found)
+            self._start(progress, from_nothing)
         except BaseException:
-            self.stop()
+            if adopted:
+                stop(child for child in self.children if child not in adopted)
+            elif self.children:
+                self.stop()
+            self.release()
             raise
 
-    def _start(self, progress: Progress) -> None:
-        home, ports, bound = self.home, self.ports, self.bound
+    def release(self) -> None:
+        """Give the right to start parts in the folder back."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def supervise(self) -> list[str]:
+        """Return the command of the supervisor, which this process is to become.
+
+        It keeps the lock of the folder.
+        """
+        return supervisor_of(self.home, self.claim())
+
+    def _adopt(self, found: Stack) -> list[Child]:
+        """Take over the parts that a stack without a supervisor has left, and return them."""
+        if self.bound or found.ports != self.ports:
+            raise CommandError(
+                f"parts of a stack run in {self.home.root} without a supervisor"
+                + ("" if self.bound else ", on other ports than these")
+                + "; `nextclick down` ends them"
+            )
+        alive = {child.name: child for child in found.children if find(child)}
+        for name, part in parts_of(self.home, self.ports, bound=False).items():
+            for other in () if name in alive else part.ends_with_it:
+                if other in alive:
+                    kill(alive.pop(other))
+        self.children, self.jobs = list(alive.values()), found.jobs
+        with self.home.edit(self.ports) as running:
+            running.children, running.ending = self.children, False
+        return self.children
+
+    def _start(self, progress: Progress, from_nothing: bool) -> None:
+        home, ports = self.home, self.ports
         progress("Flink, Redis and Kafka start")
-        flink.prepare(home, ports)
-        jobmanager = self._add(flink.start_jobmanager(home, bound=bound))
-        # A TaskManager is one slot with an interpreter lock of its own: one for the sessions job,
-        # one for the learners.
-        taskmanagers = [
-            self._add(flink.start_taskmanager(home, number, bound=bound)) for number in (1, 2)
-        ]
-        cache = self._add(redis.start(home, ports, bound=bound))
-        broker = self._add(kafka.start(home, ports, bound=bound))
+        watch_record.forget(home)
+        if self.find_child("jobmanager") is None:
+            flink.prepare(home, ports)
+        for name in STARTED_JOBS:
+            self.remember_job(name, self.jobs.get(name, ""))
+        flinks = [self._started(name) for name in ("jobmanager", *TASKMANAGERS)]
+        cache, broker = self._started("redis"), self._started("kafka")
         kafka.wait(home, ports, broker)
         redis.wait(home, ports, cache)
         kafka.create_topics(self.kafka)
         give_way(broker, STREAM)  # not before: all other parts wait for its start
         progress("the server and the session store start")
-        server = self._add(apps.start_server(home, ports, bound=bound))
-        self._add(apps.start_store(home, ports, bound=bound))
-        self._add(apps.start_emitter(home, ports, bound=bound))
-        flink.wait(home, ports, [jobmanager, *taskmanagers])
+        server = self._started("server")
+        self._started("store")
+        self._started(apps.EMITTER)
+        flink.wait(home, ports, flinks)
         progress("Flink takes the jobs")
+        known = flink.jobs(ports)
+        missing = [name for name in STARTED_JOBS if self.jobs[name] not in active(known)]
         # Each submission is a JVM and an interpreter that mostly load code, so they overlap well.
         with ThreadPoolExecutor(len(STARTED_JOBS)) as pool:
-            for _ in pool.map(self.submit, STARTED_JOBS):
+            for _ in pool.map(lambda name: self.submit(name, from_nothing=from_nothing), missing):
                 pass
         progress("the server catches up")
         apps.wait_serving(home, ports, server)
 
-    def submit(self, name: str) -> str:
-        """Submit a job and wait until it runs; it resumes from its last state if it has one."""
-        job, last = flink.job_named(name), self._last_state(name)
-        job_id = flink.submit(self.home, job, "--kafka", self.kafka, from_state=last)
-        with self._noting:
-            self.jobs[name] = job_id
-            self._remember()
-        flink.wait_running(self.home, self.ports, job_id)
-        if name == LEARNERS:
+    def _started(self, name: str) -> Child:
+        """Return a part that runs; it is started if it does not."""
+        child = self.find_child(name)
+        if child is None:
+            child = self._add(parts_of(self.home, self.ports, bound=self.bound)[name].start())
+        return child
+
+    def submit(self, name: str, *, from_nothing: bool = False) -> str:
+        """Submit a job and wait until it runs.
+
+        Parameters
+        ----------
+        name
+            The job.
+        from_nothing
+            Whether it starts without a state; otherwise it resumes from its newest one.
+
+        Raises
+        ------
+        CommandError
+            If its state is gone, or it does not start.
+        """
+        home, job = self.home, flink.job_named(name)
+        last = job_state.to_resume(home, name, from_nothing=from_nothing)
+        if not last:
+            why = "as told" if from_nothing else "it has no state yet"
+            self.say(f"the job {name} starts from nothing, at the beginning of the log: {why}")
+        job_state.prune(home, name)
+        states = (job_state.checkpoints(home, name), job_state.savepoints(home, name))
+        job_id = flink.submit(home, job, "--kafka", self.kafka, from_state=last, states=states)
+        self.remember_job(name, job_id)
+        flink.wait_running(home, self.ports, job_id, self.find_child("jobmanager"))
+        host = self.find_child(flink.host_of(self.ports, job_id))
+        if name == LEARNERS and host is not None:
             # When two cores cannot do both, clicks still flow and the learners fall behind.
-            give_way(self.child(flink.host_of(self.ports, job_id)), BEHIND)
+            give_way(host, BEHIND)
         return job_id
 
-    def _last_state(self, name: str) -> str:
-        """Return the state of the job's last run in this folder, empty if there is none."""
-        marker = self.home.path("flink") / f"{name}.job"
-        last = marker.read_text() if marker.exists() else ""
-        return flink.newest_state(self.home, last) if last else ""
+    def remember_job(self, name: str, job_id: str) -> None:
+        """Record the run of a job that shall run."""
+        if self.jobs.get(name) != job_id:
+            self.jobs = {**self.jobs, name: job_id}
+            with self.home.edit(self.ports) as running:
+                running.jobs[name] = job_id
+
+    def forget_job(self, name: str, job_id: str) -> None:
+        """Record that a job shall not run any more, unless it has another run meanwhile."""
+        with self.home.edit(self.ports) as running:
+            if running.jobs.get(name) == job_id:
+                del running.jobs[name]
+            self.jobs = running.jobs
 
     def stop(self) -> None:
-        """End all parts: first those that write on the way out, then all others together."""
+        """End all parts: first who would start them again, then those that write on the way out."""
+        self._end_supervision()
+        for name in self.jobs:
+            job_state.note(self.home, name)
         stop((c for c in self.children if c.name in ("server", apps.EMITTER, "store")), grace_s=30)
         stop(self.children)
         self.children = []
         self.home.forget()
+        watch_record.forget(self.home)
+
+    def _end_supervision(self) -> None:
+        with self.home.edit(self.ports) as running:
+            running.ending = True
+        while watchers := [
+            c for c in self._recorded() if c.name in (SUPERVISOR, STANDBY) and find(c) is not None
+        ]:
+            stop(watchers)
+        self.children = self._recorded() or self.children
+
+    def _recorded(self) -> list[Child]:
+        running = self.home.read()
+        return running.children if running else []
 
     def prune(self) -> None:
         """Delete the data of a stack that is not run again; its logs stay."""
         for folder in ("kafka", "flink", "redis", "server", apps.EMITTER):
             shutil.rmtree(self.home.root / folder, ignore_errors=True)
 
-    def reset(self) -> None:
-        """Delete all data and logs of a stack that does not run."""
-        shutil.rmtree(self.home.root, ignore_errors=True)
+    def reset(self, *, keep: str) -> None:
+        """Delete all data and logs of a stack that does not run, but for a file."""
+        for path in self.home.root.iterdir():
+            if path.name in (keep, LOCK_FILE, EDIT_FILE):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
     def child(self, name: str) -> Child:
         """Return a part by its name."""
         return next(child for child in self.children if child.name == name)
+
+    def find_child(self, name: str) -> Child | None:
+        """Return a part by its name, None if there is none of that name."""
+        return next((child for child in self.children if child.name == name), None)
 
     @contextmanager
     def more_taskmanagers(self, n: int = 1) -> Iterator[list[str]]:
@@ -177,20 +311,22 @@ class Stack:
                 kill(self.child(child.name))  # perhaps one that has replaced it since
             names = [child.name for child in more]
             self.children = [c for c in self.children if c.name not in names]
-            self._remember()
+            with self.home.edit(self.ports) as running:
+                running.children = [c for c in running.children if c.name not in names]
 
     def replace(self, name: str, started: Child) -> None:
         """Record that a part was started again."""
-        self.children = [child for child in self.children if child.name != name]
+        assert started.name == name
         self._add(started)
 
     def _add(self, child: Child) -> Child:
         assert not self.bound or threading.current_thread() is threading.main_thread()
-        self.children.append(child)
-        self._remember()
+        self.children = put(self.children, child)
+        with self.home.edit(self.ports) as running:
+            running.put(child)
         return child
 
-    def _remember(self) -> None:
-        self.home.write(self.ports, self.children, {"jobs": self.jobs})
-        for name, job_id in self.jobs.items():
-            (self.home.path("flink") / f"{name}.job").write_text(job_id)
+
+def active(known: list[dict[str, Any]]) -> list[str]:
+    """Return the ids of the jobs that have not ended, of those that `flink.jobs` returns."""
+    return [job["jid"] for job in known if job["state"] not in flink.ENDED]

@@ -14,18 +14,14 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from cli.stack.backoff import Backoff
 
 log = logging.getLogger("nextclick.workers")
 
 LOOK_S = 0.2
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
-"""Between a worker's death and its replacement; doubled with each further death."""
-
-STEADY_S = 60.0
-"""A worker that has run this long has not died of its settings: the pause is reset."""
-
 GRACE_S = 60.0
 
 
@@ -36,7 +32,7 @@ class Worker:
     number: int
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
-    pause: float = FIRST_PAUSE_S
+    backoff: Backoff = field(default_factory=Backoff)
     due: float = 0.0
 
 
@@ -83,13 +79,11 @@ class Workers:
         code = worker.process.poll()
         if code is None:
             return
-        if now - worker.started > STEADY_S:
-            worker.pause = FIRST_PAUSE_S
+        pause = worker.backoff.after(now - worker.started)
         log.warning(
-            "worker %d has ended (%d); another starts in %.1f s", worker.number, code, worker.pause
+            "worker %d has ended (%d); another starts in %.1f s", worker.number, code, pause
         )
-        worker.process, worker.due = None, now + worker.pause
-        worker.pause = min(2 * worker.pause, LONGEST_PAUSE_S)
+        worker.process, worker.due = None, now + pause
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
         env = self._env | {

@@ -172,7 +172,7 @@ class Answering(PublishedModels):
         ranked = self._answer_with(self._lists_of_latest, items, depth, own, flt, times_s)
         asked = Asked(items, size, own, flt, self._request.number)
         order = policy.order(ranked.rows, ranked.scores, asked, self._view)
-        checked(policy.name, order, len(ranked.rows))
+        order = checked(policy.name, order, len(ranked.rows))
         places, drawn = order.places[:size], order.propensities
         near_end = ranked.n_ranked + ranked.n_near
         return Ranked(

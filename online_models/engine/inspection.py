@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from online_models.engine.answering import Answering
 from online_models.ranking import page, rankings
-from online_models.ranking.explanation import POPULARITY, reasons
+from online_models.ranking.explanation import POPULARITY, blend_scores, reasons
 from online_models.ranking.features.registry import NAMES as FEATURES
 from online_models.ranking.request import NO_SESSION, Ranked, Rows, page_size
 from online_models.sources import popularity
@@ -61,27 +61,30 @@ class Inspection(Answering):
         return self.arrays["pool"][:n].copy(), self.arrays["score"][:n, :N_COLUMNS].copy()
 
     def explain(
-        self, items: Rows, row: int, own: int = NO_SESSION
-    ) -> list[tuple[str, float, list[int]]]:
-        """Return why an item is recommended: (reason, share 0..1, rows that support it).
+        self, items: Rows, rows: NDArray[np.int32], own: int = NO_SESSION
+    ) -> list[list[tuple[str, float, list[int]]]]:
+        """Return why items are recommended: for each, (reason, share 0..1, rows that support it).
 
         Shares are those of the blend's positive terms. The rows are those items of the session that
-        give the item the highest scores when queried alone, at most 3.
+        give the item the highest scores when queried alone, at most 3. What is queried depends on
+        the session, not on the number of ``rows``.
         """
         self._request.write(items, 0, own)
-        shares = reasons(self._state, self.arrays, row)
-        alone: list[tuple[float, int]] = []
+        shares = reasons(self._state, self.arrays, rows)
+        alone: list[list[tuple[float, int]]] = [[] for _ in rows]
         for a in dict.fromkeys(int(r) for r in reversed(list(items)[-ALONE:]) if r):
-            listed = self._longest_answer([a], own)
-            supported = listed.rows[: listed.n_ranked + listed.n_near]
-            places = np.flatnonzero(supported == row)
-            if len(places):
-                alone.append((float(listed.scores[places[0]]), a))
-        because = [a for _, a in sorted(alone, reverse=True)[:BECAUSE]]
+            self._request.write([a], 0, own)
+            for which, score in enumerate(blend_scores(self._state, self.arrays, rows)):
+                if score is not None:
+                    alone[which].append((score, a))
+        because = [[a for _, a in sorted(scored, reverse=True)[:BECAUSE]] for scored in alone]
         return [
-            (reason, share, [] if reason == POPULARITY else because)
-            for reason, share in sorted(shares.items(), key=lambda s: -s[1])
-            if share > 0
+            [
+                (reason, share, [] if reason == POPULARITY else supporting)
+                for reason, share in sorted(shared.items(), key=lambda s: -s[1])
+                if share > 0
+            ]
+            for shared, supporting in zip(shares, because, strict=True)
         ]
 
     def leave_out(self, columns: Sequence[str] = (), features: Sequence[str] = ()) -> None:

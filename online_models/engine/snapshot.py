@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.memory.layout import Limits
-from online_models.memory.table import Arrays, Kept
+from online_models.memory.table import Arrays, Kept, Table
 from online_models.ranking.features.registry import FITTING_SCHEMAS, SCHEMA
 from online_models.state_tables import TABLES, used_entries
 
@@ -133,6 +133,8 @@ def read_tables(path: Path, meta: Mapping[str, Any], arrays: Arrays) -> None:
                 name = "pair_slots" if meta["version"] == 5 else f"{table.name}_places"
                 array[_load(path, name)] = saved
             else:
+                if meta["version"] == VERSION:
+                    _check_layout(table, saved, array)
                 _put(array, saved)
         if meta["version"] == 5:
             # Version 5 marked published vectors in the sums of squares.
@@ -141,7 +143,18 @@ def read_tables(path: Path, meta: Mapping[str, Any], arrays: Arrays) -> None:
             if meta["remote"]:
                 marks[:] = 0
     except Exception as e:
-        raise SnapshotError(f"cannot read the snapshot in {path}: {e}") from e
+        raise SnapshotError(
+            f"cannot read the snapshot in {path}: {e}; delete it: the log rebuilds the models"
+        ) from e
+
+
+def _check_layout(table: Table, saved: NDArray[Any], array: NDArray[Any]) -> None:
+    """Refuse what was saved by code that declared the table otherwise."""
+    whole = table.kept is Kept.WHOLE and len(saved) != len(array)
+    if whole or saved.dtype != array.dtype or saved.shape[1:] != array.shape[1:]:
+        raise ValueError(
+            f"{table.name} is {saved.dtype} {saved.shape} there, {array.dtype} {array.shape} here"
+        )
 
 
 def _put(array: NDArray[Any], saved: NDArray[Any]) -> None:

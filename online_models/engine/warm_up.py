@@ -51,7 +51,7 @@ def warm_up(remote: bool = False) -> Engine:
     engine.diversity(rows)
     engine.popularity(rows)
     engine.rank([1], [2])
-    engine.explain([1], 2)
+    engine.explain([1], np.array([2], np.int32))
     return engine
 
 

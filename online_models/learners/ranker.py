@@ -83,14 +83,20 @@ class RankerLearner:
         learn_case(self._state, target)
         return int(self.arrays["replaced"][0])
 
-    def load_case(self, slot: int, features: Features, target: int) -> None:
-        """Restore a case of the replay buffer; ``slot`` is what `learn` returned."""
+    def load_case(self, slot: int, features: Features, target: int) -> bool:
+        """Restore a case of the replay buffer; return False if it does not fit.
+
+        ``slot`` is what `learn` returned.
+        """
         n = features.shape[1]
+        if n > CANDIDATES or target >= n:
+            return False
         case = self.arrays["replay_features"][slot]
         case[:N_FEATURES, :n] = features
         case[:N_FEATURES, n:] = 0
         self.arrays["replay_sizes"][slot] = n
         self.arrays["replay_targets"][slot] = target
+        return True
 
     def weights(self) -> RankerWeights:
         """Return copies of the weights that answering needs."""
@@ -101,13 +107,17 @@ class RankerLearner:
         head = _HEAD.pack(SCHEMA.encode(), network.N_NETWORK)
         return b"".join([head, *(self.arrays[name].tobytes() for name in _LEARNED)])
 
+    def fits(self, dumped: bytes) -> bool:
+        """Whether what `dump` returned has this version's features."""
+        schema, size = _HEAD.unpack_from(dumped)
+        return schema.decode() in FITTING_SCHEMAS and size == network.N_NETWORK
+
     def load(self, dumped: bytes, keep_cases: bool = False) -> bool:
-        """Load what `dump` returned; return False if it has another schema of features.
+        """Load what `dump` returned; return False if it does not fit.
 
         ``keep_cases`` keeps the current cases of the replay buffer (for a roll-back).
         """
-        schema, size = _HEAD.unpack_from(dumped)
-        if schema.decode() not in FITTING_SCHEMAS or size != network.N_NETWORK:
+        if not self.fits(dumped):
             return False
         counters = self.arrays["counters"]
         seen = int(counters["cases_seen"][0])

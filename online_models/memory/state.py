@@ -40,8 +40,8 @@ REQUEST = np.dtype(
         ("number", "i8"),  # of the request, 31 bits; excluded items are marked with it
         ("n_query", "i8"),  # items in `query`, oldest first
         ("session", "i8"),  # number of the session to answer for, -1: not in the models
-        ("previous_s", "i8"),  # times of its last two clicks, seconds since 1970; 0: unknown
-        ("last_s", "i8"),
+        ("previous_s", "i8"),  # times of its last two clicks, seconds since 1970; 0: not given,
+        ("last_s", "i8"),  # see `tables.click_times.times_of_request`
         ("size", "i8"),  # items wanted
         ("n_categories", "i8"),  # categories in `filter_categories`; 0: any category
         ("unavailable", "i8"),  # whether unavailable items may be in the answer

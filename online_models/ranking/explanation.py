@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from online_models.memory.state import State
 from online_models.memory.table import Arrays
@@ -22,22 +23,40 @@ def _reason(term: int) -> str:
 _REASONS = tuple(map(_reason, range(N_TERMS)))
 
 
-def reasons(st: State, arrays: Arrays, row: int) -> dict[str, float]:
-    """Return the reasons for an item with their shares, 0..1, for the request in ``st``.
+def reasons(st: State, arrays: Arrays, rows: NDArray[np.int32]) -> list[dict[str, float]]:
+    """Return the reasons for each of some items with their shares, 0..1, for the request in ``st``.
 
     Shares are those of the blend's positive terms. The reason for an item that no source has found
     is its popularity.
     """
+    found = [{POPULARITY: 1.0} for _ in rows]
+    weights = arrays["blend_weights"][:N_TERMS]
+    for place, which in _places(st, arrays, rows):
+        set_terms(st, place)
+        terms = np.maximum(arrays["terms"][:N_TERMS] * weights, 0)
+        shares: dict[str, float] = {}
+        for reason, term in zip(_REASONS, terms.tolist(), strict=True):
+            shares[reason] = shares.get(reason, 0.0) + term
+        total = sum(shares.values()) or 1.0
+        found[which] = {reason: share / total for reason, share in shares.items()}
+    return found
+
+
+def blend_scores(st: State, arrays: Arrays, rows: NDArray[np.int32]) -> list[float | None]:
+    """Return the blend's score of each of some items for the request in ``st``.
+
+    None for an item that no source has found.
+    """
+    found: list[float | None] = [None] * len(rows)
+    for place, which in _places(st, arrays, rows):
+        found[which] = float(arrays["pool_score"][place])
+    return found
+
+
+def _places(st: State, arrays: Arrays, rows: NDArray[np.int32]) -> list[tuple[int, int]]:
+    """Find and score the pool; return the places in it of the items found, and in ``rows``."""
     retrieve(st)
-    n = int(arrays["found"]["pool_size"][0])
-    places = np.flatnonzero(arrays["pool"][:n] == row)
-    if len(places) == 0:
-        return {POPULARITY: 1.0}
     score_pool(st)
-    set_terms(st, int(places[0]))
-    terms = np.maximum(arrays["terms"][:N_TERMS] * arrays["blend_weights"][:N_TERMS], 0)
-    shares: dict[str, float] = {}
-    for reason, term in zip(_REASONS, terms.tolist(), strict=True):
-        shares[reason] = shares.get(reason, 0.0) + term
-    total = sum(shares.values()) or 1.0
-    return {reason: share / total for reason, share in shares.items()}
+    n = int(arrays["found"]["pool_size"][0])
+    places, which = np.nonzero(arrays["pool"][:n, None] == rows)
+    return list(zip(places.tolist(), which.tolist(), strict=True))

@@ -21,10 +21,11 @@ class Ordered(NamedTuple):
     ----------
     places
         Indices into the rows that it was given, (n,) integers, in their new order, each at most
-        once.
+        once. The page is the first of them: what is left out is not shown, and if fewer are left
+        than the page has places, the page is shorter.
     propensities
-        Probability of each choice given the choices before it, (n,) float32, if the policy samples;
-        otherwise None.
+        Probability of each choice given the choices before it, (n,) floats above 0 and at most 1,
+        if the policy samples; otherwise None.
     """
 
     places: NDArray[np.intp]
@@ -91,23 +92,41 @@ class Policy(Protocol):
         asked: Asked,
         items: ItemView,
     ) -> Ordered:
-        """Return the new order of ``rows``; the page is its first ``asked.size`` items."""
+        """Return the new order of ``rows``; the page is its first ``asked.size`` items.
+
+        ``scores`` fall along ``rows``. Items that are only near those of the session, or only
+        popular, come last and score -50 and less (`page.NEAR_SCORE`, `page.FILL_SCORE`).
+        """
 
 
-def checked(name: str, order: Ordered, n: int) -> None:
-    """Refuse an order that is none of ``n`` items.
+ROUNDING = 1e-5
+"""A propensity may be this much above 1, by the rounding of its 32-bit floats."""
+
+
+def checked(name: str, order: Ordered, n: int) -> Ordered:
+    """Return an order of ``n`` items as arrays; refuse one that is none.
 
     Raises
     ------
     ValueError
-        Naming the policy: a place is no place or stands twice, or propensities are not as many.
+        Naming the policy: a place is no place or stands twice, or the propensities are not as many
+        or no probabilities.
     """
-    places = order.places
+    places = np.asarray(order.places)
+    if places.ndim != 1 or not (places.size == 0 or np.issubdtype(places.dtype, np.integer)):
+        raise ValueError(
+            f"policy {name}: places must be (n,) integers, not {places.shape} {places.dtype}"
+        )
     if len(places) and not (places.min() >= 0 and places.max() < n):
         raise ValueError(f"policy {name}: places must be 0 to {n - 1}")
     if len(np.unique(places)) != len(places):
         raise ValueError(f"policy {name}: a place stands twice in its order")
-    if order.propensities is not None and len(order.propensities) != len(places):
-        raise ValueError(
-            f"policy {name}: {len(places)} places, but {len(order.propensities)} propensities"
-        )
+    places = places.astype(np.intp, copy=False)
+    if order.propensities is None:
+        return Ordered(places)
+    drawn = np.asarray(order.propensities, np.float32)
+    if drawn.shape != places.shape:
+        raise ValueError(f"policy {name}: {len(places)} places, but {drawn.size} propensities")
+    if not ((drawn > 0) & (drawn <= 1 + ROUNDING)).all():
+        raise ValueError(f"policy {name}: propensities must be above 0 and at most 1")
+    return Ordered(places, np.minimum(drawn, 1))

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from online_models.memory.chain import by_place, first_that
+from online_models.memory.names import unique
 from online_models.memory.state import State
 from online_models.memory.table import Table
 from online_models.memory.top_k import sort_places
@@ -35,7 +36,7 @@ RANKINGS: tuple[Ranking, ...] = (
 )
 """The first one that may answer and can order the candidates answers."""
 
-NAMES = tuple(ranking.name for ranking in RANKINGS)
+NAMES = unique("rankings", (ranking.name for ranking in RANKINGS))
 N_RANKINGS = len(RANKINGS)
 
 TABLES = (

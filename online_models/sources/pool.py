@@ -6,6 +6,8 @@
 
 It is a sparse set (Briggs & Torczon, 1993): ``st.items[row].pool`` is the item's place only if the
 pool has the item there, so nothing needs to be cleared between answers.
+
+The place behind the last one takes what is found beyond the size of the pool: nobody reads it.
 """
 
 from __future__ import annotations
@@ -20,13 +22,16 @@ LINE = 16
 
 @njit(cache=True, inline="always")
 def place_in_pool(st: State, row: int, n: int):  # type: ignore[no-untyped-def]
-    """Return (place of an item in the pool, the pool's size); a new item gets zero scores."""
+    """Return (place of an item in the pool, the pool's size); a new item gets zero scores.
+
+    Once the pool is full, all new items get the place behind the last one.
+    """
     p = st.items[row].pool
     if p >= n or st.pool[p] != row:
         p = n
         st.pool[n] = row
         st.items[row].pool = n
-        n += 1
+        n = min(n + 1, len(st.pool) - 1)
         r = st.score[p]
         for first in range(0, len(r), LINE):
             for k in range(LINE):

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from online_models.memory.chain import in_order
+from online_models.memory.names import unique
 from online_models.memory.state import State
 from online_models.memory.table import Table
 from online_models.sources import (
@@ -43,6 +44,10 @@ FACT = {
 }
 """Place of each fact in a row of the pool, after the scores."""
 
+unique("sources", (source.name for source in SOURCES))
+unique("columns", (column.name for column in COLUMNS))
+unique("facts", (name for source in SOURCES for name in source.facts))
+
 ROW_WIDTH = -(-(N_COLUMNS + len(FACT)) // LINE) * LINE
 POOL = -(-sum(source.names_at_most for source in SOURCES) // LINE) * LINE
 """The most items that the sources may find for one answer."""
@@ -50,8 +55,8 @@ POOL = -(-sum(source.names_at_most for source in SOURCES) // LINE) * LINE
 TABLES = (
     *(table for source in SOURCES for table in source.tables),
     Table("query", np.int32, (MAX_QUERY_ITEMS,)),
-    Table("score", np.float32, (POOL, ROW_WIDTH)),
-    Table("pool", np.int32, (POOL,)),
+    Table("score", np.float32, (POOL + 1, ROW_WIDTH)),
+    Table("pool", np.int32, (POOL + 1,)),
     Table("left_out_columns", np.uint8, (N_COLUMNS,)),
 )
 

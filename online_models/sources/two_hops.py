@@ -45,7 +45,7 @@ def _retrieve(st: State, column: int, fact: int) -> None:
 
 SOURCE = Source(
     "two hops",
-    columns=(
+    columns=(  # as `SEQ` and `COV` of `rules`, from what the latest items lead to
         Column("hop_seq", "rules", -0.91, 1.66),
         Column("hop_cov", "covisitation", -1.63, 2.09),
     ),

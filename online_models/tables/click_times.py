@@ -44,10 +44,10 @@ def forget_times(st: State, slot: int) -> None:
 
 
 @njit(cache=True)
-def set_time_features(st: State) -> None:
-    """Fill ``st.time_features``: log(1 + seconds between the clicks), and the hour as an angle.
+def times_of_request(st: State):  # type: ignore[no-untyped-def]
+    """Return the times (previous, last) of the session's last two clicks; 0: unknown.
 
-    Times that are not in the request are those stored for its session; unknown values are 0.
+    They are those of the request or, where it has none, those stored for its session.
     """
     request = st.request[0]
     previous, last, own = request.previous_s, request.last_s, request.session
@@ -56,6 +56,16 @@ def set_time_features(st: State) -> None:
         if st.sessions[slot].number == own + 1:
             previous = np.int64(st.click_times[slot, PREVIOUS])
             last = np.int64(st.click_times[slot, LAST])
+    return previous, last
+
+
+@njit(cache=True)
+def set_time_features(st: State) -> None:
+    """Fill ``st.time_features``: log(1 + seconds between the clicks), and the hour as an angle.
+
+    Unknown values are 0.
+    """
+    previous, last = times_of_request(st)
     gap = last - previous if previous > 0 else 0
     angle = 2 * math.pi * (last % DAY_S) / DAY_S
     st.time_features[LOG_GAP] = math.log(1.0 + max(gap, 0))

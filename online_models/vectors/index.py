@@ -11,27 +11,15 @@ place in the graph.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import hnswlib
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from online_models.vectors.main_index import MainIndex, Vector
 from online_models.vectors.two_towers import DIMENSIONS
 
-Vector = NDArray[np.float32]
-
-DELTA = 4_096
-"""Rows that the delta holds; a rebuild is due once it has `REBUILD_AT`."""
-
 REBUILD_AT = 1_024
-TURNED = 0.005
-"""A vector keeps its place in the graph while its cosine with the vector there is within this of 1
-(6 degrees)."""
-
-LINKS, BUILD_BREADTH, BREADTH = 16, 120, 100
-"""HNSW's M, ef_construction and ef."""
+"""Rows in the delta from which a rebuild is due."""
 
 SPARE = 1.3
 """The main index is asked for this many times the rows wanted: some of them are stale."""
@@ -39,15 +27,6 @@ SPARE = 1.3
 
 COPIED_ROWS = 4_096
 """Rows that a build copies at once, to hold the GIL only briefly."""
-
-
-@dataclass(slots=True)
-class Main:
-    """An immutable index, the unit vectors (n, 64) it was built from, and their place by row."""
-
-    graph: hnswlib.Index | None
-    vectors: Vector
-    place: NDArray[np.int32]
 
 
 @njit(cache=True, fastmath=True, nogil=True)
@@ -64,8 +43,8 @@ def products(vectors: Vector, rows: NDArray[np.int64], query: Vector, out: Vecto
 class VectorIndex:
     """Finds the rows whose vectors have the largest cosine with a query.
 
-    One thread changes it (`put`, `remove`, `swap`). `build` and `query` may run on other threads at
-    the same time; a query may then miss what is changing.
+    One thread at a time changes it (`put`, `remove`, `swap`). `build` and `query` may run on other
+    threads meanwhile; a query may then miss what is changing.
 
     Parameters
     ----------
@@ -76,13 +55,7 @@ class VectorIndex:
     def __init__(self, rows: int) -> None:
         self._vectors = np.zeros((rows, DIMENSIONS), np.float32)
         self._alive = np.zeros(rows, np.bool_)
-        self._stale = np.zeros(rows, np.bool_)
-        nothing = np.zeros((0, DIMENSIONS), np.float32)
-        self._main = Main(None, nothing, np.full(rows, -1, np.int32))
-        self._delta: dict[int, None] = {}
-        self._changes = 0
-        self._rows = 0, np.zeros(0, np.int64)
-        """The delta's rows as an array, and the number of changes when it was made."""
+        self._main = MainIndex(rows, np.zeros(0, np.int64), self._vectors[:0])
         self._changed_since_build: set[int] | None = None
 
     def __len__(self) -> int:
@@ -91,15 +64,15 @@ class VectorIndex:
     @property
     def delta_size(self) -> int:
         """Rows in the delta."""
-        return len(self._delta)
+        return self._main.delta_size
 
     @property
     def due(self) -> bool:
         """Whether a rebuild is due and none is running."""
         if self._changed_since_build is not None:
             return False
-        unbuilt = self._main.graph is None and len(self) > len(self._delta)
-        return unbuilt or len(self._delta) >= REBUILD_AT
+        unbuilt = self._main.graph is None and len(self) > self.delta_size
+        return unbuilt or self.delta_size >= REBUILD_AT
 
     def load(self, rows: NDArray[np.int64], vectors: Vector) -> None:
         """Set the vectors of many rows at once; they are found from the next rebuild on."""
@@ -107,7 +80,6 @@ class VectorIndex:
         rows, vectors = rows[lengths > 0], vectors[lengths > 0]
         self._vectors[rows] = vectors / lengths[lengths > 0, None]
         self._alive[rows] = True
-        self._stale[rows] = True
 
     def put(self, row: int, vector: Vector) -> None:
         """Set a row's vector, (64,); a vector without a direction removes the row."""
@@ -117,53 +89,30 @@ class VectorIndex:
             return
         self._vectors[row] = vector / length
         self._alive[row] = True
-        self._place(row)
-
-    def _place(self, row: int) -> None:
-        """Put a row into the delta, unless it may keep its place in the graph."""
-        if self._changed_since_build is not None:
-            self._changed_since_build.add(row)
-        if row in self._delta or (self._main.place[row] >= 0 and not self._far(row)):
-            return
-        if len(self._delta) >= DELTA:
-            self._make_room()
-        self._stale[row] = True
-        self._delta[row] = None
-        self._changes += 1
-
-    def _far(self, row: int) -> bool:
-        """Whether a row has turned too far from its vector in the main index."""
-        old = self._main.vectors[self._main.place[row]]
-        cosine = float(np.dot(old, self._vectors[row]))
-        return bool(self._stale[row]) or cosine < 1 - TURNED
-
-    def _make_room(self) -> None:
-        """Drop the delta's oldest row that the main index has; if there is none, the oldest."""
-        row = next((r for r in self._delta if self._main.place[r] >= 0), next(iter(self._delta)))
-        del self._delta[row]
-        self._stale[row] = self._main.place[row] < 0
+        self._main.put(row, self._vectors[row])
+        self._note(row)
 
     def remove(self, row: int) -> None:
         """Remove a row; queries no longer return it."""
         self._alive[row] = False
-        self._stale[row] = True
-        if self._delta.pop(row, 0) is None:
-            self._changes += 1
+        self._main.remove(row)
+        self._note(row)
+
+    def _note(self, row: int) -> None:
+        """Note that a row has changed, if a build is running."""
+        changed = self._changed_since_build
+        if changed is not None:
+            changed.add(row)
 
     def query(self, vector: Vector, k: int) -> tuple[NDArray[np.int64], Vector]:
         """Return up to ``k`` rows with the largest cosine, best first, and the cosines."""
-        changes = self._changes
-        of, recent = self._rows
-        if of != changes:
-            recent = np.array(list(self._delta), np.int64)
-            self._rows = changes, recent
-        graph = self._main.graph
-        parts = [recent]
-        if graph is not None:
-            found = min(int(k * SPARE) + 8, graph.get_current_count())
-            labels, _ = graph.knn_query(vector, found, num_threads=1)
+        main = self._main
+        parts = [main.recent()]
+        if main.graph is not None:
+            found = min(int(k * SPARE) + 8, main.graph.get_current_count())
+            labels, _ = main.graph.knn_query(vector, found, num_threads=1)
             rows = labels[0].astype(np.int64)
-            parts.append(rows[~self._stale[rows]])
+            parts.append(rows[~main.stale[rows]])
         rows = np.concatenate(parts)
         scores = np.empty(len(rows), np.float32)
         length = np.sqrt(np.dot(vector, vector)) + np.float32(1e-12)
@@ -197,9 +146,9 @@ class VectorIndex:
         ]
         return float(np.mean(found)) if found else 1.0
 
-    # ---- rebuilding: `swap` on the thread that changes the index, the rest on any
+    # ---- rebuilding: `swap` and `give_up` beside no change of the index, `build` on any thread
 
-    def build(self) -> Main:
+    def build(self) -> MainIndex:
         """Return a main index of all current rows; takes seconds, mostly in C++.
 
         Rows that change meanwhile are noted for `swap`.
@@ -210,26 +159,39 @@ class VectorIndex:
         for start in range(0, len(rows), COPIED_ROWS):
             part = slice(start, start + COPIED_ROWS)
             vectors[part] = self._vectors[rows[part]]
-        place = np.full(len(self._vectors), -1, np.int32)
-        place[rows] = np.arange(len(rows), dtype=np.int32)
-        if len(rows) == 0:
-            return Main(None, vectors, place)
-        graph = hnswlib.Index("cosine", DIMENSIONS)
-        graph.init_index(len(rows), M=LINKS, ef_construction=BUILD_BREADTH)
-        graph.add_items(vectors, rows, num_threads=1)
-        graph.set_ef(BREADTH)
-        return Main(graph, vectors, place)
+        return MainIndex(len(self._vectors), rows, vectors)
 
-    def swap(self, main: Main) -> None:
-        """Swap in a new index; the delta keeps rows that have changed since `build` began."""
-        changed, self._changed_since_build = self._changed_since_build or set(), None
-        self._main = main
-        self._stale[:] = ~self._alive | (main.place < 0)
-        self._delta.clear()
-        self._changes += 1
-        for row in changed:
+    def swap(self, main: MainIndex, at_most: int | None = None) -> bool:
+        """Take over changes made since `build` began; swap ``main`` in once none is left.
+
+        Parameters
+        ----------
+        main
+            What `build` returned.
+        at_most
+            The most changes to take over in this call; None: all.
+
+        Returns
+        -------
+        bool
+            Whether ``main`` is in use; if not, call again.
+        """
+        changed = self._changed_since_build or set()
+        for _ in range(len(changed) if at_most is None else min(at_most, len(changed))):
+            row = changed.pop()
             if self._alive[row]:
-                self._place(row)
+                main.put(row, self._vectors[row])
+            else:
+                main.remove(row)
+        if changed:
+            return False
+        self._changed_since_build = None
+        self._main = main
+        return True
+
+    def give_up(self) -> None:
+        """Forget a build that has failed: the next one is `due` as if it had not begun."""
+        self._changed_since_build = None
 
     def rebuild(self) -> None:
         """Build and swap on this thread."""

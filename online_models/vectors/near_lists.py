@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.vectors.index import Vector, VectorIndex
+from online_models.vectors.index import VectorIndex
+from online_models.vectors.main_index import Vector
 
 LISTS, LENGTH = 4_096, 100
 """The most lists, and items in each: 4 MB. A new list replaces the oldest."""

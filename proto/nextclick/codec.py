@@ -230,6 +230,8 @@ def decode_item(raw: bytes | None) -> Item:
     if state not in ("active", "deleted"):
         faults = (*faults, FieldFault("state", 'must be "active" or "deleted"'))
     _raise(faults)
+    if len(raw or b"") > MAX_RECORD_BYTES - _ITEM_FRAME:
+        encode_item(item)
     return item
 
 
@@ -260,6 +262,10 @@ def item_faults(item: Item) -> tuple[FieldFault, ...]:
     check_text(faults, "title", item.title, 0, MAX_TITLE_BYTES)
     return tuple(faults)
 
+
+_ITEM_FRAME = 256
+"""More than the fields that `encode_item` adds to a record that leaves them out: an item that was
+read must be fit to be written, as snapshots do."""
 
 _PLAIN_FIELDS = (
     "event_id", "type", "session_id", "user_id", "item_id", "timestamp_ms", "recommendation_id",

@@ -26,6 +26,9 @@ MAX_EVENT_IDS = 256
 SESSION_IDLE_MS = 30 * MINUTE_MS
 """After so long without an event, a user who sends no session ids begins a new session."""
 
+SESSION_LIFE_MS = 2 * DAY_MS
+"""After so long without an event, the state of a session expires: its next event begins it anew."""
+
 MAX_LATE_MS = 30 * MINUTE_MS
 """How far behind the last step of its session an event may be."""
 
@@ -49,10 +52,49 @@ MAX_CATEGORIES, MAX_CATEGORY_BYTES = 16, 128
 MAX_ATTRIBUTES, MAX_ATTRIBUTE_KEY_BYTES, MAX_ATTRIBUTE_BYTES = 32, 64, 256
 MAX_TITLE_BYTES = 1_024
 
+# ---- records; readers pass over what is larger, writers stay below it
+
+MAX_KEY_BYTES = 320
+"""Key of a record: an id, or the session of a user without session ids."""
+
+MAX_SESSION_BYTES = 45_056
+"""A `SessionRecord`, with ids as long as they may be."""
+
+MAX_IMPRESSION_BYTES = 262_144
+"""An `Impression`, with ids as long as they may be."""
+
+MAX_EXAMPLE_BYTES = 131_072
+"""An `Example`: the candidates' ids and features."""
+
+MAX_VECTORS_BYTES, MAX_COMMAND_BYTES = 1_024, 1_024
+"""An `ItemVectors`; a `LearnerCommand`."""
+
+MAX_LEARNER_BYTES = 131_072
+"""A `LearnerState` with the ranker's weights."""
+
+MAX_SCORE_BYTES = 16_384
+"""A `Score`."""
+
+MAX_RANKINGS = 16
+"""Rankings that are scored; those of an answer's shadow."""
+
+MAX_SCORE_WINDOWS = 8
+"""Windows of a score, and cut-offs in each."""
+
 # ---- requests
+
+MAX_MESSAGE_BYTES = 4 << 20
+"""A message to the server; gRPC refuses a larger one."""
+
+MAX_REQUEST_BYTES = 100_000
+"""A request for one visitor, one list of items, or one request of a batch: what parses it answers
+all others."""
 
 DEFAULT_PAGE, MAX_PAGE = 20, 500
 """Items of an answer: where a request names no number, and at most."""
+
+EXPLAINED_ITEMS = 20
+"""First items of an answer that get reasons, where a request asks for them."""
 
 MAX_RANKED_ITEMS = 500
 """Items of one `Rank` request."""

@@ -39,7 +39,8 @@ class RecommendedItem:
     score
         Larger is better; comparable within one answer only.
     reasons
-        With ``explain``: why the item is recommended, strongest reason first.
+        With ``explain``, on the first 20 items: why the item is recommended, strongest reason
+        first.
     next_click_probability
         With ``explain``, on the first 20 items: the probability that the visitor clicks the item
         next, calibrated on live clicks, 0..1. None for other items, and before any calibration.

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from nextclick.limits import DAY_MS, MAX_AGE_MS, MAX_RECORD_BYTES, SESSION_STEPS
+from nextclick.limits import (
+    DAY_MS,
+    MAX_AGE_MS,
+    MAX_COMMAND_BYTES,
+    MAX_EXAMPLE_BYTES,
+    MAX_IMPRESSION_BYTES,
+    MAX_LEARNER_BYTES,
+    MAX_RECORD_BYTES,
+    MAX_SCORE_BYTES,
+    MAX_SESSION_BYTES,
+    MAX_VECTORS_BYTES,
+    SESSION_STEPS,
+)
 
 MEBIBYTE = 1 << 20
 
@@ -113,18 +125,21 @@ _DECLARED = (
         compacted=True,
         tombstone_days=31,
         segment_bytes=128 * MEBIBYTE,
+        max_value_bytes=MAX_SESSION_BYTES,
     ),
     Topic(
         IMPRESSIONS,
         key="session id",
         value="`Impression`: what was answered",
         retention_days=7,
+        max_value_bytes=MAX_IMPRESSION_BYTES,
     ),
     Topic(
         EXAMPLES,
         key="session id",
         value="`Example`: a sampled click as a case, its candidates and features",
         retention_days=2,
+        max_value_bytes=MAX_EXAMPLE_BYTES,
     ),
     Topic(
         VECTORS,
@@ -132,6 +147,7 @@ _DECLARED = (
         value="`ItemVectors`: an item's context and target vector",
         compacted=True,
         tombstone_days=31,
+        max_value_bytes=MAX_VECTORS_BYTES,
     ),
     Topic(
         RANKER,
@@ -139,12 +155,14 @@ _DECLARED = (
         value="`LearnerState`: where a learner stands; the ranker's weights",
         compacted=True,
         segment_bytes=16 * MEBIBYTE,  # whole weights, twice a second
+        max_value_bytes=MAX_LEARNER_BYTES,
     ),
     Topic(
         COMMANDS,
         key="model",
         value="`LearnerCommand`: pause, resume, roll back",
         retention_days=7,
+        max_value_bytes=MAX_COMMAND_BYTES,
     ),
     Topic(
         SCOREBOARD,
@@ -152,6 +170,7 @@ _DECLARED = (
         value="`Score`: rolling hit rate, MRR, NDCG, coverage, CTR, drift, calibration",
         retention_days=30,
         read_last=50,  # each record replaces those before it
+        max_value_bytes=MAX_SCORE_BYTES,
     ),
     Topic(
         DEAD_LETTERS,
@@ -201,9 +220,18 @@ def event_key(session_id: str, user_id: str) -> str:
 
 def redis_session_key(session_id: str, tenant: str = "") -> str:
     """Return the Redis key of a session's `SessionRecord`."""
-    return f"{tenant}:s:{session_id}" if tenant else f"s:{session_id}"
+    return f"{_redis_prefix(tenant)}s:{session_id}"
 
 
 def redis_user_key(user_id: str, tenant: str = "") -> str:
     """Return the Redis key of the id of a user's current session."""
-    return f"{tenant}:u:{user_id}" if tenant else f"u:{user_id}"
+    return f"{_redis_prefix(tenant)}u:{user_id}"
+
+
+def redis_store_key(tenant: str = "") -> str:
+    """Return the Redis key of the session store's positions in the log."""
+    return f"{_redis_prefix(tenant)}store"
+
+
+def _redis_prefix(tenant: str) -> str:
+    return f"nextclick:{tenant}:" if tenant else "nextclick:"

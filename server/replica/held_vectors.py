@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -30,20 +30,28 @@ class HeldVectors:
     """
 
     def __init__(self, limit: int = MAX_HELD) -> None:
-        self._held: deque[HeldVector] = deque(maxlen=limit)
+        self._limit = limit
+        self._held: deque[tuple[int, HeldVector]] = deque()
+        self._number = 0
+        self._counts: Counter[str] = Counter()
+        self._dropped: dict[str, int] = {}
+        """Items that were dropped, and the number of the first vector held since."""
 
     def __len__(self) -> int:
         return len(self._held)
 
     def hold(self, vector: HeldVector) -> None:
         """Keep an item's vectors for later."""
-        self._held.append(vector)
+        if len(self._held) >= self._limit:
+            self._pop()
+        self._held.append((self._number, vector))
+        self._number += 1
+        self._counts[vector.item_id] += 1
 
     def drop(self, item_id: str) -> None:
-        """Drop an item's vectors, after its tombstone."""
-        if self._held:
-            left = (held for held in self._held if held.item_id != item_id)
-            self._held = deque(left, self._held.maxlen)
+        """Drop an item's vectors, after its tombstone: they leave the queue in their turn."""
+        if item_id in self._counts:
+            self._dropped[item_id] = self._number
 
     def release(self, applied: Callable[[int], int]) -> Iterator[HeldVector]:
         """Yield and remove the vectors all of whose clicks have been applied.
@@ -54,6 +62,18 @@ class HeldVectors:
             Returns this replica's next offset of a partition of `sessions`.
         """
         held = self._held
-        while held and all(applied(p) >= offset for p, offset in enumerate(held[0].offsets)):
-            yield held[0]
-            held.popleft()
+        while held and all(applied(p) >= offset for p, offset in enumerate(held[0][1].offsets)):
+            vector = self._pop()
+            if vector is not None:
+                yield vector
+
+    def _pop(self) -> HeldVector | None:
+        """Remove the oldest; return it unless it was dropped."""
+        number, vector = self._held.popleft()
+        item_id = vector.item_id
+        dropped = number < self._dropped.get(item_id, 0)
+        self._counts[item_id] -= 1
+        if not self._counts[item_id]:
+            del self._counts[item_id]
+            self._dropped.pop(item_id, None)
+        return None if dropped else vector

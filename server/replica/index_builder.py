@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from online_models.vectors.index import VectorIndex
 from server import metrics
 from server.priority import give_way
 from server.replica.replica import Replica
@@ -28,6 +29,9 @@ answers would wait if it were preempted while holding the GIL."""
 BETWEEN_BUILDS_S, BUILDING = 20.0, 0.05
 """A build keeps a core busy for seconds, and during a bootstrap one is always due. So the pause
 before the next build is at least this long, and builds take at most this share of the time."""
+
+CHANGES = 16
+"""Changes made during a build that are taken over at once: a tenth of a millisecond."""
 
 RECALL_S, RECALL_QUERIES, RECALL_AT = 60.0, 20, 50
 
@@ -85,9 +89,12 @@ class IndexBuilder:
         metrics.INDEX_DELTA.set(index.delta_size)
         if index.due and now > self._next_build:
             started = time.monotonic()
-            main = index.build()
-            with self._replica.slice():
-                index.swap(main)
+            try:
+                self._rebuild(index)
+            except Exception:
+                index.give_up()
+                metrics.INDEX_BUILDS_FAILED.inc()
+                raise
             taken = time.monotonic() - started
             self._next_build = now + max(BETWEEN_BUILDS_S, taken / BUILDING)
             metrics.INDEX_BUILDS.inc()
@@ -101,3 +108,12 @@ class IndexBuilder:
             queries = queries[queries.any(axis=1)]
             if len(queries):
                 metrics.INDEX_RECALL.set(index.recall(queries, RECALL_AT))
+
+    def _rebuild(self, index: VectorIndex) -> None:
+        """Build and swap; changes made meanwhile are taken over in slices, as the log is read."""
+        main = index.build()
+        swapped = False
+        while not swapped:
+            with self._replica.slice() as until:
+                while not swapped and time.perf_counter() < until:
+                    swapped = index.swap(main, CHANGES)

@@ -19,10 +19,13 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from nextclick.codec import DeadLetterReason
+from nextclick.codec import DeadLetterReason, InvalidEventError
 from nextclick.topics import DEAD_LETTERS, FETCH_WAIT_MS, PATIENT_FETCH_BYTES, partitions, topic
+from records.errors import RecordError
+from records.limited import check_size
 from server import metrics
 from server.replica.followed_topics import FOLLOWED, Partition
+from server.replica.refused import FAILED, INVALID, TOO_LARGE, Refused
 from server.replica.replica import Replica, Role
 from settings.server import ServerSettings
 
@@ -189,6 +192,7 @@ class LogReader:
                 while done < len(messages) and time.perf_counter() < until:
                     self._apply_one(messages[done])
                     done += 1
+        self._replica.refused.report()
 
     def _apply_one(self, message: Message) -> None:
         place = (cast("str", message.topic()), cast("int", message.partition()))
@@ -204,14 +208,19 @@ class LogReader:
             return
         key, value = cast("bytes", message.key()) or b"", message.value()
         position = cast("int", message.offset()) + 1
+        # One record that cannot be used must not keep all others from being learned.
+        reason = TOO_LARGE
         try:
+            check_size(self._followed[place[0]].name, key, value)
+            reason = INVALID
             self._apply_record[place[0]](key, value)
             if place[0] in self._clicks:
                 self._arrived_ms = message.timestamp()[1]
-        except Exception:
-            # One unexpected record must not keep all others from being learned.
-            log.exception("skipping the record %s-%d at %d", place[0], place[1], position - 1)
-            metrics.UNREADABLE.labels(place[0]).inc()
+        except (RecordError, InvalidEventError) as e:
+            self._replica.refused.add(Refused(*place, position - 1, reason, str(e)))
+        except Exception as e:
+            refused = Refused(*place, position - 1, FAILED, repr(e))
+            self._replica.refused.add(refused, e)
         self._replica.positions[place] = position
         if position >= self._behind.get(place, position + 1):
             del self._behind[place]
@@ -254,7 +263,7 @@ def _show_size(replica: Replica) -> None:
     metrics.MODEL_CLICKS.set(replica.engine.clicks)
     for model, scores in replica.engine.prequential_scores.items():
         for metric, score in scores.items():
-            metrics.LIVE_SCORE.labels(model, metric).set(score)
+            metrics.PREQUENTIAL_SCORE.labels(model, metric).set(score)
     metrics.VECTORS.set(replica.engine.with_vectors)
     metrics.SESSIONS.set(len(replica.sessions))
     metrics.ITEMS.set(len(replica.engine.rows))

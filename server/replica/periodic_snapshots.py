@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from server import metrics
 from server.replica import snapshot
 from server.replica.replica import Replica
 
@@ -52,6 +53,8 @@ class PeriodicSnapshots:
                 snapshot.write(self._replica, self._folder)
                 self._written = dict(self._replica.positions)
                 log.info("reading the log paused for %.2f s", self._clock() - started)
-            except OSError as e:
-                log.error("cannot write a snapshot into %s: %s", self._folder, e)
+            except Exception:
+                # Whatever it is, it must not stop the reading of the log.
+                log.exception("cannot write a snapshot into %s; trying again later", self._folder)
+                metrics.SNAPSHOTS_FAILED.inc()
         self._due = self._clock() + self._interval_s

@@ -7,20 +7,38 @@ are marked as degraded.
 from __future__ import annotations
 
 import threading
-from typing import cast
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import redis
-from google.protobuf.message import DecodeError
 
 from nextclick.topics import redis_session_key, redis_user_key
 from nextclick.v1.session_pb2 import SessionRecord
+from records.errors import RecordError
+from records.limited import decode_session
 from server import metrics
 
 PING_S, PING_TIMEOUT_S = 0.5, 0.25
 
 
-class RedisUnavailableError(Exception):
-    """Redis does not answer, or did not answer in time."""
+class Question(NamedTuple):
+    """Whom Redis is asked for: a session, or a user's current one with that one for lack of it."""
+
+    session_id: str
+    user_id: str = ""
+
+
+class Stored(NamedTuple):
+    """What Redis knows of a visitor: a user's current session, and the session's record."""
+
+    session_id: str = ""
+    record: SessionRecord | None = None
+    complete: bool = True
+    """Whether Redis was asked and has answered."""
+
+
+UNREAD = Stored(complete=False)
+"""Redis was not asked, or has not answered in time."""
 
 
 class RedisView:
@@ -28,7 +46,8 @@ class RedisView:
 
     def __init__(self, url: str, tenant: str, timeout_ms: int) -> None:
         self._tenant = tenant
-        self._client = _client(url, timeout_ms / 1000)
+        self.timeout_s = timeout_ms / 1000
+        self._client = _client(url, self.timeout_s)
         self._pinger = _client(url, PING_TIMEOUT_S)
         self._stop = threading.Event()
         self.up = True
@@ -42,42 +61,45 @@ class RedisView:
         """Stop checking."""
         self._stop.set()
 
-    def session(self, session_id: str) -> SessionRecord | None:
-        """Return a session's record, None if Redis has none.
+    def read(self, questions: Sequence[Question]) -> list[Stored]:
+        """Return what Redis knows of some visitors; blocks for two timeouts at most.
 
-        Raises
-        ------
-        RedisUnavailableError
+        `UNREAD` for all of them if Redis does not answer.
         """
-        raw = self._read(redis_session_key(session_id, self._tenant))
-        try:
-            return SessionRecord.FromString(raw) if raw is not None else None
-        except DecodeError:
-            return None
-
-    def current_session(self, user_id: str) -> str:
-        """Return the id of a user's current session, empty if Redis has none.
-
-        Raises
-        ------
-        RedisUnavailableError
-        """
-        raw = self._read(redis_user_key(user_id, self._tenant))
-        return raw.decode() if raw is not None else ""
-
-    def _read(self, key: str) -> bytes | None:
         if not self.up:
-            metrics.REDIS_READS.labels("not_asked").inc()
-            raise RedisUnavailableError
+            metrics.REDIS_READS.labels("not_asked").inc(len(questions))
+            return [UNREAD] * len(questions)
         try:
-            raw = cast("bytes | None", self._client.hget(key, "record"))
-        except redis.RedisError as e:
+            users = {q.user_id: redis_user_key(q.user_id, self._tenant) for q in questions}
+            users.pop("", None)
+            current = dict(zip(users, self._records(list(users.values())), strict=True))
+            ids = [
+                (current.get(q.user_id) or b"").decode(errors="replace") or q.session_id
+                for q in questions
+            ]
+            keys = {i: redis_session_key(i, self._tenant) for i in ids if i}
+            raw = dict(zip(keys, self._records(list(keys.values())), strict=True))
+        except redis.RedisError:
             # The next requests do not wait; `_check` notices when Redis is back.
             self.up = False
-            metrics.REDIS_READS.labels("failed").inc()
-            raise RedisUnavailableError from e
-        metrics.REDIS_READS.labels("found" if raw is not None else "absent").inc()
-        return raw
+            metrics.REDIS_READS.labels("failed").inc(len(questions))
+            return [UNREAD] * len(questions)
+        return [Stored(i, _session(raw.get(i))) for i in ids]
+
+    def _records(self, keys: list[str]) -> list[bytes | None]:
+        """Return the field `record` of each key, in one round trip; None where there is none."""
+        if not keys:
+            return []
+        pipe = self._client.pipeline(transaction=False)
+        for key in keys:
+            pipe.hget(key, "record")
+        # A key that is no hash is not ours.
+        replies = pipe.execute(raise_on_error=False)
+        records = [reply if isinstance(reply, bytes) else None for reply in replies]
+        found = sum(record is not None for record in records)
+        metrics.REDIS_READS.labels("found").inc(found)
+        metrics.REDIS_READS.labels("absent").inc(len(keys) - found)
+        return records
 
     def _check(self) -> None:
         while not self._stop.wait(PING_S):
@@ -87,6 +109,13 @@ class RedisView:
             except redis.RedisError:
                 self.up = False
             metrics.REDIS_UP.set(self.up)
+
+
+def _session(raw: bytes | None) -> SessionRecord | None:
+    try:
+        return None if raw is None else decode_session(raw)
+    except RecordError:
+        return None
 
 
 def _client(url: str, timeout_s: float) -> redis.Redis:

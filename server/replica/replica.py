@@ -9,25 +9,27 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import Any
 
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from nextclick.codec import InvalidEventError, Item, decode_item
+from nextclick.codec import Item, decode_item
+from nextclick.limits import MAX_RANKINGS
+from nextclick.topics import RANKER_MODEL, VECTORS_MODEL
 from nextclick.v1.learning_pb2 import LearnerState
 from nextclick.v1.scoreboard_pb2 import Score
-from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
 from records import item_vectors, ranker_weights
 from records.errors import RecordError
 from records.item_vectors import ItemVectors
+from records.limited import decode_score, decode_session
 from server import metrics
 from server.replica import scoreboard
 from server.replica.early_vectors import EarlyVectors
 from server.replica.held_vectors import HeldVector, HeldVectors
+from server.replica.refused import RefusedRecords
 from server.replica.sessions import BeforeLearning, SessionTable
 
-SLICE_S = 0.002
-"""Longest time that a slice of the log holds the lock while there are no requests."""
+SLICE_S = 0.001
+"""How long a slice of the log holds the lock while there are no requests, up to a record more."""
 
 BUSY_SLICE_S, BUSY_PAUSE_S, BUSY_S = 0.000_25, 0.000_1, 0.1
 """The same while there are requests, the pause before a slice, and how long a request counts.
@@ -52,7 +54,9 @@ class Replica:
     """The state that answers are computed from. To read or change it, hold its lock.
 
     Answers take the lock with `answering`, the log reader in slices (`slice`) that let waiting
-    requests go first. Only one thread, the log reader's, changes what was learned.
+    requests go first. Only one thread, the log reader's, changes what was learned. What applies a
+    record raises `RecordError` or `InvalidEventError` for one that it cannot use, and then has
+    changed nothing.
     """
 
     def __init__(self, engine: Engine, role: Role = Role.SERVER) -> None:
@@ -62,6 +66,9 @@ class Replica:
         self.catalogue: dict[str, Item] = {}
         self.learners: dict[str, LearnerState] = {}
         self.scoreboard: dict[str, Score] = {}
+        self.refused = RefusedRecords()
+        self.unfit_snapshots: dict[str, str] = {}
+        """Snapshots that were found and cannot be used, by name, and why; they are kept."""
         self.ranker_fits = True
         self.positions: dict[tuple[str, int], int] = {}
         """The next offset of each partition of the log, by topic and partition."""
@@ -126,14 +133,7 @@ class Replica:
         if value is None:
             self.sessions.erase(key.decode(errors="replace"))
             return
-        try:
-            record = SessionRecord.FromString(value)
-        except DecodeError:
-            metrics.UNREADABLE.labels("sessions").inc()
-            return
-        if not record.session_id:
-            metrics.UNREADABLE.labels("sessions").inc()
-            return
+        record = decode_session(value)
         if self.sessions.apply(record):
             for step in record.steps:
                 self._put_early(step.item_id)
@@ -147,11 +147,7 @@ class Replica:
             if self._held is not None:
                 self._held.drop(item_id)
             return
-        try:
-            record = item_vectors.decode(value)
-        except RecordError:
-            metrics.UNREADABLE.labels("vectors").inc()
-            return
+        record = item_vectors.decode(value)
         if self._held is not None:
             self._held.hold(HeldVector(item_id, record.context, record.target, record.offsets))
         else:
@@ -179,34 +175,30 @@ class Replica:
 
         ``decode`` raises `RecordError` for what it cannot read.
         """
-        try:
-            values = None if value is None else decode(value)
-        except RecordError:
-            metrics.UNREADABLE.labels(table).inc()
-            return
+        values = None if value is None else decode(value)
         self.engine.put_row(table, key.decode(errors="replace"), values)
 
     def apply_learner(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `ranker`: the progress of a learner, and the ranker's weights."""
-        try:
-            record = ranker_weights.decode(value or b"")
-        except RecordError:
-            metrics.UNREADABLE.labels("ranker").inc()
-            return
+        model = key.decode(errors="replace")
+        if model not in (VECTORS_MODEL, RANKER_MODEL):
+            raise RecordError("key", "is the name of no learner")
+        record = ranker_weights.decode(value or b"")
         if record.weights is not None:
             self.engine.put_ranker(record.weights)
         if record.fits is not None:
             self.ranker_fits = record.fits
-        self.learners[key.decode(errors="replace")] = record.state
+        self.learners[model] = record.state
 
     def apply_score(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `scoreboard`."""
-        try:
-            score = Score.FromString(value or b"")
-        except DecodeError:
-            metrics.UNREADABLE.labels("scoreboard").inc()
-            return
-        self.scoreboard[key.decode(errors="replace")] = score
+        score = decode_score(value or b"")
+        model = key.decode(errors="replace")
+        if score.model != model:
+            raise RecordError("model", "is not the record's key")
+        if model not in self.scoreboard and len(self.scoreboard) >= MAX_RANKINGS:
+            raise RecordError("key", f"is one ranking more than {MAX_RANKINGS}")
+        self.scoreboard[model] = score
         scoreboard.show(score)
 
     def apply_item(self, key: bytes, value: bytes | None) -> None:
@@ -214,11 +206,7 @@ class Replica:
         if value is None:
             self.catalogue.pop(key.decode(errors="replace"), None)
             return
-        try:
-            item = decode_item(value)
-        except InvalidEventError:
-            metrics.UNREADABLE.labels("items").inc()
-            return
+        item = decode_item(value)
         if item.deleted:
             self.engine.delete_item(item.item_id)
             self.catalogue.pop(item.item_id, None)

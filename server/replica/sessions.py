@@ -1,4 +1,4 @@
-"""The replica's sessions: the number of each in the models, and the version applied."""
+"""The replica's sessions: the number of each in the models, and how far it has been applied."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from nextclick.v1 import session_pb2 as pb
 from online_models.engine import Engine
+from records.session_life import UNKNOWN, Applied
 
 
 @dataclass(slots=True)
@@ -16,7 +17,7 @@ class Entry:
     """A session in memory; the engine keeps its items under ``number``."""
 
     number: int
-    version: int = 0
+    applied: Applied = UNKNOWN
     last_ms: int = 0
     user_id: str = ""
     hidden: tuple[str, ...] = ()
@@ -65,13 +66,17 @@ class SessionTable:
 
         Records may be missing (compaction: the next one has all steps) or repeated (nothing is
         learned twice). If a record comes more than 50 steps after the last one applied, the oldest
-        of these steps are lost.
+        of these steps are lost. A session that returns after its state has expired starts empty,
+        under a new number; the models keep the one before as a past session.
         """
-        entry = self._entries.get(record.session_id) or self._open(record.session_id)
-        if record.version <= entry.version:
+        entry = self._entries.get(record.session_id)
+        if entry is not None and not entry.applied.precedes(record):
             return 0
+        if entry is None or entry.applied.returns(record):
+            self._remove(record.session_id)
+            entry = self._open(record.session_id)
         learned = self._learn(entry, record)
-        entry.version = record.version
+        entry.applied = Applied.after(record)
         entry.last_ms = record.last_timestamp_ms
         if record.user_id:
             entry.user_id = record.user_id
@@ -82,7 +87,7 @@ class SessionTable:
 
     def _learn(self, entry: Entry, record: pb.SessionRecord) -> int:
         steps = record.steps
-        applied = entry.version
+        applied = entry.applied.version_in(record)
         if steps and steps[-1].seq == record.version == applied + 1:
             last = steps[-1]
             if self.before_learning is not None:
@@ -126,20 +131,23 @@ class SessionTable:
 
     def erase(self, session_id: str) -> None:
         """Erase a session, after its tombstone."""
-        entry = self._entries.pop(session_id, None)
+        entry = self._remove(session_id)
         if entry is not None:
             self._engine.forget_session(entry.number)
+
+    def _remove(self, session_id: str) -> Entry | None:
+        entry = self._entries.pop(session_id, None)
+        if entry is not None:
             self._names.pop(entry.number, None)
             if self._users.get(entry.user_id) == session_id:
                 del self._users[entry.user_id]
+        return entry
 
     def _open(self, session_id: str) -> Entry:
         entry = Entry(self._engine.open_session())
-        oldest = self._names.pop(entry.number - self._engine.limits.max_sessions, None)
+        oldest = self._names.get(entry.number - self._engine.limits.max_sessions)
         if oldest is not None:
-            gone = self._entries.pop(oldest)
-            if self._users.get(gone.user_id) == oldest:
-                del self._users[gone.user_id]
+            self._remove(oldest)
             self.evicted += 1
         self._entries[session_id] = entry
         self._names[entry.number] = session_id
@@ -152,19 +160,27 @@ class SessionTable:
             yield [
                 name,
                 e.number,
-                e.version,
+                e.applied.version,
                 e.last_ms,
                 e.user_id,
                 current,
                 e.hidden,
                 e.purchased,
+                e.applied.incarnation,
+                e.applied.appended_ms,
             ]
 
     def load(self, rows: Iterable[list[Any]]) -> None:
-        """Load rows that `dump` yielded."""
-        for name, number, version, last_ms, user_id, current, hidden, purchased in rows:
+        """Load rows that `dump` yielded; those of the version before have no incarnation."""
+        for name, number, version, last_ms, user_id, current, hidden, purchased, *life in rows:
+            incarnation, appended_ms = life or (0, 0)
             self._entries[name] = Entry(
-                number, version, last_ms, user_id, tuple(hidden), tuple(purchased)
+                number,
+                Applied(incarnation, version, appended_ms),
+                last_ms,
+                user_id,
+                tuple(hidden),
+                tuple(purchased),
             )
             self._names[number] = name
             if current:

@@ -2,7 +2,8 @@
 
 The order of the steps matters when writing: all files into a temporary folder; their checksums;
 fsync; the rename into place; then older snapshots are removed. Readers use the newest complete
-snapshot.
+snapshot. One of other limits or of another version stays until it is removed by hand: it may be the
+only copy of counts that are older than the log.
 
 The thread that changes the models writes them, so they do not change meanwhile; answers continue.
 """
@@ -10,11 +11,13 @@ The thread that changes the models writes them, so they do not change meanwhile;
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import os
 import shutil
 import zlib
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,7 @@ from numpy.typing import NDArray
 
 from nextclick.codec import decode_item, encode_item
 from online_models.engine import Engine, SnapshotError
-from online_models.engine.snapshot import used
+from online_models.engine.snapshot import read_meta, used
 from online_models.memory.layout import Limits
 from server.replica.replica import Replica, Role
 
@@ -55,6 +58,26 @@ def write(replica: Replica, folder: Path) -> Path:
     number = max((_number(path) for path in folder.glob("snapshot-*")), default=0) + 1
     temporary = folder / f"tmp-{os.getpid()}"
     temporary.mkdir()
+    try:
+        _write_files(replica, temporary)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    target = folder / f"snapshot-{number:06d}"
+    temporary.rename(target)
+    _sync(folder)
+    limits = replica.engine.limits
+    fitting = [path for path in sorted(folder.glob("snapshot-*")) if not _fault(path, limits)]
+    for old in fitting[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    log.info(
+        "wrote %s: %d clicks, %d sessions", target, replica.engine.clicks, len(replica.sessions)
+    )
+    return target
+
+
+def _write_files(replica: Replica, temporary: Path) -> None:
+    """Write all files of a snapshot, and sync them."""
     _without_scratch(replica).snapshot(temporary / "models")
     state = {
         "version": VERSION,
@@ -69,15 +92,41 @@ def write(replica: Replica, folder: Path) -> Path:
     (temporary / "checksums.json").write_bytes(orjson.dumps(sums))
     for path in [*temporary.rglob("*"), temporary]:
         _sync(path)
-    target = folder / f"snapshot-{number:06d}"
-    temporary.rename(target)
-    _sync(folder)
-    for old in sorted(folder.glob("snapshot-*"))[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
-    log.info(
-        "wrote %s: %d clicks, %d sessions", target, replica.engine.clicks, len(replica.sessions)
-    )
-    return target
+
+
+def unfit(folder: Path, limits: Limits) -> dict[str, str]:
+    """Return the snapshots that these limits and this version cannot use, with the reason."""
+    faults = {path.name: _fault(path, limits) for path in sorted(folder.glob("snapshot-*"))}
+    return {name: fault for name, fault in faults.items() if fault}
+
+
+def _fault(path: Path, limits: Limits) -> str:
+    """Return what keeps a whole snapshot from being used; empty if nothing does."""
+    try:
+        version = orjson.loads((path / "replica.json").read_bytes())["version"]
+        models = json.loads((path / "models" / "meta.json").read_bytes())
+    except (OSError, ValueError, KeyError):
+        return ""  # damaged, not of another kind
+    if version != VERSION:
+        return f"version {version}, this code reads {VERSION}"
+    held = models.get("limits")
+    wanted = asdict(limits)
+    if held != wanted:
+        other = (
+            [
+                f"{name} {held.get(name)}, not {wanted[name]}"
+                for name in wanted
+                if held.get(name) != wanted[name]
+            ]
+            if isinstance(held, dict)
+            else ["none"]
+        )
+        return f"its limits differ from the settings: {', '.join(other)}"
+    try:
+        read_meta(path / "models")
+    except SnapshotError as e:
+        return str(e)
+    return ""
 
 
 def read(folder: Path, limits: Limits, role: Role = Role.SERVER) -> Replica | None:
@@ -96,9 +145,9 @@ def read(folder: Path, limits: Limits, role: Role = Role.SERVER) -> Replica | No
 
 
 def _read(path: Path, limits: Limits, role: Role) -> Replica:
+    if fault := _fault(path, limits):
+        raise SnapshotError(f"{fault}; it is kept")
     state = orjson.loads((path / "replica.json").read_bytes())
-    if state["version"] != VERSION:
-        raise SnapshotError(f"version {state['version']}, this code reads {VERSION}")
     # A damaged table might not fail here, but crash a kernel after every start.
     sums = orjson.loads((path / "checksums.json").read_bytes())
     for name, checksum in sums.items():
@@ -106,7 +155,7 @@ def _read(path: Path, limits: Limits, role: Role) -> Replica:
             raise SnapshotError(f"{name} is damaged")
     engine = Engine.restore(path / "models")
     if engine.limits != limits or not engine.remote:
-        raise SnapshotError("its limits differ from the settings")
+        raise SnapshotError("its models are not those of a replica")
     replica = Replica(engine, role)
     for line in _lines(path / "sessions.jsonl"):
         replica.sessions.load(orjson.loads(line))

@@ -31,6 +31,7 @@ class Shown(NamedTuple):
     response: pb.RecommendResponse
     ranked: Ranked
     session_id: str
+    incarnation: int
     user_id: str
     tail: list[str]
     time_ms: int
@@ -75,6 +76,7 @@ class ImpressionRecorder:
             recommendation_id=response.recommendation_id,
             session_id=shown.session_id,
             session_version=response.session_version,
+            session_incarnation=shown.incarnation,
             appended_item_ids=shown.tail,
             model_version=response.model_version,
             timestamp_ms=shown.time_ms,

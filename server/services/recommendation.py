@@ -6,19 +6,21 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nextclick.limits import SCORED_ITEMS
+from nextclick.limits import EXPLAINED_ITEMS, SCORED_ITEMS
 from nextclick.v1 import recommendation_service_pb2 as pb
 from online_models.engine import Filter, Ranked
 from online_models.metrics import log_odds
 from server import metrics
+from server.deferred import Deferred
 from server.errors import not_found
 from server.kafka.impressions import Impressions
-from server.replica.redis_view import RedisView
+from server.replica.redis_view import UNREAD, Question, RedisView, Stored
 from server.replica.replica import Replica
 from server.services import recommendation_checks as validation
 from server.services.impression_recorder import ImpressionRecorder, Shown
@@ -30,7 +32,7 @@ from server.services.replies import (
     Parts,
     response_field,
 )
-from server.services.visitor import Rows, Visitor, append_tail, resolve_visitor
+from server.services.visitor import Rows, UnreadVisitorError, Visitor, append_tail, resolve_visitor
 
 log = logging.getLogger("nextclick.answers")
 
@@ -64,44 +66,79 @@ class Recommendations:
         self._prefix = os.urandom(6).hex()
         self._count = itertools.count(1)
 
-    def recommend(self, raw: bytes) -> bytes:
+    def recommend(self, raw: bytes) -> bytes | Deferred[bytes]:
         """Answer a RecommendRequest."""
         t0 = time.perf_counter_ns()
-        request = pb.RecommendRequest.FromString(raw)
+        request = validation.parsed(pb.RecommendRequest, raw)
         validation.check_recommend(request)
-        return self._recommend(request, t0)
+        try:
+            return self._recommend(request, t0, self._unasked())
+        except UnreadVisitorError as unread:
+            return self._deferred(unread.question, partial(self._recommend, request, t0))
 
     def batch_recommend(self, raw: bytes) -> bytes:
-        """Answer a BatchRecommendRequest; clicks may be learned between two of the answers."""
-        batch = pb.BatchRecommendRequest.FromString(raw)
-        validation.check_batch(batch)
-        replies = []
-        for request in batch.requests:
-            replies.append(response_field(self._recommend(request, time.perf_counter_ns())))
+        """Answer a BatchRecommendRequest; clicks may be learned between two of the answers.
+
+        Visitors that Redis may know more of are answered last, after one read for all of them.
+        """
+        requests = validation.parsed_batch(raw)
+        replies = [b""] * len(requests)
+        unread: dict[int, Question] = {}
+        for i, request in enumerate(requests):
+            try:
+                replies[i] = self._recommend(request, time.perf_counter_ns(), self._unasked())
+            except UnreadVisitorError as e:
+                unread[i] = e.question
             self.send_impressions()
-        return b"".join(replies)
+        for i, stored in zip(unread, self._redis.read(list(unread.values())), strict=True):
+            replies[i] = self._recommend(requests[i], time.perf_counter_ns(), stored)
+            self.send_impressions()
+        return b"".join(map(response_field, replies))
 
     def stream_recommend(self, raw: bytes) -> bytes:
         """Answer a StreamRecommendRequest."""
-        request = pb.StreamRecommendRequest.FromString(raw).request
+        request = validation.parsed(pb.StreamRecommendRequest, raw).request
         validation.check_recommend(request)
-        reply = response_field(self._recommend(request, time.perf_counter_ns()))
+        t0 = time.perf_counter_ns()
+        try:
+            reply = self._recommend(request, t0, self._unasked())
+        except UnreadVisitorError as unread:
+            [stored] = self._redis.read([unread.question])
+            reply = self._recommend(request, t0, stored)
         self.send_impressions()
-        return reply
+        return response_field(reply)
 
     def rehearse(self, session_ids: Iterable[str]) -> None:
         """Compute answers for nobody, so that the first real ones find everything in caches."""
         for session_id in session_ids:
             request = pb.RecommendRequest(session_id=session_id)
-            self._recommend(request, time.perf_counter_ns(), recorded=False)
+            self._recommend(request, time.perf_counter_ns(), Stored(), recorded=False)
 
-    def _recommend(self, request: pb.RecommendRequest, t0: int, recorded: bool = True) -> bytes:
+    def _unasked(self) -> Stored | None:
+        """Return what is known of a visitor before Redis is asked, or if it cannot be."""
+        return None if self._redis.up else UNREAD
+
+    def _deferred(self, question: Question, answer: Callable[[Stored], bytes]) -> Deferred[bytes]:
+        """Return an answer that reads Redis first, if its turn comes within the timeout."""
+        deadline = time.monotonic() + self._redis.timeout_s
+
+        def wait() -> bytes:
+            in_time = time.monotonic() < deadline
+            return answer(self._redis.read([question])[0] if in_time else UNREAD)
+
+        return Deferred(wait, partial(answer, UNREAD))
+
+    def _recommend(
+        self,
+        request: pb.RecommendRequest,
+        t0: int,
+        stored: Stored | None,
+        recorded: bool = True,
+    ) -> bytes:
         tail = list(request.session_items)
         t1 = time.perf_counter_ns()
         with self._replica.answering():
-            visitor = resolve_visitor(
-                self._replica, self._redis, request.session_id, request.user_id
-            )
+            visitor = resolve_visitor(self._replica, request.session_id, request.user_id, stored)
             rows = self._query(visitor, tail)
             t2 = time.perf_counter_ns()
             flt = self._filter(request, visitor, rows)
@@ -111,10 +148,10 @@ class Recommendations:
             asked = self._engine.asked
             response = pb.RecommendResponse(
                 recommendation_id=self._new_id(),
-                session_version=visitor.version,
+                session_version=visitor.applied.version,
                 model_version=self._engine.clicks,
                 model_lag_ms=min(self._replica.lag_ms, 2**32 - 1),
-                degraded=self._degraded(),
+                degraded=self._degraded(stored),
                 source=_source(ranked),
             )
             t3 = time.perf_counter_ns()
@@ -129,6 +166,7 @@ class Recommendations:
                         response,
                         ranked,
                         visitor.session_id,
+                        visitor.applied.incarnation,
                         request.user_id,
                         tail,
                         time.time_ns() // 1_000_000,
@@ -144,22 +182,26 @@ class Recommendations:
                 response.timings.add(stage=stage, duration_us=(end - start) // 1000)
         return response.SerializeToString() + items
 
-    def rank(self, raw: bytes) -> bytes:
+    def rank(self, raw: bytes) -> bytes | Deferred[bytes]:
         """Answer a RankRequest."""
-        request = pb.RankRequest.FromString(raw)
+        request = validation.parsed(pb.RankRequest, raw)
         validation.check_rank(request)
+        try:
+            return self._rank(request, self._unasked())
+        except UnreadVisitorError as unread:
+            return self._deferred(unread.question, partial(self._rank, request))
+
+    def _rank(self, request: pb.RankRequest, stored: Stored | None) -> bytes:
         with self._replica.answering():
-            visitor = resolve_visitor(
-                self._replica, self._redis, request.session_id, request.user_id
-            )
+            visitor = resolve_visitor(self._replica, request.session_id, request.user_id, stored)
             query = self._query(visitor, list(request.session_items))
             rows = [self._engine.row(item_id) for item_id in request.item_ids]
             scores = self._engine.rank(query, rows, visitor.number)
             response = pb.RankResponse(
                 recommendation_id=self._new_id(),
-                session_version=visitor.version,
+                session_version=visitor.applied.version,
                 model_version=self._engine.clicks,
-                degraded=self._degraded(),
+                degraded=self._degraded(stored),
             )
         for place in np.argsort(-scores, kind="stable").tolist():
             response.items.add(item_id=request.item_ids[place], score=scores[place])
@@ -167,7 +209,7 @@ class Recommendations:
 
     def similar_items(self, raw: bytes) -> bytes:
         """Answer a SimilarItemsRequest."""
-        request = pb.SimilarItemsRequest.FromString(raw)
+        request = validation.parsed(pb.SimilarItemsRequest, raw)
         validation.check_similar(request)
         with self._replica.answering():
             row = self._engine.row(request.item_id)
@@ -184,7 +226,7 @@ class Recommendations:
 
     def trending(self, raw: bytes) -> bytes:
         """Answer a TrendingRequest."""
-        request = pb.TrendingRequest.FromString(raw)
+        request = validation.parsed(pb.TrendingRequest, raw)
         validation.check_trending(request)
         with self._replica.answering():
             flt = self._filter(request, Visitor(), ())
@@ -220,9 +262,9 @@ class Recommendations:
             return None
         return Filter(tuple(wanted.categories), tuple(excluded), wanted.include_unavailable)
 
-    def _degraded(self) -> list[pb.DegradedReason]:
+    def _degraded(self, stored: Stored | None) -> list[pb.DegradedReason]:
         reasons: list[pb.DegradedReason] = []
-        if not self._redis.up:
+        if not self._redis.up or (stored is not None and not stored.complete):
             reasons.append(pb.DEGRADED_REASON_REDIS_UNAVAILABLE)
         if not self._replica.kafka_up:
             reasons.append(pb.DEGRADED_REASON_KAFKA_UNAVAILABLE)
@@ -239,20 +281,21 @@ class Recommendations:
     ) -> None:
         ids = self._engine.ids
         likely = self._probabilities(ranked.scores)
+        reasons = self._engine.explain(rows, ranked.rows[:EXPLAINED_ITEMS], number)
         for i, (row, score) in enumerate(
             zip(ranked.rows.tolist(), ranked.scores.tolist(), strict=True)
         ):
             item = response.items.add(item_id=ids[row], score=score)
             if i < len(likely):
                 item.next_click_probability = likely[i]
-            for source, share, because in self._engine.explain(rows, row, number):
+            for source, share, because in reasons[i] if i < len(reasons) else ():
                 names = [ids[b] for b in because]
                 item.reasons.add(source=source, share=share, because_item_ids=names)
 
     def _probabilities(self, scores: NDArray[np.float32]) -> list[float]:
         """Return the calibrated probability that each of the first items is the next click."""
         board = self._replica.scoreboard.get(self._engine.ranking)
-        if board is None or not board.cases:
+        if board is None or not board.cases or not len(scores):
             return []
         check = board.calibration
         odds = check.slope * log_odds(scores[:SCORED_ITEMS].astype(np.float64)) + check.intercept

@@ -1,22 +1,52 @@
-"""Validation of requests: everything that is wrong with a request is reported at once."""
+"""Validation of requests: everything that is wrong with a request is reported at once.
+
+Of a list with invalid entries, the first one is reported.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
 
 from nextclick.errors import FieldFault
 from nextclick.limits import (
     DEFAULT_PAGE,
     MAX_BATCH_REQUESTS,
+    MAX_CATEGORY_BYTES,
     MAX_EXCLUDED_ITEMS,
     MAX_FILTER_CATEGORIES,
     MAX_ID_BYTES,
     MAX_PAGE,
     MAX_RANKED_ITEMS,
+    MAX_REQUEST_BYTES,
     SESSION_STEPS,
 )
 from nextclick.v1 import recommendation_service_pb2 as pb
 from server.errors import RequestError
+
+AnyRequest = TypeVar("AnyRequest", bound=Message)
+
+_BATCH_ENTRY = b"\x0a"
+"""The tag of `BatchRecommendRequest.requests`."""
+
+
+def parsed(kind: type[AnyRequest], raw: bytes) -> AnyRequest:
+    """Return the message of a request; refuse one that takes too long to parse.
+
+    Raises
+    ------
+    RequestError
+        If it has more than `MAX_REQUEST_BYTES`.
+    DecodeError
+        If it is not such a message.
+    """
+    if len(raw) > MAX_REQUEST_BYTES:
+        raise RequestError(
+            f"the {kind.DESCRIPTOR.name} has {len(raw)} bytes; send at most {MAX_REQUEST_BYTES}"
+        )
+    return kind.FromString(raw)
 
 
 def page(size: int) -> int:
@@ -33,17 +63,56 @@ def check_recommend(request: pb.RecommendRequest) -> None:
     _finish(faults)
 
 
-def check_batch(request: pb.BatchRecommendRequest) -> None:
-    """Raise `RequestError` with all faults of the first invalid request, and its place."""
-    n = len(request.requests)
+def parsed_batch(raw: bytes) -> list[pb.RecommendRequest]:
+    """Return the valid requests of a BatchRecommendRequest, parsed one by one.
+
+    Raises
+    ------
+    RequestError
+        If there are none or too many; or with all faults of the first invalid one, and its place.
+    DecodeError
+        If it is not such a message.
+    """
+    entries = _entries(raw)
+    n = len(entries)
     if not 1 <= n <= MAX_BATCH_REQUESTS:
-        raise RequestError("", [FieldFault("requests", f"has {n}; send 1 to {MAX_BATCH_REQUESTS}")])
-    for i, one in enumerate(request.requests):
+        more = "more" if n > MAX_BATCH_REQUESTS else n
+        raise RequestError(
+            "", [FieldFault("requests", f"has {more}; send 1 to {MAX_BATCH_REQUESTS}")]
+        )
+    requests = []
+    for i, entry in enumerate(entries):
         try:
-            check_recommend(one)
+            requests.append(parsed(pb.RecommendRequest, entry))
+            check_recommend(requests[-1])
         except RequestError as e:
             faults = [FieldFault(f"requests[{i}].{f.field}", f.description) for f in e.faults]
-            raise RequestError("", faults) from None
+            raise RequestError("", faults or [FieldFault(f"requests[{i}]", e.message)]) from None
+    return requests
+
+
+def _entries(raw: bytes) -> list[bytes]:
+    """Return the serialised requests of a batch, at most one more than it may have."""
+    entries: list[bytes] = []
+    at = 0
+    while at < len(raw) and len(entries) <= MAX_BATCH_REQUESTS:
+        if raw[at : at + 1] != _BATCH_ENTRY:
+            raise DecodeError("a batch has nothing but requests")
+        size = shift = 0
+        more = True
+        while more:
+            at += 1
+            if at == len(raw) or shift > 28:
+                raise DecodeError("the length of a request is cut off")
+            size |= (raw[at] & 127) << shift
+            shift += 7
+            more = raw[at] > 127
+        at += 1
+        if at + size > len(raw):
+            raise DecodeError("a request is cut off")
+        entries.append(raw[at : at + size])
+        at += size
+    return entries
 
 
 def check_rank(request: pb.RankRequest) -> None:
@@ -52,6 +121,8 @@ def check_rank(request: pb.RankRequest) -> None:
     n = len(request.item_ids)
     if not 1 <= n <= MAX_RANKED_ITEMS:
         faults.append(FieldFault("item_ids", f"has {n} items; send 1 to {MAX_RANKED_ITEMS}"))
+    else:
+        faults += _all("item_ids", request.item_ids)
     _finish(faults)
 
 
@@ -78,20 +149,26 @@ def _visitor(session_id: str, user_id: str, items: Sequence[str]) -> list[FieldF
     faults = _id("session_id", session_id) + _id("user_id", user_id)
     if not session_id and not user_id:
         faults.append(FieldFault("session_id", "send session_id, or user_id for a signed-in user"))
-    if len(items) > SESSION_STEPS:
-        faults.append(
-            FieldFault(
-                "session_items",
-                f"has {len(items)} items; send the last {SESSION_STEPS} at most",
-            )
-        )
-    return faults
+    if len(items) <= SESSION_STEPS:
+        return faults + _all("session_items", items)
+    fault = f"has {len(items)} items; send the last {SESSION_STEPS} at most"
+    return [*faults, FieldFault("session_items", fault)]
 
 
-def _id(name: str, value: str) -> list[FieldFault]:
-    if len(value) * 4 <= MAX_ID_BYTES or len(value.encode()) <= MAX_ID_BYTES:
+def _all(name: str, values: Sequence[str], most: int = MAX_ID_BYTES) -> list[FieldFault]:
+    """Return the fault of the first value of a list that is too long."""
+    if not values or max(map(len, values)) * 4 <= most:
         return []
-    return [FieldFault(name, f"has {len(value.encode())} bytes; send 1 to {MAX_ID_BYTES}")]
+    for i, value in enumerate(values):
+        if faults := _id(f"{name}[{i}]", value, most):
+            return faults
+    return []
+
+
+def _id(name: str, value: str, most: int = MAX_ID_BYTES) -> list[FieldFault]:
+    if len(value) * 4 <= most or len(value.encode()) <= most:
+        return []
+    return [FieldFault(name, f"has {len(value.encode())} bytes; send 1 to {most}")]
 
 
 def _page(size: int) -> list[FieldFault]:
@@ -109,10 +186,14 @@ def _filter(item_filter: pb.ItemFilter) -> list[FieldFault]:
                 "filter.categories", f"has {n} categories; send {MAX_FILTER_CATEGORIES} at most"
             )
         )
+    else:
+        faults += _all("filter.categories", item_filter.categories, MAX_CATEGORY_BYTES)
     if m > MAX_EXCLUDED_ITEMS:
         faults.append(
             FieldFault(
                 "filter.excluded_item_ids", f"has {m} items; send {MAX_EXCLUDED_ITEMS} at most"
             )
         )
+    else:
+        faults += _all("filter.excluded_item_ids", item_filter.excluded_item_ids)
     return faults

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 
 from nextclick.v1 import session_pb2
 from online_models.ranking.request import UNKNOWN_TIMES
-from server.replica.redis_view import RedisUnavailableError, RedisView
+from records.session_life import UNKNOWN, Applied
+from server.replica.redis_view import Question, Stored
 from server.replica.replica import Replica
 from server.replica.sessions import seconds
 
@@ -28,7 +28,7 @@ class Visitor:
     """
 
     session_id: str = ""
-    version: int = 0
+    applied: Applied = UNKNOWN
     number: int = -1
     rows: Rows = ()
     times_s: tuple[int, int] = UNKNOWN_TIMES
@@ -36,25 +36,48 @@ class Visitor:
     purchased: Sequence[str] = ()
 
 
+class UnreadVisitorError(Exception):
+    """Redis may know more of a visitor: read it, not holding the lock, and resolve again."""
+
+    def __init__(self, question: Question) -> None:
+        self.question = question
+        super().__init__(question)
+
+
 def resolve_visitor(
-    replica: Replica, redis_view: RedisView, session_id: str, user_id: str
+    replica: Replica, session_id: str, user_id: str, stored: Stored | None = None
 ) -> Visitor:
     """Return the visitor of a request; the caller must hold the replica's lock.
 
     Redis is asked only when it may know more: while the replica is catching up, or when the session
     is not in memory but may be older than the part of the log that the replica has read.
+
+    Parameters
+    ----------
+    replica
+        Has the sessions in memory.
+    session_id, user_id
+        Those of the request.
+    stored
+        What Redis knows of the visitor; None if it has not been asked.
+
+    Raises
+    ------
+    UnreadVisitorError
+        If Redis may know more and has not been asked.
     """
     visitor = Visitor(session_id)
     if not session_id:
         visitor.session_id = replica.sessions.current_session(user_id)
         if not replica.caught_up or not (visitor.session_id or replica.definitive):
-            with contextlib.suppress(RedisUnavailableError):  # the answer is marked as degraded
-                visitor.session_id = redis_view.current_session(user_id) or visitor.session_id
+            if stored is None:
+                raise UnreadVisitorError(Question(visitor.session_id, user_id))
+            visitor.session_id = stored.session_id or visitor.session_id
         if not visitor.session_id:
             return visitor
     entry = replica.sessions.get(visitor.session_id)
     if entry is not None:
-        visitor.version = entry.version
+        visitor.applied = entry.applied
         visitor.number = entry.number
         visitor.rows = replica.engine.session_rows(entry.number)
         visitor.hidden = entry.hidden
@@ -63,12 +86,15 @@ def resolve_visitor(
             return visitor
     elif replica.definitive:
         return visitor
-    try:
-        record = redis_view.session(visitor.session_id)
-    except RedisUnavailableError:
-        return visitor
-    if record is not None and record.version > visitor.version:
-        visitor.version = record.version
+    if stored is None:
+        raise UnreadVisitorError(Question(visitor.session_id))
+    record = stored.record
+    if (
+        record is not None
+        and record.session_id == visitor.session_id
+        and visitor.applied.precedes(record)
+    ):
+        visitor.applied = Applied.after(record)
         visitor.rows = [replica.engine.row(step.item_id) for step in record.steps]
         previous, last = ([0, 0] + [seconds(s.timestamp_ms) for s in record.steps[-2:]])[-2:]
         visitor.times_s = (previous, last)

@@ -20,7 +20,6 @@ class TokenAuth(grpc.ServerInterceptor):  # type: ignore[type-arg]
 
     def __init__(self, token: str) -> None:
         self._expected = f"Bearer {token}".encode()
-        self._refusal = grpc.unary_unary_rpc_method_handler(_refuse)
 
     def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
         """See `grpc.ServerInterceptor`."""
@@ -29,10 +28,13 @@ class TokenAuth(grpc.ServerInterceptor):  # type: ignore[type-arg]
         for key, value in details.invocation_metadata:
             if key == "authorization" and hmac.compare_digest(value.encode(), self._expected):
                 return continuation(details)
-        return self._refusal
+        handler = continuation(details)
+        if handler is not None and handler.response_streaming:
+            return grpc.stream_stream_rpc_method_handler(_refuse)
+        return grpc.unary_unary_rpc_method_handler(_refuse)
 
 
-def _refuse(_: bytes, context: grpc.ServicerContext) -> NoReturn:
+def _refuse(_: Any, context: grpc.ServicerContext) -> NoReturn:
     error = unauthenticated(
         "the call does not carry the server's token; send it as 'authorization: Bearer TOKEN'"
     )

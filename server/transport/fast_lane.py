@@ -17,11 +17,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import grpc
 from grpc import _server
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
+
+from server.deferred import Deferred
 
 log = logging.getLogger("nextclick.grpc")
 
@@ -39,8 +42,11 @@ class Reply(NamedTuple):
     trailers: tuple[tuple[str, str | bytes], ...] = ()
 
 
-Behaviour = Callable[[bytes], Reply]
+Behaviour = Callable[[bytes], Reply | Deferred[Reply]]
 """Answers a serialised request; must neither raise nor block."""
+
+ASIDE_THREADS, MAX_ASIDE = 4, 32
+"""Threads for deferred replies, and the most of them at once: beyond that, replies do not wait."""
 
 
 class _Call:
@@ -87,6 +93,8 @@ class FastLane:
         self._behaviours = {name.encode(): call for name, call in behaviours.items()}
         self._interceptors = interceptors
         self._after = after
+        self._aside = ThreadPoolExecutor(ASIDE_THREADS, "aside")
+        self._free = threading.BoundedSemaphore(MAX_ASIDE)
 
     def start(self) -> None:
         """Start serving; use it instead of ``server.start()``."""
@@ -165,7 +173,25 @@ class FastLane:
         elif call.deadline is not None and call.deadline < time.time():
             reply = TOO_LATE
         else:
-            reply = call.behaviour(message)
+            answer = call.behaviour(message)
+            if not isinstance(answer, Deferred):
+                reply = answer
+            elif self._free.acquire(blocking=False):
+                self._aside.submit(self._finish, call, answer)
+                return
+            else:
+                reply = answer.at_once()
+        self._send(call, reply)
+
+    def _finish(self, call: _Call, answer: Deferred[Reply]) -> None:
+        """Send a deferred reply, on another thread than the one that receives calls."""
+        try:
+            reply = answer.wait()
+        finally:
+            self._free.release()
+        self._send(call, reply)
+
+    def _send(self, call: _Call, reply: Reply) -> None:
         try:
             call.handle.start_server_batch(_operations(reply), call)
         except Exception:
@@ -196,7 +222,8 @@ def stock_handler(
     """Return a handler for the stock server; it calls ``after`` before the reply is sent."""
 
     def answer(raw: bytes, context: grpc.ServicerContext) -> bytes:
-        reply = behaviour(raw)
+        answer = behaviour(raw)
+        reply = answer.wait() if isinstance(answer, Deferred) else answer
         after()
         if reply.code:
             context.set_trailing_metadata(reply.trailers)

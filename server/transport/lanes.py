@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import grpc
@@ -15,6 +16,7 @@ from google.protobuf.message import DecodeError
 from prometheus_client import Counter, Histogram
 
 from server import metrics
+from server.deferred import Deferred
 from server.errors import RequestError, code_name, internal, overloaded
 from server.transport.fast_lane import Behaviour, Reply, stock_handler
 from server.transport.methods import Lane, Method
@@ -74,7 +76,10 @@ class Lanes:
         """Do the work that was deferred until the reply of a fast call is sent."""
         measured = self._measured
         while measured:
-            answered, latency, seconds = measured.popleft()
+            try:
+                answered, latency, seconds = measured.popleft()
+            except IndexError:
+                break  # another thread was faster
             answered.inc()
             latency.observe(seconds)
         self._after_answers()
@@ -84,15 +89,25 @@ class Lanes:
         answered = metrics.REQUESTS.labels(method.name, "OK")
         latency = metrics.LATENCY.labels(method.name)
 
-        def behaviour(raw: bytes) -> Reply:
-            started = time.perf_counter()
+        def complete(answer: Callable[[], bytes], started: float) -> Reply:
             try:
-                reply = Reply(handler(raw))
+                reply = Reply(answer())
             except Exception as e:
-                status = rich_status(counted_error(method, e))
-                return Reply(b"", status.code.value[0], status.details, status.trailing_metadata)
+                return _error_reply(method, e)
             measured.append((answered, latency, time.perf_counter() - started))
             return reply
+
+        def behaviour(raw: bytes) -> Reply | Deferred[Reply]:
+            started = time.perf_counter()
+            try:
+                answer = handler(raw)
+            except Exception as e:
+                return _error_reply(method, e)
+            if isinstance(answer, Deferred):
+                wait, at_once = (partial(complete, way, started) for way in answer)
+                return Deferred(wait, at_once)
+            measured.append((answered, latency, time.perf_counter() - started))
+            return Reply(answer)
 
         self.fast[method.path] = behaviour
         return stock_handler(behaviour, self.after_reply)
@@ -147,6 +162,11 @@ class Lanes:
 
         streamer.experimental_thread_pool = self._streaming  # type: ignore[attr-defined]
         return grpc.stream_stream_rpc_method_handler(streamer)
+
+
+def _error_reply(method: Method, error: Exception) -> Reply:
+    status = rich_status(counted_error(method, error))
+    return Reply(b"", status.code.value[0], status.details, status.trailing_metadata)
 
 
 def _measured(method: Method, answer: Answer) -> Answer:

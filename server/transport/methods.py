@@ -31,7 +31,7 @@ class Lane(Enum):
 
     FAST = auto()
     """One short answer, on the thread that receives calls (`fast_lane`). ``handler(request)`` maps
-    serialised bytes to serialised bytes and must not block."""
+    serialised bytes to serialised bytes and must not block; what must is a `Deferred` answer."""
 
     IN_TURN = auto()
     """Many answers in one message: calls run one after another on the answering thread.

@@ -11,14 +11,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME
 from grpc_reflection.v1alpha import reflection
 
+from nextclick.limits import MAX_MESSAGE_BYTES
 from server.transport.auth import TokenAuth
 from server.transport.fast_lane import FastLane
 from server.transport.health import Health
 from server.transport.lanes import Lanes
 from server.transport.methods import METHODS
 from settings.server import ServerSettings
-
-MAX_MESSAGE_BYTES = 8 << 20
 
 
 class GrpcServer:

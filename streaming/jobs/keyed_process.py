@@ -36,25 +36,24 @@ class KeyedProcess(KeyedProcessFunction):
         Prefix of the topics that it publishes to.
     state
         Name of the state; a job resumes from the state stored under it.
-    ttl_hours
-        Hours until an unchanged key's state expires, in processing time; None: never.
+    ttl_ms
+        Milliseconds until an unchanged key's state expires, in processing time; None: never.
     """
 
     def __init__(
-        self, process: KeyedFunction, tenant: str, state: str, ttl_hours: int | None = None
+        self, process: KeyedFunction, tenant: str, state: str, ttl_ms: int | None = None
     ) -> None:
         self._process = process
         self._tenant = tenant
         self._name = state
-        self._ttl_hours = ttl_hours
+        self._ttl_ms = ttl_ms
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Declare the state."""
         descriptor = ValueStateDescriptor(self._name, Types.PICKLED_BYTE_ARRAY())
-        if self._ttl_hours is not None:
-            descriptor.enable_time_to_live(
-                StateTtlConfig.new_builder(Time.hours(self._ttl_hours)).build()
-            )
+        if self._ttl_ms is not None:
+            ttl = StateTtlConfig.new_builder(Time.milliseconds(self._ttl_ms)).build()
+            descriptor.enable_time_to_live(ttl)
         self._state = runtime_context.get_state(descriptor)
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
@@ -77,7 +76,7 @@ def run(
     tenant: str,
     uid: str,
     state: str,
-    ttl_hours: int | None = None,
+    ttl_ms: int | None = None,
     parallelism: int = 1,
     out_tenant: str | None = None,
 ) -> None:
@@ -93,7 +92,7 @@ def run(
         Bootstrap servers, and the prefix of the topics.
     uid
         Name of the operator; a job resumes from the state stored under it.
-    state, ttl_hours
+    state, ttl_ms
         See `KeyedProcess`.
     parallelism
         Parallel instances, a slot each.
@@ -104,7 +103,7 @@ def run(
     env = environment(parallelism)
     names = [topic(name, tenant) for name in part.topics]
     records = read_keyed(env, kafka, names, topic(part.group, tenant), uid=part.topics[0])
-    operator = KeyedProcess(process, tenant if out_tenant is None else out_tenant, state, ttl_hours)
+    operator = KeyedProcess(process, tenant if out_tenant is None else out_tenant, state, ttl_ms)
     out = records.process(operator, output_type()).name(uid).uid(uid)
     write_records(out, kafka, uid=part.name)
     env.execute(topic(job.name, tenant))

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from functools import partial
 
+from settings.base import load
+from settings.jobs import JobSettings
 from streaming.jobs.arguments import job_parser
 from streaming.jobs.keyed_process import run
 from streaming.jobs.registry import JOBS
 from streaming.session_outputs import to_outputs
 from streaming.sessionize import RatingThresholds
+
+KEPT_LIVES = 2
+"""Flink clears a state after so many times the time that it is used for: by the time of arrival
+(`sessionize.process`), but Flink counts from the time of processing, and the job may lag."""
 
 
 def main() -> None:
@@ -24,20 +30,19 @@ def main() -> None:
         "--dislike-to", type=float, default=2.0, help="ratings up to here are dislikes"
     )
     parser.add_argument(
-        "--ttl-hours", type=int, default=48, help="hours until the state of an idle session expires"
-    )
-    parser.add_argument(
         "--parallelism", type=int, default=1, help="parallel instances, one slot each"
     )
     args = parser.parse_args()
+    ratings = RatingThresholds(args.like_from, args.dislike_to)
+    life_ms = load(JobSettings).state_ttl_s * 1_000
     run(
         JOBS[args.job],
-        partial(to_outputs, ratings=RatingThresholds(args.like_from, args.dislike_to)),
+        partial(to_outputs, ratings=ratings, life_ms=life_ms),
         kafka=args.kafka,
         tenant=args.tenant,
         uid="sessionize",
         state="session",
-        ttl_hours=args.ttl_hours,
+        ttl_ms=life_ms * KEPT_LIVES,
         parallelism=args.parallelism,
     )
 

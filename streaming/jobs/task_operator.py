@@ -7,7 +7,7 @@ and after a restart the task continues from it bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pyflink.common import Row, Time, Types
@@ -15,6 +15,7 @@ from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import MapStateDescriptor, StateTtlConfig, ValueStateDescriptor
 
 from streaming.jobs.flink import output_row, raw_record
+from streaming.jobs.notes import ExpiringNotes
 from streaming.raw_record import RawRecord
 from streaming.tasks.task import StreamTask
 
@@ -22,8 +23,6 @@ BATCH = 64
 """Records in a mini-batch; a row that several of them change is written once."""
 
 PUBLISH_MS = 500
-SEEN_HOURS = 48
-"""Hours until a task's notes on an idle session expire."""
 
 
 class TaskOperator(KeyedProcessFunction):
@@ -35,11 +34,14 @@ class TaskOperator(KeyedProcessFunction):
         Constructs the task, on the TaskManager.
     tenant
         Prefix of the topics that it publishes to.
+    notes_ttl_ms
+        How long its notes on a session stay after their last change.
     """
 
-    def __init__(self, make: Callable[[], StreamTask], tenant: str) -> None:
+    def __init__(self, make: Callable[[], StreamTask], tenant: str, notes_ttl_ms: int) -> None:
         self._make = make
         self._tenant = tenant
+        self._notes_ttl_ms = notes_ttl_ms
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Declare the state; reading it needs a key, so that happens with the first record."""
@@ -49,10 +51,15 @@ class TaskOperator(KeyedProcessFunction):
         self._waiting = runtime_context.get_map_state(
             MapStateDescriptor("waiting", Types.INT(), blob)
         )
-        seen = MapStateDescriptor("seen", text, blob)
-        seen.enable_time_to_live(StateTtlConfig.new_builder(Time.hours(SEEN_HOURS)).build())
-        self._seen = BufferedMap(runtime_context.get_map_state(seen))
+        notes = runtime_context.get_map_state(MapStateDescriptor("notes", text, blob))
+        self._seen = ExpiringNotes(notes, self._notes_ttl_ms)
+        former = MapStateDescriptor("seen", text, blob)
+        former.enable_time_to_live(StateTtlConfig.new_builder(Time.hours(48)).build())
+        self._former_notes = runtime_context.get_map_state(former)
+        """The notes of the version before, which Flink expired."""
         self._task: StreamTask | None = None
+        self._timer = 0
+        """When the next timer fires; those that a checkpoint brings along are passed over."""
         self._batch: list[RawRecord] = []
         self._count = 0
         """Records so far; the last ``len(self._batch)`` of them are buffered."""
@@ -74,14 +81,16 @@ class TaskOperator(KeyedProcessFunction):
         """Apply the buffered records and publish what has changed."""
         if self._task is None:
             self._start(ctx)
+        if timestamp != self._timer:
+            return
         assert self._task is not None
         self._apply_batch()
-        outputs = list(self._task.publish(timestamp))
+        outputs = list(self._task.publish(ctx.timer_service().current_processing_time()))
         if outputs:
             self._save()
         for output in outputs:
             yield output_row(output, self._tenant)
-        ctx.timer_service().register_processing_time_timer(timestamp + PUBLISH_MS)
+        self._set_timer(ctx)
 
     def _start(self, ctx: Any) -> None:
         self._task = self._make()
@@ -93,8 +102,20 @@ class TaskOperator(KeyedProcessFunction):
         for count, raw in sorted(waiting):
             self._batch.append(RawRecord(*raw))
             self._count = count
+        self._take_over_notes(ctx.timer_service().current_processing_time())
+        self._set_timer(ctx)
+
+    def _set_timer(self, ctx: Any) -> None:
+        """Set the next timer, counted from now: what was missed is not caught up on."""
         timers = ctx.timer_service()
-        timers.register_processing_time_timer(timers.current_processing_time() + PUBLISH_MS)
+        self._timer = timers.current_processing_time() + PUBLISH_MS
+        timers.register_processing_time_timer(self._timer)
+
+    def _take_over_notes(self, now_ms: int) -> None:
+        for name, note in list(self._former_notes.items()):
+            self._seen[name] = bytes(note)
+        self._seen.write(now_ms)
+        self._former_notes.clear()
 
     def _apply_batch(self) -> None:
         assert self._task is not None
@@ -102,50 +123,15 @@ class TaskOperator(KeyedProcessFunction):
             return
         for raw in self._batch:
             self._task.apply(raw, self._seen)
+        self._seen.write(max(raw.append_time_ms for raw in self._batch))
         self._batch.clear()
         self._save()
 
     def _save(self) -> None:
         assert self._task is not None
-        self._seen.write()
         meta, rows = self._task.changes()
         self._rows.put_all({name: row for name, row in rows.items() if row})
         for name, row in rows.items():
             if not row:
                 self._rows.remove(name)
         self._meta.update((self._count, meta))
-
-
-class BufferedMap(MutableMapping[str, bytes]):
-    """A map state whose changes are written at the end of a batch."""
-
-    def __init__(self, state: Any) -> None:
-        self._state = state
-        self._changed: dict[str, bytes] = {}
-
-    def __getitem__(self, key: str) -> bytes:
-        if key in self._changed:
-            return self._changed[key]
-        value = self._state.get(key)
-        if value is None:
-            raise KeyError(key)
-        return bytes(value)
-
-    def __setitem__(self, key: str, value: bytes) -> None:
-        self._changed[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        self._changed.pop(key, None)
-        self._state.remove(key)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._state.keys())
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def write(self) -> None:
-        """Write what was set."""
-        if self._changed:
-            self._state.put_all(self._changed)
-            self._changed = {}

@@ -1,8 +1,9 @@
 """Joins answers with the clicks that score them, by their order in a session, never by time.
 
 An answer given at version v of a session is scored by the first step that arrived after v, skipping
-steps that are the items which the caller had appended to the request, in order. A step scores one
-answer, the last one before it. Answers and steps come from two topics, in any order.
+steps that are the items which the caller had appended to the request, in order; for a session that
+has returned since, by the first step of its new life. A step scores one answer, the last one before
+it. Answers and steps come from two topics, in any order.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from nextclick.v1.impression_pb2 import Impression
 from nextclick.v1.scoreboard_pb2 import AwaitedAnswers
 from nextclick.v1.session_pb2 import SessionRecord, Step
+from records.session_life import Applied
 
 MAX_WAITING = 4
 """The most answers of a session that wait for a click; a new one replaces the oldest."""
@@ -38,14 +40,21 @@ def add_answer(awaited: AwaitedAnswers, answer: Impression) -> None:
 
 def add_steps(awaited: AwaitedAnswers, record: SessionRecord) -> list[str]:
     """Add a session's new steps; return the models whose answers their ids name."""
+    before = Applied(awaited.incarnation, awaited.version, awaited.appended_ms)
+    if not before.precedes(record):
+        return []
+    if record.incarnation > awaited.incarnation:
+        del awaited.steps[:]
+        awaited.scored_seq = 0
+    applied = before.version_in(record)
     new_steps = sorted(
-        (step for step in record.steps if step.seq > awaited.version), key=lambda step: step.seq
+        (step for step in record.steps if step.seq > applied), key=lambda step: step.seq
     )
     models = {shown.recommendation_id: shown.model for shown in awaited.shown}
     named = [models[s.recommendation_id] for s in new_steps if s.recommendation_id in models]
     awaited.steps.extend(new_steps)
     del awaited.steps[:-MAX_STEPS]
-    awaited.version = max(awaited.version, record.version)
+    awaited.incarnation, awaited.version, awaited.appended_ms = Applied.after(record)
     return named
 
 
@@ -71,8 +80,10 @@ def attribute(awaited: AwaitedAnswers) -> Iterator[ClickedAfter]:
 def _next_step(awaited: AwaitedAnswers, answer: Impression) -> Step | None:
     """Return the step that scores an answer, None if it has not arrived."""
     appended = list(answer.appended_item_ids)
+    # Older servers name no incarnation.
+    incarnation = answer.session_incarnation or awaited.incarnation
     for step in awaited.steps:
-        if step.seq <= answer.session_version:
+        if (awaited.incarnation, step.seq) <= (incarnation, answer.session_version):
             continue
         if appended and step.item_id == appended[0]:
             del appended[0]

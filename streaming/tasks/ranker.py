@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import struct
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator
 
 from nextclick.topics import COMMANDS, RANKER, RANKER_MODEL, topic
 from nextclick.v1 import learning_pb2 as pb
@@ -12,7 +13,9 @@ from records import example, ranker_weights
 from records.errors import RecordError
 from streaming.output import Output
 from streaming.raw_record import RawRecord
-from streaming.tasks.task import Progress, TaskOptions, pack_meta, unpack_meta
+from streaming.tasks.task import Notes, Progress, TaskOptions, pack_meta, unpack_meta
+
+log = logging.getLogger("nextclick.ranker")
 
 _NUMBER = struct.Struct("<I")
 """Prefix of a stored row: the target of a case, or the cases that a version has learned."""
@@ -52,19 +55,32 @@ class RankerTask:
         """See `StreamTask.load`."""
         state, model = unpack_meta(meta)
         self.progress.take_over(state)
-        if not self._learner.load(model):
-            # Learned with other features, by an older version: it cannot be used any more.
-            self.progress.kept = []
-            return
+        fits = self._learner.load(model)
         for name, value in rows:
-            if name[0] == "v":
-                if int(name[1:]) in self.progress.kept:
-                    self._versions[int(name[1:])] = value
-            else:
-                features = example.unpack_features(value[_NUMBER.size :])
-                self._learner.load_case(int(name[1:]), features, _number(value))
+            if not fits or not self._load_row(name[0], int(name[1:]), value):
+                self._changed[name] = b""
+        self.progress.kept = [v for v in self.progress.kept if v in self._versions]
+        if self._changed:
+            log.warning(
+                "ranker: dropped %d rows that do not fit the features of this version%s",
+                len(self._changed),
+                "" if fits else ", as its weights: it begins to learn anew",
+            )
 
-    def apply(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
+    def _load_row(self, kind: str, number: int, value: bytes) -> bool:
+        """Load a row; return False if it cannot be used: it was written with other features."""
+        if kind == "v":
+            kept = number in self.progress.kept and self._learner.fits(value[_NUMBER.size :])
+            if kept:
+                self._versions[number] = value
+            return kept
+        try:
+            features = example.unpack_features(value[_NUMBER.size :])
+        except RecordError:
+            return False
+        return self._learner.load_case(number, features, _number(value))
+
+    def apply(self, record: RawRecord, seen: Notes) -> None:
         """See `StreamTask.apply`."""
         del seen  # each example is one record, and Flink's positions apply each record once
         self._dirty = True

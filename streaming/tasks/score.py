@@ -7,25 +7,24 @@ has a `RollingScore`.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator
 
-from google.protobuf.message import DecodeError
-
-from nextclick.limits import SCORED_ITEMS
-from nextclick.topics import IMPRESSIONS, SCOREBOARD, topic
+from nextclick.limits import MAX_RANKINGS, SCORED_ITEMS
+from nextclick.topics import IMPRESSIONS, SCOREBOARD, SESSIONS, topic
 from nextclick.v1.impression_pb2 import Impression
 from nextclick.v1.scoreboard_pb2 import AwaitedAnswers
 from nextclick.v1.session_pb2 import SessionRecord
+from records.errors import RecordError
+from records.limited import check_size, decode_impression, decode_session
 from streaming.output import Output
 from streaming.raw_record import RawRecord
 from streaming.tasks.attribution import add_answer, add_steps, attribute
 from streaming.tasks.rolling_score import Answer, RollingScore
-from streaming.tasks.task import TaskOptions
+from streaming.tasks.task import Notes, TaskOptions
 
 MAX_SESSIONS = 50_000
 """The most sessions whose answers and steps are kept; a new one replaces the longest idle one."""
 
-MAX_MODELS = 16
 PUBLISH_MS = 1_000
 
 SESSION, CASES, COUNTS = "s:", "c:", "m:"
@@ -62,17 +61,19 @@ class ScoreTask:
         for model, dumped in counts.items():
             self._scores[model] = RollingScore.load(dumped, blocks.get(model, ()))
 
-    def apply(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
-        """See `StreamTask.apply`; unreadable records are skipped."""
+    def apply(self, record: RawRecord, seen: Notes) -> None:
+        """See `StreamTask.apply`; unreadable ones and those beyond a limit are skipped."""
         del seen
         try:
             if record.topic == self._impressions:
-                self._add_answer(record, Impression.FromString(record.value))
+                check_size(IMPRESSIONS, record.key, record.value)
+                self._add_answer(record, decode_impression(record.value))
             elif record.value:
-                self._add_steps(record, SessionRecord.FromString(record.value))
+                check_size(SESSIONS, record.key, record.value)
+                self._add_steps(record, decode_session(record.value))
             else:
                 self._forget(record.key.decode(errors="replace"))
-        except DecodeError:
+        except RecordError:
             return
 
     def _add_answer(self, record: RawRecord, answer: Impression) -> None:
@@ -111,9 +112,9 @@ class ScoreTask:
                     self._mark_changed(model)
 
     def _score(self, model: str) -> RollingScore | None:
-        """Return the score of a ranking; None for a new one beyond `MAX_MODELS`."""
+        """Return the score of a ranking; None for a new one beyond `MAX_RANKINGS`."""
         score = self._scores.get(model)
-        if score is None and model and len(self._scores) < MAX_MODELS:
+        if score is None and model and len(self._scores) < MAX_RANKINGS:
             score = self._scores[model] = RollingScore(model)
         return score
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -52,6 +52,15 @@ class TaskOptions(NamedTuple):
     seed: int = 0
 
 
+class Notes(Protocol):
+    """What a task notes of each session; a note expires some time after its last change."""
+
+    def get(self, name: str, /) -> bytes | None:
+        """Return the note on a session, None if there is none."""
+
+    def __setitem__(self, name: str, note: bytes, /) -> None: ...
+
+
 class StreamTask(Protocol):
     """A learner or a score, whose state is counters (meta) and named rows.
 
@@ -61,8 +70,8 @@ class StreamTask(Protocol):
     def load(self, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> None:
         """Load all that `changes` has ever returned, the latest row of each name."""
 
-    def apply(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
-        """Apply a record; ``seen`` holds the task's notes by session, which may expire."""
+    def apply(self, record: RawRecord, seen: Notes) -> None:
+        """Apply a record; ``seen`` holds the task's notes."""
 
     def changes(self) -> tuple[bytes, dict[str, bytes]]:
         """Return counters and rows that have changed since the last call."""

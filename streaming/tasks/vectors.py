@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, MutableMapping
-
-from google.protobuf.message import DecodeError
+from collections.abc import Iterable, Iterator
 
 from nextclick.codec import InvalidEventError, decode_item
-from nextclick.topics import COMMANDS, ITEMS, RANKER, VECTORS, VECTORS_MODEL, topic
+from nextclick.topics import COMMANDS, ITEMS, RANKER, SESSIONS, VECTORS, VECTORS_MODEL, topic
 from nextclick.v1 import learning_pb2 as pb
-from nextclick.v1.session_pb2 import SessionRecord, Step
+from nextclick.v1.session_pb2 import Step
 from online_models.learners.vectors import SESSION_ITEMS, VectorLearner
 from online_models.tables.content_tokens import item_tokens
+from records.errors import RecordError
 from records.item_vectors import ItemVectors, encode
+from records.limited import check_size, decode_session
+from records.session_life import UNKNOWN, Applied
 from streaming.output import Output
 from streaming.raw_record import RawRecord
-from streaming.tasks.task import Progress, TaskOptions, pack_meta, unpack_meta
+from streaming.tasks.task import Notes, Progress, TaskOptions, pack_meta, unpack_meta
 
 MOST_PUBLISHED = 2_000
 """The most items in one publication: some 50 ms of work."""
 
-_SEEN = struct.Struct("<Ii")
+_SEEN = struct.Struct("<IiQQ")
+"""A note: version, slot, incarnation, and time of arrival of the last event, of a session."""
 
 
 class VectorsTask:
     """Learns each step whose seq is above the version of the session that it has seen.
 
     So records may be repeated or missing, since the next one has all steps. A late step, sorted in
-    before others, is counted but not learned: what came next is already known.
+    before others, is counted but not learned: what came next is already known. A session that has
+    returned (`records.session_life`) is learned as a new one.
     """
 
     def __init__(self, options: TaskOptions) -> None:
@@ -52,8 +55,8 @@ class VectorsTask:
         self._offsets = list(state.offsets)
         self._learner.load(model, rows)
 
-    def apply(self, record: RawRecord, seen: MutableMapping[str, bytes]) -> None:
-        """See `StreamTask.apply`; ``seen`` holds version and slot of each session."""
+    def apply(self, record: RawRecord, seen: Notes) -> None:
+        """See `StreamTask.apply`; ``seen`` holds a note on each session."""
         self._dirty = True
         if record.topic == self._commands:
             self.progress.command(record)
@@ -80,15 +83,19 @@ class VectorsTask:
         tokens = item_tokens(item.categories, item.attributes, item.title)
         self._learner.put_item(item.item_id, tokens)
 
-    def _apply_session(self, value: bytes, seen: MutableMapping[str, bytes]) -> None:
+    def _apply_session(self, value: bytes, seen: Notes) -> None:
         try:
-            record = SessionRecord.FromString(value)
-        except DecodeError:
+            check_size(SESSIONS, b"", value)
+            record = decode_session(value)
+        except RecordError:
             return
         note = seen.get(record.session_id)
-        version, slot = _SEEN.unpack(note) if note else (0, -1)
-        if record.version <= version:
+        applied, slot = _unpack(note) if note else (UNKNOWN, -1)
+        if not applied.precedes(record):
             return
+        if applied.returns(record):
+            slot = -1
+        version = applied.version_in(record)
         steps = record.steps
         if steps and steps[-1].seq == record.version == version + 1:
             # Nearly always: one more step, at the end.
@@ -102,7 +109,7 @@ class VectorsTask:
                     self.progress.count(record.session_id, step.seq)
                     if not self.progress.paused:
                         slot = self._learn_step(steps, at, step, slot)
-        seen[record.session_id] = _SEEN.pack(record.version, slot)
+        seen[record.session_id] = _pack(Applied.after(record), slot)
 
     def _learn_step(self, steps: Iterable[Step], at: int, step: Step, slot: int) -> int:
         before: list[str] = []
@@ -137,3 +144,13 @@ class VectorsTask:
         state = self.progress.state(self.learned, now_ms)
         state.offsets.extend(self._offsets)
         return state
+
+
+def _pack(applied: Applied, slot: int) -> bytes:
+    return _SEEN.pack(applied.version, slot, applied.incarnation, applied.appended_ms)
+
+
+def _unpack(note: bytes) -> tuple[Applied, int]:
+    """Return what `_pack` was given; the version before packed version and slot only."""
+    version, slot, incarnation, appended_ms = _SEEN.unpack(note.ljust(_SEEN.size, b"\0"))
+    return Applied(incarnation, version, appended_ms), slot

@@ -64,7 +64,7 @@ def test_scoring_changes_nothing(engine):
     engine.trending(20)
     engine.similar(engine.row("i9"), 20)
     engine.rank([engine.row("i5")], [engine.row("i6"), engine.row("i7")])
-    engine.explain([engine.row("i5")], engine.row("i6"))
+    engine.explain([engine.row("i5")], np.array([engine.row("i6")]))
     again = engine.recommend([engine.row("i5"), engine.row("i6")], 20)
     assert learned(engine) == before
     assert first.rows.tolist() == again.rows.tolist()
@@ -130,4 +130,22 @@ def test_a_damaged_snapshot_is_refused(engine, tmp_path, damage):
     file = tmp_path / "s" / damage
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(SnapshotError, match="cannot read the snapshot"):
+        Engine.restore(tmp_path / "s")
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("blend_weights", lambda table: table.view(np.int32)),
+        ("blend_weights", lambda table: table[:-1]),
+        ("categories", lambda table: table[:, :1]),
+    ],
+    ids=["type", "length", "width"],
+)
+def test_a_table_that_was_declared_otherwise_is_refused(engine, tmp_path, name, change):
+    """The features' schema does not know tables: other bytes would pass for what was learned."""
+    engine.snapshot(tmp_path / "s")
+    file = tmp_path / "s" / f"{name}.npy"
+    np.save(file, change(np.load(file)))
+    with pytest.raises(SnapshotError, match=f"{name} is .* there, .* here; delete it"):
         Engine.restore(tmp_path / "s")

@@ -11,7 +11,7 @@ import redis
 from cli.stack import apps, flink, process
 from cli.stack.process import find
 from nextclick import Client, Event, NextclickError, encode_event
-from nextclick.topics import REPLAY_HEADER
+from nextclick.topics import REPLAY_HEADER, redis_session_key
 from nextclick.v1.session_pb2 import SessionRecord
 from tests.integration.conftest import eventually
 from tests.integration.test_fuzz import expected_of, good_events
@@ -60,7 +60,7 @@ def test_a_wiped_redis_is_filled_again(stack, client):
     store = redis.Redis(port=stack.ports.redis)
 
     def versions():
-        return {store.hget(f"s:{session_id}", "version") for session_id in before}
+        return {store.hget(redis_session_key(session_id), "version") for session_id in before}
 
     eventually(versions, lambda v: v == {b"2"}, "the sessions in Redis")
     store.flushall()

@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from nextclick import Event, Filter, InvalidRequestError, Item, NotFoundError, encode_event
+from nextclick.topics import redis_session_key, redis_user_key
 from nextclick.v1.impression_pb2 import Impression
 from nextclick.v1.session_pb2 import SessionRecord
 from tests.integration.conftest import eventually
@@ -46,12 +47,12 @@ def test_a_click_is_in_the_next_answers_and_in_redis(stack, client):
     assert client.recommend(user_id=f"user-{session_id}").session_version == 2
     store = redis.Redis(port=stack.ports.redis)
     raw = eventually(
-        lambda: store.hget(f"s:{session_id}", "record"),
+        lambda: store.hget(redis_session_key(session_id), "record"),
         lambda r: r is not None and SessionRecord.FromString(r).version == 2,
         "the session in Redis",
     )
     assert [s.item_id for s in SessionRecord.FromString(raw).steps] == items[:2]
-    assert store.hget(f"u:user-{session_id}", "record") == session_id.encode()
+    assert store.hget(redis_user_key(f"user-{session_id}"), "record") == session_id.encode()
 
 
 def test_python_and_flink_agree_on_partitions(stack, producer, reader):

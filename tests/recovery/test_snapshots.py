@@ -1,12 +1,14 @@
 """A replica's snapshot: all or nothing, and the log goes on where it ends."""
 
 import pytest
+from prometheus_client import REGISTRY
 
 from nextclick import Item, encode_item
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
 from server.replica import snapshot
+from server.replica.periodic_snapshots import PeriodicSnapshots
 from server.replica.replica import Replica
 
 LIMITS = Limits(max_items=128, max_sessions=64, pairs=64)
@@ -75,6 +77,42 @@ def test_other_limits_need_a_rebuild_from_the_log(replica, tmp_path):
     snapshot.write(replica, tmp_path)
     assert snapshot.read(tmp_path, Limits(max_items=256, max_sessions=64, pairs=64)) is None
     assert snapshot.read(tmp_path, LIMITS) is not None
+
+
+def test_snapshots_of_other_limits_or_another_version_stay(replica, tmp_path, monkeypatch):
+    """A mistyped setting, or an upgrade, must not destroy counts that the log no longer has."""
+    kept = snapshot.write(replica, tmp_path)
+    monkeypatch.setattr(snapshot, "VERSION", snapshot.VERSION + 1)
+    newer = snapshot.write(replica, tmp_path)
+    monkeypatch.undo()
+    other = Limits(max_items=256, max_sessions=64, pairs=64)
+    mistyped = Replica(Engine(other, sample=0, remote=True))
+    for _ in range(snapshot.KEPT + 2):
+        last = snapshot.write(mistyped, tmp_path)
+    unfit = snapshot.unfit(tmp_path, other)
+    assert set(unfit) == {kept.name, newer.name}
+    assert "max_items 128, not 256" in unfit[kept.name]
+    assert "version" in unfit[newer.name]
+    assert len(list(tmp_path.glob("snapshot-*"))) == snapshot.KEPT + 2
+    assert last.exists()
+    assert snapshot.read(tmp_path, LIMITS).positions == replica.positions
+
+
+def test_a_snapshot_that_fails_is_counted_and_leaves_nothing(replica, tmp_path, monkeypatch):
+    """Whatever fails in it, the log is read on, and the disk does not fill."""
+    before = REGISTRY.get_sample_value("nextclick_snapshots_failed_total")
+    monkeypatch.setattr(snapshot, "encode_item", lambda item: 1 / 0)
+    now = 0.0
+    periodic = PeriodicSnapshots(replica, tmp_path, 10, lambda: now)
+    now = 11.0
+    periodic()
+    periodic()
+    assert REGISTRY.get_sample_value("nextclick_snapshots_failed_total") == before + 1
+    assert not list(tmp_path.iterdir())
+    monkeypatch.undo()
+    now = 22.0
+    periodic()
+    assert [path.name for path in tmp_path.iterdir()] == ["snapshot-000001"]
 
 
 def test_only_the_last_two_snapshots_stay(replica, tmp_path):

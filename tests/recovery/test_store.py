@@ -6,7 +6,8 @@ import redis
 from cli.stack import redis as redis_server
 from cli.stack.layout import Home, Ports
 from cli.stack.process import stop
-from nextclick.v1.session_pb2 import SessionRecord
+from nextclick.topics import redis_session_key, redis_user_key
+from nextclick.v1.session_pb2 import SessionRecord, Step
 from streaming.store import Batch, SessionWriter
 
 
@@ -33,9 +34,13 @@ def writer(client):
     return writer
 
 
-def record(version, session_id="s", user_id="", at=0):
+def record(version, session_id="s", user_id="", at=0, incarnation=0):
     return SessionRecord(
-        session_id=session_id, version=version, user_id=user_id, last_timestamp_ms=at
+        session_id=session_id,
+        version=version,
+        user_id=user_id,
+        last_timestamp_ms=at,
+        incarnation=incarnation,
     ).SerializeToString()
 
 
@@ -48,7 +53,7 @@ def batch(*values, start=0):
 
 
 def version(client, session_id="s"):
-    raw = client.hget(f"s:{session_id}", "record")
+    raw = client.hget(redis_session_key(session_id), "record")
     return SessionRecord.FromString(raw).version if raw else None
 
 
@@ -56,7 +61,7 @@ def test_the_newest_record_of_a_batch_is_written_with_its_position(client, write
     """Data and position in one transaction: neither is ahead of the other after a crash."""
     assert writer.write(batch(record(1), record(2), record(3)))
     assert version(client) == 3
-    assert client.ttl("s:s") > 0
+    assert client.ttl(redis_session_key("s")) > 0
     again = SessionWriter(client, "", 1_000)
     assert again.positions() == {0: 3}
 
@@ -70,12 +75,34 @@ def test_an_older_version_never_replaces_a_newer_one(client, writer):
     assert version(client) == 9
 
 
+def test_a_session_that_returns_replaces_the_visit_before(client, writer):
+    """A new life begins at version 1; its clicks would be missing until it has as many."""
+    writer.write(batch(record(8, incarnation=100)))
+    writer.write(batch(record(1, incarnation=1_700_000_000_000), start=1))
+    assert version(client) == 1
+    writer.write(batch(record(9, incarnation=100), start=2))
+    assert version(client) == 1
+    writer.write(
+        batch(record(2, incarnation=1_700_000_000_001), record(9, incarnation=100), start=3)
+    )
+    assert version(client) == 2
+
+
+def test_what_the_version_before_has_written_is_replaced(client, writer):
+    """Its hashes have no incarnation, which is that of the records that it knew."""
+    client.hset(redis_session_key("s"), mapping={"version": 8, "record": record(8)})
+    writer.write(batch(record(7)))
+    assert version(client) == 8
+    writer.write(batch(record(1, incarnation=100), start=1))
+    assert version(client) == 1
+
+
 def test_a_user_points_to_the_latest_session(client, writer):
     """Traffic that knows the user only finds the session that is going on."""
     writer.write(batch(record(1, "a", "u", at=10), record(1, "b", "u", at=20)))
-    assert client.hget("u:u", "record") == b"b"
+    assert client.hget(redis_user_key("u"), "record") == b"b"
     writer.write(batch(record(2, "a", "u", at=15), start=2))
-    assert client.hget("u:u", "record") == b"b"
+    assert client.hget(redis_user_key("u"), "record") == b"b"
 
 
 def test_a_tombstone_erases_and_a_later_record_returns(client, writer):
@@ -101,12 +128,68 @@ def test_a_wiped_redis_is_noticed_by_the_next_write(client, writer):
     assert version(client) == 2
 
 
+def test_a_restored_redis_is_mended_from_where_it_stands(client, writer):
+    """A dump, or a replica that took over, has old sessions, and positions that fit them."""
+    writer.write(batch(record(1)))
+    dumped = {key: client.dump(key) for key in client.keys("*")}
+    later = batch(record(2), record(1, "t"), start=1)
+    assert writer.write(later)
+    assert writer.in_step()
+    client.flushall()
+    for key, value in dumped.items():
+        client.restore(key, 0, value)
+    assert not writer.in_step()
+    assert not writer.write(batch(record(3, "x"), start=3))
+    assert version(client, "x") is None, "written past what is missing"
+    assert writer.positions() == {0: 1}
+    assert writer.write(later)
+    assert version(client) == 2
+    assert version(client, "t") == 1
+    assert writer.positions() == {0: 3}
+
+
+def test_a_write_whose_reply_was_lost_is_written_again(client, writer):
+    """A timeout says nothing of whether Redis has the batch; it is no loss."""
+    before = writer._mark, writer._next
+    assert writer.write(batch(record(1)))
+    writer._mark, writer._next = before
+    assert writer.write(batch(record(1)))
+    assert version(client) == 1
+
+
+FOREIGN_KEYS = {
+    "string": lambda client, key: client.set(key, "shop"),
+    "list": lambda client, key: client.rpush(key, "shop"),
+    "hash": lambda client, key: client.hset(key, mapping={"name": "shop", "version": "2"}),
+    "words": lambda client, key: client.hset(key, mapping={"record": "shop", "version": "new"}),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN_KEYS)
+def test_keys_of_another_program_neither_stop_a_batch_nor_change(client, writer, kind):
+    """One such key stopped the store for good, or was overwritten and expired."""
+    for key in (redis_session_key("s"), redis_user_key("u")):
+        FOREIGN_KEYS[kind](client, key)
+    before = {key: client.dump(key) for key in client.keys("*[su]:*")}
+    mine = batch(record(1, user_id="u"), record(1, "mine", "v"))
+    assert writer.write(mine)
+    assert writer.write(batch(None, start=2))
+    assert {key: client.dump(key) for key in before} == before
+    assert {client.ttl(key) for key in before} == {-1}
+    assert version(client, "mine") == 1
+    assert client.hget(redis_user_key("v"), "record") == b"mine"
+    assert writer.positions() == {0: 3}
+
+
 def test_bytes_that_are_no_record_are_passed_over(client, writer):
     """A foreign record on the topic must not stop the store."""
     out = Batch()
     out.add(2, 7, b"x", b"\xff\xff\xff")
+    out.add(2, 8, b"x", record(1) + b" " * 100_000)
+    out.add(2, 9, b"x", SessionRecord(session_id="s", steps=[Step()] * 51).SerializeToString())
+    assert not out.entries
     assert writer.write(out)
-    assert SessionWriter(client, "", 1_000).positions() == {2: 8}
+    assert SessionWriter(client, "", 1_000).positions() == {2: 10}
 
 
 def test_a_tenant_has_keys_of_its_own(client):
@@ -117,4 +200,8 @@ def test_a_tenant_has_keys_of_its_own(client):
     out = Batch("shop")
     out.add(0, 0, b"s", record(1, user_id="u"))
     writer.write(out)
-    assert sorted(client.keys()) == [b"shop:s:s", b"shop:store", b"shop:u:u"]
+    assert sorted(client.keys()) == [
+        b"nextclick:shop:s:s",
+        b"nextclick:shop:store",
+        b"nextclick:shop:u:u",
+    ]

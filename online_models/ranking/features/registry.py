@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from online_models.memory.chain import in_order
+from online_models.memory.names import unique
 from online_models.memory.state import State
 from online_models.memory.table import Table
 from online_models.ranking.candidates import CANDIDATES
@@ -41,7 +42,7 @@ FAMILIES = (
 """The blend's terms come first: its weights apply to the first features."""
 
 FEATURES = tuple(feature for family in FAMILIES for feature in family.features)
-NAMES = tuple(feature.name for feature in FEATURES)
+NAMES = unique("features", (feature.name for feature in FEATURES))
 N_FEATURES = len(FEATURES)
 N_INPUTS = -(-N_FEATURES // 4) * 4
 """Rows of ``st.features``: a multiple of four, as the network's kernels need it; the rest is 0."""

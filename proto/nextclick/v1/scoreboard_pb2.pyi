@@ -86,18 +86,22 @@ class Calibration(_message.Message):
     def __init__(self, slope: _Optional[float] = ..., intercept: _Optional[float] = ..., predicted: _Optional[float] = ..., observed: _Optional[float] = ...) -> None: ...
 
 class AwaitedAnswers(_message.Message):
-    __slots__ = ("version", "scored_seq", "steps", "answers", "shown")
+    __slots__ = ("version", "scored_seq", "steps", "answers", "shown", "incarnation", "appended_ms")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SCORED_SEQ_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
     SHOWN_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    APPENDED_MS_FIELD_NUMBER: _ClassVar[int]
     version: int
     scored_seq: int
     steps: _containers.RepeatedCompositeFieldContainer[_session_pb2.Step]
     answers: _containers.RepeatedCompositeFieldContainer[_impression_pb2.Impression]
     shown: _containers.RepeatedCompositeFieldContainer[AnswerName]
-    def __init__(self, version: _Optional[int] = ..., scored_seq: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[_session_pb2.Step, _Mapping]]] = ..., answers: _Optional[_Iterable[_Union[_impression_pb2.Impression, _Mapping]]] = ..., shown: _Optional[_Iterable[_Union[AnswerName, _Mapping]]] = ...) -> None: ...
+    incarnation: int
+    appended_ms: int
+    def __init__(self, version: _Optional[int] = ..., scored_seq: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[_session_pb2.Step, _Mapping]]] = ..., answers: _Optional[_Iterable[_Union[_impression_pb2.Impression, _Mapping]]] = ..., shown: _Optional[_Iterable[_Union[AnswerName, _Mapping]]] = ..., incarnation: _Optional[int] = ..., appended_ms: _Optional[int] = ...) -> None: ...
 
 class AnswerName(_message.Message):
     __slots__ = ("recommendation_id", "model")

@@ -28,7 +28,7 @@ EVENT_TYPE_RATING: EventType
 EVENT_TYPE_DISLIKE: EventType
 
 class Step(_message.Message):
-    __slots__ = ("item_id", "timestamp_ms", "seq", "type", "strengthened_seq", "recommendation_id", "position")
+    __slots__ = ("item_id", "timestamp_ms", "seq", "type", "strengthened_seq", "recommendation_id", "position", "appended_ms")
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_MS_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,7 @@ class Step(_message.Message):
     STRENGTHENED_SEQ_FIELD_NUMBER: _ClassVar[int]
     RECOMMENDATION_ID_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
+    APPENDED_MS_FIELD_NUMBER: _ClassVar[int]
     item_id: str
     timestamp_ms: int
     seq: int
@@ -43,10 +44,11 @@ class Step(_message.Message):
     strengthened_seq: int
     recommendation_id: str
     position: int
-    def __init__(self, item_id: _Optional[str] = ..., timestamp_ms: _Optional[int] = ..., seq: _Optional[int] = ..., type: _Optional[_Union[EventType, str]] = ..., strengthened_seq: _Optional[int] = ..., recommendation_id: _Optional[str] = ..., position: _Optional[int] = ...) -> None: ...
+    appended_ms: int
+    def __init__(self, item_id: _Optional[str] = ..., timestamp_ms: _Optional[int] = ..., seq: _Optional[int] = ..., type: _Optional[_Union[EventType, str]] = ..., strengthened_seq: _Optional[int] = ..., recommendation_id: _Optional[str] = ..., position: _Optional[int] = ..., appended_ms: _Optional[int] = ...) -> None: ...
 
 class SessionRecord(_message.Message):
-    __slots__ = ("session_id", "user_id", "version", "applied", "duplicates", "step_count", "steps", "hidden_item_ids", "first_timestamp_ms", "last_timestamp_ms")
+    __slots__ = ("session_id", "user_id", "version", "applied", "duplicates", "step_count", "steps", "hidden_item_ids", "first_timestamp_ms", "last_timestamp_ms", "incarnation", "appended_ms")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +59,8 @@ class SessionRecord(_message.Message):
     HIDDEN_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
     FIRST_TIMESTAMP_MS_FIELD_NUMBER: _ClassVar[int]
     LAST_TIMESTAMP_MS_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    APPENDED_MS_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     user_id: str
     version: int
@@ -67,4 +71,6 @@ class SessionRecord(_message.Message):
     hidden_item_ids: _containers.RepeatedScalarFieldContainer[str]
     first_timestamp_ms: int
     last_timestamp_ms: int
-    def __init__(self, session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., applied: _Optional[int] = ..., duplicates: _Optional[int] = ..., step_count: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., hidden_item_ids: _Optional[_Iterable[str]] = ..., first_timestamp_ms: _Optional[int] = ..., last_timestamp_ms: _Optional[int] = ...) -> None: ...
+    incarnation: int
+    appended_ms: int
+    def __init__(self, session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., applied: _Optional[int] = ..., duplicates: _Optional[int] = ..., step_count: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., hidden_item_ids: _Optional[_Iterable[str]] = ..., first_timestamp_ms: _Optional[int] = ..., last_timestamp_ms: _Optional[int] = ..., incarnation: _Optional[int] = ..., appended_ms: _Optional[int] = ...) -> None: ...

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from evaluation.errors import UnknownRankingError, UnreadableFileError
-from evaluation.rankings import RANKINGS
+from evaluation.rankings import MODELS
 from nextclick import Item, encode_item
 from online_models import metrics
 
@@ -51,7 +51,7 @@ def test_compare_puts_all_rankings_into_one_table_and_a_chart(tmp_path):
     done = CliRunner().invoke(app, [*args, "--chart", str(chart), "--json"])
     assert done.exit_code == 0, done.output
     models = json.loads(done.stdout)["models"]
-    assert set(models) == set(RANKINGS)
+    assert set(models) == set(MODELS)
     for result in models.values():
         for name in ("hit_rate", "mrr", "ndcg"):
             low, high = result[f"{name}_95"]

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -151,7 +152,9 @@ def test_what_runs_is_written_down_and_read_again(home):
     me = psutil.Process()
     child = Child("me", me.pid, me.create_time())
     ports = Ports.free()
-    home.write(ports, [child], {"jobs": {"sessions": "f" * 32}})
+    with home.edit(ports) as running:
+        running.put(child)
+        running.jobs["sessions"] = "f" * 32
     stack = Stack.running(home)
     assert (stack.ports, stack.children, stack.jobs) == (ports, [child], {"sessions": "f" * 32})
     home.forget()
@@ -160,7 +163,8 @@ def test_what_runs_is_written_down_and_read_again(home):
 
 def test_a_file_left_by_a_crash_is_no_running_stack(home):
     """After a power cut the next `up` must work."""
-    home.write(Ports(), [Child("gone", os.getpid(), 1.0)], {})
+    with home.edit(Ports()) as running:
+        running.put(Child("gone", os.getpid(), 1.0))
     assert Stack.running(home) is None
     (home.root / "stack.json").write_text("{broken")
     assert Stack.running(home) is None
@@ -170,7 +174,8 @@ def test_a_stack_of_the_version_before_is_found(home):
     """Its example emitter was called follower; `down` must end it all the same."""
     me = psutil.Process()
     child = Child("follower", me.pid, me.create_time())
-    home.write(Ports(), [child], {})
+    with home.edit(Ports()) as running:
+        running.put(child)
     file = home.root / "stack.json"
     file.write_text(file.read_text().replace("emitter_http", "follower_http"))
     stack = Stack.running(home)
@@ -187,12 +192,55 @@ def test_the_emitter_goes_on_with_the_data_of_the_version_before(home, monkeypat
         assert not (home.root / "follower").exists()
 
 
+def test_changes_of_the_record_do_not_overwrite_each_other(home):
+    """The supervisor and `jobs submit` both write it: a lost part would run for ever."""
+    ports = Ports.free()
+    names = [f"part{n}" for n in range(40)]
+
+    def put(name):
+        with home.edit(ports) as running:
+            running.put(Child(name, 1, 0.0))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put, names))
+    put("part7")
+    assert sorted(child.name for child in home.read().children) == sorted(names)
+
+
+def test_one_process_has_the_right_to_start_parts(home):
+    """Two `up` at once would start two sets of parts; whoever is killed gives the right back."""
+    code = (
+        "import sys, time; from pathlib import Path; from cli.stack.layout import Home\n"
+        "print(Home(Path(sys.argv[1])).lock(), flush=True); time.sleep(600)"
+    )
+    argv = [sys.executable, "-c", code, str(home.root)]
+    other = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    other.stdout.readline()
+    stack = Stack(home, Ports.free(), bound=True)
+    with pytest.raises(CommandError, match=r"runs in .* already"):
+        stack.start()
+    other.kill()
+    other.wait()
+    assert isinstance(stack.claim(), int)
+
+
+def test_parts_without_a_supervisor_are_not_taken_for_a_new_stack(home):
+    """`up` on other ports beside them would be a second set on the same data."""
+    me = psutil.Process()
+    with home.edit(Ports()) as running:
+        running.put(Child("me", me.pid, me.create_time()))
+    for bound in (True, False):
+        with pytest.raises(CommandError, match=r"without a supervisor.*`nextclick down`"):
+            Stack(home, Ports(grpc=1), bound=bound).start()
+        assert Stack.running(home) is not None
+
+
 def test_a_failed_start_ends_what_it_started(home, monkeypatch):
     """An error, or Ctrl-C, in mid-start leaves no process."""
     stack = Stack(home, Ports.free(), bound=True)
     started = []
 
-    def half_started(_):
+    def half_started(*_):
         started.append(stack._add(spawn("half", SLEEP, home.log("half"), {}, bound=True)))
         raise KeyboardInterrupt
 

@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from evaluation.errors import NoDataError
-from evaluation.rankings import NEEDS_CATALOGUE, RANKINGS
+from evaluation.rankings import MODELS, NEEDS_CATALOGUE
 from evaluation.report import write_report
 
 
@@ -49,7 +49,7 @@ def test_the_page_has_a_row_for_each_ranking_and_sections_for_the_data_that_are_
         tmp_path / "data", sample, page, seeds=1, progress=lambda task, *_: tasks.add(task)
     )
     text = page.read_text()
-    for ranking in RANKINGS:
+    for ranking in MODELS:
         assert (f"\n| {ranking} | " in text) == (ranking != NEEDS_CATALOGUE)
     assert "| Tmall | 36.35 / 18.04 (COTREC) | " in text
     assert "new visitor, no click yet (serenade_example, 20 sessions)" in text

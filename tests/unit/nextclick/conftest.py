@@ -69,5 +69,5 @@ def target(fake: Fake) -> Iterator[str]:
 
 @pytest.fixture
 def client(client_type: Any, target: str) -> Iterator[Any]:
-    with client_type(target, timeout_s=10.0) as client:
+    with client_type(target, timeout_s=60.0) as client:
         yield client

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Callable
 from typing import Any
 
@@ -9,13 +11,8 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+import nextclick.v1
 from nextclick import Event, Item
-from nextclick.v1 import (
-    catalog_service_pb2,
-    event_service_pb2,
-    model_service_pb2,
-    recommendation_service_pb2,
-)
 
 EVENTS = [Event("click", item, 1_764_086_400_000, "s", event_id=item) for item in "ab"]
 
@@ -38,15 +35,12 @@ EVERY_CALL: dict[str, Callable[[Any], Any]] = {
 
 METHODS: dict[str, MethodDescriptor] = {
     f"{service.name}/{method.name}": method
-    for file in (
-        catalog_service_pb2,
-        event_service_pb2,
-        model_service_pb2,
-        recommendation_service_pb2,
-    )
-    for service in file.DESCRIPTOR.services_by_name.values()
+    for file in pkgutil.iter_modules(nextclick.v1.__path__, "nextclick.v1.")
+    if file.name.endswith("_service_pb2")
+    for service in importlib.import_module(file.name).DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }
+"""Every method that is defined, those of new services too."""
 
 
 def empty_response(name: str) -> Message:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
 import pytest
 
 import nextclick
-from nextclick import FieldFault, Filter, Item, RecommendRequest
-from nextclick.retry import FIRST_BACKOFF_S
+from nextclick import FieldFault, Filter, Item, RecommendRequest, retry
 from nextclick.v1 import catalog_service_pb2 as catalog_pb
 from nextclick.v1 import model_service_pb2 as model_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
@@ -180,32 +180,39 @@ def test_each_failure_has_its_error(
     """If it failed, callers could not tell what to do, or would retry what cannot succeed."""
     fake.answers = [code]
     with (
-        client_type(target, timeout_s=10.0, retries=2) as client,
+        client_type(target, timeout_s=60.0, retries=2) as client,
         pytest.raises(error, match="the test says so"),
     ):
         client.similar_items("a")
     assert len(fake.requests) == attempts
 
 
-def test_deadline_covers_all_attempts(client_type: Any, fake: Fake, target: str) -> None:
+def test_deadline_covers_all_attempts(
+    client_type: Any, fake: Fake, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If it failed, retries would hold a page longer than the caller allowed."""
+    now = 0.0
+    monkeypatch.setattr(retry, "time", SimpleNamespace(monotonic=lambda: now))
     released = threading.Event()
+
+    def down(context: grpc.ServicerContext) -> None:
+        nonlocal now
+        now += 19.0
+        context.abort(grpc.StatusCode.UNAVAILABLE, "down")
 
     def slow(_: grpc.ServicerContext) -> pb.TrendingResponse:
         released.wait(60)
         return pb.TrendingResponse()
 
-    fake.answers = [*[grpc.StatusCode.UNAVAILABLE] * 3, slow]
+    fake.answers = [down, down, down, slow]
     with (
-        client_type(target, timeout_s=3.0, retries=100) as client,
+        client_type(target, timeout_s=60.0, retries=100) as client,
         pytest.raises(nextclick.DeadlineExceededError, match="timeout_s"),
     ):
         client.trending()
     released.set()
-    # The server reads a header that is rounded up to a tenth, by its own clock.
-    pauses = (1 + 2 + 4) * FIRST_BACKOFF_S / 2
-    assert fake.seconds_left[0] < 3.01
-    assert fake.seconds_left[3] < 3.01 - pauses + 0.1
+    # Near 60 and 3: gRPC converts deadlines between clocks, which a busy machine makes inexact.
+    assert fake.seconds_left[0] > 30 > fake.seconds_left[3]
 
 
 def test_no_attempt_after_the_deadline(client_type: Any, fake: Fake, target: str) -> None:
@@ -234,7 +241,7 @@ def test_server_that_comes_back_is_found_at_once(client_type: Any, fake: Fake) -
     fake.answers = [pb.TrendingResponse(model_version=7)]
     with serving(fake) as target:
         pass
-    with client_type(target, timeout_s=10.0) as client:
+    with client_type(target, timeout_s=60.0) as client:
         with pytest.raises(nextclick.UnavailableError):
             client.trending()
         with serving(fake, target):

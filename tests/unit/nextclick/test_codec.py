@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -246,6 +247,28 @@ def test_item_survives_its_record(item: Item) -> None:
 def test_item_records_may_leave_fields_out() -> None:
     """If it failed, a minimal record would be refused."""
     assert decode_item(b'{"v":1,"item_id":"a","title":null}') == Item("a")
+
+
+def test_an_item_that_can_be_read_can_be_written_again() -> None:
+    """If it failed, one item would keep a replica from writing snapshots for good."""
+    record = {
+        "v": 1,
+        "item_id": "a",
+        "categories": [f"{n:x}" + "\x01" * 127 for n in range(16)],
+        "attributes": {f"{n}": "\x01" * 256 for n in range(32)},
+        "title": "",
+    }
+    left = MAX_RECORD_BYTES - len(orjson.dumps(record))
+    taken = 0
+    for spared in range(40):
+        record["title"] = "\x01" * ((left - spared) // 6) + "a" * ((left - spared) % 6)
+        raw = orjson.dumps(record)
+        assert len(raw) == MAX_RECORD_BYTES - spared
+        with contextlib.suppress(InvalidEventError):
+            item = decode_item(raw)
+            assert decode_item(encode_item(item)) == item
+            taken += 1
+    assert 0 < taken < 40
 
 
 def test_deletion_is_a_state() -> None:

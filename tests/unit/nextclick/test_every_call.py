@@ -47,11 +47,11 @@ def test_every_call_carries_the_token(client_type: Any, fake: Fake, name: str) -
     """If it failed, a locked server would refuse its own backends, or not say why."""
     fake.answers = [empty_response(name)]
     with serving(fake, token="secret") as target:
-        with client_type(target, token="secret", timeout_s=10.0) as client:
+        with client_type(target, token="secret", timeout_s=60.0) as client:
             EVERY_CALL[name](client)
         assert len(fake.requests) == 1
         with (
-            client_type(target, timeout_s=10.0) as client,
+            client_type(target, timeout_s=60.0) as client,
             pytest.raises(nextclick.InvalidRequestError, match="token"),
         ):
             EVERY_CALL[name](client)
@@ -70,7 +70,7 @@ def test_every_field_of_a_response_reaches_the_caller(
 
     response = empty_response(name)
     _fill(response)
-    with client_type(target, timeout_s=10.0, retries=0) as client:
+    with client_type(target, timeout_s=60.0, retries=0) as client:
         same = {
             f"{name}: {path}"
             for path, one, other in _pairs(response)

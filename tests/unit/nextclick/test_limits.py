@@ -19,12 +19,16 @@ TOLD = [
         [
             f"1..{limits.MAX_PAGE}; 0 means {limits.DEFAULT_PAGE}.",
             f"oldest first; at most {limits.SESSION_STEPS}.",
+            f"At most {limits.MAX_REQUEST_BYTES:,} bytes as a whole.",
+            f"Each {limits.MAX_ID_BYTES} bytes at most.",
             f"for up to {limits.MAX_BATCH_REQUESTS} visitors at once",
             f"One for each visitor; 1 to {limits.MAX_BATCH_REQUESTS}.",
             f"The items to order, 1..{limits.MAX_RANKED_ITEMS}.",
             f"empty: all. At most {limits.MAX_FILTER_CATEGORIES}.",
             f"Never these items. At most {limits.MAX_EXCLUDED_ITEMS:,}.",
             f"on the first {limits.SCORED_ITEMS}: the probability",
+            f"on the first {limits.EXPLAINED_ITEMS}: what speaks for the item",
+            f"Give reasons for the first {limits.EXPLAINED_ITEMS} items",
         ],
     ),
     (
@@ -58,6 +62,23 @@ TOLD = [
         [
             f"The last {limits.SESSION_STEPS} steps",
             f"disliked in this session; the last {limits.MAX_HIDDEN_ITEMS}.",
+        ],
+    ),
+    (
+        "docs/operating.md",
+        [
+            f"a message to the server | {limits.MAX_MESSAGE_BYTES:,} bytes",
+            f"each of a batch | {limits.MAX_REQUEST_BYTES:,} bytes",
+            f"ids in requests, events and items | {limits.MAX_ID_BYTES} bytes",
+            f"with reasons (`explain`) | {limits.EXPLAINED_ITEMS} |",
+            f"a record's key | {limits.MAX_KEY_BYTES} bytes",
+            f"`events`, `items` | {limits.MAX_RECORD_BYTES:,} bytes",
+            f"`sessions` | {limits.MAX_SESSION_BYTES:,} bytes, {limits.SESSION_STEPS} steps, "
+            f"{limits.MAX_HIDDEN_ITEMS} hidden items",
+            f"`impressions` | {limits.MAX_IMPRESSION_BYTES:,} bytes",
+            f"`examples`, `ranker` | {limits.MAX_LEARNER_BYTES:,} bytes",
+            f"`vectors`, `commands` | {limits.MAX_VECTORS_BYTES:,} bytes",
+            f"`scoreboard` | {limits.MAX_SCORE_BYTES:,} bytes, {limits.MAX_RANKINGS} rankings",
         ],
     ),
     (f"{PROTOS}/impression.proto", [f"at most the first {limits.SCORED_ITEMS}."]),

@@ -58,7 +58,7 @@ def test_events_that_the_broker_never_takes_come_back_with_their_id(
             accepted=0, errors=[event_pb.EventError(index=0, message="broker", retryable=True)]
         )
     ]
-    with client_type(target, timeout_s=10.0, retries=1) as client:
+    with client_type(target, timeout_s=60.0, retries=1) as client:
         result = client.put_events([CLICK])
     assert (result.accepted, len(fake.requests)) == (0, 2)
     (error,) = result.errors
@@ -110,7 +110,7 @@ def test_server_that_never_answers_is_an_error(client_type: Any, fake: Fake, tar
     """If it failed, a batch with one faulty event would hide that the server is away."""
     fake.answers = [grpc.StatusCode.UNAVAILABLE]
     with (
-        client_type(target, timeout_s=10.0, retries=1) as client,
+        client_type(target, timeout_s=60.0, retries=1) as client,
         pytest.raises(nextclick.UnavailableError),
     ):
         client.put_events([CLICK, Event("", "a", 5, "s")])

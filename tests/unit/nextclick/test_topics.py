@@ -18,10 +18,12 @@ def test_tenant_is_a_prefix_everywhere() -> None:
     """If it failed, two tenants would read each other's visitors."""
     assert topics.topic(topics.EVENTS) == "events"
     assert topics.topic(topics.EVENTS, "acme") == "acme.events"
-    assert topics.redis_session_key("1") == "s:1"
-    assert topics.redis_session_key("1", "acme") == "acme:s:1"
-    assert topics.redis_user_key("1") == "u:1"
-    assert topics.redis_user_key("1", "acme") == "acme:u:1"
+    assert topics.redis_session_key("1") == "nextclick:s:1"
+    assert topics.redis_session_key("1", "acme") == "nextclick:acme:s:1"
+    assert topics.redis_user_key("1") == "nextclick:u:1"
+    assert topics.redis_user_key("1", "acme") == "nextclick:acme:u:1"
+    assert topics.redis_store_key() == "nextclick:store"
+    assert topics.redis_store_key("acme") == "nextclick:acme:store"
 
 
 def test_event_key_prefers_the_session() -> None:
@@ -64,6 +66,11 @@ def test_readers_refuse_values_larger_than_declared(
     with pytest.raises(InvalidEventError, match="bytes of JSON") as caught:
         decode(b" " * (most + 1))
     assert caught.value.reason == DeadLetterReason.TOO_LARGE
+
+
+def test_no_two_topics_have_one_name() -> None:
+    """If it failed, a later declaration would silently replace an earlier one."""
+    assert len(topics.TOPICS) == len(topics._DECLARED)
 
 
 def test_the_table_of_the_documentation_is_what_is_declared() -> None:

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from online_models.engine import Engine, Filter
+from online_models.engine.inspection import ALONE
 from online_models.memory.layout import Limits
+from online_models.ranking import explanation
 from online_models.ranking.policy import Ordered
+from online_models.sources.registry import retrieve
 
 
 @pytest.fixture(scope="module")
@@ -136,10 +139,29 @@ def test_an_explanation_names_sources_and_the_items_behind():
         number = engine.open_session()
         for item in ("a", "b", "c"):
             engine.learn(number, item)
-    reasons = engine.explain([engine.row("x"), engine.row("b")], engine.row("c"))
+    wanted = np.array([engine.row("c"), 60, engine.row("c")])
+    reasons, unknown, again = engine.explain([engine.row("x"), engine.row("b")], wanted)
+    assert unknown == [("popularity", 1, [])]
+    assert reasons == again
     assert sum(share for _, share, _ in reasons) == pytest.approx(1, abs=1e-5)
     assert all(because in ([engine.row("b")], []) for _, _, because in reasons)
+    assert [engine.row("b")] in [because for _, _, because in reasons]
     assert {source for source, _, _ in reasons} & {"session-knn", "rules", "covisitation"}
+
+
+def test_explaining_many_items_queries_as_often_as_explaining_one(shop, monkeypatch):
+    """Nine queries for each item of a page of 500 kept all other answers waiting for 0.4 s."""
+    queries = []
+
+    def counted(state):
+        queries.append(1)
+        retrieve(state)
+
+    monkeypatch.setattr(explanation, "retrieve", counted)
+    rows = shop.recommend([1, 2], 500).rows
+    explained = shop.explain(list(range(1, 21)), rows)
+    assert len(explained) == len(rows)
+    assert len(queries) == 1 + ALONE
 
 
 @pytest.mark.parametrize("k", [0, -1, 513])
@@ -175,7 +197,7 @@ def test_a_policy_orders_the_page_and_its_propensities_go_along(shop):
     assert page.n_ranked == 2
 
 
-@pytest.mark.parametrize("places", [[0, 0], [-1], [8]])
+@pytest.mark.parametrize("places", [[0, 0], [-1], [8], [0.0, 1.0], [[0], [1]], [True, False]])
 def test_an_order_that_is_none_is_refused_by_the_policys_name(shop, places):
     """A faulty policy must not show an item twice, or one that nobody ranked."""
     shop.policy = Given(places)
@@ -184,3 +206,27 @@ def test_an_order_that_is_none_is_refused_by_the_policys_name(shop, places):
             shop.recommend([1, 2], 2)
     finally:
         shop.policy = None
+
+
+@pytest.mark.parametrize("drawn", [[0.5], [np.nan, 0.5], [0.5, 0.0], [1.5, 1.0]])
+def test_propensities_that_are_no_probabilities_are_refused(shop, drawn):
+    """Off-policy estimates divide by them: one NaN or 0 among the impressions spoils them all."""
+    shop.policy = Given([1, 0], drawn)
+    try:
+        with pytest.raises(ValueError, match=r"policy given.*propensities"):
+            shop.recommend([1, 2], 2)
+    finally:
+        shop.policy = None
+
+
+def test_a_policy_may_leave_items_out_and_return_lists(shop):
+    """A rule that forbids items shows a shorter page rather than what it forbids."""
+    plain = shop.recommend([1, 2], 8)
+    shop.policy = Given([])
+    shop.policy._order = Ordered([4, 2], [0.5, 1.0])
+    try:
+        page = shop.recommend([1, 2], 6)
+    finally:
+        shop.policy = None
+    assert page.rows.tolist() == plain.rows[[4, 2]].tolist()
+    assert page.propensities.tolist() == [0.5, 1.0]

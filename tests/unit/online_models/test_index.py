@@ -1,11 +1,14 @@
 """The vector index: near what exact search finds, through changes, removals and rebuilds."""
 
 import threading
+from collections import OrderedDict
 
 import numpy as np
 import pytest
 
-from online_models.vectors.index import DELTA, REBUILD_AT, VectorIndex
+from online_models.vectors import main_index
+from online_models.vectors.index import REBUILD_AT, VectorIndex
+from online_models.vectors.main_index import DELTA
 
 
 def clustered(n):
@@ -86,6 +89,56 @@ def test_changes_during_a_build_survive_the_swap(filled):
     assert 5_001 in index.query(vectors[0], 3)[0]
     assert 1 in index.query(vectors[500], 3)[0]
     assert 2 not in index.query(vectors[1], 50)[0]
+
+
+def test_changes_during_a_build_are_taken_over_in_small_parts(filled):
+    """20,000 new items during a build kept all answers waiting for 6 seconds at its swap."""
+    index, vectors = filled
+    main = index.build()
+    for row in range(3_001, 3_051):
+        index.put(row, vectors[row - 3_001])
+    index.remove(7)
+    assert not index.swap(main, 50)
+    index.put(3_051, vectors[99])
+    index.remove(3_001)
+    assert not index.swap(main, 1), "the removed row changed again"
+    assert set(index.query(vectors[1], 2)[0].tolist()) == {2, 3_002}
+    assert index.swap(main, 2)
+    assert not {7, 3_001} & set(index.query(vectors[6], 500)[0].tolist())
+    assert {100, 3_051} == set(index.query(vectors[99], 2)[0].tolist())
+    assert index.delta_size == 50
+
+
+def test_a_build_that_failed_is_due_again(filled):
+    """Out of memory once, the index would never learn of new items again."""
+    index, vectors = filled
+    for row in range(3_001, 3_001 + REBUILD_AT):
+        index.put(row, vectors[row - 3_001])
+    index.build()
+    assert not index.due
+    index.give_up()
+    assert index.due
+
+
+def test_a_change_looks_at_as_much_of_a_full_delta_as_of_an_empty_one(monkeypatch):
+    """With the delta full of new items, each change looked through all of it for one to drop."""
+    looked_at = 0
+
+    class Counting(OrderedDict):
+        def __iter__(self):
+            nonlocal looked_at
+            for row in super().__iter__():
+                looked_at += 1
+                yield row
+
+    monkeypatch.setattr(main_index, "OrderedDict", Counting)
+    index = VectorIndex(DELTA + 3_001)
+    for row, vector in enumerate(clustered(DELTA + 3_000), 1):
+        index.put(row, vector)
+    assert index.delta_size == DELTA
+    assert looked_at == 0
+    assert index.query(clustered(1)[0], 5)[0].shape == (5,)
+    assert looked_at == DELTA
 
 
 def test_the_delta_is_bounded_and_asks_for_a_rebuild():

@@ -12,7 +12,8 @@ from online_models.engine import Engine
 from online_models.memory.layout import Limits
 from online_models.memory.top_k import sort_places, top_k
 from online_models.sources import popularity
-from online_models.sources.registry import COLUMN
+from online_models.sources.pool import place_in_pool
+from online_models.sources.registry import COLUMN, POOL
 from tests.unit.online_models.oracle import Oracle
 
 SMALL = Limits(max_items=64, max_sessions=64, pairs=64)
@@ -44,6 +45,18 @@ def assert_same(actual, expected):
     assert actual.keys() == expected.keys()
     for item, x in expected.items():
         assert actual[item] == pytest.approx(x, rel=2e-3, abs=1e-7), item
+
+
+def test_what_sources_find_beyond_the_pool_is_left_out():
+    """A source that names more items than it declared must not write beyond the table."""
+    engine = Engine(Limits(max_items=8_192, max_sessions=64, pairs=64))
+    n = 0
+    for row in range(1, POOL + 100):
+        place, n = place_in_pool(engine._state, row, n)
+        assert place == min(row - 1, POOL)
+        assert n == min(row, POOL)
+    assert engine.arrays["pool"][:POOL].tolist() == list(range(1, POOL + 1))
+    assert place_in_pool(engine._state, 5, n) == (4, POOL)
 
 
 @settings(max_examples=60, deadline=None)

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from settings.base import PREFIX, load
+from settings.jobs import JobSettings
 from settings.server import ServerSettings
 from settings.store import StoreSettings
 
 OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
-PROCESSES = (ServerSettings, StoreSettings)
+PROCESSES = (ServerSettings, StoreSettings, JobSettings)
 
 
 def documented():
@@ -72,3 +73,12 @@ def test_the_environment_goes_before_the_file(monkeypatch, tmp_path):
     monkeypatch.setenv("NEXTCLICK_TENANT", "other")
     settings = load(StoreSettings)
     assert (settings.tenant, settings.store_batch) == ("other", 5)
+
+
+def test_an_emitter_has_a_folder_of_its_own(monkeypatch):
+    """Started as documented beside a server, it shared the server's folder."""
+    assert load(ServerSettings).data_dir == Path(".nextclick/server")
+    monkeypatch.setenv("NEXTCLICK_EMIT_EXAMPLES", "true")
+    assert load(ServerSettings).data_dir == Path(".nextclick/emitter")
+    monkeypatch.setenv("NEXTCLICK_DATA_DIR", "elsewhere")
+    assert load(ServerSettings).data_dir == Path("elsewhere")

@@ -59,7 +59,7 @@ class Context:
 def operator(process, tenant="shop"):
     """An operator around a function, and its state."""
     context = Context()
-    made = KeyedProcess(process, tenant, state="session", ttl_hours=48)
+    made = KeyedProcess(process, tenant, state="session", ttl_ms=48 * 3_600_000)
     made.open(context)
     return made, context.states["session"]
 

@@ -1,10 +1,13 @@
 """The learners of the stream: every record once, bit for bit, whatever dies in between."""
 
 import copy
+import struct
 import zlib
 
 import numpy as np
 import pytest
+from pyflink.common import Types
+from pyflink.datastream.state import MapStateDescriptor
 
 from nextclick import Item, encode_item
 from nextclick.v1 import learning_pb2 as pb
@@ -12,15 +15,18 @@ from nextclick.v1.session_pb2 import SessionRecord
 from online_models.learners.vectors import PUBLISH_SHARE
 from online_models.ranking.features.registry import N_FEATURES, SCHEMA
 from online_models.tables.content_tokens import item_tokens
-from streaming.jobs.task_operator import BATCH, TaskOperator
+from streaming.jobs.task_operator import BATCH, PUBLISH_MS, TaskOperator
 from streaming.raw_record import RawRecord
 from streaming.tasks.ranker import KEPT_VERSIONS, RankerTask
-from streaming.tasks.task import TaskOptions
+from streaming.tasks.task import TaskOptions, pack_meta, unpack_meta
 from streaming.tasks.vectors import VectorsTask
 
 MOST_OFF = PUBLISH_SHARE + float(np.finfo(np.float16).eps)
 """Share of their length by which published vectors may be off: they are published from a move of
 `PUBLISH_SHARE` on, as halves."""
+
+
+NOTES_TTL_MS = 1_000
 
 
 class Value:
@@ -56,21 +62,23 @@ class Map:
     def values(self):
         return list(self.held.values())
 
-    def keys(self):
-        return list(self.held)
+    def clear(self):
+        self.held.clear()
 
 
 class Host:
-    """Flink's part: states by name, a timer service that never calls by itself."""
+    """Flink's part: states by name, a timer service whose clock is set by hand."""
 
     def __init__(self, make):
         self.states = {}
+        self.timers = set()
+        self.now = 0
         self.make = make
         self.start()
 
     def start(self):
         """A new operator over the states that there are."""
-        self.operator = TaskOperator(self.make, "")
+        self.operator = TaskOperator(self.make, "", NOTES_TTL_MS)
         self.operator.open(self)
 
     def get_state(self, descriptor):
@@ -82,19 +90,22 @@ class Host:
     def timer_service(self):
         return self
 
-    def register_processing_time_timer(self, _):
-        pass
+    def register_processing_time_timer(self, timestamp):
+        self.timers.add(timestamp)
 
     def current_processing_time(self):
-        return 0
+        return self.now
 
     def feed(self, record):
         assert not list(self.operator.process_element(tuple(record), self))
 
     def publish(self):
-        """Call the timer; what is published, by topic and key."""
-        rows = [(row[0], row[1].decode(), row[2]) for row in self.operator.on_timer(0, self)]
-        return {(topic, key): value for topic, key, value in rows}
+        """Let the timers fire that are due next; what is published, by topic and key."""
+        if not self.timers:
+            list(self.operator.on_timer(0, self))
+        due, self.timers = self.timers, set()
+        rows = [row for timer in sorted(due) for row in self.operator.on_timer(timer, self)]
+        return {(row[0], row[1].decode()): row[2] for row in rows}
 
 
 def raw(topic, value, key=b"k"):
@@ -361,3 +372,119 @@ def test_tokens_are_bounded_and_stable():
     assert len(tokens) == 5
     assert item_tokens(("red",)) == [1 + zlib.crc32(b"c:red") % 65_535]
     assert len(item_tokens(title=" ".join(f"w{i}" for i in range(99)))) == 16
+
+
+def life_records(incarnation, items):
+    """The records of a life whose clicks arrived a millisecond apart."""
+    session = SessionRecord(session_id="s", incarnation=incarnation)
+    for seq, item in enumerate(items, 1):
+        session.version = seq
+        session.appended_ms = incarnation + seq - 1
+        session.steps.add(item_id=item, seq=seq, appended_ms=session.appended_ms)
+        yield raw("sessions", session.SerializeToString())
+
+
+def test_a_session_that_returns_is_learned_as_a_new_one():
+    """Its first clicks were ignored until their number passed that of the visit before."""
+    task, seen = vectors_task(), {}
+    for record in (*life_records(100, "abcdefgh"), *life_records(900, "xy")):
+        task.apply(record, seen)
+    assert task.learned == 10
+    assert task._learner.seen_sessions == 2
+    for record in (*life_records(100, "abcdefghi"), *life_records(900, "xy")):
+        task.apply(record, seen)
+    assert task.learned == 10
+
+
+def test_clicks_that_are_sessionised_again_are_not_learned_again():
+    """A job that had to start from nothing repeats the last week under new versions."""
+    task, seen = vectors_task(), {}
+    for record in (*life_records(100, "abcdefgh"), *life_records(103, "defghi")):
+        task.apply(record, seen)
+    assert task.learned == 9
+    assert task._learner.seen_sessions == 1
+
+
+def test_timers_of_the_run_before_do_not_go_on():
+    """Each restart added a chain of timers, until publishing took all the time."""
+    host = Host(ranker_task)
+    for record in example_records(3):
+        host.feed(record)
+        host.start()
+        host.now += 20
+    published = []
+    for _ in range(4):
+        host.now = max(host.timers) + 1
+        host.feed(command(pb.LearnerCommand.KIND_PAUSE))
+        published += host.publish()
+        assert len(host.timers) == 1
+    assert published == [("ranker", "ranker")] * 4
+
+
+def test_missed_publications_are_not_caught_up_on():
+    """After an hour down, 7,200 timers would fire one after another."""
+    host = Host(ranker_task)
+    host.feed(example_records(1)[0])
+    host.now = 3_600_000
+    host.publish()
+    assert host.timers == {host.now + PUBLISH_MS}
+
+
+def test_notes_of_the_version_before_are_taken_over():
+    """Without them, every session that is open would be learned again."""
+    host = Host(vectors_task)
+    host.get_map_state(MapStateDescriptor("seen", Types.STRING(), Types.STRING()))
+    host.states["seen"].held = {f"s{n}": struct.pack("<Ii", 2, n) for n in range(200)}
+    record = SessionRecord(session_id="s7", version=3)
+    for seq in range(1, 4):
+        record.steps.add(item_id=f"i{seq}", seq=seq)
+    host.feed(raw("sessions", record.SerializeToString()))
+    host.publish()
+    assert host.operator._task.learned == 1
+    assert not host.states["seen"].held
+    host.start()
+    host.feed(raw("sessions", record.SerializeToString()))
+    host.publish()
+    assert host.operator._task.learned == 1
+
+
+def test_rows_of_other_features_are_dropped_and_said(caplog):
+    """They stayed beside those of the new features, and no later restart could read them."""
+    host = Host(ranker_task)
+    for record in example_records(600):
+        host.feed(record)
+    host.publish()
+    count, meta = host.states["meta"].held
+    state, model = unpack_meta(meta)
+    host.states["meta"].held = (count, pack_meta(state, b"other..." + model[8:]))
+    for name, row in host.states["rows"].held.items():
+        # A feature fewer; in versions, another schema.
+        changed = row[:-24] if name[0] == "s" else row[:4] + b"other..." + row[12:]
+        host.states["rows"].held[name] = changed
+    host.start()
+    for record in example_records(5):
+        host.feed(record)
+    host.publish()
+    assert "begins to learn anew" in caplog.text
+    task = host.operator._task
+    assert task.learned == 5 - sum(i % 7 == 3 for i in range(5))
+    assert set(host.states["rows"].held) == {f"s{n}" for n in range(task.learned)}
+    expected = learned(host)
+    host.start()
+    assert learned(host) == expected
+
+
+def test_a_state_that_mixes_features_is_read():
+    """So the version before has left it after such a change."""
+    host = Host(ranker_task)
+    for record in example_records(30):
+        host.feed(record)
+    host.publish()
+    rows = host.states["rows"].held
+    rows |= {"s900": rows["s0"][:-24], "v7": b"\0" * 4 + b"other..." + b"\0" * 40}
+    host.start()
+    host.publish()
+    assert host.operator._task.learned == 30 - sum(i % 7 == 3 for i in range(30))
+    host.feed(example_records(1)[0])
+    host.publish()
+    assert not {"s900", "v7"} & set(rows)

@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from nextclick.limits import SCORED_ITEMS
+from nextclick.limits import MAX_ID_BYTES, MAX_RANKINGS, SCORED_ITEMS, SESSION_STEPS
 from nextclick.v1 import scoreboard_pb2 as pb
 from nextclick.v1.impression_pb2 import Impression
 from nextclick.v1.session_pb2 import SessionRecord
@@ -65,6 +65,47 @@ def scores(task, now_ms=10_000):
 def ranks(task, model="ranker"):
     rolling = task._scores[model]
     return rolling._latest(RING)["rank"].tolist()
+
+
+def life(incarnation, items, first_ms=None, session_id="s"):
+    """The record of a life whose steps arrived a millisecond apart, the first at its beginning."""
+    session = SessionRecord(session_id=session_id, version=len(items), incarnation=incarnation)
+    for seq, item in enumerate(items, 1):
+        session.appended_ms = (first_ms or incarnation) + seq - 1
+        session.steps.add(item_id=item, seq=seq, appended_ms=session.appended_ms)
+    return RawRecord(session.SerializeToString(), session_id.encode(), "sessions", 0, 0, 9)
+
+
+def test_an_answer_is_scored_by_the_first_click_of_a_session_that_returned():
+    """Versions begin again at 1: the first clicks would score nothing."""
+    task = task_of(
+        life(100, "abcdefgh"),
+        answer("s", 8, ["x", "b"], session_incarnation=100),
+        life(900, "b"),
+        answer("s", 1, ["c"], session_incarnation=900),
+        life(900, "bc"),
+        life(100, "abcdefghc"),
+    )
+    assert ranks(task) == [2, 1]
+
+
+def test_clicks_that_are_sessionised_again_score_nothing_again():
+    """A job that had to start from nothing repeats the last week under new versions."""
+    task = task_of(
+        life(100, "abcdefgh"),
+        answer("s", 8, ["x", "y", "i"], session_incarnation=100),
+        *(life(103, "defgh"[:n]) for n in range(1, 6)),
+        life(103, "defghi"),
+        answer("s", 6, ["j"], session_incarnation=103),
+        life(103, "defghij"),
+    )
+    assert ranks(task) == [3, 1]
+
+
+def test_an_answer_of_a_server_of_the_version_before_belongs_to_the_present_life():
+    """It names no incarnation; servers are upgraded after the jobs."""
+    task = task_of(life(100, "ab"), answer("s", 2, ["x", "c"]), life(100, "abc"))
+    assert ranks(task) == [2]
 
 
 def test_an_answer_is_scored_by_the_click_after_its_version():
@@ -283,7 +324,7 @@ def test_what_is_kept_of_sessions_and_rankings_is_bounded(monkeypatch):
     assert len(task._sessions) == 100
     assert sum(name.startswith(score_task.SESSION) for name in stored) == 100
     assert len(task._sessions["loud"].answers) == 4
-    assert len(task._scores) == score_task.MAX_MODELS
+    assert len(task._scores) == MAX_RANKINGS
 
 
 def test_unreadable_records_and_erased_sessions_are_passed_over():
@@ -294,6 +335,19 @@ def test_unreadable_records_and_erased_sessions_are_passed_over():
     task.apply(RawRecord(b"", b"s", "sessions", 0, 0, 0), {})
     assert "s" not in task._sessions
     assert ranks(task) == [0]
+
+
+def test_records_beyond_a_limit_leave_nothing_behind():
+    """The state of one session grew to megabytes from ids without a limit."""
+    task = task_of()
+    long = "x" * (MAX_ID_BYTES + 1)
+    task.apply(answer("s", 0, ["a"], appended=[long]), {})
+    task.apply(answer("s", 0, ["a"], appended=["a"] * (SESSION_STEPS + 1)), {})
+    task.apply(answer("s", 0, [long]), {})
+    task.apply(clicks("s", [long]), {})
+    task.apply(clicks("s", ["a"] * (SESSION_STEPS + 1)), {})
+    assert not task._sessions
+    assert not task._scores
 
 
 def test_the_scoreboard_is_published_once_a_second_and_when_something_happened():

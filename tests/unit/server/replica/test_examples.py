@@ -13,6 +13,7 @@ from online_models.learners.vectors import VectorLearner
 from online_models.memory.layout import Limits
 from online_models.ranking.features.registry import N_FEATURES, NAMES
 from records import item_vectors, ranker_weights
+from records.errors import RecordError
 from server.replica.examples import PATIENCE_S, PAUSE_BEHIND, RESUME_BEHIND, ExampleEmitter, Pace
 from server.replica.replica import Replica, Role
 from settings.server import ServerSettings
@@ -207,9 +208,11 @@ def test_a_ranker_of_other_features_is_not_taken(emitter):
 def test_torn_records_of_learners_change_nothing(emitter, value):
     """Compacted topics live for years, through every bug of a producer."""
     replica, _ = emitter
-    replica.apply_vectors(b"i1", value)
+    with pytest.raises(RecordError):
+        replica.apply_vectors(b"i1", value)
     assert replica.engine.with_vectors == 0
-    replica.apply_learner(b"ranker", b"\xff\xff")
+    with pytest.raises(RecordError):
+        replica.apply_learner(b"ranker", b"\xff\xff")
     assert "ranker" not in replica.learners
 
 

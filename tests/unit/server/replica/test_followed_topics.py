@@ -1,8 +1,12 @@
 """Where reading each topic begins: nothing is applied twice, and nothing is left out unnoticed."""
 
+from functools import partial
+
 import pytest
 
 from nextclick.topics import ITEMS, RANKER, SCOREBOARD, SESSIONS, TOPICS, VECTORS
+from online_models.memory.table import Kept
+from online_models.state_tables import TABLES
 from server.replica.followed_topics import FOLLOWED, Partition
 from server.replica.replica import Role
 
@@ -57,3 +61,11 @@ def test_of_scores_the_newest_are_enough():
 def test_one_topic_carries_the_clicks():
     """The lag in time, and the pace of the emitter, are those of clicks."""
     assert [followed.name for followed in FOLLOWED if followed.clicks] == [SESSIONS]
+
+
+def test_rows_go_into_tables_by_item_that_snapshots_keep():
+    """Each record of another table would be skipped; of one that is not kept, lost at a restart."""
+    by_item = {t.name for t in TABLES if t.shape[:1] == ("rows",) and t.kept is Kept.ROWS}
+    assert "target_vectors" in by_item
+    rows = [f.apply.keywords["table"] for f in FOLLOWED if isinstance(f.apply, partial)]
+    assert set(rows) <= by_item

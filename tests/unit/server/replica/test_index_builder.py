@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from online_models.engine import Engine, Filter
 from online_models.memory.layout import Limits
 from online_models.ranking.page import FILL_SCORE
-from server.replica.index_builder import BETWEEN_BUILDS_S, RECALL_S, IndexBuilder
+from server.replica.index_builder import BETWEEN_BUILDS_S, CHANGES, RECALL_S, IndexBuilder
 from server.replica.replica import Replica
 
 LIMITS = Limits(max_items=4_096, max_sessions=64, pairs=64)
@@ -98,6 +98,50 @@ def test_the_builder_builds_and_watches(replica):
     assert index.due, "built again too soon"
     builder.maintain_index(1_001.0 + max(BETWEEN_BUILDS_S, RECALL_S))
     assert not index.due
+
+
+def test_a_failed_build_is_counted_and_tried_again(replica, monkeypatch):
+    """A build that failed once must not be the last."""
+    rng = np.random.default_rng(9)
+    builder = IndexBuilder(replica)
+    index = replica.engine.index
+    for i in range(1_200):
+        replica.engine.put_vectors(f"c{i}", *rng.normal(size=(2, 64)).astype(np.float32))
+    before = REGISTRY.get_sample_value("nextclick_index_builds_failed_total")
+    with monkeypatch.context() as broken:
+        broken.setattr(index, "swap", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            builder.maintain_index(1_000.0)
+    assert REGISTRY.get_sample_value("nextclick_index_builds_failed_total") == before + 1
+    assert index.due
+    builder.maintain_index(1_001.0)
+    assert index.delta_size == 0
+
+
+def test_no_slice_takes_over_many_changes_of_a_build(replica, monkeypatch):
+    """Answers wait while a slice holds the lock."""
+    rng = np.random.default_rng(9)
+    index = replica.engine.index
+    build, swap, parts = index.build, index.swap, []
+
+    def build_beside_changes():
+        main = build()
+        for i in range(1_000):
+            replica.engine.put_vectors(f"c{i}", *rng.normal(size=(2, 64)).astype(np.float32))
+        return main
+
+    def noted(main, at_most=None):
+        parts.append(at_most)
+        return swap(main, at_most)
+
+    monkeypatch.setattr(index, "build", build_beside_changes)
+    monkeypatch.setattr(index, "swap", noted)
+    for i in range(1_200):
+        replica.engine.put_vectors(f"d{i}", *rng.normal(size=(2, 64)).astype(np.float32))
+    IndexBuilder(replica).maintain_index(1_000.0)
+    assert index.delta_size == 1_000
+    assert parts == [CHANGES] * len(parts)
+    assert len(parts) >= 1_000 / CHANGES
 
 
 def test_a_restart_indexes_what_the_snapshot_has(replica, tmp_path):

@@ -4,18 +4,17 @@ import socket
 import threading
 import time
 
-import pytest
 from prometheus_client import REGISTRY
 
 from nextclick.v1.session_pb2 import SessionRecord
-from server.replica.redis_view import RedisUnavailableError, RedisView
+from server.replica.redis_view import UNREAD, Question, RedisView, Stored
 
 
 class Stub:
     """Speaks just enough of Redis's protocol, and can fall silent."""
 
     def __init__(self, value=b""):
-        self.value, self.silent, self.commands = value, False, 0
+        self.value, self.silent, self.commands, self.foreign = value, False, 0, False
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"redis://127.0.0.1:{self._server.getsockname()[1]}/0"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -33,7 +32,10 @@ class Stub:
             if b"PING" in data:
                 connection.sendall(b"+PONG\r\n")
             elif b"HGET" in data:
-                connection.sendall(b"$%d\r\n%s\r\n" % (len(self.value), self.value))
+                value = b"$%d\r\n%s\r\n" % (len(self.value), self.value)
+                if self.foreign:
+                    value = b"-WRONGTYPE Operation against a key of the wrong kind\r\n"
+                connection.sendall(value * data.count(b"HGET"))
             else:
                 connection.sendall(b"+OK\r\n")
 
@@ -50,24 +52,45 @@ def not_asked():
     return REGISTRY.get_sample_value("nextclick_redis_reads_total", labels) or 0
 
 
+def read(view, *questions):
+    return view.read(questions or [Question("s")])
+
+
 def asks(view):
-    try:
-        view.session("s")
-    except RedisUnavailableError:
-        return False
-    return True
+    [stored] = read(view)
+    return stored.complete
 
 
 def test_a_session_is_read_as_the_store_wrote_it():
     """The two sides of Redis must agree on key and form."""
     record = SessionRecord(session_id="s", version=3)
     view = RedisView(Stub(record.SerializeToString()).url, "", 10_000)
-    assert view.session("s") == record
+    assert read(view) == [Stored("s", record)]
+
+
+def test_many_visitors_are_read_in_two_round_trips():
+    """A batch of unknown visitors must not cost a round trip for each."""
+    stub = Stub(b"s")
+    view = RedisView(stub.url, "", 10_000)
+    asked = [Question(f"s{n}") for n in range(50)] + [Question("", "user"), Question("t", "user")]
+    found = read(view, *asked)
+    assert [stored.session_id for stored in found] == [f"s{n}" for n in range(50)] + ["s", "s"]
+    assert all(stored.complete for stored in found)
+    assert stub.commands <= 2 * len(asked) / 10
+
+
+def test_a_key_of_another_kind_is_no_session():
+    """In a shared Redis, another program's list under our key must not switch Redis off for all."""
+    stub = Stub()
+    stub.foreign = True
+    view = RedisView(stub.url, "", 10_000)
+    assert read(view, Question("s"), Question("", "u")) == [Stored("s"), Stored("")]
+    assert view.up
 
 
 def test_bytes_that_are_no_record_are_no_session():
     """Another program's value under our key must not break an answer."""
-    assert RedisView(Stub(b"\xff\xff\xff").url, "", 10_000).session("s") is None
+    assert read(RedisView(Stub(b"\xff\xff\xff").url, "", 10_000)) == [Stored("s")]
 
 
 def test_a_server_starts_while_redis_is_away():
@@ -75,8 +98,7 @@ def test_a_server_starts_while_redis_is_away():
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     view = RedisView(f"redis://127.0.0.1:{port}/0", "", 50)
-    with pytest.raises(RedisUnavailableError):
-        view.session("s")
+    assert read(view) == [UNREAD]
     view.close()
 
 

@@ -1,27 +1,33 @@
 """Answers of the service: bytes in, bytes out, with the real models and no network."""
 
 import struct
+import threading
 
 import numpy as np
 import pytest
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nextclick import Item, encode_item
+from nextclick.limits import EXPLAINED_ITEMS, MAX_ID_BYTES
 from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1.impression_pb2 import Impression
 from nextclick.v1.scoreboard_pb2 import Score
 from nextclick.v1.session_pb2 import EVENT_TYPE_PURCHASE, SessionRecord
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
+from server.deferred import Deferred
 from server.errors import RequestError
-from server.replica.redis_view import RedisUnavailableError
+from server.replica.redis_view import UNREAD, Stored
 from server.replica.replica import Replica
 from server.services.recommendation import Recommendations
+from server.services.recommendation_checks import _entries
 from server.services.replies import RECOMMEND_ITEMS, head
 from server.services.visitor import append_tail
 
+LONG = "x" * (MAX_ID_BYTES + 1)
 PRINTABLE = st.characters(exclude_categories=["C", "Z"], include_characters=" ")
 
 
@@ -41,19 +47,16 @@ class FakeRedis:
 
     def __init__(self):
         self.sessions, self.users, self.up, self.asked = {}, {}, True, 0
+        self.timeout_s, self.locked = 60.0, []
+        self.lock = threading.Lock()
 
-    def _ask(self):
+    def read(self, questions):
         self.asked += 1
+        self.locked.append(self.lock.locked())
         if not self.up:
-            raise RedisUnavailableError
-
-    def session(self, session_id):
-        self._ask()
-        return self.sessions.get(session_id)
-
-    def current_session(self, user_id):
-        self._ask()
-        return self.users.get(user_id, "")
+            return [UNREAD] * len(questions)
+        ids = [self.users.get(q.user_id) or q.session_id for q in questions]
+        return [Stored(i, self.sessions.get(i)) for i in ids]
 
 
 def record(session_id, items, version=None, user_id="", purchased=()):
@@ -71,6 +74,7 @@ class Shop:
         self.replica = Replica(Engine(limits))
         self.replica.caught_up = self.replica.whole_log = True
         self.redis, self.impressions = FakeRedis(), NoImpressions()
+        self.redis.lock = self.replica._lock
         self.service = Recommendations(self.replica, self.redis, self.impressions)
         for i in range(60):
             name = f"t{i}"
@@ -81,7 +85,10 @@ class Shop:
 
     def recommend(self, **fields):
         raw = pb.RecommendRequest(**fields).SerializeToString()
-        answer = pb.RecommendResponse.FromString(self.service.recommend(raw))
+        answer = self.service.recommend(raw)
+        if isinstance(answer, Deferred):
+            answer = answer.wait()
+        answer = pb.RecommendResponse.FromString(answer)
         self.service.send_impressions()
         return answer
 
@@ -221,6 +228,45 @@ def test_the_higher_version_wins_while_catching_up(shop):
     assert shop.recommend(session_id="me").session_version == 3
 
 
+@pytest.mark.parametrize("call", ["recommend", "rank"])
+def test_redis_is_read_aside_without_the_lock_or_not_at_all(shop, call):
+    """Where Redis takes 4 ms, each unknown visitor kept all others waiting for as long."""
+    shop.replica.sessions.evicted = 1
+    shop.redis.sessions["old"] = record("old", ["i4", "i5"], version=7)
+    fields = {"item_ids": ["i6"]} if call == "rank" else {}
+    kind = pb.RankRequest if call == "rank" else pb.RecommendRequest
+    response = pb.RankResponse if call == "rank" else pb.RecommendResponse
+    raw = kind(session_id="old", **fields).SerializeToString()
+    answer = getattr(shop.service, call)(raw)
+    assert shop.redis.asked == 0
+    without = response.FromString(answer.at_once())
+    assert shop.redis.asked == 0
+    assert without.session_version == 0
+    assert without.degraded == [pb.DEGRADED_REASON_REDIS_UNAVAILABLE]
+    read = response.FromString(answer.wait())
+    assert shop.redis.locked == [False]
+    assert read.session_version == 7
+    assert not read.degraded
+    shop.redis.timeout_s = -1.0  # its turn came too late
+    late = response.FromString(getattr(shop.service, call)(raw).wait())
+    assert late.session_version == 0
+    assert late.degraded == [pb.DEGRADED_REASON_REDIS_UNAVAILABLE]
+
+
+def test_a_batch_reads_redis_once(shop):
+    """One slow read for each of 256 visitors would keep all batches waiting for a second."""
+    shop.replica.sessions.evicted = 1
+    for n in range(5):
+        shop.redis.sessions[f"old{n}"] = record(f"old{n}", ["i4", "i5"], version=n + 1)
+    shop.apply(record("me", ["i4"]))
+    names = ["old3", "me", "old0", "unknown"]
+    raw = shop.service.batch_recommend(batch(*(pb.RecommendRequest(session_id=n) for n in names)))
+    found = pb.BatchRecommendResponse.FromString(raw).responses
+    assert [answer.session_version for answer in found] == [4, 1, 1, 0]
+    assert shop.redis.asked == 1
+    assert shop.redis.locked == [False]
+
+
 def test_without_redis_there_is_an_answer_and_it_says_so(shop):
     """A dead cache must not take the recommendations with it."""
     shop.replica.whole_log = False
@@ -273,6 +319,12 @@ def test_one_answer_in_so_many_is_also_ranked_by_all_other_rankings(shop):
     assert all(i.HasField("diversity") == bool(i.shadows) for i, _ in shop.impressions.seen)
     assert 0 < sampled[-1].diversity < 2
     assert sampled[-1].popularity > 0
+
+
+def test_the_first_items_of_a_long_page_are_explained(shop):
+    """Reasons for hundreds of items would take longer than other callers should wait."""
+    answer = shop.recommend(session_id="me", session_items=["i4"], page_size=21, explain=True)
+    assert [bool(item.reasons) for item in answer.items] == [True] * EXPLAINED_ITEMS + [False]
 
 
 def test_explained_scores_become_probabilities_once_they_are_calibrated(shop):
@@ -347,6 +399,11 @@ def test_similar_items_of_an_unknown_item_is_not_found(shop):
             {"session_id": "s", "filter": {"excluded_item_ids": ["a"] * 1_001}},
             {"filter.excluded_item_ids"},
         ),
+        ({"session_id": "s", "session_items": ["a", "ü" * 129]}, {"session_items[1]"}),
+        (
+            {"session_id": "s", "filter": {"categories": ["c" * 129], "excluded_item_ids": [LONG]}},
+            {"filter.categories[0]", "filter.excluded_item_ids[0]"},
+        ),
     ],
 )
 def test_all_faults_of_a_request_are_named(shop, fields, faulty):
@@ -354,6 +411,68 @@ def test_all_faults_of_a_request_are_named(shop, fields, faulty):
     with pytest.raises(RequestError) as error:
         shop.recommend(**fields)
     assert {fault.field for fault in error.value.faults} == faulty
+
+
+def test_a_long_id_to_be_ranked_is_named(shop):
+    """Ids of any length would be copied into every answer."""
+    request = pb.RankRequest(session_id="s", item_ids=["a", LONG])
+    with pytest.raises(RequestError, match=r"item_ids\[1\]: has 257 bytes"):
+        shop.service.rank(request.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [
+        ("recommend", "RecommendRequest"),
+        ("rank", "RankRequest"),
+        ("similar_items", "SimilarItemsRequest"),
+        ("trending", "TrendingRequest"),
+        ("stream_recommend", "StreamRecommendRequest"),
+    ],
+)
+def test_a_large_request_is_refused_before_it_is_parsed(shop, call, kind):
+    """4 MB, a few kB on the wire, took 90 ms to parse, in which nobody else got an answer."""
+    with pytest.raises(RequestError, match=f"the {kind} has 4194304 bytes; send at most 100000"):
+        getattr(shop.service, call)(b"\x22\x00" * (1 << 21))
+
+
+def batch(*requests):
+    return pb.BatchRecommendRequest(requests=requests).SerializeToString()
+
+
+def test_the_requests_of_a_batch_are_parsed_one_by_one(shop):
+    """Each is bounded as a single call is; a batch of them all may be larger."""
+    one = pb.RecommendRequest(session_id="me", session_items=["i4"], page_size=3)
+    wide = pb.RecommendRequest(session_id="x" * 200, filter={"excluded_item_ids": ["i5"] * 900})
+    raw = shop.service.batch_recommend(batch(one, *[wide] * 200, one))
+    found = pb.BatchRecommendResponse.FromString(raw).responses
+    assert len(found) == 202
+    assert ids(found[0]) == ids(found[-1])
+    large = pb.RecommendRequest(session_id="me", session_items=["x" * 200_000])
+    with pytest.raises(RequestError) as error:
+        shop.service.batch_recommend(batch(one, large))
+    assert [fault.field for fault in error.value.faults] == ["requests[1]"]
+    for number in (0, 257):
+        with pytest.raises(RequestError, match="send 1 to 256"):
+            shop.service.batch_recommend(batch(*[one] * number))
+
+
+@given(st.binary(max_size=40))
+def test_a_batch_is_read_as_protobuf_reads_it(raw):
+    """Torn bytes are refused as such; what is whole is the same message."""
+    try:
+        entries = _entries(raw)
+    except DecodeError:
+        return
+    try:
+        found = [pb.RecommendRequest.FromString(entry) for entry in entries]
+    except DecodeError:
+        found = None
+    try:
+        message = pb.BatchRecommendRequest.FromString(raw)
+    except DecodeError:
+        message = None
+    assert found == (None if message is None else list(message.requests))
 
 
 @given(

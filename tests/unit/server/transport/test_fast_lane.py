@@ -8,8 +8,9 @@ import pytest
 
 from nextclick import Client, InvalidRequestError
 from nextclick.v1 import recommendation_service_pb2 as pb
+from server.deferred import Deferred
 from server.transport.auth import TokenAuth
-from server.transport.fast_lane import TOO_LATE, FastLane, Reply, stock_handler
+from server.transport.fast_lane import MAX_ASIDE, TOO_LATE, FastLane, Reply, stock_handler
 from tests.unit.server.transport.test_server import LIMIT_S, Clock, Served, until
 
 FAST, SLOW = "/test.Lane/Fast", "/test.Lane/Slow"
@@ -30,7 +31,8 @@ class Lane:
             (grpc.method_handlers_generic_handler("test.Lane", handlers),)
         )
         port = self.server.add_insecure_port("127.0.0.1:0")
-        FastLane(self.server, {FAST: behaviour}, interceptors, self.count).start()
+        self.lane = FastLane(self.server, {FAST: behaviour}, interceptors, self.count)
+        self.lane.start()
         self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
 
     def double(self, raw):
@@ -39,6 +41,9 @@ class Lane:
 
     def count(self):
         self.after += 1
+
+    def free(self):
+        return self.lane._free._value
 
     def call(self, method=FAST, raw=b"ab", timeout=LIMIT_S, **kwargs):
         return self.channel.unary_unary(method)(raw, timeout=timeout, **kwargs)
@@ -59,6 +64,30 @@ def lanes():
     yield make
     for lane in made:
         lane.close()
+
+
+def test_deferred_replies_hold_up_no_other_and_are_bounded(lanes):
+    """Redis may take milliseconds: only who asked for it waits, and only so many at once."""
+    go_on = threading.Event()
+
+    def behaviour(raw):
+        def wait():
+            assert go_on.wait(LIMIT_S)
+            return Reply(threading.current_thread().name.encode())
+
+        return Deferred(wait, lambda: Reply(b"at once")) if raw == b"late" else Reply(raw)
+
+    lane = lanes(behaviour=behaviour)
+    ask = lane.channel.unary_unary(FAST)
+    waiting = [ask.future(b"late", timeout=LIMIT_S) for _ in range(MAX_ASIDE)]
+    until(lambda: lane.free() == 0)
+    assert lane.call(raw=b"fast") == b"fast"
+    assert lane.call(raw=b"late") == b"at once"
+    assert not any(call.done() for call in waiting)
+    go_on.set()
+    assert all(call.result().startswith(b"aside") for call in waiting)
+    until(lambda: lane.free() == MAX_ASIDE)
+    until(lambda: lane.after == MAX_ASIDE + 2)
 
 
 @pytest.fixture
@@ -228,4 +257,7 @@ def test_clients_carry_the_token_and_say_what_to_do_without_it(serving):
     assert served.status()  # health needs none
     with pytest.raises(grpc.RpcError) as error:
         served.answers.BatchRecommend(pb.BatchRecommendRequest(), timeout=LIMIT_S)
+    assert error.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    with pytest.raises(grpc.RpcError) as error:
+        next(served.answers.StreamRecommend(iter([pb.RecommendRequest()]), timeout=LIMIT_S))
     assert error.value.code() == grpc.StatusCode.UNAUTHENTICATED

@@ -356,7 +356,8 @@ def test_unacknowledged_events_are_retryable_before_the_deadline(served):
     assert [e.retryable for e in reply.errors] == [True]
     # What is left of the caller's deadline; what becomes of it: `test_acked_producer.py`.
     (left_s,) = served.producer.timeouts
-    assert 0 < left_s < LIMIT_S + 0.01
+    # Near it: gRPC converts deadlines between clocks, which a busy machine makes inexact.
+    assert LIMIT_S / 2 < left_s < 2 * LIMIT_S
 
 
 def test_catalogue_faults_name_the_item(served):

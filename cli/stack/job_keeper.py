@@ -1,0 +1,126 @@
+"""Keeps the jobs of a stack running: a JobManager that was started again knows none of them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from cli.errors import CommandError
+from cli.stack import flink, job_state
+from cli.stack.backoff import Backoff
+from cli.stack.process import BEHIND, give_way
+from cli.stack.stack import LEARNERS, Stack
+
+log = logging.getLogger("nextclick.supervisor")
+
+
+class Plan(NamedTuple):
+    """What is to be done about a job.
+
+    Parameters
+    ----------
+    submit
+        Whether to submit it.
+    job_id
+        The run that counts; empty if there is none.
+    cancel
+        Ids of further runs, which must not be.
+    """
+
+    submit: bool
+    job_id: str
+    cancel: tuple[str, ...] = ()
+
+
+def plan(name: str, job_id: str, known: list[dict[str, Any]]) -> Plan | None:
+    """Return what is to be done about a job that shall run; None if somebody has ended it.
+
+    Parameters
+    ----------
+    name
+        The job's name.
+    job_id
+        The recorded run, empty if there is none.
+    known
+        The jobs that the JobManager knows, as `flink.jobs` returns them.
+    """
+    active = [j["jid"] for j in known if j["name"] == name and j["state"] not in flink.ENDED]
+    if job_id in active:
+        return Plan(False, job_id, tuple(other for other in active if other != job_id))
+    if any(j["jid"] == job_id and j["state"] in ("CANCELED", "FINISHED") for j in known):
+        return None
+    if active:  # submitted by a supervisor that died before it could record it
+        return Plan(False, active[0], tuple(active[1:]))
+    return Plan(True, "")
+
+
+class JobKeeper:
+    """Submits the jobs that shall run and do not, from their newest state.
+
+    Parameters
+    ----------
+    stack
+        The running stack.
+    clock
+        Returns monotonic seconds.
+    """
+
+    def __init__(self, stack: Stack, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stack = stack
+        self._clock = clock
+        self._submissions: dict[str, threading.Thread] = {}
+        self._backoffs: dict[str, Backoff] = {}
+        self._due: dict[str, float] = {}
+        self._behind = 0
+
+    def look(self) -> None:
+        """Compare the jobs that run with those that shall; submit what is missing."""
+        stack = self._stack
+        known, running = flink.known_jobs(stack.ports), stack.home.read()
+        if known is None or running is None or running.ending:
+            return
+        for name, job_id in running.jobs.items():
+            job_state.note(stack.home, name)
+            submission = self._submissions.get(name)
+            if submission is not None and submission.is_alive():
+                continue
+            todo = plan(name, job_id, known)
+            if todo is None:
+                log.warning("the job %s was ended; it is not started again", name)
+                stack.forget_job(name, job_id)
+            elif todo.submit:
+                self._submit(name)
+            else:
+                stack.remember_job(name, todo.job_id)
+                for other in todo.cancel:
+                    log.warning("the job %s runs twice: %s is cancelled", name, other)
+                    flink.cancel(stack.ports, other)
+        self._put_learners_behind(running.jobs.get(LEARNERS, ""))
+
+    def _submit(self, name: str) -> None:
+        if self._clock() < self._due.get(name, 0.0):
+            return
+        # Each submission takes seconds, and they overlap well.
+        thread = threading.Thread(target=self._try, args=(name,), daemon=True)
+        self._submissions[name] = thread
+        thread.start()
+
+    def _try(self, name: str) -> None:
+        started = self._clock()
+        try:
+            job_id = self._stack.submit(name)
+            log.warning("the job %s was submitted again: %s", name, job_id)
+        except (CommandError, OSError) as e:
+            log.warning("the job %s: %s", name, e)
+        pause = self._backoffs.setdefault(name, Backoff()).after(self._clock() - started)
+        self._due[name] = self._clock() + pause
+
+    def _put_learners_behind(self, job_id: str) -> None:
+        """Lower the priority of a TaskManager that has taken over the learners."""
+        host = self._stack.find_child(flink.host_of(self._stack.ports, job_id)) if job_id else None
+        if host is not None and host.pid != self._behind:
+            give_way(host, BEHIND)
+            self._behind = host.pid

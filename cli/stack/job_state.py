@@ -1,0 +1,137 @@
+"""The saved states of the Flink jobs: which one a run resumes from, and which may be deleted.
+
+A job has a folder of checkpoints, with one folder a run, and a folder of savepoints. A run that
+ended before its first checkpoint, however it ended, leaves no whole state there, so the next run
+resumes from that of an earlier one.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from cli.errors import CommandError
+from cli.stack.layout import Home
+
+KEPT_RUNS = 3
+"""Runs of a job whose last state is kept. A run keeps one checkpoint."""
+
+
+def checkpoints(home: Home, name: str) -> Path:
+    """Return the folder of a job's checkpoints, a folder a run."""
+    return home.path("flink", "checkpoints", name)
+
+
+def savepoints(home: Home, name: str) -> Path:
+    """Return the folder of a job's savepoints."""
+    return home.path("flink", "savepoints", name)
+
+
+def newest(home: Home, name: str) -> Path | None:
+    """Return the newest whole state of a job, of whichever run; None if there is none."""
+    return max(_whole(home, name), key=_saved_at, default=None)
+
+
+def note(home: Home, name: str) -> None:
+    """Record the newest state, so that it is missed should it disappear."""
+    state = newest(home, name)
+    record = _record(home, name)
+    if state is None or (record.exists() and record.read_text() == state.as_uri()):
+        return
+    record.parent.mkdir(exist_ok=True)
+    temporary = record.with_suffix(".tmp")
+    temporary.write_text(state.as_uri())
+    temporary.replace(record)
+
+
+def to_resume(home: Home, name: str, *, from_nothing: bool = False) -> str:
+    """Return the URI of the state that the next run of a job resumes from.
+
+    Parameters
+    ----------
+    home
+        Folder of the stack.
+    name
+        The job.
+    from_nothing
+        Pass over all states.
+
+    Returns
+    -------
+    str
+        The newest state; empty if the job has never had one, or with ``from_nothing``.
+
+    Raises
+    ------
+    CommandError
+        If the job has had a state here that is gone.
+    """
+    if from_nothing:
+        return ""
+    note(home, name)
+    state = newest(home, name)
+    if state is not None:
+        return state.as_uri()
+    record = _record(home, name)
+    if not record.exists() and not _marker(home, name).exists():
+        return ""
+    last = record.read_text() if record.exists() else str(checkpoints(home, name))
+    raise CommandError(
+        f"the job {name} has had a state in {home.root}, but none is there any more (the last one "
+        f"was {last}); put its folder back, or let the job start from nothing, at the beginning "
+        "of the log, with --from-nothing"
+    )
+
+
+def prune(home: Home, name: str) -> None:
+    """Delete the runs without a whole state and all but the last `KEPT_RUNS` others.
+
+    Call it while the job does not run. Savepoints stay.
+    """
+    last = {run: max(map(_saved_at, _whole_of(run)), default=0) for run in _runs(home, name)}
+    kept = sorted(filter(last.get, last), key=last.__getitem__)[-KEPT_RUNS:]
+    for run in last:
+        if run not in kept:
+            shutil.rmtree(run, ignore_errors=True)
+
+
+def _record(home: Home, name: str) -> Path:
+    # Not in the folder of Flink, with which it would disappear.
+    return home.root / "job-states" / name
+
+
+def _marker(home: Home, name: str) -> Path:
+    """Return the file in which the version before kept the id of the job's last run."""
+    return home.root / "flink" / f"{name}.job"
+
+
+def _runs(home: Home, name: str) -> list[Path]:
+    runs = [run for run in checkpoints(home, name).iterdir() if run.is_dir()]
+    marker = _marker(home, name)
+    if marker.exists():
+        before = home.root / "flink" / "checkpoints" / marker.read_text()
+        runs += [before] if before.is_dir() else []
+    return runs
+
+
+def _whole(home: Home, name: str) -> list[Path]:
+    saved = [state for state in savepoints(home, name).iterdir() if _is_whole(state)]
+    return saved + [state for run in _runs(home, name) for state in _whole_of(run)]
+
+
+def _whole_of(run: Path) -> list[Path]:
+    return [state for state in run.glob("chk-*") if _is_whole(state)]
+
+
+def _is_whole(state: Path) -> bool:
+    """Whether a checkpoint is complete: Flink writes its metadata last."""
+    return _saved_at(state) > 0
+
+
+def _saved_at(state: Path) -> int:
+    """Return when a state became whole, in nanoseconds since 1970; 0 if it is not."""
+    try:
+        metadata = (state / "_metadata").stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    return metadata.st_mtime_ns if metadata.st_size else 0

@@ -1,0 +1,124 @@
+"""Decoders of messages that have limits: readers refuse what no writer of this project writes.
+
+A record beyond them would take seconds, or memory without end, wherever it is applied. The limits
+are those of `nextclick.limits`; the size of a record is checked before, by `check_size`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sized
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from nextclick.limits import (
+    MAX_HIDDEN_ITEMS,
+    MAX_ID_BYTES,
+    MAX_KEY_BYTES,
+    MAX_PAGE,
+    MAX_RANKINGS,
+    MAX_SCORE_WINDOWS,
+    SESSION_STEPS,
+)
+from nextclick.topics import TOPICS
+from nextclick.v1.impression_pb2 import Impression
+from nextclick.v1.scoreboard_pb2 import Score
+from nextclick.v1.session_pb2 import SessionRecord
+from records.errors import RecordError
+
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+
+def check_size(name: str, key: bytes, value: bytes | None) -> None:
+    """Raise `RecordError` if a record of a topic, named without tenant, is larger than declared."""
+    if len(key) > MAX_KEY_BYTES:
+        raise RecordError("key", f"has {len(key)} bytes; at most {MAX_KEY_BYTES} are read")
+    most = TOPICS[name].max_value_bytes
+    if value is not None and most is not None and len(value) > most:
+        raise RecordError("record", f"has {len(value)} bytes; at most {most} are read")
+
+
+def decode_session(value: bytes) -> SessionRecord:
+    """Return the session of a record of `sessions`.
+
+    Raises
+    ------
+    RecordError
+        If it is not such a message, has no id, or is beyond the limits of sessions.
+    """
+    session = _parsed(SessionRecord, value)
+    if not session.session_id:
+        raise RecordError("session_id", "is missing")
+    _at_most("steps", session.steps, SESSION_STEPS)
+    _at_most("hidden_item_ids", session.hidden_item_ids, MAX_HIDDEN_ITEMS)
+    _check_key("session_id", session.session_id)
+    _check_ids("user_id", (session.user_id,))
+    if len(value) > MAX_ID_BYTES:  # otherwise no id in it can be longer
+        _check_ids("steps.item_id", (step.item_id for step in session.steps))
+        _check_ids("hidden_item_ids", session.hidden_item_ids)
+    return session
+
+
+def decode_impression(value: bytes) -> Impression:
+    """Return the answer of a record of `impressions`.
+
+    Raises
+    ------
+    RecordError
+        If it is not such a message, or beyond the limits of answers.
+    """
+    answer = _parsed(Impression, value)
+    _check_key("session_id", answer.session_id)
+    _check_ids("names", (answer.recommendation_id, answer.model, answer.policy))
+    _at_most("item_ids", answer.item_ids, MAX_PAGE)
+    _check_ids("item_ids", answer.item_ids)
+    _at_most("appended_item_ids", answer.appended_item_ids, SESSION_STEPS)
+    _check_ids("appended_item_ids", answer.appended_item_ids)
+    _at_most("scores", answer.scores, MAX_PAGE)
+    _at_most("propensities", answer.propensities, MAX_PAGE)
+    _at_most("shadows", answer.shadows, MAX_RANKINGS)
+    for shadow in answer.shadows:
+        _check_ids("shadows.model", (shadow.model,))
+        _at_most("shadows.item_ids", shadow.item_ids, MAX_PAGE)
+        _check_ids("shadows.item_ids", shadow.item_ids)
+    return answer
+
+
+def decode_score(value: bytes) -> Score:
+    """Return the score of a record of `scoreboard`.
+
+    Raises
+    ------
+    RecordError
+        If it is not such a message, or beyond the limits of scores.
+    """
+    score = _parsed(Score, value)
+    _check_ids("model", (score.model,))
+    _at_most("windows", score.windows, MAX_SCORE_WINDOWS)
+    for window in score.windows:
+        _at_most("windows.at", window.at, MAX_SCORE_WINDOWS)
+    return score
+
+
+def _parsed(kind: type[AnyMessage], value: bytes) -> AnyMessage:
+    try:
+        return kind.FromString(value)
+    except DecodeError as e:
+        raise RecordError("record", f"is no {kind.DESCRIPTOR.name}: {e}") from None
+
+
+def _at_most(field: str, values: Sized, most: int) -> None:
+    if len(values) > most:
+        raise RecordError(field, f"has {len(values)} entries; at most {most} are read")
+
+
+def _check_key(field: str, text: str) -> None:
+    if len(text.encode()) > MAX_KEY_BYTES:
+        raise RecordError(field, f"has more than {MAX_KEY_BYTES} bytes")
+
+
+def _check_ids(field: str, texts: Iterable[str]) -> None:
+    # A character has 4 bytes at most.
+    for text in texts:
+        if len(text) * 4 > MAX_ID_BYTES and len(text.encode()) > MAX_ID_BYTES:
+            raise RecordError(field, f"has more than {MAX_ID_BYTES} bytes")

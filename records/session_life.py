@@ -1,0 +1,59 @@
+"""The lives of a session, and how far a reader of `sessions` has applied one.
+
+A session that comes back after its state has expired begins a new life: empty, at version 1, with a
+higher incarnation (`SessionRecord`). Readers compare the incarnation first, then the version. A
+sessions job that had to start from nothing, with part of the events gone, also begins new lives,
+but of events that readers may have applied already: the times of arrival tell.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nextclick.v1.session_pb2 import SessionRecord
+
+
+class Applied(NamedTuple):
+    """How far a reader has applied a session: fields of the last record that it applied.
+
+    ``incarnation`` and ``appended_ms`` are 0 for records of before these fields.
+    """
+
+    incarnation: int = 0
+    version: int = 0
+    appended_ms: int = 0
+
+    @classmethod
+    def after(cls, record: SessionRecord) -> Applied:
+        """Return the place after a record."""
+        return cls(record.incarnation, record.version, record.appended_ms)
+
+    def precedes(self, record: SessionRecord) -> bool:
+        """Whether a record has something new.
+
+        That of a higher incarnation has nothing new if its events have all been applied.
+        """
+        if record.incarnation > self.incarnation:
+            return record.appended_ms > self.appended_ms
+        return record.incarnation == self.incarnation and record.version > self.version
+
+    def returns(self, record: SessionRecord) -> bool:
+        """Whether a record is of a new life, none of whose events has been applied."""
+        return record.incarnation > max(self.incarnation, self.appended_ms)
+
+    def version_in(self, record: SessionRecord) -> int:
+        """Return the version, in the life of a record that `precedes`, of what has been applied.
+
+        Steps with a higher seq are new. After a return it is 0. In a life that began anew with
+        events that have been applied, it is the seq of the last step that has been.
+        """
+        if record.incarnation == self.incarnation:
+            return self.version
+        if self.returns(record):
+            return 0
+        applied = (step.seq for step in record.steps if step.appended_ms <= self.appended_ms)
+        return max(applied, default=0)
+
+
+UNKNOWN = Applied()
+"""The place of a reader that has applied nothing of a session."""

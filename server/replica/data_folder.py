@@ -1,0 +1,40 @@
+"""The lock of a replica's data folder: two processes would delete each other's snapshots."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LOCK_FILE = "lock"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a data folder, which is created if it does not exist.
+
+    The kernel releases the lock when the process ends, however it ends.
+
+    Raises
+    ------
+    SystemExit
+        If another process has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(file, 20).decode() or "unknown"
+            raise SystemExit(
+                f"{folder.absolute()} is in use by another server or example emitter (pid "
+                f"{holder}); end that process, or set NEXTCLICK_DATA_DIR to a folder of its own"
+            ) from None
+        os.truncate(file, 0)
+        os.write(file, str(os.getpid()).encode())
+        yield
+    finally:
+        os.close(file)

@@ -1,0 +1,18 @@
+"""Settings of the Flink jobs; brokers and tenant are arguments of each job."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from nextclick.limits import SESSION_LIFE_MS
+from settings.base import Settings
+
+
+class JobSettings(Settings):
+    """Settings of the Flink jobs, read when a job is submitted."""
+
+    state_ttl_s: int = Field(
+        default=SESSION_LIFE_MS // 1_000,
+        ge=1,
+        description="Seconds without an event until a session's state expires",
+    )

@@ -1,0 +1,94 @@
+"""Visitors who come back after their state has expired, through the real stack."""
+
+from functools import partial
+
+import pytest
+import redis
+
+from cli.stack.layout import Home, Ports
+from cli.stack.stack import Stack
+from nextclick import Client, Event
+from nextclick.topics import redis_session_key, redis_user_key
+from nextclick.v1.session_pb2 import SessionRecord
+from tests.integration.conftest import Reader, eventually
+from tests.integration.test_path import now_ms
+
+LIFE_S = 5
+VISITS = (3, 2, 1)
+"""Clicks of each visit; falling, so that a visit that is ignored shows."""
+
+VISITORS_A_CALL = 300
+
+
+@pytest.fixture(scope="module")
+def forgetful(tmp_path_factory):
+    """A stack of its own whose jobs forget a session after some seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEXTCLICK_STATE_TTL_S", str(LIFE_S))
+        stack = Stack(Home(tmp_path_factory.mktemp("forgetful")), Ports.free(), bound=True)
+        stack.start()
+        yield stack
+        stack.stop()
+
+
+@pytest.mark.parametrize("visitors", [300, pytest.param(10_000, marks=pytest.mark.long)])
+def test_every_click_of_a_returning_visitor_counts(forgetful, visitors):
+    """Their next clicks vanished until they were as many as those of the visit before."""
+    names = [f"{visitors}-{n}" for n in range(visitors)]
+    store = redis.Redis(port=forgetful.ports.redis)
+    sessions = Reader(forgetful.kafka, "sessions")
+    with Client(forgetful.target, timeout_s=60) as client:
+        learned = client.recommend("nobody").model_version
+        for visit, clicks in enumerate(VISITS):
+            for at in range(0, visitors, VISITORS_A_CALL):
+                events = [
+                    click
+                    for name in names[at : at + VISITORS_A_CALL]
+                    for click in visit_of(name, visit, clicks)
+                ]
+                assert client.put_events(events).accepted == len(events)
+            left = now_ms()
+            learned += clicks * visitors
+            eventually(
+                lambda expected=learned: client.recommend("nobody").model_version - expected,
+                lambda off: off == 0,
+                "every click learned once",
+            )
+            check(client, store, names, visit, clicks)
+            eventually(
+                lambda since=left: now_ms() - since,
+                lambda gone_ms: gone_ms > LIFE_S * 1_000 + 500,
+                "the end of the life",
+            )
+    lives = {}
+    for message in sessions.read():
+        record = SessionRecord.FromString(message.value())
+        lives[record.session_id, record.incarnation] = record.step_count
+    sessions.close()
+    assert sorted(lives.values()) == sorted(visitors * VISITS)
+
+
+def by_user(name):
+    """Every second visitor is known by the user only."""
+    return int(name.split("-")[1]) % 2 == 1
+
+
+def visit_of(name, visit, clicks):
+    who = {"user_id": name} if by_user(name) else {"session_id": name}
+    return [Event("view", f"i{visit}.{n}", now_ms(), **who) for n in range(clicks)]
+
+
+def check(client, store, names, visit, clicks):
+    """Redis and the answers have this visit, and nothing of those before."""
+    expected = [f"i{visit}.{n}" for n in range(clicks)]
+
+    def stored(name):
+        session_id = store.hget(redis_user_key(name), "record") if by_user(name) else name.encode()
+        raw = store.hget(redis_session_key((session_id or b"").decode()), "record")
+        return [step.item_id for step in SessionRecord.FromString(raw or b"").steps]
+
+    for name in names:
+        eventually(partial(stored, name), expected.__eq__, f"{name} in Redis")
+        who = {"user_id": name} if by_user(name) else {"session_id": name}
+        answer = client.recommend(**who)
+        assert (answer.session_version, answer.source) == (clicks, "session")

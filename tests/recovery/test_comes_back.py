@@ -1,0 +1,221 @@
+"""`nextclick up`: whatever is killed comes back by itself, and no click is lost or doubled."""
+
+import dataclasses
+import json
+import os
+import signal
+import threading
+import time
+import uuid
+
+import pytest
+import redis
+from confluent_kafka import Producer
+
+from cli.live.ledger import Ledger
+from cli.stack import apps, flink, job_state
+from cli.stack.layout import Home, Ports
+from cli.stack.process import find
+from cli.stack.stack import STANDBY, STARTED_JOBS, SUPERVISOR, Stack
+from nextclick import Client, Event, encode_event
+from nextclick.topics import PRODUCER_CONFIG, redis_session_key
+from nextclick.v1.session_pb2 import SessionRecord
+from tests.command import run
+from tests.integration.conftest import LIMIT_S, eventually
+
+CLICKS_A_SECOND = 50
+CLICKS_A_SESSION = 5
+
+
+class Shop:
+    """`nextclick up` in a folder of its own."""
+
+    def __init__(self, home):
+        self.home, self.ports = home, Ports.free()
+
+    def up(self, *args):
+        ports = [
+            part
+            for name, port in dataclasses.asdict(self.ports).items()
+            for part in (f"--{name.replace('_', '-')}-port", str(port))
+        ]
+        return run("up", "--home", str(self.home.root), *ports, *args)
+
+    def down(self):
+        done = run("down", "--home", str(self.home.root), "--json")
+        assert json.loads(done.stdout) == {"stopped": True}, done.stderr
+
+    def status(self):
+        done = run("status", "--home", str(self.home.root), "--json")
+        assert done.returncode == 0, done.stderr
+        return {part["name"]: part for part in json.loads(done.stdout)["parts"]}
+
+    def children(self):
+        return {child.name: child for child in self.home.read().children}
+
+    def alive(self):
+        return {name for name, child in self.children().items() if find(child)}
+
+    def kill(self, *names):
+        children = self.children()
+        for name in names:
+            os.kill(children[name].pid, signal.SIGKILL)
+
+    def jobs(self):
+        """Names of the recorded jobs that run."""
+        running = [j for j in flink.jobs(self.ports) if j["state"] == "RUNNING"]
+        recorded = self.home.read().jobs
+        assert len(running) <= len(recorded), "each job once"
+        return {j["name"] for j in running if j["jid"] == recorded.get(j["name"])}
+
+    def restored(self, name):
+        """The state that the running job came from, None if from nothing."""
+        job_id = self.home.read().jobs[name]
+        checkpoints = flink.rest(self.ports, f"jobs/{job_id}/checkpoints")
+        restored = checkpoints["latest"]["restored"]
+        return restored["external_path"] if restored else None
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    shop = Shop(Home(tmp_path_factory.mktemp("shop") / "home"))
+    done = shop.up()
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("starts from nothing") == len(STARTED_JOBS)
+    yield shop
+    if Stack.running(shop.home):
+        shop.down()
+    assert Stack.running(shop.home) is None
+
+
+class Clicks:
+    """Clicks that flow from a thread; the producer repeats what the broker has not acknowledged."""
+
+    def __init__(self, ports):
+        config = {"bootstrap.servers": f"127.0.0.1:{ports.kafka}", "message.timeout.ms": 600_000}
+        self._producer = Producer({**PRODUCER_CONFIG, **config})
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._send)
+        self._run = uuid.uuid4().hex[:6]
+        self.sent = 0
+
+    def _send(self):
+        while not self._stop.wait(1 / CLICKS_A_SECOND):
+            session_id = self.session(self.sent)
+            event = Event(
+                "view",
+                f"i{self.sent % 97}",
+                int(time.time() * 1000),
+                session_id=session_id,
+                event_id=f"{self._run}-{self.sent}",
+            )
+            self._producer.produce("events", encode_event(event), session_id)
+            self._producer.poll(0)
+            self.sent += 1
+
+    def session(self, number):
+        return f"{self._run}-{number // CLICKS_A_SESSION}"
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+        assert self._producer.flush(LIMIT_S) == 0
+
+
+def reflected(shop, clicks):
+    """Wait until an answer reflects a click that is sent from now on."""
+    number = (clicks.sent // CLICKS_A_SESSION + 2) * CLICKS_A_SESSION
+    with Client(f"127.0.0.1:{shop.ports.grpc}", timeout_s=60) as client:
+
+        def version():
+            try:
+                return client.recommend(clicks.session(number)).session_version
+            except Exception:  # the server may be what was killed
+                return 0
+
+        eventually(version, lambda v: v >= 1, "an answer that reflects a new click")
+
+
+def test_every_killed_part_comes_back_by_itself_and_no_click_is_lost(shop):
+    """README: kill any part."""
+    killed = ("jobmanager", "taskmanager-1", "store", "server", "kafka", "redis", SUPERVISOR)
+    with Clicks(shop.ports) as clicks:
+        for name in killed:
+            reflected(shop, clicks)
+            before = shop.children()
+            shop.kill(name)
+            eventually(
+                lambda n=name, b=before[name].pid: shop.children()[n].pid != b,
+                bool,
+                f"a new {name}",
+            )
+            eventually(shop.alive, lambda alive, b=before: alive == set(b), "all parts alive")
+            eventually(shop.jobs, lambda jobs: jobs == set(STARTED_JOBS), "all jobs RUNNING")
+        reflected(shop, clicks)
+    with Ledger(f"127.0.0.1:{shop.ports.kafka}") as book:
+        book.wait(clicks.sent, LIMIT_S)
+        assert (book.applied, book.duplicates, book.dead_lettered) == (clicks.sent, 0, 0)
+    learned = lambda: apps.server_status(shop.ports).get("clicks")  # noqa: E731
+    eventually(learned, lambda n: n == clicks.sent, "each click learned once")
+    store = redis.Redis(port=shop.ports.redis)
+    sessions = [clicks.session(n) for n in range(0, clicks.sent, CLICKS_A_SESSION)]
+
+    def steps():
+        records = [store.hget(redis_session_key(session_id), "record") for session_id in sessions]
+        return sum(SessionRecord.FromString(r).step_count for r in records if r)
+
+    eventually(steps, lambda n: n == clicks.sent, "each click in Redis once")
+    parts = shop.status()
+    for name in killed[:-1]:
+        assert parts[name]["restarts"] >= 1
+        assert parts[name]["state"] in ("UP", "SERVING")
+    assert parts["kafka"]["last_exit"].startswith("signal 9")
+    assert parts["jobmanager"]["log"]
+
+
+def test_parts_without_a_supervisor_are_adopted(shop):
+    """Whatever killed both supervisors, the next `up` must not start a second set of parts."""
+    before = shop.children()
+    shop.kill(STANDBY, SUPERVISOR, "store", "jobmanager")
+    eventually(lambda: {STANDBY, SUPERVISOR} & shop.alive(), lambda left: not left, "their end")
+    other = run("up", "--home", str(shop.home.root), "--grpc-port", "1")
+    assert other.returncode == 1
+    assert "nextclick down" in other.stderr
+    done = shop.up()
+    assert done.returncode == 0, done.stderr
+    now = shop.children()
+    eventually(shop.alive, lambda alive: alive == set(before), "all parts alive")
+    for name in ("kafka", "redis", "server", "emitter"):
+        assert now[name] == before[name]
+    assert shop.jobs() == set(STARTED_JOBS)
+    assert "a stack runs in" in shop.up().stderr
+
+
+@pytest.mark.long
+def test_every_start_goes_on_from_the_newest_whole_state(shop):
+    """`down`, a crash or a failed start before a run's first checkpoint forgot all before it."""
+    for name in STARTED_JOBS:
+        eventually(lambda n=name: job_state.newest(shop.home, n), bool, f"a state of {name}")
+    for end in (shop.down, lambda: shop.kill(*shop.children())):
+        end()
+        eventually(lambda: Stack.running(shop.home), lambda s: s is None, "the end of all parts")
+        newest = {name: job_state.newest(shop.home, name).as_uri() for name in STARTED_JOBS}
+        done = shop.up()
+        assert done.returncode == 0, done.stderr
+        assert "from nothing" not in done.stderr
+        assert {name: shop.restored(name) for name in STARTED_JOBS} == newest
+    shop.down()
+    for state in (shop.home.root / "flink" / "checkpoints").glob("*/*/chk-*/_metadata"):
+        state.unlink()
+    refused = shop.up()
+    assert refused.returncode == 1
+    assert "--from-nothing" in refused.stderr
+    assert Stack.running(shop.home) is None
+    done = shop.up("--from-nothing")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("starts from nothing") == len(STARTED_JOBS)
+    assert {shop.restored(name) for name in STARTED_JOBS} == {None}

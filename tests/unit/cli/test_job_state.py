@@ -1,0 +1,88 @@
+"""Which state a job resumes from: the newest whole one, whatever became of the runs after it."""
+
+import os
+
+import pytest
+
+from cli.errors import CommandError
+from cli.stack import job_state
+from cli.stack.layout import Home
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home(tmp_path)
+
+
+def saved(folder, at, whole=True):
+    """Make a checkpoint or savepoint that became whole at a time."""
+    folder.mkdir(parents=True)
+    if whole:
+        (folder / "_metadata").write_bytes(b"x")
+        os.utime(folder / "_metadata", (at, at))
+    return folder
+
+
+def run(home, number):
+    return job_state.checkpoints(home, "sessions") / f"{number:032x}"
+
+
+def test_runs_without_a_checkpoint_hide_no_state(home):
+    """`down` or a crash within 10 s of the start made the next `up` start from nothing."""
+    whole = saved(run(home, 1) / "chk-7", at=100)
+    saved(run(home, 2) / "chk-1", at=0, whole=False)
+    run(home, 3).mkdir()
+    (saved(run(home, 4) / "chk-1", at=0, whole=False) / "_metadata").touch()
+    assert job_state.to_resume(home, "sessions") == whole.as_uri()
+
+
+def test_the_newest_of_all_runs_and_savepoints_counts(home):
+    """An older one would learn, and number sessions, again."""
+    saved(run(home, 1) / "chk-900", at=100)
+    saved(run(home, 2) / "chk-3", at=200)
+    newest = saved(job_state.savepoints(home, "sessions") / "savepoint-1", at=300)
+    saved(job_state.checkpoints(home, "learners") / "f" / "chk-1", at=400)
+    assert job_state.to_resume(home, "sessions") == newest.as_uri()
+
+
+def test_a_job_that_has_never_had_a_state_starts(home):
+    """The first start in an empty folder, and one after a first start that failed."""
+    assert job_state.to_resume(home, "sessions") == ""
+    run(home, 1).mkdir()
+    assert job_state.to_resume(home, "sessions") == ""
+
+
+def test_a_state_that_is_gone_is_an_error(home):
+    """Starting from nothing without a word loses what was learned."""
+    state = saved(run(home, 1) / "chk-7", at=100)
+    assert job_state.to_resume(home, "sessions") == state.as_uri()
+    (state / "_metadata").unlink()
+    with pytest.raises(CommandError, match=r"chk-7.*--from-nothing"):
+        job_state.to_resume(home, "sessions")
+    assert job_state.to_resume(home, "sessions", from_nothing=True) == ""
+
+
+def test_the_state_of_the_version_before_is_found(home):
+    """It kept all runs in one folder, and the id of the last in a file."""
+    state = saved(home.path("flink", "checkpoints") / "abc" / "chk-2", at=50)
+    (home.root / "flink" / "sessions.job").write_text("abc")
+    assert job_state.to_resume(home, "sessions") == state.as_uri()
+    newer = saved(run(home, 1) / "chk-1", at=60)
+    assert job_state.to_resume(home, "sessions") == newer.as_uri()
+    (state / "_metadata").unlink()
+    (newer / "_metadata").unlink()
+    with pytest.raises(CommandError, match="--from-nothing"):
+        job_state.to_resume(home, "sessions")
+
+
+def test_pruning_bounds_the_disk_and_keeps_the_newest_states(home):
+    """A year of restarts must not fill the disk, nor failed ones push out the last state."""
+    for number in range(8):
+        saved(run(home, number) / "chk-1", at=100 + number)
+    for number in range(8, 20):
+        saved(run(home, number) / "chk-1", at=0, whole=False)
+    savepoint = saved(job_state.savepoints(home, "sessions") / "savepoint-1", at=1)
+    job_state.prune(home, "sessions")
+    left = sorted(job_state.checkpoints(home, "sessions").iterdir())
+    assert left == [run(home, number) for number in (5, 6, 7)]
+    assert savepoint.exists()

@@ -1,0 +1,39 @@
+"""A data folder has one user at a time, however the one before ended."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from server.replica.data_folder import locked
+
+HOLDER = (
+    "import sys, time; from pathlib import Path; from server.replica.data_folder import locked\n"
+    "with locked(Path(sys.argv[1])):\n"
+    "    print('held', flush=True); time.sleep(600)"
+)
+
+
+def test_a_folder_in_use_is_refused_with_the_pid_of_its_user(tmp_path):
+    """Two replicas on one folder delete each other's unfinished snapshots."""
+    argv = [sys.executable, "-c", HOLDER, str(tmp_path / "data")]
+    holder = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        refused = pytest.raises(SystemExit, match=rf"pid {holder.pid}\).*NEXTCLICK_DATA_DIR")
+        with refused, locked(tmp_path / "data"):
+            pass
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    with locked(tmp_path / "data"):  # the kernel has released it
+        pass
+
+
+def test_a_folder_is_free_after_use(tmp_path):
+    """A process that starts again after an error must find its data."""
+    with pytest.raises(ValueError, match="work"), locked(tmp_path):
+        raise ValueError("work")
+    with locked(tmp_path):
+        assert (tmp_path / "lock").read_text().isdigit()

@@ -1,0 +1,37 @@
+"""Metrics: each one is documented."""
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.metrics import MetricWrapperBase
+
+from server import metrics
+from streaming import store
+
+OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
+DECLARED = {
+    metric.describe()[0].name: metric
+    for module in (metrics, store)
+    for metric in vars(module).values()
+    if isinstance(metric, MetricWrapperBase)
+}
+
+
+def documented():
+    """Labels of each metric of the table in docs/operating.md; a row may hold several."""
+    table = OPERATING.read_text().partition("| metric | what it tells |")[2].partition("\n\n")[0]
+    cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    found = re.findall(r"`(nextclick_\w+?)(?:_total)?(?:\{([\w,]+)\})?`", " ".join(cells))
+    return {name: tuple(filter(None, labels.split(","))) for name, labels in found}
+
+
+def test_every_metric_is_documented_with_its_labels():
+    """An operator can watch no metric that they do not know, and none that does not exist."""
+    assert documented() == {name: metric._labelnames for name, metric in DECLARED.items()}
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_every_metric_says_what_it_is(name):
+    """The name alone leaves the unit, or the scope, to a guess."""
+    assert DECLARED[name]._documentation
