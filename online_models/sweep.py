@@ -271,7 +271,7 @@ class Sweep:
             if items.leaving:
                 self._next_phase()
             else:
-                self._end()
+                self.end()
         return max(looked, 1)
 
     def _clear(self) -> int:
@@ -288,12 +288,13 @@ class Sweep:
             else:
                 array[rows] = 0
         items.arrays["stats"]["flags"][rows] = DELETED
-        items.free.extend(rows.tolist())
+        items.set_free(rows.tolist())
         if not items.leaving:
-            self._end()
+            self.end()
         return len(rows) * ROW_WORK
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Do nothing until few rows are free."""
         self.active = False
         self.low = self._largest()
 

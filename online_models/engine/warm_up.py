@@ -62,6 +62,8 @@ def warm_up_learners() -> None:
     vectors.learn(slot, ["a"], "b")
     vectors.put_item("a", [1])
     vectors.to_publish(10)
+    for n in range(100):  # until items leave
+        vectors.learn(-1, [], f"i{n}")
     ranker = RankerLearner()
     for _ in range(2):
         ranker.learn(np.zeros((N_FEATURES, 5), np.float32), 1)

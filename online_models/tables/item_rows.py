@@ -158,6 +158,10 @@ class ItemRows:
     def have_left(self) -> None:
         """Note that all items that a sweep is for have left."""
 
+    def set_free(self, rows: list[int]) -> None:
+        """Let other items have rows that nothing refers to any more."""
+        self.free.extend(rows)
+
     # ---- what a snapshot keeps
 
     def kept(self) -> dict[str, Any]:

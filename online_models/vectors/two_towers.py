@@ -49,7 +49,7 @@ ADAGRAD = np.dtype(
     [
         ("squares", "f4", (2,)),  # sums of squared gradients of the context and the target vector
         ("moved", "f4"),  # whether `st.moved` lists it
-        ("withdrawn", "f4"),  # whether the item is not to be published (`learners.vectors`)
+        ("spare", "f4"),
     ]
 )
 """Learning state of an item's vectors, or of a token's."""
@@ -70,7 +70,6 @@ def _forget_clicks(st: State, place: int) -> None:
 def _renew(adagrad: NDArray[Any], rows: NDArray[np.int64]) -> None:
     """Keep whether ``st.moved`` lists a row: it may still do so."""
     adagrad["squares"][rows] = 0
-    adagrad["withdrawn"][rows] = 0
 
 
 TABLES = (

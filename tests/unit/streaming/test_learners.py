@@ -12,7 +12,7 @@ from pyflink.datastream.state import MapStateDescriptor
 from nextclick import Item, encode_item
 from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord
-from online_models.learners.vectors import PUBLISH_SHARE
+from online_models.learners.publication import PUBLISH_SHARE
 from online_models.ranking.features.registry import N_FEATURES, SCHEMA
 from online_models.tables.content_tokens import item_tokens
 from streaming.jobs.task_operator import BATCH, PUBLISH_MS, TaskOperator
