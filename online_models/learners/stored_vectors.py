@@ -1,8 +1,8 @@
-"""What the learner of vectors stores: counters, and named rows of which only changed ones are
-written.
+"""What the learner of vectors stores: counters, and named rows, the changed ones at a time.
 
 Names: ``i<item id>`` an item, ``f<row>`` a row that no item has, ``g<item id>`` an item whose
-vectors the replicas are yet to drop, ``t<token>``, ``s<slot of a session>``, ``c<chunk of clicks>``.
+vectors the replicas are yet to drop, ``t<token>``, ``s<slot of a session>``, ``c<chunk of
+clicks>``.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _COUNTS = struct.Struct("<qqq")
 """Departures, rows that are leaving, and the most items."""
 
 _SWEEP = struct.Struct("<i??iidiii")
-_FORMER_SIZE = _SEEN.size + COUNTERS.itemsize
+FORMER_SIZE = _SEEN.size + COUNTERS.itemsize
 """Bytes of the counters of the version before, whose table filled."""
 
-_FORMER_RECORD = np.dtype(
+FORMER_RECORD = np.dtype(
     [
         ("row", "i4"),  # negative: deleted
         ("context_vectors", "f4", (DIMENSIONS,)),
@@ -37,7 +37,7 @@ _FORMER_RECORD = np.dtype(
 _STATS = ("clicks", "born", "flags", "last")
 RECORD = np.dtype(
     [
-        *((name, _FORMER_RECORD[name]) for name in _FORMER_RECORD.names or ()),
+        *((name, FORMER_RECORD[name]) for name in FORMER_RECORD.names or ()),
         ("clicks", "f4"),
         ("born", "f4"),
         ("flags", "i4"),
@@ -63,7 +63,7 @@ def dump_meta(items: VectorItems) -> bytes:
 
 def most_row(meta: bytes) -> int | None:
     """Return how many rows there are; None if the counters do not tell."""
-    if len(meta) == _FORMER_SIZE:
+    if len(meta) == FORMER_SIZE:
         return None
     return int(np.frombuffer(meta, COUNTERS, 1, _SEEN.size)["rows"][0])
 
@@ -134,7 +134,7 @@ def load(items: VectorItems, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> 
     a["counters"]["rows"] = len(ids)
     away = np.flatnonzero(a["leaving"])
     away = away[np.argsort(items.order[away])].tolist()
-    if len(meta) == _FORMER_SIZE:
+    if len(meta) == FORMER_SIZE:
         _estimate(items)
     else:
         _load_sweep(items, meta, away)
@@ -150,10 +150,10 @@ def load(items: VectorItems, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> 
 
 def _load_sweep(items: VectorItems, meta: bytes, away: list[int]) -> None:
     """Go on with the sweep that was under way; ``away``: rows without an item, in their order."""
-    items.departures, leaving, max_items = _COUNTS.unpack_from(meta, _FORMER_SIZE)
+    items.departures, leaving, max_items = _COUNTS.unpack_from(meta, FORMER_SIZE)
     free = len(away) - leaving
     items.free, items.leaving = away[:free], away[free:]
-    values = _SWEEP.unpack_from(meta, _FORMER_SIZE + _COUNTS.size)
+    values = _SWEEP.unpack_from(meta, FORMER_SIZE + _COUNTS.size)
     items.sweep.keep(dict(zip(items.sweep.kept(), values, strict=True)))
     if max_items != items.limits.max_items and not items.sweep.active:
         items.sweep.end()
@@ -161,8 +161,8 @@ def _load_sweep(items: VectorItems, meta: bytes, away: list[int]) -> None:
 
 def _load_item(items: VectorItems, value: bytes) -> int:
     a = items.arrays
-    former = (len(value) - _FORMER_RECORD.itemsize) % _CONTENT == 0
-    kind = _FORMER_RECORD if former else RECORD
+    former = (len(value) - FORMER_RECORD.itemsize) % _CONTENT == 0
+    kind = FORMER_RECORD if former else RECORD
     record = np.frombuffer(value, kind, 1)[0]
     row = abs(int(record["row"]))
     a["context_vectors"][row] = record["context_vectors"]
