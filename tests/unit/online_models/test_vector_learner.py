@@ -223,9 +223,8 @@ def former(store):
     size = stored_vectors.FORMER_RECORD.itemsize
     rows = {}
     for name, value in store.rows.items():
-        if name[0] == "i":
-            value = value[:size] + value[stored_vectors.RECORD.itemsize :]
-        rows[name] = value
+        content = value[stored_vectors.RECORD.itemsize :]
+        rows[name] = value[:size] + content if name[0] == "i" else value
     return store.meta[: stored_vectors.FORMER_SIZE], rows
 
 

@@ -365,6 +365,31 @@ def test_a_deleted_item_leaves_a_tombstone():
     assert host.publish().get(("vectors", "x"))
 
 
+def click(session, item_id):
+    record = SessionRecord(session_id=session, version=1)
+    record.steps.add(item_id=item_id, seq=1)
+    return raw("sessions", record.SerializeToString())
+
+
+def test_an_item_that_leaves_is_dropped_by_the_replicas_even_after_a_crash():
+    """Its vectors would stay in the topic, and in every replica, for ever."""
+    host, published = Host(vectors_task), {}
+    for n in range(1_000):
+        host.feed(click(f"s{n}", f"i{n}"))
+        if n % 100 == 50:
+            host.start()
+        if n % 70 == 0:
+            published |= host.publish()
+    for _ in range(3):
+        published |= host.publish()
+    now = {key for (name, key), value in published.items() if name == "vectors" and value}
+    learner = host.operator._task._learner
+    assert len(learner.rows) <= 256
+    assert now == set(learner.rows)
+    assert {name[1:] for name in host.states["rows"].held if name[0] == "i"} == now
+    assert not [name for name in host.states["rows"].held if name[0] == "g"]
+
+
 def test_tokens_are_bounded_and_stable():
     """Numbers are in stored state: another hash tomorrow would mix contents up."""
     tokens = item_tokens(("red", "red"), {"size": "4", "brand": "x"}, "A red, RED shoe!")
