@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from online_models.learners.vector_items import CHUNK, VectorItems
 from online_models.tables.item_rows import CONFIRMED, DELETED, worth
@@ -43,7 +44,7 @@ def take_best(items: VectorItems, larger: VectorItems) -> None:
     _store_all(items, larger)
 
 
-def _best(items: VectorItems, most: int) -> np.ndarray:
+def _best(items: VectorItems, most: int) -> NDArray[np.int64]:
     """Return the rows of the ``most`` items that are worth most, in their order."""
     rows = np.array(sorted(items.rows.values()), np.int64)
     rows = rows[items.arrays["stats"]["flags"][rows] & DELETED == 0]
