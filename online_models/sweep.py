@@ -12,6 +12,7 @@ before they run out; and with each click, so that the steps are small.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -47,7 +48,7 @@ _forget = over_places(
 @njit(cache=True)
 def _may_leave(st: State, row: int, unconfirmed: bool) -> bool:
     flags = st.stats[row].flags
-    return not (st.leaving[row] or flags & DELETED or (unconfirmed and flags & CONFIRMED))
+    return st.becomes[row] and not (flags & DELETED or (unconfirmed and flags & CONFIRMED))
 
 
 @njit(cache=True)
@@ -88,6 +89,14 @@ def _worth_least(  # type: ignore[no-untyped-def]
             out[n] = row
             n += 1
     return end - first, n
+
+
+@njit(cache=True)
+def _keep_worth(st: State, rows: NDArray[np.int64], clock: int, out: NDArray[np.float64]) -> None:
+    """Set ``out`` to the worth of items; that of deleted ones is the least."""
+    for i in range(len(rows)):
+        deleted = st.stats[rows[i]].flags & DELETED
+        out[i] = -np.inf if deleted else worth(st, rows[i], clock)
 
 
 class Phase(NamedTuple):
@@ -220,6 +229,37 @@ class Sweep:
         share = wanted / max(rows * n / min(rows, SAMPLE), 1)
         return float(np.quantile(sample[:n], min(share, 1.0)))
 
+    # ---- all at once, while a snapshot is read
+
+    def evict(self, rows: int) -> None:
+        """Let the items that are worth least leave until at most ``rows`` are left; finish."""
+        items = self._items
+        used = np.array(sorted(items.rows.values()), np.int64)
+        kept_worth = np.empty(len(used))
+        _keep_worth(self._state, used, items.clock, kept_worth)
+        order = np.argsort(kept_worth, kind="stable")
+        for row in used[order[: max(len(used) - rows, 0)]].tolist():
+            items.leave(row)
+        if items.leaving:
+            items.have_left()
+            self.active = True
+            self._visit_all()
+            self.step(sys.maxsize)
+        self._end()
+
+    def move(self, becomes: NDArray[np.int32]) -> None:
+        """Replace rows by others wherever a table names them."""
+        self._items.arrays["becomes"][:] = becomes
+        for phase in self._phases:
+            phase.forget(0, phase.places())
+
+    def start_over(self) -> None:
+        """Note that entries have other places: a sweep under way visits all tables again."""
+        if not self.active:
+            self._end()
+        elif self.phase >= 0:
+            self._visit_all()
+
     # ---- the steps
 
     def step(self, work: int) -> None:
@@ -238,6 +278,10 @@ class Sweep:
         if end == self.size:
             self._next_phase()
         return max(done, 1)
+
+    def _visit_all(self) -> None:
+        self.phase = -1
+        self._next_phase()
 
     def _next_phase(self) -> None:
         self.phase += 1
@@ -281,7 +325,7 @@ class Sweep:
         del items.leaving[:ROWS_AT_ONCE]
         for table in self._renewed:
             array = items.arrays[table.name]
-            if len(array) < len(items.arrays["leaving"]):
+            if len(array) < len(items.arrays["becomes"]):
                 continue
             if table.renew is not None:
                 table.renew(array, rows)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.engine import resize
 from online_models.engine import snapshot as snapshots
 from online_models.engine.inspection import Inspection
 from online_models.learners import click
@@ -170,20 +171,39 @@ class Engine(Inspection):
         snapshots.write(path, self.arrays, self.limits, meta)
 
     @classmethod
-    def restore(cls, path: Path) -> Engine:
+    def restore(cls, path: Path, limits: Limits | None = None) -> Engine:
         """Read what `snapshot` wrote.
+
+        Parameters
+        ----------
+        path
+            The folder.
+        limits
+            Limits that the models get; None: those that they had. In larger ones, answers stay the
+            same. In smaller ones, what is worth least leaves; what stays keeps its statistics. With
+            other limits, this takes the memory of both for a while.
 
         Raises
         ------
         SnapshotError
-            If the folder is damaged or of another version.
+            If the folder is damaged or of another version, or a table cannot get other limits.
         """
-        limits, meta = snapshots.read_meta(path)
+        saved, meta = snapshots.read_meta(path)
         try:
-            engine = cls(limits, meta["seed"], sample=meta["sample"], remote=meta["remote"])
+            engine = cls(saved, meta["seed"], sample=meta["sample"], remote=meta["remote"])
             engine.with_vectors = meta["with_vectors"]
             snapshots.read_tables(path, meta, engine.arrays)
             engine.keep(meta)
         except KeyError as e:
             raise snapshots.SnapshotError(f"cannot read the snapshot in {path}: no {e}") from e
-        return engine
+        return engine if limits in (None, saved) else engine._resized(limits)
+
+    def _resized(self, limits: Limits) -> Engine:
+        """Return models of other limits that know the same; these are spent."""
+        resize.squeeze(self, self._sweep, limits.max_items)
+        other = Engine(limits, self.seed, sample=self.sample, remote=self.remote)
+        resize.lay_out(self.arrays, self.limits, other.arrays, limits)
+        other.with_vectors = self.with_vectors
+        other.keep(self.kept())
+        other._sweep.start_over()
+        return other

@@ -94,9 +94,16 @@ class PublishedModels(ItemTable):
     def put_row(self, table: str, item_id: str, values: NDArray[Any] | None) -> bool:
         """Set an item's row of a table by item, to 0 for None; False if it has no row.
 
-        For what a source or a feature reads of an item and is learned elsewhere; ``values`` has
-        the shape of one entry of the table.
+        For what a source or a feature reads of an item and is learned elsewhere.
+
+        Raises
+        ------
+        ValueError
+            If ``values`` have not the shape of one entry of the table; nothing has changed then.
         """
+        shape = self.arrays[table].shape[1:]
+        if values is not None and values.shape != shape:
+            raise ValueError(f"an entry of {table} has the shape {shape}, not {values.shape}")
         row = self.rows.get(item_id, 0) if values is None else self.ensure_row(item_id)
         if row:
             self.arrays[table][row] = 0 if values is None else values

@@ -23,7 +23,7 @@ VERSION = 7
 READABLE = (5, 6, 7)
 """Versions that can be read. Version 5 had other names for some tables."""
 
-NEW_7 = {"leaving", "first_clicks", "deleted_ids"}
+NEW_7 = {"first_clicks", "deleted_ids"}
 """Tables that versions before 7 did not have."""
 
 NAMES_5 = {
@@ -71,9 +71,7 @@ def write(path: Path, arrays: Arrays, limits: Limits, meta: Mapping[str, Any]) -
     for table in KEPT:
         array = arrays[table.name][: lengths[table.name]]
         if table.kept is Kept.HASHED:
-            places = np.flatnonzero(array["key"])
-            _save(path, f"{table.name}_places", places.astype(np.int32))
-            array = array[places]
+            array = array[array["key"] != 0]
         _save(path, table.name, array)
     head = {
         "version": VERSION,
@@ -129,12 +127,11 @@ def read_tables(path: Path, meta: Mapping[str, Any], arrays: Arrays) -> None:
                 continue
             array = arrays[table.name]
             saved = _load(path, names.get(table.name, table.name))
+            if meta["version"] == VERSION:
+                _check_layout(table, saved, array)
             if table.kept is Kept.HASHED:
-                name = "pair_slots" if meta["version"] == 5 else f"{table.name}_places"
-                array[_load(path, name)] = saved
+                table.put_hashed(array, saved)
             else:
-                if meta["version"] == VERSION:
-                    _check_layout(table, saved, array)
                 _put(array, saved)
         if meta["version"] == 5:
             # Version 5 marked published vectors in the sums of squares.

@@ -162,8 +162,8 @@ def _forget_popular(st: State, place: int) -> None:
     for i in range(n):
         row = ranked[i]
         ranked[i] = 0
-        if not st.leaving[row]:
-            ranked[kept] = row
+        if st.becomes[row] != 0:
+            ranked[kept] = st.becomes[row]
             kept += 1
             st.stats[row].at_long = kept
     st.counters[0].popular = kept
@@ -177,8 +177,8 @@ def _forget_trending(st: State, place: int) -> None:
     for i in range(n):
         row = ranked[i]
         ranked[i] = 0
-        if not st.leaving[row]:
-            ranked[kept] = row
+        if st.becomes[row] != 0:
+            ranked[kept] = st.becomes[row]
             kept += 1
             st.stats[row].at_short = kept
     st.counters[0].trending = kept

@@ -1,8 +1,8 @@
 """Rows of items: which item has which, and which rows are free.
 
-A row is in use, leaving, or free. When an item leaves, it has no row from then on; its row is
-marked in ``State.leaving``, and free for another item once a sweep (`online_models.sweep`) has
-removed every reference to it.
+A row is in use, leaving, or free. When an item leaves, it has no row from then on; its row is 0 in
+``State.becomes``, and free for another item once a sweep (`online_models.sweep`) has removed every
+reference to it.
 
     new_row --> in use -- leave --> leaving -- end of a sweep --> free -- new_row --> in use
 """
@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from online_models.memory.layout import Limits
 from online_models.memory.state import State
@@ -41,15 +40,12 @@ STAT = np.dtype(
 """What blend and ranker read of every candidate: one cache line per item."""
 
 
-def _still_leaving(leaving: NDArray[Any], rows: NDArray[np.int64]) -> None:
-    leaving[rows] = 1
-
-
 TABLES = (
     Table("stats", STAT, ("rows",), Kept.ROWS),
-    Table("leaving", np.uint8, ("rows",), Kept.ROWS, renew=_still_leaving),
+    Table("becomes", np.int32, ("rows",)),
 )
-"""``leaving`` is 1 for rows that no item has: nothing may refer to them from the next sweep on."""
+"""``becomes`` is a row itself, 0 if no item has it: nothing may refer to it from the next sweep on
+(`memory.table.Forget`)."""
 
 PATIENCE = 1.0
 """An item that is not clicked for this many clicks, as a multiple of the most items, loses 1 of its
@@ -118,7 +114,6 @@ class ItemRows:
         if self.free:
             row = self.free.pop()
             self.ids[row] = item_id
-            self.arrays["leaving"][row] = 0
             self.arrays["stats"]["flags"][row] = 0
             for call in self.on_new_item:
                 call(row)
@@ -129,6 +124,7 @@ class ItemRows:
         else:
             return 0
         self.rows[item_id] = row
+        self.arrays["becomes"][row] = row
         self.arrays["stats"]["born"][row] = self.clock
         self.begin_row(row)
         return row
@@ -137,7 +133,7 @@ class ItemRows:
         """Take an item's row away: it is in no answer from now on."""
         del self.rows[self.ids[row]]
         self.end_row(row)
-        self.arrays["leaving"][row] = 1
+        self.arrays["becomes"][row] = 0
         self.arrays["stats"]["flags"][row] = DELETED
         self.leaving.append(row)
 
@@ -174,3 +170,6 @@ class ItemRows:
         self.leaving, self.free = list(meta["leaving"]), list(meta["free"])
         gone = {*self.leaving, *self.free}
         self.rows = {item: row for row, item in enumerate(self.ids) if row and row not in gone}
+        used = list(self.rows.values())
+        self.arrays["becomes"][:] = 0
+        self.arrays["becomes"][used] = used

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nextclick.limits import MAX_CATEGORIES
 from online_models.memory.layout import Limits
@@ -44,15 +45,6 @@ PENDING = 1 << 18
 """Items without a row of which the first session is remembered, and deleted ones; about, since a
 new one takes the place of another."""
 
-TABLES = (
-    Table("items", ITEM, ("rows",), Kept.ROWS),
-    *item_rows.TABLES,
-    Table("categories", np.int32, ("rows", MAX_CATEGORIES), Kept.ROWS),
-    Table("first_clicks", FIRST_CLICK, (PENDING,), Kept.HASHED),
-    Table("deleted_ids", DELETED_ID, (PENDING,), Kept.HASHED),
-)
-"""``first_clicks`` and ``deleted_ids`` are hash tables without chaining of ids that have no row."""
-
 
 def _key(item_id: str) -> int:
     """Return a hash of an id: 63 bits, not 0."""
@@ -61,6 +53,20 @@ def _key(item_id: str) -> int:
 
 def _place(key: int) -> int:
     return key >> 8 & (PENDING - 1)
+
+
+def _places(ids: NDArray[Any], size: int) -> NDArray[np.int64]:
+    return np.asarray(ids["key"] >> 8 & (size - 1), np.int64)
+
+
+TABLES = (
+    Table("items", ITEM, ("rows",), Kept.ROWS),
+    *item_rows.TABLES,
+    Table("categories", np.int32, ("rows", MAX_CATEGORIES), Kept.ROWS),
+    Table("first_clicks", FIRST_CLICK, (PENDING,), Kept.HASHED, place=_places),
+    Table("deleted_ids", DELETED_ID, (PENDING,), Kept.HASHED, place=_places),
+)
+"""``first_clicks`` and ``deleted_ids`` are hash tables without chaining of ids that have no row."""
 
 
 class ItemTable(ItemRows):

@@ -63,8 +63,7 @@ def _movable(limits: Limits) -> int:
 def _forget_clicks(st: State, place: int) -> None:
     """Drop the clicks on items that leave from a part of the ring."""
     for i in range(place * SWEPT_CLICKS, (place + 1) * SWEPT_CLICKS):
-        if st.leaving[st.recent_clicks[i]]:
-            st.recent_clicks[i] = 0
+        st.recent_clicks[i] = st.becomes[st.recent_clicks[i]]
 
 
 def _renew(adagrad: NDArray[Any], rows: NDArray[np.int64]) -> None:

@@ -173,10 +173,13 @@ class Replica:
     ) -> None:
         """Apply a record that is an item's row of a table; a tombstone clears the row.
 
-        ``decode`` raises `RecordError` for what it cannot read.
+        ``decode`` raises `RecordError` for what it cannot read, and returns one entry of the table.
         """
         values = None if value is None else decode(value)
-        self.engine.put_row(table, key.decode(errors="replace"), values)
+        try:
+            self.engine.put_row(table, key.decode(errors="replace"), values)
+        except ValueError as e:
+            raise RecordError("record", str(e)) from e
 
     def apply_learner(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `ranker`: the progress of a learner, and the ranker's weights."""

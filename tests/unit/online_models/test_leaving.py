@@ -40,7 +40,8 @@ def check(engine):
     assert rows | leaving | free == set(range(1, len(engine.ids)))
     assert all(engine.ids[row] == item for item, row in engine.rows.items())
     a = engine.arrays
-    assert set(np.flatnonzero(a["leaving"]).tolist()) == leaving | free
+    assert a["becomes"][sorted(rows)].tolist() == sorted(rows)
+    assert set(np.flatnonzero(a["becomes"]).tolist()) == rows
     assert engine.provisional == sum(not engine.is_confirmed(row) for row in rows)
     numbers = a["categories"][a["categories"] > 0]
     assert set(numbers.tolist()) == set(engine.categories.numbers.values())
@@ -49,7 +50,8 @@ def check(engine):
     gone = np.array(sorted(free), np.int64)
     named = [a["popular"][: a["counters"]["popular"][0]], a["recent_clicks"]]
     named.append(a["trending"][: a["counters"]["trending"][0]])
-    sessions = range(max(engine.next_session - 64, 0), engine.next_session)
+    kept = engine.limits.max_sessions
+    sessions = range(max(engine.next_session - kept, 0), engine.next_session)
     named += [engine.session_rows(number) for number in sessions]
     for row in range(1, len(engine.ids)):
         it = a["items"][row]
