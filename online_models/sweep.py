@@ -245,7 +245,7 @@ class Sweep:
             self.active = True
             self._visit_all()
             self.step(sys.maxsize)
-        self._end()
+        self.end()
 
     def move(self, becomes: NDArray[np.int32]) -> None:
         """Replace rows by others wherever a table names them."""
@@ -256,7 +256,7 @@ class Sweep:
     def start_over(self) -> None:
         """Note that entries have other places: a sweep under way visits all tables again."""
         if not self.active:
-            self._end()
+            self.end()
         elif self.phase >= 0:
             self._visit_all()
 

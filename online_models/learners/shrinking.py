@@ -25,6 +25,7 @@ def take_best(items: VectorItems, larger: VectorItems) -> None:
     n = len(best)
     for name in _BY_ROW:
         a[name][1 : n + 1] = b[name][best]
+    a["becomes"][1 : n + 1] = np.arange(1, n + 1)
     items.first_slots[1 : n + 1] = larger.first_slots[best]
     new = np.zeros(larger.limits.rows, np.int32)
     new[best] = np.arange(1, n + 1)

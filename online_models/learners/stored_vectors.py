@@ -90,7 +90,7 @@ def dump_items(items: VectorItems, rows: Sequence[int]) -> dict[str, bytes]:
     table["order"] = items.order[numbers]
     raw, size = table.tobytes(), RECORD.itemsize
     names = [f"i{ids[row]}" for row in rows]
-    for at in np.flatnonzero(a["leaving"][numbers]).tolist():
+    for at in np.flatnonzero(a["becomes"][numbers] == 0).tolist():
         names[at] = f"f{rows[at]}"
     dumped = {name: raw[i * size : (i + 1) * size] for i, name in enumerate(names)}
     for at in np.flatnonzero(a["item_tokens"][numbers, 0]).tolist():
@@ -123,22 +123,22 @@ def load(items: VectorItems, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> 
     ids: dict[int, str] = {}
     for name, value in rows:
         if name[0] == "i":
-            ids[_load_item(items, value)] = name[1:]
-        elif name[0] == "f":
             row = _load_item(items, value)
-            ids[row] = ""
-            a["leaving"][row] = 1
+            ids[row] = name[1:]
+            a["becomes"][row] = row
+        elif name[0] == "f":
+            ids[_load_item(items, value)] = ""
         else:
             _load_row(items, name, value)
     items.ids = ["", *(ids[row] for row in range(1, len(ids) + 1))]
     a["counters"]["rows"] = len(ids)
-    away = np.flatnonzero(a["leaving"])
+    away = 1 + np.flatnonzero(a["becomes"][1 : len(items.ids)] == 0)
     away = away[np.argsort(items.order[away])].tolist()
     if len(meta) == FORMER_SIZE:
         _estimate(items)
     else:
         _load_sweep(items, meta, away)
-    items.rows = {item: row for row, item in enumerate(items.ids) if row and not a["leaving"][row]}
+    items.rows = {item: row for row, item in enumerate(items.ids) if a["becomes"][row]}
     used = np.fromiter(items.rows.values(), np.int64, len(items.rows))
     flags = a["stats"]["flags"][used]
     items.unconfirmed = int((flags & CONFIRMED == 0).sum())

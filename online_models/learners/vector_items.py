@@ -32,8 +32,9 @@ def _forget_sessions(
     for slot in range(first, end):
         found = False
         for at in range(1, 1 + sessions[slot, 0]):
-            if st.leaving[sessions[slot, at]]:
-                sessions[slot, at] = 0
+            row = st.becomes[sessions[slot, at]]
+            if sessions[slot, at] != row:
+                sessions[slot, at] = row
                 found = True
         if found:
             changed[n] = slot
