@@ -7,7 +7,7 @@ from online_models.learners import publication, stored_vectors
 from online_models.learners.vectors import VectorLearner
 from online_models.tables.item_rows import CONFIRMED
 
-BY_ROW = ("context_vectors", "target_vectors", "token_sums", "item_tokens", "stats", "leaving")
+BY_ROW = ("context_vectors", "target_vectors", "token_sums", "item_tokens", "stats", "becomes")
 
 
 class Store:
@@ -70,7 +70,7 @@ def state(learner):
         "counters": learner.arrays["counters"].tobytes(),
         "rows": dict(sorted(items.rows.items())),
         "free": items.free,
-        "leaving": items.leaving,
+        "becomes": items.leaving,
         "deleted": list(items.deleted),
         "gone": set(items.gone),
         "unconfirmed": items.unconfirmed,
