@@ -70,7 +70,7 @@ def state(learner):
         "counters": learner.arrays["counters"].tobytes(),
         "rows": dict(sorted(items.rows.items())),
         "free": items.free,
-        "becomes": items.leaving,
+        "leaving_rows": items.leaving,
         "deleted": list(items.deleted),
         "gone": set(items.gone),
         "unconfirmed": items.unconfirmed,
