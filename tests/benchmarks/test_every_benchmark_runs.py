@@ -71,8 +71,7 @@ def test_serving_measures_answers_and_their_floor(tmp_path):
     for prefix in ("", "floor_", "alone_", "alone_floor_"):
         assert 0 < result[f"{prefix}p50_us"] <= result[f"{prefix}p95_us"]
         assert result[f"{prefix}p95_us"] <= result[f"{prefix}p99_us"]
-        # The kernel counts hundredths of a second: a starved half second may have none.
-        assert result[f"{prefix}cpu_us"] >= 0
+        assert result[f"{prefix}cpu_us"] > 0
     assert result["batch_sessions_per_s"] > 0
     assert result["batch_us_per_session"] > 0
     assert result["errors"] == 0
