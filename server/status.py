@@ -49,7 +49,7 @@ def describe(replica: Replica, serving: bool) -> dict[str, Any]:
         },
         "vectors": replica.engine.with_vectors,
         "sessions": len(replica.sessions),
-        "items": len(replica.engine.ids) - 1,
+        "items": len(replica.engine.rows),
         "catalogue": len(replica.catalogue),
         "unfit_snapshots": replica.unfit_snapshots,
         "refused": [refused._asdict() for refused in replica.refused.latest.copy()],

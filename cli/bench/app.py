@@ -11,9 +11,10 @@ from cli.bench.index import index
 from cli.bench.learning import learning
 from cli.bench.serving import serving
 from cli.bench.throughput import throughput
+from cli.bench.year import year
 
 bench_app = typer.Typer(
     help="Benchmarks, each on a stack of its own.", no_args_is_help=True, rich_markup_mode=None
 )
-for command in (freshness, frontier, growth, index, learning, serving, throughput):
+for command in (freshness, frontier, growth, index, learning, serving, throughput, year):
     bench_app.command()(command)

@@ -77,6 +77,36 @@ def save_growth(base: Path, result: dict[str, Any]) -> None:
         panels[5].set_ylabel("memory, MB")
 
 
+def save_year(base: Path, result: dict[str, Any]) -> None:
+    """Write ``base.json`` and ``base.svg``: hits, times and memory over the year."""
+    save_json(base, result)
+    tenths = result["tenths"]
+    x = [10 * t + 5 for t in range(len(tenths))]
+    with drawn(base.with_suffix(".svg"), 10, 3, panels=3) as (hits, times, memory):
+        for name, label, colour in (
+            ("roomy_hit_rate", "with room for all", PUBLISHED),
+            ("hit_rate", "bounded", OWN),
+        ):
+            hits.plot(x, [100 * row[name] for row in tenths], "o-", color=colour, label=label)
+        hits.set_ylabel("hit rate@20, %")
+        for name, label, colour in (("learn", "learning", OWN), ("recommend", "answer", BASELINE)):
+            for percentile, line in (("p50", "o-"), ("p99", "o--")):
+                values = [row[f"{name}_us"][percentile] for row in tenths]
+                times.plot(x, values, line, color=colour, label=f"{label}, {percentile}")
+        times.set_ylabel("microseconds")
+        quarters = [25 * q + 12.5 for q in range(len(result["memory_mb"]))]
+        for name, label, colour in (
+            ("roomy_memory_mb", "with room for all", PUBLISHED),
+            ("memory_mb", "bounded", OWN),
+        ):
+            memory.plot(quarters, result[name], "o-", color=colour, label=label)
+        memory.set_ylabel("memory, MB")
+        for axes in (hits, times, memory):
+            axes.set_ylim(bottom=0)
+            axes.set_xlabel("% of the year")
+            axes.legend(frameon=False, fontsize=7)
+
+
 def save_json(base: Path, result: dict[str, Any]) -> None:
     """Write ``base.json``."""
     base.with_suffix(".json").write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))

@@ -25,6 +25,7 @@ from online_models.ranking.request import (
 )
 from online_models.sources import popularity
 from online_models.state_tables import bind, new_arrays
+from online_models.sweep import Sweep, phases_of
 from online_models.vectors.near_lists import NOTHING
 
 NEAREST = 200
@@ -46,7 +47,8 @@ class Answering(PublishedModels):
         self._state = bind(a)
         self._counters, self._found = a["counters"], a["found"]
         self._clock, self._next_session = a["counters"]["clock"], a["counters"]["next_session"]
-        self._request = RequestWriter(a, self.category_numbers)
+        self._sweep = Sweep(self, self._state, phases_of(self, self._state), self.deleted)
+        self._request = RequestWriter(a, self.categories.numbers)
         self._query, self._answer, self._answer_score = a["query"], a["answer"], a["answer_score"]
         self._session_columns = tuple(
             a["sessions"][name] for name in ("number", "n", "slab", "at", "items")
@@ -58,6 +60,23 @@ class Answering(PublishedModels):
             _read_only(a["categories"]),
             _read_only(a["stats"]["clicks"]),
         )
+
+    def make_room(self) -> None:
+        """See `ItemRows.make_room`."""
+        self._sweep.make_room()
+
+    def replace_provisional(self) -> None:
+        """See `ItemTable.replace_provisional`."""
+        self._sweep.replace_unconfirmed()
+
+    def kept(self) -> dict[str, Any]:
+        """See `ItemRows.kept`."""
+        return super().kept() | {"sweep": self._sweep.kept()}
+
+    def keep(self, meta: dict[str, Any]) -> None:
+        """See `ItemRows.keep`."""
+        super().keep(meta)
+        self._sweep.keep(meta["sweep"])
 
     # ---- what the models know
 

@@ -14,15 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.memory.layout import Limits
-from online_models.memory.slabs import BUMP
 from online_models.memory.table import Arrays, Kept, Table
 from online_models.ranking.features.registry import FITTING_SCHEMAS, SCHEMA
-from online_models.state_tables import TABLES
+from online_models.state_tables import TABLES, used_entries
 
-VERSION = 6
+VERSION = 7
 
-READABLE = (5, 6)
+READABLE = (5, 6, 7)
 """Versions that can be read. Version 5 had other names for some tables."""
+
+NEW_7 = {"first_clicks", "deleted_ids"}
+"""Tables that versions before 7 did not have."""
 
 NAMES_5 = {
     "counters": "ctr",
@@ -59,18 +61,7 @@ class SnapshotError(Exception):
 
 def used(arrays: Arrays, limits: Limits) -> dict[str, int]:
     """Return how many leading entries of each table in `KEPT` are in use."""
-    counters = arrays["counters"][0]
-    lengths: dict[str, int] = {}
-    for table in KEPT:
-        whole = len(arrays[table.name])
-        lengths[table.name] = {
-            Kept.ROWS: int(counters["rows"]) + 1,
-            Kept.SESSIONS: min(int(counters["next_session"]), limits.max_sessions),
-            Kept.CASES: min(int(counters["cases_seen"]), whole),
-        }.get(table.kept, whole)
-        if table.kept is Kept.ARENA:
-            lengths[table.name] = int(arrays[f"{table.name}_meta"][BUMP])
-    return lengths
+    return {table.name: used_entries(table.name, arrays, limits) for table in KEPT}
 
 
 def write(path: Path, arrays: Arrays, limits: Limits, meta: Mapping[str, Any]) -> None:
@@ -80,9 +71,7 @@ def write(path: Path, arrays: Arrays, limits: Limits, meta: Mapping[str, Any]) -
     for table in KEPT:
         array = arrays[table.name][: lengths[table.name]]
         if table.kept is Kept.HASHED:
-            places = np.flatnonzero(array["key"])
-            _save(path, f"{table.name}_places", places.astype(np.int32))
-            array = array[places]
+            array = array[array["key"] != 0]
         _save(path, table.name, array)
     head = {
         "version": VERSION,
@@ -106,6 +95,8 @@ def read_meta(path: Path) -> tuple[Limits, dict[str, Any]]:
         limits = Limits(**meta["limits"])
     except Exception as e:
         raise SnapshotError(f"cannot read the snapshot in {path}: {e}") from e
+    if version in READABLE and version < 7:
+        meta |= {"leaving": [], "free": [], "deleted": [], "free_categories": [], "sweep": {}}
     if version not in READABLE:
         raise SnapshotError(
             f"{path} has version {version}, this code reads {READABLE}; delete it: the log "
@@ -132,14 +123,15 @@ def read_tables(path: Path, meta: Mapping[str, Any], arrays: Arrays) -> None:
         for table in KEPT:
             if meta["version"] == 5 and table.name == "has_vectors":
                 continue
+            if meta["version"] < 7 and table.name in NEW_7:
+                continue
             array = arrays[table.name]
             saved = _load(path, names.get(table.name, table.name))
+            if meta["version"] == VERSION:
+                _check_layout(table, saved, array)
             if table.kept is Kept.HASHED:
-                name = "pair_slots" if meta["version"] == 5 else f"{table.name}_places"
-                array[_load(path, name)] = saved
+                table.put_hashed(array, saved)
             else:
-                if meta["version"] == VERSION:
-                    _check_layout(table, saved, array)
                 _put(array, saved)
         if meta["version"] == 5:
             # Version 5 marked published vectors in the sums of squares.

@@ -52,7 +52,16 @@ def warm_up(remote: bool = False) -> Engine:
     engine.popularity(rows)
     engine.rank([1], [2])
     engine.explain([1], np.array([2], np.int32))
+    _replace_items(Engine(TINY, sample=engine.sample, remote=remote))
     return engine
+
+
+def _replace_items(engine: Engine) -> None:
+    """Have items leave: for others of the catalogue, and unconfirmed ones for newer ones."""
+    robot = engine.open_session()
+    for i in range(2 * TINY.max_items):
+        engine.learn(robot, f"invented {i}")
+        engine.put_item(f"item {i}")
 
 
 def warm_up_learners() -> None:
@@ -62,6 +71,8 @@ def warm_up_learners() -> None:
     vectors.learn(slot, ["a"], "b")
     vectors.put_item("a", [1])
     vectors.to_publish(10)
+    for n in range(100):  # until items leave
+        vectors.learn(-1, [], f"i{n}")
     ranker = RankerLearner()
     for _ in range(2):
         ranker.learn(np.zeros((N_FEATURES, 5), np.float32), 1)

@@ -8,7 +8,7 @@ from numba import njit
 from nextclick.limits import MAX_CATEGORIES, MAX_FILTER_CATEGORIES
 from online_models.memory.state import State
 from online_models.memory.table import Table
-from online_models.tables.items import DELETED, UNAVAILABLE
+from online_models.tables.item_rows import DELETED, UNAVAILABLE
 
 TABLES = (
     Table("marks", np.int32, ("rows",)),

@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from online_models.memory.state import State
-from online_models.memory.table import Kept, Table
+from online_models.memory.table import Forget, Kept, Table
 from online_models.sources.source import Source
 
 POPULAR = 1_024
@@ -154,12 +154,42 @@ def _learn(st: State) -> None:
     add_clicks(st, st.click[0].row, 1.0)
 
 
+@njit(cache=True)
+def _forget_popular(st: State, place: int) -> None:
+    """Drop items that leave from the whole list of the most popular ones."""
+    ranked, n = st.popular, st.counters[0].popular
+    kept = 0
+    for i in range(n):
+        row = ranked[i]
+        ranked[i] = 0
+        if st.becomes[row] != 0:
+            ranked[kept] = st.becomes[row]
+            kept += 1
+            st.stats[row].at_long = kept
+    st.counters[0].popular = kept
+
+
+@njit(cache=True)
+def _forget_trending(st: State, place: int) -> None:
+    """Drop items that leave from the whole list by recent popularity."""
+    ranked, n = st.trending, st.counters[0].trending
+    kept = 0
+    for i in range(n):
+        row = ranked[i]
+        ranked[i] = 0
+        if st.becomes[row] != 0:
+            ranked[kept] = st.becomes[row]
+            kept += 1
+            st.stats[row].at_short = kept
+    st.counters[0].trending = kept
+
+
 SOURCE = Source(
     "popularity",
     learn=_learn,
     tables=(
-        Table("popular", np.int32, (POPULAR,), Kept.WHOLE),
-        Table("trending", np.int32, (POPULAR,), Kept.WHOLE),
+        Table("popular", np.int32, (POPULAR,), Kept.WHOLE, forget=Forget(_forget_popular, 1)),
+        Table("trending", np.int32, (POPULAR,), Kept.WHOLE, forget=Forget(_forget_trending, 1)),
     ),
 )
 """Adds nothing to the pool: it fills pages (`ranking.page`) and is a feature."""

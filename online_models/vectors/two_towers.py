@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from online_models.memory.layout import Limits
 from online_models.memory.random import random_below
 from online_models.memory.state import State
-from online_models.memory.table import Arrays, Kept, Table
+from online_models.memory.table import Arrays, Forget, Kept, Table
 from online_models.tables.content_tokens import ITEM_TOKENS, TOKENS
 
 Vector = NDArray[np.float32]
@@ -33,6 +34,9 @@ DIMENSIONS, NEGATIVES, VECTOR_ITEMS = 64, 64, 10
 
 RECENT_CLICKS = 1 << 16
 """Clicks that negatives are drawn from."""
+
+SWEPT_CLICKS = 64
+"""Of these, swept at once."""
 
 DECAY = np.float32(0.7)
 RATE = np.float32(0.3)
@@ -45,7 +49,7 @@ ADAGRAD = np.dtype(
     [
         ("squares", "f4", (2,)),  # sums of squared gradients of the context and the target vector
         ("moved", "f4"),  # whether `st.moved` lists it
-        ("withdrawn", "f4"),  # whether the item is not to be published (`learners.vectors`)
+        ("spare", "f4"),
     ]
 )
 """Learning state of an item's vectors, or of a token's."""
@@ -55,15 +59,33 @@ def _movable(limits: Limits) -> int:
     return limits.rows + TOKENS
 
 
+@njit(cache=True)
+def _forget_clicks(st: State, place: int) -> None:
+    """Drop the clicks on items that leave from a part of the ring."""
+    for i in range(place * SWEPT_CLICKS, (place + 1) * SWEPT_CLICKS):
+        st.recent_clicks[i] = st.becomes[st.recent_clicks[i]]
+
+
+def _renew(adagrad: NDArray[Any], rows: NDArray[np.int64]) -> None:
+    """Keep whether ``st.moved`` lists a row: it may still do so."""
+    adagrad["squares"][rows] = 0
+
+
 TABLES = (
     Table("context_vectors", np.float32, ("rows", DIMENSIONS), Kept.ROWS),
     Table("target_vectors", np.float32, ("rows", DIMENSIONS), Kept.ROWS),
     Table("has_vectors", np.bool_, ("rows",), Kept.ROWS),
-    Table("item_adagrad", ADAGRAD, ("rows",), Kept.ROWS),
+    Table("item_adagrad", ADAGRAD, ("rows",), Kept.ROWS, renew=_renew),
     Table("token_vectors", np.float32, (TOKENS, 2 * DIMENSIONS), Kept.WHOLE),
     Table("token_adagrad", ADAGRAD, (TOKENS,), Kept.WHOLE),
     Table("token_sums", np.float32, ("rows", 2 * DIMENSIONS), Kept.ROWS),
-    Table("recent_clicks", np.int32, (RECENT_CLICKS,), Kept.WHOLE),
+    Table(
+        "recent_clicks",
+        np.int32,
+        (RECENT_CLICKS,),
+        Kept.WHOLE,
+        forget=Forget(_forget_clicks, RECENT_CLICKS // SWEPT_CLICKS),
+    ),
     Table("moved", np.int32, (_movable,)),
     Table("n_moved", np.int64, (1,)),
     Table("negatives", np.int32, (NEGATIVES + 1,)),
@@ -221,7 +243,8 @@ def learn_vectors_step(
         x = np.float32(0)
         for d in range(DIMENSIONS):
             x += h[d] * e[d]
-        logits[j] = np.float32(-1e30) if j > 0 and k == target else x
+        # A drawn click may be on the target itself, or on an item that has left (0).
+        logits[j] = np.float32(-1e30) if j > 0 and (k == target or k == 0) else x
         top = max(top, logits[j])
     z = np.float32(0)
     for j in range(NEGATIVES + 1):

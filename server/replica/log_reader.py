@@ -266,7 +266,7 @@ def _show_size(replica: Replica) -> None:
             metrics.PREQUENTIAL_SCORE.labels(model, metric).set(score)
     metrics.VECTORS.set(replica.engine.with_vectors)
     metrics.SESSIONS.set(len(replica.sessions))
-    metrics.ITEMS.set(len(replica.engine.ids) - 1)
+    metrics.ITEMS.set(len(replica.engine.rows))
 
 
 def _reason(message: Message) -> str:

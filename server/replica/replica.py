@@ -19,9 +19,11 @@ from nextclick.v1.scoreboard_pb2 import Score
 from online_models.engine import Engine
 from records import item_vectors, ranker_weights
 from records.errors import RecordError
+from records.item_vectors import ItemVectors
 from records.limited import decode_score, decode_session
 from server import metrics
 from server.replica import scoreboard
+from server.replica.early_vectors import EarlyVectors
 from server.replica.held_vectors import HeldVector, HeldVectors
 from server.replica.refused import RefusedRecords
 from server.replica.sessions import BeforeLearning, SessionTable
@@ -75,6 +77,7 @@ class Replica:
         self.kafka_up = True
         self.lag_ms = 0
         self.lag_records = 0
+        self._early = EarlyVectors()
         self._held = HeldVectors() if role is Role.EMITTER else None
         self._lock = threading.Lock()
         self._waiting = 0
@@ -121,20 +124,26 @@ class Replica:
         if self._held is not None:
             positions = self.positions
             for held in self._held.release(lambda p: positions.get((sessions_topic, p), 0)):
-                self.engine.put_vectors(held.item_id, held.context, held.target)
+                self._put_vectors(
+                    held.item_id, ItemVectors(held.context, held.target, 0, held.offsets)
+                )
 
     def apply_session(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `sessions`; a tombstone erases the session."""
         if value is None:
             self.sessions.erase(key.decode(errors="replace"))
             return
-        self.sessions.apply(decode_session(value))
+        record = decode_session(value)
+        if self.sessions.apply(record):
+            for step in record.steps:
+                self._put_early(step.item_id)
 
     def apply_vectors(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `vectors`; a tombstone removes the item's vectors."""
         item_id = key.decode(errors="replace")
         if value is None:
             self.engine.drop_vectors(item_id)
+            self._early.take(item_id)
             if self._held is not None:
                 self._held.drop(item_id)
             return
@@ -142,7 +151,18 @@ class Replica:
         if self._held is not None:
             self._held.hold(HeldVector(item_id, record.context, record.target, record.offsets))
         else:
-            self.engine.put_vectors(item_id, record.context, record.target)
+            self._put_vectors(item_id, record)
+
+    def _put_vectors(self, item_id: str, vectors: ItemVectors) -> None:
+        if not self.engine.put_vectors(item_id, vectors.context, vectors.target):
+            self._early.keep(item_id, vectors)
+
+    def _put_early(self, item_id: str) -> None:
+        """Apply the vectors of an item that came before it had a row, if it has one now."""
+        if item_id in self._early and self.engine.row(item_id):
+            vectors = self._early.take(item_id)
+            assert vectors is not None
+            self.engine.put_vectors(item_id, vectors.context, vectors.target)
 
     def apply_row(
         self,
@@ -153,10 +173,13 @@ class Replica:
     ) -> None:
         """Apply a record that is an item's row of a table; a tombstone clears the row.
 
-        ``decode`` raises `RecordError` for what it cannot read.
+        ``decode`` raises `RecordError` for what it cannot read, and returns one entry of the table.
         """
         values = None if value is None else decode(value)
-        self.engine.put_row(table, key.decode(errors="replace"), values)
+        try:
+            self.engine.put_row(table, key.decode(errors="replace"), values)
+        except ValueError as e:
+            raise RecordError("record", str(e)) from e
 
     def apply_learner(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `ranker`: the progress of a learner, and the ranker's weights."""
@@ -194,5 +217,6 @@ class Replica:
             item.item_id, item.available, item.categories, item.attributes, item.title
         ):
             self.catalogue[item.item_id] = item
+            self._put_early(item.item_id)
         else:
             metrics.ITEMS_REFUSED.inc()

@@ -39,7 +39,6 @@ class VectorsTask:
         self._commands = topic(COMMANDS, options.tenant)
         self._learner = VectorLearner(options.max_items, options.seed)
         self.progress = Progress(VECTORS_MODEL)
-        self._gone: dict[str, None] = {}
         self._dirty = True
         self._offsets: list[int] = []
 
@@ -75,11 +74,8 @@ class VectorsTask:
         except InvalidEventError:
             return
         if item.deleted:
-            if item.item_id in self._learner.rows:
-                self._gone[item.item_id] = None
-                self._learner.withdraw(item.item_id)
+            self._learner.withdraw(item.item_id)
             return
-        self._gone.pop(item.item_id, None)
         tokens = item_tokens(item.categories, item.attributes, item.title)
         self._learner.put_item(item.item_id, tokens)
 
@@ -126,14 +122,16 @@ class VectorsTask:
         return pack_meta(self._state(0), meta), rows
 
     def publish(self, now_ms: int) -> Iterator[Output]:
-        """See `StreamTask.publish`: items whose vectors have moved, then the learner's progress."""
-        for item_id in self._gone:
+        """See `StreamTask.publish`: tombstones, vectors, then the learner's progress.
+
+        In this order, an item that has left and come back keeps its new vectors.
+        """
+        for item_id in self._learner.gone(MOST_PUBLISHED):
             yield Output(VECTORS, item_id.encode(), b"")
         for item_id, vectors in self._learner.to_publish(MOST_PUBLISHED):
             context, target = vectors
             record = ItemVectors(context, target, self.learned, self._offsets)
             yield Output(VECTORS, item_id.encode(), encode(record))
-        self._gone.clear()
         if self._dirty:
             self._dirty = False
             self.progress.version += 1

@@ -271,6 +271,7 @@ def test_the_ranking_is_scored_in_the_shadow():
     engine, rng = shop.engine, np.random.default_rng(1)
     vectors = {f"i{i}": rng.normal(size=(2, 64)).astype(np.float32) for i in range(22)}
     for item, (context, target) in vectors.items():
+        engine.put_item(item)
         engine.put_vectors(item, context, target)
     shop.apply(record("v", ["i4"]))
     _, (impression, key) = shop.recommend(session_id="v", page_size=20)

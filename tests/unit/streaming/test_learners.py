@@ -12,7 +12,7 @@ from pyflink.datastream.state import MapStateDescriptor
 from nextclick import Item, encode_item
 from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord
-from online_models.learners.vectors import PUBLISH_SHARE
+from online_models.learners.publication import PUBLISH_SHARE
 from online_models.ranking.features.registry import N_FEATURES, SCHEMA
 from online_models.tables.content_tokens import item_tokens
 from streaming.jobs.task_operator import BATCH, PUBLISH_MS, TaskOperator
@@ -363,6 +363,31 @@ def test_a_deleted_item_leaves_a_tombstone():
     assert ("vectors", "x") not in host.publish()
     host.feed(raw("items", encode_item(Item("x", categories=("c",)))))
     assert host.publish().get(("vectors", "x"))
+
+
+def click(session, item_id):
+    record = SessionRecord(session_id=session, version=1)
+    record.steps.add(item_id=item_id, seq=1)
+    return raw("sessions", record.SerializeToString())
+
+
+def test_an_item_that_leaves_is_dropped_by_the_replicas_even_after_a_crash():
+    """Its vectors would stay in the topic, and in every replica, for ever."""
+    host, published = Host(vectors_task), {}
+    for n in range(1_000):
+        host.feed(click(f"s{n}", f"i{n}"))
+        if n % 100 == 50:
+            host.start()
+        if n % 70 == 0:
+            published |= host.publish()
+    for _ in range(3):
+        published |= host.publish()
+    now = {key for (name, key), value in published.items() if name == "vectors" and value}
+    learner = host.operator._task._learner
+    assert len(learner.rows) <= 256
+    assert now == set(learner.rows)
+    assert {name[1:] for name in host.states["rows"].held if name[0] == "i"} == now
+    assert not [name for name in host.states["rows"].held if name[0] == "g"]
 
 
 def test_tokens_are_bounded_and_stable():
