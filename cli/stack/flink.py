@@ -20,20 +20,13 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from cli.errors import CommandError
+from cli.stack.flink_settings import cluster_settings, scratch
 from cli.stack.java import java_home
 from cli.stack.layout import FLINK_JARS, PROJECT, PYTHON_PATH, Child, Home, Ports
 from cli.stack.process import START_S, STREAM, spawn, wait_until
-from settings.base import load
-from settings.jobs import JobSettings, StateBackend
 from streaming.jobs.registry import JOBS, Job
 
 FLINK_HOME = Path(str(find_spec("pyflink").origin)).parent  # type: ignore[union-attr]
-CHECKPOINT_S = 10
-"""Work that a job repeats at most after a crash. Each checkpoint writes the whole state, with
-RocksDB what has changed."""
-
-MANAGED: dict[StateBackend, str] = {"heap": "128m", "rocksdb": "384m"}
-"""Memory of a TaskManager that is RocksDB's alone, out of its 1,400 MB; the heap has the rest."""
 
 ENDED = ("CANCELED", "FINISHED", "FAILED")
 """States of jobs that do not run any more."""
@@ -50,86 +43,6 @@ logger.nextclick.name = org.apache.flink.metrics.MetricGroup
 logger.nextclick.level = ERROR
 """
 
-_OPENED = ("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent")
-_JVM_OPTIONS = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in _OPENED] + [
-    "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
-    "--add-opens=java.base/java.util.concurrent.atomic=ALL-UNNAMED",
-    "--add-opens=java.base/java.util.concurrent.locks=ALL-UNNAMED",
-    "--add-exports=java.rmi/sun.rmi.registry=ALL-UNNAMED",
-    "--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
-]
-
-
-def config(home: Home, ports: Ports) -> dict[str, Any]:
-    """Return the cluster's settings; sizes and timeouts were tried on 2 cores."""
-    return {
-        "env": {
-            "java": {
-                "opts": {
-                    "all": " ".join(_JVM_OPTIONS),
-                    "jobmanager": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
-                    "taskmanager": "-XX:+UseSerialGC",
-                    "client": "-XX:TieredStopAtLevel=1",
-                }
-            }
-        },
-        "jobmanager": {
-            "bind-host": "127.0.0.1",
-            "rpc": {"address": "127.0.0.1", "port": ports.flink_rpc},
-            "memory": {
-                "process": {"size": "700m"},
-                "jvm-metaspace": {"size": "160m"},
-                "jvm-overhead": {"min": "64m", "max": "64m"},
-                "off-heap": {"size": "64m"},
-            },
-            "execution": {"failover-strategy": "region"},
-        },
-        "taskmanager": {
-            "bind-host": "127.0.0.1",
-            "host": "127.0.0.1",
-            "numberOfTaskSlots": 1,
-            "memory": {
-                "process": {"size": "1400m"},
-                "jvm-metaspace": {"size": "256m"},
-                "jvm-overhead": {"min": "128m", "max": "128m"},
-                "framework": {"heap": {"size": "64m"}, "off-heap": {"size": "64m"}},
-                "task": {"off-heap": {"size": "64m"}},
-                "network": {"min": "64m", "max": "64m"},
-                "managed": {"size": MANAGED[load(JobSettings).state_backend]},
-            },
-        },
-        "parallelism": {"default": 1},
-        "rest": {"address": "127.0.0.1", "bind-address": "127.0.0.1", "port": ports.flink},
-        "python": {
-            "execution-mode": "thread",
-            "executable": sys.executable,
-            "client": {"executable": sys.executable},
-        },
-        "execution": {
-            "checkpointing": {
-                "interval": f"{CHECKPOINT_S} s",
-                "dir": home.path("flink", "checkpoints").as_uri(),
-                "savepoint-dir": home.path("flink", "savepoints").as_uri(),
-                "externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
-                "min-pause": "500 ms",
-                "timeout": "10 min",
-            },
-            "buffer-timeout": {"interval": "0 ms"},
-        },
-        # Where RocksDB has its files, too.
-        "io": {"tmp": {"dirs": str(_scratch(home))}},
-        # A TaskManager takes 10 s or more to come back, and each second is an attempt.
-        "restart-strategy": {
-            "type": "fixed-delay",
-            "fixed-delay": {"attempts": 1_000_000, "delay": "1 s"},
-        },
-        # A dead TaskManager refuses two heartbeats. A silent one may just wait for a busy core:
-        # with a timeout of 8 s, Flink took jobs away from a TaskManager that was still starting.
-        "heartbeat": {"interval": 2000, "timeout": 120_000, "rpc-failure-threshold": 2},
-        "pekko": {"ask": {"timeout": "60 s"}, "startup-timeout": "60 s"},
-        "pipeline": {"object-reuse": True},
-    }
-
 
 def prepare(home: Home, ports: Ports) -> None:
     """Write the settings and link the jars."""
@@ -137,23 +50,18 @@ def prepare(home: Home, ports: Ports) -> None:
         raise CommandError(f"the jobs' jars are not in {FLINK_JARS}; run `make setup`")
     # Flink reads YAML, and JSON is valid YAML.
     conf = home.path("flink", "conf")
-    (conf / "config.yaml").write_text(json.dumps(config(home, ports)))
+    (conf / "config.yaml").write_text(json.dumps(cluster_settings(home, ports)))
     for file in (FLINK_HOME / "conf").glob("log4j*.properties"):
         (conf / file.name).write_text(file.read_text() + QUIET_LOGGERS)
     lib = home.path("flink", "lib")
     for link in lib.iterdir():
         link.unlink()
-    for left in _scratch(home).iterdir():
+    for left in scratch(home).iterdir():
         shutil.rmtree(left, ignore_errors=True)
     # flink-python is in opt, but a second job on the same TaskManager needs it in lib.
     jars = [*(FLINK_HOME / "lib").glob("*.jar"), *(FLINK_HOME / "opt").glob("flink-python*.jar")]
     for jar in [*jars, *FLINK_JARS.glob("*.jar")]:
         (lib / jar.name).symlink_to(jar)
-
-
-def _scratch(home: Home) -> Path:
-    """Return the folder of working files; a process that is killed leaves its own there."""
-    return home.path("flink", "scratch")
 
 
 def environment(home: Home) -> dict[str, str]:
@@ -187,7 +95,7 @@ def start_taskmanager(home: Home, number: int, *, bound: bool) -> Child:
     Two TaskManagers with the same id would keep evicting each other from the cluster.
     """
     name = f"taskmanager-{number}"
-    for left in _scratch(home).glob(f"tm_{name}-*"):
+    for left in scratch(home).glob(f"tm_{name}-*"):
         shutil.rmtree(left, ignore_errors=True)
     argv = [str(FLINK_HOME / "bin" / "taskmanager.sh"), "start-foreground"]
     argv += [f"-Dtaskmanager.resource-id={name}-{os.urandom(3).hex()}"]

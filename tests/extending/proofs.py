@@ -289,7 +289,7 @@ def test_the_ranking_is_scored_in_the_shadow():
         (record("v", ["i4", next_item]), "sessions"),
     ):
         raw = RawRecord(value.SerializeToString(), key.encode(), topic, 0, 0, 9)
-        task.apply(raw, {})
+        task.apply(raw)
     scores = {s.model: s for s in (Score.FromString(o.value) for o in task.publish(10_000))}
     assert set(scores) >= {"blend", "vectors-alone"}
     assert scores["vectors-alone"].cases == scores["vectors-alone"].shadow_cases == 1

@@ -13,6 +13,7 @@ import pytest
 
 from cli.errors import CommandError
 from cli.stack import apps, flink, kafka
+from cli.stack.flink_settings import cluster_settings
 from cli.stack.layout import Child, Home, Ports
 from cli.stack.process import find, spawn, stop, tail, wait_until
 from cli.stack.stack import Stack
@@ -256,7 +257,7 @@ def test_rocksdb_gets_its_memory_from_that_of_the_heap(home, monkeypatch):
     by_backend = {}
     for backend in ("heap", "rocksdb"):
         monkeypatch.setenv("NEXTCLICK_STATE_BACKEND", backend)
-        by_backend[backend] = flink.config(home, Ports())["taskmanager"]["memory"]
+        by_backend[backend] = cluster_settings(home, Ports())["taskmanager"]["memory"]
     assert by_backend["rocksdb"]["managed"] != by_backend["heap"]["managed"]
     assert by_backend["rocksdb"]["process"] == by_backend["heap"]["process"]
 
