@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from evaluation.charts import BASELINE, OWN, PUBLISHED, drawn
+
+LABELS_APART = 1.5
+"""Least ratio of two labelled sizes of a logarithmic axis."""
 
 
 def save_serving(base: Path, result: dict[str, Any]) -> None:
@@ -62,8 +66,7 @@ def save_growth(base: Path, result: dict[str, Any]) -> None:
             if name in ("items", "sessions"):
                 values = [row["learn_us"]["mean"] for row in result[name]]
                 axes.plot(x, values, "o-", color=PUBLISHED, label="learning, mean")
-            axes.set_xscale("log")
-            axes.set_ylim(bottom=0)
+            size_axis(axes, x)
             axes.set_xlabel(name)
         panels[0].set_ylabel("microseconds")
         panels[0].legend(frameon=False, fontsize=7)
@@ -71,10 +74,33 @@ def save_growth(base: Path, result: dict[str, Any]) -> None:
             x = [row[name] for row in result[name]]
             panels[5].plot(x, [row["memory_mb"] for row in result[name]], "o-", color=colour)
             panels[5].annotate(name, (x[-1], result[name][-1]["memory_mb"]), fontsize=7)
-        panels[5].set_xscale("log")
-        panels[5].set_ylim(bottom=0)
+        size_axis(panels[5], [row["items"] for row in result["items"]])
         panels[5].set_xlabel("items, sessions")
         panels[5].set_ylabel("memory, MB")
+
+
+def size_axis(axes: Any, sizes: Sequence[int]) -> None:
+    """Give axes a logarithmic scale whose ticks are these sizes, where labels have room."""
+    axes.set_xscale("log")
+    axes.set_ylim(bottom=0)
+    shown: list[int] = []
+    for size in sorted(set(sizes)):
+        if not shown or size >= LABELS_APART * shown[-1]:
+            shown.append(size)
+    axes.set_xticks(shown, [short(size) for size in shown], fontsize=7)
+    axes.minorticks_off()
+
+
+def short(n: int) -> str:
+    """Return a number as a label: 20, 10k, 2M.
+
+    >>> [short(n) for n in (20, 10_000, 500_000, 2_000_000)]
+    ['20', '10k', '500k', '2M']
+    """
+    for unit, sign in ((1_000_000, "M"), (1_000, "k")):
+        if n >= unit and n % unit == 0:
+            return f"{n // unit}{sign}"
+    return str(n)
 
 
 def save_year(base: Path, result: dict[str, Any]) -> None:

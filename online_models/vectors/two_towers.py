@@ -120,15 +120,28 @@ def session_vector(vectors: Vector, items: NDArray[np.int32], first: int, n: int
     return total
 
 
+@njit(cache=True, inline="always")
+def _note_moved(st: State, adagrad, name: int) -> None:  # type: ignore[no-untyped-def]
+    """Add a row (``name`` > 0) or token (< 0) to ``st.moved``, once."""
+    if adagrad.moved == 0:
+        adagrad.moved = 1
+        st.moved[st.n_moved[0]] = name
+        st.n_moved[0] += 1
+
+
 @njit(cache=True, fastmath=True)
 def refresh(st: State, row: int) -> None:
-    """Add to an item's vectors what its tokens have changed since the last time."""
+    """Add to an item's vectors what its tokens have changed since the last time.
+
+    Nothing is added where nothing has changed: with fastmath, v + x - x need not be v.
+    """
     if st.counters[0].items_with_content == 0:
         return
     tokens = st.item_tokens[row]
     if tokens[0] == 0:
         return
     v_in, v_out, before = st.context_vectors[row], st.target_vectors[row], st.token_sums[row]
+    changed = False
     for d in range(DIMENSIONS):
         x = np.float32(0)
         y = np.float32(0)
@@ -137,10 +150,14 @@ def refresh(st: State, row: int) -> None:
                 break
             x += st.token_vectors[tokens[j], d]
             y += st.token_vectors[tokens[j], DIMENSIONS + d]
-        v_in[d] += x - before[d]
-        v_out[d] += y - before[DIMENSIONS + d]
-        before[d] = x
-        before[DIMENSIONS + d] = y
+        if x != before[d] or y != before[DIMENSIONS + d]:
+            v_in[d] += x - before[d]
+            v_out[d] += y - before[DIMENSIONS + d]
+            before[d] = x
+            before[DIMENSIONS + d] = y
+            changed = True
+    if changed:
+        _note_moved(st, st.item_adagrad[row], row)
 
 
 def set_tokens(arrays: Arrays, st: State, row: int, tokens: Sequence[int]) -> None:
@@ -176,15 +193,6 @@ def current(st: State, row: int, out: Vector) -> None:
                 break
             x += st.token_vectors[tokens[j], d]
         out[d] += x - st.token_sums[row, d]
-
-
-@njit(cache=True, inline="always")
-def _note_moved(st: State, adagrad, name: int) -> None:  # type: ignore[no-untyped-def]
-    """Add a row (``name`` > 0) or token (< 0) to ``st.moved``, once."""
-    if adagrad.moved == 0:
-        adagrad.moved = 1
-        st.moved[st.n_moved[0]] = name
-        st.n_moved[0] += 1
 
 
 @njit(cache=True, fastmath=True)

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from confluent_kafka import Consumer
 
-from cli.bench import freshness, learning, native
+from cli.bench import freshness, learning, native, probes
 from tests.command import run
 
 pytestmark = pytest.mark.integration
@@ -31,7 +31,7 @@ def test_freshness_measures_probes_beside_a_load(stack):
     assert len(result["hops_ms"]) == 3
     assert result["hops_ms"]["sessions job"] >= 0
     watcher = Consumer({"bootstrap.servers": stack.kafka, "group.id": "test"})
-    assert freshness.backlog(watcher) >= 0
+    assert probes.backlog(watcher) >= 0
     watcher.close()
 
 

@@ -49,7 +49,7 @@ from streaming.tasks.task import TaskOptions
 from tests.unit.server.services.test_recommendation import FakeRedis, NoImpressions, record
 
 LIMITS = Limits(max_items=512, max_sessions=256, pairs=256)
-LIMIT_S = 60.0
+LIMIT_S = 300.0
 
 
 def engine_of(*sessions, categories=()):
