@@ -56,7 +56,6 @@ def test_a_click_costs_the_vectors_job_the_same_after_a_million_sessions(stack):
     assert max(result["vectors_ratio"], cpu_ratio) >= 0.9, result
 
 
-
 def test_index_measures_recall_in_churn():
     """The vector index is queried at rest and while it changes."""
     result = bench("index", "--items", "400", "--changes", "60", "--queries", "100")
