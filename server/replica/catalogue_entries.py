@@ -101,7 +101,8 @@ class CatalogueEntries:
     ) -> None:
         self._engine = engine
         self._clock = clock
-        self._entries: dict[str, Item] = {}
+        self._records: dict[str, bytes] = {}
+        """Records of the items that have a row."""
         self.waiting = WaitingItems(most_bytes)
         """Items for which no row was free."""
         self.left = WaitingItems(most_bytes)
@@ -111,24 +112,29 @@ class CatalogueEntries:
         engine.on_leave.append(self._leave)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._records)
 
     def get(self, item_id: str) -> Item | None:
         """Return what the catalogue says of an item, None if that is not known; for any thread."""
-        record = self.waiting.get(item_id) or self.left.get(item_id)
-        return decode_item(record) if record else self._entries.get(item_id)
+        record = self._records.get(item_id) or self._kept(item_id)
+        return decode_item(record) if record else None
+
+    def _kept(self, item_id: str) -> bytes | None:
+        """Return the record of an item that had no row, None if there is none."""
+        return self.waiting.get(item_id) or self.left.get(item_id)
 
     def put(self, item: Item) -> bool:
         """Apply an item; return whether it has a row, otherwise it waits for one."""
-        self.left.drop(item.item_id)
-        if self._apply(item):
+        record = encode_item(item)
+        if self._apply(item, record):
             return True
-        dropped = self.waiting.keep(item.item_id, encode_item(item))
+        self.left.drop(item.item_id)
+        dropped = self.waiting.keep(item.item_id, record)
         metrics.ITEMS_REFUSED.inc(dropped)
         self._untold += dropped
         return False
 
-    def _apply(self, item: Item) -> bool:
+    def _apply(self, item: Item, record: bytes) -> bool:
         """Apply an item; return False if no row is free for it."""
         if not self._engine.put_item(
             item.item_id, item.available, item.categories, item.attributes, item.title
@@ -136,26 +142,28 @@ class CatalogueEntries:
             return False
         self.waiting.drop(item.item_id)
         self.left.drop(item.item_id)
-        self._entries[item.item_id] = item
+        self._records[item.item_id] = record
         return True
 
     def remove(self, item_id: str) -> None:
         """Note that the catalogue no longer has an item."""
-        self._entries.pop(item_id, None)
+        self._records.pop(item_id, None)
         self.waiting.drop(item_id)
         self.left.drop(item_id)
 
     def put_again(self, item_id: str) -> None:
         """Apply what is kept of an item that had no row, if it has one now."""
-        record = self.waiting.get(item_id) or self.left.get(item_id)
+        record = self._kept(item_id)
         if record and self._engine.row(item_id):
-            self._apply(decode_item(record))
+            self._apply(decode_item(record), record)
 
     def retry(self) -> str:
         """Try to find a row for the item that has waited longest; return its id, "" if in vain."""
-        for item_id, record in self.waiting:
-            return item_id if self._apply(decode_item(record)) else ""
-        return ""
+        first = next(iter(self.waiting), None)
+        if first is None:
+            return ""
+        item_id, record = first
+        return item_id if self._apply(decode_item(record), record) else ""
 
     def report(self) -> None:
         """Say in the log which items were dropped, once a second at most; this may block."""
@@ -169,16 +177,16 @@ class CatalogueEntries:
             )
 
     def _leave(self, item_id: str) -> None:
-        item = self._entries.pop(item_id, None)
-        if item is not None:
-            metrics.ENTRIES_DROPPED.inc(self.left.keep(item_id, encode_item(item)))
+        record = self._records.pop(item_id, None)
+        if record is not None:
+            metrics.ENTRIES_DROPPED.inc(self.left.keep(item_id, record))
 
     # ---- what a snapshot keeps
 
     def dump(self) -> dict[str, Iterator[bytes]]:
         """Return all records, by name in `FILES`."""
         return {
-            ENTRIES: map(encode_item, self._entries.values()),
+            ENTRIES: iter(self._records.values()),
             WAITING: (record for _, record in self.waiting),
             LEFT: (record for _, record in self.left),
         }
@@ -193,16 +201,16 @@ class CatalogueEntries:
             for record in records[name]:
                 items.keep(decode_item(record).item_id, record)
         for record in records[ENTRIES]:
-            item = decode_item(record)
-            if self._engine.row(item.item_id):
-                self._entries[item.item_id] = item
+            item_id = decode_item(record).item_id
+            if self._engine.row(item_id):
+                self._records[item_id] = record
             else:
-                self.left.keep(item.item_id, record)
+                self.left.keep(item_id, record)
         if more_rows:
             for _, record in reversed(list(self.left)):
                 if self._engine.spare <= self._engine.limits.max_items // LARGEST_SHARE:
                     break
-                self._apply(decode_item(record))
+                self._apply(decode_item(record), record)
 
 
 def _size(item_id: str, record: bytes) -> int:

@@ -15,7 +15,7 @@ import logging
 import os
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -155,7 +155,7 @@ def _lost(was: Limits, limits: Limits, items: int, sessions: int) -> str:
     if not smaller:
         return ""
     return (
-        f"read into smaller limits ({', '.join(smaller)}): {max(items, 0)} items and {sessions} "
+        f"read into smaller limits ({'; '.join(smaller)}): {max(items, 0)} items and {sessions} "
         "sessions are left out"
     )
 

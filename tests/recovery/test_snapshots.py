@@ -7,7 +7,7 @@ from nextclick import Item, encode_item
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
-from server.replica import catalogue_entries, snapshot
+from server.replica import snapshot
 from server.replica.periodic_snapshots import PeriodicSnapshots
 from server.replica.replica import Replica
 
@@ -79,7 +79,7 @@ def test_a_damaged_snapshot_falls_back_to_the_one_before(replica, tmp_path):
 def test_a_snapshot_that_fails_is_counted_and_leaves_nothing(replica, tmp_path, monkeypatch):
     """Whatever fails in it, the log is read on, and the disk does not fill."""
     before = REGISTRY.get_sample_value("nextclick_snapshots_failed_total")
-    monkeypatch.setattr(catalogue_entries, "encode_item", lambda item: 1 / 0)
+    monkeypatch.setattr(snapshot, "_checksum", lambda path: 1 / 0)
     now = 0.0
     periodic = PeriodicSnapshots(replica, tmp_path, 10, lambda: now)
     now = 11.0

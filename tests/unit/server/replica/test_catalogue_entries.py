@@ -111,6 +111,7 @@ def test_entries_of_items_that_left_are_bounded(replica):
     for i in range(500):
         entries.put(Item(f"i{i:03}", title="t" * 30))
     assert 5 <= len(entries.left) <= 10
+    assert not entries.waiting
     left = [item_id for item_id, _ in entries.left]
     dropped = counted("nextclick_entries_dropped_total") - before
     assert dropped == 500 - len(entries) - len(left)

@@ -238,8 +238,8 @@ def test_a_topic_full_of_poison_does_not_fill_the_log(caplog):
 
 def test_items_that_wait_for_a_row_get_it_without_another_record(replica, reader, monkeypatch):
     """At night nobody clicks, and the item that the shop has put must still appear."""
-    monkeypatch.setattr(sweep, "MOST_PLACES", 1)
-    items = [Item(f"i{i}") for i in range(40)]
+    monkeypatch.setattr(sweep, "MOST_PLACES", 16)
+    items = [Item(f"i{i}") for i in range(24)]
     waited = []
     put = replica.catalogue.put
     monkeypatch.setattr(
