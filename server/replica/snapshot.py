@@ -134,7 +134,7 @@ def _read(path: Path, limits: Limits, role: Role) -> tuple[Replica, str]:
     replica.sessions.evicted = state["evicted"]
     for line in _lines(path / "sessions.jsonl"):
         replica.sessions.load(orjson.loads(line))
-    records = {
+    records: dict[str, Iterable[bytes]] = {
         name: _lines(path / name) if name in sums else () for name in catalogue_entries.FILES
     }
     replica.catalogue.load(records, more_rows=limits.max_items > was.max_items)
