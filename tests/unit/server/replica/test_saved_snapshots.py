@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from online_models.engine import Engine
 from online_models.memory.layout import Limits
 from server import status
 from server.replica import saved_snapshots, snapshot
+from server.replica.catalogue_entries import MOST_BYTES
 from server.replica.replica import Replica
 
 LIMITS = Limits(max_items=128, max_sessions=64, pairs=64)
@@ -44,6 +46,17 @@ def taught(limits=LIMITS):
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_docs_tell_how_much_is_kept():
+    """An operator sizes the disk and the memory by them."""
+    told = (Path(__file__).parents[4] / "docs" / "operating.md").read_text()
+    n, most = saved_snapshots.LATEST, saved_snapshots.MOST_KEPT
+    assert f"| the newest {n}, and {most} kept aside: the first and the newest {most - 1}" in (
+        told.replace("newest two", "newest 2")
+    )
+    assert told.count(f"| {MOST_BYTES >> 20} MiB") == 2
+    assert f"and {2 * MOST_BYTES >> 20} MiB for those of others" in told
 
 
 def test_larger_limits_lose_nothing(tmp_path):
