@@ -196,10 +196,13 @@ class Engine(Inspection):
             engine.keep(meta)
         except KeyError as e:
             raise snapshots.SnapshotError(f"cannot read the snapshot in {path}: no {e}") from e
-        return engine if limits in (None, saved) else engine._resized(limits)
+        return engine if limits in (None, saved) else engine.resized(limits)
 
-    def _resized(self, limits: Limits) -> Engine:
-        """Return models of other limits that know the same; these are spent."""
+    def resized(self, limits: Limits) -> Engine:
+        """Return models of other limits that know the same; these are spent.
+
+        See `restore`.
+        """
         resize.squeeze(self, self._sweep, limits.max_items)
         other = Engine(limits, self.seed, sample=self.sample, remote=self.remote)
         resize.lay_out(self.arrays, self.limits, other.arrays, limits)

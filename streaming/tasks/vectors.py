@@ -9,7 +9,8 @@ from nextclick.codec import InvalidEventError, decode_item
 from nextclick.topics import COMMANDS, ITEMS, RANKER, SESSIONS, VECTORS, VECTORS_MODEL, topic
 from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import Step
-from online_models.learners.vectors import SESSION_ITEMS, VectorLearner
+from online_models.learners.vector_items import SESSION_ITEMS
+from online_models.learners.vectors import VectorLearner
 from online_models.tables.content_tokens import item_tokens
 from records.errors import RecordError
 from records.item_vectors import ItemVectors, encode
