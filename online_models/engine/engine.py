@@ -194,6 +194,8 @@ class Engine(Inspection):
             engine.with_vectors = meta["with_vectors"]
             snapshots.read_tables(path, meta, engine.arrays)
             engine.keep(meta)
+            if meta["version"] < snapshots.SINCE["item_lists"]:
+                engine.lists.make(np.array(list(engine.rows.values()), np.int64))
         except KeyError as e:
             raise snapshots.SnapshotError(f"cannot read the snapshot in {path}: no {e}") from e
         return engine if limits in (None, saved) else engine._resized(limits)

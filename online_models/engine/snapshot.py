@@ -18,13 +18,19 @@ from online_models.memory.table import Arrays, Kept, Table
 from online_models.ranking.features.registry import FITTING_SCHEMAS, SCHEMA
 from online_models.state_tables import TABLES, used_entries
 
-VERSION = 7
+VERSION = 8
 
-READABLE = (5, 6, 7)
+READABLE = (5, 6, 7, 8)
 """Versions that can be read. Version 5 had other names for some tables."""
 
-NEW_7 = {"first_clicks", "deleted_ids"}
-"""Tables that versions before 7 did not have."""
+SINCE = {
+    "has_vectors": 6,
+    "first_clicks": 7,
+    "deleted_ids": 7,
+    "item_links": 8,
+    "item_lists": 8,
+}
+"""The first versions that had a table, where that was not 5."""
 
 NAMES_5 = {
     "counters": "ctr",
@@ -121,9 +127,7 @@ def read_tables(path: Path, meta: Mapping[str, Any], arrays: Arrays) -> None:
     try:
         names = NAMES_5 if meta["version"] == 5 else {}
         for table in KEPT:
-            if meta["version"] == 5 and table.name == "has_vectors":
-                continue
-            if meta["version"] < 7 and table.name in NEW_7:
+            if meta["version"] < SINCE.get(table.name, 5):
                 continue
             array = arrays[table.name]
             saved = _load(path, names.get(table.name, table.name))

@@ -11,8 +11,10 @@ from online_models.memory.table import Table
 from online_models.memory.top_k import MAX_SORTED, sort_places, top_k
 from online_models.ranking.candidates import pick_candidates
 from online_models.ranking.item_filter import allowed, exclude
+from online_models.ranking.listed_items import MOST_LOOKED_AT, begin, following
 from online_models.ranking.rankings import order_candidates
 from online_models.sources.popularity import POPULAR, trend
+from online_models.tables.item_lists import CLICKED, NOT_CLICKED
 
 MAX_ANSWER = MAX_SORTED
 """The most items in an answer."""
@@ -40,7 +42,7 @@ def recommend(st: State):  # type: ignore[no-untyped-def]
     """Answer the request: rows in ``st.answer``, scores in ``st.answer_score``.
 
     Returns (number of items, how many of them are ranked). There are as many items as the request
-    wants, or all that pass its filter.
+    wants, or all that pass its filter among those that `fill` looks at.
     """
     n_ranked = min(pick_candidates(st, True), st.request[0].size)
     order_candidates(st)
@@ -103,8 +105,8 @@ def fill_with_near(st: State, n: int, rows: NDArray[np.int64]):  # type: ignore[
 def fill(st: State, n: int) -> int:
     """Fill the answer after ``n`` items with popular ones; return its length.
 
-    From the list of the most popular items, and if these do not suffice, from all items, most
-    popular first.
+    From the list of the most popular items, and if these do not suffice, from the lists of the
+    wanted categories: the most popular ones among the last clicked, then those never clicked.
     """
     size = st.request[0].size
     if n == size:
@@ -120,16 +122,31 @@ def fill(st: State, n: int) -> int:
             st.answer_score[n] = FILL_SCORE - n
             exclude(st, row)
             n += 1
-    return n if n == size else _fill_from_all(st, n)
+    first = n
+    if n < size:
+        n = _fill_with_clicked(st, n)
+    if n < size:
+        n = _fill_with_unclicked(st, n)
+    for i in range(first, n):
+        st.answer_score[i] = FILL_SCORE - i
+    return n
 
 
 @njit(cache=True)
-def _fill_from_all(st: State, n: int) -> int:
-    """Fill the answer from all items, with a heap whose top is the least popular of the best."""
+def _fill_with_clicked(st: State, n: int) -> int:
+    """Fill the answer with the most popular of the last clicked items.
+
+    With a heap whose top is the least popular of the best so far.
+    """
     first, size = n, st.request[0].size
-    for row in range(1, st.counters[0].rows + 1):
+    begin(st, CLICKED)
+    for _ in range(MOST_LOOKED_AT):
+        row = following(st)
+        if row == 0:
+            break
         if not allowed(st, row):
             continue
+        exclude(st, row)  # it may be in several categories
         if n < size:
             st.answer[n] = row
             n += 1
@@ -148,17 +165,28 @@ def _fill_from_all(st: State, n: int) -> int:
         st.answer[first + end] = st.answer[first]
         st.answer[first] = x
         _sink(st, first, end)
-    for i in range(first, n):
-        st.answer_score[i] = FILL_SCORE - i
+    return n
+
+
+@njit(cache=True)
+def _fill_with_unclicked(st: State, n: int) -> int:
+    """Fill the answer with the last added of the items that were never clicked."""
+    begin(st, NOT_CLICKED)
+    for _ in range(MOST_LOOKED_AT):
+        row = following(st)
+        if row == 0 or n == st.request[0].size:
+            break
+        if allowed(st, row):
+            st.answer[n] = row
+            exclude(st, row)
+            n += 1
     return n
 
 
 @njit(cache=True, inline="always")
 def _rarer(st: State, a: int, b: int) -> bool:
-    """Whether item ``a`` is less popular than item ``b`` (ties: the younger row is)."""
+    """Whether item ``a`` is less popular than item ``b`` (ties: the younger row is); both clicked."""
     x, y = st.stats[a], st.stats[b]
-    if x.clicks == 0 or y.clicks == 0:
-        return (x.clicks, -a) < (y.clicks, -b)
     return (x.long, -a) < (y.long, -b)
 
 

@@ -1,7 +1,8 @@
 """Popularity with exponential decay by number of clicks, at two rates.
 
 An item's decayed count is ``exp(key - clock / decay)``. All items decay alike, so only the clicked
-item can change its rank: the lists of the most popular items stay sorted by moving it up.
+item can change its rank: the lists of the most popular items stay sorted by moving it up. All other
+items are in the lists of their categories (`tables.item_lists`), the last clicked first.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from online_models.memory.state import State
 from online_models.memory.table import Forget, Kept, Table
 from online_models.sources.source import Source
+from online_models.tables.item_lists import add, remove
 
 POPULAR = 1_024
 """Length of the lists of the most popular items."""
@@ -30,6 +32,11 @@ def _raised(key: float, known: bool, clock: float, weight: float) -> float:
 
 
 @njit(cache=True)
+def _add_to_lists(st: State, row: int) -> None:
+    add(st.item_links, st.item_lists, st.categories, st.stats, row)
+
+
+@njit(cache=True)
 def _rise_long(st: State, row: int) -> None:
     stats, ranked, n = st.stats, st.popular, st.counters[0].popular
     i = stats[row].at_long - 1
@@ -42,6 +49,7 @@ def _rise_long(st: State, row: int) -> None:
         else:
             i = n - 1
             stats[ranked[i]].at_long = 0
+            _add_to_lists(st, ranked[i])
     while i > 0 and stats[ranked[i - 1]].long < stats[row].long:
         ranked[i] = ranked[i - 1]
         stats[ranked[i]].at_long = i + 1
@@ -77,6 +85,7 @@ def add_clicks(st: State, row: int, weight: float) -> None:
     s = st.stats[row]
     clock = st.counters[0].clock
     known = s.clicks > 0
+    remove(st.item_links, st.item_lists, st.categories, st.stats, row)
     s.long = _raised(s.long, known, clock / DECAY_LONG, weight)
     s.short = _raised(s.short, known, clock / DECAY_SHORT, weight)
     s.clicks += weight
@@ -85,6 +94,7 @@ def add_clicks(st: State, row: int, weight: float) -> None:
     st.items[row].damp = 1.0 / math.sqrt(s.clicks + 10.0)
     _rise_long(st, row)
     _rise_short(st, row)
+    _add_to_lists(st, row)
 
 
 @njit(cache=True, inline="always")
