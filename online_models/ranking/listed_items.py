@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from nextclick.limits import MAX_FILTER_CATEGORIES
+from nextclick.limits import MAX_CATEGORIES, MAX_FILTER_CATEGORIES
+from online_models.memory.prefetch import prefetch
 from online_models.memory.state import State
 from online_models.memory.table import Table
-from online_models.tables.item_lists import ALL_ITEMS, place_in
+from online_models.tables.item_lists import ALL_ITEMS, LINKS, place_in
 from online_models.tables.item_rows import UNAVAILABLE
 
 MOST_LOOKED_AT = 3_072
@@ -66,9 +67,19 @@ def following(st: State) -> int:
             walk.row = st.walks[walking.lists].row
         else:
             walk.row = st.item_links[row, place_in(st.categories, row, walk.category)].after
+            _load(st, np.int64(walk.row))
             walking.turn += 1
         if walking.turn >= walking.lists:
             walking.turn = 0
         if not over:
             return row
     return 0
+
+
+@njit(cache=True, inline="always")
+def _load(st: State, row: int) -> None:
+    """Have what will be read of an item loaded meanwhile: otherwise each is waited for in turn."""
+    prefetch(st.stats, row)
+    prefetch(st.marks, row)
+    prefetch(st.categories.reshape(-1), row * MAX_CATEGORIES)
+    prefetch(st.item_links.reshape(-1), row * LINKS)

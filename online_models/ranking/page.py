@@ -185,7 +185,7 @@ def _fill_with_unclicked(st: State, n: int) -> int:
 
 @njit(cache=True, inline="always")
 def _rarer(st: State, a: int, b: int) -> bool:
-    """Whether item ``a`` is less popular than item ``b`` (ties: the younger row is); both clicked."""
+    """Whether a clicked item ``a`` is less popular than ``b`` (ties: the later row is)."""
     x, y = st.stats[a], st.stats[b]
     return (x.long, -a) < (y.long, -b)
 

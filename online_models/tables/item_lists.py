@@ -2,8 +2,8 @@
 
 Every category has two lists: of the items that were ever clicked, the last clicked first, and of
 the others, the last added first. Those that are not available come last. Number 0 stands for all
-items. Items on the list of popular ones (`sources.popularity`) are on none of these, since a page is
-filled from there first; nor are deleted ones.
+items. Items on the list of popular ones (`sources.popularity`) are in none of these, since a page
+is filled from there first; nor are deleted ones.
 
 An item is in its lists if it has a row, is not deleted and not popular. So whatever changes that,
 whether it was ever clicked, or its categories, takes the item out before (`remove`) and puts it in
@@ -31,6 +31,9 @@ NOT_CLICKED, CLICKED = 0, 1
 
 LINK = np.dtype([("before", "i4"), ("after", "i4")])
 """Rows beside an item in a list, 0: none."""
+
+LINKS = 1 + MAX_CATEGORIES
+"""Lists that an item may be in."""
 
 LIST = np.dtype([("first", "i4"), ("last", "i4")])
 """Rows at the ends of a list, 0: it is empty."""
@@ -62,9 +65,7 @@ def _forget_ends(st: State, place: int) -> None:
 
 
 TABLES = (
-    Table(
-        "item_links", LINK, ("rows", 1 + MAX_CATEGORIES), Kept.ROWS, forget=Forget(_forget_links)
-    ),
+    Table("item_links", LINK, ("rows", LINKS), Kept.ROWS, forget=Forget(_forget_links)),
     Table(
         "item_lists",
         LIST,
