@@ -196,6 +196,7 @@ class Engine(Inspection):
             engine.keep(meta)
             if meta["version"] < snapshots.SINCE["item_lists"]:
                 engine.lists.make(np.array(list(engine.rows.values()), np.int64))
+                engine._sweep.start_over()  # its phases had other numbers
         except KeyError as e:
             raise snapshots.SnapshotError(f"cannot read the snapshot in {path}: no {e}") from e
         return engine if limits in (None, saved) else engine.resized(limits)

@@ -36,8 +36,9 @@ def begin(st: State, clicked: int) -> None:
     if request.n_categories == 0:
         n = _begin_list(st, ALL_ITEMS, clicked, n)
     for i in range(request.n_categories):
-        if st.filter_categories[i] > 0:
-            n = _begin_list(st, st.filter_categories[i], clicked, n)
+        number = np.int64(st.filter_categories[i])
+        if number > 0:  # 0: there is no such category
+            n = _begin_list(st, number, clicked, n)
     st.walking[0].lists = n
     st.walking[0].turn = 0
 

@@ -49,7 +49,7 @@ def _rise_long(st: State, row: int) -> None:
         else:
             i = n - 1
             stats[ranked[i]].at_long = 0
-            _add_to_lists(st, ranked[i])
+            _add_to_lists(st, np.int64(ranked[i]))
     while i > 0 and stats[ranked[i - 1]].long < stats[row].long:
         ranked[i] = ranked[i - 1]
         stats[ranked[i]].at_long = i + 1
@@ -85,7 +85,8 @@ def add_clicks(st: State, row: int, weight: float) -> None:
     s = st.stats[row]
     clock = st.counters[0].clock
     known = s.clicks > 0
-    remove(st.item_links, st.item_lists, st.categories, st.stats, row)
+    if s.at_long == 0:
+        remove(st.item_links, st.item_lists, st.categories, st.stats, row)
     s.long = _raised(s.long, known, clock / DECAY_LONG, weight)
     s.short = _raised(s.short, known, clock / DECAY_SHORT, weight)
     s.clicks += weight
@@ -94,7 +95,8 @@ def add_clicks(st: State, row: int, weight: float) -> None:
     st.items[row].damp = 1.0 / math.sqrt(s.clicks + 10.0)
     _rise_long(st, row)
     _rise_short(st, row)
-    _add_to_lists(st, row)
+    if s.at_long == 0:
+        _add_to_lists(st, row)
 
 
 @njit(cache=True, inline="always")

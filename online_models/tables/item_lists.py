@@ -147,7 +147,7 @@ def add(
     at_end = stat.flags & UNAVAILABLE != 0
     _put(links, lists[ALL_ITEMS, clicked], categories, row, ALL_ITEMS, at_end)
     for place in range(MAX_CATEGORIES):
-        number = categories[row, place]
+        number = np.int64(categories[row, place])
         if number == 0:
             return
         if not _named_before(categories, row, place):
@@ -165,7 +165,7 @@ def remove(
     clicked = CLICKED if stat.clicks > 0 else NOT_CLICKED
     _take(links, lists[ALL_ITEMS, clicked], categories, row, ALL_ITEMS)
     for place in range(MAX_CATEGORIES):
-        number = categories[row, place]
+        number = np.int64(categories[row, place])
         if number == 0:
             return
         if not _named_before(categories, row, place):

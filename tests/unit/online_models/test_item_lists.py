@@ -191,6 +191,14 @@ def test_each_wanted_category_gets_its_turn_and_each_item_one_place():
     assert set(page[:small]) == {f"small{i}" for i in range(small)}
 
 
+def as_version_7(folder):
+    """Take out of a snapshot what version 7 did not have."""
+    meta = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps(meta | {"version": 7}))
+    for name in ("item_links", "item_lists"):
+        (folder / f"{name}.npy").unlink()
+
+
 @pytest.mark.parametrize("version", [7, 8])
 def test_a_snapshot_brings_the_same_pages(tmp_path, version):
     """Version 7 had no lists: they are made from what it has."""
@@ -201,10 +209,7 @@ def test_a_snapshot_brings_the_same_pages(tmp_path, version):
     engine.delete_item("i7")
     engine.snapshot(tmp_path / "s")
     if version == 7:
-        meta = json.loads((tmp_path / "s" / "meta.json").read_text())
-        (tmp_path / "s" / "meta.json").write_text(json.dumps(meta | {"version": 7}))
-        for name in ("item_links", "item_lists"):
-            (tmp_path / "s" / f"{name}.npy").unlink()
+        as_version_7(tmp_path / "s")
     restored = Engine.restore(tmp_path / "s")
     check(restored)
     for flt in (Filter(("c2",)), Filter(("all", "c1")), Filter((), (1, 2), True)):
@@ -213,3 +218,21 @@ def test_a_snapshot_brings_the_same_pages(tmp_path, version):
         assert again.scores.tolist() == page.scores.tolist()
     smaller = Engine.restore(tmp_path / "s", Limits(max_items=1_200, max_sessions=64, pairs=64))
     check(smaller)
+
+
+def test_a_sweep_that_began_without_lists_visits_all_tables_again(tmp_path):
+    """Its phases had other numbers: it would go on in another table, beyond the end of that."""
+    engine = Engine(Limits(max_items=512, max_sessions=1 << 12, pairs=1 << 12), sample=0)
+    i = 0
+    while not (engine._sweep.active and engine._sweep.size == 1 << 12 and engine._sweep.at > 512):
+        engine.learn(engine.open_session(), f"i{i}")
+        i += 1
+        assert i < 10_000
+    engine.snapshot(tmp_path / "s")
+    as_version_7(tmp_path / "s")
+    restored = Engine.restore(tmp_path / "s")
+    assert restored._sweep.active
+    assert restored._sweep.at == 0
+    while restored._sweep.active:
+        restored._sweep.step(1_000)
+    check(restored)

@@ -96,7 +96,7 @@ if not remote:
         learner.put_item(f"i{i}", [1, 2])
         learner.to_publish(10)
 cold = sorted(f"{module}.{name} {signature}" for module, name, signature in loaded() - warm)
-sys.exit("\\n".join(cold))
+sys.exit("\\n".join(cold) or 0)
 """
 
 
