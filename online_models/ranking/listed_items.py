@@ -73,7 +73,7 @@ def following(st: State) -> int:
         if walking.turn >= walking.lists:
             walking.turn = 0
         if not over:
-            return row
+            return int(row)
     return 0
 
 

@@ -13,7 +13,7 @@ from online_models.ranking.candidates import pick_candidates
 from online_models.ranking.item_filter import allowed, exclude
 from online_models.ranking.listed_items import MOST_LOOKED_AT, begin, following
 from online_models.ranking.rankings import order_candidates
-from online_models.sources.popularity import POPULAR, trend
+from online_models.sources.popularity import DECAY_LONG, POPULAR, trend
 from online_models.tables.item_lists import CLICKED, NOT_CLICKED
 
 MAX_ANSWER = MAX_SORTED
@@ -34,6 +34,9 @@ TABLES = (
     Table("trend_rows", np.int32, (POPULAR,)),
     Table("trend_score", np.float32, (POPULAR,)),
     Table("trend_order", np.int32, (POPULAR,)),
+    Table("looked_at", np.int32, (MOST_LOOKED_AT,)),
+    Table("looked_at_score", np.float32, (MOST_LOOKED_AT,)),
+    Table("looked_at_order", np.int32, (MOST_LOOKED_AT,)),
 )
 
 
@@ -134,38 +137,23 @@ def fill(st: State, n: int) -> int:
 
 @njit(cache=True)
 def _fill_with_clicked(st: State, n: int) -> int:
-    """Fill the answer with the most popular of the last clicked items.
-
-    With a heap whose top is the least popular of the best so far.
-    """
-    first, size = n, st.request[0].size
+    """Fill the answer with the most popular of the last clicked items (ties: the last clicked)."""
     begin(st, CLICKED)
+    found, clock = 0, st.counters[0].clock / DECAY_LONG
     for _ in range(MOST_LOOKED_AT):
         row = following(st)
         if row == 0:
             break
-        if not allowed(st, row):
-            continue
-        exclude(st, row)  # it may be in several categories
-        if n < size:
-            st.answer[n] = row
-            n += 1
-            i = n - 1 - first
-            while i > 0 and _rarer(st, st.answer[first + i], st.answer[first + (i - 1) // 2]):
-                up = (i - 1) // 2
-                x = st.answer[first + i]
-                st.answer[first + i] = st.answer[first + up]
-                st.answer[first + up] = x
-                i = up
-        elif _rarer(st, st.answer[first], row):
-            st.answer[first] = row
-            _sink(st, first, n - first)
-    for end in range(n - first - 1, 0, -1):
-        x = st.answer[first + end]
-        st.answer[first + end] = st.answer[first]
-        st.answer[first] = x
-        _sink(st, first, end)
-    return n
+        if allowed(st, row):
+            exclude(st, row)  # it may be in several categories
+            st.looked_at[found] = row
+            st.looked_at_score[found] = st.stats[row].long - clock
+            found += 1
+    best = top_k(st.looked_at_score, found, st.request[0].size - n, st.looked_at_order)
+    sort_places(st.looked_at_score, st.looked_at_order, best, st.sort_keys, st.sort_places)
+    for i in range(best):
+        st.answer[n + i] = st.looked_at[st.looked_at_order[i]]
+    return n + best
 
 
 @njit(cache=True)
@@ -181,27 +169,3 @@ def _fill_with_unclicked(st: State, n: int) -> int:
             exclude(st, row)
             n += 1
     return n
-
-
-@njit(cache=True, inline="always")
-def _rarer(st: State, a: int, b: int) -> bool:
-    """Whether a clicked item ``a`` is less popular than ``b`` (ties: the later row is)."""
-    x, y = st.stats[a], st.stats[b]
-    return (x.long, -a) < (y.long, -b)
-
-
-@njit(cache=True)
-def _sink(st: State, first: int, n: int) -> None:
-    i = 0
-    while True:
-        c = 2 * i + 1
-        if c >= n:
-            return
-        if c + 1 < n and _rarer(st, st.answer[first + c + 1], st.answer[first + c]):
-            c += 1
-        if not _rarer(st, st.answer[first + c], st.answer[first + i]):
-            return
-        x = st.answer[first + c]
-        st.answer[first + c] = st.answer[first + i]
-        st.answer[first + i] = x
-        i = c

@@ -32,11 +32,6 @@ def _raised(key: float, known: bool, clock: float, weight: float) -> float:
 
 
 @njit(cache=True)
-def _add_to_lists(st: State, row: int) -> None:
-    add(st.item_links, st.item_lists, st.categories, st.stats, row)
-
-
-@njit(cache=True)
 def _rise_long(st: State, row: int) -> None:
     stats, ranked, n = st.stats, st.popular, st.counters[0].popular
     i = stats[row].at_long - 1
@@ -49,7 +44,8 @@ def _rise_long(st: State, row: int) -> None:
         else:
             i = n - 1
             stats[ranked[i]].at_long = 0
-            _add_to_lists(st, np.int64(ranked[i]))
+            out = np.int64(ranked[i])
+            add(st.item_links, st.item_lists, st.categories, stats, out)
     while i > 0 and stats[ranked[i - 1]].long < stats[row].long:
         ranked[i] = ranked[i - 1]
         stats[ranked[i]].at_long = i + 1
@@ -82,11 +78,12 @@ def _rise_short(st: State, row: int) -> None:
 @njit(cache=True)
 def add_clicks(st: State, row: int, weight: float) -> None:
     """Add ``weight`` clicks of an item at the current clock."""
-    s = st.stats[row]
+    stats, links, lists, categories = st.stats, st.item_links, st.item_lists, st.categories
+    s = stats[row]
     clock = st.counters[0].clock
     known = s.clicks > 0
     if s.at_long == 0:
-        remove(st.item_links, st.item_lists, st.categories, st.stats, row)
+        remove(links, lists, categories, stats, row)
     s.long = _raised(s.long, known, clock / DECAY_LONG, weight)
     s.short = _raised(s.short, known, clock / DECAY_SHORT, weight)
     s.clicks += weight
@@ -96,7 +93,7 @@ def add_clicks(st: State, row: int, weight: float) -> None:
     _rise_long(st, row)
     _rise_short(st, row)
     if s.at_long == 0:
-        _add_to_lists(st, row)
+        add(links, lists, categories, stats, row)
 
 
 @njit(cache=True, inline="always")
@@ -106,6 +103,13 @@ def log_popularity(st: State, row: int) -> float:
     if s.clicks == 0:
         return -5.0
     return max(s.long - st.counters[0].clock / DECAY_LONG, -5.0)
+
+
+@njit(cache=True)
+def log_popularities(st: State, rows: NDArray[np.int64], out: NDArray[np.float32]) -> None:
+    """Set ``out`` (n,) to `log_popularity` of the rows (n,)."""
+    for i in range(len(rows)):
+        out[i] = log_popularity(st, rows[i])
 
 
 @njit(cache=True)
