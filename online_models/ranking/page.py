@@ -11,7 +11,7 @@ from online_models.memory.table import Table
 from online_models.memory.top_k import MAX_SORTED, sort_places, top_k
 from online_models.ranking.candidates import pick_candidates
 from online_models.ranking.item_filter import allowed, exclude
-from online_models.ranking.listed_items import MOST_LOOKED_AT, begin, following
+from online_models.ranking.listed_items import ENOUGH, MOST_LOOKED_AT, begin, following
 from online_models.ranking.rankings import order_candidates
 from online_models.sources.popularity import DECAY_LONG, POPULAR, trend
 from online_models.tables.item_lists import CLICKED, NOT_CLICKED
@@ -127,9 +127,8 @@ def fill(st: State, n: int) -> int:
             n += 1
     first = n
     if n < size:
-        n = _fill_with_clicked(st, n)
-    if n < size:
-        n = _fill_with_unclicked(st, n)
+        st.walking[0].looked_at = 0
+        n = _fill_with_unclicked(st, _fill_with_clicked(st, n))
     for i in range(first, n):
         st.answer_score[i] = FILL_SCORE - i
     return n
@@ -140,7 +139,8 @@ def _fill_with_clicked(st: State, n: int) -> int:
     """Fill the answer with the most popular of the last clicked items (ties: the last clicked)."""
     begin(st, CLICKED)
     found, clock = 0, st.counters[0].clock / DECAY_LONG
-    for _ in range(MOST_LOOKED_AT):
+    wanted = st.request[0].size - n
+    while found < wanted or st.walking[0].looked_at < ENOUGH:
         row = following(st)
         if row == 0:
             break
@@ -149,7 +149,7 @@ def _fill_with_clicked(st: State, n: int) -> int:
             st.looked_at[found] = row
             st.looked_at_score[found] = st.stats[row].long - clock
             found += 1
-    best = top_k(st.looked_at_score, found, st.request[0].size - n, st.looked_at_order)
+    best = top_k(st.looked_at_score, found, wanted, st.looked_at_order)
     sort_places(st.looked_at_score, st.looked_at_order, best, st.sort_keys, st.sort_places)
     for i in range(best):
         st.answer[n + i] = st.looked_at[st.looked_at_order[i]]
@@ -160,9 +160,9 @@ def _fill_with_clicked(st: State, n: int) -> int:
 def _fill_with_unclicked(st: State, n: int) -> int:
     """Fill the answer with the last added of the items that were never clicked."""
     begin(st, NOT_CLICKED)
-    for _ in range(MOST_LOOKED_AT):
+    while n < st.request[0].size:
         row = following(st)
-        if row == 0 or n == st.request[0].size:
+        if row == 0:
             break
         if allowed(st, row):
             st.answer[n] = row

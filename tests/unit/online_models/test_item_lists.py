@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nextclick.limits import MAX_EXCLUDED_ITEMS, MAX_FILTER_CATEGORIES
 from online_models.engine import Engine, Filter
 from online_models.memory.layout import Limits
-from online_models.ranking.listed_items import MOST_LOOKED_AT
+from online_models.ranking.listed_items import ENOUGH, MOST_LOOKED_AT
 from online_models.ranking.page import MAX_ANSWER
 from online_models.sources.popularity import POPULAR
 from online_models.tables.item_lists import ALL_ITEMS
@@ -140,7 +140,7 @@ def test_a_page_is_in_the_order_of_popularity_and_then_of_age():
     assert page[10:] == [f"i{i}" for i in range(29, 24, -1)]
 
 
-@pytest.mark.parametrize("others", [MOST_LOOKED_AT - 1, MOST_LOOKED_AT])
+@pytest.mark.parametrize("others", [ENOUGH - 1, ENOUGH])
 def test_only_so_many_items_of_a_category_are_looked_at(others):
     """A category of a million items would hold up all other answers."""
     engine = with_popular()
@@ -151,7 +151,7 @@ def test_only_so_many_items_of_a_category_are_looked_at(others):
         engine.strengthen(f"i{i}", 1)
     page = names(engine, engine.recommend([], 20, flt=Filter(("c",))))
     assert len(page) == 20
-    assert ("old" in page) == (others < MOST_LOOKED_AT)
+    assert ("old" in page) == (others < ENOUGH)
 
 
 @pytest.mark.parametrize("clicked", [False, True])
