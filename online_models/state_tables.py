@@ -21,6 +21,7 @@ from online_models.ranking import (
     blend_step,
     candidates,
     item_filter,
+    listed_items,
     network,
     page,
     prequential,
@@ -38,7 +39,7 @@ TABLES: tuple[Table, ...] = tuple(
         *(items, sessions, click_times, content_tokens),
         sources,
         two_towers,
-        *(item_filter, blend, blend_step, candidates, features, network, prequential),
+        *(item_filter, listed_items, blend, blend_step, candidates, features, network, prequential),
         *(rankings, page),
     )
     for table in module.TABLES

@@ -108,10 +108,18 @@ class Phase(NamedTuple):
         Returns how many places it has.
     forget
         Forgets them in the places ``first`` to ``end - 1``.
+    cost
+        Work of a place; see `memory.table.Forget`.
     """
 
     places: Callable[[], int]
     forget: Callable[[int, int], None]
+    cost: int = 1
+
+    @property
+    def work(self) -> int:
+        """Work of the whole phase."""
+        return self.places() * self.cost
 
 
 def phases_of(items: ItemRows, state: State, used: Collection[Table] = TABLES) -> list[Phase]:
@@ -122,7 +130,7 @@ def phases_of(items: ItemRows, state: State, used: Collection[Table] = TABLES) -
 def _phase(which: int, items: ItemRows, state: State) -> Phase:
     table = _FORGETTING[which]
     assert table.forget is not None
-    places = table.forget.places
+    places, cost = table.forget.places, table.forget.cost
 
     def count() -> int:
         return (
@@ -131,7 +139,7 @@ def _phase(which: int, items: ItemRows, state: State) -> Phase:
             else used_entries(places or table.name, items.arrays, items.limits)
         )
 
-    return Phase(count, lambda first, end: _forget(state, which, first, end))
+    return Phase(count, lambda first, end: _forget(state, which, first, end), cost)
 
 
 class Sweep:
@@ -206,13 +214,14 @@ class Sweep:
         return max(self._items.limits.max_items // LARGEST_SHARE, 1)
 
     def _work(self) -> int:
-        return len(self._items.ids) + sum(phase.places() for phase in self._phases)
+        return len(self._items.ids) + sum(phase.work for phase in self._phases)
 
     def _left(self) -> int:
         """Return the work until the end of the sweep, in places."""
-        later = sum(phase.places() for phase in self._phases[self.phase + 1 :])
+        now = self._phases[self.phase].cost if 0 <= self.phase < len(self._phases) else 1
+        later = sum(phase.work for phase in self._phases[self.phase + 1 :])
         batch = self.wanted + len(self._items.leaving)
-        return self.size - self.at + later + 2 * ROW_WORK * batch
+        return (self.size - self.at) * now + later + 2 * ROW_WORK * batch
 
     def _begin(self, wanted: int, unconfirmed: bool) -> None:
         self.active, self.unconfirmed, self.wanted = True, unconfirmed, wanted
@@ -272,9 +281,10 @@ class Sweep:
             return self._let_leave(work)
         if self.phase == len(self._phases):
             return self._clear()
-        end = min(self.at + work, self.size)
-        self._phases[self.phase].forget(self.at, end)
-        done, self.at = end - self.at, end
+        phase = self._phases[self.phase]
+        end = min(self.at + max(work // phase.cost, 1), self.size)
+        phase.forget(self.at, end)
+        done, self.at = (end - self.at) * phase.cost, end
         if end == self.size:
             self._next_phase()
         return max(done, 1)

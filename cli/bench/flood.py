@@ -155,9 +155,9 @@ def until_recommended(client: Client) -> float:
     """Put an item into the catalogue; return the seconds until it is recommended."""
     category = "flood-new"
     began = time.monotonic()
-    client.put_items([Item("flood-new-item", categories=[category])])
+    client.put_items([Item("flood-new-item", categories=(category,))])
     wait_until(
-        lambda: client.recommend("held-out", filter=Filter(categories=[category])).items,
+        lambda: bool(client.recommend("held-out", filter=Filter(categories=(category,))).items),
         LIMIT_S,
         "the new item recommended",
     )

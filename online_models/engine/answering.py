@@ -240,14 +240,14 @@ class Answering(PublishedModels):
         """Return the scores of the given rows (n,) for a session; unknown ones score lowest."""
         listed = self._longest_answer(items, own)
         best = dict(zip(listed.rows.tolist(), listed.scores.tolist(), strict=True))
-        scores = np.empty(len(rows), np.float32)
-        for i, row in enumerate(rows):
+        wanted = np.array(rows, np.int64)
+        scores = np.empty(len(wanted), np.float32)
+        popularity.log_popularities(self._state, wanted, scores)
+        scores += UNLISTED
+        scores[wanted == 0] = 2 * UNLISTED
+        for i, row in enumerate(wanted.tolist()):
             if row in best:
                 scores[i] = best[row]
-            elif row > 0:
-                scores[i] = UNLISTED + popularity.log_popularity(self._state, row)
-            else:
-                scores[i] = 2 * UNLISTED
         return scores
 
     def _longest_answer(self, items: Rows, own: int) -> Ranked:

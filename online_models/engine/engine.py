@@ -130,7 +130,7 @@ class Engine(Inspection):
         """Add ``weight`` clicks to the popularity of an item, and to nothing else."""
         row = self.rows.get(item_id, 0)
         if row:
-            popularity.add_clicks(self._state, row, weight)
+            popularity.add_clicks(self._state, row, float(weight))
 
     def forget_session(self, session: int) -> None:
         """Erase a session, so that it no longer votes. What it added to counts stays."""
@@ -194,11 +194,14 @@ class Engine(Inspection):
             engine.with_vectors = meta["with_vectors"]
             snapshots.read_tables(path, meta, engine.arrays)
             engine.keep(meta)
+            if meta["version"] < snapshots.SINCE["item_lists"]:
+                engine.lists.make(np.array(list(engine.rows.values()), np.int64))
+                engine._sweep.start_over()  # its phases had other numbers
         except KeyError as e:
             raise snapshots.SnapshotError(f"cannot read the snapshot in {path}: no {e}") from e
-        return engine if limits in (None, saved) else engine._resized(limits)
+        return engine if limits in (None, saved) else engine.resized(limits)
 
-    def _resized(self, limits: Limits) -> Engine:
+    def resized(self, limits: Limits) -> Engine:
         """Return models of other limits that know the same; these are spent."""
         resize.squeeze(self, self._sweep, limits.max_items)
         other = Engine(limits, self.seed, sample=self.sample, remote=self.remote)

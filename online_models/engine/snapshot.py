@@ -18,13 +18,19 @@ from online_models.memory.table import Arrays, Kept, Table
 from online_models.ranking.features.registry import FITTING_SCHEMAS, SCHEMA
 from online_models.state_tables import TABLES, used_entries
 
-VERSION = 7
+VERSION = 8
 
-READABLE = (5, 6, 7)
+READABLE = (5, 6, 7, 8)
 """Versions that can be read. Version 5 had other names for some tables."""
 
-NEW_7 = {"first_clicks", "deleted_ids"}
-"""Tables that versions before 7 did not have."""
+SINCE = {
+    "has_vectors": 6,
+    "first_clicks": 7,
+    "deleted_ids": 7,
+    "item_links": 8,
+    "item_lists": 8,
+}
+"""The first versions that had a table, where that was not 5."""
 
 NAMES_5 = {
     "counters": "ctr",
@@ -56,7 +62,7 @@ KEPT = tuple(table for table in TABLES if table.kept is not Kept.SCRATCH and not
 
 
 class SnapshotError(Exception):
-    """A snapshot cannot be read; delete it and let the log rebuild the models."""
+    """A snapshot cannot be read: an older one or the log rebuilds the models."""
 
 
 def used(arrays: Arrays, limits: Limits) -> dict[str, int]:
@@ -98,15 +104,9 @@ def read_meta(path: Path) -> tuple[Limits, dict[str, Any]]:
     if version in READABLE and version < 7:
         meta |= {"leaving": [], "free": [], "deleted": [], "free_categories": [], "sweep": {}}
     if version not in READABLE:
-        raise SnapshotError(
-            f"{path} has version {version}, this code reads {READABLE}; delete it: the log "
-            "rebuilds the models"
-        )
+        raise SnapshotError(f"{path} has version {version}, this code reads {READABLE}")
     if schema not in FITTING_SCHEMAS:
-        raise SnapshotError(
-            f"{path} has features {schema}, this code {SCHEMA}; delete it: the log rebuilds the "
-            "models"
-        )
+        raise SnapshotError(f"{path} has features {schema}, this code {SCHEMA}")
     return limits, meta
 
 
@@ -121,9 +121,7 @@ def read_tables(path: Path, meta: Mapping[str, Any], arrays: Arrays) -> None:
     try:
         names = NAMES_5 if meta["version"] == 5 else {}
         for table in KEPT:
-            if meta["version"] == 5 and table.name == "has_vectors":
-                continue
-            if meta["version"] < 7 and table.name in NEW_7:
+            if meta["version"] < SINCE.get(table.name, 5):
                 continue
             array = arrays[table.name]
             saved = _load(path, names.get(table.name, table.name))
@@ -140,9 +138,7 @@ def read_tables(path: Path, meta: Mapping[str, Any], arrays: Arrays) -> None:
             if meta["remote"]:
                 marks[:] = 0
     except Exception as e:
-        raise SnapshotError(
-            f"cannot read the snapshot in {path}: {e}; delete it: the log rebuilds the models"
-        ) from e
+        raise SnapshotError(f"cannot read the snapshot in {path}: {e}") from e
 
 
 def _check_layout(table: Table, saved: NDArray[Any], array: NDArray[Any]) -> None:

@@ -69,10 +69,13 @@ class Forget:
     places
         Name of the table whose used entries are the places (``"items"``: a list an item), or their
         number; "": the entries of the table itself.
+    cost
+        Work of a place, compared with that of a session: a step takes that many fewer of them.
     """
 
     kernel: Any
     places: str | int = ""
+    cost: int = 1
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ RULES = Table(
     RULE,
     (_rule_entries,),
     Kept.ARENA,
-    forget=Forget(_forget, places="items"),
+    forget=Forget(_forget, places="items", cost=8),
     lists=Lists("items", "rules", "rules_slab", RULE_SLABS, _shorten),
 )
 

@@ -15,8 +15,10 @@ class Categories:
     >>> categories.take(["shoes", "red"]), categories.take(["shoes"])
     ([1, 2], [1])
     >>> categories.release([1, 2])
-    >>> categories.numbers, categories.take(["blue"])
-    ({'shoes': 1}, [2])
+    >>> categories.numbers
+    {'shoes': 1}
+    >>> categories.take(["blue"])
+    [2]
     """
 
     def __init__(self) -> None:

@@ -89,6 +89,8 @@ class ItemRows:
         self.free: list[int] = []
         self.on_new_item: list[Callable[[int], None]] = []
         """Called with a row that was another item's before, for whoever keeps something by row."""
+        self.on_leave: list[Callable[[str], None]] = []
+        """Called with the id of an item that leaves, for whoever keeps something by item."""
 
     @property
     def clock(self) -> int:
@@ -136,6 +138,8 @@ class ItemRows:
         self.arrays["becomes"][row] = 0
         self.arrays["stats"]["flags"][row] = DELETED
         self.leaving.append(row)
+        for call in self.on_leave:
+            call(self.ids[row])
 
     def make_room(self) -> None:
         """Let items leave, so that rows become free before they are needed."""

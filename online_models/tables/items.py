@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from nextclick.limits import MAX_CATEGORIES
 from online_models.memory.layout import Limits
 from online_models.memory.table import Arrays, Kept, Table
-from online_models.tables import item_rows
+from online_models.tables import item_lists, item_rows
 from online_models.tables.categories import Categories
 from online_models.tables.content_tokens import item_tokens
+from online_models.tables.item_lists import ItemLists
 from online_models.tables.item_rows import (
     CONFIRMED,
     DELETED,
@@ -63,6 +64,7 @@ TABLES = (
     Table("items", ITEM, ("rows",), Kept.ROWS),
     *item_rows.TABLES,
     Table("categories", np.int32, ("rows", MAX_CATEGORIES), Kept.ROWS),
+    *item_lists.TABLES,
     Table("first_clicks", FIRST_CLICK, (PENDING,), Kept.HASHED, place=_places),
     Table("deleted_ids", DELETED_ID, (PENDING,), Kept.HASHED, place=_places),
 )
@@ -75,6 +77,7 @@ class ItemTable(ItemRows):
     def __init__(self, limits: Limits, arrays: Arrays) -> None:
         super().__init__(limits, arrays)
         self.categories = Categories()
+        self.lists = ItemLists(arrays)
         self.provisional = 0
         """Items that are not confirmed."""
         self.deleted: dict[int, None] = {}
@@ -98,14 +101,18 @@ class ItemTable(ItemRows):
     def begin_row(self, row: int) -> None:
         """See `ItemRows.begin_row`."""
         self.provisional += 1
+        self.lists.add(row)
 
     def end_row(self, row: int) -> None:
         """See `ItemRows.end_row`."""
+        self.lists.remove(row)
         self.provisional -= not self.is_confirmed(row)
         if row in self.deleted:
             del self.deleted[row]
             self._note_deleted(self.ids[row])
-        self._set_categories(row, ())
+        numbers = self.arrays["categories"][row]
+        self.categories.release(numbers[numbers > 0].tolist())
+        numbers[:] = 0
         self.note_content(row, ())
 
     def put_item(
@@ -126,18 +133,24 @@ class ItemTable(ItemRows):
         self._forget_deleted(item_id)
         flags = int(stat["flags"]) | IN_CATALOGUE
         flags &= ~(DELETED | UNAVAILABLE)
-        stat["flags"] = flags if available else flags | UNAVAILABLE
-        self._set_categories(row, categories[:MAX_CATEGORIES])
+        flags = flags if available else flags | UNAVAILABLE
+        self._set_catalogue(row, flags, self.categories.take(categories[:MAX_CATEGORIES]))
         self.note_content(row, item_tokens(categories, attributes, title))
         return row
 
-    def _set_categories(self, row: int, names: Sequence[str]) -> None:
-        numbers = self.arrays["categories"][row]
+    def _set_catalogue(self, row: int, flags: int, taken: list[int]) -> None:
+        """Set an item's flags and categories; without a change, it keeps its place in its lists."""
+        stat, numbers = self.arrays["stats"][row], self.arrays["categories"][row]
         before = numbers[numbers > 0].tolist()
-        taken = self.categories.take(names)
+        moves = taken != before or (flags ^ int(stat["flags"])) & (DELETED | UNAVAILABLE)
+        if moves:
+            self.lists.remove(row)
         self.categories.release(before)
         numbers[:] = 0
         numbers[: len(taken)] = taken
+        stat["flags"] = flags
+        if moves:
+            self.lists.add(row)
 
     def delete_item(self, item_id: str) -> None:
         """Keep an item out of all answers until it is put into the catalogue again.
@@ -150,6 +163,7 @@ class ItemTable(ItemRows):
             self._note_deleted(item_id)
             return
         self.confirm(row)
+        self.lists.remove(row)
         stat = self.arrays["stats"][row]
         stat["flags"] = (int(stat["flags"]) | DELETED) & ~IN_CATALOGUE
         self.deleted[row] = None

@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from nextclick.codec import Item, decode_item
+from nextclick.codec import decode_item
 from nextclick.limits import MAX_RANKINGS
 from nextclick.topics import RANKER_MODEL, VECTORS_MODEL
 from nextclick.v1.learning_pb2 import LearnerState
@@ -21,8 +21,8 @@ from records import item_vectors, ranker_weights
 from records.errors import RecordError
 from records.item_vectors import ItemVectors
 from records.limited import decode_score, decode_session
-from server import metrics
 from server.replica import scoreboard
+from server.replica.catalogue_entries import CatalogueEntries
 from server.replica.early_vectors import EarlyVectors
 from server.replica.held_vectors import HeldVector, HeldVectors
 from server.replica.refused import RefusedRecords
@@ -63,12 +63,12 @@ class Replica:
         self.engine = engine
         self.role = role
         self.sessions = SessionTable(engine)
-        self.catalogue: dict[str, Item] = {}
+        self.catalogue = CatalogueEntries(engine)
         self.learners: dict[str, LearnerState] = {}
         self.scoreboard: dict[str, Score] = {}
         self.refused = RefusedRecords()
-        self.unfit_snapshots: dict[str, str] = {}
-        """Snapshots that were found and cannot be used, by name, and why; they are kept."""
+        self.kept_snapshots: dict[str, str] = {}
+        """Snapshots that are kept aside, by name, and why."""
         self.ranker_fits = True
         self.positions: dict[tuple[str, int], int] = {}
         """The next offset of each partition of the log, by topic and partition."""
@@ -136,6 +136,7 @@ class Replica:
         record = decode_session(value)
         if self.sessions.apply(record):
             for step in record.steps:
+                self.catalogue.put_again(step.item_id)
                 self._put_early(step.item_id)
 
     def apply_vectors(self, key: bytes, value: bytes | None) -> None:
@@ -207,16 +208,16 @@ class Replica:
     def apply_item(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `items`; a tombstone follows long after the deletion."""
         if value is None:
-            self.catalogue.pop(key.decode(errors="replace"), None)
+            self.catalogue.remove(key.decode(errors="replace"))
             return
         item = decode_item(value)
         if item.deleted:
             self.engine.delete_item(item.item_id)
-            self.catalogue.pop(item.item_id, None)
-        elif self.engine.put_item(
-            item.item_id, item.available, item.categories, item.attributes, item.title
-        ):
-            self.catalogue[item.item_id] = item
+            self.catalogue.remove(item.item_id)
+        elif self.catalogue.put(item):
             self._put_early(item.item_id)
-        else:
-            metrics.ITEMS_REFUSED.inc()
+
+    def retry_items(self, until: float) -> None:
+        """Find rows for catalogue items that wait for one, until a time of `time.perf_counter`."""
+        while time.perf_counter() < until and (item_id := self.catalogue.retry()):
+            self._put_early(item_id)

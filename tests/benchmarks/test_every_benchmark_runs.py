@@ -137,6 +137,35 @@ def test_growth_measures_each_size(tmp_path):
     assert (tmp_path / "growth.svg").exists()
 
 
+def test_year_compares_bounded_models_with_roomy_ones(tmp_path):
+    """Both live through the same year, and what is compared is there."""
+    result = bench("year", "--clicks", "10000", "--home", str(tmp_path))
+    assert result["clicks"] >= 10_000
+    assert result["items"] > 15 * result["table"]
+    assert 0 < result["hit_rate"] <= 1
+    assert 0.5 < result["hit_rate_ratio"] < 1.5
+    assert len(result["tenths"]) == 10
+    for name in ("learn", "recommend"):
+        assert result[f"{name}_p99_ratio"] > 0
+    assert 0 < result["longest_hold_ms"] == max(v["ms"] for v in result["longest_ms"].values())
+    assert len(result["memory_mb"]) == len(result["roomy_memory_mb"]) == 4
+    assert (tmp_path / "year.svg").exists()
+
+
+@pytest.mark.long
+def test_flood_measures_what_real_visitors_notice(tmp_path):
+    """Freshness, a new item, hits and memory beside a robot; the figures are not judged."""
+    sizes = ("--clicks", "10000", "--rate", "1000", "--history", "5000", "--cases", "50")
+    result = bench("flood", *sizes, "--home", str(tmp_path))
+    assert result["robot_clicks"] > 0
+    assert 0 < result["p50_ms"] <= result["p99_ms"]
+    assert result["new_item_s"] > 0
+    assert 0 < result["hit_rate_before"] <= 1
+    assert 0 < result["hit_rate"] <= 1
+    assert {"server", "kafka", "store", "taskmanager-1"} <= set(result["memory_mb"])
+    assert (tmp_path / "flood.json").exists()
+
+
 @needs_compiler
 def test_the_load_client_counts_what_fails(stack, tmp_path):
     """A client that takes refusals for answers would praise a server that is down."""

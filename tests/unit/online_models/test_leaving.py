@@ -9,7 +9,7 @@ from online_models.engine import Engine, Filter
 from online_models.engine.snapshot import KEPT
 from online_models.memory.layout import Limits
 from online_models.sources.rules import RULE_SLABS
-from online_models.sweep import phases_of
+from online_models.sweep import MOST_PLACES, phases_of
 
 LIMITS = Limits(max_items=64, max_sessions=64, pairs=64)
 
@@ -143,6 +143,28 @@ def test_a_snapshot_in_the_middle_of_a_sweep_goes_on_identically(tmp_path):
     assert bytes_of(restored) == bytes_of(engine)
     assert restored.rows == engine.rows
     assert restored.free == engine.free
+
+
+def test_a_step_visits_fewer_of_the_places_that_cost_more():
+    """A step through 4,096 lists of rules kept answers waiting for more than 2 ms."""
+    engine = Engine(Limits(max_items=8_192, max_sessions=64, pairs=64), sample=0)
+    costs = []
+
+    def noted(phase):
+        def forget(first, end):
+            costs.append((phase.cost, (end - first) * phase.cost))
+            phase.forget(first, end)
+
+        return phase._replace(forget=forget)
+
+    engine._sweep._phases = [noted(phase) for phase in engine._sweep._phases]
+    i = 0
+    while not {cost for cost, _ in costs} > {1} or engine._sweep.active:
+        engine.put_item(f"i{i}")
+        i += 1
+        assert i < 20_000
+    assert max(work for _, work in costs) <= MOST_PLACES
+    check(engine)
 
 
 def test_deleted_items_leave_first_and_unknown_ones_take_no_row():
