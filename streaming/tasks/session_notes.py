@@ -2,7 +2,7 @@
 
 Its size bounds what a click, a checkpoint and a restart cost, however many sessions there have
 been: Flink's heap holds all rows of an operator in one map, which it copies during each checkpoint.
-(A map of 1,000,000 rows of 70 bytes, in Flink's heap backend alone on a busy machine: 0.1 to 1.6 s.)
+(A map of 1,000,000 rows of 70 bytes, in the heap backend alone, on a busy machine: 0.1 to 1.6 s.)
 
 A page that is full forgets its longest unchanged note, and remembers when the forgotten sessions'
 last event arrived. A session without a note counts as applied up to then: if it returns, its old
