@@ -65,6 +65,7 @@ def test_index_measures_recall_in_churn():
     assert result["changes_per_s"] > 0
 
 
+@pytest.mark.long
 @needs_compiler
 def test_serving_measures_answers_and_their_floor(tmp_path):
     """Answers and the bare echo: at rest, beside learning, and with parts of the stack paused."""
@@ -95,6 +96,7 @@ def test_serving_measures_answers_and_their_floor(tmp_path):
     assert (tmp_path / "serving.svg").exists()
 
 
+@pytest.mark.long
 def test_throughput_measures_every_reader_of_the_log(tmp_path):
     """Every part processes all that is preloaded."""
     result = bench("throughput", "--events", "10000", "--home", str(tmp_path))
