@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,11 @@ REPORTS = 200
 BUILD_DAYS = 10
 """Between two builds of the vector index; it is swapped in a day later, with that day's changes."""
 
+LONG_US = 500
+"""Calls that take longer are kept; a machine that others use adds milliseconds to some of them."""
+
+MOST_LONG = 100_000
+
 CHANGES, LISTS = 16, 2
 """Changes of the index that are taken over in one call; lists of near items made after a case."""
 
@@ -47,8 +52,12 @@ class Life:
         microseconds of the answer.
     memory
         (clicks so far, bytes) at even distances.
-    longest
-        The longest call by what was called: (microseconds, clicks so far).
+    calls
+        How many calls were timed, those that are no case and no click, too.
+    long
+        Microseconds of the calls above `LONG_US`, the first `MOST_LONG` of them, by what was called
+        and its place among all calls. Two lives of the same days make the same calls, so what is
+        long in one of them only is not the models'.
     """
 
     learn_us: NDArray[np.float32]
@@ -56,7 +65,8 @@ class Life:
     hits: NDArray[np.bool_]
     recommend_us: NDArray[np.float32]
     memory: list[tuple[int, int]] = field(default_factory=list)
-    longest: dict[str, tuple[float, int]] = field(default_factory=dict)
+    calls: int = 0
+    long: dict[tuple[str, int], float] = field(default_factory=dict)
 
 
 class Endurance:
@@ -157,7 +167,39 @@ class Endurance:
         started = time.thread_time_ns()
         returned = call(*args, **more)
         us = (time.thread_time_ns() - started) / 1_000
-        longest = self._life.longest
-        if name not in longest or us > longest[name][0]:
-            longest[name] = us, self._n
+        life = self._life
+        life.calls += 1
+        if us > LONG_US and len(life.long) < MOST_LONG:
+            life.long[name, life.calls] = us
         return returned, us
+
+
+def faster_of(a: Life, b: Life) -> Life:
+    """Return two equal lives as one: times call by call those of the faster, memory that of ``a``.
+
+    Raises
+    ------
+    ValueError
+        If the two are not of the same days.
+    """
+    _require_equal(a, b)
+    return replace(
+        a,
+        learn_us=np.minimum(a.learn_us, b.learn_us),
+        recommend_us=np.minimum(a.recommend_us, b.recommend_us),
+        long={call: min(us, b.long[call]) for call, us in a.long.items() if call in b.long},
+    )
+
+
+def longest(life: Life) -> dict[str, float]:
+    """Return the microseconds of the longest call by what was called, of those above `LONG_US`."""
+    names = {name for name, _ in life.long}
+    return {
+        wanted: max(us for (name, _), us in life.long.items() if name == wanted)
+        for wanted in sorted(names)
+    }
+
+
+def _require_equal(a: Life, b: Life) -> None:
+    if a.calls != b.calls or not np.array_equal(a.hits, b.hits):
+        raise ValueError("the two lives differ: they are not of the same days, seed and limits")

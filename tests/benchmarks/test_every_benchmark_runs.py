@@ -149,7 +149,7 @@ def test_year_compares_bounded_models_with_roomy_ones(tmp_path):
     assert len(result["tenths"]) == 10
     for name in ("learn", "recommend"):
         assert result[f"{name}_p99_ratio"] > 0
-    assert 0 < result["longest_hold_ms"] == max(v["ms"] for v in result["longest_ms"].values())
+    assert result["longest_hold_ms"] >= max(result["longest_ms"].values(), default=0.0)
     assert len(result["memory_mb"]) == len(result["roomy_memory_mb"]) == 4
     assert (tmp_path / "year.svg").exists()
 
