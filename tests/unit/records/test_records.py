@@ -69,7 +69,7 @@ def test_weights_come_back_as_they_were(seed, steps):
     """A replica would rank with other weights than the learner's."""
     rng = np.random.default_rng(seed)
     weights = RankerWeights(
-        *(rng.normal(size=n).astype(np.float32) for n in ranker_weights.SIZES.values()), steps
+        *(rng.random(n, dtype=np.float32) for n in ranker_weights.SIZES.values()), steps
     )
     state = pb.LearnerState(version=3, learned=steps)
     got = ranker_weights.decode(ranker_weights.encode(state, weights))
@@ -136,14 +136,39 @@ def test_vectors_of_another_length_are_refused(field, size):
         item_vectors.decode(message.SerializeToString())
 
 
+def weights(learned=7, **changes):
+    """A record of the ranker's weights, all 0 but what is changed."""
+    arrays = {name: bytes(4 * size) for name, size in ranker_weights.SIZES.items()}
+    message = pb.RankerWeights(feature_schema=SCHEMA, **arrays | changes)
+    return pb.LearnerState(weights=message, learned=learned).SerializeToString()
+
+
 @pytest.mark.parametrize("field", ranker_weights.SIZES)
 def test_weights_of_another_length_are_refused(field):
     """One number would be broadcast over all weights, the rest changed already."""
-    arrays = {name: bytes(4 * size) for name, size in ranker_weights.SIZES.items()}
-    message = pb.RankerWeights(feature_schema=SCHEMA, **arrays | {field: bytes(4)})
-    state = pb.LearnerState(weights=message)
     with pytest.raises(RecordError, match=rf"^weights\.{field}: has 4 bytes"):
-        ranker_weights.decode(state.SerializeToString())
+        ranker_weights.decode(weights(**{field: bytes(4)}))
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_refused(number):
+    """A single one spreads to all scores, to what is learned from them, to the next snapshot."""
+    half = np.full(DIMENSIONS, number, np.float16).tobytes()
+    vectors = pb.ItemVectors(context=bytes(2 * DIMENSIONS), target=half)
+    with pytest.raises(RecordError, match=r"^target: has a number that is not finite"):
+        item_vectors.decode(vectors.SerializeToString())
+    for name, size in ranker_weights.SIZES.items():
+        with pytest.raises(RecordError, match=rf"^weights\.{name}: has a number"):
+            ranker_weights.decode(weights(**{name: np.full(size, number, np.float32).tobytes()}))
+
+
+def test_weights_that_cannot_be_are_refused():
+    """The root of a negative variance is no number, and neither is what is normalised with it."""
+    size = ranker_weights.SIZES["variance"]
+    with pytest.raises(RecordError, match=r"^weights\.variance: "):
+        ranker_weights.decode(weights(variance=np.full(size, -1, np.float32).tobytes()))
+    with pytest.raises(RecordError, match=r"^learned: "):
+        ranker_weights.decode(weights(learned=1 << 63))
 
 
 @pytest.mark.parametrize("decode", [example.parse, item_vectors.decode, ranker_weights.decode])
