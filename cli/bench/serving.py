@@ -223,7 +223,8 @@ def waiting_puts(target: str) -> Iterator[None]:
     def put(client: Client, number: int) -> None:
         while not over.is_set():
             try:
-                client.put_events([Event("view", "a", 1, session_id=f"waiting{number}")])
+                now_ms = int(time.time() * 1000)
+                client.put_events([Event("view", "a", now_ms, session_id=f"waiting{number}")])
             except NextclickError:
                 over.wait(0.05)
 

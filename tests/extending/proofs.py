@@ -176,7 +176,7 @@ def test_the_method_answers_over_grpc_and_through_both_clients():
     shop, port = Shop(), Ports.free().grpc
     handlers = (
         shop.service,
-        Events(None, ""),
+        Events(None, shop.replica, ""),
         Catalogue(None, shop.replica, ""),
         Models(None, shop.replica, ""),
     )
