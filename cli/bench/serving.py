@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
