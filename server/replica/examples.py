@@ -133,9 +133,9 @@ class ExampleEmitter:
         """Take fewer examples while the lag is large, more once it is small again."""
         if now - self._changed < LATE_MS / 2_000:
             return
-        if self._replica.lag_ms > LATE_MS and self.thinning < 64:
+        if self._replica.click_lag_ms > LATE_MS and self.thinning < 64:
             self.thinning *= 2
-        elif self._replica.lag_ms < IN_TIME_MS and self.thinning > 1:
+        elif self._replica.click_lag_ms < IN_TIME_MS and self.thinning > 1:
             self.thinning //= 2
         else:
             return

@@ -179,12 +179,12 @@ def test_the_log_is_waited_for_with_examples_thinned_out(emitter, monkeypatch):
     replica, examples = emitter
     clock = [1_000.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    replica.lag_ms = 300_000
+    replica.click_lag_ms = 300_000
     for _ in range(3):
         clock[0] += 100
         examples.keep_pace()
     assert examples.thinning == 8
-    replica.lag_ms = 0
+    replica.click_lag_ms = 0
     for _ in range(9):
         clock[0] += 100
         examples.keep_pace()
