@@ -16,6 +16,7 @@ from nextclick.limits import EXPLAINED_ITEMS, SCORED_ITEMS
 from nextclick.v1 import recommendation_service_pb2 as pb
 from online_models.engine import Filter, Ranked
 from online_models.metrics import log_odds
+from records.scored_ranking import scored_name
 from server import metrics
 from server.deferred import Deferred
 from server.errors import not_found
@@ -297,7 +298,9 @@ class Recommendations:
 
     def _probabilities(self, scores: NDArray[np.float32]) -> list[float]:
         """Return the calibrated probability that each of the first items is the next click."""
-        board = self._replica.scoreboard.get(self._engine.ranking)
+        policy = self._engine.policy
+        name = scored_name(self._engine.ranking, policy.name if policy is not None else "")
+        board = self._replica.scoreboard.get(name)
         if board is None or not board.cases or not len(scores):
             return []
         check = board.calibration

@@ -188,6 +188,20 @@ def test_shadows_are_scored_beside_and_not_shown():
     assert found["ranker"].windows[0].popularity == 2.0
 
 
+def test_answers_that_a_policy_has_re_ordered_have_a_score_of_their_own():
+    """Mixed into the ranking's, exploration would look as if the ranking had become worse."""
+    task = task_of(
+        answer("s", 0, ["a", "b"]),
+        answer("t", 0, ["b", "a"], policy="explore", name="r", propensities=[0.5, 0.5]),
+        clicks("s", ["a"]),
+        clicks("t", ["a"], {1: "r"}),
+    )
+    assert (ranks(task, "ranker"), ranks(task, "ranker+explore")) == ([1], [2])
+    found = scores(task)
+    assert [found[name].impressions for name in ("ranker", "ranker+explore")] == [1, 1]
+    assert [found[name].attributed_clicks for name in ("ranker", "ranker+explore")] == [0, 1]
+
+
 def test_clicks_are_attributed_to_the_ranking_that_was_shown():
     """Click-through rate is clicks that name an answer, an answer shown."""
     task = task_of(

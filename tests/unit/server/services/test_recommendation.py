@@ -18,6 +18,7 @@ from nextclick.v1.scoreboard_pb2 import Score
 from nextclick.v1.session_pb2 import EVENT_TYPE_PURCHASE, SessionRecord
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
+from online_models.ranking.policy import Ordered
 from server.deferred import Deferred
 from server.errors import RequestError
 from server.replica.redis_view import UNREAD, Stored
@@ -361,6 +362,26 @@ def test_explained_scores_become_probabilities_once_they_are_calibrated(shop):
     likely = [item.next_click_probability for item in answer.items]
     assert likely == pytest.approx(list(shares / shares.sum()), abs=1e-3)
     assert not shop.recommend(session_id="me").items[0].HasField("next_click_probability")
+
+
+def test_probabilities_of_re_ordered_answers_are_those_of_the_policys_own_score(shop):
+    """What is shown in another order is clicked with another probability."""
+
+    class Reversed:
+        name, depth = "reversed", 20
+
+        def order(self, rows, scores, asked, items):
+            return Ordered(np.arange(len(rows))[::-1])
+
+    shop.replica.engine.policy = Reversed()
+    for name, slope in (("blend", 1), ("blend+reversed", 0)):
+        score = Score(model=name, cases=9)
+        score.calibration.slope = slope
+        shop.replica.apply_score(name.encode(), score.SerializeToString())
+    shop.apply(record("me", ["i4"]))
+    likely = [i.next_click_probability for i in shop.recommend(session_id="me", explain=True).items]
+    assert likely == [0.5] * len(likely)
+    assert likely
 
 
 def test_explanations_come_with_reasons_and_timings(shop):
