@@ -45,11 +45,14 @@ def decode_session(value: bytes) -> SessionRecord:
     Raises
     ------
     RecordError
-        If it is not such a message, has no id, or is beyond the limits of sessions.
+        If it is not such a message, has no id, is beyond the limits of sessions, or has a time
+        before 1970.
     """
     session = _parsed(SessionRecord, value)
     if not session.session_id:
         raise RecordError("session_id", "is missing")
+    if session.incarnation < 0 or session.appended_ms < 0:
+        raise RecordError("incarnation, appended_ms", "must not be negative")
     _at_most("steps", session.steps, SESSION_STEPS)
     _at_most("hidden_item_ids", session.hidden_item_ids, MAX_HIDDEN_ITEMS)
     _check_key("session_id", session.session_id)

@@ -40,6 +40,7 @@ def describe(replica: Replica, serving: bool) -> dict[str, Any]:
             model: {
                 "version": state.version,
                 "applied": state.applied,
+                "repetitions": state.repetitions,
                 "learned": state.learned,
                 "paused": state.paused,
             }

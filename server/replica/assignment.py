@@ -79,7 +79,7 @@ class Assignment:
             If the broker does not tell where a partition begins and ends; nothing has changed then.
         """
         replica, ids = self._replica, self._replica.topic_ids
-        anew = {name for name, now in topics.items() if ids.get(name, now[0]) != now.topic_id}
+        anew = {name for name, now in topics.items() if ids.get(name, now.topic_id) != now.topic_id}
         known = {place: at for place, at in replica.positions.items() if place[0] not in anew}
         new = [
             (name, p)

@@ -12,10 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from confluent_kafka import TopicCollection, TopicPartition
-from confluent_kafka.admin import (
-    AdminClient,
-    OffsetSpec,  # type: ignore[attr-defined]  # not in its `__all__`
-)
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 Place = tuple[str, int]
 

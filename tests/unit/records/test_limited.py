@@ -98,6 +98,8 @@ def test_the_longest_record_that_is_written_is_read(topic, message, decode):
     [
         (session(session_id=""), decode_session, "session_id"),
         (session(session_id="x" * (MAX_KEY_BYTES + 1)), decode_session, "session_id"),
+        (session(incarnation=-1), decode_session, "incarnation, appended_ms"),
+        (session(appended_ms=-1), decode_session, "incarnation, appended_ms"),
         (session(user_id=LONGER), decode_session, "user_id"),
         (session(steps=[Step()] * 4_000), decode_session, "steps"),
         (session(steps=[step(LONGER)]), decode_session, "steps.item_id"),
