@@ -120,6 +120,7 @@ class LogReader:
                 break
             except KafkaException as e:
                 log.warning("Kafka: %s; retrying", e.args[0].str())
+                self._watch.hindered = True
                 self._consumer.poll(0)
                 self._stop.wait(RETRY_S)
         while not self._stop.is_set():
@@ -141,6 +142,7 @@ class LogReader:
         for name in self._assignment.follow(topics):
             self._meter.forget(name)
         self._watch.followed = dict(self._assignment.topics)
+        self._watch.hindered = False
         self._paused = False  # partitions that are new are not
 
     def _follow_changes(self) -> None:

@@ -50,6 +50,8 @@ class LogWatch:
         self._ends_due = self._topics_due = 0.0
         self.followed: Mapping[str, TopicNow] = {}
         """The topics as they are read; the reading thread sets it, last of all."""
+        self.hindered = False
+        """Whether the reading thread cannot begin, though the broker answers: a topic is gone."""
         self.changed: dict[str, TopicNow] = {}
         """Topics that are no longer as they are read; the reading thread takes them."""
         self._thread = threading.Thread(target=self._run, name="log watch", daemon=True)
@@ -75,7 +77,7 @@ class LogWatch:
         """Take the broker's answers, measure, and ask again; ``now`` in monotonic seconds."""
         broker, meter, replica = self._broker, self._meter, self._replica
         broker.poll()
-        replica.kafka_up = broker.up
+        replica.kafka_up = broker.up and not self.hindered
         if ends := broker.ends():
             meter.note_ends(ends, self._asked_ms)
         if now >= self._ends_due and replica.positions:

@@ -4,14 +4,18 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
+from prometheus_client import REGISTRY
 
 from nextclick.codec import Item, encode_item
+from nextclick.v1.scoreboard_pb2 import Score
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
 from records import item_vectors
 from records.item_vectors import ItemVectors
 from server import status
+from server.replica import log_watch
 from server.replica.replica import Replica
 
 ROOT = Path(__file__).parents[3]
@@ -73,3 +77,52 @@ def test_counts_are_those_of_what_was_applied():
         "catalogue": 2,
         "vectors": 1,
     }
+
+
+def gauge(name, **labels):
+    return REGISTRY.get_sample_value(name, labels)
+
+
+def test_the_gauges_of_the_live_score_are_what_the_scoreboard_says():
+    """Alerts are set on the gauges, and people then look at the scoreboard."""
+    score = Score(model="gauged", click_through_rate=0.25)
+    score.drifts.add(began_ms=1_000_000)
+    score.drifts.add(began_ms=5_000_000)
+    for size in (1_000, 10_000):
+        window = score.windows.add(size=size, cases=7, coverage=0.5, diversity=0.75, popularity=2)
+        window.at.add(k=20, hit_rate=size / 100_000, mrr=0.125, ndcg=0.375)
+    it = replica()
+    it.apply_score(b"gauged", score.SerializeToString())
+    said = status.describe(it, serving=True)["scoreboard"]["gauged"]["windows"]
+    for size, window in said.items():
+        for name in ("hit_rate_20", "mrr_20", "ndcg_20", "coverage", "diversity", "popularity"):
+            found = gauge("nextclick_score", model="gauged", metric=name, window=size)
+            assert found == window[name]
+    assert said["10000"]["hit_rate_20"] == pytest.approx(0.1)
+    assert gauge("nextclick_click_through_rate", model="gauged") == 0.25
+    assert gauge("nextclick_drift_began_seconds", model="gauged") == 5_000
+
+
+def test_the_gauges_of_sizes_are_those_of_the_status():
+    """Both are read beside the thread that learns."""
+    it = replica()
+    record = SessionRecord(session_id="a", version=2)
+    for seq in (1, 2):
+        record.steps.add(item_id=f"i{seq}", seq=seq, timestamp_ms=seq)
+    it.apply_session(b"a", record.SerializeToString())
+    some = np.ones(64, np.float32)
+    it.apply_vectors(b"i1", item_vectors.encode(ItemVectors(some, some)))
+    log_watch._show_size(it)
+    found = {
+        name: gauge(f"nextclick_{metric}")
+        for name, metric in (
+            ("clicks", "model_clicks"),
+            ("sessions", "sessions"),
+            ("items", "items"),
+            ("vectors", "vectors"),
+            ("items_waiting", "items_waiting"),
+        )
+    }
+    said = status.describe(it, serving=True)
+    assert found == {name: said[name] for name in found}
+    assert found["clicks"] == 2

@@ -397,6 +397,18 @@ def test_the_lag_is_seen_while_the_reading_thread_is_kept(replica, reader):
     goes_on.set()
 
 
+def test_kafka_is_not_up_while_the_log_cannot_be_followed(replica, reader):
+    """With a snapshot a server then answers from it, and says so, instead of waiting for ever."""
+    it = reader()
+    it._consumer.failures = 1 << 30
+    it.start()
+    until(lambda: not replica.kafka_up)
+    assert it._broker.up
+    it._consumer.failures = 0
+    until(lambda: replica.kafka_up)
+    until(lambda: replica.caught_up)
+
+
 def test_the_lag_in_time_is_that_of_all_topics_and_the_clicks_have_their_own(replica, reader):
     """A replica with 142,000 vectors still to read said that it was 0 ms behind."""
     it = reader()

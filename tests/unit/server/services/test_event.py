@@ -5,6 +5,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from nextclick.limits import (
     DAY_MS,
@@ -157,3 +158,20 @@ def test_nothing_that_is_acknowledged_becomes_a_dead_letter_for_its_time(sent):
     assert not job.dead
     states = [KeyState.from_bytes(state) for state in job.states.values()]
     assert accepted == sum(state.session.step_count for state in states)
+
+
+def counted():
+    names = ("accepted", "refused", "not_acknowledged")
+    value = REGISTRY.get_sample_value
+    return [value("nextclick_events_total", {"outcome": name}) or 0 for name in names]
+
+
+def test_events_are_counted_by_their_outcome():
+    """An operator sees there whether callers or Kafka are at fault."""
+    before = counted()
+    Job().send(NOW_MS, NOW_MS, NOW_MS // 1_000)
+    Job(skew_ms=-10 * MINUTE_MS).send(NOW_MS)  # acknowledged, and refused for its arrival
+    deaf = Job()
+    deaf.put = lambda topic, records, timeout_s: [Outcome("not in time") for _ in records]
+    assert deaf.send(NOW_MS, NOW_MS, NOW_MS).errors[0].retryable
+    assert [now - was for now, was in zip(counted(), before, strict=True)] == [2, 2, 3]
