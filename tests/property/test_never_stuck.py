@@ -38,7 +38,7 @@ from server.services.recommendation import Recommendations
 from server.transport.lanes import Lanes
 from server.transport.methods import METHODS, Lane
 from settings.server import ServerSettings
-from tests.unit.server.replica.test_log_reader import FakeConsumer, Message
+from tests.unit.server.replica.test_log_reader import FakeBroker, FakeConsumer, Message
 from tests.unit.server.services.test_recommendation import FakeRedis, NoImpressions
 
 LIMITS = Limits(max_items=4_096, max_sessions=4_096, pairs=4_096)
@@ -226,6 +226,7 @@ def bugs():
 @pytest.fixture
 def fuzzer(monkeypatch):
     monkeypatch.setattr(log_reader, "Consumer", FakeConsumer)
+    monkeypatch.setattr(log_reader, "Broker", FakeBroker)
     return Fuzzer(1)
 
 
