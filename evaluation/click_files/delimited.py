@@ -31,6 +31,7 @@ MAX_QUOTED_LINES = 100
 """Lines that one quoted field may go over; a quote that is not closed by then is a broken line."""
 
 FIELDS = "fields"
+_SPLIT = pl.Schema({LINE: pl.Int64(), FIELDS: pl.List(pl.String())})
 
 
 def delimited_table(path: Path, text: str, named: Sequence[str]) -> Table:
@@ -133,7 +134,7 @@ def _split(full: pl.DataFrame, lines: pl.Series, separator: str, table: Table) -
     """Return `LINE` and `FIELDS` of all rows that have as many fields as the first line."""
     width = len(table.names)
     quotes = full["text"].str.contains('"', literal=True)
-    quoted = pl.DataFrame(schema={LINE: pl.Int64, FIELDS: pl.List(pl.String)})
+    quoted = pl.DataFrame(schema=_SPLIT)
     if separator in QUOTING and quotes.any():
         quoted, inside = _quoted_rows(full.filter(quotes)[LINE], lines, separator, table)
         full = full.filter(~quotes & ~pl.col(LINE).is_in(inside))
@@ -164,5 +165,4 @@ def _quoted_rows(
             continue
         inside.update(range(number + 1, number + reader.line_num))
     table.refuse("a quote in the wrong place, or one that is not closed", broken)
-    schema = {LINE: pl.Int64, FIELDS: pl.List(pl.String)}
-    return pl.DataFrame(found, schema=schema, orient="row"), inside
+    return pl.DataFrame(found, schema=_SPLIT, orient="row"), inside

@@ -6,7 +6,7 @@ ISO 8601, or a date with the day or the month first. Times without a zone are UT
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 from polars.exceptions import PolarsError
@@ -115,10 +115,11 @@ def _numbers(values: pl.Series, numbers: pl.Series, name: str, form: str) -> Tim
     unit = form or next(
         (unit for unit, least in (("ns", 1e17), ("us", 1e14), ("ms", 1e11)) if middle >= least), "s"
     )
-    small = not form and middle < FIRST_MS / 1000
-    if small and name.lower().endswith(("ms", "millis", "milliseconds")):
+    small = middle < FIRST_MS / 1000
+    if small and not form and name.lower().endswith(("ms", "millis", "milliseconds")):
         unit = "ms"
-    return _checked(values, numbers * UNITS[unit], f"{UNIT_NAMES[unit]} since 1970", small=small)
+    times = _checked(values, numbers * UNITS[unit], f"{UNIT_NAMES[unit]} since 1970", small=small)
+    return replace(times, small=False) if form else times
 
 
 def _texts(texts: pl.Series) -> Times:
