@@ -63,9 +63,12 @@ def read_sessions(
     Raises
     ------
     UnreadableFileError
-        If a file is no table, if the meaning of its columns is unknown, if more than half of its
-        rows cannot be read, or if one file has a clock and another has none.
+        If a file is given twice or is no table, if the meaning of its columns is unknown, if more
+        than half of its rows cannot be read, or if one file has a clock and another has none.
     """
+    for number, path in enumerate(paths):
+        if any(path.samefile(other) for other in paths[:number]):
+            raise UnreadableFileError(path, "it is given twice, and would count every click twice")
     read = [read_file(path, columns or Columns()) for path in paths]
     report = Report([file for _, file in read])
     with_clock = [clicks["time_ms"].null_count() == 0 for clicks, _ in read if clicks.height]

@@ -35,7 +35,10 @@ def parquet_table(path: Path) -> Table:
 
     def read(indexes: Sequence[int]) -> pl.DataFrame:
         columns = [pl.col(names[i]).alias(str(i)) for i in indexes]
-        whole = frame.select(pl.col(LINE).cast(pl.Int64), *columns).collect()
+        try:
+            whole = frame.select(pl.col(LINE).cast(pl.Int64), *columns).collect()
+        except PolarsError as e:
+            raise UnreadableFileError(path, f"it is no whole Parquet file ({e})") from e
         text_like = cs.categorical() | cs.enum() | cs.binary()
         return whole.with_columns(text_like.cast(pl.String, strict=False))
 

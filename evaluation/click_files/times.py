@@ -23,8 +23,8 @@ NOT_UNDERSTOOD, NO_TIME = "the time is not understood", "no time"
 OUT_OF_RANGE = "the time is not between 1973 and 2100"
 
 _OF_DAY = (
-    r"(?:(?:[T ]\s*|:)(\d{1,2}):(\d\d)(?::(\d\d(?:[.,]\d+)?))?)?"
-    r"\s*([AaPp][Mm])?\s*(Z|UTC|GMT|[+-]\d\d:?\d\d)?$"
+    r"(?:(?:[Tt ]\s*|:)(\d{1,2}):(\d\d)(?::(\d\d(?:[.,]\d+)?))?)?"
+    r"\s*([AaPp][Mm])?\s*(Z|z|UTC|GMT|[+-]\d\d:?\d\d)?$"
 )
 _YEAR_FIRST = r"^(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})" + _OF_DAY
 _YEAR_LAST = r"^(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})" + _OF_DAY

@@ -6,6 +6,7 @@ import pytest
 import zstandard
 
 from evaluation.click_files.columns import Columns
+from evaluation.click_files.delimited import MAX_QUOTED_LINES
 from evaluation.datasets import load_sessions, read_sessions
 from evaluation.errors import UnreadableFileError
 from evaluation.rankings import Settings, evaluate_ranking
@@ -234,6 +235,26 @@ def test_files_with_and_without_a_clock_do_not_mix(files, tmp_path):
     other.write_text("session_id,items\n1,2 3\n")
     with pytest.raises(UnreadableFileError, match="no clock"):
         read_sessions([*files["CSV"], other])
+
+
+def test_a_file_that_is_given_twice_is_refused(files):
+    """Every click would count twice."""
+    with pytest.raises(UnreadableFileError, match="given twice"):
+        read_sessions([*files["CSV"], *files["CSV"]])
+
+
+def test_a_quote_that_is_not_closed_costs_one_line(tmp_path):
+    """Without a limit it would take in all lines up to the next quote, as one field."""
+    rows = [f"s,{n},{1396861869 + n},x\n" for n in range(MAX_QUOTED_LINES + 50)]
+    rows[20] = 's,20,1396861889,"x\n'
+    sessions, report = read(tmp_path, "session,item,time,title\n" + "".join(rows))
+    assert report.refused == 1
+    assert len(sessions["s"].split()) == len(rows) - 1
+    closed = "\n" * (MAX_QUOTED_LINES - 1) + 'y"\n'
+    rows[20] = rows[20].strip() + closed
+    sessions, report = read(tmp_path, "session,item,time,title\n" + "".join(rows))
+    assert report.refused == 0
+    assert len(sessions["s"].split()) == len(rows)
 
 
 def test_json_values_that_are_no_ids_are_refused(tmp_path):
