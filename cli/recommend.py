@@ -9,9 +9,8 @@ import typer
 from rich.table import Table
 
 from cli.console import out, print_json
-from cli.errors import CommandError
 from cli.options import GrpcPort, Json
-from nextclick import Client, NextclickError
+from cli.server_client import server_client
 from nextclick.limits import DEFAULT_PAGE, MAX_PAGE
 
 
@@ -26,24 +25,21 @@ def recommend(
         int, typer.Option("-k", min=1, max=MAX_PAGE, help="How many items.")
     ] = DEFAULT_PAGE,
     explain: Annotated[bool, typer.Option(help="Show why each item is recommended.")] = False,
-    grpc_port: GrpcPort = 50051,
+    grpc_port: GrpcPort = None,
     json: Json = False,
 ) -> None:
     """Ask the running server what a visitor will want next.
 
     nextclick recommend --session-id s1 --item-id 17116 -k 5 --explain
     """
-    try:
-        with Client(f"127.0.0.1:{grpc_port}", timeout_s=5) as client:
-            answer = client.recommend(
-                session_id,
-                user_id=user_id,
-                page_size=k,
-                session_items=item_id or (),
-                explain=explain,
-            )
-    except NextclickError as e:
-        raise CommandError(str(e)) from e
+    with server_client(grpc_port, timeout_s=5) as client:
+        answer = client.recommend(
+            session_id,
+            user_id=user_id,
+            page_size=k,
+            session_items=item_id or (),
+            explain=explain,
+        )
     if json:
         print_json(dataclasses.asdict(answer))
         return

@@ -13,9 +13,9 @@ from cli.errors import CommandError
 from cli.live.history import send_history
 from cli.live.player import K, Player
 from cli.options import DEFAULT_HOME, HomeFolder, Json
+from cli.server_client import server_client
 from cli.stack.stack import Stack
 from evaluation.datasets import Session, load_sessions
-from nextclick import Client
 from online_models import metrics
 
 
@@ -51,7 +51,7 @@ def replay(
     with progress() as bar:
         task = bar.add_task("clicks", total=total, note="")
         if recommend:
-            with Client(stack.target, timeout_s=10) as client:
+            with server_client(target=stack.target) as client:
                 player = Player(client, sessions, rate=rate or 50.0, prefix=prefix)
                 score = player.play(lambda n, note: bar.update(task, advance=n, note=note))
             result = {

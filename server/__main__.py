@@ -37,7 +37,7 @@ from server.services.model import Models
 from server.services.recommendation import Recommendations
 from server.transport.http import serve_http
 from server.transport.server import GrpcServer
-from settings.base import load
+from settings.load import load
 from settings.server import ServerSettings
 
 log = logging.getLogger("nextclick.server")

@@ -41,7 +41,7 @@ from nextclick.topics import (
 )
 from records.errors import RecordError
 from records.limited import check_size, decode_session
-from settings.base import load
+from settings.load import load
 from settings.store import StoreSettings
 
 log = logging.getLogger("nextclick.store")

@@ -66,14 +66,18 @@ class Ports:
         return cls(**ports)
 
     def check(self) -> None:
-        """Raise `CommandError` for a port that is taken."""
+        """Raise `CommandError` for a port that is taken, or missing where a part needs one."""
         for name, port in asdict(self).items():
+            option = "--" + name.replace("_", "-") + "-port"
+            if not port:
+                if name == "store_http":
+                    continue  # no metrics
+                raise CommandError(f"the stack needs a port here; choose one with {option}")
             with socket.socket() as s:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     s.bind(("127.0.0.1", port))
                 except OSError:
-                    option = "--" + name.replace("_", "-") + "-port"
                     raise CommandError(
                         f"port {port} ({name.replace('_', ' ')}) is taken; "
                         f"end the program that listens there or choose another with {option}"
