@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from cli.console import out, print_json
+from cli.console import out, print_json, print_table
+from cli.figures import count, percent
 from cli.options import GrpcPort, Json
 from cli.server_client import server_client
 from nextclick import Model
@@ -29,24 +30,7 @@ def list_models(grpc_port: GrpcPort = None, json: Json = False) -> None:
     if json:
         print_json({"models": [as_json(model) for model in models]})
         return
-    table = Table()
-    for column in ("model", "version", "examples", "answers", "hit rate@20", "MRR@20", "learning"):
-        table.add_column(column, justify="left" if column == "model" else "right")
-    for m in models:
-        table.add_row(
-            m.name,
-            f"{m.version:,}",
-            f"{m.examples:,}",
-            "yes" if m.answering else "",
-            percent(m.hit_rate),
-            percent(m.mrr),
-            "paused" if m.paused else "never" if m.age_ms is None else "on",
-        )
-    out.print(table)
-    for m in models:
-        if m.kept_versions:
-            kept = ", ".join(map(str, m.kept_versions))
-            out.print(f"{m.name} can be rolled back to: {kept}")
+    show(models)
 
 
 @models_app.command()
@@ -86,6 +70,28 @@ def roll_back(
     out.print(f"{name} goes back to version {version}")
 
 
+def show(models: Sequence[Model]) -> None:
+    """Print the models as a table."""
+    columns = ("model", "version", "examples", "answers", "hit rate@20", "MRR@20", "learning")
+    rows = [
+        (
+            m.name,
+            count(m.version),
+            count(m.examples),
+            "yes" if m.answering else "",
+            percent(m.hit_rate),
+            percent(m.mrr),
+            "paused" if m.paused else "never" if m.age_ms is None else "on",
+        )
+        for m in models
+    ]
+    print_table("models", columns, rows)
+    for m in models:
+        if m.kept_versions:
+            kept = ", ".join(map(str, m.kept_versions))
+            out.print(f"{m.name} can be rolled back to: {kept}")
+
+
 def as_json(model: Model) -> dict[str, Any]:
     """Return a model in protobuf's JSON form: 64-bit integers as text, unset fields left out."""
     fields = asdict(model) | {
@@ -96,8 +102,3 @@ def as_json(model: Model) -> dict[str, Any]:
         "age_ms": str(-1 if model.age_ms is None else model.age_ms),
     }
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def percent(share: float | None) -> str:
-    """Return a share as people read it, empty if there is none."""
-    return "" if share is None else f"{100 * share:.1f} %"

@@ -10,6 +10,7 @@ import typer
 
 from cli.console import print_json, print_result, progress
 from cli.errors import CommandError
+from cli.figures import count, milliseconds, percent, seconds
 from cli.live.history import send_history
 from cli.live.player import K, Player
 from cli.options import DEFAULT_HOME, HomeFolder, Json
@@ -77,9 +78,25 @@ def replay(
     if json:
         print_json(result)
     else:
-        print_result("Replay", {name: str(value) for name, value in result.items()})
+        print_result("What was played", readable(result))
     if result["errors"]:
         raise CommandError(f"{result['errors']} calls failed: {score.errors[0]}")
+
+
+def readable(result: dict[str, Any]) -> dict[str, str]:
+    """Return the result as people read it."""
+    rows = {"clicks sent": count(result["sent"])}
+    if "cases" in result:
+        rows |= {
+            "recommendations before a click": count(result["cases"]),
+            f"  hit rate@{K}": percent(result["hit_rate"]),
+            f"  MRR@{K}": percent(result["mrr"]),
+            "  without the last click": percent(result["stale"]),
+            "answer time p50, p99": milliseconds(result["latency_us"], 1e-3),
+            "click to answer p50, p99": milliseconds(result["freshness_ms"]),
+            "failed calls": count(result["errors"]),
+        }
+    return rows | {"time": seconds(result["seconds"])}
 
 
 def natural_rate(sessions: list[Session]) -> float:

@@ -132,7 +132,7 @@ def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Eve
         stop.wait()
     serving.clear()
     log.info("draining")
-    server.drain(settings.drain_s)
+    server.drain(settings.drain_s, settings.lame_duck_s)
     stands_still = log_reader.stop()
     builder.stop()
     impressions.close()

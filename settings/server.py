@@ -67,6 +67,18 @@ class ServerSettings(ClientSettings):
     realtime: bool = Field(
         default=False, description="Answer at real-time priority, where the system allows it"
     )
+    connection_age_s: float = Field(
+        default=0,
+        ge=0,
+        le=30 * 24 * 3600,
+        description="Age at which a client has to connect anew, to whichever replica; 0: none",
+    )
+    lame_duck_s: float = Field(
+        default=0,
+        ge=0,
+        le=600,
+        description="Time on shutdown in which health says NOT_SERVING and calls are answered",
+    )
     drain_s: float = Field(
         default=5, ge=0, description="Time for the calls in flight to finish on shutdown"
     )

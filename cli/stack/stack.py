@@ -128,7 +128,7 @@ class Stack:
             if found is None:
                 self.home.forget()
                 self.ports.check()
-                self.home.prune_logs()
+                self.home.rotate_logs()
             else:
                 adopted = self._adopt(found)
             self._start(progress, from_nothing)
