@@ -145,7 +145,7 @@ def print_comparison(title: str, results: dict[str, dict[str, Any]]) -> None:
         cells = []
         for name in COLUMNS:
             low, high = result[f"{name}_95"]
-            cells.append(f"{hundredths(result[name])}\n{hundredths(low)} to {hundredths(high)}")
+            cells.append(f"{hundredths(result[name])}\n{100 * low:.1f}-{100 * high:.1f}")
         rows.append((ranking, *cells, hundredths(result["coverage"])))
     columns = ("ranking", *(name.replace("_", " ") for name in COLUMNS), "coverage")
     print_table(f"{title}; in %, with intervals of 95 %", columns, rows)

@@ -11,6 +11,7 @@ from cli import interrupt
 from cli.bench.app import bench_app
 from cli.console import err
 from cli.demo import demo
+from cli.doctor import doctor
 from cli.down import down
 from cli.errors import CommandError
 from cli.evaluate import evaluate
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (up, down, status, demo, replay, recommend, evaluate, results, serve):
+for command in (up, down, status, doctor, demo, replay, recommend, evaluate, results, serve):
     app.command()(command)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(models_app, name="models")

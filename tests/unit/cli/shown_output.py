@@ -6,8 +6,9 @@ After a change that is meant, write them again: ``python -m tests.unit.cli.shown
 import io
 from pathlib import Path
 
-from cli import demo, evaluate, models, recommend, replay, status
+from cli import demo, doctor, evaluate, models, recommend, replay, status
 from cli.console import out, print_result
+from cli.stack.checkup import Finding, State
 from nextclick import Model, Reason, Recommendation, RecommendedItem
 
 FOLDER = Path(__file__).parent / "shown"
@@ -145,6 +146,12 @@ COMPARED = {
     "coverage": 0.2512,
 }
 
+FINDINGS = [
+    Finding("versions", State.OK, "Python 3.11.2, Java in /usr/lib/jvm/java-17-openjdk-amd64"),
+    Finding("disk", State.WARNING, "5.2 GiB free for .nextclick", "make room: the log keeps more"),
+    Finding("topics", State.FAULT, "not there: events, sessions", "create them"),
+]
+
 SHOWN = {
     "status": lambda: status.show(STATUS),
     "status-nothing-yet": lambda: status.show(NOTHING_YET),
@@ -152,6 +159,7 @@ SHOWN = {
     "recommend-explain": lambda: recommend.show(ANSWER, explain=True),
     "recommend-popular": lambda: recommend.show(POPULAR, explain=False),
     "recommend-nothing": lambda: recommend.show(Recommendation((), source="popular"), explain=True),
+    "doctor": lambda: doctor.show(FINDINGS),
     "models": lambda: models.show(MODELS),
     "replay": lambda: print_result("What was played", replay.readable(PLAYED)),
     "replay-only-sent": lambda: print_result(
