@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import redis
 import typer
-from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 
 from cli.console import print_json, print_table
 from cli.options import DEFAULT_HOME, HomeFolder, Json
