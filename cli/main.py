@@ -28,7 +28,6 @@ from evaluation.errors import EvaluationError
 app = typer.Typer(
     help="A real-time session recommender that learns from every click.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

@@ -25,7 +25,10 @@ LIVE_COLUMNS = (
 
 
 def status(home: HomeFolder = DEFAULT_HOME, json: Json = False) -> None:
-    """Show the parts of the running stack with their lag, and the models with their scores."""
+    """Show the parts of the running stack with their lag, and the models with their scores.
+
+    nextclick status --json
+    """
     result = describe(Stack.in_folder(home))
     if json:
         print_json(result)
