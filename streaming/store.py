@@ -34,6 +34,9 @@ GROUP = "session-store"
 
 MAX_BACKOFF_S = 2.0
 
+SILENCE_S = 10.0
+"""A connection to the metrics that sends nothing for so long is closed: each has a thread."""
+
 CHECK_S = 1.0
 """Pause between two checks of the mark while nothing is written."""
 
@@ -149,12 +152,13 @@ def serve_metrics(host: str, port: int) -> None:
         If that is not possible there.
     """
     try:
-        start_http_server(port, addr=host)
+        server, _ = start_http_server(port, addr=host)
     except OSError as e:
         raise SystemExit(
             f"cannot listen on {host}:{port}: {e.strerror}; choose another place with "
             "NEXTCLICK_STORE_HOST and NEXTCLICK_STORE_HTTP_PORT"
         ) from None
+    server.RequestHandlerClass.timeout = SILENCE_S  # type: ignore[attr-defined]
 
 
 def main() -> None:

@@ -186,8 +186,9 @@ def differences(
         if partitions != declared.partitions:
             yield f"{name} has {partitions} partitions, not {declared.partitions}"
         for setting, value in declared.config.items():
-            if held[name].get(setting) != str(value):
-                yield f"{name}: {setting} is {held[name].get(setting)}, not {value}"
+            found = held[name].get(setting) or ""
+            if sorted(found.split(",")) != sorted(value.split(",")):
+                yield f"{name}: {setting} is {found}, not {value}"
 
 
 def of_clock(kafka: str, tenant: str) -> Finding:
