@@ -105,7 +105,7 @@ class Supervisor:
         watch_record.write(self._stack.home, self._deaths)
         try:
             child = self._parts[name].start()
-        except (CommandError, OSError) as e:
+        except (CommandError, OSError, SystemExit) as e:  # the last: settings that were changed
             self._died(name, str(e))
             return
         if name == "kafka":

@@ -134,14 +134,15 @@ def test_the_next_supervisor_goes_on_with_the_pauses_of_the_one_before(stack, cl
     assert watch_record.read(stack.home)["a"].restarts == 1
 
 
-def test_a_part_that_cannot_be_started_is_tried_again(stack, clock):
-    """A full disk, or no memory, passes."""
+@pytest.mark.parametrize("failure", [CommandError, SystemExit], ids=["no memory", "settings"])
+def test_a_part_that_cannot_be_started_is_tried_again(stack, clock, failure):
+    """A full disk, or no memory, passes; a file of settings that is torn is mended."""
     fails = [True]
     good = part(stack, "a", SLEEP)
 
     def start():
         if fails.pop() if fails else False:
-            raise CommandError("no memory")
+            raise failure("no memory")
         return good.start()
 
     supervisor = Supervisor(stack, {"a": Part(start)}, clock)
