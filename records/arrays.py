@@ -18,9 +18,13 @@ def unpack(field: str, raw: bytes, kind: np.dtype[Any], size: int) -> NDArray[np
     Raises
     ------
     RecordError
-        If ``raw`` does not hold that many numbers.
+        If ``raw`` does not hold that many numbers, all of them finite: a single one that is not
+        would spread to all that is computed with it, and to what is learned from that.
     """
     expected = size * kind.itemsize
     if len(raw) != expected:
         raise RecordError(field, f"has {len(raw)} bytes, not {expected} ({size} of {kind})")
-    return np.frombuffer(raw, kind).astype(np.float32)
+    values = np.frombuffer(raw, kind).astype(np.float32)
+    if not np.isfinite(values).all():
+        raise RecordError(field, "has a number that is not finite")
+    return values

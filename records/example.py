@@ -1,12 +1,13 @@
 """A record of `examples`: a case for the ranker, taken before its click was learned.
 
-Features are IEEE 754 halves, little endian, feature by feature: N_FEATURES rows of n candidates.
-Halves are precise enough to learn from, and need half the bytes on a topic with 7.5 kB per click.
+Features are IEEE 754 halves, feature by feature: N_FEATURES rows of n candidates. Halves are
+precise enough to learn from. Of each row only those are written that differ from the value of the
+candidate before, since half of them do not: 2.2 kB a click with the shipped sample (the candidates'
+ids and all halves were 4.5), whatever the ids, and 10 kB at most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from online_models.ranking.candidates import CANDIDATES
 from online_models.ranking.features.registry import FITTING_SCHEMAS, N_FEATURES, SCHEMA
 from records.arrays import HALF, unpack
 from records.errors import RecordError
+from records.session_life import Applied
 
 LARGEST = 60_000.0
 """Features are clipped to this; the largest half is 65,504."""
@@ -26,26 +28,28 @@ LARGEST = 60_000.0
 class Example(NamedTuple):
     """A case, and the click that it was made from.
 
-    ``features`` is (N_FEATURES, n) float32, in the blend's order of candidates, best first;
-    ``target`` is the place of the item that came next, -1 if it is no candidate (then n is 0).
-    ``session_id`` and ``seq`` of the click identify the example.
+    ``session_id`` and ``click``, its place in the session, name the example. ``features`` is
+    (N_FEATURES, n) float32, in the blend's order of candidates, best first; ``target`` is the place
+    of the item that came next, -1 if it is no candidate (then n is 0).
     """
 
     session_id: str
-    seq: int
-    item_ids: Sequence[str]
+    click: Applied
     features: NDArray[np.float32]
     target: int
 
 
 def encode(example: Example) -> bytes:
     """Return the value of an example's record."""
+    click = example.click
     return pb.Example(
         feature_schema=SCHEMA,
         session_id=example.session_id,
-        seq=example.seq,
-        item_ids=example.item_ids,
-        features=pack_features(example.features),
+        seq=click.version,
+        incarnation=click.incarnation,
+        appended_ms=click.appended_ms,
+        candidates=example.features.shape[1],
+        packed_features=_changes(example.features),
         target=example.target + 1,
     ).SerializeToString()
 
@@ -58,34 +62,43 @@ def parse(value: bytes) -> pb.Example:
     Raises
     ------
     RecordError
-        If it is not such a message.
+        If it is not such a message, or its click has a time before 1970.
     """
     try:
-        return pb.Example.FromString(value)
+        message = pb.Example.FromString(value)
     except DecodeError as e:
         raise RecordError("record", f"is no Example: {e}") from None
+    if message.incarnation < 0 or message.appended_ms < 0:
+        raise RecordError("incarnation, appended_ms", "must not be negative")
+    return message
+
+
+def click_of(message: pb.Example) -> Applied:
+    """Return the click of a message."""
+    return Applied(message.incarnation, message.seq, message.appended_ms)
 
 
 def decode(message: pb.Example) -> Example:
-    """Return the example of a message.
+    """Return the example of a message, of older versions too.
 
     Raises
     ------
     RecordError
-        If its features have another schema, it has more than `CANDIDATES` candidates, its target is
-        none of them, or the size of its features does not match.
+        If its features have another schema or another size, it has more than `CANDIDATES`
+        candidates, or its target is none of them.
     """
     if message.feature_schema not in FITTING_SCHEMAS:
         raise RecordError("feature_schema", f"is {message.feature_schema!r}, not {SCHEMA!r}")
-    n = len(message.item_ids)
+    n = message.candidates or len(message.item_ids)
     if n > CANDIDATES:
-        raise RecordError("item_ids", f"has {n} candidates, more than {CANDIDATES}")
+        raise RecordError("candidates", f"are {n}, more than {CANDIDATES}")
+    if message.item_ids:
+        features = unpack("features", message.features, HALF, N_FEATURES * n).reshape(N_FEATURES, n)
+    else:
+        features = _unchanged(message.packed_features, n)
     if message.target > n:
         raise RecordError("target", f"is {message.target}, beyond the {n} candidates")
-    features = unpack("features", message.features, HALF, N_FEATURES * n).reshape(N_FEATURES, n)
-    return Example(
-        message.session_id, message.seq, list(message.item_ids), features, message.target - 1
-    )
+    return Example(message.session_id, click_of(message), features, message.target - 1)
 
 
 def pack_features(features: NDArray[np.float32]) -> bytes:
@@ -103,3 +116,25 @@ def unpack_features(raw: bytes) -> NDArray[np.float32]:
     """
     n = len(raw) // (N_FEATURES * HALF.itemsize)
     return unpack("features", raw, HALF, N_FEATURES * n).reshape(N_FEATURES, n)
+
+
+def _changes(features: NDArray[np.float32]) -> bytes:
+    """Return which features differ from those of the candidate before, and these as halves."""
+    halves = np.frombuffer(pack_features(features), np.uint16).reshape(features.shape)
+    differs = np.ones(halves.shape, np.bool_)
+    differs[:, 1:] = halves[:, 1:] != halves[:, :-1]
+    return np.packbits(differs).tobytes() + halves[differs].tobytes()
+
+
+def _unchanged(packed: bytes, n: int) -> NDArray[np.float32]:
+    """Return the features that `_changes` packed, (N_FEATURES, n) float32."""
+    size = (N_FEATURES * n + 7) // 8
+    if len(packed) < size:
+        raise RecordError("packed_features", f"has {len(packed)} bytes, less than {size}")
+    bits = np.frombuffer(packed, np.uint8, size)
+    differs = np.unpackbits(bits, count=N_FEATURES * n).astype(np.bool_)
+    if not differs[:: max(n, 1)].all():
+        raise RecordError("packed_features", "has a row without its first value")
+    values = unpack("packed_features", packed[size:], HALF, int(differs.sum()))
+    features: NDArray[np.float32] = values[np.cumsum(differs) - 1].reshape(N_FEATURES, n)
+    return features

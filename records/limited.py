@@ -6,7 +6,8 @@ are those of `nextclick.limits`; the size of a record is checked before, by `che
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+from collections.abc import Iterable, Sequence, Sized
+from math import isfinite
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -45,11 +46,14 @@ def decode_session(value: bytes) -> SessionRecord:
     Raises
     ------
     RecordError
-        If it is not such a message, has no id, or is beyond the limits of sessions.
+        If it is not such a message, has no id, is beyond the limits of sessions, or has a time
+        before 1970.
     """
     session = _parsed(SessionRecord, value)
     if not session.session_id:
         raise RecordError("session_id", "is missing")
+    if session.incarnation < 0 or session.appended_ms < 0:
+        raise RecordError("incarnation, appended_ms", "must not be negative")
     _at_most("steps", session.steps, SESSION_STEPS)
     _at_most("hidden_item_ids", session.hidden_item_ids, MAX_HIDDEN_ITEMS)
     _check_key("session_id", session.session_id)
@@ -66,7 +70,8 @@ def decode_impression(value: bytes) -> Impression:
     Raises
     ------
     RecordError
-        If it is not such a message, or beyond the limits of answers.
+        If it is not such a message, beyond the limits of answers, or has a number that is not
+        finite.
     """
     answer = _parsed(Impression, value)
     _check_key("session_id", answer.session_id)
@@ -77,11 +82,17 @@ def decode_impression(value: bytes) -> Impression:
     _check_ids("appended_item_ids", answer.appended_item_ids)
     _at_most("scores", answer.scores, MAX_PAGE)
     _at_most("propensities", answer.propensities, MAX_PAGE)
+    _check_finite("scores", answer.scores)
+    _check_finite("propensities", answer.propensities)
+    _check_finite("diversity, popularity", (answer.diversity, answer.popularity))
     _at_most("shadows", answer.shadows, MAX_RANKINGS)
     for shadow in answer.shadows:
         _check_ids("shadows.model", (shadow.model,))
         _at_most("shadows.item_ids", shadow.item_ids, MAX_PAGE)
         _check_ids("shadows.item_ids", shadow.item_ids)
+        _at_most("shadows.scores", shadow.scores, MAX_PAGE)
+        _check_finite("shadows.scores", shadow.scores)
+        _check_finite("shadows", (shadow.diversity, shadow.popularity))
     return answer
 
 
@@ -91,13 +102,22 @@ def decode_score(value: bytes) -> Score:
     Raises
     ------
     RecordError
-        If it is not such a message, or beyond the limits of scores.
+        If it is not such a message, beyond the limits of scores, or has a number that is not
+        finite.
     """
     score = _parsed(Score, value)
     _check_ids("model", (score.model,))
     _at_most("windows", score.windows, MAX_SCORE_WINDOWS)
+    check = score.calibration
+    _check_finite("calibration", (check.slope, check.intercept, check.predicted, check.observed))
+    _check_finite("click_through_rate", (score.click_through_rate,))
+    for drift in score.drifts:
+        _check_finite("drifts", (drift.hit_rate_before, drift.hit_rate_after))
     for window in score.windows:
         _at_most("windows.at", window.at, MAX_SCORE_WINDOWS)
+        _check_finite("windows", (window.coverage, window.diversity, window.popularity))
+        for at in window.at:
+            _check_finite("windows.at", (at.hit_rate, at.mrr, at.ndcg))
     return score
 
 
@@ -111,6 +131,11 @@ def _parsed(kind: type[AnyMessage], value: bytes) -> AnyMessage:
 def _at_most(field: str, values: Sized, most: int) -> None:
     if len(values) > most:
         raise RecordError(field, f"has {len(values)} entries; at most {most} are read")
+
+
+def _check_finite(field: str, numbers: Iterable[float]) -> None:
+    if not all(map(isfinite, numbers)):
+        raise RecordError(field, "has a number that is not finite")
 
 
 def _check_key(field: str, text: str) -> None:

@@ -51,7 +51,7 @@ def decode(value: bytes) -> LearnerRecord:
     ------
     RecordError
         If it is not such a message, or an array of weights that fit does not have the length in
-        `SIZES`.
+        `SIZES`, has a number that is not finite, or holds what cannot be.
     """
     try:
         state = pb.LearnerState.FromString(value)
@@ -70,4 +70,8 @@ def _weights(message: pb.RankerWeights, learned: int) -> RankerWeights:
         name: unpack(f"weights.{name}", getattr(message, name), FLOAT, size)
         for name, size in SIZES.items()
     }
+    if arrays["variance"].min() < 0:
+        raise RecordError("weights.variance", "has a negative number")
+    if learned >= 1 << 63:
+        raise RecordError("learned", f"is {learned}, more cases than can be")
     return RankerWeights(**arrays, steps=learned)

@@ -28,8 +28,8 @@ class Applied(NamedTuple):
         """Return the place after a record."""
         return cls(record.incarnation, record.version, record.appended_ms)
 
-    def precedes(self, record: SessionRecord) -> bool:
-        """Whether a record has something new.
+    def precedes(self, record: SessionRecord | Applied) -> bool:
+        """Whether a record, or a place in the session, has something new.
 
         That of a higher incarnation has nothing new if its events have all been applied.
         """

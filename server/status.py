@@ -25,6 +25,7 @@ def describe(replica: Replica, serving: bool) -> dict[str, Any]:
         "state": "SERVING" if serving else "NOT_SERVING",
         "lag": replica.lag_records,
         "lag_ms": replica.lag_ms,
+        "lags": {name: lag._asdict() for name, lag in replica.lags.items()},
         "position": sum(
             offset
             for (name, _), offset in replica.positions.copy().items()
@@ -39,6 +40,7 @@ def describe(replica: Replica, serving: bool) -> dict[str, Any]:
             model: {
                 "version": state.version,
                 "applied": state.applied,
+                "repetitions": state.repetitions,
                 "learned": state.learned,
                 "paused": state.paused,
             }

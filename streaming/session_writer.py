@@ -8,7 +8,8 @@ what points to it from its user. A key that is something else is another program
 and counted.
 
 The positions in the log are stored in Redis too, together with the data and with a mark of the last
-batch. A Redis whose mark is not that of the store's last batch has lost writes.
+batch, which names the topic by its id. A Redis whose mark is not that of the store's last batch has
+lost writes.
 """
 
 from __future__ import annotations
@@ -138,14 +139,22 @@ class SessionWriter:
         self._key = redis_store_key(tenant)
         self._expiry_s = expiry_s
         self._write = client.register_script(WRITE)
-        self._marks = (f"{uuid.uuid4().hex}-{n}" for n in itertools.count())
+        self._topic_id = ""
+        self._marks = (f"{self._topic_id}/{uuid.uuid4().hex}-{n}" for n in itertools.count())
         self._mark, self._next = "", next(self._marks)
 
-    def positions(self) -> dict[int, int]:
-        """Return the positions that Redis holds; none if it was wiped or never filled."""
+    def positions(self, topic_id: str) -> dict[int, int]:
+        """Return the positions in a topic that Redis holds.
+
+        None if it was wiped or never filled, or if they are those of another topic. Versions before
+        this one named no topic: theirs are taken for this one's.
+        """
+        self._topic_id = topic_id
         held = cast("dict[bytes, bytes]", self._redis.hgetall(self._key))
         self._mark = held.pop(b"mark", b"").decode()
-        if not self._mark:
+        self._next = next(self._marks)
+        named, of_topic, _ = self._mark.rpartition("/")
+        if not self._mark or (of_topic and named != topic_id):
             return {}
         return {int(partition): int(offset) for partition, offset in held.items()}
 

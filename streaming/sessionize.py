@@ -18,19 +18,15 @@ from typing import NamedTuple
 from nextclick.codec import DeadLetterReason, Event, InvalidEventError, decode_event
 from nextclick.event_types import DISLIKE, EVENT_TYPES, LIKE, Effect, EventType
 from nextclick.limits import (
-    DAY_MS,
-    MAX_AGE_MS,
-    MAX_AHEAD_MS,
     MAX_EVENT_IDS,
     MAX_HIDDEN_ITEMS,
     MAX_KEY_BYTES,
-    MAX_LATE_MS,
     MAX_SESSION_STEPS,
-    MINUTE_MS,
     SESSION_IDLE_MS,
     SESSION_LIFE_MS,
     SESSION_STEPS,
 )
+from nextclick.times import TimeFault, compared_with_arrival, compared_with_session
 from nextclick.v1 import session_pb2 as pb
 from streaming.raw_record import RawRecord
 
@@ -139,17 +135,14 @@ def _processed(
         if _contains(event_ids, event_hash):
             session.duplicates += 1
             return _outcome(session, event_ids)
-    late = session.last_timestamp_ms - event.timestamp_ms
-    if session.steps and late > MAX_LATE_MS:
-        minutes = late // MINUTE_MS
-        return state, DeadLetter(
-            DeadLetterReason.TOO_LATE,
-            f"timestamp_ms: {minutes} minutes before the last step of its session; "
-            f"at most {MAX_LATE_MS // MINUTE_MS} are taken",
-        )
+    last_ms = session.last_timestamp_ms
+    fault = compared_with_session(event.timestamp_ms, last_ms) if session.steps else None
+    if fault:
+        return state, _dead(fault)
+    idle_ms = event.timestamp_ms - last_ms
     if event.session_id:
         session.session_id = event.session_id
-    elif not session.session_id or (session.steps and -late > SESSION_IDLE_MS):
+    elif not session.session_id or (session.steps and idle_ms > SESSION_IDLE_MS):
         place = f"{raw.append_time_ms}.{raw.offset}"
         session = pb.SessionRecord(session_id=f"u:{event.user_id}~{place}")
     if not session.applied:
@@ -193,20 +186,12 @@ def _wrong_record(event: Event, raw: RawRecord) -> DeadLetter | None:
         )
     if raw.replayed:
         return None
-    ahead = event.timestamp_ms - raw.append_time_ms
-    if ahead > MAX_AHEAD_MS:
-        return DeadLetter(
-            DeadLetterReason.FROM_FUTURE,
-            f"timestamp_ms: {ahead // 1000} s after its arrival; at most {MAX_AHEAD_MS // 1000} "
-            "are taken: send milliseconds since 1970, UTC",
-        )
-    if -ahead > MAX_AGE_MS:
-        return DeadLetter(
-            DeadLetterReason.TOO_LATE,
-            f"timestamp_ms: {-ahead // DAY_MS} days before its arrival; at most "
-            f"{MAX_AGE_MS // DAY_MS} are taken: mark histories with the header replay",
-        )
-    return None
+    fault = compared_with_arrival(event.timestamp_ms, raw.append_time_ms)
+    return _dead(fault) if fault else None
+
+
+def _dead(fault: TimeFault) -> DeadLetter:
+    return DeadLetter(fault.reason, f"timestamp_ms: {fault.detail}")
 
 
 def _unexpired(state: bytes | None, since_ms: int) -> KeyState:

@@ -3,7 +3,7 @@
 What it writes is in `streaming.session_writer`. The positions in the log are stored in Redis, with
 the data. A Redis that has lost writes (it was restored, or failed over) is noticed: the log is read
 again from the positions that it has. One that was wiped has none, and is refilled from the
-beginning of the log.
+beginning of the log; so is one whose positions are those of a topic that was deleted and made anew.
 
 Run as ``python -m streaming.store``; on SIGTERM it ends after the current batch.
 """
@@ -15,13 +15,20 @@ import signal
 import threading
 import time
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import redis
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    KafkaException,
+    Message,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
 from prometheus_client import start_http_server
 
-from nextclick.topics import FETCH_WAIT_MS, SESSIONS, partitions, topic
+from nextclick.topics import FETCH_WAIT_MS, SESSIONS, topic
 from settings.load import load
 from settings.store import StoreSettings
 from streaming.session_writer import Batch, SessionWriter
@@ -39,6 +46,16 @@ SILENCE_S = 10.0
 
 CHECK_S = 1.0
 """Pause between two checks of the mark while nothing is written."""
+
+CHECK_TOPIC_S = 10.0
+"""Pause between two looks for new partitions, and whether the topic is still the same."""
+
+
+class TopicDescription(NamedTuple):
+    """A topic: its id, which is another one once it was made anew, and its partitions."""
+
+    topic_id: str
+    partitions: int
 
 
 class SessionStore:
@@ -59,8 +76,11 @@ class SessionStore:
                 "queued.max.messages.kbytes": 16_384,
             }
         )
+        self._admin = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 2})
+        self._topic = TopicDescription("", 0)
+        self._positions: dict[int, int] = {}
         self._stop = threading.Event()
-        self._checked = 0.0
+        self._checked = self._topic_checked = 0.0
 
     def stop(self) -> None:
         """End the loop after the current batch."""
@@ -78,17 +98,42 @@ class SessionStore:
                 self._seek()
             elif batch.positions:
                 self._commit(batch)
+            self._measure()
+            if self._topic_has_changed():
+                self._seek()
         self._consumer.close()
 
     def _seek(self) -> None:
         """Seek to the positions in Redis, or to the beginning if it has none."""
-        positions = self._retried(self._writer.positions) or {}
+        self._topic = self._retried(self._describe) or self._topic
+        positions = self._retried(lambda: self._writer.positions(self._topic.topic_id)) or {}
         if not positions:
             self._retried(self._writer.begin)
-        assigned = [
-            TopicPartition(self._sessions, p, positions.get(p, 0)) for p in partitions(SESSIONS)
-        ]
-        self._consumer.assign(assigned)
+        self._positions = {p: positions.get(p, 0) for p in range(self._topic.partitions)}
+        self._consumer.assign(
+            [TopicPartition(self._sessions, p, offset) for p, offset in self._positions.items()]
+        )
+
+    def _describe(self) -> TopicDescription:
+        topics = TopicCollection([self._sessions])
+        [future] = self._admin.describe_topics(topics, request_timeout=5).values()
+        found = future.result()
+        return TopicDescription(str(found.topic_id), len(found.partitions))
+
+    def _topic_has_changed(self) -> bool:
+        """Whether the topic is found to have more partitions, or to be another one."""
+        now = time.monotonic()
+        if now - self._topic_checked < CHECK_TOPIC_S:
+            return False
+        self._topic_checked = now
+        try:
+            changed = self._describe() != self._topic
+        except KafkaException as e:
+            log.warning("Kafka: %s", e.args[0].str())
+            return False
+        if changed:
+            log.warning("the topic %s has changed: seeking again", self._sessions)
+        return changed
 
     def _batch(self, messages: Iterable[Message]) -> Batch:
         batch = Batch(self._settings.tenant)
@@ -121,16 +166,22 @@ class SessionStore:
         """Commit after the write, so that the lag of the group can be monitored."""
         offsets = [TopicPartition(self._sessions, p, o) for p, o in batch.positions.items()]
         self._consumer.commit(offsets=offsets, asynchronous=True)
+        self._positions |= batch.positions
+
+    def _measure(self) -> None:
+        """Measure the lag over all partitions, also while Redis is away and nothing is written."""
         lag = 0
-        for p, offset in batch.positions.items():
-            _, end = self._consumer.get_watermark_offsets(
-                TopicPartition(self._sessions, p), cached=True
-            )
-            lag += max(end - offset, 0)
+        for p, position in self._positions.items():
+            part = TopicPartition(self._sessions, p)
+            try:
+                low, end = self._consumer.get_watermark_offsets(part, cached=True)
+            except KafkaException:
+                continue  # nothing has been fetched from it yet
+            lag += max(end - max(position, low), 0)
         LAG.set(lag)
 
     def _retried(self, call: Any) -> Any:
-        """Retry until Redis answers or the store is stopped; nothing is lost meanwhile."""
+        """Retry until there is an answer or the store is stopped; nothing is lost meanwhile."""
         backoff = 0.05
         while not self._stop.is_set():
             try:
@@ -138,8 +189,11 @@ class SessionStore:
             except redis.RedisError as e:
                 REDIS_ERRORS.inc()
                 log.warning("Redis: %s; retrying in %.2f s", e, backoff)
-                self._stop.wait(backoff)
-                backoff = min(2 * backoff, MAX_BACKOFF_S)
+            except KafkaException as e:
+                log.warning("Kafka: %s; retrying in %.2f s", e.args[0].str(), backoff)
+            self._measure()
+            self._stop.wait(backoff)
+            backoff = min(2 * backoff, MAX_BACKOFF_S)
         return None
 
 

@@ -21,6 +21,7 @@ from nextclick.v1.learning_pb2 import LearnerState
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
 from records import example
+from records.session_life import Applied
 from streaming.jobs.registry import JOBS
 
 TENANT, LONG_TENANT = "bench", "bench-long"
@@ -169,7 +170,8 @@ def preload(servers: str, examples: int, clicks: int) -> tuple[int, int]:
             records[s] = SessionRecord(session_id=name)
         case = engine.example(numbers[s], item_id) if n_examples < examples else None
         if case is not None:
-            value = example.encode(example.Example(name, p + 1, *case))
+            click = Applied(version=p + 1)
+            value = example.encode(example.Example(name, click, case.features, case.target))
             put(producer, topic(EXAMPLES, TENANT), name, value)
             n_examples += 1
         engine.learn(numbers[s], item_id)

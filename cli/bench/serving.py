@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -223,7 +224,8 @@ def waiting_puts(target: str) -> Iterator[None]:
     def put(client: Client, number: int) -> None:
         while not over.is_set():
             try:
-                client.put_events([Event("view", "a", 1, session_id=f"waiting{number}")])
+                now_ms = int(time.time() * 1000)
+                client.put_events([Event("view", "a", now_ms, session_id=f"waiting{number}")])
             except NextclickError:
                 over.wait(0.05)
 

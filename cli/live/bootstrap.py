@@ -79,7 +79,8 @@ def wait_learned(stack: Stack, tick: Callable[[int], None]) -> None:
 
     def learned() -> bool:
         server, emitter = apps.server_status(stack.ports), apps.emitter_status(stack.ports)
-        applied = {name: s["applied"] for name, s in server.get("learners", {}).items()}
+        learners = server.get("learners", {}).items()
+        applied = {name: s["applied"] + s["repetitions"] for name, s in learners}
         tick(min(applied.get("vectors", 0), emitter.get("clicks", 0)))
         return bool(
             emitter.get("position", -1) >= server.get("position", 0) > 0

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nextclick.errors import FieldFault
+from nextclick.limits import MAX_TIMESTAMP_MS
+from nextclick.units import unit_hint
 
 Faults = list[FieldFault]
 
@@ -68,6 +70,15 @@ def check_integer(faults: Faults, name: str, value: Any, low: int, high: int) ->
     elif not low <= value <= high:
         # The value itself is left out: Python refuses to print some huge ones.
         faults.append(FieldFault(name, f"is out of range; send {low} to {high}"))
+
+
+def check_time(faults: Faults, name: str, value: Any) -> None:
+    """Check a time in milliseconds since 1970; name the unit that a wrong one looks like."""
+    before = len(faults)
+    check_integer(faults, name, value, 1, MAX_TIMESTAMP_MS)
+    if len(faults) > before and isinstance(value, int | float) and value:
+        wrong = faults.pop().description
+        faults.append(FieldFault(name, f"{wrong}; {unit_hint(value)}"))
 
 
 def check_finite(faults: Faults, name: str, value: Any) -> None:

@@ -13,7 +13,14 @@ from typing import Any
 
 import orjson
 
-from nextclick.checks import check_finite, check_integer, check_map, check_text, json_type
+from nextclick.checks import (
+    check_finite,
+    check_integer,
+    check_map,
+    check_text,
+    check_time,
+    json_type,
+)
 from nextclick.errors import FieldFault, NextclickError, listed
 from nextclick.limits import (
     MAX_ATTRIBUTE_BYTES,
@@ -27,7 +34,6 @@ from nextclick.limits import (
     MAX_PROPERTY_BYTES,
     MAX_PROPERTY_KEY_BYTES,
     MAX_RECORD_BYTES,
-    MAX_TIMESTAMP_MS,
     MAX_TITLE_BYTES,
     MAX_TYPE_BYTES,
 )
@@ -155,7 +161,7 @@ def event_faults(event: Event) -> tuple[FieldFault, ...]:
     session_id, user_id = event.session_id, event.user_id
     check_text(faults, "type", event.type, 1, MAX_TYPE_BYTES)
     check_text(faults, "item_id", event.item_id, 1, MAX_ID_BYTES)
-    check_integer(faults, "timestamp_ms", event.timestamp_ms, 1, MAX_TIMESTAMP_MS)
+    check_time(faults, "timestamp_ms", event.timestamp_ms)
     if session_id != "":
         check_text(faults, "session_id", session_id, 1, MAX_ID_BYTES)
         if isinstance(session_id, str) and session_id.startswith("u:"):

@@ -51,11 +51,14 @@ class Topic(NamedTuple):
         Records are deleted after so long; None: only when a newer one of their key comes.
     compacted
         Whether the newest record of each key stays, until `retention_days`.
+    retention_gib
+        Gibibytes of the topic; the oldest records are deleted beyond it. None: as many as come.
     tombstone_days
         Days that a tombstone stays, the broker's own one where None: a replica that was away for
         a month must still learn of deletions.
     segment_bytes
-        Only closed segments are compacted: smaller ones keep short what a new replica reads.
+        Only closed segments are compacted, or deleted: smaller ones keep short what a new replica
+        reads, and make a topic's limit in bytes hold.
     partitions
         Its partitions.
     max_value_bytes
@@ -68,6 +71,7 @@ class Topic(NamedTuple):
     key: str
     value: str
     retention_days: int | None = None
+    retention_gib: int | None = None
     compacted: bool = False
     tombstone_days: int | None = None
     segment_bytes: int | None = None
@@ -81,6 +85,8 @@ class Topic(NamedTuple):
         parts = ["newest per key"] if self.compacted else []
         if self.retention_days is not None:
             parts.append(f"{self.retention_days} days")
+        if self.retention_gib is not None:
+            parts.append(f"{self.retention_gib} GiB")
         return ", ".join(parts)
 
     @property
@@ -91,6 +97,8 @@ class Topic(NamedTuple):
         if self.retention_days is not None:
             policies.append("delete")
             config["retention.ms"] = str(self.retention_days * DAY_MS)
+        if self.retention_gib is not None:
+            config["retention.bytes"] = str((self.retention_gib << 30) // self.partitions)
         if self.tombstone_days is not None:
             config["delete.retention.ms"] = str(self.tombstone_days * DAY_MS)
         if self.segment_bytes is not None:
@@ -139,6 +147,8 @@ _DECLARED = (
         key="session id",
         value="`Example`: a sampled click as a case, its candidates and features",
         retention_days=2,
+        retention_gib=4,
+        segment_bytes=64 * MEBIBYTE,  # only closed ones are deleted
         max_value_bytes=MAX_EXAMPLE_BYTES,
     ),
     Topic(

@@ -5,14 +5,33 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import (
+    TIMESTAMP_LOG_APPEND_TIME,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+)
 
 from nextclick.topics import PRODUCER_CONFIG
 from settings.server import ServerSettings
 
 REPLY_S = 0.1
 """Time reserved for the reply, out of the caller's deadline."""
+
+
+class Outcome(NamedTuple):
+    """What became of a record.
+
+    ``error`` is empty if the broker has acknowledged it. A record that was not acknowledged in time
+    may still arrive; sending it again with the same event_id is harmless. ``arrived_ms`` is when it
+    arrived, on the broker's clock; 0 if unknown.
+    """
+
+    error: str
+    arrived_ms: int = 0
 
 
 class AckedProducer:
@@ -37,29 +56,23 @@ class AckedProducer:
 
     def put(
         self, topic: str, records: Sequence[tuple[str, bytes]], timeout_s: float | None
-    ) -> list[str]:
-        """Produce (key, value) records and wait for their acknowledgements.
-
-        Returns
-        -------
-        An error for each record, empty if the broker has acknowledged it. A record that was not
-        acknowledged in time may still arrive; sending it again with the same event_id is harmless.
-        """
-        errors = ["the broker has not acknowledged it in time"] * len(records)
+    ) -> list[Outcome]:
+        """Produce (key, value) records, wait for their acknowledgements, and return what came."""
+        outcomes = [Outcome("the broker has not acknowledged it in time")] * len(records)
         waiting = _Countdown(len(records))
         for i, (key, value) in enumerate(records):
 
-            def delivered(error: KafkaError | None, _: Message, i: int = i) -> None:
-                errors[i] = error.str() if error is not None else ""
+            def delivered(error: KafkaError | None, message: Message, i: int = i) -> None:
+                outcomes[i] = Outcome(error.str()) if error else Outcome("", _arrived_ms(message))
                 waiting.count()
 
             try:
                 self._producer.produce(topic, value, key, on_delivery=delivered)
             except (BufferError, KafkaException) as e:
-                errors[i] = f"not accepted: {e}"
+                outcomes[i] = Outcome(f"not accepted: {e}")
                 waiting.count()
         waiting.wait(waiting_time(self._timeout_s, timeout_s))
-        return list(errors)
+        return list(outcomes)
 
     def close(self) -> None:
         """Flush the records that have not been sent, and end."""
@@ -69,6 +82,11 @@ class AckedProducer:
     def _poll(self) -> None:
         while not self._stop.is_set():
             self._producer.poll(0.1)
+
+
+def _arrived_ms(message: Message) -> int:
+    kind, time_ms = message.timestamp()
+    return time_ms if kind == TIMESTAMP_LOG_APPEND_TIME else 0
 
 
 def waiting_time(limit_s: float, left_s: float | None) -> float:

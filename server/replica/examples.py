@@ -8,14 +8,15 @@ live traffic, the two are milliseconds apart.
 
 from __future__ import annotations
 
-import random
 import time
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from confluent_kafka import KafkaException, Producer
 
 from nextclick.topics import EXAMPLES, PRODUCER_CONFIG, RANKER_MODEL, SESSIONS, VECTORS_MODEL, topic
 from records import example
+from records.session_life import Applied
 from server import metrics
 from server.replica.replica import Replica, Role
 from settings.server import ServerSettings
@@ -30,6 +31,16 @@ PATIENCE_S = 10.0
 LATE_MS, IN_TIME_MS = 120_000, 10_000
 """With a lag above the first, the number of examples is halved; below the second, it is doubled, up
 to what is set."""
+
+
+def draw(session_id: str, click: Applied) -> float:
+    """Return a click's number for sampling, in [0, 1).
+
+    The same for every emitter, and at every repetition: all take the same clicks, so that none is
+    learned from only because there are several.
+    """
+    name = f"{session_id}#{click.incarnation}.{click.version}"
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little") / 2**64
 
 
 @dataclass(slots=True)
@@ -78,7 +89,6 @@ class ExampleEmitter:
         self.thinning = 1
         """One in this many sampled clicks becomes an example; above 1 while the lag is large."""
         self.emitted = 0
-        self._random = random.Random(settings.tenant)
         self._sessions = topic(SESSIONS, settings.tenant)
         self._topic = topic(EXAMPLES, settings.tenant)
         self._paces = {VECTORS_MODEL: Pace(), RANKER_MODEL: Pace()}
@@ -95,14 +105,14 @@ class ExampleEmitter:
             }
         )
 
-    def take(self, session_id: str, seq: int, number: int, item_id: str) -> None:
+    def take(self, session_id: str, click: Applied, number: int, item_id: str) -> None:
         """Emit the example of a click that is about to be learned, if it is sampled."""
-        if self._random.random() * self._sample * self.thinning >= 1:
+        if draw(session_id, click) * self._sample * self.thinning >= 1:
             return
         case = self._replica.engine.example(number, item_id)
         if case is None:
             return
-        value = example.encode(example.Example(session_id, seq, *case))
+        value = example.encode(example.Example(session_id, click, case.features, case.target))
         try:
             self._producer.produce(self._topic, value, session_id)
         except (BufferError, KafkaException):
@@ -120,11 +130,12 @@ class ExampleEmitter:
         self._replica.release_vectors(self._sessions)
         now = time.monotonic()
         given = {VECTORS_MODEL: self._replica.engine.clicks, RANKER_MODEL: self.emitted}
-        most = 0
+        most = 0  # an example that another emitter, or a run before, has emitted counts as well
         for model, pace in self._paces.items():
             state = self._replica.learners.get(model)
             if state is not None:
-                most = max(most, pace.behind(given[model], state.applied, now))
+                read = state.applied + state.repetitions
+                most = max(most, pace.behind(given[model], read, now))
         self._paused = most > (RESUME_BEHIND if self._paused else PAUSE_BEHIND)
         self._adapt_thinning(now)
         return self._paused
@@ -133,9 +144,9 @@ class ExampleEmitter:
         """Take fewer examples while the lag is large, more once it is small again."""
         if now - self._changed < LATE_MS / 2_000:
             return
-        if self._replica.lag_ms > LATE_MS and self.thinning < 64:
+        if self._replica.click_lag_ms > LATE_MS and self.thinning < 64:
             self.thinning *= 2
-        elif self._replica.lag_ms < IN_TIME_MS and self.thinning > 1:
+        elif self._replica.click_lag_ms < IN_TIME_MS and self.thinning > 1:
             self.thinning //= 2
         else:
             return

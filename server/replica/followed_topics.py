@@ -18,8 +18,8 @@ class Partition(NamedTuple):
     """The offset of the next record to be written."""
     position: int | None
     """The next offset in the replica's snapshot; None if there is none."""
-    history: int
-    """The most records to read without a snapshot."""
+    last_records: Callable[[], int]
+    """Returns the offset from which as many records follow as are read without a snapshot."""
     role: Role
 
     @property
@@ -40,8 +40,8 @@ def at_snapshot(p: Partition) -> int:
 
 
 def at_snapshot_or_history(p: Partition) -> int:
-    """Continue after the snapshot; without one, `history` records before the end."""
-    return max(p.low, p.high - p.history) if p.known is None else p.known
+    """Continue after the snapshot; without one, read the last records."""
+    return p.last_records() if p.known is None else p.known
 
 
 def at_beginning(p: Partition) -> int:

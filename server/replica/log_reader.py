@@ -5,26 +5,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import MethodType
 from typing import cast
 
-import orjson
-from confluent_kafka import (
-    OFFSET_END,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from nextclick.codec import DeadLetterReason, InvalidEventError
-from nextclick.topics import DEAD_LETTERS, FETCH_WAIT_MS, PATIENT_FETCH_BYTES, partitions, topic
+from nextclick.topics import DEAD_LETTERS, FETCH_WAIT_MS, PATIENT_FETCH_BYTES, topic
 from records.errors import RecordError
 from records.limited import check_size
 from server import metrics
-from server.replica.followed_topics import FOLLOWED, Partition
+from server.replica.assignment import Assignment
+from server.replica.broker import Broker, Place, TopicNow
+from server.replica.followed_topics import FOLLOWED
+from server.replica.history import start_of_last
+from server.replica.lag_meter import LagMeter
+from server.replica.log_watch import LogWatch
 from server.replica.refused import FAILED, INVALID, TOO_LARGE, Refused
 from server.replica.replica import Replica, Role
 from settings.server import ServerSettings
@@ -34,18 +31,10 @@ log = logging.getLogger("nextclick.log_reader")
 POLL = 500
 """Messages in one poll: a few milliseconds of work."""
 
-MEASURE_S = 0.1
-"""Pause between two measurements of the lag, once caught up: each costs as much as a click."""
-
-SILENT_US = 5_000_000
-"""A broker that has been silent for this long is considered down: it answers ten fetches a second
-even without new records."""
-
 RETRY_S = 0.5
 
 REASONS = frozenset(DeadLetterReason)
 
-Place = tuple[str, int]
 Apply = Callable[[bytes, bytes | None], None]
 
 
@@ -72,7 +61,6 @@ class LogReader:
         pause_clicks: Callable[[], bool] = lambda: False,
     ) -> None:
         self._replica = replica
-        self._history = settings.history
         self._between_polls = between_polls
         self._pause_clicks = pause_clicks
         self._paused = False
@@ -83,29 +71,35 @@ class LogReader:
         self._clicks = {name for name, followed in self._followed.items() if followed.clicks}
         self._dead_letters = topic(DEAD_LETTERS, settings.tenant)
         self._stop = threading.Event()
-        self._behind: dict[Place, int] = {}
-        self._arrived_ms = 0
-        self._measured = 0.0
+        self._broker = Broker(settings.kafka, [*self._followed, self._dead_letters])
+        self._meter = LagMeter(replica.positions)
+        self._watch = LogWatch(replica, self._broker, self._meter, self._clicks)
         self._thread = threading.Thread(target=self._run, name="log reader", daemon=True)
         patient = replica.role is Role.EMITTER
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": settings.kafka,
-                "group.id": topic("server", settings.tenant),  # assigned, never committed
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": FETCH_WAIT_MS,
-                "fetch.min.bytes": PATIENT_FETCH_BYTES if patient else 1,
-                "queued.max.messages.kbytes": 32_768,
-                "statistics.interval.ms": 500,
-                "stats_cb": self._on_statistics,
-                "log_level": 2,
-            }
+        self._config = {
+            "bootstrap.servers": settings.kafka,
+            "group.id": topic("server", settings.tenant),  # assigned, never committed
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": FETCH_WAIT_MS,
+            "fetch.min.bytes": PATIENT_FETCH_BYTES if patient else 1,
+            "queued.max.messages.kbytes": 32_768,
+            "log_level": 2,
+        }
+        self._consumer = Consumer(self._config)
+        self._assignment = Assignment(
+            replica,
+            self._consumer,
+            self._followed,
+            self._dead_letters,
+            settings.history,
+            self._start_of_last,
         )
 
     def start(self) -> None:
-        """Start reading."""
+        """Start reading, and watching the log."""
+        self._watch.start()
         self._thread.start()
 
     def stop(self, timeout_s: float = 60) -> bool:
@@ -114,32 +108,28 @@ class LogReader:
         Returns whether the thread has ended, so that the replica no longer changes.
         """
         self._stop.set()
+        self._watch.stop()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def _on_statistics(self, statistics: str) -> None:
-        brokers = orjson.loads(statistics)["brokers"].values()
-        self._replica.kafka_up = any(
-            b["state"] == "UP" and b["rxidle"] < SILENT_US for b in brokers
-        )
-
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self._assign()
+                self._follow(self._broker.describe())
                 break
             except KafkaException as e:
-                self._replica.kafka_up = False
                 log.warning("Kafka: %s; retrying", e.args[0].str())
+                self._watch.hindered = True
                 self._consumer.poll(0)
                 self._stop.wait(RETRY_S)
         while not self._stop.is_set():
             try:
                 self._apply(self._poll())
                 self._retry_items()
-                self._measure()
+                self._note_catching_up()
                 self._between_polls()
+                self._follow_changes()
                 self._pause_or_resume()
             except Exception:
                 # If reading stopped here, answers would silently become outdated.
@@ -147,38 +137,37 @@ class LogReader:
                 self._stop.wait(RETRY_S)
         self._consumer.close()
 
-    def _assign(self) -> None:
-        """Start each partition where its topic's `FollowedTopic.start` says."""
-        replica = self._replica
-        positions: dict[Place, int] = {}
-        whole = replica.whole_log or not replica.positions
-        for name, followed in self._followed.items():
-            for p in partitions(name):
-                low, high = self._consumer.get_watermark_offsets(TopicPartition(name, p), timeout=5)
-                history = self._history // len(partitions(name))
-                position = replica.positions.get((name, p))
-                start = followed.start(Partition(low, high, position, history, replica.role))
-                if followed.clicks and start != position:
-                    whole = whole and start == low
-                positions[name, p] = start
-                if start < high:
-                    self._behind[name, p] = high
-        assigned = [TopicPartition(name, p, start) for (name, p), start in positions.items()]
-        assigned += [
-            TopicPartition(self._dead_letters, p, OFFSET_END) for p in partitions(DEAD_LETTERS)
-        ]
-        # Only once all of them are known: a failure before that is retried from scratch.
-        replica.positions.update(positions)
-        replica.whole_log = whole
-        replica.kafka_up = True
-        self._consumer.assign(assigned)
+    def _follow(self, topics: Mapping[str, TopicNow]) -> None:
+        """Read all partitions of topics, of those that were made anew from the start."""
+        for name in self._assignment.follow(topics):
+            self._meter.forget(name)
+        self._watch.followed = dict(self._assignment.topics)
+        self._watch.hindered = False
+        self._paused = False  # partitions that are new are not
+
+    def _follow_changes(self) -> None:
+        if changed := self._watch.changed:
+            self._watch.changed = {}
+            self._follow(changed)
+
+    def _start_of_last(self, part: TopicPartition, low: int, high: int, most: int) -> int:
+        """Return where the last records of a partition begin; reads with a consumer of its own."""
+        if high - low <= most:
+            return low
+        log.info("counting the last %d records of %s-%d", most, part.topic, part.partition)
+        consumer = Consumer(self._config)
+        try:
+            return start_of_last(consumer, part, low, high, most, self._stop)
+        finally:
+            consumer.close()
 
     def _pause_or_resume(self) -> None:
         """Pause the reading of clicks, or resume it."""
         pause = self._pause_clicks()
         if pause != self._paused:
             self._paused = pause
-            parts = [TopicPartition(name, p) for name in self._clicks for p in partitions(name)]
+            places = [place for place in self._assignment.places if place[0] in self._clicks]
+            parts = [TopicPartition(*place) for place in places]
             (self._consumer.pause if pause else self._consumer.resume)(parts)
 
     def _poll(self) -> list[Message]:
@@ -208,7 +197,7 @@ class LogReader:
         error = message.error()
         if error is not None:
             if error.code() == KafkaError._PARTITION_EOF:
-                self._behind.pop(place, None)
+                self._note_end(place, cast("int", message.offset()))
             else:
                 log.warning("Kafka: %s", error.str())
             return
@@ -223,60 +212,32 @@ class LogReader:
             check_size(self._followed[place[0]].name, key, value)
             reason = INVALID
             self._apply_record[place[0]](key, value)
-            if place[0] in self._clicks:
-                self._arrived_ms = message.timestamp()[1]
         except (RecordError, InvalidEventError) as e:
             self._replica.refused.add(Refused(*place, position - 1, reason, str(e)))
         except Exception as e:
             refused = Refused(*place, position - 1, FAILED, repr(e))
             self._replica.refused.add(refused, e)
+        self._meter.arrived_ms[place] = message.timestamp()[1]
         self._replica.positions[place] = position
-        if position >= self._behind.get(place, position + 1):
-            del self._behind[place]
+        behind = self._assignment.behind
+        if position >= behind.get(place, position + 1):
+            del behind[place]
 
-    def _measure(self) -> None:
-        """Measure the lag in records and time.
+    def _note_end(self, place: Place, end: int) -> None:
+        """Note that a partition has been read up to its end; its last offsets may be gaps."""
+        positions = self._replica.positions
+        if place in positions:
+            positions[place] = max(positions[place], end)
+        self._assignment.behind.pop(place, None)
 
-        The replica has caught up once it reaches the ends that the partitions had at the start.
-        """
+    def _note_catching_up(self) -> None:
+        """Note when all partitions have been read up to the ends that they had at the start."""
         replica = self._replica
-        now = time.monotonic()
-        if replica.caught_up and now - self._measured < MEASURE_S:
-            return
-        self._measured = now
-        lags = dict.fromkeys(self._followed, 0)
-        for (name, p), position in replica.positions.items():
-            try:
-                _, end = self._consumer.get_watermark_offsets(TopicPartition(name, p), cached=True)
-            except KafkaException:
-                continue
-            if name in lags:
-                lags[name] += max(end - position, 0)
-        for name, lag in lags.items():
-            metrics.LAG.labels(name).set(lag)
-        replica.lag_records = sum(lags.values())
-        now_ms = time.time() * 1000
-        delay_ms = max(now_ms - self._arrived_ms, 0) if self._arrived_ms else 0
-        replica.lag_ms = int(delay_ms) if any(lags[name] for name in self._clicks) else 0
-        metrics.STALENESS.set(replica.lag_ms / 1000)
-        if not replica.caught_up and not self._behind:
+        if not replica.caught_up and not self._assignment.behind:
             replica.caught_up = True
             log.info(
                 "caught up: %d clicks, %d sessions", replica.engine.clicks, len(replica.sessions)
             )
-        _show_size(replica)
-
-
-def _show_size(replica: Replica) -> None:
-    """Set the gauges of what a replica holds and has learned."""
-    metrics.MODEL_CLICKS.set(replica.engine.clicks)
-    for model, scores in replica.engine.prequential_scores.items():
-        for metric, score in scores.items():
-            metrics.PREQUENTIAL_SCORE.labels(model, metric).set(score)
-    metrics.VECTORS.set(replica.engine.with_vectors)
-    metrics.SESSIONS.set(len(replica.sessions))
-    metrics.ITEMS.set(len(replica.engine.rows))
-    metrics.ITEMS_WAITING.set(len(replica.catalogue.waiting))
 
 
 def _reason(message: Message) -> str:

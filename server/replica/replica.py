@@ -25,6 +25,7 @@ from server.replica import scoreboard
 from server.replica.catalogue_entries import CatalogueEntries
 from server.replica.early_vectors import EarlyVectors
 from server.replica.held_vectors import HeldVector, HeldVectors
+from server.replica.lag_meter import Lag
 from server.replica.refused import RefusedRecords
 from server.replica.sessions import BeforeLearning, SessionTable
 
@@ -72,11 +73,17 @@ class Replica:
         self.ranker_fits = True
         self.positions: dict[tuple[str, int], int] = {}
         """The next offset of each partition of the log, by topic and partition."""
+        self.topic_ids: dict[str, str] = {}
+        """The broker's id of each topic that the positions are of."""
         self.whole_log = False
         self.caught_up = False
         self.kafka_up = True
-        self.lag_ms = 0
-        self.lag_records = 0
+        self.lags: dict[str, Lag] = {}
+        """How far behind the log, by topic."""
+        self.lag_ms = self.lag_records = 0
+        """The longest of these times; the sum of the records."""
+        self.click_lag_ms = 0
+        """The time of the clicks alone."""
         self._early = EarlyVectors()
         self._held = HeldVectors() if role is Role.EMITTER else None
         self._lock = threading.Lock()

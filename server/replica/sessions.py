@@ -27,9 +27,9 @@ class Entry:
 LATEST_MS = (1 << 32) * 1_000
 """Times must be earlier than this to fit into the models' 32 bits of seconds."""
 
-BeforeLearning = Callable[[str, int, int, str], None]
-"""Called before a click is learned that is the latest of its session, with session id, seq, number
-in the engine, and item."""
+BeforeLearning = Callable[[str, Applied, int, str], None]
+"""Called before a click is learned that is the latest of its session, with session id, the click's
+place in the session, number in the engine, and item."""
 
 
 class SessionTable:
@@ -91,7 +91,9 @@ class SessionTable:
         if steps and steps[-1].seq == record.version == applied + 1:
             last = steps[-1]
             if self.before_learning is not None:
-                self.before_learning(record.session_id, last.seq, entry.number, last.item_id)
+                self.before_learning(
+                    record.session_id, _place(record, last), entry.number, last.item_id
+                )
             self._engine.learn(entry.number, last.item_id, at_s=seconds(last.timestamp_ms))
             self._note(entry, record, applied)
             return 1
@@ -103,8 +105,8 @@ class SessionTable:
             # The engine may still keep older steps that the record has dropped.
             place = max(kept - known, 0) + before
             if self.before_learning is not None and place == kept:
-                item_id = steps[at].item_id
-                self.before_learning(record.session_id, seq, entry.number, item_id)
+                click = _place(record, steps[at])
+                self.before_learning(record.session_id, click, entry.number, steps[at].item_id)
             at_s = seconds(steps[at].timestamp_ms)
             self._engine.learn(entry.number, steps[at].item_id, place, at_s)
             kept = len(self._engine.session_rows(entry.number))
@@ -192,6 +194,11 @@ class SessionTable:
             self._names[number] = name
             if current:
                 self._users[user_id] = name
+
+
+def _place(record: pb.SessionRecord, step: pb.Step) -> Applied:
+    """Return the place of a step in its session."""
+    return Applied(record.incarnation, step.seq, step.appended_ms)
 
 
 def seconds(time_ms: int) -> int:

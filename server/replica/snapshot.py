@@ -15,6 +15,7 @@ import logging
 import os
 import shutil
 import zlib
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -24,6 +25,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from nextclick.topics import SCOREBOARD
 from online_models.engine import Engine, SnapshotError
 from online_models.engine.snapshot import used
 from online_models.memory.layout import Limits
@@ -76,6 +78,11 @@ def _write_files(replica: Replica, temporary: Path) -> None:
         "evicted": replica.sessions.evicted,
         "positions": [[name, p, offset] for (name, p), offset in replica.positions.items()],
         "whole_log": replica.whole_log,
+        "topic_ids": replica.topic_ids,
+        "scoreboard": {
+            model: b64encode(score.SerializeToString()).decode()
+            for model, score in replica.scoreboard.items()
+        },
     }
     (temporary / "replica.json").write_bytes(orjson.dumps(state))
     _write_lines(temporary / "sessions.jsonl", map(orjson.dumps, _batches(replica)))
@@ -139,7 +146,16 @@ def _read(path: Path, limits: Limits, role: Role) -> tuple[Replica, str]:
         name: _lines(path / name) if name in sums else () for name in catalogue_entries.FILES
     }
     replica.catalogue.load(records, more_rows=limits.max_items > was.max_items)
-    replica.positions = {(name, p): offset for name, p, offset in state["positions"]}
+    # Versions before these two kept neither: positions of scores that are not here mean nothing.
+    replica.topic_ids = state.get("topic_ids", {})
+    scores = state.get("scoreboard")
+    for model, score in (scores or {}).items():
+        replica.apply_score(model.encode(), b64decode(score))
+    replica.positions = {
+        (name, p): offset
+        for name, p, offset in state["positions"]
+        if scores is not None or name.rpartition(".")[2] != SCOREBOARD
+    }
     replica.whole_log = state["whole_log"]
     return replica, _lost(
         was, limits, items - len(engine.rows), replica.sessions.evicted - state["evicted"]

@@ -58,7 +58,8 @@ class Catalogue:
                     faults.append(FieldFault(name, f.description))
         if faults:
             raise RequestError("", faults)
-        errors = [e for e in self._producer.put(self._topic, records, timeout_s) if e]
+        outcomes = self._producer.put(self._topic, records, timeout_s)
+        errors = [outcome.error for outcome in outcomes if outcome.error]
         if errors:
             raise unavailable(
                 f"Kafka: {errors[0]} ({len(errors)} of {len(items)} items); send them all again"

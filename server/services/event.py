@@ -1,26 +1,43 @@
-"""EventService: validates events and writes them to Kafka."""
+"""EventService: validates events and writes them to Kafka.
+
+Nothing that it acknowledges becomes a dead letter for its time: times are judged when events come,
+as far as the session is known here, and again by when they arrived in Kafka.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import time
 import uuid
+from collections.abc import Callable, Sequence
 
-from nextclick.codec import InvalidEventError, encode_event
+from nextclick.codec import Event, InvalidEventError, encode_event
 from nextclick.convert import event_from_proto
-from nextclick.errors import FieldFault
+from nextclick.errors import FieldFault, listed
 from nextclick.limits import MAX_PUT_EVENTS
+from nextclick.times import TimeFault, compared_with_arrival
 from nextclick.topics import EVENTS, topic
 from nextclick.v1 import event_service_pb2 as pb
 from server import metrics
 from server.errors import RequestError
 from server.kafka.acked_producer import AckedProducer
+from server.replica.replica import Replica
+from server.services.event_times import EventTimes
 
 
 class Events:
     """Answers PutEvents; waits until the broker has acknowledged the events, or for the timeout."""
 
-    def __init__(self, producer: AckedProducer, tenant: str) -> None:
+    def __init__(
+        self,
+        producer: AckedProducer,
+        replica: Replica,
+        tenant: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._producer = producer
+        self._sessions = replica.sessions
+        self._clock = clock
         self._topic = topic(EVENTS, tenant)
 
     def put_events(
@@ -32,26 +49,48 @@ class Events:
             fault = FieldFault("events", f"has {n} events; send 1 to {MAX_PUT_EVENTS} in one call")
             raise RequestError("", [fault])
         response = pb.PutEventsResponse()
-        places: list[int] = []
+        times = EventTimes(self._sessions, int(self._clock() * 1000))
+        events: dict[int, Event] = {}
         records: list[tuple[str, bytes]] = []
         for index, message in enumerate(request.events):
             event = event_from_proto(message)
             if not event.event_id:
                 event = dataclasses.replace(event, event_id=uuid.uuid4().hex)
             try:
-                records.append((event.key, encode_event(event)))
-                places.append(index)
+                record = event.key, encode_event(event)
             except InvalidEventError as e:
-                faults = [pb.FieldFault(field=f.field, description=f.description) for f in e.faults]
-                response.errors.add(index=index, faults=faults, message=str(e))
+                _refuse(response, index, e.faults)
+                continue
+            wrong_time = times.fault(event)
+            if wrong_time is not None:
+                _refuse(response, index, (_of_time(wrong_time),))
+                continue
+            events[index] = event
+            records.append(record)
         outcomes = self._producer.put(self._topic, records, timeout_s) if records else []
-        for index, error in zip(places, outcomes, strict=True):
-            if error:
-                message_text = f"Kafka: {error}; send the event again under the same event_id"
-                response.errors.add(index=index, message=message_text, retryable=True)
+        unacknowledged = 0
+        for (index, event), outcome in zip(events.items(), outcomes, strict=True):
+            time_ms, arrived_ms = event.timestamp_ms, outcome.arrived_ms
+            wrong_time = compared_with_arrival(time_ms, arrived_ms) if arrived_ms else None
+            if outcome.error:
+                text = f"Kafka: {outcome.error}; send the event again under the same event_id"
+                response.errors.add(index=index, message=text, retryable=True)
+                unacknowledged += 1
+            elif wrong_time is not None:
+                _refuse(response, index, (_of_time(wrong_time),))
             else:
                 response.accepted += 1
         metrics.EVENTS.labels("accepted").inc(response.accepted)
-        metrics.EVENTS.labels("refused").inc(n - len(records))
-        metrics.EVENTS.labels("not_acknowledged").inc(len(records) - response.accepted)
+        metrics.EVENTS.labels("refused").inc(n - unacknowledged - response.accepted)
+        metrics.EVENTS.labels("not_acknowledged").inc(unacknowledged)
         return response
+
+
+def _of_time(fault: TimeFault) -> FieldFault:
+    return FieldFault("timestamp_ms", fault.detail)
+
+
+def _refuse(response: pb.PutEventsResponse, index: int, faults: Sequence[FieldFault]) -> None:
+    """Add an event that will not be sent again as it is."""
+    found = [pb.FieldFault(field=f.field, description=f.description) for f in faults]
+    response.errors.add(index=index, faults=found, message=listed(faults))

@@ -33,7 +33,7 @@ class Shown(NamedTuple):
     session_id: str
     incarnation: int
     user_id: str
-    tail: list[str]
+    appended: list[str]
     time_ms: int
     model: str
     asked: tuple[int, int]
@@ -77,7 +77,7 @@ class ImpressionRecorder:
             session_id=shown.session_id,
             session_version=response.session_version,
             session_incarnation=shown.incarnation,
-            appended_item_ids=shown.tail,
+            appended_item_ids=shown.appended,
             model_version=response.model_version,
             timestamp_ms=shown.time_ms,
             model=shown.model,

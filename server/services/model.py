@@ -92,6 +92,7 @@ class Models:
             fault = FieldFault("model", f"{model!r} has no learner; send vectors or ranker")
             raise RequestError("", [fault])
         record = (model, command.SerializeToString())
-        errors = [e for e in self._producer.put(self._topic, [record], timeout_s) if e]
+        outcomes = self._producer.put(self._topic, [record], timeout_s)
+        errors = [outcome.error for outcome in outcomes if outcome.error]
         if errors:
             raise unavailable(f"Kafka: {errors[0]}; send the command again")

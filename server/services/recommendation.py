@@ -16,6 +16,7 @@ from nextclick.limits import EXPLAINED_ITEMS, SCORED_ITEMS
 from nextclick.v1 import recommendation_service_pb2 as pb
 from online_models.engine import Filter, Ranked
 from online_models.metrics import log_odds
+from records.scored_ranking import scored_name
 from server import metrics
 from server.deferred import Deferred
 from server.errors import not_found
@@ -32,7 +33,7 @@ from server.services.replies import (
     Parts,
     response_field,
 )
-from server.services.visitor import Rows, UnreadVisitorError, Visitor, append_tail, resolve_visitor
+from server.services.visitor import Rows, UnreadVisitorError, Visitor, n_stored, resolve_visitor
 
 log = logging.getLogger("nextclick.answers")
 
@@ -139,7 +140,7 @@ class Recommendations:
         t1 = time.perf_counter_ns()
         with self._replica.answering():
             visitor = resolve_visitor(self._replica, request.session_id, request.user_id, stored)
-            rows = self._query(visitor, tail)
+            rows, appended = self._query(visitor, tail)
             t2 = time.perf_counter_ns()
             flt = self._filter(request, visitor, rows)
             ranked = self._engine.recommend(
@@ -168,7 +169,7 @@ class Recommendations:
                         visitor.session_id,
                         visitor.applied.incarnation,
                         request.user_id,
-                        tail,
+                        appended,
                         time.time_ns() // 1_000_000,
                         self._engine.ranking,
                         asked,
@@ -194,7 +195,7 @@ class Recommendations:
     def _rank(self, request: pb.RankRequest, stored: Stored | None) -> bytes:
         with self._replica.answering():
             visitor = resolve_visitor(self._replica, request.session_id, request.user_id, stored)
-            query = self._query(visitor, list(request.session_items))
+            query, _ = self._query(visitor, list(request.session_items))
             rows = [self._engine.row(item_id) for item_id in request.item_ids]
             scores = self._engine.rank(query, rows, visitor.number)
             response = pb.RankResponse(
@@ -242,10 +243,13 @@ class Recommendations:
     def _new_id(self) -> str:
         return f"{self._prefix}{next(self._count):x}"
 
-    def _query(self, visitor: Visitor, tail: list[str]) -> Rows:
+    def _query(self, visitor: Visitor, tail: list[str]) -> tuple[Rows, list[str]]:
+        """Return the session's rows with those of a request, and which items these have added."""
         if not tail:
-            return visitor.rows
-        return append_tail(list(visitor.rows), [self._engine.row(item_id) for item_id in tail])
+            return visitor.rows, tail
+        stored, rows = list(visitor.rows), [self._engine.row(item_id) for item_id in tail]
+        n = n_stored(stored, rows)
+        return stored + rows[n:], tail[n:]
 
     def _filter(self, request: FilteredRequest, visitor: Visitor, rows: Rows) -> Filter | None:
         """Return the engine's filter, None if nothing is filtered."""
@@ -294,7 +298,9 @@ class Recommendations:
 
     def _probabilities(self, scores: NDArray[np.float32]) -> list[float]:
         """Return the calibrated probability that each of the first items is the next click."""
-        board = self._replica.scoreboard.get(self._engine.ranking)
+        policy = self._engine.policy
+        name = scored_name(self._engine.ranking, policy.name if policy is not None else "")
+        board = self._replica.scoreboard.get(name)
         if board is None or not board.cases or not len(scores):
             return []
         check = board.calibration

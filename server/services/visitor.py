@@ -105,15 +105,13 @@ def resolve_visitor(
     return visitor
 
 
-def append_tail(stored: list[int], tail: list[int]) -> list[int]:
-    """Append the items of a request to the stored ones, which may overlap.
+def n_stored(stored: list[int], tail: list[int]) -> int:
+    """Return how many of the first items of a request the stored session ends with.
 
-    The longest suffix of ``stored`` that is a prefix of ``tail`` is not repeated.
-
-    >>> append_tail([1, 2, 3], [2, 3, 4])
-    [1, 2, 3, 4]
+    >>> n_stored([1, 2, 3], [2, 3, 4])
+    2
     """
     for n in range(min(len(stored), len(tail)), 0, -1):
         if stored[-n:] == tail[:n]:
-            return stored[: len(stored) - n] + tail
-    return stored + tail
+            return n
+    return 0

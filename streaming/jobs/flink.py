@@ -39,6 +39,11 @@ _STATE_BACKENDS: dict[StateBackend, dict[str, str]] = {
 }
 
 
+DISCOVERY_MS = 300_000
+"""Pause between two looks for new partitions, which are read from their start. A look that fails
+for a minute fails the job, which then resumes from its last checkpoint: so it is not often."""
+
+
 def output_type() -> TypeInformation:
     """Return the type of rows that `write_records` takes: topic, key, value, headers."""
     blob = Types.PRIMITIVE_ARRAY(Types.BYTE())
@@ -105,7 +110,7 @@ def read_keyed(
         .setGroupId(group)
         .setStartingOffsets(KafkaOffsetsInitializer.earliest()._j_initializer)
         .setDeserializer(jvm.nextclick.Records.Reader())
-        .setProperty("partition.discovery.interval.ms", "-1")
+        .setProperty("partition.discovery.interval.ms", str(DISCOVERY_MS))
         .setProperty("fetch.max.wait.ms", str(FETCH_WAIT_MS))
         .setProperty("fetch.min.bytes", str(PATIENT_FETCH_BYTES) if one_key else "1")
     )

@@ -1,8 +1,9 @@
 """Joins answers with the clicks that score them, by their order in a session, never by time.
 
-An answer given at version v of a session is scored by the first step that arrived after v, skipping
-steps that are the items which the caller had appended to the request, in order; for a session that
-has returned since, by the first step of its new life. A step scores one answer, the last one before
+An answer given at version v of a session is scored by the first step that arrived after v. A step
+on each item that the caller had appended to the session is passed over, in whatever order they
+arrive: the answer knew of it. A session that has returned since scores it by the first step of its
+new life. A step scores one answer, the last one before
 it. Answers and steps come from two topics, in any order.
 """
 
@@ -85,8 +86,8 @@ def _next_step(awaited: AwaitedAnswers, answer: Impression) -> Step | None:
     for step in awaited.steps:
         if (awaited.incarnation, step.seq) <= (incarnation, answer.session_version):
             continue
-        if appended and step.item_id == appended[0]:
-            del appended[0]
+        if step.item_id in appended:
+            appended.remove(step.item_id)
             continue
         return step
     return None

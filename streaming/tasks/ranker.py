@@ -13,12 +13,16 @@ from records import example, ranker_weights
 from records.errors import RecordError
 from streaming.output import Output
 from streaming.raw_record import RawRecord
+from streaming.tasks.session_notes import SessionNotes
 from streaming.tasks.task import Progress, TaskOptions, pack_meta, unpack_meta
 
 log = logging.getLogger("nextclick.ranker")
 
 _NUMBER = struct.Struct("<I")
 """Prefix of a stored row: the target of a case, or the cases that a version has learned."""
+
+PAGES = 1 << 13
+"""Of the notes on sessions: 262,144 of them, 8 MB. Repetitions are of the last minutes."""
 
 KEPT_VERSIONS = 20
 """The most versions that it can be rolled back to."""
@@ -33,13 +37,16 @@ KEEP_SHARE = 1.05
 class RankerTask:
     """Learns every example once, in order; keeps versions to roll back to.
 
-    An example that cannot be used (another schema, unreadable) counts as applied, but is not
-    learned.
+    An emitter that died repeats what it has emitted since its snapshot, and several emit the same
+    examples: of each session it is noted how far it has been applied, and what comes again is
+    counted and passed over. An example that cannot be used (another schema, unreadable) counts as
+    applied, but is not learned.
     """
 
     def __init__(self, options: TaskOptions) -> None:
         self._commands = topic(COMMANDS, options.tenant)
         self._learner = RankerLearner(options.seed)
+        self._notes = SessionNotes(PAGES)
         self.progress = Progress(RANKER_MODEL)
         self._versions: dict[int, bytes] = {}
         """Kept versions as they are stored."""
@@ -56,7 +63,7 @@ class RankerTask:
         state, model = unpack_meta(meta)
         self.progress.take_over(state)
         fits = self._learner.load(model)
-        for name, value in rows:
+        for name, value in self._notes.load(rows):
             if not fits or not self._load_row(name[0], int(name[1:]), value):
                 self._changed[name] = b""
         self.progress.kept = [v for v in self.progress.kept if v in self._versions]
@@ -93,6 +100,11 @@ class RankerTask:
         except RecordError:
             self.progress.count("", 0)
             return
+        click = example.click_of(message)
+        if not self._notes.get(message.session_id).applied.precedes(click):
+            self.progress.repetitions += 1
+            return
+        self._notes.put(message.session_id, click, -1)
         self.progress.count(message.session_id, message.seq)
         if self.progress.paused:
             return
@@ -102,7 +114,8 @@ class RankerTask:
             return
         slot = self._learner.learn(case.features, case.target)
         if slot >= 0:
-            self._changed[f"s{slot}"] = _NUMBER.pack(case.target) + message.features
+            packed = example.pack_features(case.features)
+            self._changed[f"s{slot}"] = _NUMBER.pack(case.target) + packed
             self._keep()
 
     def _keep(self) -> None:
@@ -129,6 +142,7 @@ class RankerTask:
     def changes(self) -> tuple[bytes, dict[str, bytes]]:
         """See `StreamTask.changes`."""
         rows, self._changed = self._changed, {}
+        rows |= self._notes.changes()
         return pack_meta(self.progress.state(self.learned, 0), self._learner.dump()), rows
 
     def publish(self, now_ms: int) -> Iterator[Output]:

@@ -229,6 +229,9 @@ class RollingScore:
         for rank in rolling._latest(RING)["rank"].tolist():
             rolling._adwin.update(rank > 0)
         check = rolling.counts.score.calibration
+        if not all(map(math.isfinite, (check.slope, check.intercept, check.predicted))):
+            # A version that took scores which are no numbers has learned from one.
+            check.CopyFrom(pb.Calibration(slope=1.0))
         if rolling.cases:
             rolling._calibration = _calibration(check.slope, check.intercept)
         return rolling

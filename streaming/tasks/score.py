@@ -1,7 +1,7 @@
 """The live score: rolling scores of the rankings, computed from `impressions` and `sessions`.
 
 Each answer is scored by the click after it (`attribution`). Every ranking, shown or in the shadow,
-has a `RollingScore`.
+has a `RollingScore`, and another one for its answers that a policy has re-ordered.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from nextclick.v1.scoreboard_pb2 import AwaitedAnswers
 from nextclick.v1.session_pb2 import SessionRecord
 from records.errors import RecordError
 from records.limited import check_size, decode_impression, decode_session
+from records.scored_ranking import scored_name
 from streaming.output import Output
 from streaming.raw_record import RawRecord
 from streaming.tasks.attribution import add_answer, add_steps, attribute
@@ -76,12 +77,13 @@ class ScoreTask:
             return
 
     def _add_answer(self, record: RawRecord, answer: Impression) -> None:
+        answer.model = scored_name(answer.model, answer.policy)
         score = self._score(answer.model)
         if score is None:
             return
         score.count_impression(answer.known_items)
         self._mark_changed(answer.model)
-        del answer.item_ids[SCORED_ITEMS:]
+        del answer.item_ids[SCORED_ITEMS:], answer.propensities[:]
         # For a visitor without a session, the record's key is the user's.
         awaited = self._awaited(answer.session_id or record.key.decode(errors="replace"))
         add_answer(awaited, answer)

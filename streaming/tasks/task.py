@@ -81,6 +81,7 @@ class Progress:
 
     model: str
     applied: int = 0
+    repetitions: int = 0
     checksum: int = 0
     version: int = 0
     paused: bool = False
@@ -98,6 +99,7 @@ class Progress:
         return pb.LearnerState(
             version=self.version,
             applied=self.applied,
+            repetitions=self.repetitions,
             checksum=self.checksum,
             learned=learned,
             paused=self.paused,
@@ -109,6 +111,7 @@ class Progress:
     def take_over(self, state: pb.LearnerState) -> None:
         """Continue from a state."""
         self.version, self.applied, self.checksum = state.version, state.applied, state.checksum
+        self.repetitions = state.repetitions
         self.paused, self.rolled_back_to = state.paused, state.rolled_back_to
         self.kept = list(state.kept_versions)
 

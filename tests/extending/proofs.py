@@ -31,6 +31,7 @@ from online_models.ranking.features.registry import NAMES
 from online_models.sources.registry import COLUMN
 from records import example, image_vector, ranker_weights
 from records.errors import RecordError
+from records.session_life import Applied
 from server.__main__ import policy_of
 from server.replica import snapshot
 from server.replica.followed_topics import FOLLOWED
@@ -74,7 +75,7 @@ def learn(engine, items):
 def case_of(engine, session, item):
     """The case of a click: its record as the emitter writes it, and its features by candidate."""
     case = engine.example(session, item)
-    value = example.encode(example.Example("s", 1, *case))
+    value = example.encode(example.Example("s", Applied(version=1), case.features, case.target))
     decoded = example.decode(example.parse(value))
     np.testing.assert_allclose(decoded.features, case.features, rtol=2e-3, atol=1e-3)
     return case, {
@@ -176,7 +177,7 @@ def test_the_method_answers_over_grpc_and_through_both_clients():
     shop, port = Shop(), Ports.free().grpc
     handlers = (
         shop.service,
-        Events(None, ""),
+        Events(None, shop.replica, ""),
         Catalogue(None, shop.replica, ""),
         Models(None, shop.replica, ""),
     )

@@ -15,6 +15,8 @@ from nextclick import Event, Filter, InvalidRequestError, Item, NotFoundError, e
 from nextclick.topics import redis_session_key, redis_user_key
 from nextclick.v1.impression_pb2 import Impression
 from nextclick.v1.session_pb2 import SessionRecord
+from server.kafka.acked_producer import AckedProducer
+from settings.server import ServerSettings
 from tests.integration.conftest import eventually
 
 
@@ -127,6 +129,26 @@ def test_events_that_break_the_contract_are_errors_to_the_caller(client):
     assert result.accepted == 1
     assert [e.index for e in result.errors] == [1]
     assert {f.field for f in result.errors[0].faults} == {"item_id", "timestamp_ms"}
+
+
+def test_the_time_of_an_event_is_judged_before_it_is_acknowledged(stack, client, reader):
+    """The sender would never hear of the dead letters; nor would the broker's clock be asked."""
+    dead_letters = reader("dead-letters")
+    session_id, now = fresh("s"), now_ms()
+    times = [now // 1000, now * 1000, now + 86_400_000, now, now - 31 * 60_000]
+    result = client.put_events([Event("view", "a", t, session_id=session_id) for t in times])
+    assert result.accepted == 1
+    assert [error.index for error in result.errors] == [0, 1, 2, 4]
+    assert "seconds" in result.errors[0].message
+    eventually(
+        lambda: client.recommend(session_id), lambda a: a.session_version == 1, "the one click"
+    )
+    assert not [m for m in dead_letters.read() if m.key() == session_id.encode()]
+    acked = AckedProducer(ServerSettings(kafka=stack.kafka))
+    [outcome] = acked.put("events", [(session_id, encode_event(Event(
+        "view", "b", now, session_id=session_id)))], 60)  # fmt: skip
+    acked.close()
+    assert abs(outcome.arrived_ms - now) < 3_600_000, "the broker tells when an event arrived"
 
 
 def test_the_catalogue_is_followed(client):

@@ -1,9 +1,11 @@
 """A replica's snapshot: all or nothing, and the log goes on where it ends."""
 
+import orjson
 import pytest
 from prometheus_client import REGISTRY
 
 from nextclick import Item, encode_item
+from nextclick.v1.scoreboard_pb2 import Score
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
@@ -33,6 +35,7 @@ def replica():
     replica.apply_item(b"", encode_item(Item("i2", categories=("x",), title="two")))
     replica.apply_item(b"", encode_item(Item("i3", deleted=True)))
     replica.positions = {("sessions", 0): 3, ("items", 2): 2}
+    replica.topic_ids = {"sessions": "x", "items": "y"}
     replica.whole_log = True
     return replica
 
@@ -43,6 +46,7 @@ def test_a_restart_knows_what_the_snapshot_knew(replica, tmp_path):
     again = snapshot.read(tmp_path, LIMITS)
     assert again.positions == replica.positions
     assert entries(again) == entries(replica)
+    assert again.topic_ids == replica.topic_ids == {"sessions": "x", "items": "y"}
     assert again.whole_log
     assert again.engine.clicks == replica.engine.clicks
     assert list(again.sessions.dump()) == list(replica.sessions.dump())
@@ -52,6 +56,32 @@ def test_a_restart_knows_what_the_snapshot_knew(replica, tmp_path):
         == replica.engine.recommend(rows, 5).scores.tolist()
     )
     assert again.engine.is_deleted(again.engine.row("i3"))
+
+
+def test_the_live_score_is_there_after_a_restart(replica, tmp_path):
+    """Its position is in the snapshot: at night there was none until somebody clicked."""
+    score = Score(model="blend", cases=70, click_through_rate=0.25)
+    replica.apply_score(b"blend", score.SerializeToString())
+    replica.positions["shop.scoreboard", 1] = 9
+    path = snapshot.write(replica, tmp_path)
+    again = snapshot.read(tmp_path, LIMITS)
+    assert again.scoreboard == {"blend": score}
+    assert again.positions["shop.scoreboard", 1] == 9
+    assert REGISTRY.get_sample_value("nextclick_click_through_rate", {"model": "blend"}) == 0.25
+    without_scores(path)
+    again = snapshot.read(tmp_path, LIMITS)
+    assert not again.scoreboard
+    assert set(again.positions) == {("sessions", 0), ("items", 2)}
+
+
+def without_scores(path):
+    """Make a snapshot one of the version that kept neither scores nor the ids of topics."""
+    state = orjson.loads((path / "replica.json").read_bytes())
+    del state["scoreboard"], state["topic_ids"]
+    (path / "replica.json").write_bytes(orjson.dumps(state))
+    sums = orjson.loads((path / "checksums.json").read_bytes())
+    sums["replica.json"] = snapshot._checksum(path / "replica.json")
+    (path / "checksums.json").write_bytes(orjson.dumps(sums))
 
 
 def test_replaying_records_that_the_snapshot_has_changes_nothing(replica, tmp_path):

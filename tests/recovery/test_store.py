@@ -29,7 +29,7 @@ def client(server):
 @pytest.fixture
 def writer(client):
     writer = SessionWriter(client, "", expiry_s=1_000)
-    assert writer.positions() == {}
+    assert writer.positions("t") == {}
     writer.begin()
     return writer
 
@@ -63,7 +63,7 @@ def test_the_newest_record_of_a_batch_is_written_with_its_position(client, write
     assert version(client) == 3
     assert client.ttl(redis_session_key("s")) > 0
     again = SessionWriter(client, "", 1_000)
-    assert again.positions() == {0: 3}
+    assert again.positions("t") == {0: 3}
 
 
 def test_an_older_version_never_replaces_a_newer_one(client, writer):
@@ -135,7 +135,7 @@ def test_a_wiped_redis_is_noticed_by_the_next_write(client, writer):
     client.flushall()
     assert not writer.write(batch(record(2), start=1))
     again = SessionWriter(client, "", 1_000)
-    again.positions()
+    again.positions("t")
     again.begin()
     assert again.write(batch(record(1), record(2)))
     assert version(client) == 2
@@ -154,11 +154,11 @@ def test_a_restored_redis_is_mended_from_where_it_stands(client, writer):
     assert not writer.in_step()
     assert not writer.write(batch(record(3, "x"), start=3))
     assert version(client, "x") is None, "written past what is missing"
-    assert writer.positions() == {0: 1}
+    assert writer.positions("t") == {0: 1}
     assert writer.write(later)
     assert version(client) == 2
     assert version(client, "t") == 1
-    assert writer.positions() == {0: 3}
+    assert writer.positions("t") == {0: 3}
 
 
 def test_a_write_whose_reply_was_lost_is_written_again(client, writer):
@@ -191,7 +191,7 @@ def test_keys_of_another_program_neither_stop_a_batch_nor_change(client, writer,
     assert {client.ttl(key) for key in before} == {-1}
     assert version(client, "mine") == 1
     assert client.hget(redis_user_key("v"), "record") == b"mine"
-    assert writer.positions() == {0: 3}
+    assert writer.positions("t") == {0: 3}
 
 
 def test_bytes_that_are_no_record_are_passed_over(client, writer):
@@ -202,13 +202,13 @@ def test_bytes_that_are_no_record_are_passed_over(client, writer):
     out.add(2, 9, b"x", SessionRecord(session_id="s", steps=[Step()] * 51).SerializeToString())
     assert not out.entries
     assert writer.write(out)
-    assert SessionWriter(client, "", 1_000).positions() == {2: 10}
+    assert SessionWriter(client, "", 1_000).positions("t") == {2: 10}
 
 
 def test_a_tenant_has_keys_of_its_own(client):
     """Isolation is by prefix: one tenant's store never touches another's keys."""
     writer = SessionWriter(client, "shop", 1_000)
-    writer.positions()
+    writer.positions("t")
     writer.begin()
     out = Batch("shop")
     out.add(0, 0, b"s", record(1, user_id="u"))

@@ -7,20 +7,28 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Example(_message.Message):
-    __slots__ = ("feature_schema", "session_id", "seq", "item_ids", "features", "target")
+    __slots__ = ("feature_schema", "session_id", "seq", "item_ids", "features", "target", "packed_features", "incarnation", "appended_ms", "candidates")
     FEATURE_SCHEMA_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
     ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
+    PACKED_FEATURES_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    APPENDED_MS_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     feature_schema: str
     session_id: str
     seq: int
     item_ids: _containers.RepeatedScalarFieldContainer[str]
     features: bytes
     target: int
-    def __init__(self, feature_schema: _Optional[str] = ..., session_id: _Optional[str] = ..., seq: _Optional[int] = ..., item_ids: _Optional[_Iterable[str]] = ..., features: _Optional[bytes] = ..., target: _Optional[int] = ...) -> None: ...
+    packed_features: bytes
+    incarnation: int
+    appended_ms: int
+    candidates: int
+    def __init__(self, feature_schema: _Optional[str] = ..., session_id: _Optional[str] = ..., seq: _Optional[int] = ..., item_ids: _Optional[_Iterable[str]] = ..., features: _Optional[bytes] = ..., target: _Optional[int] = ..., packed_features: _Optional[bytes] = ..., incarnation: _Optional[int] = ..., appended_ms: _Optional[int] = ..., candidates: _Optional[int] = ...) -> None: ...
 
 class ItemVectors(_message.Message):
     __slots__ = ("version", "context", "target", "offsets")
@@ -35,7 +43,7 @@ class ItemVectors(_message.Message):
     def __init__(self, version: _Optional[int] = ..., context: _Optional[bytes] = ..., target: _Optional[bytes] = ..., offsets: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class LearnerState(_message.Message):
-    __slots__ = ("version", "applied", "checksum", "learned", "paused", "rolled_back_to", "kept_versions", "timestamp_ms", "weights", "offsets")
+    __slots__ = ("version", "applied", "checksum", "learned", "paused", "rolled_back_to", "kept_versions", "timestamp_ms", "weights", "offsets", "repetitions")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     APPLIED_FIELD_NUMBER: _ClassVar[int]
     CHECKSUM_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +54,7 @@ class LearnerState(_message.Message):
     TIMESTAMP_MS_FIELD_NUMBER: _ClassVar[int]
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     OFFSETS_FIELD_NUMBER: _ClassVar[int]
+    REPETITIONS_FIELD_NUMBER: _ClassVar[int]
     version: int
     applied: int
     checksum: int
@@ -56,7 +65,8 @@ class LearnerState(_message.Message):
     timestamp_ms: int
     weights: RankerWeights
     offsets: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, version: _Optional[int] = ..., applied: _Optional[int] = ..., checksum: _Optional[int] = ..., learned: _Optional[int] = ..., paused: bool = ..., rolled_back_to: _Optional[int] = ..., kept_versions: _Optional[_Iterable[int]] = ..., timestamp_ms: _Optional[int] = ..., weights: _Optional[_Union[RankerWeights, _Mapping]] = ..., offsets: _Optional[_Iterable[int]] = ...) -> None: ...
+    repetitions: int
+    def __init__(self, version: _Optional[int] = ..., applied: _Optional[int] = ..., checksum: _Optional[int] = ..., learned: _Optional[int] = ..., paused: bool = ..., rolled_back_to: _Optional[int] = ..., kept_versions: _Optional[_Iterable[int]] = ..., timestamp_ms: _Optional[int] = ..., weights: _Optional[_Union[RankerWeights, _Mapping]] = ..., offsets: _Optional[_Iterable[int]] = ..., repetitions: _Optional[int] = ...) -> None: ...
 
 class RankerWeights(_message.Message):
     __slots__ = ("feature_schema", "network", "mean", "variance", "linear", "scores")

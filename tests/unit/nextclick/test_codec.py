@@ -20,6 +20,7 @@ from nextclick.codec import (
     encode_item,
 )
 from nextclick.limits import MAX_RECORD_BYTES, MAX_TIMESTAMP_MS
+from nextclick.units import HINT
 
 CLICK = {"v": 1, "type": "click", "item_id": "a", "timestamp_ms": 1_700_000_000_000}
 FULL = Event(
@@ -109,7 +110,7 @@ def test_all_faults_are_named_at_once() -> None:
     assert {fault.field: fault.description for fault in error.faults} == {
         "type": "must be a string, not a number",
         "item_id": "has 257 bytes; send at most 256",
-        "timestamp_ms": "must be an integer, not a fractional number",
+        "timestamp_ms": "must be an integer, not a fractional number; " + HINT,
         "session_id": 'must not begin with "u:", which names users; choose another prefix',
         "user_id": "must be a string, not a list",
         "event_id": "must not contain the character NUL; remove it",

@@ -1,5 +1,7 @@
 """Limits of records: readers take all that writers may write, and refuse what is beyond."""
 
+import math
+
 import pytest
 
 from nextclick.limits import (
@@ -14,7 +16,7 @@ from nextclick.limits import (
 )
 from nextclick.topics import DEAD_LETTERS, IMPRESSIONS, SCOREBOARD, SESSIONS, TOPICS
 from nextclick.v1.impression_pb2 import Impression, ShadowAnswer
-from nextclick.v1.scoreboard_pb2 import CutoffScores, Score, ScoreWindow
+from nextclick.v1.scoreboard_pb2 import Calibration, CutoffScores, Drift, Score, ScoreWindow
 from nextclick.v1.session_pb2 import SessionRecord, Step
 from records.errors import RecordError
 from records.limited import check_size, decode_impression, decode_score, decode_session
@@ -22,6 +24,7 @@ from records.limited import check_size, decode_impression, decode_score, decode_
 LONGEST, LONGER = "\N{SNOWMAN}" * (MAX_ID_BYTES // 3) + "x", "\N{SNOWMAN}" * (MAX_ID_BYTES // 3 + 1)
 KEY = f"u:{LONGEST}~{2**63}"
 LATEST_MS, MOST = 4_102_444_800_000, 2**32 - 1
+NAN, INF = math.nan, math.inf
 
 
 def step(item_id=LONGEST):
@@ -95,6 +98,8 @@ def test_the_longest_record_that_is_written_is_read(topic, message, decode):
     [
         (session(session_id=""), decode_session, "session_id"),
         (session(session_id="x" * (MAX_KEY_BYTES + 1)), decode_session, "session_id"),
+        (session(incarnation=-1), decode_session, "incarnation, appended_ms"),
+        (session(appended_ms=-1), decode_session, "incarnation, appended_ms"),
         (session(user_id=LONGER), decode_session, "user_id"),
         (session(steps=[Step()] * 4_000), decode_session, "steps"),
         (session(steps=[step(LONGER)]), decode_session, "steps.item_id"),
@@ -112,6 +117,16 @@ def test_the_longest_record_that_is_written_is_read(topic, message, decode):
             decode_impression,
             "shadows.item_ids",
         ),
+        (impression(scores=[1.0, NAN]), decode_impression, "scores"),
+        (impression(propensities=[-INF]), decode_impression, "propensities"),
+        (impression(diversity=NAN), decode_impression, "diversity, popularity"),
+        (impression(shadows=[ShadowAnswer(scores=[INF])]), decode_impression, "shadows.scores"),
+        (impression(shadows=[ShadowAnswer(popularity=NAN)]), decode_impression, "shadows"),
+        (score(click_through_rate=NAN), decode_score, "click_through_rate"),
+        (score(calibration=Calibration(slope=INF)), decode_score, "calibration"),
+        (score(drifts=[Drift(hit_rate_after=NAN)]), decode_score, "drifts"),
+        (score(windows=[ScoreWindow(coverage=NAN)]), decode_score, "windows"),
+        (score(windows=[ScoreWindow(at=[CutoffScores(mrr=NAN)])]), decode_score, "windows.at"),
         (score(model=LONGER), decode_score, "model"),
         (score(windows=[ScoreWindow()] * 9), decode_score, "windows"),
         (score(windows=[ScoreWindow(at=[CutoffScores()] * 9)]), decode_score, "windows.at"),

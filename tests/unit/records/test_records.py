@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nextclick.limits import MAX_KEY_BYTES
 from nextclick.v1 import learning_pb2 as pb
 from online_models.learners.ranker import RankerLearner
 from online_models.ranking.candidates import CANDIDATES
@@ -16,6 +17,7 @@ from records import example, item_vectors, ranker_weights
 from records.errors import RecordError
 from records.example import Example
 from records.item_vectors import ItemVectors
+from records.session_life import Applied
 
 halves = st.floats(-60_000, 60_000, width=16)
 """Numbers that a record keeps to the bit."""
@@ -29,8 +31,7 @@ def examples(draw):
     n = draw(st.integers(0, 5))
     return Example(
         draw(texts),
-        draw(counts),
-        [f"c{i}" for i in range(n)],
+        Applied(draw(counts), draw(counts), draw(counts)),
         draw(npst.arrays(np.float32, (N_FEATURES, n), elements=halves, fill=halves)),
         draw(st.integers(-1, n - 1)),
     )
@@ -69,7 +70,7 @@ def test_weights_come_back_as_they_were(seed, steps):
     """A replica would rank with other weights than the learner's."""
     rng = np.random.default_rng(seed)
     weights = RankerWeights(
-        *(rng.normal(size=n).astype(np.float32) for n in ranker_weights.SIZES.values()), steps
+        *(rng.random(n, dtype=np.float32) for n in ranker_weights.SIZES.values()), steps
     )
     state = pb.LearnerState(version=3, learned=steps)
     got = ranker_weights.decode(ranker_weights.encode(state, weights))
@@ -103,17 +104,25 @@ def test_weights_of_other_features_do_not_fit():
 
 def sound_example():
     features = np.ones((N_FEATURES, 3), np.float32)
-    return pb.Example.FromString(example.encode(Example("s", 2, ["a", "b", "c"], features, 1)))
+    return pb.Example.FromString(example.encode(Example("s", Applied(7, 2, 9), features, 1)))
+
+
+BITS = N_FEATURES * 3 // 8
+"""Bytes of the bits of three candidates."""
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("feature_schema", "other"),
-        ("item_ids", [f"c{i}" for i in range(CANDIDATES + 1)]),
         ("target", 4),
-        ("features", b"\0" * (2 * N_FEATURES * 3 - 2)),
-        ("features", b""),
+        ("candidates", CANDIDATES + 1),
+        ("packed_features", b""),
+        ("packed_features", b"\xff" * (BITS - 1)),
+        ("packed_features", b"\xff" * BITS + bytes(2 * N_FEATURES * 3 - 1)),
+        ("packed_features", b"\xff" * BITS + bytes(2 * N_FEATURES * 3 + 2)),
+        ("packed_features", b"\x7f" * BITS + bytes(2 * N_FEATURES * 3)),
+        ("packed_features", b"\xff" * BITS + b"\x00\x7c" * N_FEATURES * 3),
     ],
 )
 def test_a_faulty_example_is_refused_by_its_field(field, value):
@@ -126,6 +135,53 @@ def test_a_faulty_example_is_refused_by_its_field(field, value):
     assert caught.value.field == field
 
 
+@pytest.mark.parametrize(
+    ("n", "size"), [(3, 2 * N_FEATURES * 3 - 2), (3, 0), (CANDIDATES + 1, None)]
+)
+def test_a_faulty_example_of_the_version_before_is_refused(n, size):
+    """They are still on the topic after an upgrade."""
+    size = 2 * N_FEATURES * n if size is None else size
+    message = pb.Example(
+        feature_schema=SCHEMA, item_ids=[f"c{i}" for i in range(n)], features=bytes(size)
+    )
+    with pytest.raises(RecordError, match=r"^(features|candidates): "):
+        example.decode(message)
+
+
+@pytest.mark.parametrize("field", ["incarnation", "appended_ms"])
+def test_a_click_of_before_1970_is_refused(field):
+    """It cannot be noted: the ranker job would fail of it, again and again."""
+    message = sound_example()
+    setattr(message, field, -1)
+    with pytest.raises(RecordError, match="must not be negative"):
+        example.parse(message.SerializeToString())
+
+
+def test_an_example_of_the_version_before_is_read():
+    """It named its candidates and packed nothing; a job is upgraded with days of them to read."""
+    features = np.arange(N_FEATURES * 3, dtype=np.float32).reshape(N_FEATURES, 3)
+    message = pb.Example(
+        feature_schema=SCHEMA,
+        session_id="s",
+        seq=4,
+        item_ids=["a", "b", "c"],
+        features=example.pack_features(features),
+        target=3,
+    )
+    got = example.decode(message)
+    assert (got.session_id, got.click, got.target) == ("s", Applied(version=4), 2)
+    assert np.array_equal(got.features, features)
+
+
+def test_an_example_takes_no_more_bytes_than_documented():
+    """A topic that is bounded in bytes holds as many hours as its records are small."""
+    rng = np.random.default_rng(1)
+    noise = rng.integers(0, 30_000, (N_FEATURES, CANDIDATES)).astype("<u2").view("<f2")
+    click = Applied(2**62, 5_000, 2**62)
+    value = example.encode(Example("s" * MAX_KEY_BYTES, click, noise.astype(np.float32), 63))
+    assert len(value) <= 10_000
+
+
 @pytest.mark.parametrize("field", ["context", "target"])
 @pytest.mark.parametrize("size", [0, 1, 2 * DIMENSIONS - 2, 2 * DIMENSIONS + 2])
 def test_vectors_of_another_length_are_refused(field, size):
@@ -136,14 +192,39 @@ def test_vectors_of_another_length_are_refused(field, size):
         item_vectors.decode(message.SerializeToString())
 
 
+def weights(learned=7, **changes):
+    """A record of the ranker's weights, all 0 but what is changed."""
+    arrays = {name: bytes(4 * size) for name, size in ranker_weights.SIZES.items()}
+    message = pb.RankerWeights(feature_schema=SCHEMA, **arrays | changes)
+    return pb.LearnerState(weights=message, learned=learned).SerializeToString()
+
+
 @pytest.mark.parametrize("field", ranker_weights.SIZES)
 def test_weights_of_another_length_are_refused(field):
     """One number would be broadcast over all weights, the rest changed already."""
-    arrays = {name: bytes(4 * size) for name, size in ranker_weights.SIZES.items()}
-    message = pb.RankerWeights(feature_schema=SCHEMA, **arrays | {field: bytes(4)})
-    state = pb.LearnerState(weights=message)
     with pytest.raises(RecordError, match=rf"^weights\.{field}: has 4 bytes"):
-        ranker_weights.decode(state.SerializeToString())
+        ranker_weights.decode(weights(**{field: bytes(4)}))
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_refused(number):
+    """A single one spreads to all scores, to what is learned from them, to the next snapshot."""
+    half = np.full(DIMENSIONS, number, np.float16).tobytes()
+    vectors = pb.ItemVectors(context=bytes(2 * DIMENSIONS), target=half)
+    with pytest.raises(RecordError, match=r"^target: has a number that is not finite"):
+        item_vectors.decode(vectors.SerializeToString())
+    for name, size in ranker_weights.SIZES.items():
+        with pytest.raises(RecordError, match=rf"^weights\.{name}: has a number"):
+            ranker_weights.decode(weights(**{name: np.full(size, number, np.float32).tobytes()}))
+
+
+def test_weights_that_cannot_be_are_refused():
+    """The root of a negative variance is no number, and neither is what is normalised with it."""
+    size = ranker_weights.SIZES["variance"]
+    with pytest.raises(RecordError, match=r"^weights\.variance: "):
+        ranker_weights.decode(weights(variance=np.full(size, -1, np.float32).tobytes()))
+    with pytest.raises(RecordError, match=r"^learned: "):
+        ranker_weights.decode(weights(learned=1 << 63))
 
 
 @pytest.mark.parametrize("decode", [example.parse, item_vectors.decode, ranker_weights.decode])

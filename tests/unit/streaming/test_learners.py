@@ -124,7 +124,7 @@ def click_records(n, items=40):
     return out
 
 
-def example_records(n):
+def example_records(n, visitor="s"):
     """Cases of 12 candidates whose target has the largest third feature; some are missed."""
     rng = np.random.default_rng(6)
     out = []
@@ -133,7 +133,7 @@ def example_records(n):
         missed = i % 7 == 3
         example = pb.Example(
             feature_schema=SCHEMA,
-            session_id=f"s{i}",
+            session_id=f"{visitor}{i}",
             seq=2,
             item_ids=[] if missed else [f"c{j}" for j in range(12)],
             features=b"" if missed else features.tobytes(),
@@ -272,7 +272,7 @@ def test_pause_resume_and_roll_back():
     state = pb.LearnerState.FromString(host.publish()["ranker", "ranker"])
     assert len(state.kept_versions) > 3
     host.feed(command(pb.LearnerCommand.KIND_PAUSE))
-    for record in example_records(50):
+    for record in example_records(50, "paused"):
         host.feed(record)
     paused = pb.LearnerState.FromString(host.publish()["ranker", "ranker"])
     assert paused.paused
@@ -285,7 +285,7 @@ def test_pause_resume_and_roll_back():
     assert back.rolled_back_to == back_to
     assert back.version > paused.version
     assert back.learned < state.learned
-    for record in example_records(20):
+    for record in example_records(20, "after"):
         host.feed(record)
     again = pb.LearnerState.FromString(host.publish()["ranker", "ranker"])
     assert again.learned > back.learned
@@ -313,12 +313,57 @@ def test_unusable_examples_teach_nothing():
     other.feature_schema = "00000000"
     torn.CopyFrom(good)
     torn.features = good.features[:-2]
-    for example in (other, torn):
+    for seq, example in enumerate((other, torn), 1):
+        example.seq = seq
         host.feed(raw("examples", example.SerializeToString()))
     host.feed(raw("examples", b"\xff\xfe"))
     host.publish()
     assert host.operator._task.progress.applied == 3
     assert host.operator._task.learned == 0
+
+
+def sent_by(click, record):
+    """A record of an example under another click: session, incarnation, seq, time of arrival."""
+    message = pb.Example.FromString(record.value)
+    message.session_id, message.incarnation, message.seq, message.appended_ms = click
+    return record._replace(value=message.SerializeToString())
+
+
+def ranker_of(records):
+    host = Host(ranker_task)
+    for record in records:
+        host.feed(record)
+    return host
+
+
+def test_an_example_is_learned_once_whoever_repeats_it():
+    """A crashed emitter repeats minutes of them, and a second one doubles all."""
+    plain = [
+        sent_by((f"s{n % 50}", 100 + n % 50, n // 50 + 1, 1_000 + n), record)
+        for n, record in enumerate(example_records(300))
+    ]
+    once = ranker_of(plain)
+    behind = 40  # records that the second emitter is behind the first
+    both = [r for pair in zip(plain[behind:], plain, strict=False) for r in pair]
+    twice = ranker_of([*plain[:behind], *both, *plain[-behind:]])
+    assert learned(twice) == learned(once)
+    assert twice.operator._task.progress.repetitions == len(plain)
+    twice.start()
+    for record in plain[-60:]:
+        twice.feed(record)
+    assert learned(twice) == learned(once), "a restarted job knows what it has learned"
+    progress = twice.operator._task.progress
+    assert (progress.applied, progress.repetitions) == (len(plain), len(plain) + 60)
+
+
+def test_a_session_that_returns_is_learned_from_again():
+    """Its clicks have the numbers of its last life."""
+    first, second = example_records(2)
+    clicks = [("s", 100, 8, 150), ("s", 900, 1, 950), ("s", 100, 8, 150)]
+    host = ranker_of(map(sent_by, clicks, [first, second, first]))
+    host.publish()
+    progress = host.operator._task.progress
+    assert (progress.applied, progress.repetitions) == (2, 1)
 
 
 def test_a_new_item_has_the_vectors_of_its_content():
@@ -505,13 +550,14 @@ def test_rows_of_other_features_are_dropped_and_said(caplog):
         changed = row[:-24] if name[0] == "s" else row[:4] + b"other..." + row[12:]
         host.states["rows"].held[name] = changed
     host.start()
-    for record in example_records(5):
+    for record in example_records(5, "after"):
         host.feed(record)
     host.publish()
     assert "begins to learn anew" in caplog.text
     task = host.operator._task
     assert task.learned == 5 - sum(i % 7 == 3 for i in range(5))
-    assert set(host.states["rows"].held) == {f"s{n}" for n in range(task.learned)}
+    cases = {name for name in host.states["rows"].held if name[0] != "n"}
+    assert cases == {f"s{n}" for n in range(task.learned)}
     expected = learned(host)
     host.start()
     assert learned(host) == expected

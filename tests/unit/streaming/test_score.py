@@ -145,6 +145,13 @@ def test_appended_items_score_no_answer():
     assert ranks(task) == [3]
 
 
+def test_appended_items_score_no_answer_in_whatever_order_they_arrive():
+    """Two of a shop's servers report a visitor's clicks; one of them may be lost, or be slower."""
+    asked = answer("s", 1, ["b", "c", "d"], appended=["b", "c"])
+    for arrived in (["a", "c", "b", "d"], ["a", "c", "d"]):
+        assert ranks(task_of(clicks("s", ["a"]), asked, clicks("s", arrived))) == [3]
+
+
 def test_a_click_scores_the_last_answer_before_it_once():
     """A page that is loaded twice before a click is one case, not two."""
     task = task_of(
@@ -179,6 +186,20 @@ def test_shadows_are_scored_beside_and_not_shown():
     assert found["blend"].shadow_cases == 1
     assert found["ranker"].windows[0].diversity == 0.5
     assert found["ranker"].windows[0].popularity == 2.0
+
+
+def test_answers_that_a_policy_has_re_ordered_have_a_score_of_their_own():
+    """Mixed into the ranking's, exploration would look as if the ranking had become worse."""
+    task = task_of(
+        answer("s", 0, ["a", "b"]),
+        answer("t", 0, ["b", "a"], policy="explore", name="r", propensities=[0.5, 0.5]),
+        clicks("s", ["a"]),
+        clicks("t", ["a"], {1: "r"}),
+    )
+    assert (ranks(task, "ranker"), ranks(task, "ranker+explore")) == ([1], [2])
+    found = scores(task)
+    assert [found[name].impressions for name in ("ranker", "ranker+explore")] == [1, 1]
+    assert [found[name].attributed_clicks for name in ("ranker", "ranker+explore")] == [0, 1]
 
 
 def test_clicks_are_attributed_to_the_ranking_that_was_shown():
@@ -262,6 +283,29 @@ def test_scores_become_probabilities():
     for odds in (-3.0, 0.0):
         predicted = 1 / (1 + math.exp(-(check.slope * odds + check.intercept)))
         assert predicted == pytest.approx(float(truth(np.array(odds))), abs=0.08)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_an_answer_with_a_score_that_is_no_number_changes_no_figure(wrong):
+    """One such record made the calibration no number for good."""
+    records = [answer("s", 0, ["a", "b"]), clicks("s", ["b"])]
+    faulty = Impression.FromString(answer("t", 0, ["a", "b"]).value)
+    faulty.scores[1] = wrong
+    record = answer("t", 0, ["a"])._replace(value=faulty.SerializeToString())
+    assert scores(task_of(record, clicks("t", ["a"]), *records)) == scores(task_of(*records))
+
+
+def test_a_calibration_that_is_no_number_begins_anew():
+    """The states that the version before has spoilt are still there."""
+    rolling = RollingScore("ranker")
+    rolling.add_case(Answer(["a", "b"], [1.0, 0.0], 1), "a", 1)
+    rolling.counts.score.calibration.slope = math.nan
+    rolling.counts.score.calibration.predicted = math.nan
+    loaded = RollingScore.load(rolling.dump(), rolling.changes().items())
+    loaded.add_case(Answer(["a", "b"], [1.0, 0.0], 2), "a", 2)
+    check = loaded.counts.score.calibration
+    assert 0.9 < check.slope < 1.1
+    assert 0 < check.predicted < 1
 
 
 def random_records(n):

@@ -24,8 +24,8 @@ def test_what_the_broker_does_not_acknowledge_is_an_error_of_each_record(monkeyp
     waits = []
     monkeypatch.setattr(acked_producer._Countdown, "wait", lambda _, seconds: waits.append(seconds))
     acked = AckedProducer(ServerSettings(kafka="127.0.0.1:1", put_timeout_s=0.5))
-    errors = acked.put("events", [("k", b"a"), ("k", b"b")], 0.2)
+    outcomes = acked.put("events", [("k", b"a"), ("k", b"b")], 0.2)
     acked._stop.set()
-    assert len(errors) == 2
-    assert all("in time" in error for error in errors)
+    assert len(outcomes) == 2
+    assert all("in time" in outcome.error for outcome in outcomes)
     assert waits == [waiting_time(0.5, 0.2)]

@@ -12,12 +12,22 @@ from online_models.learners.ranker import RankerLearner
 from online_models.learners.vectors import VectorLearner
 from online_models.memory.layout import Limits
 from online_models.ranking.features.registry import N_FEATURES, NAMES
+from records import example as example_records
 from records import item_vectors, ranker_weights
 from records.errors import RecordError
-from server.replica.examples import PATIENCE_S, PAUSE_BEHIND, RESUME_BEHIND, ExampleEmitter, Pace
+from records.session_life import Applied
+from server.replica.examples import (
+    PATIENCE_S,
+    PAUSE_BEHIND,
+    RESUME_BEHIND,
+    ExampleEmitter,
+    Pace,
+    draw,
+)
 from server.replica.replica import Replica, Role
 from settings.server import ServerSettings
 
+INCARNATION = 1_400_000_000_000
 LIMITS = Limits(max_items=256, max_sessions=2_048, pairs=256)
 FAMILIES = [
     NAMES.index(name)
@@ -54,12 +64,18 @@ def play(replica, n, seed=3, before=lambda record: None):
     """Sessions of four clicks on 30 items that follow one another."""
     rng = np.random.default_rng(seed)
     for i in range(n):
-        record = SessionRecord(session_id=f"s{seed}-{i}")
+        record = SessionRecord(session_id=f"s{seed}-{i}", incarnation=INCARNATION)
         at = int(rng.integers(30))
         for seq in range(1, 5):
             record.version = seq
             time_ms = 1_400_000_000_000 + 60_000_000 * i + 9_000 * seq * seq
-            record.steps.add(item_id=f"i{at % 30}", seq=seq, timestamp_ms=time_ms)
+            record.appended_ms = INCARNATION + seq
+            record.steps.add(
+                item_id=f"i{at % 30}",
+                seq=seq,
+                timestamp_ms=time_ms,
+                appended_ms=record.appended_ms,
+            )
             before(record)
             replica.apply_session(b"", record.SerializeToString())
             at += int(rng.integers(1, 4))
@@ -116,23 +132,23 @@ def test_an_example_is_what_serving_sees(emitter):
         ids = [engine.ids[row] for row in engine.arrays["pool"][places].tolist()]
         place = ids.index(engine.ids[target]) + 1 if engine.ids[target] in ids else 0
         features = engine.arrays["features"][:, : len(ids)].astype("<f2").tobytes()
-        expected.append((place, ids if place else [], features if place else b""))
+        expected.append((place, features if place else b""))
 
     def both(record):
         ask(record)
         served.apply_session(b"", record.SerializeToString())
 
     play(replica, 40, seed=9, before=both)
-    got = [(e.target, list(e.item_ids), e.features) for _, _, e in examples._producer.values]
+    got = [(e.target, halves(e).astype("<f2").tobytes()) for _, _, e in examples._producer.values]
     assert len(got) == 3 * 40
-    assert sum(1 for place, *_ in got if place) > 60
+    assert sum(1 for place, _ in got if place) > 60
     assert got == expected
     varied = np.concatenate([halves(e) for _, _, e in examples._producer.values if e.target], 1)
     assert (np.ptp(varied[FAMILIES], axis=1) > 0).all(), "no family of features lay idle"
 
 
 def halves(example):
-    return np.frombuffer(example.features, "<f2").astype(np.float32).reshape(N_FEATURES, -1)
+    return example_records.decode(example).features
 
 
 def test_examples_name_their_click(emitter):
@@ -140,6 +156,9 @@ def test_examples_name_their_click(emitter):
     replica, examples = emitter
     play(replica, 30)
     names = [(e.session_id, e.seq) for _, _, e in examples._producer.values]
+    assert {(e.incarnation, e.appended_ms - e.seq) for _, _, e in examples._producer.values} == {
+        (INCARNATION, INCARNATION)
+    }
     assert len(names) == len(set(names)) == examples.emitted
     assert {seq for _, seq in names} == {2, 3, 4}
     assert all(key == e.session_id for _, key, e in examples._producer.values)
@@ -164,6 +183,35 @@ def test_the_sample_is_kept_to():
     assert 0.8 * eligible / 4 < examples.emitted < 1.2 * eligible / 4
 
 
+def taken(thinning=1):
+    """The clicks of 1,500 sessions that an emitter takes which samples one in two."""
+    replica = Replica(Engine(LIMITS, sample=0, remote=True), Role.EMITTER)
+    examples = ExampleEmitter(replica, ServerSettings(sample=2))
+    examples._producer, examples.thinning = FakeProducer(), thinning
+    play(replica, 1_500)
+    return {(e.session_id, e.seq) for _, _, e in examples._producer.values}
+
+
+def test_all_emitters_take_the_same_clicks():
+    """With a second one, or after a crash, other clicks would be learned from in addition."""
+    once = taken()
+    assert once == taken()
+    assert taken(thinning=8) < once, "what is taken of less is part of what is taken of more"
+    assert draw("s", Applied(1, 2)) != draw("s", Applied(2, 2)), "another life, another draw"
+
+
+def test_examples_that_were_learned_before_do_not_hold_the_log_back(emitter):
+    """After a crash the ranker passes over them: it has read them, and has nothing to learn."""
+    replica, examples = emitter
+    examples.emitted = PAUSE_BEHIND + 701
+    state = pb.LearnerState(applied=700)
+    replica.apply_learner(b"ranker", state.SerializeToString())
+    assert examples.keep_pace()
+    state.repetitions = PAUSE_BEHIND
+    replica.apply_learner(b"ranker", state.SerializeToString())
+    assert not examples.keep_pace()
+
+
 def test_a_learner_that_falls_behind_is_waited_for_until_it_stands_still():
     """A bootstrap must not run away from the vectors; a dead learner must not stop the log."""
     pace = Pace()
@@ -179,12 +227,12 @@ def test_the_log_is_waited_for_with_examples_thinned_out(emitter, monkeypatch):
     replica, examples = emitter
     clock = [1_000.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    replica.lag_ms = 300_000
+    replica.click_lag_ms = 300_000
     for _ in range(3):
         clock[0] += 100
         examples.keep_pace()
     assert examples.thinning == 8
-    replica.lag_ms = 0
+    replica.click_lag_ms = 0
     for _ in range(9):
         clock[0] += 100
         examples.keep_pace()

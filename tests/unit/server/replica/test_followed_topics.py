@@ -15,7 +15,7 @@ LOW, HIGH, HISTORY = 100, 1_000, 300
 
 
 def start(name, position, role=Role.SERVER, high=HIGH):
-    return START[name](Partition(LOW, high, position, HISTORY, role))
+    return START[name](Partition(LOW, high, position, lambda: max(LOW, high - HISTORY), role))
 
 
 def test_only_topics_that_exist_are_followed():

@@ -18,6 +18,7 @@ from nextclick.v1.scoreboard_pb2 import Score
 from nextclick.v1.session_pb2 import EVENT_TYPE_PURCHASE, SessionRecord
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
+from online_models.ranking.policy import Ordered
 from server.deferred import Deferred
 from server.errors import RequestError
 from server.replica.redis_view import UNREAD, Stored
@@ -25,7 +26,7 @@ from server.replica.replica import Replica
 from server.services.recommendation import Recommendations
 from server.services.recommendation_checks import _entries
 from server.services.replies import RECOMMEND_ITEMS, head
-from server.services.visitor import append_tail
+from server.services.visitor import n_stored
 
 LONG = "x" * (MAX_ID_BYTES + 1)
 PRINTABLE = st.characters(exclude_categories=["C", "Z"], include_characters=" ")
@@ -144,12 +145,8 @@ def test_the_requests_items_count_before_the_stream_has_them(shop):
 @given(st.lists(st.integers(1, 3), max_size=8), st.lists(st.integers(1, 3), max_size=8))
 def test_an_overlap_is_not_repeated(stored, tail):
     """A shorter overlap would count a click twice, a longer one would drop one."""
-    whole = append_tail(stored, tail)
-    assert whole[len(whole) - len(tail) :] == tail
-    overlap = len(stored) + len(tail) - len(whole)
-    assert whole[: len(stored)] == stored
-    longer = [n for n in range(1, min(len(stored), len(tail)) + 1) if stored[-n:] == tail[:n]]
-    assert overlap == max(longer, default=0)
+    overlaps = [n for n in range(1, min(len(stored), len(tail)) + 1) if stored[-n:] == tail[:n]]
+    assert n_stored(stored, tail) == max(overlaps, default=0)
 
 
 def test_filters_of_the_session_leave_out_what_they_say(shop):
@@ -302,6 +299,28 @@ def test_impressions_say_what_was_answered(shop):
     assert (impression.session_id, key) == ("", "u:someone")
 
 
+def test_an_impression_names_the_items_that_the_request_has_added(shop):
+    """The next click on an item that the stream had brought already is a case like any other."""
+    shop.apply(record("me", ["i4", "i5"]))
+    for items, added in ((["i4", "i5"], []), (["i5", "i6"], ["i6"]), (["i7"], ["i7"])):
+        shop.recommend(session_id="me", session_items=items)
+        impression, _ = shop.impressions.seen[-1]
+        assert list(impression.appended_item_ids) == added
+
+
+def test_an_explained_answer_gets_no_other_ones_shadow(shop):
+    """Reasons are found by queries of their own, which leave other candidates behind."""
+    shop.service = Recommendations(shop.replica, shop.redis, shop.impressions, shadow_sample=1)
+    shop.replica.engine.arrays["counters"]["ranker_steps"] = 1
+    shop.apply(record("me", ["i4", "i9"]))
+    shop.recommend(session_id="me", page_size=10)
+    shop.recommend(session_id="me", page_size=10, explain=True)
+    plain, explained = (impression for impression, _ in shop.impressions.seen)
+    assert plain.shadows
+    assert not explained.shadows
+    assert explained.HasField("diversity")
+
+
 def test_one_answer_in_so_many_is_also_ranked_by_all_other_rankings(shop):
     """What nobody is shown costs time: a sample is enough to compare rankings."""
     shop.service = Recommendations(shop.replica, shop.redis, shop.impressions, shadow_sample=3)
@@ -343,6 +362,26 @@ def test_explained_scores_become_probabilities_once_they_are_calibrated(shop):
     likely = [item.next_click_probability for item in answer.items]
     assert likely == pytest.approx(list(shares / shares.sum()), abs=1e-3)
     assert not shop.recommend(session_id="me").items[0].HasField("next_click_probability")
+
+
+def test_probabilities_of_re_ordered_answers_are_those_of_the_policys_own_score(shop):
+    """What is shown in another order is clicked with another probability."""
+
+    class Reversed:
+        name, depth = "reversed", 20
+
+        def order(self, rows, scores, asked, items):
+            return Ordered(np.arange(len(rows))[::-1])
+
+    shop.replica.engine.policy = Reversed()
+    for name, slope in (("blend", 1), ("blend+reversed", 0)):
+        score = Score(model=name, cases=9)
+        score.calibration.slope = slope
+        shop.replica.apply_score(name.encode(), score.SerializeToString())
+    shop.apply(record("me", ["i4"]))
+    likely = [i.next_click_probability for i in shop.recommend(session_id="me", explain=True).items]
+    assert likely == [0.5] * len(likely)
+    assert likely
 
 
 def test_explanations_come_with_reasons_and_timings(shop):

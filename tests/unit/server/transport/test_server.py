@@ -23,6 +23,7 @@ from nextclick.v1 import (
     recommendation_service_pb2,
     recommendation_service_pb2_grpc,
 )
+from server.kafka.acked_producer import Outcome
 from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.model import Models
@@ -56,7 +57,7 @@ class FakeProducer:
         with self._lock:
             self.waiting -= 1
         self.records += [(topic, *record) for record in records] if acknowledged else []
-        return ["" if acknowledged else "not in time"] * len(records)
+        return [Outcome("" if acknowledged else "not in time")] * len(records)
 
 
 class Served:
@@ -70,7 +71,7 @@ class Served:
         )
         self.handlers = (
             self.shop.service,
-            Events(self.producer, ""),
+            Events(self.producer, self.shop.replica, ""),
             Catalogue(self.producer, self.shop.replica, ""),
             Models(self.producer, self.shop.replica, ""),
         )
@@ -88,7 +89,9 @@ class Served:
         return self.answers.Recommend(request, timeout=LIMIT_S)
 
     def put(self, timeout=LIMIT_S):
-        event = event_service_pb2.Event(type="view", session_id="s", item_id="a", timestamp_ms=1)
+        event = event_service_pb2.Event(
+            type="view", session_id="s", item_id="a", timestamp_ms=now()
+        )
         request = event_service_pb2.PutEventsRequest(events=[event])
         return self.events.PutEvents(request, timeout=timeout)
 
@@ -106,6 +109,10 @@ def served():
     served = Served()
     yield served
     served.close()
+
+
+def now():
+    return int(time.time() * 1000)
 
 
 def count(method, code):
@@ -332,11 +339,11 @@ def test_a_call_whose_caller_has_given_up_is_not_answered(served, monkeypatch):
 
 def test_put_events_reports_each_event_of_its_own(served):
     """One faulty event must cost only itself."""
-    good = {"type": "view", "session_id": "s", "item_id": "a", "timestamp_ms": 1}
+    good = {"type": "view", "session_id": "s", "item_id": "a", "timestamp_ms": now()}
     request = event_service_pb2.PutEventsRequest(
         events=[
             event_service_pb2.Event(**good),
-            event_service_pb2.Event(type="view", timestamp_ms=1),
+            event_service_pb2.Event(type="view", timestamp_ms=now()),
             event_service_pb2.Event(**{**good, "session_id": "", "user_id": "u"}),
         ]
     )

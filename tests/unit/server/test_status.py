@@ -1,0 +1,128 @@
+"""A replica reports what a count from outside gives, and every figure has a test."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from prometheus_client import REGISTRY
+
+from nextclick.codec import Item, encode_item
+from nextclick.v1.scoreboard_pb2 import Score
+from nextclick.v1.session_pb2 import SessionRecord
+from online_models.engine import Engine
+from online_models.memory.layout import Limits
+from records import item_vectors
+from records.item_vectors import ItemVectors
+from server import status
+from server.replica import log_watch
+from server.replica.replica import Replica
+
+ROOT = Path(__file__).parents[3]
+ROW = re.compile(r"^\| (.*) \| .* \| `(tests/\S+\.py): (test_\w+)` \|$", re.MULTILINE)
+
+
+def figures():
+    """Each row of the table: the names of its figures, and file and name of the test."""
+    text = (ROOT / "docs" / "operating.md").read_text()
+    table = text.partition("| figure | what it means | the test |")[2].partition("\n\n")[0]
+    rows = ROW.findall(table)
+    assert len(rows) == len(table.splitlines()) - 2, "a row that is not read"
+    return [(re.findall(r"`(\w+)`", names), path, test) for names, path, test in rows]
+
+
+def replica():
+    return Replica(Engine(Limits(max_items=64, max_sessions=64, pairs=64), sample=0, remote=True))
+
+
+def test_every_figure_of_the_status_is_explained():
+    """An operator steers by them, and has to know what they count."""
+    explained = {name for names, _, _ in figures() for name in names}
+    assert set(status.describe(replica(), serving=True)) <= explained
+
+
+def test_every_figure_is_held_to_the_truth_by_a_test_that_exists():
+    """A renamed test would leave a figure to whoever changes it next."""
+    for names, path, test in figures():
+        assert f"def {test}(" in (ROOT / path).read_text(), names
+
+
+def test_counts_are_those_of_what_was_applied():
+    """Counted by hand: repeated, older and late records among them."""
+    it = replica()
+    records = {}
+    for name, item_id in [("a", "i1"), ("b", "i2"), ("a", "i2"), ("a", "i3"), ("c", "i1")]:
+        record = records.setdefault(name, SessionRecord(session_id=name))
+        record.version += 1
+        record.steps.add(item_id=item_id, seq=record.version, timestamp_ms=record.version)
+        for _ in range(2):
+            it.apply_session(name.encode(), record.SerializeToString())
+    for item_id in ("i3", "i4", "i5"):
+        it.apply_item(item_id.encode(), encode_item(Item(item_id)))
+    it.apply_item(b"i5", encode_item(Item("i5", deleted=True)))
+    some = np.ones(64, np.float32)
+    for item_id in (b"i1", b"i2", b"i2", b"nobody's"):
+        it.apply_vectors(item_id, item_vectors.encode(ItemVectors(some, some)))
+    it.apply_vectors(b"i1", None)
+    it.positions = {("shop.sessions", 0): 7, ("shop.sessions", 1): 3, ("shop.items", 0): 50}
+    found = status.describe(it, serving=True)
+    assert {
+        name: found[name]
+        for name in ("position", "clicks", "sessions", "items", "catalogue", "vectors")
+    } == {
+        "position": 10,
+        "clicks": 5,
+        "sessions": 3,
+        "items": 5,
+        "catalogue": 2,
+        "vectors": 1,
+    }
+
+
+def gauge(name, **labels):
+    return REGISTRY.get_sample_value(name, labels)
+
+
+def test_the_gauges_of_the_live_score_are_what_the_scoreboard_says():
+    """Alerts are set on the gauges, and people then look at the scoreboard."""
+    score = Score(model="gauged", click_through_rate=0.25)
+    score.drifts.add(began_ms=1_000_000)
+    score.drifts.add(began_ms=5_000_000)
+    for size in (1_000, 10_000):
+        window = score.windows.add(size=size, cases=7, coverage=0.5, diversity=0.75, popularity=2)
+        window.at.add(k=20, hit_rate=size / 100_000, mrr=0.125, ndcg=0.375)
+    it = replica()
+    it.apply_score(b"gauged", score.SerializeToString())
+    said = status.describe(it, serving=True)["scoreboard"]["gauged"]["windows"]
+    for size, window in said.items():
+        for name in ("hit_rate_20", "mrr_20", "ndcg_20", "coverage", "diversity", "popularity"):
+            found = gauge("nextclick_score", model="gauged", metric=name, window=size)
+            assert found == window[name]
+    assert said["10000"]["hit_rate_20"] == pytest.approx(0.1)
+    assert gauge("nextclick_click_through_rate", model="gauged") == 0.25
+    assert gauge("nextclick_drift_began_seconds", model="gauged") == 5_000
+
+
+def test_the_gauges_of_sizes_are_those_of_the_status():
+    """Both are read beside the thread that learns."""
+    it = replica()
+    record = SessionRecord(session_id="a", version=2)
+    for seq in (1, 2):
+        record.steps.add(item_id=f"i{seq}", seq=seq, timestamp_ms=seq)
+    it.apply_session(b"a", record.SerializeToString())
+    some = np.ones(64, np.float32)
+    it.apply_vectors(b"i1", item_vectors.encode(ItemVectors(some, some)))
+    log_watch._show_size(it)
+    found = {
+        name: gauge(f"nextclick_{metric}")
+        for name, metric in (
+            ("clicks", "model_clicks"),
+            ("sessions", "sessions"),
+            ("items", "items"),
+            ("vectors", "vectors"),
+            ("items_waiting", "items_waiting"),
+        )
+    }
+    said = status.describe(it, serving=True)
+    assert found == {name: said[name] for name in found}
+    assert found["clicks"] == 2

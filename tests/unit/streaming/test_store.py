@@ -1,0 +1,158 @@
+"""The session store's place in the log; what it writes to Redis is tested on a real one."""
+
+import pytest
+import redis
+from confluent_kafka import KafkaError, KafkaException
+from prometheus_client import REGISTRY
+
+from nextclick.topics import SESSIONS, redis_store_key
+from settings.store import StoreSettings
+from streaming import store
+from streaming.session_writer import Batch, SessionWriter
+from streaming.store import SessionStore, TopicDescription
+
+
+class FakeRedis:
+    """The store's own hash; a write takes its mark and its positions."""
+
+    def __init__(self):
+        self.hash = {}
+
+    def register_script(self, script):
+        return self._write
+
+    def _write(self, keys, args):
+        mark, new_mark, _, _, n, _, *rest = args
+        if self.hash.get(b"mark") not in (mark.encode(), new_mark.encode()):
+            return -1, b""
+        for at in range(0, 2 * n, 2):
+            self.hash[str(rest[at]).encode()] = str(rest[at + 1]).encode()
+        self.hash[b"mark"] = new_mark.encode()
+        return 0, b""
+
+    def hgetall(self, key):
+        assert key == redis_store_key()
+        return dict(self.hash)
+
+    def hget(self, key, field):
+        return self.hash.get(field.encode())
+
+    def delete(self, key):
+        self.hash.clear()
+
+    def hset(self, key, field, value):
+        self.hash[field.encode()] = value.encode()
+
+
+def positioned(**positions):
+    out = Batch()
+    out.positions = {int(p[1:]): offset for p, offset in positions.items()}
+    return out
+
+
+def began(client, topic_id):
+    writer = SessionWriter(client, "", 1_000)
+    if not writer.positions(topic_id):
+        writer.begin()
+    return writer
+
+
+def test_positions_are_those_of_the_topic_that_was_read():
+    """In a topic that was made anew they would pass over as many records as the old one had."""
+    client = FakeRedis()
+    assert began(client, "first").write(positioned(p0=7, p3=2))
+    assert SessionWriter(client, "", 1_000).positions("first") == {0: 7, 3: 2}
+    assert SessionWriter(client, "", 1_000).positions("second") == {}
+    assert began(client, "second").write(positioned(p0=1))
+    assert SessionWriter(client, "", 1_000).positions("second") == {0: 1}
+
+
+def test_positions_of_the_version_before_are_taken_over():
+    """It noted no topic; reading 30 days again after an upgrade would take an hour."""
+    client = FakeRedis()
+    client.hash = {b"mark": b"0123-4", b"1": b"9"}
+    writer = SessionWriter(client, "", 1_000)
+    assert writer.positions("first") == {1: 9}
+    assert writer.write(positioned(p1=10))
+    assert SessionWriter(client, "", 1_000).positions("second") == {}
+
+
+class FakeConsumer:
+    def __init__(self, config):
+        self.assigned = []
+
+        self.ends = {}
+
+    def assign(self, parts):
+        self.assigned = [(p.topic, p.partition, p.offset) for p in parts]
+
+    def get_watermark_offsets(self, part, cached):
+        assert cached, "asking the broker for each batch would take longer than the batch"
+        return 0, self.ends.get(part.partition, -1001)
+
+    def commit(self, offsets, asynchronous):
+        pass
+
+
+@pytest.fixture
+def running(monkeypatch):
+    """A store whose topic is what the test says, and whose next look at it is due."""
+    monkeypatch.setattr(store, "Consumer", FakeConsumer)
+    monkeypatch.setattr(store, "CHECK_TOPIC_S", 0)
+    running = SessionStore(StoreSettings())
+    running._writer = SessionWriter(FakeRedis(), "", 1_000)
+    running.now = TopicDescription("first", 2)
+    monkeypatch.setattr(running, "_describe", lambda: running.now)
+    running._seek()
+    return running
+
+
+def test_all_partitions_are_read_and_those_that_come(running):
+    """Sessions of the others would be missing from every answer that asks Redis."""
+    assert running._consumer.assigned == [(SESSIONS, 0, 0), (SESSIONS, 1, 0)]
+    assert running._writer.write(positioned(p1=5))
+    assert not running._topic_has_changed()
+    running.now = TopicDescription("first", 3)
+    assert running._topic_has_changed()
+    running._seek()
+    assert running._consumer.assigned == [(SESSIONS, 0, 0), (SESSIONS, 1, 5), (SESSIONS, 2, 0)]
+
+
+def test_a_topic_that_was_made_anew_is_read_from_its_start(running):
+    """The positions in Redis are those of the old one."""
+    assert running._writer.write(positioned(p0=5, p1=5))
+    running.now = TopicDescription("second", 2)
+    assert running._topic_has_changed()
+    running._seek()
+    assert running._consumer.assigned == [(SESSIONS, 0, 0), (SESSIONS, 1, 0)]
+
+
+def test_a_broker_that_does_not_answer_has_changed_nothing(running, monkeypatch):
+    """The store goes on where it is."""
+
+    def silent():
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    monkeypatch.setattr(running, "_describe", silent)
+    assert not running._topic_has_changed()
+
+
+def test_the_lag_is_that_of_all_partitions_also_while_redis_is_away(running, monkeypatch):
+    """It was that of the last batch alone, and stood still while nothing could be written."""
+    lag = lambda: REGISTRY.get_sample_value("nextclick_store_lag_records")  # noqa: E731
+    running._consumer.ends = {0: 40, 1: 7}
+    running._commit(positioned(p1=5))
+    running._measure()
+    assert lag() == 42
+    running._consumer.ends[0] = 100
+    waited = []
+
+    def fails():
+        waited.append(lag())
+        if len(waited) == 2:
+            running.stop()
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(store, "MAX_BACKOFF_S", 0.0)
+    running._retried(fails)
+    assert waited[-1] == 102
