@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,14 @@ import typer
 
 from cli.console import err, print_json, print_result, progress
 from cli.errors import CommandError
+from cli.files import (
+    ItemColumn,
+    SessionColumn,
+    TimeColumn,
+    TypeColumn,
+    UserColumn,
+    read_files,
+)
 from cli.live.bootstrap import QUIET_S, bootstrap, wait_applied, wait_scored
 from cli.live.ledger import Ledger
 from cli.live.player import K, Player, Score
@@ -19,6 +28,7 @@ from cli.stack.layout import SAMPLE
 from cli.stack.process import find
 from cli.stack.stack import Stack
 from cli.stack.temporary import temporary_stack
+from evaluation.click_files.columns import Columns
 from evaluation.datasets import Session, load_sessions, split_last
 from nextclick import Client
 from online_models import metrics
@@ -40,10 +50,10 @@ class Traffic:
 
 def demo(
     data: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             help="Clicks to play instead of the sample: the first 90 % of its sessions as "
-            "history, the rest live.",
+            "history, the rest live. Several files are read as one log.",
             exists=True,
             dir_okay=False,
         ),
@@ -55,6 +65,11 @@ def demo(
     home: Annotated[
         Path, typer.Option(help="Folder of its data and logs.", file_okay=False)
     ] = Path(".nextclick/demo"),
+    session: SessionColumn = None,
+    user: UserColumn = None,
+    item: ItemColumn = None,
+    time_: TimeColumn = None,
+    type_: TypeColumn = None,
     json: Json = False,
 ) -> None:
     """Start everything, learn a history, then play live clicks and score every answer.
@@ -64,7 +79,7 @@ def demo(
     nextclick demo --max-events 5000
     """
     started = time.monotonic()
-    traffic = load(data)
+    traffic = load(data, Columns(session, user, item, time_, type_))
     with temporary_stack(home) as stack:
         err.print(f"gRPC {stack.target}, metrics http://127.0.0.1:{stack.ports.http}/metrics")
         result, faults = run(stack, traffic, max_events)
@@ -77,16 +92,16 @@ def demo(
         raise CommandError("; ".join(faults))
 
 
-def load(data: Path | None) -> Traffic:
-    """Return the sample's traffic, or a file's."""
-    if data is None:
+def load(data: Sequence[Path] | None, columns: Columns) -> Traffic:
+    """Return the sample's traffic, or that of files."""
+    if not data:
         live = [
             Session(f"{name}-{session.session_id}", session.items, session.times_ms)
             for name in ("valid", "test")
             for session in load_sessions(SAMPLE / f"{name}.txt.gz")
         ]
         return Traffic(load_sessions(SAMPLE / "train.txt.gz"), live)
-    return Traffic(*split_last(load_sessions(data), HELD_OUT))
+    return Traffic(*split_last(read_files(data, columns)[0], HELD_OUT))
 
 
 def run(stack: Stack, traffic: Traffic, max_events: int | None) -> tuple[dict[str, Any], list[str]]:

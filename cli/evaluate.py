@@ -11,10 +11,19 @@ import typer
 from cli.console import bars, print_json, print_result, print_table
 from cli.errors import CommandError
 from cli.figures import hundredths
+from cli.files import (
+    ItemColumn,
+    SessionColumn,
+    TimeColumn,
+    TypeColumn,
+    UserColumn,
+    read_files,
+)
 from cli.options import Json
 from evaluation.catalogues import load_items
 from evaluation.charts import draw_comparison
-from evaluation.datasets import load_sessions, split_last
+from evaluation.click_files.columns import Columns
+from evaluation.datasets import split_last
 from evaluation.prequential import Cases
 from evaluation.rankings import (
     MODELS,
@@ -40,11 +49,18 @@ class Protocol(StrEnum):
 
 
 def evaluate(
-    train: Annotated[Path, typer.Option(help="Clicks to learn from.", exists=True, dir_okay=False)],
+    train: Annotated[
+        list[Path],
+        typer.Option(
+            help="Clicks to learn from; several files are read as one log.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
     test: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Clicks to predict; several files are merged by time. "
+            help="Clicks to predict; several files are read as one log. "
             "Without it the last tenth of the training sessions.",
             exists=True,
             dir_okay=False,
@@ -66,6 +82,11 @@ def evaluate(
     chart: Annotated[
         Path | None, typer.Option(help="With --compare: draw the rankings into this SVG file.")
     ] = None,
+    session: SessionColumn = None,
+    user: UserColumn = None,
+    item: ItemColumn = None,
+    time: TimeColumn = None,
+    type_: TypeColumn = None,
     json: Json = False,
 ) -> None:
     """Learn a file click by click, then predict every next click of another.
@@ -73,12 +94,13 @@ def evaluate(
     nextclick evaluate --train train.txt.gz --test test.txt.gz --protocol prequential
     """
     check_ranking(model)
-    sessions = load_sessions(train)
+    columns = Columns(session, user, item, time, type_)
+    sessions, _ = read_files(train, columns)
     if test:
-        tested = [session for file in test for session in load_sessions(file)]
+        tested, _ = read_files(test, columns)
     else:
         if len(sessions) < 2:
-            raise CommandError(f"{train}: a single session cannot be split; give --test")
+            raise CommandError(f"{train[0]}: a single session cannot be split; give --test")
         sessions, tested = split_last(sessions, HELD_OUT)
     catalogue = load_items(items) if items else []
     settings = Settings(

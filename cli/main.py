@@ -15,6 +15,7 @@ from cli.doctor import doctor
 from cli.down import down
 from cli.errors import CommandError
 from cli.evaluate import evaluate
+from cli.import_history import import_history
 from cli.jobs import jobs_app
 from cli.models import models_app
 from cli.recommend import recommend
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 for command in (up, down, status, doctor, demo, replay, recommend, evaluate, results, serve):
     app.command()(command)
+app.command("import")(import_history)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(models_app, name="models")
 app.add_typer(bench_app, name="bench")

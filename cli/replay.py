@@ -11,17 +11,31 @@ import typer
 from cli.console import print_json, print_result, progress
 from cli.errors import CommandError
 from cli.figures import count, milliseconds, percent, seconds
+from cli.files import (
+    ItemColumn,
+    SessionColumn,
+    TimeColumn,
+    TypeColumn,
+    UserColumn,
+    read_files,
+)
 from cli.live.history import send_history
 from cli.live.player import K, Player
 from cli.options import DEFAULT_HOME, HomeFolder, Json
 from cli.server_client import server_client
 from cli.stack.stack import Stack
-from evaluation.datasets import Session, load_sessions
+from evaluation.click_files.columns import Columns
+from evaluation.datasets import Session
 from online_models import metrics
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(help="Clicks.", exists=True, dir_okay=False)],
+    file: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Clicks; several files are read as one log.", exists=True, dir_okay=False
+        ),
+    ],
     rate: Annotated[
         float | None, typer.Option(min=0.001, help="Clicks a second; default: as fast as possible.")
     ] = None,
@@ -33,6 +47,11 @@ def replay(
         typer.Option(help="Play as live traffic, with a recommendation before every click."),
     ] = False,
     prefix: Annotated[str, typer.Option(help="Put before the file's session ids.")] = "",
+    session: SessionColumn = None,
+    user: UserColumn = None,
+    item: ItemColumn = None,
+    time_: TimeColumn = None,
+    type_: TypeColumn = None,
     home: HomeFolder = DEFAULT_HOME,
     json: Json = False,
 ) -> None:
@@ -43,7 +62,7 @@ def replay(
     stack = Stack.in_folder(home)
     if rate is not None and speedup is not None:
         raise CommandError("give --rate or --speedup, not both")
-    sessions = load_sessions(file)
+    sessions, _ = read_files(file, Columns(session, user, item, time_, type_))
     if speedup is not None:
         rate = natural_rate(sessions) * speedup
     started = time.monotonic()

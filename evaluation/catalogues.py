@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evaluation.datasets import text_of
+from evaluation.click_files.content import text_of
 from evaluation.errors import UnreadableFileError
 from nextclick.codec import InvalidEventError, Item, decode_item
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.datasets import text_of
+from evaluation.click_files.content import text_of
 from evaluation.errors import UnreadableFileError
 from evaluation.progress import Progress, silent
 from evaluation.rankings import make_engine

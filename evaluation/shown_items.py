@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.datasets import text_of
+from evaluation.click_files.content import text_of
 from evaluation.errors import UnreadableFileError
 from evaluation.progress import Progress, silent
 from evaluation.rankings import make_engine

@@ -15,6 +15,9 @@ from nextclick.topics import EVENTS, PRODUCER_CONFIG, REPLAY_HEADER, topic
 
 TICK = 1_000
 
+ACKNOWLEDGED_EVERY = 5_000
+"""Clicks after which an import waits for the broker, and notes how far it is."""
+
 
 def send_history(
     kafka: str,
@@ -22,9 +25,11 @@ def send_history(
     *,
     prefix: str = "",
     tenant: str = "",
+    first: int = 0,
     last: int | None = None,
     rate: float | None = None,
     tick: Callable[[int], None] = lambda _: None,
+    acknowledged: Callable[[int], None] | None = None,
 ) -> int:
     """Produce clicks in the order of their clock.
 
@@ -40,12 +45,17 @@ def send_history(
         Put before the session ids.
     tenant
         Prefix of the topic.
+    first
+        Leave out this many clicks, the first ones.
     last
         Send only this many clicks, the last ones.
     rate
         Clicks a second at most; None: no limit.
     tick
         Called now and then with the number of clicks sent since the last call.
+    acknowledged
+        If given, called now and then with the number of clicks, the first ones, that the broker
+        has: those left out by ``first`` and those that it has acknowledged since.
 
     Returns
     -------
@@ -61,12 +71,19 @@ def send_history(
     name = topic(EVENTS, tenant)
     failed: list[str] = []
 
+    def wait_acknowledged(done: int) -> None:
+        left = producer.flush(60)
+        if left or failed:
+            raise CommandError(f"Kafka has not acknowledged {left + len(failed)} of {done} events")
+        if acknowledged is not None:
+            acknowledged(first + done)
+
     def delivered(error: object, _: object) -> None:
         if error is not None:
             failed.append(str(error))
 
     order = clicks_in_order(sessions)
-    order = order[-last:] if last is not None else order
+    order = order[-last:] if last is not None else order[first:]
     now_ms = int(time.time() * 1000)
     started = time.monotonic()
     for done, (s, p) in enumerate(order, 1):
@@ -94,10 +111,8 @@ def send_history(
             interrupt.check()
             producer.poll(0)
             tick(TICK)
-    left = producer.flush(60)
-    if left or failed:
-        raise CommandError(
-            f"Kafka has not acknowledged {left + len(failed)} of {len(order)} events"
-        )
+        if acknowledged is not None and done % ACKNOWLEDGED_EVERY == 0:
+            wait_acknowledged(done)
+    wait_acknowledged(len(order))
     tick(len(order) % TICK)
     return len(order)

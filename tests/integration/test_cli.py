@@ -67,6 +67,24 @@ def test_replay_sends_a_file(stack, tmp_path):
     assert "no clock" in wrong.stderr
 
 
+def test_import_sends_each_click_once(stack, client, tmp_path):
+    """A history comes as a file with columns of its own, and is not sent again."""
+    file = tmp_path / "clicks.csv"
+    visit = fresh("visit")
+    file.write_text(
+        f"when;visit;sku\n2014-04-17T10:00:00;{visit};b\n2014-04-17T09:59:00;{visit};a\n"
+    )
+    args = ("import", str(file), "--session", "visit", "--time", "when", "--json")
+    done = run(*args, "--home", str(stack.home.root))
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["clicks"], result["sessions"], result["refused"]) == (2, 1, 0)
+    assert (result["sent"], result["sent_before"]) == (2, 0)
+    eventually(lambda: client.recommend(visit), lambda a: a.session_version == 2, "clicks")
+    again = json.loads(run(*args, "--home", str(stack.home.root)).stdout)
+    assert (again["sent"], again["sent_before"]) == (0, 2)
+
+
 def test_a_second_stack_or_job_is_refused(stack):
     """Two of one kind would fight over ports and offsets."""
     again = run("up", "--home", str(stack.home.root))
@@ -82,7 +100,7 @@ def test_a_second_stack_or_job_is_refused(stack):
 
 def test_commands_without_a_stack_say_how_to_start_one(tmp_path):
     """A newcomer's first mistake."""
-    for args in (("status",), ("replay", __file__)):
+    for args in (("status",), ("replay", __file__), ("import", __file__)):
         done = run(*args, "--home", str(tmp_path))
         assert done.returncode == 1
         assert "nextclick up" in done.stderr

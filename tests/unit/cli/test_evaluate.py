@@ -73,3 +73,25 @@ def test_a_wrong_name_or_file_raises_what_the_command_prints_as_one_line(tmp_pat
     done = CliRunner().invoke(app, [*args, "--model", "best"])
     assert isinstance(done.exception, UnknownRankingError)
     assert "choose one of popularity" in str(done.exception)
+
+
+def test_columns_are_named_by_options_and_the_report_goes_to_standard_error(tmp_path):
+    """Whatever a file's columns are called; JSON alone stays on standard output."""
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    rows = [
+        f"v{s},shoe{(s + step) % 9},{60 * step + 9000 * s}" for s in range(40) for step in (0, 1)
+    ]
+    first.write_text("a,b,c\n" + "\n".join(rows[:41]) + "\n")
+    second.write_text("a,b,c\n" + "\n".join(rows[41:]) + "\nv1,,7\n")
+    args = ["evaluate", "--train", str(first), "--train", str(second), "--model", "popularity"]
+    refused = CliRunner().invoke(app, [*args, "--json"])
+    assert isinstance(refused.exception, UnreadableFileError)
+    assert "Say which with --item" in str(refused.exception)
+    done = CliRunner().invoke(
+        app, [*args, "--session", "a", "--item", "2", "--time", "c=s", "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["cases"] == 4
+    assert "refused: 1 of 40 rows" in done.stderr
+    assert "line 41: v1,,7" in done.stderr
+    assert "80 clicks in 40 sessions" in done.stderr

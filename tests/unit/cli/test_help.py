@@ -21,7 +21,7 @@ def commands(command, path=()):
 
 
 COMMANDS = dict(commands(typer.main.get_command(app)))
-FILES = ("clicks.txt.gz", "train.txt.gz", "valid.txt.gz", "test.txt.gz")
+FILES = ("clicks.txt.gz", "clicks.csv.gz", "train.txt.gz", "valid.txt.gz", "test.txt.gz")
 EXAMPLES = {path: [] for path in COMMANDS}
 for path, command in COMMANDS.items():
     paragraphs = [" ".join(text.split()) for text in command.help.split("\n\n")]

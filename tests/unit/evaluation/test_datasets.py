@@ -56,12 +56,15 @@ def test_json_lines_of_events(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n", ":1: unknown header"),
-        ("", ":1: unknown header"),
-        ("session_id,items\n1,a\n2,\n", ":3: expected"),
-        ("SessionId\tItemId\tTime\n1\ta\n", ":2: 2 fields instead of 3"),
-        ("SessionId\tItemId\tTime\n1\ta\tnoon\n", ":2: could not convert"),
-        ('{"v":1,"type":"view"}\n', ":1: "),
+        ("a,b\n1,2\n", ": no column of items is known; its columns are: a, b"),
+        ("", ": it is empty"),
+        ("session_id,items\n1,a\n2,\n", ":3: no item: 1; line 3: 2,"),
+        ("SessionId\tItemId\tTime\n1\ta\n", ":2: not 3 fields, as the first line has: 1"),
+        (
+            "SessionId\tItemId\tTime\n1\ta\tnoon\n",
+            ":2: the time is not understood: 1; line 2: 1\ta\tnoon",
+        ),
+        ('{"v":1,"type":"view"}\n', ": no column of items is known"),
     ],
 )
 def test_what_cannot_be_read_is_named_by_file_and_line(tmp_path, text, message):
@@ -120,7 +123,7 @@ def test_atomic_files_are_cut_into_sessions_at_idle_times(tmp_path):
         Session("7~1", ("a", "b"), (1_000_000, 1_100_000)),
         Session("7~2", ("c",), (2_901_000,)),
     ]
-    with pytest.raises(UnreadableFileError, match="needs user_id, item_id and timestamp"):
+    with pytest.raises(UnreadableFileError, match="no times by which to end"):
         load_sessions(write(tmp_path, "user_id:token\titem_id:token\n1\t2\n"))
     with pytest.raises(UnreadableFileError, match=":2:"):
         load_sessions(write(tmp_path, text.replace("1100", "soon", 1)))

@@ -1,0 +1,89 @@
+"""``nextclick import``: a history through the stream, from where an earlier run was ended."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.console import print_json, print_result, progress
+from cli.files import (
+    ItemColumn,
+    SessionColumn,
+    TimeColumn,
+    TypeColumn,
+    UserColumn,
+    read_files,
+)
+from cli.live.history import send_history
+from cli.live.import_record import ImportRecord
+from cli.options import DEFAULT_HOME, HomeFolder, Json
+from cli.stack.stack import Stack
+from evaluation.click_files.columns import Columns
+
+
+def import_history(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Clicks; several files are read as one log.", exists=True, dir_okay=False
+        ),
+    ],
+    session: SessionColumn = None,
+    user: UserColumn = None,
+    item: ItemColumn = None,
+    time_: TimeColumn = None,
+    type_: TypeColumn = None,
+    prefix: Annotated[str, typer.Option(help="Put before the files' session ids.")] = "",
+    home: HomeFolder = DEFAULT_HOME,
+    json: Json = False,
+) -> None:
+    """Send the clicks of files to the stack that `nextclick up` started, each once.
+
+    Started again after it was ended, it goes on with the first click that may not have arrived;
+    clicks that are sent twice by that are dropped by their event ids.
+
+    nextclick import clicks.csv.gz
+    """
+    started = time.monotonic()
+    stack = Stack.in_folder(home)
+    columns = Columns(session, user, item, time_, type_)
+    sessions, report = read_files(files, columns)
+    record = ImportRecord.of(stack.home, files, columns, prefix)
+    before = record.acknowledged
+    with progress() as bar:
+        task = bar.add_task("clicks to Kafka", total=report.clicks, completed=before, note="")
+        sent = send_history(
+            stack.kafka,
+            sessions,
+            prefix=prefix,
+            first=before,
+            tick=lambda n: bar.advance(task, n),
+            acknowledged=record.write,
+        )
+    result = {
+        "clicks": report.clicks,
+        "sessions": report.sessions,
+        "refused": report.refused,
+        "sent": sent,
+        "sent_before": before,
+        "seconds": time.monotonic() - started,
+    }
+    if json:
+        print_json(result)
+    else:
+        print_result("Import", readable(result))
+
+
+def readable(result: dict[str, int | float]) -> dict[str, str]:
+    """Return the result as people read it."""
+    return {
+        "clicks": f"{result['clicks']:,}",
+        "sessions": f"{result['sessions']:,}",
+        "rows refused": f"{result['refused']:,}",
+        "clicks sent": f"{result['sent']:,}",
+        "clicks sent by earlier runs": f"{result['sent_before']:,}",
+        "seconds": f"{result['seconds']:.1f}",
+    }

@@ -1,0 +1,94 @@
+"""Clicks to sessions: by session id, or where their user was idle."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from evaluation.click_files.report import Report
+from nextclick.limits import SESSION_IDLE_MS
+
+
+def group_clicks(clicks: pl.DataFrame, report: Report, *, clock: bool) -> pl.DataFrame:
+    """Return a row per session, in the order of their last clicks; without a clock, of the files.
+
+    Parameters
+    ----------
+    clicks
+        With the columns of `reader.CLICKS`, and ``file``, the number of each click's file.
+    report
+        Gets a note where session ids are those of a user.
+    clock
+        Whether the clicks have times.
+
+    Returns
+    -------
+    pl.DataFrame
+        Columns ``name`` (of the session), ``items`` and ``times_ms`` (lists; of nulls without a
+        clock).
+
+    Notes
+    -----
+    Clicks of equal times keep the order of the file; of sessions that end at the same time, the
+    one that begins first in the file comes first; of those of users, the one that begins first.
+    """
+    clicks = clicks.with_row_index("order")
+    user = pl.col("session").is_null()
+    named = _by_id(clicks.filter(~user), report, clock=clock)
+    parts = [named]
+    if clock:
+        parts.append(_by_idle_time(clicks.filter(user)))
+    rows = pl.concat(parts)
+    if clock:
+        rows = rows.sort("time_ms", maintain_order=True)
+    sessions = rows.group_by("key", maintain_order=True).agg(
+        pl.col("name").first(),
+        pl.col("item").alias("items"),
+        pl.col("time_ms").round().cast(pl.Int64).alias("times_ms"),
+        pl.col("order").min(),
+    )
+    by = [pl.col("times_ms").list.last(), pl.col("order")] if clock else [pl.col("order")]
+    return sessions.sort(by).select("name", "items", "times_ms")
+
+
+_COLUMNS = ("key", "name", "item", "time_ms", "order")
+
+
+def _by_id(clicks: pl.DataFrame, report: Report, *, clock: bool) -> pl.DataFrame:
+    name = pl.col("session")
+    if _numbered_by_user(clicks):
+        name = pl.concat_str(pl.col("user").fill_null(""), pl.lit("/"), "session")
+        report.notes.append("session ids are those of a user: sessions are called USER/SESSION")
+    clicks = clicks.with_columns(name=name)
+    if not clock:
+        # Files do not tell whether a session goes on in the next one; ids of splits begin anew.
+        again = pl.col("file") > pl.col("file").min().over("name")
+        if clicks.select(again.any()).item():
+            report.notes.append("session ids of an earlier file are called FILE_NUMBER/SESSION")
+        other = pl.concat_str(pl.col("file") + 1, pl.lit("/"), "name")
+        clicks = clicks.with_columns(name=pl.when(again).then(other).otherwise("name"))
+    return clicks.with_columns(key=_key("id", pl.lit(0), "name")).select(_COLUMNS)
+
+
+def _numbered_by_user(clicks: pl.DataFrame) -> bool:
+    """Return whether most clicks are of session ids that several users have."""
+    both = clicks.select("session", "user").drop_nulls()
+    if both.is_empty():
+        return False
+    users = both.unique().group_by("session").len()
+    shared = both.join(users.filter(pl.col("len") > 1), on="session", how="semi")
+    return 2 * shared.height > clicks.height
+
+
+def _by_idle_time(clicks: pl.DataFrame) -> pl.DataFrame:
+    clicks = clicks.drop("order").sort("time_ms", maintain_order=True).with_row_index("order")
+    idle = (pl.col("time_ms").diff() > SESSION_IDLE_MS).fill_null(value=False)
+    clicks = clicks.with_columns(n=(idle.cast(pl.Int32).cum_sum() + 1).over("user"))
+    name = pl.concat_str("user", pl.lit("~"), "n")
+    return clicks.with_columns(name=name, key=_key("user", pl.col("n"), "user")).select(_COLUMNS)
+
+
+def _key(kind: str, number: pl.Expr, name: str) -> pl.Expr:
+    """Return what a session is recognised by: names of users and of sessions may be the same."""
+    return pl.struct(
+        pl.lit(kind).alias("kind"), number.cast(pl.Int32).alias("n"), pl.col(name).alias("of")
+    )

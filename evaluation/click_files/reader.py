@@ -1,0 +1,277 @@
+"""Reads files of clicks into one frame of clicks, and reports what was read and what was not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from evaluation.click_files.cells import MISSING, ids, is_click, split_lists
+from evaluation.click_files.columns import Chosen, Columns, choose_columns
+from evaluation.click_files.content import packing, read_text
+from evaluation.click_files.delimited import delimited_table
+from evaluation.click_files.json_lines import json_table
+from evaluation.click_files.parquet import parquet_table
+from evaluation.click_files.report import FileReport
+from evaluation.click_files.roles import PLURAL, ROLES, normal
+from evaluation.click_files.table import LINE, Table
+from evaluation.click_files.times import Times, TimesError, add_time_of_day, parse_times
+from evaluation.errors import UnreadableFileError
+from nextclick.limits import MAX_ID_BYTES
+
+CLICKS = {
+    LINE: pl.Int64,
+    "session": pl.String,
+    "user": pl.String,
+    "item": pl.String,
+    "time_ms": pl.Float64,
+}
+"""Columns of clicks as `read_file` returns them, in the order of the file; the time is null where
+the file has no clock."""
+
+TYPES_SHOWN = 8
+
+
+def read_file(path: Path, columns: Columns) -> tuple[pl.DataFrame, FileReport]:
+    """Return the clicks of a file, and a report.
+
+    Parameters
+    ----------
+    path
+        The file.
+    columns
+        Columns that somebody has named; the others are guessed.
+
+    Returns
+    -------
+    tuple
+        Clicks with the columns `CLICKS`, and what was read.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it is no table, if the meaning of a column is unknown, or if more than half of its rows
+        cannot be read.
+    """
+    table = _open(path, columns)
+    chosen = choose_columns(table, columns)
+    report = FileReport(path, table.form, rows=table.rows, refused=table.refused, notes=table.notes)
+    clicks = _Rows(table, chosen, report).clicks()
+    report.clicks = clicks.height
+    if report.refused.total * 2 > report.rows or not (report.clicks or report.other_types):
+        _too_few(report)
+    return clicks, report
+
+
+def _open(path: Path, columns: Columns) -> Table:
+    form = packing(path)
+    if form == "parquet":
+        return parquet_table(path)
+    text = read_text(path, strict=False)
+    if text.lstrip().startswith("["):
+        raise UnreadableFileError(path, "it is one JSON array; write one object a line", line=1)
+    table = (
+        json_table(path, text)
+        if text.lstrip().startswith("{")
+        else delimited_table(path, text, columns.named())
+    )
+    if form:
+        table.form += f", {form}"
+    return table
+
+
+def _too_few(report: FileReport) -> None:
+    told = "; ".join(line.strip() for line in report.refused.lines()[:4]) or "there is no row"
+    columns = ", ".join(f"{role} {column}" for role, column in report.columns)
+    raise UnreadableFileError(
+        report.path,
+        f"{told}. In all, {report.refused.total:,} of {report.rows:,} rows cannot be read, taken "
+        f"for {report.form} ({columns})",
+        report.refused.first_line,
+    )
+
+
+class _Rows:
+    """The rows of a table on their way to clicks; each is refused at most once."""
+
+    def __init__(self, table: Table, chosen: Chosen, report: FileReport) -> None:
+        self._table = table
+        self._chosen = chosen
+        self._report = report
+        self._indexes = {
+            role: index for role in (*ROLES, "date") if (index := getattr(chosen, role)) is not None
+        }
+        frame = table.read(sorted(set(self._indexes.values())))
+        self._frame = frame.select(
+            LINE, *(pl.col(str(index)).alias(role) for role, index in self._indexes.items())
+        )
+
+    def clicks(self) -> pl.DataFrame:
+        """Return the clicks."""
+        for role in ("session", "user", "type"):
+            if role in self._indexes:
+                self._describe(role)
+                self._as_ids(role)
+        self._only_clicks()
+        self._describe("item")
+        lists = self._is_list()
+        if lists:
+            self._lists()
+        else:
+            self._as_ids("item")
+            self._note_blanks()
+        self._refuse(pl.col("item").is_null(), "no item")
+        self._sessions()
+        if self._chosen.time is not None:
+            self._clock(lists=lists)
+        for name, dtype in CLICKS.items():
+            if name not in self._frame.columns:
+                self._frame = self._frame.with_columns(pl.lit(None, dtype).alias(name))
+        clockless = pl.col("session").is_null() & pl.col("time_ms").is_null()
+        self._refuse(clockless, "no session, and no clock by which to end its user's")
+        return self._frame.select(pl.col(name).cast(dtype) for name, dtype in CLICKS.items())
+
+    def _name(self, role: str) -> str:
+        name = self._table.names[self._indexes[role]]
+        return f"column {name}" if name.isdigit() else name
+
+    def _describe(self, role: str, how: str = "") -> None:
+        self._report.columns.append((role, self._name(role) + (f" ({how})" if how else "")))
+
+    def _refuse(self, which: pl.Expr, reason: str) -> None:
+        mask = self._frame.select(which.fill_null(value=False)).to_series()
+        if mask.any():
+            lines = self._frame.filter(mask)[LINE]
+            self._table.refuse(reason, lines)
+            self._frame = self._frame.filter(~mask)
+
+    def _as_ids(self, role: str) -> None:
+        cells = self._frame[role]
+        if cells.dtype.is_nested():
+            raise UnreadableFileError(
+                self._table.path, f"{self._name(role)}, its column of {role}s, holds {cells.dtype}"
+            )
+        self._frame = self._frame.with_columns(ids(cells).alias(role))
+
+    def _only_clicks(self) -> None:
+        """Leave out events of other types, and count them."""
+        if "type" not in self._indexes:
+            return
+        self._refuse(pl.col("type").is_null(), "no type")
+        counts = self._frame["type"].value_counts(sort=True)
+        said = self._chosen.click_types
+        clicks = [t for t in counts["type"] if (t in said if said else is_click(t))]
+        if not clicks and len(counts):
+            shown = ", ".join(counts["type"][:TYPES_SHOWN].to_list())
+            raise UnreadableFileError(
+                self._table.path,
+                f"no row is a click by its type; {self._name('type')} holds: {shown}. Say which "
+                f"are clicks with --type '{self._name('type')}=VALUE,VALUE', or that this is not "
+                "the type with --type -",
+            )
+        for name, n in counts.iter_rows():
+            if name not in clicks:
+                self._report.other_types[name] = n
+        self._frame = self._frame.filter(pl.col("type").is_in(clicks))
+
+    def _is_list(self) -> bool:
+        cells = self._frame["item"]
+        if cells.dtype.is_nested():
+            return True
+        if cells.dtype != pl.String or not len(cells):
+            return False
+        name = self._table.names[self._indexes["item"]]
+        bracketed = bool(cells.drop_nulls().str.contains(r"^\s*[\[(].*[\])]\s*$").all())
+        return bool(PLURAL.search(normal(name))) or name.endswith(":token_seq") or bracketed
+
+    def _note_blanks(self) -> None:
+        odd = self._frame["item"].str.contains(r"[\s,;|]")
+        n = int(odd.sum())
+        if n:
+            example = self._frame.filter(odd.fill_null(value=False))["item"][0]
+            self._report.notes.append(
+                f"{n:,} items hold blanks or separators, as {example[:40]!r}; "
+                "each was taken for one id"
+            )
+
+    def _lists(self) -> None:
+        """Make a row per item of the lists in cells, and of the times beside them."""
+        items, how = split_lists(self._frame["item"])
+        self._report.columns[-1] = ("items", f"{self._name('item')} ({how})")
+        self._frame = self._frame.with_columns(items.alias("item"))
+        self._refuse(pl.col("item").is_null() | (pl.col("item").list.len() == 0), "no item")
+        if how != "lists":
+            blank = pl.col("item").list.eval(pl.element().str.contains(r"\s")).list.any()
+            self._refuse(blank, "items separated in two ways")
+        exploded = ["item"]
+        if "time" in self._indexes and self._time_is_list():
+            times, _ = split_lists(self._frame["time"])
+            self._frame = self._frame.with_columns(times.alias("time"))
+            unequal = pl.col("item").list.len() != pl.col("time").list.len().fill_null(0)
+            self._refuse(unequal, "not as many times as items")
+            exploded.append("time")
+        empty = pl.col("item").list.eval(pl.element().is_in(["", "None", "null"])).list.any()
+        self._refuse(empty, "an empty item in a list")
+        self._frame = self._frame.explode(exploded)
+        self._as_ids("item")
+
+    def _time_is_list(self) -> bool:
+        name = normal(self._table.names[self._indexes["time"]])
+        return self._frame["time"].dtype.is_nested() or name.startswith(("times", "timestamps"))
+
+    def _sessions(self) -> None:
+        """Refuse rows without session or user, and ids that the system does not take."""
+        there = [pl.col(role) for role in ("session", "user") if role in self._indexes]
+        missing = "no session" if "session" in self._indexes else "no user"
+        self._refuse(pl.all_horizontal(column.is_null() for column in there), missing)
+        for role in ("session", "user", "item"):
+            if role in self._frame.columns:
+                too_long = pl.col(role).str.len_bytes() > MAX_ID_BYTES
+                self._refuse(too_long, f"{role} of more than {MAX_ID_BYTES} bytes")
+                nul = pl.col(role).str.contains("\0", literal=True)
+                self._refuse(nul, f"{role} with the character NUL")
+        if "session" in self._indexes:
+            users = pl.col("session").str.starts_with("u:")
+            self._refuse(users, 'session that begins with "u:", which names users')
+
+    def _clock(self, *, lists: bool) -> None:
+        role = "date" if "date" in self._indexes else "time"
+        try:
+            cells = self._frame[role]
+            if cells.dtype == pl.String:
+                cells = cells.set(cells.is_in(MISSING), None)
+            times = parse_times(cells, self._name(role), self._chosen.time_format)
+            if role == "date":
+                times = add_time_of_day(times, self._frame["time"])
+        except TimesError as e:
+            raise UnreadableFileError(
+                self._table.path,
+                f"times in {self._name(role)}: {e}. A format is given with "
+                f"--time '{self._name(role)}=%d/%m/%Y %H:%M:%S'; s, ms, us or ns for numbers",
+            ) from e
+        named = (
+            self._name("time") if role == "time" else f"{self._name('date')}+{self._name('time')}"
+        )
+        self._frame = self._frame.with_columns(times.ms.alias("time_ms"), fault=times.faults)
+        for reason in times.faults.drop_nulls().unique(maintain_order=True):
+            self._refuse(pl.col("fault") == reason, reason)
+        how = times.form
+        if times.small:
+            how = self._small(times, lists=lists)
+        self._report.columns.append(("time", f"{named} ({how})"))
+
+    def _small(self, times: Times, *, lists: bool) -> str:
+        """Take times that are no dates for what they are; returns it in words."""
+        if "session" in self._indexes and (lists or self._begin_at_zero()):
+            if not lists:
+                place = pl.col(LINE).min().over("session")
+                self._frame = self._frame.sort(place, "time_ms", maintain_order=True)
+            self._frame = self._frame.with_columns(pl.lit(None, pl.Float64).alias("time_ms"))
+            return "within the session only: no clock"
+        return f"{times.form}, though before 1973: if that is wrong, say s, ms, us or ns"
+
+    def _begin_at_zero(self) -> bool:
+        """Return whether times count from the beginning of each session."""
+        starts = self._frame.group_by("session").agg(pl.col("time_ms").min())["time_ms"]
+        name = normal(self._table.names[self._indexes["time"]])
+        return name == "timeframe" or 2 * int((starts == 0).sum()) > len(starts)

@@ -1,0 +1,96 @@
+"""Names by which columns are known, and the public files that have no header."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+ROLES = ("session", "user", "item", "time", "type")
+
+KNOWN_NAMES: dict[str, tuple[str, ...]] = {
+    "session": (
+        "sessionid", "session", "sessionkey", "sessid", "sid", "usersession", "sessionuuid",
+        "visitid", "visit", "visitnumber", "basketid", "playlistid",
+    ),
+    "user": (
+        "userid", "user", "uid", "visitorid", "visitor", "fullvisitorid", "customerid", "customer",
+        "clientid", "cookieid", "deviceid", "memberid", "accountid", "reviewerid", "userpseudoid",
+    ),
+    "item": (
+        "itemid", "items", "itemids", "item", "itemidlist", "itemlist", "itemseq", "iid", "aid",
+        "productid", "products", "productids", "product", "sku", "productsku", "articleid",
+        "articles", "articleids", "article", "asin", "parentasin", "movieid", "songid", "song",
+        "trackid", "tracks", "trackids", "track", "videoid", "newsid", "contentid", "hotelid",
+        "bookid", "isbn", "poiid", "venueid", "listingid", "gameid", "appid", "businessid",
+    ),
+    "time": (
+        "timestampms", "timestamp", "time", "times", "timesms", "ts", "eventtimestamp",
+        "eventtime", "timems", "datetime", "eventdatetime", "timestamps", "clicktime", "visittime",
+        "createdat", "unixtime", "unixreviewtime", "epoch", "timeframe", "date", "eventdate",
+    ),
+    "type": (
+        "type", "eventtype", "event", "eventname", "action", "actiontype", "behavior",
+        "behaviour", "behaviortype",
+    ),
+}  # fmt: skip
+"""As `normal` has them; of several columns, the name that stands first here counts."""
+
+DATES, TIMES_OF_DAY = ("date", "eventdate"), ("time", "timeframe")
+"""A file that has one of each has its clock in both."""
+
+PLURAL = re.compile(r"(s|seq|list)$")
+"""The normal name of a column whose cells hold several items."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """A public file without a header: its name, a pattern per field, and the fields' roles."""
+
+    name: str
+    fields: tuple[str, ...]
+    roles: dict[str, int]
+
+    def fits(self, rows: Sequence[Sequence[str]]) -> bool:
+        """Return whether all these rows are of this form."""
+        return bool(rows) and all(
+            len(row) == len(self.fields)
+            and all(re.fullmatch(p, v) for p, v in zip(self.fields, row, strict=True))
+            for row in rows
+        )
+
+
+_NUMBER, _ISO = r"\d+", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"
+
+FORMS = (
+    Form(
+        "MovieLens ratings",
+        (_NUMBER, _NUMBER, r"[0-5](\.[05])?", r"\d{9,10}"),
+        {"user": 0, "item": 1, "time": 3},
+    ),
+    Form(
+        "Yoochoose clicks",
+        (_NUMBER, _ISO, _NUMBER, r"\w+"),
+        {"session": 0, "time": 1, "item": 2},
+    ),
+    Form(
+        "Last.fm-1K plays",
+        (r"user_\d+", _ISO, ".*", ".*", ".*", ".*"),
+        {"user": 0, "time": 1, "item": 4},
+    ),
+)
+
+
+def normal(name: str) -> str:
+    """Return a column's name without case, punctuation and RecBole's type.
+
+    >>> normal("Item-ID"), normal("item_id:token"), normal(" visitorid ")
+    ('itemid', 'itemid', 'visitorid')
+    """
+    return re.sub(r"[\W_]", "", name.split(":", maxsplit=1)[0].lower())
+
+
+def known(names: Sequence[str]) -> int:
+    """Return how many of the roles have a column that is known by its name."""
+    normals = {normal(name) for name in names}
+    return sum(not normals.isdisjoint(KNOWN_NAMES[role]) for role in ROLES)
