@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+TEXT = "..."
 
 # Without a terminal there is no width to fit into.
 err = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
@@ -60,11 +64,37 @@ def print_json(result: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(result) + "\n")
 
 
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table that fits 80 columns, or the terminal.
+
+    Parameters
+    ----------
+    title
+        What it shows; with the unit, if all figures have the same.
+    columns
+        Their headings. The first names the rows, and is folded where there is no room; those that
+        end with ``...`` (not printed) hold text, too. All others hold figures, which are never cut.
+    rows
+        The cells.
+    """
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for place, column in enumerate(columns):
+        if place == 0 or column.endswith(TEXT):
+            table.add_column(column.removesuffix(TEXT), overflow="fold")
+        else:
+            table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    out.print(f"[italic]{escape(title)}[/]", highlight=False)
+    out.print(table)
+    out.print()
+
+
 def print_result(title: str, rows: Mapping[str, str]) -> None:
     """Print a table of names and values."""
     table = Table(title=title, show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(justify="right")
     for name, value in rows.items():
-        table.add_row(name, value)
+        table.add_row(escape(name), escape(value))
     out.print(table)

@@ -9,7 +9,10 @@ from cli.stack.stack import Stack
 
 
 def down(home: HomeFolder = DEFAULT_HOME, json: Json = False) -> None:
-    """End the stack that `nextclick up` started; its data stay."""
+    """End the stack that `nextclick up` started; its data stay.
+
+    nextclick down
+    """
     stack = Stack.running(Home(home.absolute()))
     if stack is not None:
         with err.status("stopping"):

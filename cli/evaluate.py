@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from cli.console import bars, out, print_json, print_result
+from cli.console import bars, print_json, print_result, print_table
 from cli.errors import CommandError
+from cli.figures import hundredths
 from cli.files import (
     ItemColumn,
     SessionColumn,
@@ -37,17 +37,8 @@ from online_models.ranking.page import MAX_ANSWER
 HELD_OUT = 0.1
 """Share of the training sessions that is predicted if there is no test file."""
 
-COLUMNS = (
-    "hit_rate",
-    "hit_rate_95",
-    "mrr",
-    "mrr_95",
-    "hit_rate_new",
-    "hit_rate_new_95",
-    "ndcg",
-    "ndcg_95",
-    "coverage",
-)
+COLUMNS = ("hit_rate", "mrr", "hit_rate_new", "ndcg")
+"""Figures of a comparison that have an interval."""
 
 
 class Protocol(StrEnum):
@@ -170,16 +161,13 @@ def readable(result: dict[str, Any]) -> dict[str, str]:
 
 
 def print_comparison(title: str, results: dict[str, dict[str, Any]]) -> None:
-    """Print one line per ranking."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("ranking")
-    for name in COLUMNS:
-        table.add_column(name.replace("_", " "), justify="right")
+    """Print one row per ranking: each figure, and below it where it is with 95 % certainty."""
+    rows = []
     for ranking, result in results.items():
         cells = []
         for name in COLUMNS:
-            value = result[name]
-            figures = value if isinstance(value, list) else [value]
-            cells.append(" to ".join(f"{100 * float(v):.2f}" for v in figures))
-        table.add_row(ranking, *cells)
-    out.print(table)
+            low, high = result[f"{name}_95"]
+            cells.append(f"{hundredths(result[name])}\n{100 * low:.1f}-{100 * high:.1f}")
+        rows.append((ranking, *cells, hundredths(result["coverage"])))
+    columns = ("ranking", *(name.replace("_", " ") for name in COLUMNS), "coverage")
+    print_table(f"{title}; in %, with intervals of 95 %", columns, rows)

@@ -25,7 +25,10 @@ def submit(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Submit a job to the running Flink; it resumes from its newest state, if it has one."""
+    """Submit a job to the running Flink; it resumes from its newest state, if it has one.
+
+    nextclick jobs submit sessions
+    """
     stack = Stack.in_folder(home)
     stack.say = partial(err.print, highlight=False, soft_wrap=True)
     running = [j for j in flink.jobs(stack.ports) if j["name"] == name and j["state"] == "RUNNING"]

@@ -11,6 +11,7 @@ from cli import interrupt
 from cli.bench.app import bench_app
 from cli.console import err
 from cli.demo import demo
+from cli.doctor import doctor
 from cli.down import down
 from cli.errors import CommandError
 from cli.evaluate import evaluate
@@ -28,11 +29,10 @@ from evaluation.errors import EvaluationError
 app = typer.Typer(
     help="A real-time session recommender that learns from every click.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (up, down, status, demo, replay, recommend, evaluate, results, serve):
+for command in (up, down, status, doctor, demo, replay, recommend, evaluate, results, serve):
     app.command()(command)
 app.command("import")(import_history)
 app.add_typer(jobs_app, name="jobs")

@@ -2,84 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from cli.console import out, print_json
-from cli.errors import CommandError
+from cli.console import out, print_json, print_table
+from cli.figures import count, percent
 from cli.options import GrpcPort, Json
-from nextclick import Client, Model, NextclickError
-
-TIMEOUT_S = 10.0
+from cli.server_client import server_client
+from nextclick import Model
 
 models_app = typer.Typer(help="The models of the running server.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The model: vectors or ranker.")]
 
 
-@contextmanager
-def _server(port: int) -> Iterator[Client]:
-    with Client(f"127.0.0.1:{port}", timeout_s=TIMEOUT_S) as client:
-        try:
-            yield client
-        except NextclickError as e:
-            raise CommandError(f"{e.status}: {e}") from e
-
-
 @models_app.command("list")
-def list_models(grpc_port: GrpcPort = 50051, json: Json = False) -> None:
+def list_models(grpc_port: GrpcPort = None, json: Json = False) -> None:
     """Show version, examples learned and running score of each model.
 
     nextclick models list
     """
-    with _server(grpc_port) as client:
+    with server_client(grpc_port) as client:
         models = client.list_models()
     if json:
         print_json({"models": [as_json(model) for model in models]})
         return
-    table = Table()
-    for column in ("model", "version", "examples", "answers", "hit rate@20", "MRR@20", "learning"):
-        table.add_column(column, justify="left" if column == "model" else "right")
-    for m in models:
-        table.add_row(
-            m.name,
-            f"{m.version:,}",
-            f"{m.examples:,}",
-            "yes" if m.answering else "",
-            percent(m.hit_rate),
-            percent(m.mrr),
-            "paused" if m.paused else "never" if m.age_ms is None else "on",
-        )
-    out.print(table)
-    for m in models:
-        if m.kept_versions:
-            kept = ", ".join(map(str, m.kept_versions))
-            out.print(f"{m.name} can be rolled back to: {kept}")
+    show(models)
 
 
 @models_app.command()
-def pause(name: Name, grpc_port: GrpcPort = 50051) -> None:
+def pause(name: Name, grpc_port: GrpcPort = None) -> None:
     """Pause a model's learning: until it is resumed, it skips its input and never learns it.
 
     nextclick models pause ranker
     """
-    with _server(grpc_port) as client:
+    with server_client(grpc_port) as client:
         client.pause_learning(name)
     out.print(f"{name} pauses")
 
 
 @models_app.command()
-def resume(name: Name, grpc_port: GrpcPort = 50051) -> None:
+def resume(name: Name, grpc_port: GrpcPort = None) -> None:
     """Let a paused model learn again.
 
     nextclick models resume ranker
     """
-    with _server(grpc_port) as client:
+    with server_client(grpc_port) as client:
         client.resume_learning(name)
     out.print(f"{name} resumes")
 
@@ -88,15 +59,37 @@ def resume(name: Name, grpc_port: GrpcPort = 50051) -> None:
 def roll_back(
     name: Name,
     version: Annotated[int, typer.Argument(min=1, help="One of its kept versions.")],
-    grpc_port: GrpcPort = 50051,
+    grpc_port: GrpcPort = None,
 ) -> None:
     """Restore an earlier version of a model, which then learns on from there.
 
     nextclick models roll-back ranker 120
     """
-    with _server(grpc_port) as client:
+    with server_client(grpc_port) as client:
         client.roll_back(name, version)
     out.print(f"{name} goes back to version {version}")
+
+
+def show(models: Sequence[Model]) -> None:
+    """Print the models as a table."""
+    columns = ("model", "version", "examples", "answers", "hit rate@20", "MRR@20", "learning")
+    rows = [
+        (
+            m.name,
+            count(m.version),
+            count(m.examples),
+            "yes" if m.answering else "",
+            percent(m.hit_rate),
+            percent(m.mrr),
+            "paused" if m.paused else "never" if m.age_ms is None else "on",
+        )
+        for m in models
+    ]
+    print_table("models", columns, rows)
+    for m in models:
+        if m.kept_versions:
+            kept = ", ".join(map(str, m.kept_versions))
+            out.print(f"{m.name} can be rolled back to: {kept}")
 
 
 def as_json(model: Model) -> dict[str, Any]:
@@ -109,8 +102,3 @@ def as_json(model: Model) -> dict[str, Any]:
         "age_ms": str(-1 if model.age_ms is None else model.age_ms),
     }
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def percent(share: float | None) -> str:
-    """Return a share as people read it, empty if there is none."""
-    return "" if share is None else f"{100 * share:.1f} %"

@@ -6,13 +6,22 @@ import dataclasses
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from cli.console import out, print_json
-from cli.errors import CommandError
+from cli.console import out, print_json, print_table
 from cli.options import GrpcPort, Json
-from nextclick import Client, NextclickError
+from cli.server_client import server_client
+from nextclick import Recommendation, RecommendedItem
 from nextclick.limits import DEFAULT_PAGE, MAX_PAGE
+
+FILLS = -50.0
+"""Scores of items that fill a page are not higher: they say the order only."""
+
+SESSION = "session"
+TITLES = {
+    SESSION: "for the session, at its version {}",
+    "popular": "popular items: nothing is known of the visitor",
+}
+"""By `Recommendation.source`."""
 
 
 def recommend(
@@ -26,40 +35,58 @@ def recommend(
         int, typer.Option("-k", min=1, max=MAX_PAGE, help="How many items.")
     ] = DEFAULT_PAGE,
     explain: Annotated[bool, typer.Option(help="Show why each item is recommended.")] = False,
-    grpc_port: GrpcPort = 50051,
+    grpc_port: GrpcPort = None,
     json: Json = False,
 ) -> None:
     """Ask the running server what a visitor will want next.
 
     nextclick recommend --session-id s1 --item-id 17116 -k 5 --explain
     """
-    try:
-        with Client(f"127.0.0.1:{grpc_port}", timeout_s=5) as client:
-            answer = client.recommend(
-                session_id,
-                user_id=user_id,
-                page_size=k,
-                session_items=item_id or (),
-                explain=explain,
-            )
-    except NextclickError as e:
-        raise CommandError(str(e)) from e
+    with server_client(grpc_port, timeout_s=5) as client:
+        answer = client.recommend(
+            session_id,
+            user_id=user_id,
+            page_size=k,
+            session_items=item_id or (),
+            explain=explain,
+        )
     if json:
         print_json(dataclasses.asdict(answer))
         return
-    table = Table(title=f"{answer.source}, session version {answer.session_version}")
-    for column in ("", "item", "score", "why") if explain else ("", "item", "score"):
-        table.add_column(column)
-    for place, item in enumerate(answer.items, 1):
-        row = [str(place), item.item_id, f"{item.score:.3f}"]
-        if explain:
-            reasons = [
-                f"{r.source} {100 * r.share:.0f} %"
-                + (f" ({', '.join(r.because_item_ids)})" if r.because_item_ids else "")
-                for r in item.reasons
+    show(answer, explain=explain)
+
+
+def show(answer: Recommendation, *, explain: bool) -> None:
+    """Print an answer as a table, or why there is none."""
+    if not answer.items:
+        out.print(
+            "nothing to recommend: no items are known yet. Send clicks first, for example with "
+            "`nextclick replay`"
+        )
+    else:
+        columns = ["", "item...", "score", *(["why..."] if explain else [])]
+        rows = [
+            [
+                str(place),
+                item.item_id,
+                f"{item.score:.3f}" if item.score > FILLS else "",
+                *([why(item)] if explain else []),
             ]
-            row.append("; ".join(reasons))
-        table.add_row(*row)
-    out.print(table)
+            for place, item in enumerate(answer.items, 1)
+        ]
+        print_table(
+            TITLES.get(answer.source, answer.source).format(answer.session_version), columns, rows
+        )
+        if any(item.score <= FILLS for item in answer.items) and answer.source == SESSION:
+            out.print("items without a score fill the page: near or popular ones")
     for reason in answer.degraded:
         out.print(f"degraded: {reason}")
+
+
+def why(item: RecommendedItem) -> str:
+    """Return the reasons for an item, strongest first."""
+    return "; ".join(
+        f"{reason.source} {100 * reason.share:.0f} %"
+        + (f" ({', '.join(reason.because_item_ids)})" if reason.because_item_ids else "")
+        for reason in item.reasons
+    )

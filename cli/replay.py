@@ -10,6 +10,7 @@ import typer
 
 from cli.console import print_json, print_result, progress
 from cli.errors import CommandError
+from cli.figures import count, milliseconds, percent, seconds
 from cli.files import (
     ItemColumn,
     SessionColumn,
@@ -21,10 +22,10 @@ from cli.files import (
 from cli.live.history import send_history
 from cli.live.player import K, Player
 from cli.options import DEFAULT_HOME, HomeFolder, Json
+from cli.server_client import server_client
 from cli.stack.stack import Stack
 from evaluation.click_files.columns import Columns
 from evaluation.datasets import Session
-from nextclick import Client
 from online_models import metrics
 
 
@@ -70,7 +71,7 @@ def replay(
     with progress() as bar:
         task = bar.add_task("clicks", total=total, note="")
         if recommend:
-            with Client(stack.target, timeout_s=10) as client:
+            with server_client(target=stack.target) as client:
                 player = Player(client, sessions, rate=rate or 50.0, prefix=prefix)
                 score = player.play(lambda n, note: bar.update(task, advance=n, note=note))
             result = {
@@ -96,9 +97,25 @@ def replay(
     if json:
         print_json(result)
     else:
-        print_result("Replay", {name: str(value) for name, value in result.items()})
+        print_result("What was played", readable(result))
     if result["errors"]:
         raise CommandError(f"{result['errors']} calls failed: {score.errors[0]}")
+
+
+def readable(result: dict[str, Any]) -> dict[str, str]:
+    """Return the result as people read it."""
+    rows = {"clicks sent": count(result["sent"])}
+    if "cases" in result:
+        rows |= {
+            "recommendations before a click": count(result["cases"]),
+            f"  hit rate@{K}": percent(result["hit_rate"]),
+            f"  MRR@{K}": percent(result["mrr"]),
+            "  without the last click": percent(result["stale"]),
+            "answer time p50, p99": milliseconds(result["latency_us"], 1e-3),
+            "click to answer p50, p99": milliseconds(result["freshness_ms"]),
+            "failed calls": count(result["errors"]),
+        }
+    return rows | {"time": seconds(result["seconds"])}
 
 
 def natural_rate(sessions: list[Session]) -> float:

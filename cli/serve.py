@@ -5,22 +5,32 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
+from cli.errors import CommandError
 from cli.options import GrpcPort, HttpPort
-from cli.stack.layout import PYTHON_PATH, Ports
+from cli.stack.layout import PYTHON_PATH
 from cli.stack.workers import Workers
-
-DEFAULTS = Ports()
+from settings.base import PREFIX
+from settings.load import load
+from settings.server import ServerSettings
 
 
 def serve(
-    grpc_port: GrpcPort = DEFAULTS.grpc,
-    http_port: HttpPort = DEFAULTS.http,
-    kafka: Annotated[str, typer.Option(help="Kafka bootstrap servers.")] = "127.0.0.1:9092",
-    redis: Annotated[str, typer.Option(help="URL of Redis.")] = "redis://127.0.0.1:6379/0",
-    tenant: Annotated[str, typer.Option(help="Prefix of topics and keys.")] = "",
+    grpc_port: GrpcPort = None,
+    http_port: HttpPort = None,
+    kafka: Annotated[
+        str | None, typer.Option(help="Kafka bootstrap servers; default: NEXTCLICK_KAFKA.")
+    ] = None,
+    redis: Annotated[
+        str | None,
+        typer.Option(help="URL of Redis, without a password; default: NEXTCLICK_REDIS."),
+    ] = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="Prefix of topics and keys; default: NEXTCLICK_TENANT.")
+    ] = None,
     workers: Annotated[
         int,
         typer.Option(
@@ -35,24 +45,38 @@ def serve(
 ) -> None:
     """Run a server replica in the foreground, against any Kafka and Redis.
 
+    What no option says is taken from the environment and `nextclick.toml`.
+
     nextclick serve --kafka broker:9092 --grpc-port 50052 --workers 4
     """
+    given = {
+        "grpc_port": grpc_port,
+        "http_port": http_port,
+        "kafka": kafka,
+        "redis": redis,
+        "tenant": tenant,
+        "data_dir": data_dir,
+    }
+    if redis is not None and _password(redis):
+        raise CommandError(
+            "--redis has a password, which everybody on this machine can read from the command "
+            "line: put the URL into the environment as NEXTCLICK_REDIS, or into nextclick.toml"
+        )
     os.environ.update(
-        NEXTCLICK_GRPC_PORT=str(grpc_port),
-        NEXTCLICK_HTTP_PORT=str(http_port),
-        NEXTCLICK_KAFKA=kafka,
-        NEXTCLICK_REDIS=redis,
-        NEXTCLICK_TENANT=tenant,
+        {PREFIX + name.upper(): str(value) for name, value in given.items() if value is not None}
     )
-    if data_dir is not None:
-        os.environ["NEXTCLICK_DATA_DIR"] = str(data_dir)
     if workers > 1:
-        from settings.base import load  # noqa: PLC0415 - loads the models
-        from settings.server import ServerSettings  # noqa: PLC0415
-
+        settings = load(ServerSettings)
         env = os.environ | {"PYTHONPATH": PYTHON_PATH}
-        Workers(workers, env, http_port, load(ServerSettings).data_dir).run()
+        Workers(workers, env, settings.http_port, settings.data_dir).run()
         return
     from server.__main__ import main  # noqa: PLC0415 - loads the kernels
 
     main()
+
+
+def _password(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).password)
+    except ValueError:  # the settings say what is wrong with it
+        return False

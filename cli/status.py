@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.table import Table
-
-from cli.console import out, print_json
+from cli.console import out, print_json, print_table
+from cli.figures import clock, count, hundredths, percent
 from cli.options import DEFAULT_HOME, HomeFolder, Json
 from cli.stack import apps, flink, watch_record
 from cli.stack.apps import EMITTER
@@ -19,38 +18,90 @@ from nextclick.topics import SESSIONS
 from streaming import store
 from streaming.jobs.registry import JOBS
 
+LIVE_COLUMNS = (
+    "ranking", "last\ncases", "cases", "shown", "hit\nrate", "MRR", "NDCG", "cover-\nage",
+    "diver-\nsity", "CTR",
+)  # fmt: skip
+
 
 def status(home: HomeFolder = DEFAULT_HOME, json: Json = False) -> None:
-    """Show the parts of the running stack with their lag, and the models with their scores."""
+    """Show the parts of the running stack with their lag, and the models with their scores.
+
+    nextclick status --json
+    """
     result = describe(Stack.in_folder(home))
     if json:
         print_json(result)
         return
-    live = score_rows(result["scoreboard"])
-    tables = (("parts", result["parts"]), ("models", result["models"]), ("live score", live))
-    for title, rows in tables:
-        if not rows:
-            continue
-        table = Table(title=title, title_justify="left")
-        columns = [column for column in rows[0] if column != "log"]
-        for column in columns:
-            table.add_column(
-                column.replace("_", " "), justify="right" if column != "name" else "left"
+    show(result)
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print what `describe` returns as tables."""
+    print_table(
+        "parts",
+        ("part", "state...", "lag, records", "restarts", "last exit..."),
+        [
+            (
+                part["name"],
+                part["state"],
+                count(part["lag"]),
+                count(part["restarts"]),
+                part["last_exit"] or "",
             )
-        for row in rows:
-            table.add_row(*(cell(row[column]) for column in columns))
-        out.print(table)
+            for part in result["parts"]
+        ],
+    )
+    print_table(
+        "models",
+        ("model", "version", "examples", "answers", "hit rate@20", "MRR@20"),
+        [
+            (
+                model["name"],
+                count(model["version"]),
+                count(model["examples"]),
+                "yes" if model["answers"] else "",
+                percent(model["hit_rate"]),
+                percent(model["mrr"]),
+            )
+            for model in result["models"]
+        ],
+    )
+    show_live_score(result["scoreboard"])
     for part in result["parts"]:
         if part["log"]:
             out.print(f"last lines of {part['name']} before it was started again:")
             out.print("\n".join(f"  {line}" for line in part["log"]), markup=False)
 
 
-def cell(value: object) -> str:
-    """Return a value as people read it."""
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    return "" if value is None else str(value)
+def show_live_score(scoreboard: dict[str, Any]) -> None:
+    """Print a row for each ranking and window, and since when a hit rate drifts."""
+    if not scoreboard:
+        return
+    rows = [
+        (
+            name,
+            count(int(size)),
+            count(window["cases"]),
+            f"{100 * (1 - board['shadow_cases'] / max(board['cases'], 1)):.0f}",
+            hundredths(window["hit_rate_20"]),
+            hundredths(window["mrr_20"]),
+            hundredths(window["ndcg_20"]),
+            hundredths(window["coverage"]),
+            hundredths(window["diversity"]),
+            hundredths(board["click_through_rate"]),
+        )
+        for name, board in scoreboard.items()
+        for size, window in board["windows"].items()
+    ]
+    print_table("live score of lists of 20, in %", LIVE_COLUMNS, rows)
+    for name, board in scoreboard.items():
+        for drift in board["drifts"][-1:]:
+            before, after = drift["hit_rate_before"], drift["hit_rate_after"]
+            out.print(
+                f"{name}: the hit rate has drifted from {percent(before)} to {percent(after)} "
+                f"since {clock(drift['began_ms'])}"
+            )
 
 
 def describe(stack: Stack) -> dict[str, Any]:
@@ -75,10 +126,11 @@ def describe(stack: Stack) -> dict[str, Any]:
     for job in flink.jobs(stack.ports):
         if job["jid"] != stack.jobs.get(job["name"]):
             continue
+        deaths = Deaths(restarts=flink.restarts(stack.ports, job["jid"]))
         for part in JOBS[job["name"]].parts:
             lag = group_lag(stack.kafka, part.group, part.topics[0])
             row = {"name": f"job {part.name}", "state": job["state"], "lag": lag}
-            parts.append(row | described(Deaths()))
+            parts.append(row | described(deaths))
     # Counts and vectors learn from every click, the ranker from a sample of the clicks.
     clicks = server.get("clicks")
     models: list[dict[str, Any]] = [{"name": "blend", "version": clicks, "examples": clicks}]
@@ -101,35 +153,3 @@ def described(deaths: Deaths) -> dict[str, Any]:
         "last_exit": f"{deaths.last_exit} at {died:%H:%M:%S}Z" if deaths.last_exit else None,
         "log": deaths.log,
     }
-
-
-def score_rows(scoreboard: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a row for each ranking and window of the live score."""
-    return [
-        {
-            "name": name,
-            "last": int(size),
-            "cases": window["cases"],
-            "shown": f"{1 - board['shadow_cases'] / max(board['cases'], 1):.0%}",
-            "HR@20": window["hit_rate_20"],
-            "MRR@20": window["mrr_20"],
-            "NDCG@20": window["ndcg_20"],
-            "coverage": window["coverage"],
-            "diversity": window["diversity"],
-            "CTR": board["click_through_rate"],
-            "drift since": drift_time(board["drifts"]),
-        }
-        for name, board in scoreboard.items()
-        for size, window in board["windows"].items()
-    ]
-
-
-def drift_time(drifts: list[dict[str, Any]]) -> str:
-    """Return when the last change of the hit rate began, and from what to what."""
-    if not drifts:
-        return ""
-    last = drifts[-1]
-    began = datetime.fromtimestamp(last["began_ms"] / 1000, UTC)
-    return (
-        f"{began:%Y-%m-%d %H:%M:%S}Z: {last['hit_rate_before']:.2f} to {last['hit_rate_after']:.2f}"
-    )

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.console import err, out, print_json
+from cli.errors import CommandError
 from cli.options import (
     DEFAULT_HOME,
     EmitterHttpPort,
@@ -27,22 +28,24 @@ from cli.stack.detach import start_detached
 from cli.stack.layout import PYTHON_PATH, Home, Ports
 from cli.stack.stack import SUPERVISOR, Stack
 from cli.stack.temporary import keep
-from settings.base import load
 from settings.jobs import JobSettings
+from settings.load import load
+from settings.server import ServerSettings
+from settings.store import StoreSettings
 
 DEFAULTS = Ports()
 
 
 def up(
     home: HomeFolder = DEFAULT_HOME,
-    grpc_port: GrpcPort = DEFAULTS.grpc,
-    http_port: HttpPort = DEFAULTS.http,
+    grpc_port: GrpcPort = None,
+    http_port: HttpPort = None,
     kafka_port: KafkaPort = DEFAULTS.kafka,
     redis_port: RedisPort = DEFAULTS.redis,
     flink_port: FlinkPort = DEFAULTS.flink,
     kafka_controller_port: KafkaControllerPort = DEFAULTS.kafka_controller,
     flink_rpc_port: FlinkRpcPort = DEFAULTS.flink_rpc,
-    store_http_port: StoreHttpPort = DEFAULTS.store_http,
+    store_http_port: StoreHttpPort = None,
     emitter_http_port: EmitterHttpPort = DEFAULTS.emitter_http,
     from_nothing: Annotated[
         bool,
@@ -62,18 +65,28 @@ def up(
     """
     started = time.monotonic()
     load(JobSettings)  # what is wrong with them is said before anything starts
+    server, store = load(ServerSettings), load(StoreSettings)
+    if server.tenant:
+        raise CommandError(
+            f"NEXTCLICK_TENANT is {server.tenant}, but the stack of `nextclick up` has no tenants: "
+            "unset it, or serve a tenant of your own Kafka with `nextclick serve`"
+        )
+    if store_http_port is None and "store_http_port" in store.model_fields_set:
+        store_http_port = store.store_http_port
     ports = Ports(
-        grpc=grpc_port,
-        http=http_port,
+        grpc=server.grpc_port if grpc_port is None else grpc_port,
+        http=server.http_port if http_port is None else http_port,
         kafka=kafka_port,
         redis=redis_port,
         flink=flink_port,
         kafka_controller=kafka_controller_port,
         flink_rpc=flink_rpc_port,
-        store_http=store_http_port,
+        store_http=DEFAULTS.store_http if store_http_port is None else store_http_port,
         emitter_http=emitter_http_port,
     )
     say = partial(err.print, highlight=False, soft_wrap=True)
+    for name in sorted({"kafka", "redis"} & server.model_fields_set):
+        say(f"NEXTCLICK_{name.upper()} is not used: the stack has a {name.title()} of its own")
     stack = Stack(Home(home.absolute()), ports, bound=False, say=say)
 
     def start() -> list[str]:
@@ -90,6 +103,6 @@ def up(
     else:
         out.print(
             f"SERVING after {result['seconds']:.0f} s: gRPC {stack.target}, "
-            f"metrics http://127.0.0.1:{http_port}/metrics, Kafka {stack.kafka}, "
+            f"metrics http://127.0.0.1:{ports.http}/metrics, Kafka {stack.kafka}, "
             f"Flink http://127.0.0.1:{flink_port}"
         )

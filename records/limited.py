@@ -6,12 +6,13 @@ are those of `nextclick.limits`; the size of a record is checked before, by `che
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Sequence, Sized
 from math import isfinite
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
+from nextclick.checks import first_too_long
 from nextclick.limits import (
     MAX_HIDDEN_ITEMS,
     MAX_ID_BYTES,
@@ -58,7 +59,7 @@ def decode_session(value: bytes) -> SessionRecord:
     _check_key("session_id", session.session_id)
     _check_ids("user_id", (session.user_id,))
     if len(value) > MAX_ID_BYTES:  # otherwise no id in it can be longer
-        _check_ids("steps.item_id", (step.item_id for step in session.steps))
+        _check_ids("steps.item_id", [step.item_id for step in session.steps])
         _check_ids("hidden_item_ids", session.hidden_item_ids)
     return session
 
@@ -142,8 +143,6 @@ def _check_key(field: str, text: str) -> None:
         raise RecordError(field, f"has more than {MAX_KEY_BYTES} bytes")
 
 
-def _check_ids(field: str, texts: Iterable[str]) -> None:
-    # A character has 4 bytes at most.
-    for text in texts:
-        if len(text) * 4 > MAX_ID_BYTES and len(text.encode()) > MAX_ID_BYTES:
-            raise RecordError(field, f"has more than {MAX_ID_BYTES} bytes")
+def _check_ids(field: str, texts: Sequence[str]) -> None:
+    if first_too_long(texts, MAX_ID_BYTES) is not None:
+        raise RecordError(field, f"has more than {MAX_ID_BYTES} bytes")

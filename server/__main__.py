@@ -37,7 +37,7 @@ from server.services.model import Models
 from server.services.recommendation import Recommendations
 from server.transport.http import serve_http
 from server.transport.server import GrpcServer
-from settings.base import load
+from settings.load import load
 from settings.server import ServerSettings
 
 log = logging.getLogger("nextclick.server")
@@ -132,7 +132,7 @@ def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Eve
         stop.wait()
     serving.clear()
     log.info("draining")
-    server.drain(settings.drain_s)
+    server.drain(settings.drain_s, settings.lame_duck_s)
     stands_still = log_reader.stop()
     builder.stop()
     impressions.close()

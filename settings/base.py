@@ -1,10 +1,11 @@
-"""What the settings of all processes share: where they come from, and how errors are reported."""
+"""What the settings of all processes share: where they come from, and what each process needs."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -13,6 +14,10 @@ from pydantic_settings import (
 )
 
 PREFIX = "NEXTCLICK_"
+FILE = Path("nextclick.toml")
+"""The file of settings, in the working directory."""
+
+REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
 class Settings(BaseSettings):
@@ -21,11 +26,32 @@ class Settings(BaseSettings):
     A process serves one tenant.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file="nextclick.toml", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, toml_file=FILE, extra="ignore", allow_inf_nan=False
+    )
 
-    kafka: str = Field(default="127.0.0.1:9092", description="Kafka bootstrap servers, host:port")
+    kafka: str = Field(
+        default="127.0.0.1:9092", min_length=1, description="Kafka bootstrap servers, host:port"
+    )
     redis: str = Field(default="redis://127.0.0.1:6379/0", description="URL of Redis")
-    tenant: str = Field(default="", description="Prefix of topics and Redis keys")
+    tenant: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9._-]*$",  # what Kafka allows in names of topics
+        max_length=200,
+        description="Prefix of topics and Redis keys",
+    )
+
+    @field_validator("redis")
+    @classmethod
+    def _url_of_redis(cls, value: str) -> str:
+        try:
+            url = urlsplit(value)
+            url.port  # noqa: B018 - raises an error if it is no number
+        except ValueError as e:
+            raise ValueError(f"is no URL of Redis: {e}") from None
+        if url.scheme not in REDIS_SCHEMES:
+            raise ValueError("is no URL of Redis, such as redis://:PASSWORD@HOST:6379/0")
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -39,23 +65,3 @@ class Settings(BaseSettings):
         """Give the environment precedence over the file."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
-
-
-AnySettings = TypeVar("AnySettings", bound=Settings)
-
-
-def load(kind: type[AnySettings]) -> AnySettings:
-    """Return the settings of a process, or exit with one line for each invalid one.
-
-    Raises
-    ------
-    SystemExit
-    """
-    try:
-        return kind()
-    except ValidationError as e:
-        faults = [
-            f"{PREFIX}{'_'.join(map(str, error['loc'])).upper()}: {error['msg']}"
-            for error in e.errors()
-        ]
-        raise SystemExit("\n".join(faults)) from None

@@ -7,19 +7,13 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from online_models.learners.sample import DEFAULT_SAMPLE
-from settings.base import Settings
+from settings.client import ClientSettings
 
 
-class ServerSettings(Settings):
+class ServerSettings(ClientSettings):
     """Settings of one replica."""
 
     host: str = Field(default="127.0.0.1", description="Address that gRPC and HTTP listen on")
-    grpc_port: int = Field(default=50051, ge=1, le=65535, description="Port of gRPC")
-    token: str = Field(
-        default="",
-        description="Token that every call except health checks must carry; empty: none",
-    )
     share_port: bool = Field(
         default=False, description="Share the gRPC port with other processes; listen once ready"
     )
@@ -41,9 +35,7 @@ class ServerSettings(Settings):
     emit_examples: bool = Field(
         default=False, description="Run as the example emitter, which answers no calls"
     )
-    sample: int = Field(
-        default=DEFAULT_SAMPLE, ge=1, description="One click in this many becomes an example"
-    )
+    sample: int = Field(default=2, ge=1, description="One click in this many becomes an example")
     shadow_sample: int = Field(
         default=4,
         ge=0,
@@ -74,6 +66,18 @@ class ServerSettings(Settings):
     )
     realtime: bool = Field(
         default=False, description="Answer at real-time priority, where the system allows it"
+    )
+    connection_age_s: float = Field(
+        default=0,
+        ge=0,
+        le=30 * 24 * 3600,
+        description="Age at which a client has to connect anew, to whichever replica; 0: none",
+    )
+    lame_duck_s: float = Field(
+        default=0,
+        ge=0,
+        le=600,
+        description="Time on shutdown in which health says NOT_SERVING and calls are answered",
     )
     drain_s: float = Field(
         default=5, ge=0, description="Time for the calls in flight to finish on shutdown"

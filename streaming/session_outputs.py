@@ -1,4 +1,4 @@
-"""Outputs of the sessions job: a session's record, or a dead letter under the original key."""
+"""Outputs of the sessions job: a session's record, its tombstone, or a dead letter."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nextclick.limits import SESSION_LIFE_MS
 from nextclick.topics import DEAD_LETTERS, SESSIONS
 from streaming.output import Output
 from streaming.raw_record import RawRecord
-from streaming.sessionize import DeadLetter, RatingThresholds, process
+from streaming.sessionize import DeadLetter, Erasure, RatingThresholds, process
 
 MAX_DETAIL = 1_000
 """The most characters of the header `detail`."""
@@ -24,7 +24,8 @@ def to_outputs(
     after, outcome = process(state, raw, ratings, life_ms)
     if isinstance(outcome, DeadLetter):
         return after, (Output(DEAD_LETTERS, raw.key, raw.value, headers(outcome, raw)),)
-    return after, (Output(SESSIONS, outcome.session_id.encode(), outcome.record),)
+    record = b"" if isinstance(outcome, Erasure) else outcome.record
+    return after, (Output(SESSIONS, outcome.session_id.encode(), record),)
 
 
 def headers(letter: DeadLetter, raw: RawRecord) -> str:

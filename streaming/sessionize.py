@@ -4,8 +4,8 @@ Pure and deterministic: the outcome depends only on the record, its append time 
 its key, so reprocessing the same offsets gives the same bytes. The Flink operator that hosts it
 is in ``jobs/``.
 
-Every record has exactly one outcome: it is applied, counted as a duplicate, or becomes a dead
-letter.
+Every record has exactly one outcome: it is applied, counted as a duplicate, erases its session, or
+becomes a dead letter.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from nextclick.event_types import DISLIKE, EVENT_TYPES, LIKE, Effect, EventType
 from nextclick.limits import (
     MAX_EVENT_IDS,
     MAX_HIDDEN_ITEMS,
+    MAX_KEY_BYTES,
     MAX_SESSION_STEPS,
     SESSION_IDLE_MS,
     SESSION_LIFE_MS,
@@ -50,6 +51,12 @@ class Update(NamedTuple):
 
     session_id: str
     record: bytes
+
+
+class Erasure(NamedTuple):
+    """The session is erased: the key of the tombstone on `sessions`."""
+
+    session_id: str
 
 
 class DeadLetter(NamedTuple):
@@ -87,8 +94,11 @@ def process(
     raw: RawRecord,
     ratings: RatingThresholds = DEFAULT_THRESHOLDS,
     life_ms: int = SESSION_LIFE_MS,
-) -> tuple[bytes | None, Update | DeadLetter]:
+) -> tuple[bytes | None, Update | Erasure | DeadLetter]:
     """Return the key's state after a record, and the record's outcome.
+
+    A record without a value erases the session of its key: here, and by a tombstone wherever
+    `sessions` is read. The key's next event begins a session that knows nothing of it.
 
     Parameters
     ----------
@@ -102,6 +112,15 @@ def process(
         How long after its last event a key's state expires, on the clock of the broker; the next
         event finds none. So it does not matter when Flink clears it.
     """
+    if not raw.value and raw.key:
+        return _erased(state, raw)
+    return _processed(state, raw, ratings, life_ms)
+
+
+def _processed(
+    state: bytes | None, raw: RawRecord, ratings: RatingThresholds, life_ms: int
+) -> tuple[bytes | None, Update | DeadLetter]:
+    """Return the key's state after an event, and its outcome."""
     try:
         event = decode_event(raw.value)
     except InvalidEventError as e:
@@ -140,6 +159,22 @@ def process(
     if event_hash:
         event_ids = (event_ids + event_hash)[-8 * MAX_EVENT_IDS :]
     return _outcome(session, event_ids)
+
+
+def _erased(state: bytes | None, raw: RawRecord) -> tuple[bytes | None, Erasure | DeadLetter]:
+    """Return no state, and the id under which `sessions` has the session, its state expired or not.
+
+    A user without session ids has one session a visit: the last one, while its state is there.
+    """
+    try:
+        key = raw.key.decode()
+    except UnicodeDecodeError:
+        return state, DeadLetter(DeadLetterReason.WRONG_KEY, "key: is not UTF-8")
+    if len(raw.key) > MAX_KEY_BYTES:
+        fault = f"key: has {len(raw.key)} bytes; no session has more than {MAX_KEY_BYTES}"
+        return state, DeadLetter(DeadLetterReason.WRONG_KEY, fault)
+    held = KeyState.from_bytes(state).session.session_id if state else ""
+    return None, Erasure(held or key)
 
 
 def _wrong_record(event: Event, raw: RawRecord) -> DeadLetter | None:

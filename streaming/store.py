@@ -1,30 +1,20 @@
 """The session store: consumes `sessions` and maintains the live sessions in Redis.
 
-Redis holds, by session, a hash ``nextclick:s:<session_id>`` of ``incarnation``, ``version`` and
-``record`` (a `SessionRecord`), and by user a hash ``nextclick:u:<user_id>`` of ``version`` (the
-session's last timestamp) and ``record`` (the id of the current session). The higher incarnation
-wins, then the higher version, so records may be read again. A key that is something else is another
-program's: it is left alone and counted.
-
-The positions in the log are stored in Redis too, together with the data and with a mark of the last
-batch. A Redis whose mark is not that of the store's last batch has lost writes (it was restored, or
-failed over): the log is read again from the positions that it has. One that was wiped has none, and
-is refilled from the beginning of the log; so is one whose positions are those of a topic that was
-deleted and made anew since, which the mark tells by the topic's id.
+What it writes is in `streaming.session_writer`. The positions in the log are stored in Redis, with
+the data. A Redis that has lost writes (it was restored, or failed over) is noticed: the log is read
+again from the positions that it has. One that was wiped has none, and is refilled from the
+beginning of the log; so is one whose positions are those of a topic that was deleted and made anew.
 
 Run as ``python -m streaming.store``; on SIGTERM it ends after the current batch.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
 import signal
 import threading
 import time
-import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 import redis
@@ -36,42 +26,23 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
-from prometheus_client import Counter, Gauge, start_http_server
+from prometheus_client import start_http_server
 
-from nextclick.topics import (
-    FETCH_WAIT_MS,
-    SESSIONS,
-    redis_session_key,
-    redis_store_key,
-    redis_user_key,
-    topic,
-)
-from records.errors import RecordError
-from records.limited import check_size, decode_session
-from settings.base import load
+from nextclick.topics import FETCH_WAIT_MS, SESSIONS, topic
+from settings.load import load
 from settings.store import StoreSettings
+from streaming.session_writer import Batch, SessionWriter
+from streaming.store_metrics import LAG, REDIS_ERRORS, REFILLS, WRITTEN
 
 log = logging.getLogger("nextclick.store")
 
 GROUP = "session-store"
 """The store's consumer group, without tenant."""
 
-WRITTEN = Counter("nextclick_store_written_total", "Session records written to Redis")
-REDIS_ERRORS = Counter(
-    "nextclick_store_redis_errors_total", "Writes to Redis that failed and were retried"
-)
-REFILLS = Counter(
-    "nextclick_store_refills_total", "Times that the log was read again: Redis had lost writes"
-)
-FOREIGN = Counter(
-    "nextclick_store_foreign_keys_total", "Keys left alone: another program's, under our names"
-)
-UNREADABLE = Counter(
-    "nextclick_store_unreadable_total", "Records passed over: unreadable, or beyond a limit"
-)
-LAG = Gauge("nextclick_store_lag_records", "Records of `sessions` not yet in Redis")
-
 MAX_BACKOFF_S = 2.0
+
+SILENCE_S = 10.0
+"""A connection to the metrics that sends nothing for so long is closed: each has a thread."""
 
 CHECK_S = 1.0
 """Pause between two checks of the mark while nothing is written."""
@@ -79,151 +50,12 @@ CHECK_S = 1.0
 CHECK_TOPIC_S = 10.0
 """Pause between two looks for new partitions, and whether the topic is still the same."""
 
-# Writes a batch if the mark of the one before is in place; returns the number of keys that are not
-# ours, -1 if it is not, and the first such key.
-# KEYS: the store's own, those of the entries, those to erase.
-# ARGV: mark before, mark now, expiry, number of entries, number of positions; partition and offset
-# of each position; incarnation (0: none), version and record of each entry.
-WRITE = """
-local mark = redis.call('HGET', KEYS[1], 'mark')
-if mark ~= ARGV[1] and mark ~= ARGV[2] then return {-1, ''} end
-local entries, positions = tonumber(ARGV[4]), tonumber(ARGV[5])
-local foreign, first = 0, ''
-local function held(key)
-  local kind = redis.call('TYPE', key).ok
-  if kind == 'none' then return -1, -1 end
-  local h = kind == 'hash' and redis.call('HMGET', key, 'incarnation', 'version', 'record')
-  local version = h and h[3] and tonumber(h[2] or '')
-  if version then return tonumber(h[1] or 0), version end
-  foreign = foreign + 1
-  first = key
-end
-local at = 5 + 2 * positions
-for i = 1, entries do
-  local key, v = KEYS[1 + i], at + 3 * (i - 1)
-  local life, version = held(key)
-  local later = life and tonumber(ARGV[v + 1]) - life
-  if later and (later > 0 or later == 0 and version <= tonumber(ARGV[v + 2])) then
-    redis.call(
-      'HSET', key, 'incarnation', ARGV[v + 1], 'version', ARGV[v + 2], 'record', ARGV[v + 3])
-    redis.call('EXPIRE', key, ARGV[3])
-  end
-end
-for i = 2 + entries, #KEYS do
-  if held(KEYS[i]) then redis.call('DEL', KEYS[i]) end
-end
-for i = 1, positions do
-  redis.call('HSET', KEYS[1], ARGV[4 + 2 * i], ARGV[5 + 2 * i])
-end
-redis.call('HSET', KEYS[1], 'mark', ARGV[2])
-return {foreign, first}
-"""
-
 
 class TopicDescription(NamedTuple):
     """A topic: its id, which is another one once it was made anew, and its partitions."""
 
     topic_id: str
     partitions: int
-
-
-@dataclass
-class Batch:
-    """The net effect of a slice of the log: the newest entry of each key, and erasures."""
-
-    tenant: str = ""
-    entries: dict[str, tuple[int, int, bytes]] = field(default_factory=dict)
-    erased: set[str] = field(default_factory=set)
-    positions: dict[int, int] = field(default_factory=dict)
-
-    def add(self, partition: int, offset: int, key: bytes, value: bytes | None) -> None:
-        """Add a record of `sessions`; a tombstone erases its session."""
-        self.positions[partition] = offset + 1
-        if value is None:
-            name = redis_session_key(key.decode(errors="replace"), self.tenant)
-            self.entries.pop(name, None)
-            self.erased.add(name)
-            return
-        try:
-            check_size(SESSIONS, key, value)
-            record = decode_session(value)
-        except RecordError as e:
-            UNREADABLE.inc()
-            log.warning("passing over the record %d-%d: %s", partition, offset, e)
-            return
-        name = redis_session_key(record.session_id, self.tenant)
-        self.erased.discard(name)
-        self._put(name, record.incarnation, record.version, value)
-        if record.user_id:
-            user = redis_user_key(record.user_id, self.tenant)
-            self._put(user, 0, record.last_timestamp_ms, record.session_id.encode())
-
-    def _put(self, name: str, incarnation: int, version: int, value: bytes) -> None:
-        held = self.entries.get(name)
-        if held is None or held[:2] <= (incarnation, version):
-            self.entries[name] = (incarnation, version, value)
-
-
-class SessionWriter:
-    """Writes batches to Redis, together with the positions in the log after them."""
-
-    def __init__(self, client: redis.Redis, tenant: str, expiry_s: int) -> None:
-        self._redis = client
-        self._key = redis_store_key(tenant)
-        self._expiry_s = expiry_s
-        self._write = client.register_script(WRITE)
-        self._topic_id = ""
-        self._marks = (f"{self._topic_id}/{uuid.uuid4().hex}-{n}" for n in itertools.count())
-        self._mark, self._next = "", next(self._marks)
-
-    def positions(self, topic_id: str) -> dict[int, int]:
-        """Return the positions in a topic that Redis holds.
-
-        None if it was wiped or never filled, or if they are those of another topic. Versions before
-        this one named no topic: theirs are taken for this one's.
-        """
-        self._topic_id = topic_id
-        held = cast("dict[bytes, bytes]", self._redis.hgetall(self._key))
-        self._mark = held.pop(b"mark", b"").decode()
-        self._next = next(self._marks)
-        named, of_topic, _ = self._mark.rpartition("/")
-        if not self._mark or (of_topic and named != topic_id):
-            return {}
-        return {int(partition): int(offset) for partition, offset in held.items()}
-
-    def write(self, batch: Batch) -> bool:
-        """Write a batch as one; return False, without writing, if Redis has lost writes before it.
-
-        Writing is idempotent: after an error, write again; after a loss, begin at `positions`.
-        """
-        places = [part for position in batch.positions.items() for part in position]
-        values = [part for entry in batch.entries.values() for part in entry]
-        counts = [self._expiry_s, len(batch.entries), len(batch.positions)]
-        foreign, first = cast(
-            "tuple[int, bytes]",
-            self._write(
-                keys=[self._key, *batch.entries, *batch.erased],
-                args=[self._mark, self._next, *counts, *places, *values],
-            ),
-        )
-        if foreign < 0:
-            return False
-        if foreign:
-            FOREIGN.inc(foreign)
-            log.warning("left alone %d keys that are not ours, the last one %r", foreign, first)
-        self._mark, self._next = self._next, next(self._marks)
-        return True
-
-    def in_step(self) -> bool:
-        """Return whether Redis holds the last batch that was written."""
-        held = cast("bytes | None", self._redis.hget(self._key, "mark"))
-        return held is not None and held.decode() == self._mark
-
-    def begin(self) -> None:
-        """Mark the start of a refill from the beginning of the log."""
-        self._mark, self._next = self._next, next(self._marks)
-        self._redis.delete(self._key)
-        self._redis.hset(self._key, "mark", self._mark)
 
 
 class SessionStore:
@@ -365,12 +197,30 @@ class SessionStore:
         return None
 
 
+def serve_metrics(host: str, port: int) -> None:
+    """Serve the metrics in the background.
+
+    Raises
+    ------
+    SystemExit
+        If that is not possible there.
+    """
+    try:
+        server, _ = start_http_server(port, addr=host)
+    except OSError as e:
+        raise SystemExit(
+            f"cannot listen on {host}:{port}: {e.strerror}; choose another place with "
+            "NEXTCLICK_STORE_HOST and NEXTCLICK_STORE_HTTP_PORT"
+        ) from None
+    server.RequestHandlerClass.timeout = SILENCE_S  # type: ignore[attr-defined]
+
+
 def main() -> None:
     """Run the store until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = load(StoreSettings)
     if settings.store_http_port:
-        start_http_server(settings.store_http_port, addr="127.0.0.1")
+        serve_metrics(settings.store_host, settings.store_http_port)
     store = SessionStore(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: store.stop())

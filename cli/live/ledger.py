@@ -72,6 +72,8 @@ class Ledger:
                 self._dead.add(tuple(cast("bytes", headers[name]) for name in names))
                 continue
             self._positions[cast("int", message.partition())] = cast("int", message.offset()) + 1
+            if message.value() is None:
+                continue  # its session was erased; what had become of its events is known
             record = SessionRecord.FromString(cast("bytes", message.value()))
             key = cast("bytes", message.key())
             applied, duplicates = self._newest.get(key, (0, 0))

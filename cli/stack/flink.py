@@ -164,6 +164,12 @@ def failures(ports: Ports, job_id: str, since_ms: float) -> list[str]:
     return [e["exceptionName"] for e in entries if e["timestamp"] >= since_ms]
 
 
+def restarts(ports: Ports, job_id: str) -> int:
+    """Return how often Flink has restarted a run of a job; 0 where it does not say."""
+    known = rest(ports, f"jobs/{job_id}/metrics?get=numRestarts") or []
+    return sum(int(metric["value"]) for metric in known if metric["id"] == "numRestarts")
+
+
 def job_named(name: str) -> Job:
     """Return the declaration of a job.
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cli.stack.layout import Home, Ports
-from settings.base import load
 from settings.jobs import JobSettings, StateBackend
+from settings.load import load
 
 CHECKPOINT_S = 10
 """Work that a job repeats at most after a crash. Each checkpoint writes the whole state, with

@@ -113,7 +113,7 @@ class JobKeeper:
         try:
             job_id = self._stack.submit(name)
             log.warning("the job %s was submitted again: %s", name, job_id)
-        except (CommandError, OSError) as e:
+        except (CommandError, OSError, SystemExit) as e:  # the last: settings that were changed
             log.warning("the job %s: %s", name, e)
         pause = self._backoffs.setdefault(name, Backoff()).after(self._clock() - started)
         self._due[name] = self._clock() + pause

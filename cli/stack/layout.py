@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import random
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ KAFKA_JARS = PROJECT / "streaming" / "java" / "target" / "kafka-lib"
 STATE_FILE = "stack.json"
 LOCK_FILE, EDIT_FILE = "stack.lock", "stack.json.lock"
 MAX_LOG_BYTES = 20_000_000
+"""A longer log is begun anew (`Home.rotate_logs`)."""
 FREE_RANGE = (15_000, 32_000)
 
 
@@ -66,14 +68,18 @@ class Ports:
         return cls(**ports)
 
     def check(self) -> None:
-        """Raise `CommandError` for a port that is taken."""
+        """Raise `CommandError` for a port that is taken, or missing where a part needs one."""
         for name, port in asdict(self).items():
+            option = "--" + name.replace("_", "-") + "-port"
+            if not port:
+                if name == "store_http":
+                    continue  # no metrics
+                raise CommandError(f"the stack needs a port here; choose one with {option}")
             with socket.socket() as s:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     s.bind(("127.0.0.1", port))
                 except OSError:
-                    option = "--" + name.replace("_", "-") + "-port"
                     raise CommandError(
                         f"port {port} ({name.replace('_', ' ')}) is taken; "
                         f"end the program that listens there or choose another with {option}"
@@ -162,11 +168,21 @@ class Home:
         """Return the log file of a process."""
         return self.path("logs") / f"{name}.log"
 
-    def prune_logs(self) -> None:
-        """Delete logs larger than `MAX_LOG_BYTES`; only while nothing runs."""
-        for file in self.path("logs").iterdir():
-            if file.stat().st_size > MAX_LOG_BYTES:
-                file.unlink()
+    def rotate_logs(self) -> None:
+        """Begin long logs anew, whoever writes to them; `NAME.log.1` has what there was.
+
+        All append to their open file, so they go on at its new end. What is written in the moment
+        between copy and cut is lost.
+        """
+        for file in self.path("logs").glob("*.log"):
+            if file.stat().st_size <= MAX_LOG_BYTES:
+                continue
+            before = file.with_name(f"{file.name}.1")
+            try:
+                shutil.copyfile(file, before)
+            except OSError:  # a full disk, of all things
+                before.unlink(missing_ok=True)
+            os.truncate(file, 0)
 
     def lock(self, *, wait: bool = False) -> int | None:
         """Take the sole right to start and watch parts in this folder.

@@ -33,6 +33,14 @@ others keep the cores busy. A part that has died is noticed at once."""
 _libc = ctypes.CDLL(None)
 
 
+def die_with_parent() -> None:
+    """End this process with SIGTERM when the thread that started it ends.
+
+    To be called between fork and exec: a single system call without locks, safe beside threads.
+    """
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def spawn(
     name: str,
     argv: list[str],
@@ -60,10 +68,6 @@ def spawn(
     niceness
         How far it yields to other processes, 0..19.
     """
-
-    def die_with_parent() -> None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
     interrupt.check()
     with log.open("ab") as out:
         process = subprocess.Popen(
@@ -73,7 +77,6 @@ def spawn(
             stderr=subprocess.STDOUT,
             env={**os.environ, **env},
             start_new_session=True,
-            # A single system call without locks: safe beside other threads.
             preexec_fn=die_with_parent if bound else None,  # noqa: PLW1509
         )
     _started[process.pid] = process

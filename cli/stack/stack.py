@@ -17,8 +17,8 @@ from cli.stack.layout import EDIT_FILE, LOCK_FILE, Child, Home, Ports, put
 from cli.stack.parts import TASKMANAGERS, parts_of
 from cli.stack.process import BEHIND, STREAM, find, give_way, kill, stop
 from cli.stack.standby import supervisor_of
-from settings.base import load
 from settings.jobs import JobSettings
+from settings.load import load
 
 LEARNERS = "learners"
 STARTED_JOBS = ("sessions", LEARNERS)
@@ -128,7 +128,7 @@ class Stack:
             if found is None:
                 self.home.forget()
                 self.ports.check()
-                self.home.prune_logs()
+                self.home.rotate_logs()
             else:
                 adopted = self._adopt(found)
             self._start(progress, from_nothing)

@@ -31,7 +31,7 @@ from cli.stack.watch_record import Deaths
 
 log = logging.getLogger("nextclick.supervisor")
 
-LOOK_S, JOBS_LOOK_S = 0.25, 2.0
+LOOK_S, JOBS_LOOK_S, LOGS_LOOK_S = 0.25, 2.0, 10.0
 
 
 class Supervisor:
@@ -59,9 +59,13 @@ class Supervisor:
         self._deaths = watch_record.read(stack.home)
         self._started = dict.fromkeys(parts, clock())
         self._due: dict[str, float] = {}
+        self._looked_at_logs = clock()
 
     def look(self) -> None:
-        """Notice parts that have died, and start those that are due."""
+        """Notice parts that have died, start those that are due, and keep logs short."""
+        if self._clock() - self._looked_at_logs >= LOGS_LOOK_S:
+            self._looked_at_logs = self._clock()
+            self._stack.home.rotate_logs()
         for name in self._parts:
             if name in self._due:
                 if self._clock() >= self._due[name]:
@@ -101,7 +105,7 @@ class Supervisor:
         watch_record.write(self._stack.home, self._deaths)
         try:
             child = self._parts[name].start()
-        except (CommandError, OSError) as e:
+        except (CommandError, OSError, SystemExit) as e:  # the last: settings that were changed
             self._died(name, str(e))
             return
         if name == "kafka":

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cli.stack.backoff import Backoff
+from cli.stack.process import die_with_parent
 
 log = logging.getLogger("nextclick.workers")
 
@@ -91,9 +92,15 @@ class Workers:
             "NEXTCLICK_HTTP_PORT": str(self._http_port + number if self._http_port else 0),
             "NEXTCLICK_DATA_DIR": str(self._data_dir / f"worker-{number}"),
         }
-        # In a session of their own: Ctrl-C is for this process, which lets them drain.
         argv = [sys.executable, "-m", "server"]
-        return subprocess.Popen(argv, env=env, start_new_session=True)
+        return subprocess.Popen(
+            argv,
+            env=env,
+            # In a session of their own: Ctrl-C is for this process, which lets them drain. If it
+            # is killed, they end, too: nobody would look after them, and the port stays taken.
+            start_new_session=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509
+        )
 
     def _end(self) -> None:
         running = [w.process for w in self._workers if w.process is not None]

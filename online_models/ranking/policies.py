@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Protocol
 
+from online_models.memory.names import unique
 from online_models.ranking.policy import Policy
 
-POLICIES: dict[str, Callable[[int], Policy]] = {}
-"""Constructors of policies by name, called with a seed; `NEXTCLICK_POLICY` selects a server's."""
+
+class PolicyClass(Protocol):
+    """Constructs a policy, and knows its name."""
+
+    name: str
+
+    def __call__(self, seed: int) -> Policy:
+        """Return the policy; what it draws follows from the seed."""
+
+
+POLICIES: tuple[PolicyClass, ...] = ()
+"""The classes of policies; `NEXTCLICK_POLICY` selects a server's by its name."""
+
+
+def by_name(policies: Sequence[PolicyClass]) -> dict[str, PolicyClass]:
+    """Return policies by their names.
+
+    Raises
+    ------
+    ValueError
+        If two have the same.
+    """
+    names = unique("policies", (policy.name for policy in policies))
+    return dict(zip(names, policies, strict=True))
+
+
+_KNOWN = by_name(POLICIES)
 
 
 def make_policy(name: str, seed: int = 0) -> Policy | None:
@@ -20,7 +47,7 @@ def make_policy(name: str, seed: int = 0) -> Policy | None:
     """
     if not name:
         return None
-    if name not in POLICIES:
-        known = ", ".join(sorted(POLICIES)) or "none"
+    if name not in _KNOWN:
+        known = ", ".join(sorted(_KNOWN)) or "none"
         raise ValueError(f"there is no policy {name!r}; known are: {known}")
-    return POLICIES[name](seed)
+    return _KNOWN[name](seed)

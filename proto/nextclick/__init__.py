@@ -27,6 +27,7 @@ from nextclick.errors import (
     NotFoundError,
     OverloadedError,
     ServerError,
+    UnauthenticatedError,
     UnavailableError,
 )
 from nextclick.requests import Filter, RecommendRequest
@@ -66,6 +67,7 @@ __all__ = [
     "Recommendation",
     "RecommendedItem",
     "ServerError",
+    "UnauthenticatedError",
     "UnavailableError",
     "decode_event",
     "decode_item",

@@ -6,7 +6,7 @@ Every check takes any value whatever, and raises nothing.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nextclick.errors import FieldFault
@@ -45,6 +45,20 @@ def check_text(faults: Faults, name: str, value: Any, low: int, high: int) -> No
         faults.append(FieldFault(name, f"has {size} bytes; send at most {high}"))
     if "\0" in value:
         faults.append(FieldFault(name, "must not contain the character NUL; remove it"))
+
+
+def first_too_long(texts: Sequence[str], most: int) -> int | None:
+    """Return the place of the first text of more than ``most`` bytes of UTF-8, None if all fit.
+
+    Cheap for texts that are far from the limit: nothing is encoded.
+    """
+    # A character has 4 bytes at most.
+    if not texts or max(map(len, texts)) * 4 <= most:
+        return None
+    for place, text in enumerate(texts):
+        if len(text) * 4 > most and len(text.encode()) > most:
+            return place
+    return None
 
 
 def check_integer(faults: Faults, name: str, value: Any, low: int, high: int) -> None:

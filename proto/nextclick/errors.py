@@ -46,6 +46,12 @@ class InvalidRequestError(NextclickError):
         super().__init__(listed(faults) or message)
 
 
+class UnauthenticatedError(InvalidRequestError):
+    """The call does not carry the server's token."""
+
+    status = "UNAUTHENTICATED"
+
+
 class NotFoundError(NextclickError):
     """The item is known neither to the catalogue nor to the models."""
 

@@ -18,6 +18,7 @@ from nextclick.errors import (
     NotFoundError,
     OverloadedError,
     ServerError,
+    UnauthenticatedError,
     UnavailableError,
 )
 
@@ -77,7 +78,7 @@ def translate(error: grpc.RpcError) -> NextclickError:
 _ADVICE: dict[str, tuple[type[NextclickError], str]] = {
     UnavailableError.status: (UnavailableError, "is the server up and SERVING? Try again later"),
     DeadlineExceededError.status: (DeadlineExceededError, "raise timeout_s, or serve without"),
-    "UNAUTHENTICATED": (InvalidRequestError, "give the client the server's token"),
+    UnauthenticatedError.status: (UnauthenticatedError, "give the client the server's token"),
     OverloadedError.status: (OverloadedError, "slow down and try again"),
 }
 

@@ -8,6 +8,7 @@ of counts that are older than the log. Numbers are never given twice, so a name 
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -19,8 +20,20 @@ LATEST = 2
 MOST_KEPT = 3
 """The most snapshots kept aside: the first, which no later fault replaces, and the newest two."""
 
+UNFINISHED = "tmp-"
 REASON = "reason.txt"
 REASON_LENGTH = 500
+
+
+def unfinished(folder: Path) -> Path:
+    """Return the folder, of this process, in which the next snapshot is written."""
+    return folder / f"{UNFINISHED}{os.getpid()}"
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what processes that died while they wrote a snapshot have left: gigabytes each."""
+    for left in folder.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def newest_first(folder: Path) -> list[Path]:

@@ -52,9 +52,8 @@ def write(replica: Replica, folder: Path) -> Path:
     or after it has ended. No other process may use ``folder``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.glob("tmp-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    temporary = folder / f"tmp-{os.getpid()}"
+    saved_snapshots.remove_unfinished(folder)
+    temporary = saved_snapshots.unfinished(folder)
     temporary.mkdir()
     try:
         _write_files(replica, temporary)
@@ -99,7 +98,9 @@ def read(folder: Path, limits: Limits, role: Role = Role.SERVER) -> Replica | No
     """Return the replica of the newest snapshot that can be used, None if there is none.
 
     Those that cannot be used, or are read into smaller limits, are kept aside with the reason.
+    Unfinished ones are removed: no other process may use ``folder``.
     """
+    saved_snapshots.remove_unfinished(folder)
     for path in saved_snapshots.newest_first(folder):
         try:
             replica, lost = _read(path, limits, role)

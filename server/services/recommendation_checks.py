@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
+from google.protobuf.internal.decoder import _DecodeVarint32  # type: ignore[attr-defined]
 from google.protobuf.message import DecodeError, Message
 
+from nextclick.checks import first_too_long
 from nextclick.errors import FieldFault
 from nextclick.limits import (
     DEFAULT_PAGE,
@@ -98,16 +100,10 @@ def _entries(raw: bytes) -> list[bytes]:
     while at < len(raw) and len(entries) <= MAX_BATCH_REQUESTS:
         if raw[at : at + 1] != _BATCH_ENTRY:
             raise DecodeError("a batch has nothing but requests")
-        size = shift = 0
-        more = True
-        while more:
-            at += 1
-            if at == len(raw) or shift > 28:
-                raise DecodeError("the length of a request is cut off")
-            size |= (raw[at] & 127) << shift
-            shift += 7
-            more = raw[at] > 127
-        at += 1
+        try:
+            size, at = _DecodeVarint32(raw, at + 1)
+        except IndexError:
+            raise DecodeError("the length of a request is cut off") from None
         if at + size > len(raw):
             raise DecodeError("a request is cut off")
         entries.append(raw[at : at + size])
@@ -157,16 +153,12 @@ def _visitor(session_id: str, user_id: str, items: Sequence[str]) -> list[FieldF
 
 def _all(name: str, values: Sequence[str], most: int = MAX_ID_BYTES) -> list[FieldFault]:
     """Return the fault of the first value of a list that is too long."""
-    if not values or max(map(len, values)) * 4 <= most:
-        return []
-    for i, value in enumerate(values):
-        if faults := _id(f"{name}[{i}]", value, most):
-            return faults
-    return []
+    i = first_too_long(values, most)
+    return [] if i is None else _id(f"{name}[{i}]", values[i], most)
 
 
 def _id(name: str, value: str, most: int = MAX_ID_BYTES) -> list[FieldFault]:
-    if len(value) * 4 <= most or len(value.encode()) <= most:
+    if first_too_long((value,), most) is None:
         return []
     return [FieldFault(name, f"has {len(value.encode())} bytes; send 1 to {most}")]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,8 +9,11 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2
 
-MAX_WATCHERS = 64
-"""Each needs a sleeping thread; a load balancer has one watcher per connection."""
+from server.transport.client_slots import ClientSlots, client_of
+
+MAX_WATCHERS, MAX_CLIENT_WATCHERS = 64, 32
+"""In all and of one client. Each needs a sleeping thread; a load balancer has one watcher per
+connection."""
 
 SPARE_THREADS = 2
 
@@ -29,20 +31,22 @@ class Health(health.HealthServicer):
             experimental_non_blocking=False,
             experimental_thread_pool=ThreadPoolExecutor(MAX_WATCHERS + SPARE_THREADS, "health"),
         )
-        self._free_watches = threading.BoundedSemaphore(MAX_WATCHERS)
+        self._slots = ClientSlots(MAX_WATCHERS, MAX_CLIENT_WATCHERS)
 
     def Watch(  # type: ignore[override]  # noqa: N802 - the name of the call
         self, request: health_pb2.HealthCheckRequest, context: Any
     ) -> Iterator[health_pb2.HealthCheckResponse]:
         """Stream the status and all its changes."""
-        if not self._free_watches.acquire(blocking=False):
+        client = client_of(context.peer())
+        if not self._slots.take(client):
             context.abort(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"{MAX_WATCHERS} watchers already; use Check, or try again later",
+                f"{MAX_WATCHERS} watchers already, or {MAX_CLIENT_WATCHERS} from your address; "
+                "use Check, or try again later",
             )
         try:
             statuses = super().Watch(request, context)
             if context.is_active():  # otherwise nothing would ever end the stream
                 yield from statuses
         finally:
-            self._free_watches.release()
+            self._slots.give_back(client)

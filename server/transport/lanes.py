@@ -18,14 +18,16 @@ from prometheus_client import Counter, Histogram
 from server import metrics
 from server.deferred import Deferred
 from server.errors import RequestError, code_name, internal, overloaded
+from server.transport.client_slots import ClientSlots, client_of
 from server.transport.fast_lane import Behaviour, Reply, stock_handler
 from server.transport.methods import Lane, Method
 from server.transport.rich_status import abort, rich_status
 
 log = logging.getLogger("nextclick.grpc")
 
-MAX_STREAMS = 64
-"""The most open streams: each needs a thread that sleeps between its answers."""
+MAX_STREAMS, MAX_CLIENT_STREAMS = 64, 32
+"""The most open streams, in all and of one client: each needs a thread that sleeps between its
+answers."""
 
 SPARE_THREADS = 8
 """Threads beside those that may wait: they reject calls beyond a limit, and answer health checks
@@ -56,7 +58,7 @@ class Lanes:
         """What the fast lane answers, by path."""
         self._answering = ThreadPoolExecutor(1, "answers")
         self._streaming = ThreadPoolExecutor(MAX_STREAMS + SPARE_THREADS, "streams")
-        self._free_streams = threading.BoundedSemaphore(MAX_STREAMS)
+        self._stream_slots = ClientSlots(MAX_STREAMS, MAX_CLIENT_STREAMS)
         self._free_waits = threading.BoundedSemaphore(max_waiting)
         self._after_answers = after_answers
         self._measured: deque[tuple[Counter, Histogram, float]] = deque()
@@ -146,8 +148,12 @@ class Lanes:
         answered = metrics.REQUESTS.labels(method.name, "OK")
 
         def streamer(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-            if not self._free_streams.acquire(blocking=False):
-                full = overloaded(f"{MAX_STREAMS} streams are open already; close one")
+            client = client_of(context.peer())
+            if not self._stream_slots.take(client):
+                full = overloaded(
+                    f"{MAX_STREAMS} streams are open already, or {MAX_CLIENT_STREAMS} from "
+                    "your address; close one"
+                )
                 abort(context, counted_error(method, full))
             try:
                 for raw in requests:
@@ -158,7 +164,7 @@ class Lanes:
                     answered.inc()
                     yield reply
             finally:
-                self._free_streams.release()
+                self._stream_slots.give_back(client)
 
         streamer.experimental_thread_pool = self._streaming  # type: ignore[attr-defined]
         return grpc.stream_stream_rpc_method_handler(streamer)

@@ -71,7 +71,16 @@ class Method(NamedTuple):
         return GetMessageClass(self.service.methods_by_name[self.name].input_type)
 
     def bound_to(self, handlers: Sequence[object]) -> Callable[..., Any]:
-        """Return the handler, bound to the object that has it."""
+        """Return the handler, bound to the object that has it.
+
+        Raises
+        ------
+        LookupError
+            If no object has it, or the API defines no such method.
+        """
+        if self.name not in self.service.methods_by_name:
+            defined = ", ".join(self.service.methods_by_name)
+            raise LookupError(f"{self.path} is not defined; {self.service.name} has {defined}")
         name = self.handler.__name__
         for candidate in handlers:
             if getattr(type(candidate), name, None) is self.handler:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +19,16 @@ from server.transport.health import Health
 from server.transport.lanes import Lanes
 from server.transport.methods import METHODS
 from settings.server import ServerSettings
+
+MIN_PING_S = 5
+"""Clients may ping an idle connection this often, as those behind a NAT or a proxy do; by gRPC's
+default, one that pings each 10 s was sent away after 30 s (too_many_pings)."""
+
+SILENCE_S, PONG_S = 60, 20
+"""A client that has sent nothing for so long is pinged; without an answer, it is gone."""
+
+AGE_GRACE_S = 30
+"""For the streams on a connection that has reached its age."""
 
 
 class GrpcServer:
@@ -49,10 +60,7 @@ class GrpcServer:
         self._server = grpc.server(
             lanes.threads,
             interceptors=interceptors,
-            options=[
-                ("grpc.so_reuseport", int(settings.share_port)),
-                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-            ],
+            options=_options(settings),
         )
         services: dict[str, dict[str, Any]] = defaultdict(dict)
         for method in METHODS:
@@ -97,7 +105,34 @@ class GrpcServer:
         for name in self._health_names:
             self._health.set(name, statuses.SERVING if serving else statuses.NOT_SERVING)
 
-    def drain(self, grace_s: float) -> None:
-        """Reject new calls and let those in flight finish."""
+    def drain(self, grace_s: float, lame_duck_s: float = 0.0) -> None:
+        """Say NOT_SERVING and go on answering; then reject new calls and let the others finish.
+
+        Parameters
+        ----------
+        grace_s
+            Time for the calls in flight.
+        lame_duck_s
+            Time before that, for load balancers to notice.
+        """
         self.set_serving(False)
+        time.sleep(lame_duck_s)
         self._server.stop(grace_s).wait()
+
+
+def _options(settings: ServerSettings) -> list[tuple[str, int]]:
+    """Return the options of gRPC."""
+    options = [
+        ("grpc.so_reuseport", int(settings.share_port)),
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.http2.min_ping_interval_without_data_ms", 1_000 * MIN_PING_S),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.keepalive_time_ms", 1_000 * SILENCE_S),
+        ("grpc.keepalive_timeout_ms", 1_000 * PONG_S),
+    ]
+    if settings.connection_age_s:
+        options += [
+            ("grpc.max_connection_age_ms", int(1_000 * settings.connection_age_s)),
+            ("grpc.max_connection_age_grace_ms", 1_000 * AGE_GRACE_S),
+        ]
+    return options

@@ -19,8 +19,8 @@ from pyflink.datastream.data_stream import DataStream, KeyedStream
 from pyflink.java_gateway import get_gateway
 
 from nextclick.topics import FETCH_WAIT_MS, PATIENT_FETCH_BYTES, topic
-from settings.base import load
 from settings.jobs import JobSettings, StateBackend
+from settings.load import load
 from streaming.output import Output
 from streaming.raw_record import RawRecord
 

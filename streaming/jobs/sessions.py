@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from settings.base import load
 from settings.jobs import JobSettings
+from settings.load import load
 from streaming.jobs.arguments import job_parser
 from streaming.jobs.keyed_process import run
 from streaming.jobs.registry import JOBS

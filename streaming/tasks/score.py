@@ -152,7 +152,7 @@ class ScoreTask:
 
     def publish(self, now_ms: int) -> Iterator[Output]:
         """See `StreamTask.publish`: each ranking that has changed, at most once a second."""
-        if now_ms - self._published_ms < PUBLISH_MS:
+        if 0 <= now_ms - self._published_ms < PUBLISH_MS:  # a clock may step back
             return
         for model in sorted(self._unpublished):
             self._published_ms = now_ms

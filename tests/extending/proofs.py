@@ -41,7 +41,7 @@ from server.services.event import Events
 from server.services.model import Models
 from server.services.recommendation import Recommendations
 from server.transport.server import GrpcServer
-from settings.base import load
+from settings.load import load
 from settings.server import ServerSettings
 from streaming.raw_record import RawRecord
 from streaming.sessionize import process

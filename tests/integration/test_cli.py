@@ -31,6 +31,15 @@ def test_status_names_the_parts_and_their_lag(stack):
     assert "SERVING" in run("status", "--home", str(stack.home.root)).stdout
 
 
+def test_the_doctor_finds_nothing_wrong_with_a_running_stack(stack):
+    """What it calls a fault must be one; it looks at the real broker and the real Redis."""
+    done = run("doctor", "--home", str(stack.home.root), "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    checks = {check["check"]: check for check in json.loads(done.stdout)["checks"]}
+    for name in ("versions", "parts", "Kafka", "topics", "clock", "Redis"):
+        assert checks[name]["state"] == "ok", checks[name]
+
+
 def test_recommend_answers_and_explains(stack, client):
     """The README's first question to the system."""
     session_id = fresh("cli")

@@ -7,7 +7,7 @@ from nextclick import Event, encode_event
 from nextclick.event_types import EVENT_TYPES
 from nextclick.v1 import session_pb2 as pb
 from streaming.raw_record import RawRecord
-from streaming.sessionize import DeadLetter, process
+from streaming.sessionize import DeadLetter, Erasure, Update, process
 
 NOW = 1_700_000_000_000
 TYPES = [*(kind.name for kind in EVENT_TYPES), "x"]
@@ -15,13 +15,13 @@ TYPES = [*(kind.name for kind in EVENT_TYPES), "x"]
 
 @st.composite
 def records(draw):
-    """A stream of records of three keys: good, late, future, repeated and broken ones."""
+    """A stream of records of three keys: good, late, future, repeated, broken, and erasures."""
     out = []
     clock = NOW
     for offset in range(draw(st.integers(1, 40))):
         clock += draw(st.integers(0, 20 * 60_000))
         name = draw(st.sampled_from(["s1", "s2", "u"]))
-        raw, key = b"broken", b"s1"
+        raw, key = draw(st.sampled_from([b"broken", b""])), b"s1"
         if draw(st.integers(0, 9)):
             event = Event(
                 draw(st.sampled_from(TYPES)),
@@ -50,13 +50,19 @@ def run(stream, states=None):
 @settings(max_examples=200, deadline=None)
 @given(records())
 def test_every_event_ends_in_exactly_one_count(stream):
-    """sent = applied + duplicates + dead letters, from the newest record of each session."""
+    """sent = applied + duplicates + erasures + dead letters, from the last record of each life."""
     _, outcomes = run(stream)
-    newest = {o.session_id: o.record for o in outcomes if not isinstance(o, DeadLetter)}
+    newest = {}
+    for at, outcome in enumerate(outcomes):
+        if isinstance(outcome, Erasure):
+            if outcome.session_id in newest:
+                newest[at] = newest.pop(outcome.session_id)
+        elif isinstance(outcome, Update):
+            newest[outcome.session_id] = outcome.record
     folded = [pb.SessionRecord.FromString(record) for record in newest.values()]
     ended = sum(r.applied + r.duplicates for r in folded)
-    dead = sum(isinstance(o, DeadLetter) for o in outcomes)
-    assert ended + dead == len(stream)
+    others = sum(not isinstance(o, Update) for o in outcomes)
+    assert ended + others == len(stream)
 
 
 @settings(max_examples=100, deadline=None)
@@ -81,6 +87,9 @@ def test_records_keep_their_invariants(stream):
     for outcome in outcomes:
         if isinstance(outcome, DeadLetter):
             assert outcome.detail
+            continue
+        if isinstance(outcome, Erasure):
+            versions.pop(outcome.session_id, None)
             continue
         record = pb.SessionRecord.FromString(outcome.record)
         assert record.version >= versions.get(record.session_id, 0)

@@ -8,7 +8,7 @@ from cli.stack.layout import Home, Ports
 from cli.stack.process import stop
 from nextclick.topics import redis_session_key, redis_user_key
 from nextclick.v1.session_pb2 import SessionRecord, Step
-from streaming.store import Batch, SessionWriter
+from streaming.session_writer import Batch, SessionWriter
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +114,19 @@ def test_a_tombstone_erases_and_a_later_record_returns(client, writer):
     assert version(client) is None
     writer.write(batch(None, record(1), start=4))
     assert version(client) == 1
+
+
+def test_a_tombstone_erases_what_points_to_the_session(client, writer):
+    """The user's id, and that they were here, stayed in Redis for another 30 days."""
+    writer.write(batch(record(1, user_id="jane", at=10)))
+    writer.write(batch(None, start=1))
+    assert client.keys("*jane*") == []
+    writer.write(batch(record(1, user_id="jane", at=10), record(1, "t", "jane", at=20), start=2))
+    writer.write(batch(None, start=4))
+    assert client.hget(redis_user_key("jane"), "record") == b"t"
+    client.set(redis_session_key("s"), "another program's")
+    assert writer.write(batch(None, start=5))
+    assert client.get(redis_session_key("s")) == b"another program's"
 
 
 def test_a_wiped_redis_is_noticed_by_the_next_write(client, writer):

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from cli.errors import CommandError
-from cli.stack import watch_record
+from cli.stack import layout, watch_record
 from cli.stack.backoff import Backoff
 from cli.stack.job_keeper import Plan, plan
 from cli.stack.layout import Home, Ports
@@ -18,6 +18,12 @@ from cli.stack.supervisor import Supervisor
 from cli.status import described
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+TALK = [
+    sys.executable,
+    "-c",
+    "import time\nprint('x' * 6_000, flush=True)\n"
+    "while True: time.sleep(0.05); print('later', flush=True)",
+]
 FAIL = [sys.executable, "-c", "print('no such disk'); raise SystemExit(3)"]
 
 
@@ -128,14 +134,15 @@ def test_the_next_supervisor_goes_on_with_the_pauses_of_the_one_before(stack, cl
     assert watch_record.read(stack.home)["a"].restarts == 1
 
 
-def test_a_part_that_cannot_be_started_is_tried_again(stack, clock):
-    """A full disk, or no memory, passes."""
+@pytest.mark.parametrize("failure", [CommandError, SystemExit], ids=["no memory", "settings"])
+def test_a_part_that_cannot_be_started_is_tried_again(stack, clock, failure):
+    """A full disk, or no memory, passes; a file of settings that is torn is mended."""
     fails = [True]
     good = part(stack, "a", SLEEP)
 
     def start():
         if fails.pop() if fails else False:
-            raise CommandError("no memory")
+            raise failure("no memory")
         return good.start()
 
     supervisor = Supervisor(stack, {"a": Part(start)}, clock)
@@ -203,3 +210,17 @@ def test_a_job_runs_once():
 def test_a_cancelled_job_stays_away():
     """Whoever cancels a job does not want it back a second later."""
     assert plan("sessions", "1", [job("sessions", "1", "CANCELED")]) is None
+
+
+def test_long_logs_are_begun_anew_while_they_are_written(stack, clock, monkeypatch):
+    """They grew until the disk was full: only a start looked at them."""
+    monkeypatch.setattr(layout, "MAX_LOG_BYTES", 5_000)
+    log = stack.home.log("talker")
+    supervisor = Supervisor(stack, {"talker": part(stack, "talker", TALK)}, clock)
+    wait_until(lambda: log.stat().st_size > 5_000, 60, "a long log")
+    supervisor.look()
+    assert log.stat().st_size > 5_000, "not at every look"
+    clock.now += 10
+    supervisor.look()
+    assert log.with_name("talker.log.1").read_text().startswith("xxx")
+    wait_until(lambda: log.read_bytes().startswith(b"later"), 60, "what is written after that")

@@ -7,12 +7,12 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
 from server import metrics
-from streaming import store
+from streaming import store_metrics
 
 OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
 DECLARED = {
     metric.describe()[0].name: metric
-    for module in (metrics, store)
+    for module in (metrics, store_metrics)
     for metric in vars(module).values()
     if isinstance(metric, MetricWrapperBase)
 }

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from settings.base import PREFIX, load
+from online_models.learners.sample import DEFAULT_SAMPLE
+from settings.base import PREFIX
 from settings.jobs import JobSettings
+from settings.load import PROCESSES, load
 from settings.server import ServerSettings
 from settings.store import StoreSettings
 
 OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
-PROCESSES = (ServerSettings, StoreSettings, JobSettings)
 
 
 def documented():
@@ -89,3 +90,95 @@ def test_an_emitter_has_a_folder_of_its_own(monkeypatch):
     assert load(ServerSettings).data_dir == Path(".nextclick/emitter")
     monkeypatch.setenv("NEXTCLICK_DATA_DIR", "elsewhere")
     assert load(ServerSettings).data_dir == Path("elsewhere")
+
+
+def test_the_emitter_samples_as_evaluation_does():
+    """Otherwise the ranker would learn from a share of the clicks that no figure was taken with."""
+    assert ServerSettings().sample == DEFAULT_SAMPLE
+
+
+def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(monkeypatch, tmp_path):
+    """A mistyped limit was ignored: the operator found out when memory was full."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nextclick.toml").write_text("max_itms = 5\nredis_pasword = 'x'\n[server]\n")
+    monkeypatch.setenv("NEXTCLICK_TENNANT", "shop")
+    with pytest.raises(SystemExit) as end:
+        load(StoreSettings)
+    assert str(end.value).splitlines() == [
+        "NEXTCLICK_TENNANT: there is no such setting; did you mean NEXTCLICK_TENANT?",
+        "nextclick.toml: max_itms: there is no such setting; did you mean max_items?",
+        "nextclick.toml: redis_pasword: there is no such setting",
+        "nextclick.toml: server: there is no such setting",
+    ]
+
+
+def test_settings_of_another_process_are_none_of_ours(monkeypatch, tmp_path):
+    """Server, store and jobs share one file and, in a container, one environment."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nextclick.toml").write_text("max_items = 5\nstate_ttl_s = 7\n")
+    monkeypatch.setenv("NEXTCLICK_GRPC_PORT", "6000")
+    assert load(StoreSettings).store_batch == 1_000
+    assert (load(JobSettings).state_ttl_s, load(ServerSettings).max_items) == (7, 5)
+
+
+def test_variables_that_kubernetes_sets_are_no_settings(monkeypatch):
+    """Beside a service that is called nextclick, every container of a pod has these."""
+    for name, value in {
+        "NEXTCLICK_PORT": "tcp://10.0.0.1:50051",
+        "NEXTCLICK_PORT_50051_TCP_ADDR": "10.0.0.1",
+        "NEXTCLICK_SERVICE_HOST": "10.0.0.1",
+        "NEXTCLICK_STORE_SERVICE_PORT_METRICS": "8082",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert load(ServerSettings).grpc_port == 50051
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("max_items = \n", "Invalid value"),
+        ("max_items = 1\nmax_items = 2\n", "Cannot overwrite"),
+        (b"tenant = '\xff'\n", "can't decode"),
+    ],
+)
+def test_a_torn_file_is_said_in_one_line(monkeypatch, tmp_path, text, said):
+    """A traceback of the parser names neither the file nor what to write."""
+    monkeypatch.chdir(tmp_path)
+    raw = text if isinstance(text, bytes) else text.encode()
+    (tmp_path / "nextclick.toml").write_bytes(raw)
+    with pytest.raises(SystemExit) as end:
+        load(ServerSettings)
+    (line,) = str(end.value).splitlines()
+    assert str(tmp_path / "nextclick.toml") in line
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS", "cache:6379"),
+        ("REDIS", "http://cache:6379"),
+        ("REDIS", "redis://cache:port"),
+        ("KAFKA", ""),
+        ("TENANT", "shop b"),
+        ("STORE_HTTP_PORT", "70000"),
+        ("SESSION_EXPIRY_S", "9999999999999"),
+    ],
+)
+def test_a_value_that_nothing_could_use_is_refused_at_the_start(monkeypatch, name, value):
+    """Each was a traceback, or an error that was retried for ever, once the process ran."""
+    monkeypatch.setenv(PREFIX + name, value)
+    with pytest.raises(SystemExit, match=f"^{PREFIX}{name}: "):
+        load(StoreSettings)
+
+
+def test_a_time_is_a_number(monkeypatch):
+    """Infinity passed every lower bound, and the thread that waited so long failed."""
+    monkeypatch.setenv("NEXTCLICK_SNAPSHOT_INTERVAL_S", "inf")
+    monkeypatch.setenv("NEXTCLICK_DRAIN_S", "nan")
+    with pytest.raises(SystemExit) as end:
+        load(ServerSettings)
+    assert [line.split(":")[0] for line in str(end.value).splitlines()] == [
+        "NEXTCLICK_SNAPSHOT_INTERVAL_S",
+        "NEXTCLICK_DRAIN_S",
+    ]

@@ -495,6 +495,16 @@ def test_missed_publications_are_not_caught_up_on():
     assert host.timers == {host.now + PUBLISH_MS}
 
 
+def test_a_clock_that_steps_back_does_not_stop_publications():
+    """The next timer is counted from the time that it is now, whatever it was."""
+    host = Host(ranker_task)
+    host.now = 3_600_000
+    host.feed(example_records(1)[0])
+    host.now = 1_000
+    host.publish()
+    assert host.timers == {host.now + PUBLISH_MS}
+
+
 def test_notes_of_the_versions_before_are_taken_over():
     """Without them, every session that is open would be learned again."""
     host = Host(vectors_task)

@@ -404,3 +404,12 @@ def test_the_scoreboard_is_published_once_a_second_and_when_something_happened()
     assert not scores(task, 10_900)
     assert list(scores(task, 11_000)) == ["ranker"]
     assert not scores(task, 12_000)
+
+
+def test_a_clock_that_steps_back_does_not_stop_the_scores():
+    """Nothing was published until the clock had made up for it."""
+    task = task_of(answer("s", 1, ITEMS[:5]), clicks("s", ITEMS[:2]))
+    assert scores(task, 3_600_000)
+    task.apply(answer("t", 1, ITEMS[:5]))
+    assert scores(task, 3_600_500) == {}, "at most once a second"
+    assert scores(task, 1_000)

@@ -9,7 +9,14 @@ from nextclick.limits import MAX_EVENT_IDS, MAX_SESSION_STEPS, SESSION_STEPS
 from nextclick.v1 import session_pb2 as pb
 from records.session_life import Applied
 from streaming.raw_record import RawRecord
-from streaming.sessionize import DeadLetter, KeyState, RatingThresholds, process
+from streaming.sessionize import (
+    DeadLetter,
+    Erasure,
+    KeyState,
+    RatingThresholds,
+    Update,
+    process,
+)
 
 NOW = 1_700_000_000_000
 MINUTE = 60_000
@@ -35,7 +42,7 @@ class Session:
         record = RawRecord(raw, key, "events", 0, self.offset, append, replayed)
         self.offset += 1
         self.state, outcome = process(self.state, record, self.ratings)
-        if isinstance(outcome, DeadLetter):
+        if not isinstance(outcome, Update):
             return outcome
         return pb.SessionRecord.FromString(outcome.record)
 
@@ -333,7 +340,6 @@ def test_a_record_under_another_key_is_refused(key):
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        (b"", Reason.MALFORMED_JSON),
         (b"\xff\xfe", Reason.MALFORMED_JSON),
         (b"[1]", Reason.MALFORMED_JSON),
         (b'{"v":2}', Reason.UNSUPPORTED_VERSION),
@@ -360,3 +366,38 @@ def test_a_state_of_another_version_is_an_error_and_not_misread():
     """After a change of format an old checkpoint must not turn into nonsense."""
     with pytest.raises(ValueError, match="state version 9"):
         KeyState.from_bytes(b"\x09\x00\x00\x00\x00")
+
+
+def test_an_erased_session_stays_erased():
+    """Its next event brought everything back: the job had kept what all others had erased."""
+    s = Session()
+    first = s.send(item="a", user_id="jane", event_id="1")
+    assert s.feed(b"", append=NOW + MINUTE) == Erasure("s")
+    assert s.state is None
+    record = s.send(item="b", at=2, event_id="1")
+    assert (items(record), record.version, record.user_id) == (["b"], 1, "")
+    assert Applied.after(first).returns(record)  # wherever the tombstone has not been read yet
+
+
+def test_a_session_without_state_is_erased_by_its_key():
+    """Its record is still in `sessions`, and in Redis, when the job's state has expired."""
+    assert Session().feed(b"", b"s") == Erasure("s")
+
+
+def test_a_user_without_session_ids_is_erased_by_the_users_key():
+    """The record's key names the user; `sessions` has the visit under an id of its own."""
+    s = Session()
+    visit = s.send(session_id="", user_id="jane").session_id
+    assert s.feed(b"", b"u:jane") == Erasure(visit)
+    assert s.state is None
+
+
+def test_an_erasure_needs_a_key_that_a_session_can_have():
+    """Without one it would say nothing; a tombstone with another key could not be read."""
+    s = Session()
+    s.send()
+    before = s.state
+    assert isinstance(s.feed(b"", b""), DeadLetter)
+    for key in (b"\xff", b"k" * 321):
+        assert s.feed(b"", key).reason == Reason.WRONG_KEY
+    assert s.state == before

@@ -8,7 +8,8 @@ from prometheus_client import REGISTRY
 from nextclick.topics import SESSIONS, redis_store_key
 from settings.store import StoreSettings
 from streaming import store
-from streaming.store import Batch, SessionStore, SessionWriter, TopicDescription
+from streaming.session_writer import Batch, SessionWriter
+from streaming.store import SessionStore, TopicDescription
 
 
 class FakeRedis:
@@ -21,7 +22,7 @@ class FakeRedis:
         return self._write
 
     def _write(self, keys, args):
-        mark, new_mark, _, _, n, *rest = args
+        mark, new_mark, _, _, n, _, *rest = args
         if self.hash.get(b"mark") not in (mark.encode(), new_mark.encode()):
             return -1, b""
         for at in range(0, 2 * n, 2):

@@ -249,3 +249,11 @@ def test_items_that_wait_or_have_left_are_in_the_snapshot(tmp_path, monkeypatch)
     items = [f"new{i}" for i in range(60)] + [f"old{i}" for i in range(40)]
     assert all(larger.engine.row(item_id) for item_id in items)
     assert len(larger.catalogue) == 120
+
+
+def test_what_a_killed_process_left_unfinished_is_removed_at_the_start(tmp_path):
+    """It is as large as a snapshot, and the next one may be the write that fills the disk."""
+    snapshot.write(taught(), tmp_path)
+    (tmp_path / "tmp-4711" / "models").mkdir(parents=True)
+    assert snapshot.read(tmp_path, LIMITS) is not None
+    assert names(tmp_path) == ["snapshot-000001"]

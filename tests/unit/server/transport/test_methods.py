@@ -38,3 +38,10 @@ def test_a_handler_that_is_missing_is_named():
     """A server that lacks a service must not start as if it had it."""
     with pytest.raises(LookupError, match="RecommendationService/Rank"):
         Method(RECOMMENDATION, "Rank", Recommendations.rank, Lane.FAST).bound_to([object()])
+
+
+def test_a_method_that_the_api_does_not_define_is_named():
+    """A slip in the name was a KeyError, or a path that nobody could call."""
+    slip = Method(RECOMMENDATION, "Recomend", Recommendations.recommend, Lane.FAST)
+    with pytest.raises(LookupError, match=r"RecommendationService/Recomend .* has Recommend, "):
+        slip.bound_to([])

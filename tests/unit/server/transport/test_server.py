@@ -29,12 +29,13 @@ from server.services.event import Events
 from server.services.model import Models
 from server.transport import fast_lane
 from server.transport.fast_lane import TOO_LATE
-from server.transport.health import MAX_WATCHERS
+from server.transport.health import MAX_CLIENT_WATCHERS
 from server.transport.server import GrpcServer
 from settings.server import ServerSettings
 from tests.unit.server.services.test_recommendation import Shop
 
 WAITING = 3
+READY = grpc.ChannelConnectivity.READY
 LIMIT_S = 60.0
 """For what takes milliseconds: a test that reaches it fails."""
 
@@ -62,10 +63,12 @@ class FakeProducer:
 class Served:
     """A running server and stubs of it."""
 
-    def __init__(self, token=""):
+    def __init__(self, token="", **more):
         self.shop, self.producer = Shop(), FakeProducer()
         self.port = Ports.free().grpc
-        settings = ServerSettings(grpc_port=self.port, max_waiting_puts=WAITING, token=token)
+        settings = ServerSettings(
+            grpc_port=self.port, max_waiting_puts=WAITING, token=token, **more
+        )
         self.handlers = (
             self.shop.service,
             Events(self.producer, self.shop.replica, ""),
@@ -422,7 +425,9 @@ def test_watchers_that_leave_while_the_status_changes_stop_nothing(served):
 
 def test_too_many_watchers_are_told_so(served):
     """A queue of watchers would be silence; the bound is an error that says what to do."""
-    watches = [served.health.Watch(health_pb2.HealthCheckRequest()) for _ in range(MAX_WATCHERS)]
+    watches = [
+        served.health.Watch(health_pb2.HealthCheckRequest()) for _ in range(MAX_CLIENT_WATCHERS)
+    ]
     for watch in watches:
         next(watch)
     with pytest.raises(grpc.RpcError) as error:
@@ -430,6 +435,38 @@ def test_too_many_watchers_are_told_so(served):
     assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     for watch in watches:
         watch.cancel()
+
+
+def test_a_draining_server_still_answers_until_balancers_have_noticed(served):
+    """Calls that a balancer sent before its next health check failed at every deployment."""
+    draining = threading.Thread(target=served.server.drain, args=(0, LIMIT_S), daemon=True)
+    draining.start()
+    until(lambda: served.status() == health_pb2.HealthCheckResponse.NOT_SERVING)
+    assert len(served.recommend(session_id="s").items) == 20
+    assert draining.is_alive()
+
+
+def test_a_client_may_ping_an_idle_connection(served):
+    """One behind a NAT, which pinged each 10 s, was sent away after the third ping."""
+    options = (("grpc.keepalive_time_ms", 5_100), ("grpc.keepalive_permit_without_calls", 1),
+               ("grpc.http2.max_pings_without_data", 0))  # fmt: skip
+    left = threading.Event()
+    with grpc.insecure_channel(f"127.0.0.1:{served.port}", options) as channel:
+        grpc.channel_ready_future(channel).result(LIMIT_S)
+        channel.subscribe(lambda state: state is not READY and left.set())
+        assert not left.wait(4 * 5.1)
+
+
+def test_a_connection_of_its_age_ends_and_the_client_connects_anew():
+    """A replica that was added got no connections while those of all clients stayed open."""
+    served = Served(connection_age_s=0.2)
+    try:
+        states = []
+        served.channel.subscribe(states.append, try_to_connect=True)
+        until(lambda: READY in states and states[-1] is not READY)
+        assert len(served.recommend(session_id="s").items) == 20
+    finally:
+        served.close()
 
 
 def test_a_taken_port_is_one_clear_line(served):

@@ -1,0 +1,84 @@
+"""Loads the settings of a process; whatever is wrong with them is said in one line each."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from settings.base import FILE, PREFIX, Settings
+from settings.jobs import JobSettings
+from settings.server import ServerSettings
+from settings.store import StoreSettings
+
+PROCESSES: tuple[type[Settings], ...] = (ServerSettings, StoreSettings, JobSettings)
+"""What the file and the environment may set: one file serves all processes."""
+
+NAMES = sorted({name for process in PROCESSES for name in process.model_fields})
+
+OF_KUBERNETES = re.compile(r"(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP))(_|$)")
+"""In variables that Kubernetes sets in every container where a service is called nextclick."""
+
+UNKNOWN = "there is no such setting"
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def load(kind: type[AnySettings]) -> AnySettings:
+    """Return the settings of a process, or exit with one line for each invalid one.
+
+    A name that is no setting of any process is invalid: it is most likely misspelt.
+
+    Raises
+    ------
+    SystemExit
+    """
+    faults = [*_unknown_variables(), *_faults_of_file()]
+    if faults:
+        raise SystemExit("\n".join(faults))
+    try:
+        return kind()
+    except ValidationError as e:
+        faults = [
+            f"{PREFIX}{'_'.join(map(str, error['loc'])).upper()}: {error['msg']}"
+            for error in e.errors()
+        ]
+        raise SystemExit("\n".join(faults)) from None
+
+
+def _unknown_variables() -> Iterator[str]:
+    for variable, value in sorted(os.environ.items()):
+        name = variable.upper().removeprefix(PREFIX)
+        if name == variable.upper() or name.lower() in NAMES:
+            continue
+        if OF_KUBERNETES.search(name) or value.startswith(("tcp://", "udp://", "sctp://")):
+            continue
+        near = _nearest(name)
+        yield f"{variable}: {UNKNOWN}" + (f"; did you mean {PREFIX}{near.upper()}?" if near else "")
+
+
+def _faults_of_file() -> Iterator[str]:
+    try:
+        held = tomllib.loads(FILE.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except OSError as e:
+        yield f"{FILE.absolute()} cannot be read: {e.strerror}"
+        return
+    except ValueError as e:  # torn TOML, or not UTF-8
+        yield f"{FILE.absolute()}: {e}; write lines such as `max_items = 100000`"
+        return
+    for name in held:
+        if name not in NAMES:
+            near = _nearest(name.upper().removeprefix(PREFIX))
+            yield f"{FILE}: {name}: {UNKNOWN}" + (f"; did you mean {near}?" if near else "")
+
+
+def _nearest(name: str) -> str:
+    """Return the setting that was probably meant, empty if none is near."""
+    return next(iter(difflib.get_close_matches(name.lower(), NAMES, 1)), "")

@@ -1,0 +1,194 @@
+"""What commands print, of made data, at two widths: the files in ``shown``.
+
+After a change that is meant, write them again: ``python -m tests.unit.cli.shown_output``.
+"""
+
+import io
+from pathlib import Path
+
+from cli import demo, doctor, evaluate, models, recommend, replay, status
+from cli.console import out, print_result
+from cli.stack.checkup import Finding, State
+from nextclick import Model, Reason, Recommendation, RecommendedItem
+
+FOLDER = Path(__file__).parent / "shown"
+WIDTHS = (80, 120)
+
+SPREAD_US = {"mean": 1_702.4421, "p50": 1_503.218, "p99": 25_400.7}
+SPREAD_MS = {"mean": 14.2, "p50": 13.04871, "p99": 41.5}
+
+
+def part(name, state="UP", lag=None, restarts=0, last_exit=None, log=()):
+    return {
+        "name": name,
+        "state": state,
+        "lag": lag,
+        "restarts": restarts,
+        "last_exit": last_exit,
+        "log": list(log),
+    }
+
+
+def window(cases, hit_rate):
+    return {
+        "cases": cases,
+        "hit_rate_20": hit_rate,
+        "mrr_20": hit_rate / 2,
+        "ndcg_20": hit_rate * 0.6,
+        "coverage": 0.2512,
+        "diversity": 0.8123,
+    }
+
+
+def board(cases, shadow_cases, drifts=()):
+    return {
+        "cases": cases,
+        "shadow_cases": shadow_cases,
+        "click_through_rate": 0.12345,
+        "drifts": list(drifts),
+        "windows": {"1000": window(1_000, 0.69), "10000": window(cases, 0.7354)},
+    }
+
+
+DRIFT = {"began_ms": 1_764_230_400_000, "hit_rate_before": 0.71, "hit_rate_after": 0.55}
+STATUS = {
+    "parts": [
+        part("jobmanager"),
+        part("taskmanager-1"),
+        part("redis", restarts=3, last_exit="signal 9 at 12:03:14Z", log=["oom", "bye"]),
+        part("kafka", "DOWN", last_exit="Kafka's jars are not in streaming/java/target/kafka-lib; "
+             "run `make setup` at 12:03:14Z"),
+        part("server", "SERVING", 0),
+        part("emitter", lag=142_000),
+        part("job sessions", "RUNNING", 1_234, 2),
+    ],
+    "models": [
+        {"name": "blend", "version": 431_205, "examples": 431_205, "answers": False,
+         "hit_rate": 0.70123, "mrr": 0.3511},
+        {"name": "vectors", "version": 12, "examples": 431_205, "answers": False,
+         "hit_rate": None, "mrr": None},
+        {"name": "ranker", "version": None, "examples": None, "answers": True,
+         "hit_rate": 0.7354, "mrr": 0.4153},
+    ],
+    "scoreboard": {
+        "ranker": board(12_345, 0, [DRIFT]),
+        "blend": board(10_000, 10_000),
+        "session-knn-with-a-name": board(999, 500),
+    },
+}  # fmt: skip
+NOTHING_YET = {
+    "parts": [part("server", "NOT_SERVING", 5)],
+    "models": [{"name": "blend", "version": None, "examples": None, "answers": False,
+                "hit_rate": None, "mrr": None}],
+    "scoreboard": {},
+}  # fmt: skip
+
+REASONS = (
+    Reason("session-knn", 0.62, ("17116", "30218")),
+    Reason("rules", 0.31, ("17116",)),
+    Reason("popular", 0.07, ()),
+)
+ANSWER = Recommendation(
+    (
+        RecommendedItem("17116", 4.1234567, REASONS),
+        RecommendedItem(
+            "a-rather-long-item-id/with-a-path/and-more-of-it/0123456789", 1.5, REASONS
+        ),
+        RecommendedItem("[bold]30218[/bold]", -52.0),
+        RecommendedItem("5", -103.0),
+    ),
+    session_version=7,
+    degraded=("kafka_unavailable",),
+    source="session",
+)
+POPULAR = Recommendation(
+    (RecommendedItem("17116", -100.0), RecommendedItem("30218", -101.0)), source="popular"
+)
+MODELS = [
+    Model("blend", 431_205, 431_205, False, False, 0, (), 12, 0.7012, 0.3511),
+    Model("ranker", 321, 215_602, True, True, 0, (100, 200, 300), 40, 0.7354, 0.4153),
+    Model("vectors", 0, 0, False, False, 0, (), None, None, None),
+]
+PLAYED = {
+    "sent": 2_684,
+    "cases": 2_052,
+    "hit_rate": 0.735380116959,
+    "mrr": 0.4152999,
+    "stale": 0.0,
+    "latency_us": SPREAD_US,
+    "freshness_ms": SPREAD_MS,
+    "errors": 0,
+    "seconds": 75.3219,
+}
+DEMO = {
+    **PLAYED,
+    "sent": 116_285,
+    "applied": 116_285,
+    "dead_lettered": 0,
+    "duplicates": 0,
+    "lost": 0,
+    "vectors": 18_009,
+    "examples": 30_773,
+    "scoreboard": {
+        "ranker": {"cases": 2_052, "shadow_cases": 0, "hit_rate": 0.7354, "mrr": 0.4153},
+        "blend": {"cases": 512, "shadow_cases": 512, "hit_rate": 0.7344, "mrr": 0.404},
+    },
+}
+COMPARED = {
+    "hit_rate": 0.69,
+    "hit_rate_95": [0.6811, 0.6990],
+    "mrr": 0.3491,
+    "mrr_95": [0.3403, 0.3579],
+    "hit_rate_new": 0.6123,
+    "hit_rate_new_95": [0.6001, 0.6245],
+    "ndcg": 0.4312,
+    "ndcg_95": [0.4223, 0.4401],
+    "coverage": 0.2512,
+}
+
+FINDINGS = [
+    Finding("versions", State.OK, "Python 3.11.2, Java in /usr/lib/jvm/java-17-openjdk-amd64"),
+    Finding("disk", State.WARNING, "5.2 GiB free for .nextclick", "make room: the log keeps more"),
+    Finding("topics", State.FAULT, "not there: events, sessions", "create them"),
+]
+
+SHOWN = {
+    "status": lambda: status.show(STATUS),
+    "status-nothing-yet": lambda: status.show(NOTHING_YET),
+    "recommend": lambda: recommend.show(ANSWER, explain=False),
+    "recommend-explain": lambda: recommend.show(ANSWER, explain=True),
+    "recommend-popular": lambda: recommend.show(POPULAR, explain=False),
+    "recommend-nothing": lambda: recommend.show(Recommendation((), source="popular"), explain=True),
+    "doctor": lambda: doctor.show(FINDINGS),
+    "models": lambda: models.show(MODELS),
+    "replay": lambda: print_result("What was played", replay.readable(PLAYED)),
+    "replay-only-sent": lambda: print_result(
+        "What was played", replay.readable({"sent": 431_205, "errors": 0, "seconds": 154.2})
+    ),
+    "evaluate-compare": lambda: evaluate.print_comparison(
+        "prequential evaluation, k = 20", {"session-knn": COMPARED, "covisit-vectors": COMPARED}
+    ),
+    "demo": lambda: print_result("What became of the clicks", demo.readable(DEMO)),
+}
+
+
+def printed(name, width):
+    """What a command prints into a pipe, at a width."""
+    file, before, held = out.file, out.width, io.StringIO()
+    out.file, out.width = held, width
+    try:
+        SHOWN[name]()
+    finally:
+        out.file, out.width = file, before
+    return "".join(f"{line.rstrip()}\n" for line in held.getvalue().splitlines())
+
+
+def main():
+    FOLDER.mkdir(exist_ok=True)
+    for name in SHOWN:
+        for width in WIDTHS:
+            (FOLDER / f"{name}-{width}.txt").write_text(printed(name, width))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""``nextclick doctor``: each thing that can be wrong is found, and comes with what to do."""
+
+import socket
+from types import SimpleNamespace
+
+import pytest
+import redis
+from confluent_kafka import KafkaError, KafkaException
+
+from cli import doctor
+from cli.stack import checkup
+from cli.stack.checkup import GIB, Finding, State
+from cli.stack.layout import Home, Ports
+from nextclick.topics import EVENTS, SESSIONS, TOPICS, topic
+
+
+def ports(**changed):
+    free = Ports.free()
+    return Ports(**{**{name: getattr(free, name) for name in free.__dataclass_fields__}, **changed})
+
+
+class Future:
+    def __init__(self, value):
+        self.value = value
+
+    def result(self, timeout):
+        return self.value
+
+
+class Broker:
+    """The admin client of a broker whose topics are as declared, but for what a test changes."""
+
+    def __init__(self, tenant=""):
+        self.topics = {
+            topic(name, tenant): SimpleNamespace(partitions=dict.fromkeys(range(t.partitions)))
+            for name, t in TOPICS.items()
+        }
+        self.settings = {topic(name, tenant): dict(t.config) for name, t in TOPICS.items()}
+
+    def list_topics(self, timeout):
+        return SimpleNamespace(topics=self.topics)
+
+    def describe_configs(self, resources):
+        return {
+            resource: Future(
+                {
+                    name: SimpleNamespace(value=str(value))
+                    for name, value in self.settings[resource.name].items()
+                }
+            )
+            for resource in resources
+        }
+
+
+def found(broker, tenant=""):
+    return {f.check: f for f in checkup.of_topics(broker, "broker:9092", tenant)}
+
+
+@pytest.mark.parametrize("tenant", ["", "shop"])
+def test_topics_as_declared_are_fine(tenant):
+    """A warning about what is right would teach people to pass over warnings."""
+    findings = found(Broker(tenant), tenant)
+    assert {f.state for f in findings.values()} == {State.OK}
+
+
+def test_a_topic_that_is_missing_or_differs_is_named():
+    """With another clean-up policy, a month of sessions is gone; nothing else says so."""
+    broker = Broker()
+    del broker.topics[EVENTS]
+    finding = found(broker)["topics"]
+    assert (finding.state, finding.found) == (State.FAULT, f"not there: {EVENTS}")
+    broker = Broker()
+    broker.topics[SESSIONS].partitions[4] = None
+    broker.settings[SESSIONS]["cleanup.policy"] = "delete"
+    finding = found(broker)["topics"]
+    assert finding.state == State.WARNING
+    assert "sessions has 5 partitions, not 4" in finding.found
+    assert "sessions: cleanup.policy is delete, not compact" in finding.found
+
+
+def test_a_kafka_that_is_away_is_named_with_the_setting():
+    """The address is most often what is wrong."""
+    broker = Broker()
+
+    def away(timeout):
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    broker.list_topics = away
+    finding = found(broker)["Kafka"]
+    assert finding.state == State.FAULT
+    assert "broker:9092" in finding.found
+    assert "NEXTCLICK_KAFKA" in finding.to_do
+
+
+@pytest.mark.parametrize(
+    ("broker", "said"),
+    [(100.5, "within"), (102.5, "within"), (160.0, "58 s behind"), (40.0, "60 s ahead of")],
+)
+def test_clocks_that_differ_are_told_by_how_much(broker, said):
+    """Then events are refused as of the future, and every figure of delay is wrong."""
+    finding = checkup.clocks(100.0, broker, 102.0)
+    assert finding.found.startswith(said)
+    assert bool(finding.to_do) == (said != "within")
+
+
+class Redis:
+    def __init__(self, error=None, **settings):
+        self.error, self.settings = error, settings
+
+    def ping(self):
+        if self.error:
+            raise self.error
+
+    def config_get(self, pattern):
+        return {name.replace("_", "-"): value for name, value in self.settings.items()}
+
+
+@pytest.mark.parametrize(
+    ("most", "policy", "state"),
+    [
+        ("0", "noeviction", State.OK),
+        ("1000", "volatile-ttl", State.OK),
+        ("1000", "noeviction", State.WARNING),
+        ("1000", "allkeys-lru", State.WARNING),
+    ],
+)
+def test_an_eviction_policy_that_loses_sessions_is_named(most, policy, state):
+    """The store refills Redis from the log whenever its position was evicted."""
+    finding = checkup.of_redis(Redis(maxmemory=most, maxmemory_policy=policy), "cache")
+    assert finding.state == state
+    assert ("volatile-ttl" in finding.to_do) == (state is not State.OK)
+
+
+def test_a_redis_that_is_away_is_a_fault():
+    """Answers go on without it, marked as degraded, and nobody knows why."""
+    finding = checkup.of_redis(Redis(redis.ConnectionError("refused")), "cache")
+    assert finding.state == State.FAULT
+    assert "NEXTCLICK_REDIS" in finding.to_do
+
+
+def test_memory_disk_and_ports_are_those_that_the_settings_need(tmp_path, monkeypatch):
+    """A limit that is too large ends with the kernel's choice of a victim, days later."""
+    assert checkup.of_memory(GIB, 2, 4 * GIB, 8 * GIB).state == State.OK
+    short = checkup.of_memory(4 * GIB, 2, 4 * GIB, 8 * GIB)
+    assert short.state == State.WARNING
+    assert "NEXTCLICK_MAX_ITEMS" in short.to_do
+    for free, state in ((20, State.OK), (5, State.WARNING), (0.5, State.FAULT)):
+        usage = SimpleNamespace(free=int(free * GIB))
+        monkeypatch.setattr(checkup.shutil, "disk_usage", lambda _, usage=usage: usage)
+        assert checkup.of_disk(tmp_path / "new" / "folder").state == state
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        finding = checkup.of_ports(ports(redis=taken.getsockname()[1]))
+    assert finding.state == State.FAULT
+    assert "--redis-port" in finding.to_do
+    assert checkup.of_ports(ports()).state == State.OK
+
+
+def test_a_right_that_is_missing_is_a_warning(monkeypatch):
+    """Answers are slower beside busy neighbours; everything works."""
+
+    def refused(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(checkup.os, "sched_setscheduler", refused)
+    finding = checkup.of_realtime(wanted=True)
+    assert (finding.state, finding.found) == (State.WARNING, "refused: Operation not permitted")
+    assert checkup.of_realtime(wanted=False).state == State.OK
+
+
+def test_a_machine_without_a_stack_is_checked_without_services(tmp_path, monkeypatch):
+    """Before the first `up` there is no Kafka to ask."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(doctor, "models_bytes", lambda _: GIB)
+    checks = [finding.check for finding in doctor.examine(Home(tmp_path))]
+    assert checks == ["versions", "ports", "disk", "memory", "real-time right"]
+
+
+def test_only_a_fault_fails():
+    """Scripts go by the exit code."""
+    warning = Finding("x", State.WARNING, "")
+    assert not doctor.faulty([warning])
+    assert doctor.faulty([warning, Finding("y", State.FAULT, "")])
