@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nextclick.codec import (
-    MAX_TIMESTAMP_MS,
     Event,
     InvalidEventError,
     Item,
@@ -23,6 +22,7 @@ from nextclick.codec import (
     encode_item,
 )
 from nextclick.convert import event_from_proto, event_to_proto, item_from_proto, item_to_proto
+from nextclick.limits import MAX_TIMESTAMP_MS
 from nextclick.v1 import event_service_pb2
 
 EXAMPLES = settings(max_examples=300, deadline=None)
