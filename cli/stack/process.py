@@ -183,12 +183,10 @@ def paused(child: Child) -> Iterator[None]:
 def _stopped(process: psutil.Process) -> bool:
     """Return whether all threads have stopped: one that waits for a core goes on until then."""
     try:
-        stats = [
-            (task / "stat").read_text() for task in Path(f"/proc/{process.pid}/task").iterdir()
-        ]
-    except OSError:  # a thread has ended meanwhile
+        threads = [psutil.Process(thread.id) for thread in process.threads()]
+        return all(thread.status() == psutil.STATUS_STOPPED for thread in threads)
+    except psutil.NoSuchProcess:  # a thread has ended meanwhile
         return False
-    return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
 
 
 def wait_until(
