@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -20,7 +19,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from cli.errors import CommandError
-from cli.stack.flink_settings import cluster_settings, scratch
+from cli.stack.flink_settings import cluster_settings
 from cli.stack.java import java_home
 from cli.stack.layout import FLINK_JARS, PROJECT, PYTHON_PATH, Child, Home, Ports
 from cli.stack.process import START_S, STREAM, spawn, wait_until
@@ -56,8 +55,6 @@ def prepare(home: Home, ports: Ports) -> None:
     lib = home.path("flink", "lib")
     for link in lib.iterdir():
         link.unlink()
-    for left in scratch(home).iterdir():
-        shutil.rmtree(left, ignore_errors=True)
     # flink-python is in opt, but a second job on the same TaskManager needs it in lib.
     jars = [*(FLINK_HOME / "lib").glob("*.jar"), *(FLINK_HOME / "opt").glob("flink-python*.jar")]
     for jar in [*jars, *FLINK_JARS.glob("*.jar")]:
@@ -84,9 +81,7 @@ def environment(home: Home) -> dict[str, str]:
 
 def start_jobmanager(home: Home, *, bound: bool) -> Child:
     """Start the JobManager."""
-    argv = [str(FLINK_HOME / "bin" / "jobmanager.sh"), "start-foreground"]
-    log, env = home.log("jobmanager"), environment(home)
-    return spawn("jobmanager", argv, log, env, bound=bound, niceness=STREAM)
+    return _start(home, "jobmanager", "jobmanager.sh", bound=bound)
 
 
 def start_taskmanager(home: Home, number: int, *, bound: bool) -> Child:
@@ -95,11 +90,19 @@ def start_taskmanager(home: Home, number: int, *, bound: bool) -> Child:
     Two TaskManagers with the same id would keep evicting each other from the cluster.
     """
     name = f"taskmanager-{number}"
-    for left in scratch(home).glob(f"tm_{name}-*"):
-        shutil.rmtree(left, ignore_errors=True)
-    argv = [str(FLINK_HOME / "bin" / "taskmanager.sh"), "start-foreground"]
-    argv += [f"-Dtaskmanager.resource-id={name}-{os.urandom(3).hex()}"]
-    return spawn(name, argv, home.log(name), environment(home), bound=bound, niceness=STREAM)
+    resource_id = f"taskmanager.resource-id={name}-{os.urandom(3).hex()}"
+    return _start(home, name, "taskmanager.sh", resource_id, bound=bound)
+
+
+def _start(home: Home, name: str, script: str, *settings: str, bound: bool) -> Child:
+    """Start a process of the cluster; its working files, RocksDB's too, are in its own folder."""
+    scratch = home.scratch(name)
+    argv = [str(FLINK_HOME / "bin" / script), "start-foreground"]
+    for setting in (f"io.tmp.dirs={scratch}", *settings):
+        argv += ["-D", setting]
+    env = environment(home)
+    env |= {"JVM_ARGS": f"-Djava.io.tmpdir={scratch}", "TMPDIR": str(scratch)}
+    return spawn(name, argv, home.log(name), env, bound=bound, niceness=STREAM)
 
 
 def rest(ports: Ports, path: str) -> Any:

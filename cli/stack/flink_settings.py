@@ -6,7 +6,6 @@ JobManager and TaskManagers read them when they start; ``flink.py`` writes them 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 from cli.stack.layout import Home, Ports
@@ -86,8 +85,6 @@ def cluster_settings(home: Home, ports: Ports) -> dict[str, Any]:
             },
             "buffer-timeout": {"interval": "0 ms"},
         },
-        # Where RocksDB has its files, too.
-        "io": {"tmp": {"dirs": str(scratch(home))}},
         # A TaskManager takes 10 s or more to come back, and each second is an attempt.
         "restart-strategy": {
             "type": "fixed-delay",
@@ -99,8 +96,3 @@ def cluster_settings(home: Home, ports: Ports) -> dict[str, Any]:
         "pekko": {"ask": {"timeout": "60 s"}, "startup-timeout": "60 s"},
         "pipeline": {"object-reuse": True},
     }
-
-
-def scratch(home: Home) -> Path:
-    """Return the folder of working files; a process that is killed leaves its own there."""
-    return home.path("flink", "scratch")

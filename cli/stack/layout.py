@@ -164,6 +164,14 @@ class Home:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def scratch(self, name: str) -> Path:
+        """Return an empty folder for a process's working files.
+
+        A process that is killed leaves them behind: its next start deletes them.
+        """
+        shutil.rmtree(self.root / "scratch" / name, ignore_errors=True)
+        return self.path("scratch", name)
+
     def log(self, name: str) -> Path:
         """Return the log file of a process."""
         return self.path("logs") / f"{name}.log"

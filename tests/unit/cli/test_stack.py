@@ -265,7 +265,7 @@ def test_rocksdb_gets_its_memory_from_that_of_the_heap(home, monkeypatch):
 def test_a_killed_taskmanager_leaves_no_files_behind(home, monkeypatch):
     """RocksDB keeps the whole state there: a kill a day would fill the disk."""
     monkeypatch.setattr(flink, "spawn", lambda name, *_, **__: Child(name, 1, 0.0))
-    mine, other = (home.path("flink", "scratch", f"tm_taskmanager-{n}-abc") for n in (1, 2))
+    mine, other = (home.path("scratch", f"taskmanager-{n}", "abc") for n in (1, 2))
     flink.start_taskmanager(home, 1, bound=True)
     assert not mine.exists()
     assert other.exists()
