@@ -14,7 +14,8 @@ from cli.stack.lag import group_lag
 from cli.stack.process import find
 from cli.stack.stack import Stack
 from cli.stack.watch_record import Deaths
-from nextclick.topics import SESSIONS
+from nextclick.limits import MAX_LEARNER_LATE_MS, SAMPLED_SHARE
+from nextclick.topics import RANKER_MODEL, SESSIONS, VECTORS_MODEL
 from streaming import store
 from streaming.jobs.registry import JOBS
 
@@ -22,6 +23,9 @@ LIVE_COLUMNS = (
     "ranking", "last\ncases", "cases", "shown", "hit\nrate", "MRR", "NDCG", "cover-\nage",
     "diver-\nsity", "CTR",
 )  # fmt: skip
+
+COUNTED = ("applied", "checksum", "passed_over", "passed_over_checksum")
+"""Figures of a learner that `--json` shows."""
 
 
 def status(home: HomeFolder = DEFAULT_HOME, json: Json = False) -> None:
@@ -54,12 +58,13 @@ def show(result: dict[str, Any]) -> None:
     )
     print_table(
         "models",
-        ("model", "version", "examples", "answers", "hit rate@20", "MRR@20"),
+        ("model", "version", "examples", "share", "answers", "hit rate@20", "MRR@20"),
         [
             (
                 model["name"],
                 count(model["version"]),
                 count(model["examples"]),
+                percent(model["share"], 1),
                 "yes" if model["answers"] else "",
                 percent(model["hit_rate"]),
                 percent(model["mrr"]),
@@ -68,6 +73,12 @@ def show(result: dict[str, Any]) -> None:
         ],
     )
     show_live_score(result["scoreboard"])
+    for model in result["models"]:
+        if model["sampling"]:
+            out.print(
+                f"{model['name']} was more than {MAX_LEARNER_LATE_MS // 1000} s behind: until it "
+                f"has caught up, it learns {percent(SAMPLED_SHARE, 0)} of the sessions that begin"
+            )
     for part in result["parts"]:
         if part["log"]:
             out.print(f"last lines of {part['name']} before it was started again:")
@@ -111,14 +122,14 @@ def describe(stack: Stack) -> dict[str, Any]:
     last, and the last lines of its log then.
     """
     parts: list[dict[str, Any]] = []
-    server = apps.server_status(stack.ports)
+    server, emitter = apps.server_status(stack.ports), apps.emitter_status(stack.ports)
     watched = watch_record.read(stack.home)
     for child in stack.children:
         state, lag = "UP" if find(child) else "DOWN", None
         if child.name == "server" and server:
             state, lag = server["state"], server["lag"]
         elif child.name == EMITTER:
-            lag = apps.emitter_status(stack.ports).get("lag")
+            lag = emitter.get("lag")
         elif child.name == "store":
             lag = group_lag(stack.kafka, store.GROUP, SESSIONS)
         deaths = watched.get(child.name, Deaths())
@@ -131,18 +142,43 @@ def describe(stack: Stack) -> dict[str, Any]:
             lag = group_lag(stack.kafka, part.group, part.topics[0])
             row = {"name": f"job {part.name}", "state": job["state"], "lag": lag}
             parts.append(row | described(deaths))
-    # Counts and vectors learn from every click, the ranker from a sample of the clicks.
+    # Counts learn from every click, vectors from those that are not passed over, the ranker from a
+    # sample of the clicks.
     clicks = server.get("clicks")
-    models: list[dict[str, Any]] = [{"name": "blend", "version": clicks, "examples": clicks}]
-    for name in ("vectors", "ranker"):
+    models: list[dict[str, Any]] = [
+        {"name": "blend", "version": clicks, "examples": clicks, "share": 1.0, "sampling": False}
+    ]
+    # What the emitter passes over never reaches the ranker.
+    for name, before in ((VECTORS_MODEL, {}), (RANKER_MODEL, emitter)):
         learner = server.get("learners", {}).get(name, {})
         versions = {"version": learner.get("version"), "examples": learner.get("learned")}
-        models.append({"name": name, **versions})
+        counted = {figure: learner.get(figure) for figure in COUNTED}
+        models.append({"name": name, **versions, **counted, **learned(learner, before)})
     for model in models:
         score = server.get("scores", {}).get(model["name"], {})
         model |= {"answers": server.get("ranking") == model["name"]}
         model |= {"hit_rate": score.get("hit_rate"), "mrr": score.get("mrr")}
     return {"parts": parts, "models": models, "scoreboard": server.get("scoreboard", {})}
+
+
+def learned(learner: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """Return which share of its input a learner has not passed over, and whether it samples now.
+
+    Parameters
+    ----------
+    learner
+        Its state, from the server's ``/status``; empty if it has none.
+    before
+        The status of the example emitter if it feeds the learner: it counts what it has passed over
+        since its start.
+    """
+    out_of_sample = before.get("passed_over", 0)
+    offered = learner.get("applied", 0) + out_of_sample
+    passed_over = learner.get("passed_over", 0) + out_of_sample
+    return {
+        "share": 1 - passed_over / offered if offered else None,
+        "sampling": learner.get("sampling", False) or before.get("sampling", False),
+    }
 
 
 def described(deaths: Deaths) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def emit_examples(replica: Replica, settings: ServerSettings, stop: threading.Ev
         serve_http(
             settings.host,
             settings.http_port,
-            lambda: status.describe(replica, replica.caught_up) | {"emitted": emitter.emitted},
+            lambda: status.describe(replica, replica.caught_up) | emitter.describe(),
         )
     warm_up(remote=True)
     snapshots = PeriodicSnapshots(replica, settings.data_dir, settings.snapshot_interval_s)

@@ -68,6 +68,21 @@ EXAMPLES = Counter("nextclick_examples_total", "Examples handed to the Kafka cli
 EXAMPLES_DROPPED = Counter(
     "nextclick_examples_dropped_total", "Examples dropped: Kafka unavailable, or too slow"
 )
+EXAMPLES_PASSED_OVER = Counter(
+    "nextclick_examples_passed_over_total",
+    "Sampled clicks that made no example, since the emitter was late",
+)
+LEARNER_APPLIED = Gauge(
+    "nextclick_learner_applied",
+    "Records that a learner has applied, learned from or not",
+    ["model"],
+)
+LEARNER_PASSED_OVER = Gauge(
+    "nextclick_learner_passed_over", "Of these, records of sessions outside the sample", ["model"]
+)
+LEARNER_SAMPLING = Gauge(
+    "nextclick_learner_sampling", "Whether a learner is late, and learns a sample", ["model"]
+)
 INDEX_RECALL = Gauge(
     "nextclick_index_recall", "Share of the true 50 nearest vectors that the index finds"
 )

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from nextclick.topics import SESSIONS
-from server.replica import scoreboard
+from server.replica import learners, scoreboard
 from server.replica.replica import Replica
 
 
@@ -37,14 +37,7 @@ def describe(replica: Replica, serving: bool) -> dict[str, Any]:
         "examples": replica.engine.examples,
         "scores": replica.engine.prequential_scores,
         "learners": {
-            model: {
-                "version": state.version,
-                "applied": state.applied,
-                "repetitions": state.repetitions,
-                "learned": state.learned,
-                "paused": state.paused,
-            }
-            for model, state in replica.learners.copy().items()
+            model: learners.describe(state) for model, state in replica.learners.copy().items()
         },
         "scoreboard": {
             model: scoreboard.describe(score) for model, score in replica.scoreboard.copy().items()

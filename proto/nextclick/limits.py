@@ -38,6 +38,20 @@ MAX_AHEAD_MS = 5 * MINUTE_MS
 MAX_AGE_MS = 7 * DAY_MS
 """How old an event may be at its arrival, histories excepted; `events` keeps records as long."""
 
+# ---- learning
+
+MAX_LEARNER_LATE_MS = 30_000
+"""A learner that is further behind learns from a sample of the sessions."""
+
+LEARNER_IN_TIME_MS = 10_000
+"""It learns from all that begin again once it is no further behind than this."""
+
+SAMPLED_SHARE = 0.25
+"""Share of the sessions in the sample."""
+
+MAX_SAMPLED_PERIODS = 256
+"""Periods of sampling that a learner remembers."""
+
 # ---- fields of events and items; bytes are those of UTF-8
 
 MAX_RECORD_BYTES = 65_536

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from hashlib import blake2b
+from typing import Any
 
 from confluent_kafka import KafkaException, Producer
 
 from nextclick.topics import EXAMPLES, PRODUCER_CONFIG, RANKER_MODEL, SESSIONS, VECTORS_MODEL, topic
 from records import example
+from records.checksum import add_click
 from records.session_life import Applied
+from records.session_sample import SessionSample, unit_hash
 from server import metrics
 from server.replica.replica import Replica, Role
 from settings.server import ServerSettings
@@ -28,10 +30,6 @@ resumes when it is within the second."""
 PATIENCE_S = 10.0
 """A learner that has made no progress for this long is no longer waited for."""
 
-LATE_MS, IN_TIME_MS = 120_000, 10_000
-"""With a lag above the first, the number of examples is halved; below the second, it is doubled, up
-to what is set."""
-
 
 def draw(session_id: str, click: Applied) -> float:
     """Return a click's number for sampling, in [0, 1).
@@ -39,8 +37,7 @@ def draw(session_id: str, click: Applied) -> float:
     The same for every emitter, and at every repetition: all take the same clicks, so that none is
     learned from only because there are several.
     """
-    name = f"{session_id}#{click.incarnation}.{click.version}"
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little") / 2**64
+    return unit_hash(f"{session_id}#{click.incarnation}.{click.version}")
 
 
 @dataclass(slots=True)
@@ -86,14 +83,14 @@ class ExampleEmitter:
         replica.before_learning(self.take)
         self._replica = replica
         self._sample = max(settings.sample, 1)
-        self.thinning = 1
-        """One in this many sampled clicks becomes an example; above 1 while the lag is large."""
-        self.emitted = 0
+        self.sessions = SessionSample()
+        """Sessions whose clicks become examples: not all of them while the lag is large."""
+        self.emitted = self.passed_over = self.passed_over_checksum = 0
+        """Examples; sampled clicks of the other sessions, but first ones, and their checksum."""
         self._sessions = topic(SESSIONS, settings.tenant)
         self._topic = topic(EXAMPLES, settings.tenant)
         self._paces = {VECTORS_MODEL: Pace(), RANKER_MODEL: Pace()}
         self._paused = False
-        self._changed = 0.0
         self._producer = Producer(
             {
                 **PRODUCER_CONFIG,
@@ -107,7 +104,12 @@ class ExampleEmitter:
 
     def take(self, session_id: str, click: Applied, number: int, item_id: str) -> None:
         """Emit the example of a click that is about to be learned, if it is sampled."""
-        if draw(session_id, click) * self._sample * self.thinning >= 1:
+        taken = self.sessions.takes(session_id, click.incarnation)
+        if draw(session_id, click) * self._sample >= 1:
+            return
+        if not taken:
+            if click.version > 1:  # the first click of a session would make none
+                self._pass_over(session_id, click.version)
             return
         case = self._replica.engine.example(number, item_id)
         if case is None:
@@ -120,6 +122,11 @@ class ExampleEmitter:
             return
         self.emitted += 1
         metrics.EXAMPLES.inc()
+
+    def _pass_over(self, session_id: str, seq: int) -> None:
+        metrics.EXAMPLES_PASSED_OVER.inc()
+        self.passed_over += 1
+        self.passed_over_checksum = add_click(self.passed_over_checksum, session_id, seq)
 
     def keep_pace(self) -> bool:
         """Return whether reading clicks must pause because the learners are behind.
@@ -137,20 +144,17 @@ class ExampleEmitter:
                 read = state.applied + state.repetitions
                 most = max(most, pace.behind(given[model], read, now))
         self._paused = most > (RESUME_BEHIND if self._paused else PAUSE_BEHIND)
-        self._adapt_thinning(now)
+        self.sessions.adapt(self._replica.click_lag_ms, int(1_000 * now))
         return self._paused
 
-    def _adapt_thinning(self, now: float) -> None:
-        """Take fewer examples while the lag is large, more once it is small again."""
-        if now - self._changed < LATE_MS / 2_000:
-            return
-        if self._replica.click_lag_ms > LATE_MS and self.thinning < 64:
-            self.thinning *= 2
-        elif self._replica.click_lag_ms < IN_TIME_MS and self.thinning > 1:
-            self.thinning //= 2
-        else:
-            return
-        self._changed = now
+    def describe(self) -> dict[str, Any]:
+        """Return how far the emitter is as plain values, for ``/status``."""
+        return {
+            "emitted": self.emitted,
+            "passed_over": self.passed_over,
+            "passed_over_checksum": self.passed_over_checksum,
+            "sampling": self.sessions.sampling,
+        }
 
     def close(self) -> None:
         """Flush the examples that have not been sent."""

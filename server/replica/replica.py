@@ -21,7 +21,7 @@ from records import item_vectors, ranker_weights
 from records.errors import RecordError
 from records.item_vectors import ItemVectors
 from records.limited import decode_score, decode_session
-from server.replica import scoreboard
+from server.replica import learners, scoreboard
 from server.replica.catalogue_entries import CatalogueEntries
 from server.replica.early_vectors import EarlyVectors
 from server.replica.held_vectors import HeldVector, HeldVectors
@@ -200,6 +200,7 @@ class Replica:
         if record.fits is not None:
             self.ranker_fits = record.fits
         self.learners[model] = record.state
+        learners.show(model, record.state)
 
     def apply_score(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `scoreboard`."""

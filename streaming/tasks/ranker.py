@@ -40,7 +40,8 @@ class RankerTask:
     An emitter that died repeats what it has emitted since its snapshot, and several emit the same
     examples: of each session it is noted how far it has been applied, and what comes again is
     counted and passed over. An example that cannot be used (another schema, unreadable) counts as
-    applied, but is not learned.
+    applied, but is not learned. While the task is late, it passes over the examples of sessions
+    that are not in the sample (`records.session_sample`).
     """
 
     def __init__(self, options: TaskOptions) -> None:
@@ -95,6 +96,7 @@ class RankerTask:
             if command and command.kind == pb.LearnerCommand.KIND_ROLL_BACK:
                 self._roll_back(command.version)
             return
+        self.progress.note_arrival(record.append_time_ms)
         try:
             message = example.parse(record.value)
         except RecordError:
@@ -105,8 +107,9 @@ class RankerTask:
             self.progress.repetitions += 1
             return
         self._notes.put(message.session_id, click, -1)
-        self.progress.count(message.session_id, message.seq)
-        if self.progress.paused:
+        taken = self.progress.sample.takes(message.session_id, message.incarnation)
+        self.progress.count(message.session_id, message.seq, passed_over=not taken)
+        if self.progress.paused or not taken:
             return
         try:
             case = example.decode(message)
@@ -147,7 +150,7 @@ class RankerTask:
 
     def publish(self, now_ms: int) -> Iterator[Output]:
         """See `StreamTask.publish`: one record if anything has changed."""
-        if not self._dirty:
+        if not self.progress.adapt(now_ms) and not self._dirty:
             return
         self._dirty = False
         self.progress.version += 1

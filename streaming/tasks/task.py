@@ -7,7 +7,6 @@ publish, is up to its host (``jobs/task_operator.py``; a test).
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -15,10 +14,11 @@ from typing import NamedTuple, Protocol
 from google.protobuf.message import DecodeError
 
 from nextclick.v1 import learning_pb2 as pb
+from records.checksum import add_click
+from records.session_sample import SessionSample
 from streaming.output import Output
 from streaming.raw_record import RawRecord
 
-MODULUS = 1 << 64
 _SIZE = struct.Struct("<I")
 
 FORMER_NOTE = "N"
@@ -77,41 +77,66 @@ class StreamTask(Protocol):
 
 @dataclass(slots=True)
 class Progress:
-    """What a learner has applied, and its last commands."""
+    """What a learner has applied, what of it it has passed over, and its last commands."""
 
     model: str
     applied: int = 0
     repetitions: int = 0
     checksum: int = 0
+    passed_over: int = 0
+    passed_over_checksum: int = 0
+    sample: SessionSample = field(default_factory=SessionSample)
     version: int = 0
     paused: bool = False
     rolled_back_to: int = 0
     kept: list[int] = field(default_factory=list)
+    _oldest_ms: int | None = None
+    """When the oldest of the records arrived that were applied since `adapt` was called."""
 
-    def count(self, session_id: str, seq: int) -> None:
+    def note_arrival(self, arrived_ms: int) -> None:
+        """Note when a record arrived that is applied now."""
+        if self._oldest_ms is None or arrived_ms < self._oldest_ms:
+            self._oldest_ms = arrived_ms
+
+    def adapt(self, now_ms: int) -> bool:
+        """Sample sessions while the learner is late; return whether that has begun or ended."""
+        late_ms = 0 if self._oldest_ms is None else now_ms - self._oldest_ms
+        self._oldest_ms = None
+        return self.sample.adapt(late_ms, now_ms)
+
+    def count(self, session_id: str, seq: int, *, passed_over: bool = False) -> None:
         """Count a click or example, identified by session and ``seq``."""
         self.applied += 1
-        name = f"{session_id}#{seq}".encode()
-        self.checksum = (self.checksum + zlib.crc32(name)) % MODULUS
+        self.checksum = add_click(self.checksum, session_id, seq)
+        if passed_over:
+            self.passed_over += 1
+            self.passed_over_checksum = add_click(self.passed_over_checksum, session_id, seq)
 
     def state(self, learned: int, now_ms: int) -> pb.LearnerState:
         """Return the record with the learner's progress."""
-        return pb.LearnerState(
+        state = pb.LearnerState(
             version=self.version,
             applied=self.applied,
             repetitions=self.repetitions,
             checksum=self.checksum,
+            passed_over=self.passed_over,
+            passed_over_checksum=self.passed_over_checksum,
             learned=learned,
             paused=self.paused,
             rolled_back_to=self.rolled_back_to,
             kept_versions=self.kept,
             timestamp_ms=now_ms,
         )
+        self.sample.dump(state)
+        return state
 
     def take_over(self, state: pb.LearnerState) -> None:
         """Continue from a state."""
         self.version, self.applied, self.checksum = state.version, state.applied, state.checksum
         self.repetitions = state.repetitions
+        self.passed_over = state.passed_over
+        self.passed_over_checksum = state.passed_over_checksum
+        self.sample.load(state)
         self.paused, self.rolled_back_to = state.paused, state.rolled_back_to
         self.kept = list(state.kept_versions)
 

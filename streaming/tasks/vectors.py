@@ -34,7 +34,8 @@ class VectorsTask:
 
     So records may be repeated or missing, since the next one has all steps. A late step, sorted in
     before others, is counted but not learned: what came next is already known. A session that has
-    returned (`records.session_life`) is learned as a new one.
+    returned (`records.session_life`) is learned as a new one. While the task is late, it passes
+    over the sessions that are not in the sample (`records.session_sample`).
     """
 
     def __init__(self, options: TaskOptions) -> None:
@@ -80,6 +81,7 @@ class VectorsTask:
             missing = record.partition + 1 - len(self._offsets)
             self._offsets += [0] * missing
             self._offsets[record.partition] = record.offset + 1
+            self.progress.note_arrival(record.append_time_ms)
             if record.value:
                 self._apply_session(record.value)
 
@@ -106,18 +108,20 @@ class VectorsTask:
         if applied.returns(record):
             slot = -1
         version = applied.version_in(record)
+        taken = self.progress.sample.takes(record.session_id, record.incarnation)
+        learns = taken and not self.progress.paused
         steps = record.steps
         if steps and steps[-1].seq == record.version == version + 1:
             # Nearly always: one more step, at the end.
-            self.progress.count(record.session_id, record.version)
-            if not self.progress.paused:
+            self.progress.count(record.session_id, record.version, passed_over=not taken)
+            if learns:
                 before = [step.item_id for step in steps[-1 - SESSION_ITEMS : -1]]
                 slot = self._learner.learn(slot, before, steps[-1].item_id)
         else:
             for at, step in sorted(enumerate(steps), key=lambda entry: entry[1].seq):
                 if step.seq > version:
-                    self.progress.count(record.session_id, step.seq)
-                    if not self.progress.paused:
+                    self.progress.count(record.session_id, step.seq, passed_over=not taken)
+                    if learns:
                         slot = self._learn_step(steps, at, step, slot)
         self._notes.put(record.session_id, Applied.after(record), slot)
 
@@ -146,7 +150,7 @@ class VectorsTask:
             context, target = vectors
             record = ItemVectors(context, target, self.learned, self._offsets)
             yield Output(VECTORS, item_id.encode(), encode(record))
-        if self._dirty:
+        if self.progress.adapt(now_ms) or self._dirty:
             self._dirty = False
             self.progress.version += 1
             state = self._state(now_ms)

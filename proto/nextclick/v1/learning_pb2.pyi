@@ -43,7 +43,7 @@ class ItemVectors(_message.Message):
     def __init__(self, version: _Optional[int] = ..., context: _Optional[bytes] = ..., target: _Optional[bytes] = ..., offsets: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class LearnerState(_message.Message):
-    __slots__ = ("version", "applied", "checksum", "learned", "paused", "rolled_back_to", "kept_versions", "timestamp_ms", "weights", "offsets", "repetitions")
+    __slots__ = ("version", "applied", "checksum", "learned", "paused", "rolled_back_to", "kept_versions", "timestamp_ms", "weights", "offsets", "repetitions", "passed_over", "passed_over_checksum", "sampled", "newest_incarnation")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     APPLIED_FIELD_NUMBER: _ClassVar[int]
     CHECKSUM_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,10 @@ class LearnerState(_message.Message):
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     OFFSETS_FIELD_NUMBER: _ClassVar[int]
     REPETITIONS_FIELD_NUMBER: _ClassVar[int]
+    PASSED_OVER_FIELD_NUMBER: _ClassVar[int]
+    PASSED_OVER_CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+    SAMPLED_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_INCARNATION_FIELD_NUMBER: _ClassVar[int]
     version: int
     applied: int
     checksum: int
@@ -66,7 +70,21 @@ class LearnerState(_message.Message):
     weights: RankerWeights
     offsets: _containers.RepeatedScalarFieldContainer[int]
     repetitions: int
-    def __init__(self, version: _Optional[int] = ..., applied: _Optional[int] = ..., checksum: _Optional[int] = ..., learned: _Optional[int] = ..., paused: bool = ..., rolled_back_to: _Optional[int] = ..., kept_versions: _Optional[_Iterable[int]] = ..., timestamp_ms: _Optional[int] = ..., weights: _Optional[_Union[RankerWeights, _Mapping]] = ..., offsets: _Optional[_Iterable[int]] = ..., repetitions: _Optional[int] = ...) -> None: ...
+    passed_over: int
+    passed_over_checksum: int
+    sampled: _containers.RepeatedCompositeFieldContainer[SampledPeriod]
+    newest_incarnation: int
+    def __init__(self, version: _Optional[int] = ..., applied: _Optional[int] = ..., checksum: _Optional[int] = ..., learned: _Optional[int] = ..., paused: bool = ..., rolled_back_to: _Optional[int] = ..., kept_versions: _Optional[_Iterable[int]] = ..., timestamp_ms: _Optional[int] = ..., weights: _Optional[_Union[RankerWeights, _Mapping]] = ..., offsets: _Optional[_Iterable[int]] = ..., repetitions: _Optional[int] = ..., passed_over: _Optional[int] = ..., passed_over_checksum: _Optional[int] = ..., sampled: _Optional[_Iterable[_Union[SampledPeriod, _Mapping]]] = ..., newest_incarnation: _Optional[int] = ...) -> None: ...
+
+class SampledPeriod(_message.Message):
+    __slots__ = ("from_incarnation", "until_incarnation", "share")
+    FROM_INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    from_incarnation: int
+    until_incarnation: int
+    share: float
+    def __init__(self, from_incarnation: _Optional[int] = ..., until_incarnation: _Optional[int] = ..., share: _Optional[float] = ...) -> None: ...
 
 class RankerWeights(_message.Message):
     __slots__ = ("feature_schema", "network", "mean", "variance", "linear", "scores")

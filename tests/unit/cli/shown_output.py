@@ -64,11 +64,11 @@ STATUS = {
     ],
     "models": [
         {"name": "blend", "version": 431_205, "examples": 431_205, "answers": False,
-         "hit_rate": 0.70123, "mrr": 0.3511},
-        {"name": "vectors", "version": 12, "examples": 431_205, "answers": False,
-         "hit_rate": None, "mrr": None},
+         "share": 1.0, "sampling": False, "hit_rate": 0.70123, "mrr": 0.3511},
+        {"name": "vectors", "version": 12, "examples": 170_112, "answers": False,
+         "share": 0.39450, "sampling": True, "hit_rate": None, "mrr": None},
         {"name": "ranker", "version": None, "examples": None, "answers": True,
-         "hit_rate": 0.7354, "mrr": 0.4153},
+         "share": None, "sampling": False, "hit_rate": 0.7354, "mrr": 0.4153},
     ],
     "scoreboard": {
         "ranker": board(12_345, 0, [DRIFT]),
@@ -79,7 +79,7 @@ STATUS = {
 NOTHING_YET = {
     "parts": [part("server", "NOT_SERVING", 5)],
     "models": [{"name": "blend", "version": None, "examples": None, "answers": False,
-                "hit_rate": None, "mrr": None}],
+                "share": 1.0, "sampling": False, "hit_rate": None, "mrr": None}],
     "scoreboard": {},
 }  # fmt: skip
 

@@ -79,7 +79,15 @@ TOLD = [
             f"`examples`, `ranker` | {limits.MAX_LEARNER_BYTES:,} bytes",
             f"`vectors`, `commands` | {limits.MAX_VECTORS_BYTES:,} bytes",
             f"`scoreboard` | {limits.MAX_SCORE_BYTES:,} bytes, {limits.MAX_RANKINGS} rankings",
+            f"and of the example emitter | {limits.MAX_LEARNER_LATE_MS // 1_000} s",
+            f"until it is within {limits.LEARNER_IN_TIME_MS // 1_000} s",
+            f"one in {1 / limits.SAMPLED_SHARE:.0f} of the sessions".replace(" 4 ", " four "),
+            f"that a learner remembers | {limits.MAX_SAMPLED_PERIODS} |",
         ],
+    ),
+    (
+        f"{PROTOS}/learning.proto",
+        [f"The latest periods of sampling, oldest first; at most {limits.MAX_SAMPLED_PERIODS}."],
     ),
     (f"{PROTOS}/impression.proto", [f"at most the first {limits.SCORED_ITEMS}."]),
     (

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from nextclick.codec import Item, encode_item
+from nextclick.v1.learning_pb2 import LearnerState
 from nextclick.v1.scoreboard_pb2 import Score
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
@@ -126,3 +127,24 @@ def test_the_gauges_of_sizes_are_those_of_the_status():
     said = status.describe(it, serving=True)
     assert found == {name: said[name] for name in found}
     assert found["clicks"] == 2
+
+
+def test_the_share_that_is_learned_is_that_of_the_learners_counts():
+    """An operator sees there that quality was given up for speed, and an alert that it is now."""
+    it = replica()
+    state = LearnerState(applied=200, checksum=7, passed_over=50, passed_over_checksum=3)
+    it.apply_learner(b"vectors", state.SerializeToString())
+    state.sampled.add(from_incarnation=5, share=0.25)
+    it.apply_learner(b"ranker", state.SerializeToString())
+    learners = status.describe(it, serving=True)["learners"]
+    for model, sampling in (("vectors", False), ("ranker", True)):
+        said = learners[model]
+        assert (said["share"], said["sampling"]) == (0.75, sampling)
+        assert (said["applied"], said["checksum"]) == (200, 7)
+        assert (said["passed_over"], said["passed_over_checksum"]) == (50, 3)
+        assert gauge("nextclick_learner_applied", model=model) == 200
+        assert gauge("nextclick_learner_passed_over", model=model) == 50
+        assert gauge("nextclick_learner_sampling", model=model) == sampling
+    state.sampled[0].until_incarnation = 9
+    it.apply_learner(b"ranker", state.SerializeToString())
+    assert not status.describe(it, serving=True)["learners"]["ranker"]["sampling"]

@@ -1,9 +1,12 @@
 """Examples: taken before the click is learned, like those of serving, at the learners' pace."""
 
+import zlib
+
 import numpy as np
 import pytest
 
 from nextclick import Item, encode_item
+from nextclick.limits import MAX_LEARNER_LATE_MS, SAMPLED_SHARE
 from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
@@ -16,6 +19,7 @@ from records import example as example_records
 from records import item_vectors, ranker_weights
 from records.errors import RecordError
 from records.session_life import Applied
+from records.session_sample import number_of
 from server.replica.examples import (
     PATIENCE_S,
     PAUSE_BEHIND,
@@ -183,20 +187,23 @@ def test_the_sample_is_kept_to():
     assert 0.8 * eligible / 4 < examples.emitted < 1.2 * eligible / 4
 
 
-def taken(thinning=1):
-    """The clicks of 1,500 sessions that an emitter takes which samples one in two."""
+def taken(late=False):
+    """The clicks of 1,500 sessions that an emitter takes which samples one in two; the emitter."""
     replica = Replica(Engine(LIMITS, sample=0, remote=True), Role.EMITTER)
     examples = ExampleEmitter(replica, ServerSettings(sample=2))
-    examples._producer, examples.thinning = FakeProducer(), thinning
+    examples._producer = FakeProducer()
+    if late:
+        replica.click_lag_ms = MAX_LEARNER_LATE_MS + 1
+        examples.sessions.adapt(0, 0)
+        examples.keep_pace()
     play(replica, 1_500)
-    return {(e.session_id, e.seq) for _, _, e in examples._producer.values}
+    return {(e.session_id, e.seq) for _, _, e in examples._producer.values}, examples
 
 
 def test_all_emitters_take_the_same_clicks():
     """With a second one, or after a crash, other clicks would be learned from in addition."""
-    once = taken()
-    assert once == taken()
-    assert taken(thinning=8) < once, "what is taken of less is part of what is taken of more"
+    once, _ = taken()
+    assert once == taken()[0]
     assert draw("s", Applied(1, 2)) != draw("s", Applied(2, 2)), "another life, another draw"
 
 
@@ -222,21 +229,39 @@ def test_a_learner_that_falls_behind_is_waited_for_until_it_stands_still():
     assert pace.behind(3 * PAUSE_BEHIND + 5, PAUSE_BEHIND - RESUME_BEHIND + 1, 114.0) == 4
 
 
-def test_the_log_is_waited_for_with_examples_thinned_out(emitter, monkeypatch):
+def test_a_late_emitter_takes_a_sample_of_sessions_and_counts_the_others():
     """Beyond what the learners can do, fewer examples are better than old ones."""
+    all_clicks, _ = taken()
+    clicks, emitter = taken(late=True)
+    assert clicks < all_clicks
+    sessions = {session_id for session_id, _ in clicks}
+    assert clicks == {click for click in all_clicks if click[0] in sessions}, "whole sessions"
+    assert sessions == {s for s, _ in all_clicks if number_of(s, INCARNATION) < SAMPLED_SHARE}
+    said = emitter.describe()
+    assert said["sampling"]
+    assert said["emitted"] == len(clicks)
+    sampled = [
+        (f"s3-{n}", seq)
+        for n in range(1_500)
+        for seq in (2, 3, 4)
+        if draw(f"s3-{n}", Applied(INCARNATION, seq)) < 0.5
+        and number_of(f"s3-{n}", INCARNATION) >= SAMPLED_SHARE
+    ]
+    assert said["passed_over"] == len(sampled)
+    crc = sum(zlib.crc32(f"{session_id}#{seq}".encode()) for session_id, seq in sampled)
+    assert said["passed_over_checksum"] == crc % 2**64
+
+
+def test_an_emitter_in_time_takes_all_sessions_again(emitter, monkeypatch):
+    """A rush hour must not cost the examples of the day."""
     replica, examples = emitter
     clock = [1_000.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    replica.click_lag_ms = 300_000
-    for _ in range(3):
+    for lag_ms, sampling in ((0, False), (300_000, True), (20_000, True), (0, False)):
         clock[0] += 100
+        replica.click_lag_ms = lag_ms
         examples.keep_pace()
-    assert examples.thinning == 8
-    replica.click_lag_ms = 0
-    for _ in range(9):
-        clock[0] += 100
-        examples.keep_pace()
-    assert examples.thinning == 1
+        assert examples.describe()["sampling"] == sampling
 
 
 def test_a_ranker_of_other_features_is_not_taken(emitter):
