@@ -16,6 +16,7 @@ from nextclick.limits import (
     LEARNER_IN_TIME_MS,
     MAX_LEARNER_LATE_MS,
     MAX_SAMPLED_PERIODS,
+    MAX_TIMESTAMP_MS,
     SAMPLED_SHARE,
 )
 from nextclick.v1 import learning_pb2 as pb
@@ -77,7 +78,8 @@ class SessionSample:
 
     def takes(self, session_id: str, incarnation: int) -> bool:
         """Note a session, and return whether it is learned."""
-        self.newest = max(self.newest, incarnation)
+        if self.newest < incarnation < MAX_TIMESTAMP_MS:  # others are no times
+            self.newest = incarnation
         for period in reversed(self.periods):
             if period.first <= incarnation:
                 over = 0 < period.end <= incarnation

@@ -157,3 +157,11 @@ def test_a_period_without_sessions_leaves_no_trace():
     sample.adapt(LATE_MS, 10**9)
     sample.adapt(0, 10**9)
     assert [(p.first, p.end) for p in sample.periods] == [(1, 11)]
+
+
+def test_a_time_that_is_none_does_not_end_all_sampling():
+    """One broken record, and a period would begin when nobody lives, or be no number at all."""
+    sample = SessionSample()
+    sample.takes("s", 2**63 - 1)
+    late(sample)
+    assert dumped(sample).sampled[0].from_incarnation == 1
