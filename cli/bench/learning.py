@@ -138,7 +138,10 @@ def long_run(stack: Stack, host: str, sessions: int) -> dict[str, Any]:
 
 
 def two_clicks(sessions: int) -> Iterator[SessionRecord]:
-    """Yield the records of sessions of two clicks, which are those of the sample, over and over."""
+    """Yield the records of sessions of two clicks, which are those of the sample, over and over.
+
+    They have no incarnation: of such sessions all are learned, however late.
+    """
     sample = [s.items for s in load_sessions(SAMPLE / "train.txt.gz") if len(s.items) > 1]
     now_ms = FIRST_CLICK_MS
     for first in range(0, sessions, APART):
@@ -147,7 +150,6 @@ def two_clicks(sessions: int) -> Iterator[SessionRecord]:
             for n, record in enumerate(records, first):
                 now_ms += 1
                 record.version = place + 1
-                record.incarnation = record.incarnation or now_ms
                 record.appended_ms = now_ms
                 record.steps.add(
                     item_id=sample[n % len(sample)][place], seq=place + 1, appended_ms=now_ms
