@@ -141,10 +141,9 @@ class Replica:
             self.sessions.erase(key.decode(errors="replace"))
             return
         record = decode_session(value)
-        if self.sessions.apply(record):
-            for step in record.steps:
-                self.catalogue.put_again(step.item_id)
-                self._put_early(step.item_id)
+        for item_id in self.sessions.apply(record):
+            self.catalogue.put_again(item_id)
+            self._put_early(item_id)
 
     def apply_vectors(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `vectors`; a tombstone removes the item's vectors."""

@@ -61,8 +61,8 @@ class SessionTable:
         """Return the id of the session of a user's last click, empty if none."""
         return self._users.get(user_id, "")
 
-    def apply(self, record: pb.SessionRecord) -> int:
-        """Apply a session's record; return how many steps were learned.
+    def apply(self, record: pb.SessionRecord) -> list[str]:
+        """Apply a session's record; return the items of the steps that were learned.
 
         Records may be missing (compaction: the next one has all steps) or repeated (nothing is
         learned twice). If a record comes more than 50 steps after the last one applied, the oldest
@@ -71,7 +71,7 @@ class SessionTable:
         """
         entry = self._entries.get(record.session_id)
         if entry is not None and not entry.applied.precedes(record):
-            return 0
+            return []
         if entry is None or entry.applied.returns(record):
             self._remove(record.session_id)
             entry = self._open(record.session_id)
@@ -85,18 +85,19 @@ class SessionTable:
             entry.hidden = tuple(record.hidden_item_ids)
         return learned
 
-    def _learn(self, entry: Entry, record: pb.SessionRecord) -> int:
+    def _learn(self, entry: Entry, record: pb.SessionRecord) -> list[str]:
         steps = record.steps
         applied = entry.applied.version_in(record)
         if steps and steps[-1].seq == record.version == applied + 1:
+            # Nearly always: one more step, at the end.
             last = steps[-1]
             if self.before_learning is not None:
                 self.before_learning(
                     record.session_id, _place(record, last), entry.number, last.item_id
                 )
             self._engine.learn(entry.number, last.item_id, at_s=seconds(last.timestamp_ms))
-            self._note(entry, record, applied)
-            return 1
+            self._note(entry, (last,), applied)
+            return [last.item_id]
         news = sorted((step.seq, at) for at, step in enumerate(steps) if step.seq > applied)
         kept = len(self._engine.session_rows(entry.number))
         for seq, at in news:
@@ -110,12 +111,12 @@ class SessionTable:
             at_s = seconds(steps[at].timestamp_ms)
             self._engine.learn(entry.number, steps[at].item_id, place, at_s)
             kept = len(self._engine.session_rows(entry.number))
-        self._note(entry, record, applied)
-        return len(news)
+        self._note(entry, steps, applied)
+        return [steps[at].item_id for _, at in news]
 
-    def _note(self, entry: Entry, record: pb.SessionRecord, applied: int) -> None:
+    def _note(self, entry: Entry, steps: Iterable[pb.Step], applied: int) -> None:
         """Strengthen the items of steps that a stronger event has updated; note purchases."""
-        for step in record.steps:
+        for step in steps:
             if step.strengthened_seq > applied:
                 self._engine.strengthen(step.item_id)
             news = step.seq > applied or step.strengthened_seq > applied
