@@ -47,7 +47,7 @@ LEARNER_IN_TIME_MS = 10_000
 """It learns from all that begin again once it is no further behind than this."""
 
 SAMPLED_SHARE = 0.25
-"""Share of the sessions in the sample."""
+"""Share of the sessions in the sample: docs/performance.md has what it saves and costs."""
 
 MAX_SAMPLED_PERIODS = 256
 """Periods of sampling that a learner remembers."""
