@@ -20,7 +20,7 @@ from cli.stack.layout import Home, Ports
 from cli.stack.process import find
 from cli.stack.stack import STANDBY, STARTED_JOBS, SUPERVISOR, Stack
 from nextclick import Client, Event, encode_event
-from nextclick.topics import PRODUCER_CONFIG, redis_session_key
+from nextclick.topics import PRODUCER_CONFIG, partitions, redis_session_key
 from nextclick.v1.learning_pb2 import Example, LearnerState
 from nextclick.v1.session_pb2 import SessionRecord
 from tests.command import run
@@ -256,7 +256,7 @@ def test_eight_kills_in_three_minutes_lose_nothing(shop):
         book.wait(sent, LIMIT_S)
         assert (book.applied, book.duplicates, book.dead_lettered) == (sent, 0, 0)
     logs = {
-        name: Reader(kafka, name, from_beginning=True)
+        name: Reader(kafka, name, from_beginning=True, partitions=len(partitions(name)))
         for name in ("sessions", "examples", "ranker")
     }
     names: dict[str, set[str]] = {"sessions": set(), "examples": set()}
