@@ -27,6 +27,8 @@ from cli.stack.detach import start_detached
 from cli.stack.layout import PYTHON_PATH, Home, Ports
 from cli.stack.stack import SUPERVISOR, Stack
 from cli.stack.temporary import keep
+from settings.base import load
+from settings.jobs import JobSettings
 
 DEFAULTS = Ports()
 
@@ -59,6 +61,7 @@ def up(
     nextclick up --grpc-port 50052
     """
     started = time.monotonic()
+    load(JobSettings)  # what is wrong with them is said before anything starts
     ports = Ports(
         grpc=grpc_port,
         http=http_port,

@@ -76,7 +76,7 @@ def _score(
         engine, test, learn=learn, min_prefix=1, k=K, ask=ask, progress=progress, task=task
     )
     seconds = time.perf_counter() - started
-    return summary(cases, K, len(engine.ids) - 1, seconds, learn_us + more_us)
+    return summary(cases, K, len(engine.rows), seconds, learn_us + more_us)
 
 
 def median_of(results: Sequence[Figures]) -> Figures:

@@ -116,7 +116,7 @@ def evaluate_ranking(
         task=f"{name} predicts",
     )
     seconds = time.perf_counter() - started
-    figures = summary(cases, settings.k, len(engine.ids) - 1, seconds, learn_us + more_us)
+    figures = summary(cases, settings.k, len(engine.rows), seconds, learn_us + more_us)
     return {"model": name, **figures}, cases
 
 

@@ -13,13 +13,15 @@ from online_models.memory import state, top_k
 from online_models.memory.layout import SMALLEST, Limits
 from online_models.memory.names import unique
 from online_models.memory.random import first_random
+from online_models.memory.slabs import BUMP
 from online_models.memory.state import State, StateType
-from online_models.memory.table import Arrays, Table, allocate
+from online_models.memory.table import Arrays, Kept, Table, allocate
 from online_models.ranking import (
     blend,
     blend_step,
     candidates,
     item_filter,
+    listed_items,
     network,
     page,
     prequential,
@@ -37,7 +39,7 @@ TABLES: tuple[Table, ...] = tuple(
         *(items, sessions, click_times, content_tokens),
         sources,
         two_towers,
-        *(item_filter, blend, blend_step, candidates, features, network, prequential),
+        *(item_filter, listed_items, blend, blend_step, candidates, features, network, prequential),
         *(rankings, page),
     )
     for table in module.TABLES
@@ -46,6 +48,8 @@ TABLES: tuple[Table, ...] = tuple(
 
 ID_BYTES = 200
 """An item's id in Python: the string, its entry in a list and its entry in a dictionary."""
+
+_BY_NAME = {table.name: table for table in TABLES}
 
 structref.define_proxy(State, StateType, unique("tables", (table.name for table in TABLES)))
 
@@ -85,6 +89,21 @@ def new_state(
     """Return tables as `new_arrays` makes them, and the kernels' view of them."""
     arrays = new_arrays(limits, seed, used)
     return arrays, bind(arrays)
+
+
+def used_entries(name: str, arrays: Arrays, limits: Limits) -> int:
+    """Return how many leading entries of a table are in use; the others are as they began."""
+    counters, whole = arrays["counters"][0], len(arrays[name])
+    kept = _BY_NAME[name].kept
+    if kept is Kept.ROWS:
+        return int(counters["rows"]) + 1
+    if kept is Kept.SESSIONS:
+        return min(int(counters["next_session"]), limits.max_sessions)
+    if kept is Kept.CASES:
+        return min(int(counters["cases_seen"]), whole)
+    if kept is Kept.ARENA:
+        return int(arrays[f"{name}_meta"][BUMP])
+    return whole
 
 
 def max_bytes(limits: Limits) -> int:

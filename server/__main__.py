@@ -23,7 +23,7 @@ from server.kafka.impressions import Impressions
 from server.log_lines import log_to_stderr
 from server.priority import come_first
 from server.readiness import wait_until_ready
-from server.replica import snapshot
+from server.replica import saved_snapshots, snapshot
 from server.replica.data_folder import locked
 from server.replica.examples import ExampleEmitter
 from server.replica.index_builder import IndexBuilder
@@ -66,7 +66,7 @@ def run(settings: ServerSettings, policy: Policy | None, stop: threading.Event) 
     replica = snapshot.read(settings.data_dir, limits, role) or Replica(
         Engine(limits, sample=0, remote=True), role
     )
-    replica.unfit_snapshots = snapshot.unfit(settings.data_dir, limits)
+    replica.kept_snapshots = saved_snapshots.kept(settings.data_dir)
     replica.engine.policy = policy
     work = {Role.SERVER: answer_calls, Role.EMITTER: emit_examples}[role]
     work(replica, settings, stop)

@@ -38,7 +38,12 @@ DRIFT = Gauge(
     ["model"],
 )
 ITEMS_REFUSED = Counter(
-    "nextclick_items_refused_total", "Catalogue items refused because max_items was reached"
+    "nextclick_items_refused_total", "Catalogue items dropped: too many waited for a row"
+)
+ITEMS_WAITING = Gauge("nextclick_items_waiting", "Catalogue items that wait for a row")
+ENTRIES_DROPPED = Counter(
+    "nextclick_entries_dropped_total",
+    "Catalogue entries of items that have left, dropped: too many have",
 )
 UNREADABLE = Counter(
     "nextclick_unreadable_total",

@@ -30,6 +30,25 @@ def come_first(wanted: bool) -> Iterator[None]:
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
+@contextmanager
+def without_priority() -> Iterator[None]:
+    """Run the block without real-time priority; threads that it starts have none either.
+
+    For librdkafka's idempotent producers: while a batch is on its way and others of its partition
+    are due, their thread polls without a pause. With a broker that answered every 450 ms it took
+    half a core, and at real-time priority it held up that broker itself.
+    """
+    policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
+    if policy == os.SCHED_OTHER:
+        yield
+        return
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameter)
+
+
 def _take_realtime() -> bool:
     """Give this thread real-time priority; return False if the system does not allow it."""
     try:

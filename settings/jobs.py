@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from nextclick.limits import SESSION_LIFE_MS
 from settings.base import Settings
+
+StateBackend = Literal["heap", "rocksdb"]
+"""Where a job keeps its state: in the JVM's heap, or in RocksDB on the local disk."""
 
 
 class JobSettings(Settings):
@@ -15,4 +20,8 @@ class JobSettings(Settings):
         default=SESSION_LIFE_MS // 1_000,
         ge=1,
         description="Seconds without an event until a session's state expires",
+    )
+    state_backend: StateBackend = Field(
+        default="heap",
+        description="Where jobs keep their state: heap, or rocksdb with incremental checkpoints",
     )

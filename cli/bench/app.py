@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from cli.bench.flood import flood
 from cli.bench.freshness import freshness
 from cli.bench.frontier import frontier
 from cli.bench.growth import growth
@@ -11,9 +12,10 @@ from cli.bench.index import index
 from cli.bench.learning import learning
 from cli.bench.serving import serving
 from cli.bench.throughput import throughput
+from cli.bench.year import year
 
 bench_app = typer.Typer(
     help="Benchmarks, each on a stack of its own.", no_args_is_help=True, rich_markup_mode=None
 )
-for command in (freshness, frontier, growth, index, learning, serving, throughput):
+for command in (flood, freshness, frontier, growth, index, learning, serving, throughput, year):
     bench_app.command()(command)

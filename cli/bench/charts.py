@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from evaluation.charts import BASELINE, OWN, PUBLISHED, drawn
+
+LABELS_APART = 1.5
+"""Least ratio of two labelled sizes of a logarithmic axis."""
 
 
 def save_serving(base: Path, result: dict[str, Any]) -> None:
@@ -62,8 +66,7 @@ def save_growth(base: Path, result: dict[str, Any]) -> None:
             if name in ("items", "sessions"):
                 values = [row["learn_us"]["mean"] for row in result[name]]
                 axes.plot(x, values, "o-", color=PUBLISHED, label="learning, mean")
-            axes.set_xscale("log")
-            axes.set_ylim(bottom=0)
+            size_axis(axes, x)
             axes.set_xlabel(name)
         panels[0].set_ylabel("microseconds")
         panels[0].legend(frameon=False, fontsize=7)
@@ -71,10 +74,63 @@ def save_growth(base: Path, result: dict[str, Any]) -> None:
             x = [row[name] for row in result[name]]
             panels[5].plot(x, [row["memory_mb"] for row in result[name]], "o-", color=colour)
             panels[5].annotate(name, (x[-1], result[name][-1]["memory_mb"]), fontsize=7)
-        panels[5].set_xscale("log")
-        panels[5].set_ylim(bottom=0)
+        size_axis(panels[5], [row["items"] for row in result["items"]])
         panels[5].set_xlabel("items, sessions")
         panels[5].set_ylabel("memory, MB")
+
+
+def size_axis(axes: Any, sizes: Sequence[int]) -> None:
+    """Give axes a logarithmic scale whose ticks are these sizes, where labels have room."""
+    axes.set_xscale("log")
+    axes.set_ylim(bottom=0)
+    shown: list[int] = []
+    for size in sorted(set(sizes)):
+        if not shown or size >= LABELS_APART * shown[-1]:
+            shown.append(size)
+    axes.set_xticks(shown, [short(size) for size in shown], fontsize=7)
+    axes.minorticks_off()
+
+
+def short(n: int) -> str:
+    """Return a number as a label: 20, 10k, 2M.
+
+    >>> [short(n) for n in (20, 10_000, 500_000, 2_000_000)]
+    ['20', '10k', '500k', '2M']
+    """
+    for unit, sign in ((1_000_000, "M"), (1_000, "k")):
+        if n >= unit and n % unit == 0:
+            return f"{n // unit}{sign}"
+    return str(n)
+
+
+def save_year(base: Path, result: dict[str, Any]) -> None:
+    """Write ``base.json`` and ``base.svg``: hits, times and memory over the year."""
+    save_json(base, result)
+    tenths = result["tenths"]
+    x = [10 * t + 5 for t in range(len(tenths))]
+    with drawn(base.with_suffix(".svg"), 10, 3, panels=3) as (hits, times, memory):
+        for name, label, colour in (
+            ("roomy_hit_rate", "with room for all", PUBLISHED),
+            ("hit_rate", "bounded", OWN),
+        ):
+            hits.plot(x, [100 * row[name] for row in tenths], "o-", color=colour, label=label)
+        hits.set_ylabel("hit rate@20, %")
+        for name, label, colour in (("learn", "learning", OWN), ("recommend", "answer", BASELINE)):
+            for percentile, line in (("p50", "o-"), ("p99", "o--")):
+                values = [row[f"{name}_us"][percentile] for row in tenths]
+                times.plot(x, values, line, color=colour, label=f"{label}, {percentile}")
+        times.set_ylabel("microseconds")
+        quarters = [25 * q + 12.5 for q in range(len(result["memory_mb"]))]
+        for name, label, colour in (
+            ("roomy_memory_mb", "with room for all", PUBLISHED),
+            ("memory_mb", "bounded", OWN),
+        ):
+            memory.plot(quarters, result[name], "o-", color=colour, label=label)
+        memory.set_ylabel("memory, MB")
+        for axes in (hits, times, memory):
+            axes.set_ylim(bottom=0)
+            axes.set_xlabel("% of the year")
+            axes.legend(frameon=False, fontsize=7)
 
 
 def save_json(base: Path, result: dict[str, Any]) -> None:

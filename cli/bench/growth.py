@@ -98,7 +98,7 @@ def measure(items: int, sessions: int, curves: bool) -> dict[str, Any]:
     numbers = newest - 1 - random.integers(min(sessions, 100_000), size=ASKED)
     queries = [(engine.session_rows(int(n)), int(n)) for n in numbers]
     figures = {
-        "items": len(engine.ids) - 1,
+        "items": len(engine.rows),
         "sessions": min(newest, sessions),
         "recommend_us": metrics.spread(timed(engine, queries, K)),
         "learn_us": metrics.spread(learn_us),

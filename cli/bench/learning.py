@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -11,7 +12,7 @@ from cli.console import err, print_json, print_result
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack import flink, kafka
 from cli.stack.layout import SAMPLE
-from cli.stack.process import wait_until
+from cli.stack.process import find, wait_until
 from cli.stack.stack import Stack
 from cli.stack.temporary import temporary_stack
 from evaluation.datasets import clicks_in_order, load_sessions
@@ -22,45 +23,135 @@ from online_models.engine import Engine
 from records import example
 from streaming.jobs.registry import JOBS
 
-TENANT = "bench"
+TENANT, LONG_TENANT = "bench", "bench-long"
 SKIPPED = 0.2
 """Share at the start that is not measured: the JVM and the kernels are warming up."""
+
+WARM_UP_S, FIRST_S = 15, 60
+"""Of the long run: what is not measured at its start, and how long its start is then measured."""
+
+AFTER = 0.2
+"""Share of the sessions that follow those of the long run: its end, which is compared with its
+start."""
+
+APART = 200
+"""Other sessions' clicks between the two of a session of the long run."""
+
+FIRST_CLICK_MS = 1_700_000_000_000
+"""When the first click of the long run arrived; each of the others came a millisecond later."""
+
+LIMIT_S, SLOWEST = 300, 300
+"""For a run; a long one may take a second for so many clicks."""
+
+
+class Look(NamedTuple):
+    """How far a job was at some time.
+
+    Parameters
+    ----------
+    at_s
+        The time.
+    applied
+        Records that it had applied.
+    cpu_s
+        Processor time that its TaskManager had taken.
+    """
+
+    at_s: float
+    applied: int
+    cpu_s: float
 
 
 def learning(
     examples: Annotated[int, typer.Option(min=100, help="Examples to learn.")] = 20_000,
     clicks: Annotated[int, typer.Option(min=100, help="Clicks to learn.")] = 60_000,
+    sessions: Annotated[
+        int,
+        typer.Option(min=0, help="Sessions of two clicks in a long run of the vectors job."),
+    ] = 0,
     home: BenchFolder = DEFAULT_BENCH_FOLDER,
     json: Json = False,
 ) -> None:
     """Preload real clicks and examples, then time the vectors and the ranker job in turn.
 
-    nextclick bench learning --json
+    With --sessions also a long run of the vectors job: clicks a second, and processor time of its
+    TaskManager for one, in its first minute and once it has seen that many sessions.
+
+    nextclick bench learning --sessions 1000000 --json
     """
     with temporary_stack(home) as stack:
-        result = measure(stack, examples, clicks)
+        result = measure(stack, examples, clicks, sessions)
     if json:
         print_json(result)
     else:
-        print_result("The learners", {name: f"{value:,.0f}" for name, value in result.items()})
+        print_result("The learners", {name: f"{value:,.6g}" for name, value in result.items()})
 
 
-def measure(stack: Stack, examples: int, clicks: int) -> dict[str, Any]:
+def measure(stack: Stack, examples: int, clicks: int, sessions: int = 0) -> dict[str, Any]:
     """Return how much each job learns a second, while the rest of the stack is idle."""
     kafka.create_topics(stack.kafka, TENANT)
     with err.status("preloading"):
         n_clicks, n_examples = preload(stack.kafka, examples, clicks)
-    with stack.more_taskmanagers():
+    with stack.more_taskmanagers() as (host,):
         with err.status("learning vectors"):
-            clicks_per_s = rate(stack, "vectors", n_clicks)
+            clicks_per_s = rate(stack, host, "vectors", n_clicks)
         with err.status("learning the ranker"):
-            examples_per_s = rate(stack, "ranker", n_examples)
+            examples_per_s = rate(stack, host, "ranker", n_examples)
+        long = long_run(stack, host, sessions) if sessions else {}
     return {
         "examples": n_examples,
         "examples_per_s": examples_per_s,
         "clicks": n_clicks,
         "clicks_per_s": clicks_per_s,
+        **long,
     }
+
+
+def long_run(stack: Stack, host: str, sessions: int) -> dict[str, Any]:
+    """Return what a click costs the vectors job at the start, and once it has seen the sessions."""
+    kafka.create_topics(stack.kafka, LONG_TENANT)
+    n, before = 0, 2 * sessions
+    with err.status("preloading the long run"):
+        producer = Producer({**PRODUCER_CONFIG, "bootstrap.servers": stack.kafka})
+        for record in two_clicks(int(sessions * (1 + AFTER))):
+            value = record.SerializeToString()
+            put(producer, topic(SESSIONS, LONG_TENANT), record.session_id, value)
+            n += 1
+        producer.flush()
+    with err.status("the long run"):
+        looks = run(stack, host, "vectors", n, LONG_TENANT)
+    warm = first_at(looks, lambda look: look.at_s >= looks[0].at_s + WARM_UP_S)
+    minute = first_at(looks, lambda look: look.at_s >= warm.at_s + FIRST_S)
+    late = first_at(looks, lambda look: look.applied >= before)
+    end = first_at(looks, lambda look: look.applied >= n)
+    # A run that is shorter than that has neither start nor end.
+    first, last = (warm, minute) if minute.applied < before else (looks[0], late), (late, end)
+    return {
+        "seen": sessions,
+        "vectors_per_s": per_second(*last),
+        "first_vectors_per_s": per_second(*first),
+        "vectors_ratio": per_second(*last) / per_second(*first),
+        "vectors_cpu_us": cpu_us(*last),
+        "first_vectors_cpu_us": cpu_us(*first),
+    }
+
+
+def two_clicks(sessions: int) -> Iterator[SessionRecord]:
+    """Yield the records of sessions of two clicks, which are those of the sample, over and over."""
+    sample = [s.items for s in load_sessions(SAMPLE / "train.txt.gz") if len(s.items) > 1]
+    now_ms = FIRST_CLICK_MS
+    for first in range(0, sessions, APART):
+        records = [SessionRecord(session_id=str(n)) for n in range(first, first + APART)]
+        for place in (0, 1):
+            for n, record in enumerate(records, first):
+                now_ms += 1
+                record.version = place + 1
+                record.incarnation = record.incarnation or now_ms
+                record.appended_ms = now_ms
+                record.steps.add(
+                    item_id=sample[n % len(sample)][place], seq=place + 1, appended_ms=now_ms
+                )
+                yield record
 
 
 def preload(servers: str, examples: int, clicks: int) -> tuple[int, int]:
@@ -105,25 +196,49 @@ def put(producer: Producer, name: str, key: str, value: bytes) -> None:
             producer.poll(0.1)
 
 
-def rate(stack: Stack, model: str, n: int) -> float:
+def rate(stack: Stack, host: str, model: str, n: int) -> float:
     """Run a model's job over the preloaded records; returns records a second after a warm-up."""
-    job = flink.submit(stack.home, JOBS[model], "--kafka", stack.kafka, "--tenant", TENANT)
+    looks = run(stack, host, model, n, TENANT)
+    return per_second(
+        first_at(looks, lambda look: look.applied >= SKIPPED * n),
+        first_at(looks, lambda look: look.applied >= n),
+    )
+
+
+def run(stack: Stack, host: str, model: str, n: int, tenant: str) -> list[Look]:
+    """Run a model's job on a TaskManager until it has applied ``n`` records."""
+    job = flink.submit(stack.home, JOBS[model], "--kafka", stack.kafka, "--tenant", tenant)
     consumer = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
-    consumer.assign([TopicPartition(topic(RANKER, TENANT), p, 0) for p in partitions(RANKER)])
-    seen: list[tuple[int, int]] = []
+    consumer.assign([TopicPartition(topic(RANKER, tenant), p, 0) for p in partitions(RANKER)])
+    looks: list[Look] = []
 
     def done() -> bool:
+        process = find(stack.child(host))
+        used = sum(process.cpu_times()[:2]) if process else 0.0
         for message in consumer.consume(100, 0.2):
             if message.error() is None and message.key() == model.encode():
                 state = LearnerState.FromString(message.value() or b"")
-                seen.append((state.timestamp_ms, state.applied))
-        return bool(seen) and seen[-1][1] >= n
+                looks.append(Look(state.timestamp_ms / 1000, state.applied, used))
+        return bool(looks) and looks[-1].applied >= n
 
     try:
-        wait_until(done, 300, f"the {model} job has learned {n:,} records")
+        wait_until(done, max(LIMIT_S, n / SLOWEST), f"the {model} job has learned {n:,} records")
     finally:
         consumer.close()
         flink.cancel(stack.ports, job)
-    first = next(entry for entry in seen if entry[1] >= SKIPPED * n)
-    last = next(entry for entry in seen if entry[1] >= n)
-    return (last[1] - first[1]) / max((last[0] - first[0]) / 1000, 1e-3)
+    return looks
+
+
+def first_at(looks: list[Look], condition: Callable[[Look], bool]) -> Look:
+    """Return the first look that a condition holds for, else the last one."""
+    return next(filter(condition, looks), looks[-1])
+
+
+def per_second(start: Look, end: Look) -> float:
+    """Return the records applied in a second between two looks."""
+    return (end.applied - start.applied) / max(end.at_s - start.at_s, 1e-3)
+
+
+def cpu_us(start: Look, end: Look) -> float:
+    """Return the microseconds of processor time for a record between two looks."""
+    return 1e6 * (end.cpu_s - start.cpu_s) / max(end.applied - start.applied, 1)

@@ -1,6 +1,6 @@
-"""Background load: real clicks of the sample at a steady rate, in a process of its own.
+"""Background load: clicks at a steady rate, real or a robot's, in a process of its own.
 
-`live_clicks` runs it as ``python -m cli.bench.load KAFKA RATE SECONDS``.
+`live_clicks` runs it as ``python -m cli.bench.load KAFKA RATE KIND``.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from confluent_kafka import Producer
@@ -23,12 +23,16 @@ from nextclick.topics import EVENTS, PRODUCER_CONFIG
 STEP_S = 0.01
 
 
+ROBOT_CLICKS = 20
+"""Clicks in a session of a robot; each is on another item that nobody has."""
+
+
 @contextmanager
-def live_clicks(stack: Stack, rate: float) -> Iterator[None]:
-    """Send this many clicks a second of the sample meanwhile."""
-    argv = [sys.executable, "-m", "cli.bench.load", stack.kafka, str(rate), "inf"]
+def live_clicks(stack: Stack, rate: float, kind: str = "real") -> Iterator[None]:
+    """Send this many clicks a second of a `KINDS` meanwhile."""
+    argv = [sys.executable, "-m", "cli.bench.load", stack.kafka, str(rate), kind]
     env = {"PYTHONPATH": PYTHON_PATH}
-    load = spawn("load", argv, stack.home.log("load"), env, bound=True)
+    load = spawn(f"load-{kind}", argv, stack.home.log(f"load-{kind}"), env, bound=True)
     try:
         yield
     finally:
@@ -43,22 +47,36 @@ def clicks(sessions: list[Session]) -> Iterator[tuple[str, str]]:
             yield f"load{turn}-{sessions[s].session_id}", sessions[s].items[p]
 
 
-def run(kafka: str, rate: float, seconds: float) -> int:
-    """Produce ``rate`` clicks a second for ``seconds``; returns how many."""
-    producer = Producer({**PRODUCER_CONFIG, "bootstrap.servers": kafka, "linger.ms": 1})
-    endless = clicks(load_sessions(SAMPLE / "train.txt.gz"))
+def sampled() -> Iterator[tuple[str, str]]:
+    """Yield (session id, item) of the sample's clicks forever."""
+    return clicks(load_sessions(SAMPLE / "train.txt.gz"))
+
+
+def invented() -> Iterator[tuple[str, str]]:
+    """Yield (session id, item) of a robot that invents an id for each click."""
+    for n in itertools.count():
+        yield f"robot{n // ROBOT_CLICKS}", f"invented{n}"
+
+
+KINDS: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {"real": sampled, "robot": invented}
+
+
+def run(kafka: str, rate: float, endless: Iterator[tuple[str, str]]) -> None:
+    """Produce ``rate`` clicks a second until the process is ended."""
+    producer = Producer({**PRODUCER_CONFIG, "bootstrap.servers": kafka, "linger.ms": 5})
     started = time.monotonic()
     sent = 0
-    while (elapsed := time.monotonic() - started) < seconds:
-        while sent < rate * elapsed:
+    while True:
+        while sent < rate * (time.monotonic() - started):
             session_id, item = next(endless)
             event = Event("view", item, int(time.time() * 1000), session_id=session_id)
-            producer.produce(EVENTS, encode_event(event), session_id)
+            try:
+                producer.produce(EVENTS, encode_event(event), session_id)
+            except BufferError:  # the queue is full: let it drain
+                break
             sent += 1
         producer.poll(STEP_S)
-    producer.flush(30)
-    return sent
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], float(sys.argv[2]), float(sys.argv[3]))
+    run(sys.argv[1], float(sys.argv[2]), KINDS[sys.argv[3]]())

@@ -13,16 +13,16 @@ from confluent_kafka import Consumer, TopicPartition
 
 from cli.bench.charts import save_json
 from cli.bench.floor import FLOOR
-from cli.bench.load import clicks
+from cli.bench.load import sampled
 from cli.console import err, print_json, print_result
 from cli.live.history import send_history
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack import apps, flink, kafka
-from cli.stack.layout import SAMPLE, Child, Ports
+from cli.stack.layout import Child, Ports
 from cli.stack.process import spawn, stop, wait_until
 from cli.stack.stack import Stack
 from cli.stack.temporary import temporary_stack
-from evaluation.datasets import Session, load_sessions
+from evaluation.datasets import Session
 from nextclick.topics import SESSIONS, partitions, topic
 from streaming.jobs.registry import JOBS, Job
 
@@ -95,7 +95,7 @@ def measure(stack: Stack, events: int, slots: list[int]) -> dict[str, Any]:
 def repeated(events: int) -> list[Session]:
     """Return sessions with ``events`` clicks: the sample, again and again under new ids."""
     by_name: dict[str, list[str]] = {}
-    endless = clicks(load_sessions(SAMPLE / "train.txt.gz"))
+    endless = sampled()
     for _ in range(events):
         name, item = next(endless)
         by_name.setdefault(name, []).append(item)

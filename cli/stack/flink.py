@@ -15,16 +15,17 @@ import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from cli.errors import CommandError
+from cli.stack.flink_settings import cluster_settings
 from cli.stack.java import java_home
 from cli.stack.layout import FLINK_JARS, PROJECT, PYTHON_PATH, Child, Home, Ports
 from cli.stack.process import START_S, STREAM, spawn, wait_until
 from streaming.jobs.registry import JOBS, Job
 
 FLINK_HOME = Path(str(find_spec("pyflink").origin)).parent  # type: ignore[union-attr]
-CHECKPOINT_S = 10
-"""Work that a job repeats at most after a crash; each checkpoint writes the whole state."""
 
 ENDED = ("CANCELED", "FINISHED", "FAILED")
 """States of jobs that do not run any more."""
@@ -32,90 +33,14 @@ ENDED = ("CANCELED", "FINISHED", "FAILED")
 REST_S = 10
 """For an answer of the REST API, on busy cores too; what is down refuses at once."""
 
+SAVEPOINT_S = 600.0
+"""For a savepoint, which has the whole state."""
+
 QUIET_LOGGERS = """
 # The Kafka sink registers the same metric again at every checkpoint, with a warning.
 logger.nextclick.name = org.apache.flink.metrics.MetricGroup
 logger.nextclick.level = ERROR
 """
-
-_OPENED = ("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent")
-_JVM_OPTIONS = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in _OPENED] + [
-    "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
-    "--add-opens=java.base/java.util.concurrent.atomic=ALL-UNNAMED",
-    "--add-opens=java.base/java.util.concurrent.locks=ALL-UNNAMED",
-    "--add-exports=java.rmi/sun.rmi.registry=ALL-UNNAMED",
-    "--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
-]
-
-
-def config(home: Home, ports: Ports) -> dict[str, Any]:
-    """Return the cluster's settings; sizes and timeouts were tried on 2 cores."""
-    return {
-        "env": {
-            "java": {
-                "opts": {
-                    "all": " ".join(_JVM_OPTIONS),
-                    "jobmanager": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
-                    "taskmanager": "-XX:+UseSerialGC",
-                    "client": "-XX:TieredStopAtLevel=1",
-                }
-            }
-        },
-        "jobmanager": {
-            "bind-host": "127.0.0.1",
-            "rpc": {"address": "127.0.0.1", "port": ports.flink_rpc},
-            "memory": {
-                "process": {"size": "700m"},
-                "jvm-metaspace": {"size": "160m"},
-                "jvm-overhead": {"min": "64m", "max": "64m"},
-                "off-heap": {"size": "64m"},
-            },
-            "execution": {"failover-strategy": "region"},
-        },
-        "taskmanager": {
-            "bind-host": "127.0.0.1",
-            "host": "127.0.0.1",
-            "numberOfTaskSlots": 1,
-            "memory": {
-                "process": {"size": "1400m"},
-                "jvm-metaspace": {"size": "256m"},
-                "jvm-overhead": {"min": "128m", "max": "128m"},
-                "framework": {"heap": {"size": "64m"}, "off-heap": {"size": "64m"}},
-                "task": {"off-heap": {"size": "64m"}},
-                "network": {"min": "64m", "max": "64m"},
-                "managed": {"size": "128m"},
-            },
-        },
-        "parallelism": {"default": 1},
-        "rest": {"address": "127.0.0.1", "bind-address": "127.0.0.1", "port": ports.flink},
-        "python": {
-            "execution-mode": "thread",
-            "executable": sys.executable,
-            "client": {"executable": sys.executable},
-        },
-        "execution": {
-            "checkpointing": {
-                "interval": f"{CHECKPOINT_S} s",
-                "dir": home.path("flink", "checkpoints").as_uri(),
-                "savepoint-dir": home.path("flink", "savepoints").as_uri(),
-                "externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
-                "min-pause": "500 ms",
-                "timeout": "10 min",
-            },
-            "buffer-timeout": {"interval": "0 ms"},
-        },
-        "state": {"backend": {"type": "hashmap"}},
-        # A TaskManager takes 10 s or more to come back, and each second is an attempt.
-        "restart-strategy": {
-            "type": "fixed-delay",
-            "fixed-delay": {"attempts": 1_000_000, "delay": "1 s"},
-        },
-        # A dead TaskManager refuses two heartbeats. A silent one may just wait for a busy core:
-        # with a timeout of 8 s, Flink took jobs away from a TaskManager that was still starting.
-        "heartbeat": {"interval": 2000, "timeout": 120_000, "rpc-failure-threshold": 2},
-        "pekko": {"ask": {"timeout": "60 s"}, "startup-timeout": "60 s"},
-        "pipeline": {"object-reuse": True},
-    }
 
 
 def prepare(home: Home, ports: Ports) -> None:
@@ -124,7 +49,7 @@ def prepare(home: Home, ports: Ports) -> None:
         raise CommandError(f"the jobs' jars are not in {FLINK_JARS}; run `make setup`")
     # Flink reads YAML, and JSON is valid YAML.
     conf = home.path("flink", "conf")
-    (conf / "config.yaml").write_text(json.dumps(config(home, ports)))
+    (conf / "config.yaml").write_text(json.dumps(cluster_settings(home, ports)))
     for file in (FLINK_HOME / "conf").glob("log4j*.properties"):
         (conf / file.name).write_text(file.read_text() + QUIET_LOGGERS)
     lib = home.path("flink", "lib")
@@ -156,9 +81,7 @@ def environment(home: Home) -> dict[str, str]:
 
 def start_jobmanager(home: Home, *, bound: bool) -> Child:
     """Start the JobManager."""
-    argv = [str(FLINK_HOME / "bin" / "jobmanager.sh"), "start-foreground"]
-    log, env = home.log("jobmanager"), environment(home)
-    return spawn("jobmanager", argv, log, env, bound=bound, niceness=STREAM)
+    return _start(home, "jobmanager", "jobmanager.sh", bound=bound)
 
 
 def start_taskmanager(home: Home, number: int, *, bound: bool) -> Child:
@@ -167,9 +90,19 @@ def start_taskmanager(home: Home, number: int, *, bound: bool) -> Child:
     Two TaskManagers with the same id would keep evicting each other from the cluster.
     """
     name = f"taskmanager-{number}"
-    argv = [str(FLINK_HOME / "bin" / "taskmanager.sh"), "start-foreground"]
-    argv += [f"-Dtaskmanager.resource-id={name}-{os.urandom(3).hex()}"]
-    return spawn(name, argv, home.log(name), environment(home), bound=bound, niceness=STREAM)
+    resource_id = f"taskmanager.resource-id={name}-{os.urandom(3).hex()}"
+    return _start(home, name, "taskmanager.sh", resource_id, bound=bound)
+
+
+def _start(home: Home, name: str, script: str, *settings: str, bound: bool) -> Child:
+    """Start a process of the cluster; its working files, RocksDB's too, are in its own folder."""
+    scratch = home.scratch(name)
+    argv = [str(FLINK_HOME / "bin" / script), "start-foreground"]
+    for setting in (f"io.tmp.dirs={scratch}", *settings):
+        argv += ["-D", setting]
+    env = environment(home)
+    env |= {"JVM_ARGS": f"-Djava.io.tmpdir={scratch}", "TMPDIR": str(scratch)}
+    return spawn(name, argv, home.log(name), env, bound=bound, niceness=STREAM)
 
 
 def rest(ports: Ports, path: str) -> Any:
@@ -309,6 +242,39 @@ def cancel(ports: Ports, job_id: str) -> None:
         return bool(job) and job["state"] == "CANCELED"
 
     wait_until(cancelled, START_S, f"the end of the job {job_id}")
+
+
+def stop_with_savepoint(ports: Ports, job_id: str, folder: Path) -> Path:
+    """End a job with a savepoint that every state backend can read, and return the savepoint.
+
+    Raises
+    ------
+    CommandError
+        If Flink cannot save the state; then the job runs on.
+    """
+    saving: dict[str, Any] = {}
+
+    def saved() -> bool:
+        nonlocal saving
+        saving = rest(ports, f"jobs/{job_id}/savepoints/{trigger}") or {}
+        return bool(saving) and saving["status"]["id"] == "COMPLETED"
+
+    order = {"targetDirectory": folder.as_uri(), "drain": False, "formatType": "CANONICAL"}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{ports.flink}/jobs/{job_id}/stop",
+        json.dumps(order).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=REST_S) as r:
+            trigger = json.load(r)["request-id"]
+    except OSError as e:
+        raise CommandError(f"Flink does not stop the job {job_id}: {e}") from e
+    wait_until(saved, SAVEPOINT_S, f"the savepoint of the job {job_id}")
+    if "location" not in saving["operation"]:
+        why = saving["operation"].get("failure-cause", {}).get("stack-trace", "")
+        raise CommandError(f"the state of the job {job_id} could not be saved:\n{why}"[:3000])
+    return Path(url2pathname(urlsplit(saving["operation"]["location"]).path))
 
 
 def wait_running(home: Home, ports: Ports, job_id: str, jobmanager: Child | None = None) -> None:

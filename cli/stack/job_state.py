@@ -1,25 +1,29 @@
 """The saved states of the Flink jobs: which one a run resumes from, and which may be deleted.
 
-A job has a folder of checkpoints, with one folder a run, and a folder of savepoints. A run that
-ended before its first checkpoint, however it ended, leaves no whole state there, so the next run
-resumes from that of an earlier one.
+A job has a folder of checkpoints for each state backend, with one folder a run, and a folder of
+savepoints. A run that ended before its first checkpoint, however it ended, leaves no whole state
+there, so the next run resumes from that of an earlier one. A checkpoint can be read by the backend
+that wrote it only, a savepoint of `nextclick jobs stop` by both.
 """
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import get_args
 
 from cli.errors import CommandError
 from cli.stack.layout import Home
+from settings.jobs import StateBackend
 
 KEPT_RUNS = 3
 """Runs of a job whose last state is kept. A run keeps one checkpoint."""
 
 
-def checkpoints(home: Home, name: str) -> Path:
-    """Return the folder of a job's checkpoints, a folder a run."""
-    return home.path("flink", "checkpoints", name)
+def checkpoints(home: Home, name: str, backend: StateBackend = "heap") -> Path:
+    """Return the folder of a job's checkpoints by a state backend, a folder a run."""
+    folder = "checkpoints" if backend == "heap" else f"checkpoints-{backend}"
+    return home.path("flink", folder, name)
 
 
 def savepoints(home: Home, name: str) -> Path:
@@ -44,7 +48,9 @@ def note(home: Home, name: str) -> None:
     temporary.replace(record)
 
 
-def to_resume(home: Home, name: str, *, from_nothing: bool = False) -> str:
+def to_resume(
+    home: Home, name: str, backend: StateBackend = "heap", *, from_nothing: bool = False
+) -> str:
     """Return the URI of the state that the next run of a job resumes from.
 
     Parameters
@@ -53,6 +59,8 @@ def to_resume(home: Home, name: str, *, from_nothing: bool = False) -> str:
         Folder of the stack.
     name
         The job.
+    backend
+        The state backend that it is to run with.
     from_nothing
         Pass over all states.
 
@@ -64,13 +72,14 @@ def to_resume(home: Home, name: str, *, from_nothing: bool = False) -> str:
     Raises
     ------
     CommandError
-        If the job has had a state here that is gone.
+        If the job has had a state here that is gone, or the backend cannot read it.
     """
     if from_nothing:
         return ""
     note(home, name)
     state = newest(home, name)
     if state is not None:
+        _check_readable(home, name, state, backend)
         return state.as_uri()
     record = _record(home, name)
     if not record.exists() and not _marker(home, name).exists():
@@ -95,6 +104,18 @@ def prune(home: Home, name: str) -> None:
             shutil.rmtree(run, ignore_errors=True)
 
 
+def _check_readable(home: Home, name: str, state: Path, backend: StateBackend) -> None:
+    for other in get_args(StateBackend):
+        if other != backend and state.is_relative_to(checkpoints(home, name, other)):
+            raise CommandError(
+                f"the newest state of the job {name} is a checkpoint of the state backend {other}, "
+                f"which {backend} cannot read ({state}). Let the job run once more with "
+                f"NEXTCLICK_STATE_BACKEND={other} and end it with `nextclick jobs stop {name}`: "
+                f"its savepoint can be read by both. Or let it start from nothing, at the "
+                "beginning of the log, with --from-nothing"
+            )
+
+
 def _record(home: Home, name: str) -> Path:
     # Not in the folder of Flink, with which it would disappear.
     return home.root / "job-states" / name
@@ -106,7 +127,8 @@ def _marker(home: Home, name: str) -> Path:
 
 
 def _runs(home: Home, name: str) -> list[Path]:
-    runs = [run for run in checkpoints(home, name).iterdir() if run.is_dir()]
+    folders = [checkpoints(home, name, backend) for backend in get_args(StateBackend)]
+    runs = [run for folder in folders for run in folder.iterdir() if run.is_dir()]
     marker = _marker(home, name)
     if marker.exists():
         before = home.root / "flink" / "checkpoints" / marker.read_text()

@@ -34,7 +34,7 @@ def start(home: Home, ports: Ports, *, bound: bool) -> Child:
         if done.returncode:
             raise CommandError(f"Kafka cannot format {data}:\n{done.stdout}{done.stderr}")
     argv = [java, "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", QUIET, "-cp", classpath]
-    argv += ["kafka.Kafka", str(config)]
+    argv += [f"-Djava.io.tmpdir={home.scratch('kafka')}", "kafka.Kafka", str(config)]
     return spawn("kafka", argv, home.log("kafka"), {}, bound=bound)
 
 

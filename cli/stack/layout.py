@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import random
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -157,6 +158,14 @@ class Home:
         folder = self.root.joinpath(*parts)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def scratch(self, name: str) -> Path:
+        """Return an empty folder for a process's working files.
+
+        A process that is killed leaves them behind: its next start deletes them.
+        """
+        shutil.rmtree(self.root / "scratch" / name, ignore_errors=True)
+        return self.path("scratch", name)
 
     def log(self, name: str) -> Path:
         """Return the log file of a process."""

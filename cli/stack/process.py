@@ -27,8 +27,8 @@ answers a second was 22 ms without niceness and 4 ms with it.
 """
 
 START_S = 300.0
-"""For a part to start or a job to be accepted: it takes seconds, but minutes while others keep the
-cores busy. A part that has died is noticed at once."""
+"""For a part to start or to be paused, or a job to be accepted: it takes seconds, but minutes while
+others keep the cores busy. A part that has died is noticed at once."""
 
 _libc = ctypes.CDLL(None)
 
@@ -167,13 +167,23 @@ def running(child: Child) -> psutil.Process:
 
 @contextlib.contextmanager
 def paused(child: Child) -> Iterator[None]:
-    """Stop a process with SIGSTOP for a while."""
+    """Stop a process with SIGSTOP for a while; entered once all of its threads have stopped."""
     process = running(child)
     process.send_signal(signal.SIGSTOP)
     try:
+        wait_until(lambda: _stopped(process), START_S, f"{child.name} stopped")
         yield
     finally:
         process.send_signal(signal.SIGCONT)
+
+
+def _stopped(process: psutil.Process) -> bool:
+    """Return whether all threads have stopped: one that waits for a core goes on until then."""
+    try:
+        threads = [psutil.Process(thread.id) for thread in process.threads()]
+        return all(thread.status() == psutil.STATUS_STOPPED for thread in threads)
+    except psutil.NoSuchProcess:  # a thread has ended meanwhile
+        return False
 
 
 def wait_until(

@@ -17,6 +17,8 @@ from cli.stack.layout import EDIT_FILE, LOCK_FILE, Child, Home, Ports, put
 from cli.stack.parts import TASKMANAGERS, parts_of
 from cli.stack.process import BEHIND, STREAM, find, give_way, kill, stop
 from cli.stack.standby import supervisor_of
+from settings.base import load
+from settings.jobs import JobSettings
 
 LEARNERS = "learners"
 STARTED_JOBS = ("sessions", LEARNERS)
@@ -218,15 +220,15 @@ class Stack:
         Raises
         ------
         CommandError
-            If its state is gone, or it does not start.
+            If its state is gone or of the other state backend, or it does not start.
         """
-        home, job = self.home, flink.job_named(name)
-        last = job_state.to_resume(home, name, from_nothing=from_nothing)
+        home, job, backend = self.home, flink.job_named(name), load(JobSettings).state_backend
+        last = job_state.to_resume(home, name, backend, from_nothing=from_nothing)
         if not last:
             why = "as told" if from_nothing else "it has no state yet"
             self.say(f"the job {name} starts from nothing, at the beginning of the log: {why}")
         job_state.prune(home, name)
-        states = (job_state.checkpoints(home, name), job_state.savepoints(home, name))
+        states = (job_state.checkpoints(home, name, backend), job_state.savepoints(home, name))
         job_id = flink.submit(home, job, "--kafka", self.kafka, from_state=last, states=states)
         self.remember_job(name, job_id)
         flink.wait_running(home, self.ports, job_id, self.find_child("jobmanager"))

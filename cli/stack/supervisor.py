@@ -93,11 +93,12 @@ class Supervisor:
         for each in (name, *self._parts[name].ends_with_it):
             self._due.pop(each, None)
             self._start(each)
-        watch_record.write(self._stack.home, self._deaths)
 
     def _start(self, name: str) -> None:
         self._started[name] = self._clock()
         self._deaths.setdefault(name, Deaths()).restarts += 1
+        # Before the start: this process may be killed as soon as the part is there.
+        watch_record.write(self._stack.home, self._deaths)
         try:
             child = self._parts[name].start()
         except (CommandError, OSError) as e:

@@ -25,6 +25,7 @@ from online_models.ranking.request import (
 )
 from online_models.sources import popularity
 from online_models.state_tables import bind, new_arrays
+from online_models.sweep import Sweep, phases_of
 from online_models.vectors.near_lists import NOTHING
 
 NEAREST = 200
@@ -46,7 +47,8 @@ class Answering(PublishedModels):
         self._state = bind(a)
         self._counters, self._found = a["counters"], a["found"]
         self._clock, self._next_session = a["counters"]["clock"], a["counters"]["next_session"]
-        self._request = RequestWriter(a, self.category_numbers)
+        self._sweep = Sweep(self, self._state, phases_of(self, self._state), self.deleted)
+        self._request = RequestWriter(a, self.categories.numbers)
         self._query, self._answer, self._answer_score = a["query"], a["answer"], a["answer_score"]
         self._session_columns = tuple(
             a["sessions"][name] for name in ("number", "n", "slab", "at", "items")
@@ -58,6 +60,23 @@ class Answering(PublishedModels):
             _read_only(a["categories"]),
             _read_only(a["stats"]["clicks"]),
         )
+
+    def make_room(self) -> None:
+        """See `ItemRows.make_room`."""
+        self._sweep.make_room()
+
+    def replace_provisional(self) -> None:
+        """See `ItemTable.replace_provisional`."""
+        self._sweep.replace_unconfirmed()
+
+    def kept(self) -> dict[str, Any]:
+        """See `ItemRows.kept`."""
+        return super().kept() | {"sweep": self._sweep.kept()}
+
+    def keep(self, meta: dict[str, Any]) -> None:
+        """See `ItemRows.keep`."""
+        super().keep(meta)
+        self._sweep.keep(meta["sweep"])
 
     # ---- what the models know
 
@@ -221,14 +240,14 @@ class Answering(PublishedModels):
         """Return the scores of the given rows (n,) for a session; unknown ones score lowest."""
         listed = self._longest_answer(items, own)
         best = dict(zip(listed.rows.tolist(), listed.scores.tolist(), strict=True))
-        scores = np.empty(len(rows), np.float32)
-        for i, row in enumerate(rows):
+        wanted = np.array(rows, np.int64)
+        scores = np.empty(len(wanted), np.float32)
+        popularity.log_popularities(self._state, wanted, scores)
+        scores += UNLISTED
+        scores[wanted == 0] = 2 * UNLISTED
+        for i, row in enumerate(wanted.tolist()):
             if row in best:
                 scores[i] = best[row]
-            elif row > 0:
-                scores[i] = UNLISTED + popularity.log_popularity(self._state, row)
-            else:
-                scores[i] = 2 * UNLISTED
         return scores
 
     def _longest_answer(self, items: Rows, own: int) -> Ranked:

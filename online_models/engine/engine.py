@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.engine import resize
 from online_models.engine import snapshot as snapshots
 from online_models.engine.inspection import Inspection
 from online_models.learners import click
@@ -21,6 +22,7 @@ from online_models.memory.layout import Limits
 from online_models.ranking.blend import FITTED
 from online_models.ranking.features import registry as features
 from online_models.sources import popularity
+from online_models.sweep import PLACES_A_CLICK
 from online_models.vectors import two_towers
 from online_models.vectors.index import VectorIndex
 
@@ -73,6 +75,7 @@ class Engine(Inspection):
 
     def begin_row(self, row: int) -> None:
         """Give a new item its first vectors."""
+        super().begin_row(row)
         if self.sample:
             two_towers.begin_vector(self._state, row)
 
@@ -120,12 +123,14 @@ class Engine(Inspection):
             sessions = click.count_click(self._state, session, row, at, at_s)
         if sessions == 2:
             self.confirm(row)
+        if self._sweep.active:
+            self._sweep.step(PLACES_A_CLICK)
 
     def strengthen(self, item_id: str, weight: float = 1.0) -> None:
         """Add ``weight`` clicks to the popularity of an item, and to nothing else."""
         row = self.rows.get(item_id, 0)
         if row:
-            popularity.add_clicks(self._state, row, weight)
+            popularity.add_clicks(self._state, row, float(weight))
 
     def forget_session(self, session: int) -> None:
         """Erase a session, so that it no longer votes. What it added to counts stays."""
@@ -161,31 +166,47 @@ class Engine(Inspection):
             "sample": self.sample,
             "remote": self.remote,
             "with_vectors": self.with_vectors,
-            "ids": self.ids,
-            "categories": list(self.category_numbers),
-            "provisional": self.provisional,
+            **self.kept(),
         }
         snapshots.write(path, self.arrays, self.limits, meta)
 
     @classmethod
-    def restore(cls, path: Path) -> Engine:
+    def restore(cls, path: Path, limits: Limits | None = None) -> Engine:
         """Read what `snapshot` wrote.
+
+        Parameters
+        ----------
+        path
+            The folder.
+        limits
+            Limits that the models get; None: those that they had. In larger ones, answers stay the
+            same. In smaller ones, what is worth least leaves; what stays keeps its statistics. With
+            other limits, this takes the memory of both for a while.
 
         Raises
         ------
         SnapshotError
-            If the folder is damaged or of another version.
+            If the folder is damaged or of another version, or a table cannot get other limits.
         """
-        limits, meta = snapshots.read_meta(path)
+        saved, meta = snapshots.read_meta(path)
         try:
-            engine = cls(limits, meta["seed"], sample=meta["sample"], remote=meta["remote"])
+            engine = cls(saved, meta["seed"], sample=meta["sample"], remote=meta["remote"])
             engine.with_vectors = meta["with_vectors"]
-            engine.ids = meta["ids"]
-            engine.rows = {item_id: row for row, item_id in enumerate(engine.ids) if row}
-            for place, name in enumerate(meta["categories"], 1):
-                engine.category_numbers[name] = place
-            engine.provisional = meta["provisional"]
+            snapshots.read_tables(path, meta, engine.arrays)
+            engine.keep(meta)
+            if meta["version"] < snapshots.SINCE["item_lists"]:
+                engine.lists.make(np.array(list(engine.rows.values()), np.int64))
+                engine._sweep.start_over()  # its phases had other numbers
         except KeyError as e:
             raise snapshots.SnapshotError(f"cannot read the snapshot in {path}: no {e}") from e
-        snapshots.read_tables(path, meta, engine.arrays)
-        return engine
+        return engine if limits in (None, saved) else engine.resized(limits)
+
+    def resized(self, limits: Limits) -> Engine:
+        """Return models of other limits that know the same; these are spent."""
+        resize.squeeze(self, self._sweep, limits.max_items)
+        other = Engine(limits, self.seed, sample=self.sample, remote=self.remote)
+        resize.lay_out(self.arrays, self.limits, other.arrays, limits)
+        other.with_vectors = self.with_vectors
+        other.keep(self.kept())
+        other._sweep.start_over()
+        return other

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from online_models.memory.layout import Limits
 from online_models.memory.table import Arrays
 from online_models.ranking.ranker_weights import RankerWeights, put_weights
-from online_models.tables.items import DELETED, ItemTable
+from online_models.tables.item_rows import DELETED
+from online_models.tables.items import ItemTable
 from online_models.vectors.index import VectorIndex
 from online_models.vectors.near_lists import NearestItems
 
@@ -30,8 +31,11 @@ class PublishedModels(ItemTable):
     def put_vectors(
         self, item_id: str, context: NDArray[np.float32], target: NDArray[np.float32]
     ) -> bool:
-        """Set an item's two vectors, (64,) each; return False if the table is full."""
-        row = self.ensure_row(item_id)
+        """Set an item's two vectors, (64,) each; return False if the item has no row.
+
+        Vectors give no item a row: the learner has rows of its own, and any clicked id gets one.
+        """
+        row = self.rows.get(item_id, 0)
         if row == 0:
             return False
         self.with_vectors += not self.arrays["has_vectors"][row]
@@ -63,9 +67,23 @@ class PublishedModels(ItemTable):
         if self.index is not None and self.rows.get(item_id):
             self.index.remove(self.rows[item_id])
 
+    def end_row(self, row: int) -> None:
+        """See `ItemRows.end_row`."""
+        super().end_row(row)
+        self._drop_vectors(row)
+        if self.index is not None:
+            self.index.remove(row)
+
+    def have_left(self) -> None:
+        """See `ItemRows.have_left`."""
+        if self.nearest is not None:
+            self.nearest.forget_older()
+
     def drop_vectors(self, item_id: str) -> None:
         """Forget an item's vectors."""
-        row = self.rows.get(item_id, 0)
+        self._drop_vectors(self.rows.get(item_id, 0))
+
+    def _drop_vectors(self, row: int) -> None:
         if row and self.arrays["has_vectors"][row]:
             self.with_vectors -= 1
             for name in ("has_vectors", "context_vectors", "target_vectors"):
@@ -76,9 +94,16 @@ class PublishedModels(ItemTable):
     def put_row(self, table: str, item_id: str, values: NDArray[Any] | None) -> bool:
         """Set an item's row of a table by item, to 0 for None; False if it has no row.
 
-        For what a source or a feature reads of an item and is learned elsewhere; ``values`` has
-        the shape of one entry of the table.
+        For what a source or a feature reads of an item and is learned elsewhere.
+
+        Raises
+        ------
+        ValueError
+            If ``values`` have not the shape of one entry of the table; nothing has changed then.
         """
+        shape = self.arrays[table].shape[1:]
+        if values is not None and values.shape != shape:
+            raise ValueError(f"an entry of {table} has the shape {shape}, not {values.shape}")
         row = self.rows.get(item_id, 0) if values is None else self.ensure_row(item_id)
         if row:
             self.arrays[table][row] = 0 if values is None else values

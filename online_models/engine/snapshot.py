@@ -14,15 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.memory.layout import Limits
-from online_models.memory.slabs import BUMP
 from online_models.memory.table import Arrays, Kept, Table
 from online_models.ranking.features.registry import FITTING_SCHEMAS, SCHEMA
-from online_models.state_tables import TABLES
+from online_models.state_tables import TABLES, used_entries
 
-VERSION = 6
+VERSION = 8
 
-READABLE = (5, 6)
+READABLE = (5, 6, 7, 8)
 """Versions that can be read. Version 5 had other names for some tables."""
+
+SINCE = {
+    "has_vectors": 6,
+    "first_clicks": 7,
+    "deleted_ids": 7,
+    "item_links": 8,
+    "item_lists": 8,
+}
+"""The first versions that had a table, where that was not 5."""
 
 NAMES_5 = {
     "counters": "ctr",
@@ -54,23 +62,12 @@ KEPT = tuple(table for table in TABLES if table.kept is not Kept.SCRATCH and not
 
 
 class SnapshotError(Exception):
-    """A snapshot cannot be read; delete it and let the log rebuild the models."""
+    """A snapshot cannot be read: an older one or the log rebuilds the models."""
 
 
 def used(arrays: Arrays, limits: Limits) -> dict[str, int]:
     """Return how many leading entries of each table in `KEPT` are in use."""
-    counters = arrays["counters"][0]
-    lengths: dict[str, int] = {}
-    for table in KEPT:
-        whole = len(arrays[table.name])
-        lengths[table.name] = {
-            Kept.ROWS: int(counters["rows"]) + 1,
-            Kept.SESSIONS: min(int(counters["next_session"]), limits.max_sessions),
-            Kept.CASES: min(int(counters["cases_seen"]), whole),
-        }.get(table.kept, whole)
-        if table.kept is Kept.ARENA:
-            lengths[table.name] = int(arrays[f"{table.name}_meta"][BUMP])
-    return lengths
+    return {table.name: used_entries(table.name, arrays, limits) for table in KEPT}
 
 
 def write(path: Path, arrays: Arrays, limits: Limits, meta: Mapping[str, Any]) -> None:
@@ -80,9 +77,7 @@ def write(path: Path, arrays: Arrays, limits: Limits, meta: Mapping[str, Any]) -
     for table in KEPT:
         array = arrays[table.name][: lengths[table.name]]
         if table.kept is Kept.HASHED:
-            places = np.flatnonzero(array["key"])
-            _save(path, f"{table.name}_places", places.astype(np.int32))
-            array = array[places]
+            array = array[array["key"] != 0]
         _save(path, table.name, array)
     head = {
         "version": VERSION,
@@ -106,16 +101,12 @@ def read_meta(path: Path) -> tuple[Limits, dict[str, Any]]:
         limits = Limits(**meta["limits"])
     except Exception as e:
         raise SnapshotError(f"cannot read the snapshot in {path}: {e}") from e
+    if version in READABLE and version < 7:
+        meta |= {"leaving": [], "free": [], "deleted": [], "free_categories": [], "sweep": {}}
     if version not in READABLE:
-        raise SnapshotError(
-            f"{path} has version {version}, this code reads {READABLE}; delete it: the log "
-            "rebuilds the models"
-        )
+        raise SnapshotError(f"{path} has version {version}, this code reads {READABLE}")
     if schema not in FITTING_SCHEMAS:
-        raise SnapshotError(
-            f"{path} has features {schema}, this code {SCHEMA}; delete it: the log rebuilds the "
-            "models"
-        )
+        raise SnapshotError(f"{path} has features {schema}, this code {SCHEMA}")
     return limits, meta
 
 
@@ -130,16 +121,15 @@ def read_tables(path: Path, meta: Mapping[str, Any], arrays: Arrays) -> None:
     try:
         names = NAMES_5 if meta["version"] == 5 else {}
         for table in KEPT:
-            if meta["version"] == 5 and table.name == "has_vectors":
+            if meta["version"] < SINCE.get(table.name, 5):
                 continue
             array = arrays[table.name]
             saved = _load(path, names.get(table.name, table.name))
+            if meta["version"] == VERSION:
+                _check_layout(table, saved, array)
             if table.kept is Kept.HASHED:
-                name = "pair_slots" if meta["version"] == 5 else f"{table.name}_places"
-                array[_load(path, name)] = saved
+                table.put_hashed(array, saved)
             else:
-                if meta["version"] == VERSION:
-                    _check_layout(table, saved, array)
                 _put(array, saved)
         if meta["version"] == 5:
             # Version 5 marked published vectors in the sums of squares.
@@ -148,9 +138,7 @@ def read_tables(path: Path, meta: Mapping[str, Any], arrays: Arrays) -> None:
             if meta["remote"]:
                 marks[:] = 0
     except Exception as e:
-        raise SnapshotError(
-            f"cannot read the snapshot in {path}: {e}; delete it: the log rebuilds the models"
-        ) from e
+        raise SnapshotError(f"cannot read the snapshot in {path}: {e}") from e
 
 
 def _check_layout(table: Table, saved: NDArray[Any], array: NDArray[Any]) -> None:

@@ -22,6 +22,7 @@ from online_models.ranking.request import Filter
 from online_models.vectors.two_towers import DIMENSIONS
 
 TINY = Limits(max_items=64, max_sessions=64, pairs=64)
+SMALLER = Limits(max_items=32, max_sessions=64, pairs=64)
 
 
 def warm_up(remote: bool = False) -> Engine:
@@ -52,7 +53,30 @@ def warm_up(remote: bool = False) -> Engine:
     engine.popularity(rows)
     engine.rank([1], [2])
     engine.explain([1], np.array([2], np.int32))
+    assert engine.ranking
+    other = Engine(TINY, sample=engine.sample, remote=remote)
+    _replace_items(other)
+    _answer_from_index(other)
+    other.lists.make(np.array(list(other.rows.values())))
+    other.resized(SMALLER)
     return engine
+
+
+def _replace_items(engine: Engine) -> None:
+    """Have items leave: for others of the catalogue, and unconfirmed ones for newer ones."""
+    robot = engine.open_session()
+    for i in range(2 * TINY.max_items):
+        engine.learn(robot, f"invented {i}")
+        engine.put_item(f"item {i}")
+
+
+def _answer_from_index(engine: Engine) -> None:
+    """Have items with vectors, and a page that near ones fill."""
+    items = list(engine.rows)[-2:]
+    for item in items:
+        engine.put_vectors(item, *np.ones((2, DIMENSIONS), np.float32))
+    engine.begin_index(time.monotonic).rebuild()
+    engine.similar(engine.rows[items[0]], 20)
 
 
 def warm_up_learners() -> None:
@@ -62,6 +86,8 @@ def warm_up_learners() -> None:
     vectors.learn(slot, ["a"], "b")
     vectors.put_item("a", [1])
     vectors.to_publish(10)
+    for n in range(100):  # until items leave
+        vectors.learn(-1, [], f"i{n}")
     ranker = RankerLearner()
     for _ in range(2):
         ranker.learn(np.zeros((N_FEATURES, 5), np.float32), 1)
@@ -71,13 +97,7 @@ def main() -> None:
     """Compile all kernels; takes a minute or two the first time."""
     started = time.perf_counter()
     warm_up()
-    remote = warm_up(remote=True)
-    vector = np.ones(DIMENSIONS, np.float32)
-    for item in ("a", "b"):
-        remote.put_vectors(item, vector, vector)
-    index = remote.begin_index(time.monotonic)
-    index.rebuild()
-    remote.similar(1, 20)
+    warm_up(remote=True)
     warm_up_learners()
     print(f"kernels are compiled ({time.perf_counter() - started:.0f} s)")
 

@@ -68,3 +68,13 @@ def by_place(name: str, module: str, kernels: Sequence[Kernel]) -> Kernel:
     lines += [f"    if place == {p}: return kernel_{p}(st)" for p in range(len(kernels))]
     functions = {f"kernel_{p}": kernel for p, kernel in enumerate(kernels)}
     return _compiled(name, module, "\n".join([*lines, "    return False"]), functions)
+
+
+def over_places(name: str, module: str, kernels: Sequence[Kernel]) -> Kernel:
+    """Return a kernel ``name(st, which, first, end)``: calls one kernel for each place."""
+    lines = [f"def {name}(st, which, first, end):"]
+    for p in range(len(kernels)):
+        lines.append(f"    if which == {p}:")
+        lines.append(f"        for place in range(first, end): kernel_{p}(st, place)")
+    functions = {f"kernel_{p}": kernel for p, kernel in enumerate(kernels)}
+    return _compiled(name, module, "\n".join([*lines, "    return"]), functions)

@@ -8,14 +8,17 @@ from numba import njit
 from nextclick.limits import MAX_CATEGORIES, MAX_FILTER_CATEGORIES
 from online_models.memory.state import State
 from online_models.memory.table import Table
-from online_models.tables.items import DELETED, UNAVAILABLE
+from online_models.tables.categories import MOST_CATEGORIES
+from online_models.tables.item_rows import DELETED, UNAVAILABLE
 
 TABLES = (
     Table("marks", np.int32, ("rows",)),
     Table("filter_categories", np.int32, (MAX_FILTER_CATEGORIES,)),
+    Table("wanted", np.int32, (1 + MOST_CATEGORIES,)),
 )
 """``marks`` holds, by row, the number of the last request that excluded the item or has it in its
-answer already, so nothing needs to be cleared between answers."""
+answer already, and ``wanted``, by category, that of the last request that wants the category: so
+nothing needs to be cleared between answers, and no item is compared with each of 64 categories."""
 
 
 @njit(cache=True)
@@ -33,9 +36,8 @@ def allowed(st: State, row: int) -> bool:
     for i in range(MAX_CATEGORIES):
         if own[i] == 0:
             return False
-        for j in range(request.n_categories):
-            if own[i] == st.filter_categories[j]:
-                return True
+        if st.wanted[own[i]] == np.int32(request.number):
+            return True
     return False
 
 

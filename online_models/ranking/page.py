@@ -11,8 +11,10 @@ from online_models.memory.table import Table
 from online_models.memory.top_k import MAX_SORTED, sort_places, top_k
 from online_models.ranking.candidates import pick_candidates
 from online_models.ranking.item_filter import allowed, exclude
+from online_models.ranking.listed_items import ENOUGH, MOST_LOOKED_AT, begin, following
 from online_models.ranking.rankings import order_candidates
-from online_models.sources.popularity import POPULAR, trend
+from online_models.sources.popularity import DECAY_LONG, POPULAR, trend
+from online_models.tables.item_lists import CLICKED, NOT_CLICKED
 
 MAX_ANSWER = MAX_SORTED
 """The most items in an answer."""
@@ -32,6 +34,9 @@ TABLES = (
     Table("trend_rows", np.int32, (POPULAR,)),
     Table("trend_score", np.float32, (POPULAR,)),
     Table("trend_order", np.int32, (POPULAR,)),
+    Table("looked_at", np.int32, (MOST_LOOKED_AT,)),
+    Table("looked_at_score", np.float32, (MOST_LOOKED_AT,)),
+    Table("looked_at_order", np.int32, (MOST_LOOKED_AT,)),
 )
 
 
@@ -40,7 +45,7 @@ def recommend(st: State):  # type: ignore[no-untyped-def]
     """Answer the request: rows in ``st.answer``, scores in ``st.answer_score``.
 
     Returns (number of items, how many of them are ranked). There are as many items as the request
-    wants, or all that pass its filter.
+    wants, or all that pass its filter among those that `fill` looks at.
     """
     n_ranked = min(pick_candidates(st, True), st.request[0].size)
     order_candidates(st)
@@ -103,8 +108,8 @@ def fill_with_near(st: State, n: int, rows: NDArray[np.int64]):  # type: ignore[
 def fill(st: State, n: int) -> int:
     """Fill the answer after ``n`` items with popular ones; return its length.
 
-    From the list of the most popular items, and if these do not suffice, from all items, most
-    popular first.
+    From the list of the most popular items, and if these do not suffice, from the lists of the
+    wanted categories: the most popular ones among the last clicked, then those never clicked.
     """
     size = st.request[0].size
     if n == size:
@@ -120,60 +125,47 @@ def fill(st: State, n: int) -> int:
             st.answer_score[n] = FILL_SCORE - n
             exclude(st, row)
             n += 1
-    return n if n == size else _fill_from_all(st, n)
-
-
-@njit(cache=True)
-def _fill_from_all(st: State, n: int) -> int:
-    """Fill the answer from all items, with a heap whose top is the least popular of the best."""
-    first, size = n, st.request[0].size
-    for row in range(1, st.counters[0].rows + 1):
-        if not allowed(st, row):
-            continue
-        if n < size:
-            st.answer[n] = row
-            n += 1
-            i = n - 1 - first
-            while i > 0 and _rarer(st, st.answer[first + i], st.answer[first + (i - 1) // 2]):
-                up = (i - 1) // 2
-                x = st.answer[first + i]
-                st.answer[first + i] = st.answer[first + up]
-                st.answer[first + up] = x
-                i = up
-        elif _rarer(st, st.answer[first], row):
-            st.answer[first] = row
-            _sink(st, first, n - first)
-    for end in range(n - first - 1, 0, -1):
-        x = st.answer[first + end]
-        st.answer[first + end] = st.answer[first]
-        st.answer[first] = x
-        _sink(st, first, end)
+    first = n
+    if n < size:
+        st.walking[0].looked_at = 0
+        n = _fill_with_unclicked(st, _fill_with_clicked(st, n))
     for i in range(first, n):
         st.answer_score[i] = FILL_SCORE - i
     return n
 
 
-@njit(cache=True, inline="always")
-def _rarer(st: State, a: int, b: int) -> bool:
-    """Whether item ``a`` is less popular than item ``b`` (ties: the younger row is)."""
-    x, y = st.stats[a], st.stats[b]
-    if x.clicks == 0 or y.clicks == 0:
-        return (x.clicks, -a) < (y.clicks, -b)
-    return (x.long, -a) < (y.long, -b)
+@njit(cache=True)
+def _fill_with_clicked(st: State, n: int) -> int:
+    """Fill the answer with the most popular of the last clicked items (ties: the last clicked)."""
+    begin(st, CLICKED)
+    found, clock = 0, st.counters[0].clock / DECAY_LONG
+    wanted = st.request[0].size - n
+    while found < wanted or st.walking[0].looked_at < ENOUGH:
+        row = following(st)
+        if row == 0:
+            break
+        if allowed(st, row):
+            exclude(st, row)  # it may be in several categories
+            st.looked_at[found] = row
+            st.looked_at_score[found] = st.stats[row].long - clock
+            found += 1
+    best = top_k(st.looked_at_score, found, wanted, st.looked_at_order)
+    sort_places(st.looked_at_score, st.looked_at_order, best, st.sort_keys, st.sort_places)
+    for i in range(best):
+        st.answer[n + i] = st.looked_at[st.looked_at_order[i]]
+    return n + best
 
 
 @njit(cache=True)
-def _sink(st: State, first: int, n: int) -> None:
-    i = 0
-    while True:
-        c = 2 * i + 1
-        if c >= n:
-            return
-        if c + 1 < n and _rarer(st, st.answer[first + c + 1], st.answer[first + c]):
-            c += 1
-        if not _rarer(st, st.answer[first + c], st.answer[first + i]):
-            return
-        x = st.answer[first + c]
-        st.answer[first + c] = st.answer[first + i]
-        st.answer[first + i] = x
-        i = c
+def _fill_with_unclicked(st: State, n: int) -> int:
+    """Fill the answer with the last added of the items that were never clicked."""
+    begin(st, NOT_CLICKED)
+    while n < st.request[0].size:
+        row = following(st)
+        if row == 0:
+            break
+        if allowed(st, row):
+            st.answer[n] = row
+            exclude(st, row)
+            n += 1
+    return n

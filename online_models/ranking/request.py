@@ -84,7 +84,7 @@ class RequestWriter:
         self._record: Any = arrays["request"].view(np.uint8).data
         self._query = arrays["query"]
         self._marks = arrays["marks"]
-        self._categories = arrays["filter_categories"]
+        self._categories, self._wanted = arrays["filter_categories"], arrays["wanted"]
         self._category_numbers = category_numbers
         self.number = 0
         """Number of the last request, 31 bits."""
@@ -118,7 +118,9 @@ class RequestWriter:
             if n_categories > MAX_FILTER_CATEGORIES:
                 raise ValueError(f"at most {MAX_FILTER_CATEGORIES} categories in a filter")
             for i, name in enumerate(flt.categories):
-                self._categories[i] = self._category_numbers.get(name, -1)
+                category = self._category_numbers.get(name, 0)
+                self._categories[i] = category
+                self._wanted[category] = number
             exclusions = bool(flt.excluded_rows)
             if exclusions:
                 self._marks[list(flt.excluded_rows)] = number

@@ -7,11 +7,14 @@ A hash table without chaining: a new pair overwrites the one in its slot.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from online_models.memory.state import State
-from online_models.memory.table import Kept, Table
+from online_models.memory.table import Forget, Kept, Table
 from online_models.sources.own_session import own_steps
 from online_models.sources.pool import place_in_pool
 from online_models.sources.source import Column, Source
@@ -68,6 +71,31 @@ def add_pair(st: State, a: int, b: int, item: int) -> None:
     p.weights[weakest] = p.weights[weakest] * 0.5 + 1
 
 
+def _places(pairs: NDArray[Any], size: int) -> NDArray[np.int64]:
+    """Return the slots of pairs in a table of ``size`` pairs."""
+    first, second = pairs["key"] >> 32, pairs["key"] & 0xFFFFFFFF
+    return np.asarray(pair_slot.py_func(first, second, size)[0], np.int64)
+
+
+@njit(cache=True)
+def _forget(st: State, slot: int) -> None:
+    """Drop successors that leave; drop the pair if one of its own items does."""
+    p = st.pairs[slot]
+    if p.key == 0:
+        return
+    a, b = np.int64(st.becomes[p.key >> 32]), np.int64(st.becomes[p.key & 0xFFFFFFFF])
+    p.key = a << 32 | b if a != 0 and b != 0 else 0
+    kept = 0
+    for c in range(PAIR_SUCCESSORS):
+        item, weight = st.becomes[p.items[c]], p.weights[c]
+        p.items[c] = 0
+        p.weights[c] = 0
+        if p.key != 0 and item != 0:
+            p.items[kept] = item
+            p.weights[kept] = weight
+            kept += 1
+
+
 @njit(cache=True)
 def _learn(st: State) -> None:
     """Count the click as the successor of the two steps before it."""
@@ -118,5 +146,5 @@ SOURCE = Source(
     names_at_most=PAIR_SUCCESSORS,
     retrieve=_retrieve,
     learn=_learn,
-    tables=(Table("pairs", PAIR, ("pairs",), Kept.HASHED),),
+    tables=(Table("pairs", PAIR, ("pairs",), Kept.HASHED, forget=Forget(_forget), place=_places),),
 )

@@ -1,7 +1,8 @@
 """Popularity with exponential decay by number of clicks, at two rates.
 
 An item's decayed count is ``exp(key - clock / decay)``. All items decay alike, so only the clicked
-item can change its rank: the lists of the most popular items stay sorted by moving it up.
+item can change its rank: the lists of the most popular items stay sorted by moving it up. All other
+items are in the lists of their categories (`tables.item_lists`), the last clicked first.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from online_models.memory.state import State
-from online_models.memory.table import Kept, Table
+from online_models.memory.table import Forget, Kept, Table
 from online_models.sources.source import Source
+from online_models.tables.item_lists import add, remove
 
 POPULAR = 1_024
 """Length of the lists of the most popular items."""
@@ -42,6 +44,8 @@ def _rise_long(st: State, row: int) -> None:
         else:
             i = n - 1
             stats[ranked[i]].at_long = 0
+            out = np.int64(ranked[i])
+            add(st.item_links, st.item_lists, st.categories, stats, out)
     while i > 0 and stats[ranked[i - 1]].long < stats[row].long:
         ranked[i] = ranked[i - 1]
         stats[ranked[i]].at_long = i + 1
@@ -74,9 +78,12 @@ def _rise_short(st: State, row: int) -> None:
 @njit(cache=True)
 def add_clicks(st: State, row: int, weight: float) -> None:
     """Add ``weight`` clicks of an item at the current clock."""
-    s = st.stats[row]
+    stats, links, lists, categories = st.stats, st.item_links, st.item_lists, st.categories
+    s = stats[row]
     clock = st.counters[0].clock
     known = s.clicks > 0
+    if s.at_long == 0:
+        remove(links, lists, categories, stats, row)
     s.long = _raised(s.long, known, clock / DECAY_LONG, weight)
     s.short = _raised(s.short, known, clock / DECAY_SHORT, weight)
     s.clicks += weight
@@ -85,6 +92,8 @@ def add_clicks(st: State, row: int, weight: float) -> None:
     st.items[row].damp = 1.0 / math.sqrt(s.clicks + 10.0)
     _rise_long(st, row)
     _rise_short(st, row)
+    if s.at_long == 0:
+        add(links, lists, categories, stats, row)
 
 
 @njit(cache=True, inline="always")
@@ -94,6 +103,13 @@ def log_popularity(st: State, row: int) -> float:
     if s.clicks == 0:
         return -5.0
     return max(s.long - st.counters[0].clock / DECAY_LONG, -5.0)
+
+
+@njit(cache=True)
+def log_popularities(st: State, rows: NDArray[np.int64], out: NDArray[np.float32]) -> None:
+    """Set ``out`` (n,) to `log_popularity` of the rows (n,)."""
+    for i in range(len(rows)):
+        out[i] = log_popularity(st, rows[i])
 
 
 @njit(cache=True)
@@ -154,12 +170,42 @@ def _learn(st: State) -> None:
     add_clicks(st, st.click[0].row, 1.0)
 
 
+@njit(cache=True)
+def _forget_popular(st: State, place: int) -> None:
+    """Drop items that leave from the whole list of the most popular ones."""
+    ranked, n = st.popular, st.counters[0].popular
+    kept = 0
+    for i in range(n):
+        row = ranked[i]
+        ranked[i] = 0
+        if st.becomes[row] != 0:
+            ranked[kept] = st.becomes[row]
+            kept += 1
+            st.stats[row].at_long = kept
+    st.counters[0].popular = kept
+
+
+@njit(cache=True)
+def _forget_trending(st: State, place: int) -> None:
+    """Drop items that leave from the whole list by recent popularity."""
+    ranked, n = st.trending, st.counters[0].trending
+    kept = 0
+    for i in range(n):
+        row = ranked[i]
+        ranked[i] = 0
+        if st.becomes[row] != 0:
+            ranked[kept] = st.becomes[row]
+            kept += 1
+            st.stats[row].at_short = kept
+    st.counters[0].trending = kept
+
+
 SOURCE = Source(
     "popularity",
     learn=_learn,
     tables=(
-        Table("popular", np.int32, (POPULAR,), Kept.WHOLE),
-        Table("trending", np.int32, (POPULAR,), Kept.WHOLE),
+        Table("popular", np.int32, (POPULAR,), Kept.WHOLE, forget=Forget(_forget_popular, 1)),
+        Table("trending", np.int32, (POPULAR,), Kept.WHOLE, forget=Forget(_forget_trending, 1)),
     ),
 )
 """Adds nothing to the pool: it fills pages (`ranking.page`) and is a feature."""

@@ -11,14 +11,17 @@ sum of the three; in a full list, a new item replaces the last entry. Sequential
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from online_models.memory.layout import Limits
 from online_models.memory.prefetch import prefetch
 from online_models.memory.slabs import give, meta_table, take
 from online_models.memory.state import State
-from online_models.memory.table import Kept, Table
+from online_models.memory.table import Forget, Kept, Lists, Table
 from online_models.sources.own_session import own_steps
 from online_models.sources.pool import find_in_pool, place_in_pool
 from online_models.sources.source import Column, Source
@@ -55,9 +58,6 @@ def _rule_entries(limits: Limits) -> int:
     return limits.rows * limits.rules_per_item
 
 
-RULES = Table("rules", RULE, (_rule_entries,), Kept.ARENA)
-
-
 @njit(cache=True)
 def _copy(st: State, source: int, target: int) -> None:
     e = st.rules[source]
@@ -66,6 +66,50 @@ def _copy(st: State, source: int, target: int) -> None:
     d.seq = e.seq
     d.cov = e.cov
     d.next = e.next
+
+
+@njit(cache=True)
+def _forget(st: State, a: int) -> None:
+    """Drop items that leave from the list of item ``a``, and from its sums; free its own list."""
+    it = st.items[a]
+    rules = st.rules
+    size = RULE_SLABS[it.rules_slab]
+    if st.becomes[a] == 0:
+        if size > 0:
+            give(st.rule_words, 4, st.rules_meta, it.rules_slab, it.rules)
+            it.rules_slab = 0
+        return
+    at = np.int64(it.rules)
+    kept = 0
+    filled = 0
+    while filled < size and rules[at + filled].item != 0:
+        e = rules[at + filled]
+        e.item = st.becomes[e.item]
+        if e.item == 0:
+            it.seq_sum = max(it.seq_sum - e.seq, np.float32(0))
+            it.next_sum = max(it.next_sum - e.next, np.float32(0))
+        else:
+            if kept < filled:
+                _copy(st, at + filled, at + kept)
+            kept += 1
+        filled += 1
+    for c in range(kept, filled):
+        rules[at + c].item = 0
+
+
+def _shorten(lists: NDArray[Any], items: NDArray[Any], size: int) -> NDArray[Any]:
+    """Keep the best rules."""
+    return lists[:, :size]
+
+
+RULES = Table(
+    "rules",
+    RULE,
+    (_rule_entries,),
+    Kept.ARENA,
+    forget=Forget(_forget, places="items", cost=8),
+    lists=Lists("items", "rules", "rules_slab", RULE_SLABS, _shorten),
+)
 
 
 @njit(cache=True)

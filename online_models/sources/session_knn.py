@@ -13,6 +13,7 @@ whether an item came after it.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -22,7 +23,7 @@ from online_models.memory.layout import Limits
 from online_models.memory.prefetch import prefetch
 from online_models.memory.slabs import give, meta_table, take
 from online_models.memory.state import State
-from online_models.memory.table import Kept, Table
+from online_models.memory.table import Forget, Kept, Lists, Table
 from online_models.memory.top_k import top_k
 from online_models.sources.pool import place_in_pool
 from online_models.sources.source import Column, Source
@@ -67,7 +68,33 @@ def _ring_entries(limits: Limits) -> int:
     return limits.rows * limits.ring_per_item
 
 
-RINGS = Table("rings", np.int32, (_ring_entries,), Kept.ARENA)
+@njit(cache=True)
+def _forget(st: State, row: int) -> None:
+    """Free the ring of an item that leaves; rings name sessions, not items."""
+    it = st.items[row]
+    if st.becomes[row] == 0 and it.ring_slab > 0:
+        give(st.rings, 1, st.rings_meta, it.ring_slab, it.ring)
+        it.ring_slab = 0
+
+
+def _shorten(rings: NDArray[Any], items: NDArray[Any], size: int) -> NDArray[Any]:
+    """Keep the latest sessions of rings, each where the ring goes on."""
+    latest = np.zeros((len(rings), size), rings.dtype)
+    for ago in range(1, size + 1):
+        turn = items["sessions"].astype(np.int64) - ago
+        has = np.flatnonzero(turn >= 0)
+        latest[has, turn[has] % size] = rings[has, turn[has] % rings.shape[1]]
+    return latest
+
+
+RINGS = Table(
+    "rings",
+    np.int32,
+    (_ring_entries,),
+    Kept.ARENA,
+    forget=Forget(_forget, places="items"),
+    lists=Lists("items", "ring", "ring_slab", RING_SLABS, _shorten),
+)
 
 
 @njit(cache=True)

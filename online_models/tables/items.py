@@ -1,19 +1,28 @@
-"""The item table: which items have a row, which may get one, and what the catalogue says."""
+"""The item table: which items may get a row, and what the catalogue says of them."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nextclick.limits import MAX_CATEGORIES
 from online_models.memory.layout import Limits
 from online_models.memory.table import Arrays, Kept, Table
+from online_models.tables import item_lists, item_rows
+from online_models.tables.categories import Categories
 from online_models.tables.content_tokens import item_tokens
-
-DELETED, UNAVAILABLE, IN_CATALOGUE, CONFIRMED = 1, 2, 4, 8
-"""Flags of an item. Confirmed: in the catalogue, or clicked in two sessions."""
+from online_models.tables.item_lists import ItemLists
+from online_models.tables.item_rows import (
+    CONFIRMED,
+    DELETED,
+    IN_CATALOGUE,
+    UNAVAILABLE,
+    ItemRows,
+)
 
 ITEM = np.dtype(
     [
@@ -30,78 +39,81 @@ ITEM = np.dtype(
 )
 """What sources read of every item that they find: two items per cache line."""
 
-STAT = np.dtype(
-    [
-        ("clicks", "f4"),
-        ("log_clicks", "f4"),  # log(1 + clicks)
-        ("long", "f8"),  # log of popularity with long decay, plus clock / DECAY_LONG
-        ("short", "f8"),  # the same with the short decay
-        ("last", "i8"),  # clock of its last click
-        ("flags", "i4"),
-        ("at_long", "i4"),  # place in the list of popular items, plus one
-        ("at_short", "i4"),  # place in the list by recent popularity, plus one
-        ("spare", "i4", (5,)),
-    ]
-)
-"""What blend and ranker read of every candidate: one cache line per item."""
+FIRST_CLICK = np.dtype([("key", "i8"), ("session", "i8")])
+DELETED_ID = np.dtype([("key", "i8")])
+
+PENDING = 1 << 18
+"""Items without a row of which the first session is remembered, and deleted ones; about, since a
+new one takes the place of another."""
+
+
+def _key(item_id: str) -> int:
+    """Return a hash of an id: 63 bits, not 0."""
+    return int.from_bytes(blake2b(item_id.encode(), digest_size=8).digest(), "little") >> 1 | 1
+
+
+def _place(key: int) -> int:
+    return key >> 8 & (PENDING - 1)
+
+
+def _places(ids: NDArray[Any], size: int) -> NDArray[np.int64]:
+    return np.asarray(ids["key"] >> 8 & (size - 1), np.int64)
+
 
 TABLES = (
     Table("items", ITEM, ("rows",), Kept.ROWS),
-    Table("stats", STAT, ("rows",), Kept.ROWS),
+    *item_rows.TABLES,
     Table("categories", np.int32, ("rows", MAX_CATEGORIES), Kept.ROWS),
+    *item_lists.TABLES,
+    Table("first_clicks", FIRST_CLICK, (PENDING,), Kept.HASHED, place=_places),
+    Table("deleted_ids", DELETED_ID, (PENDING,), Kept.HASHED, place=_places),
 )
-
-PENDING = 65_536
-"""The most items without a row whose first session is remembered."""
+"""``first_clicks`` and ``deleted_ids`` are hash tables without chaining of ids that have no row."""
 
 
-class ItemTable:
-    """Maps item ids to rows; row 0 means "no item".
-
-    Parameters
-    ----------
-    limits
-        Bounds of the table.
-    arrays
-        The models' arrays, by field of `State`; flags and categories are among them.
-    """
+class ItemTable(ItemRows):
+    """The rows of items, and what clicks and catalogue say of them."""
 
     def __init__(self, limits: Limits, arrays: Arrays) -> None:
-        self.limits = limits
-        self.arrays = arrays
-        self.ids: list[str] = [""]
-        self.rows: dict[str, int] = {}
-        self.category_numbers: dict[str, int] = {}
+        super().__init__(limits, arrays)
+        self.categories = Categories()
+        self.lists = ItemLists(arrays)
         self.provisional = 0
-        self._pending: OrderedDict[str, int] = OrderedDict()
-
-    def begin_row(self, row: int) -> None:
-        """Initialise what a model keeps for a new row."""
+        """Items that are not confirmed."""
+        self.deleted: dict[int, None] = {}
+        """Rows of items that the catalogue has deleted: the first to leave."""
 
     def note_content(self, row: int, tokens: Sequence[int]) -> None:
         """Update what a model keeps of an item's content."""
 
-    def row(self, item_id: str) -> int:
-        """Return the row of an item, 0 if it has none."""
-        return self.rows.get(item_id, 0)
+    def replace_provisional(self) -> None:
+        """Let unconfirmed items leave, since others are waiting for their share of the rows."""
 
-    def item_id(self, row: int) -> str:
-        """Return the id of the item in a row."""
-        return self.ids[row]
+    @property
+    def many_unconfirmed(self) -> bool:
+        """See `ItemRows.many_unconfirmed`: more than half of their share."""
+        return self.provisional > self.limits.provisional_share * self.limits.max_items / 2
 
     def ensure_row(self, item_id: str) -> int:
-        """Return the row of an item, a new one if it has none; 0 if the table is full."""
-        row = self.rows.get(item_id)
-        if row is None:
-            row = len(self.ids)
-            if row > self.limits.max_items:
-                return 0
-            self.rows[item_id] = row
-            self.ids.append(item_id)
-            self.arrays["counters"]["rows"][0] = row
-            self.provisional += 1
-            self.begin_row(row)
-        return row
+        """Return the row of an item, a new one if it has none; 0 if none is free yet."""
+        return self.rows.get(item_id) or self.new_row(item_id)
+
+    def begin_row(self, row: int) -> None:
+        """See `ItemRows.begin_row`."""
+        self.provisional += 1
+        self.lists.add(row)
+
+    def end_row(self, row: int) -> None:
+        """See `ItemRows.end_row`."""
+        self.lists.remove(row)
+        self.provisional -= not self.is_confirmed(row)
+        if row in self.deleted:
+            del self.deleted[row]
+            self._note_deleted(self.ids[row])
+        numbers = self.arrays["categories"][row]
+        self.categories.release(numbers[numbers > 0].tolist())
+        numbers[:] = 0
+        self.note_content(row, ())
 
     def put_item(
         self,
@@ -111,33 +123,58 @@ class ItemTable:
         attributes: Mapping[str, str] | None = None,
         title: str = "",
     ) -> int:
-        """Apply an item of the catalogue; return its row, 0 if the table is full."""
+        """Apply an item of the catalogue; return its row, 0 if none is free yet."""
         row = self.ensure_row(item_id)
         if row == 0:
             return 0
         stat = self.arrays["stats"][row]
         self.confirm(row)
+        self.deleted.pop(row, None)
+        self._forget_deleted(item_id)
         flags = int(stat["flags"]) | IN_CATALOGUE
         flags &= ~(DELETED | UNAVAILABLE)
-        stat["flags"] = flags if available else flags | UNAVAILABLE
-        numbers = self.arrays["categories"][row]
-        numbers[:] = 0
-        for i, name in enumerate(categories[:MAX_CATEGORIES]):
-            numbers[i] = self.category_numbers.setdefault(name, len(self.category_numbers) + 1)
+        flags = flags if available else flags | UNAVAILABLE
+        self._set_catalogue(row, flags, self.categories.take(categories[:MAX_CATEGORIES]))
         self.note_content(row, item_tokens(categories, attributes, title))
         return row
 
+    def _set_catalogue(self, row: int, flags: int, taken: list[int]) -> None:
+        """Set an item's flags and categories; without a change, it keeps its place in its lists."""
+        stat, numbers = self.arrays["stats"][row], self.arrays["categories"][row]
+        before = numbers[numbers > 0].tolist()
+        moves = taken != before or (flags ^ int(stat["flags"])) & (DELETED | UNAVAILABLE)
+        if moves:
+            self.lists.remove(row)
+        self.categories.release(before)
+        numbers[:] = 0
+        numbers[: len(taken)] = taken
+        stat["flags"] = flags
+        if moves:
+            self.lists.add(row)
+
     def delete_item(self, item_id: str) -> None:
-        """Keep an item out of all answers until it is put into the catalogue again."""
-        row = self.ensure_row(item_id)  # one that has no row yet may still be clicked later
-        if row:
-            self.confirm(row)
-            stat = self.arrays["stats"][row]
-            stat["flags"] = (int(stat["flags"]) | DELETED) & ~IN_CATALOGUE
+        """Keep an item out of all answers until it is put into the catalogue again.
+
+        It is the first to leave when rows are needed. An item that has no row gets none, now or for
+        clicks.
+        """
+        row = self.rows.get(item_id, 0)
+        if row == 0:
+            self._note_deleted(item_id)
+            return
+        self.confirm(row)
+        self.lists.remove(row)
+        stat = self.arrays["stats"][row]
+        stat["flags"] = (int(stat["flags"]) | DELETED) & ~IN_CATALOGUE
+        self.deleted[row] = None
 
     def is_deleted(self, row: int) -> bool:
         """Whether the catalogue has deleted the item."""
         return bool(self.arrays["stats"][row]["flags"] & DELETED)
+
+    def is_confirmed(self, row: int) -> bool:
+        """Whether the item is in the catalogue, or was clicked in two sessions."""
+        return bool(self.arrays["stats"][row]["flags"] & CONFIRMED)
 
     def has_clicks(self, row: int) -> bool:
         """Whether the item was ever clicked."""
@@ -155,16 +192,50 @@ class ItemTable:
 
         While unconfirmed items hold less than `Limits.provisional_share` of the rows, any clicked
         item gets one at once: on shop data, up to 8 % of the next clicks go to such items. Beyond
-        that share, an item gets its row when a second session clicks it.
+        that share, an item gets its row when a second session clicks it, and unconfirmed items make
+        room for newer ones. A deleted item gets none.
         """
+        key = _key(item_id)
+        place = _place(key)
+        if self.arrays["deleted_ids"]["key"][place] == key:
+            return 0
         if self.provisional < self.limits.provisional_share * self.limits.max_items:
-            return self.ensure_row(item_id)
-        first = self._pending.get(item_id)
-        if first is not None and first != session:
-            del self._pending[item_id]
-            return self.ensure_row(item_id)
-        if first is None:
-            self._pending[item_id] = session
-            if len(self._pending) > PENDING:
-                self._pending.popitem(last=False)
+            return self.new_row(item_id)
+        self.replace_provisional()
+        first = self.arrays["first_clicks"][place]
+        if first["key"] == key and first["session"] != session:
+            row = self.new_row(item_id)
+            if row:
+                first["key"] = 0
+                self.confirm(row)
+            return row
+        first["key"] = key
+        first["session"] = session
         return 0
+
+    def _note_deleted(self, item_id: str) -> None:
+        key = _key(item_id)
+        self.arrays["deleted_ids"]["key"][_place(key)] = key
+
+    def _forget_deleted(self, item_id: str) -> None:
+        key = _key(item_id)
+        keys = self.arrays["deleted_ids"]["key"]
+        if keys[_place(key)] == key:
+            keys[_place(key)] = 0
+
+    # ---- what a snapshot keeps
+
+    def kept(self) -> dict[str, Any]:
+        """See `ItemRows.kept`."""
+        more = {"provisional": self.provisional, "deleted": list(self.deleted)}
+        return super().kept() | self.categories.kept() | more
+
+    def keep(self, meta: dict[str, Any]) -> None:
+        """See `ItemRows.keep`; the tables have been read."""
+        super().keep(meta)
+        self.provisional = meta["provisional"]
+        self.deleted.clear()
+        self.deleted.update(dict.fromkeys(meta["deleted"]))
+        names = meta["categories"]
+        items = np.bincount(self.arrays["categories"].reshape(-1), minlength=len(names) + 1)
+        self.categories.keep(names, meta["free_categories"], items.tolist())

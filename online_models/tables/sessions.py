@@ -10,14 +10,17 @@ number matches. A slot is one cache line; the items of a longer session move to 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from nextclick.limits import SESSION_STEPS
 from online_models.memory.layout import Limits
 from online_models.memory.slabs import give, meta_table, take
 from online_models.memory.state import State
-from online_models.memory.table import Kept, Table
+from online_models.memory.table import Forget, Kept, Lists, Table
 from online_models.tables.click_times import forget_times
 
 MAX_KEPT = SESSION_STEPS
@@ -47,15 +50,6 @@ def _arena_entries(limits: Limits) -> int:
     return max(limits.max_sessions // 16, 64) * int(SESSION_SLABS[-1])
 
 
-ARENA = Table("session_arena", np.int32, (_arena_entries,), Kept.ARENA)
-TABLES = (
-    Table("sessions", SESSION, ("max_sessions",), Kept.SESSIONS),
-    Table("session_words", np.int32, (), view_of="sessions"),
-    ARENA,
-    meta_table(ARENA),
-)
-
-
 @njit(cache=True, inline="always")
 def items_of(st: State, slot: int):  # type: ignore[no-untyped-def]
     """Return (array, first index) of the items of a slot."""
@@ -63,6 +57,44 @@ def items_of(st: State, slot: int):  # type: ignore[no-untyped-def]
     if e.slab == 0:
         return st.session_words, slot * SESSION_WORDS + SESSION_ITEMS_WORD
     return st.session_arena, e.at + 0 * slot
+
+
+@njit(cache=True)
+def _forget(st: State, slot: int) -> None:
+    """Keep the steps of a session, without the items that leave."""
+    kept, first = items_of(st, slot)
+    for u in range(np.int64(st.sessions[slot].n)):
+        kept[first + u] = st.becomes[kept[first + u]]
+
+
+def _shorten(steps: NDArray[Any], sessions: NDArray[Any], size: int) -> NDArray[Any]:
+    """Keep the last steps of sessions, in their slots if ``size`` is 0."""
+    room = min(size or INLINE_ITEMS, MAX_KEPT)
+    last = np.zeros((len(steps), size or INLINE_ITEMS), steps.dtype)
+    kept = np.minimum(sessions["n"], room)
+    for u in range(room):
+        has = u < kept
+        last[has, u] = steps[has, (sessions["n"] - kept)[has] + u]
+    sessions["n"] = kept
+    sessions["norm"] = 1.0 / (kept + 2.0) ** 0.5
+    if size == 0:
+        sessions["items"] = last
+    return last[:, :size]
+
+
+ARENA = Table(
+    "session_arena",
+    np.int32,
+    (_arena_entries,),
+    Kept.ARENA,
+    lists=Lists("sessions", "at", "slab", SESSION_SLABS, _shorten),
+)
+TABLES = (
+    Table("sessions", SESSION, ("max_sessions",), Kept.SESSIONS, forget=Forget(_forget)),
+    Table("session_words", np.int32, (), view_of="sessions"),
+    ARENA,
+    meta_table(ARENA),
+)
 
 
 @njit(cache=True)

@@ -47,6 +47,11 @@ class NearestItems:
         self._clock = clock
         self._lists: dict[int, tuple[float, NDArray[np.int64]]] = {}
         self._wanted: dict[int, None] = {}
+        self._not_before = 0.0
+
+    def forget_older(self) -> None:
+        """Read no list that is older than now: its items may have left."""
+        self._not_before = self._clock()
 
     def near_to(self, rows: Iterable[int]) -> NDArray[np.int64]:
         """Return rows near the first `LATEST` known ones of ``rows``; request missing lists."""
@@ -54,7 +59,8 @@ class NearestItems:
         now = self._clock()
         for row in [row for row in rows if row][:LATEST]:
             made, near = self._lists.get(row, (0.0, NOTHING))
-            found.append(near)
+            if made > self._not_before:
+                found.append(near)
             if now - made > OLD_S and len(self._wanted) < WANTED:
                 self._wanted[row] = None
         return np.concatenate(found) if found else NOTHING
@@ -64,11 +70,12 @@ class NearestItems:
         n = 0
         for row in list(self._wanted)[:at_most]:
             vector = self._vectors[row]
+            made = self._clock()
             near = self._index.query(vector, LENGTH)[0] if vector.any() else NOTHING
             self._lists.pop(row, None)
             if len(self._lists) >= LISTS:
                 del self._lists[next(iter(self._lists))]
-            self._lists[row] = self._clock(), near
+            self._lists[row] = made, near
             del self._wanted[row]
             n += 1
         return n

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from online_models.memory.layout import Limits
 from online_models.memory.random import random_below
 from online_models.memory.state import State
-from online_models.memory.table import Arrays, Kept, Table
+from online_models.memory.table import Arrays, Forget, Kept, Table
 from online_models.tables.content_tokens import ITEM_TOKENS, TOKENS
 
 Vector = NDArray[np.float32]
@@ -33,6 +34,9 @@ DIMENSIONS, NEGATIVES, VECTOR_ITEMS = 64, 64, 10
 
 RECENT_CLICKS = 1 << 16
 """Clicks that negatives are drawn from."""
+
+SWEPT_CLICKS = 64
+"""Of these, swept at once."""
 
 DECAY = np.float32(0.7)
 RATE = np.float32(0.3)
@@ -45,7 +49,7 @@ ADAGRAD = np.dtype(
     [
         ("squares", "f4", (2,)),  # sums of squared gradients of the context and the target vector
         ("moved", "f4"),  # whether `st.moved` lists it
-        ("withdrawn", "f4"),  # whether the item is not to be published (`learners.vectors`)
+        ("spare", "f4"),
     ]
 )
 """Learning state of an item's vectors, or of a token's."""
@@ -55,15 +59,33 @@ def _movable(limits: Limits) -> int:
     return limits.rows + TOKENS
 
 
+@njit(cache=True)
+def _forget_clicks(st: State, place: int) -> None:
+    """Drop the clicks on items that leave from a part of the ring."""
+    for i in range(place * SWEPT_CLICKS, (place + 1) * SWEPT_CLICKS):
+        st.recent_clicks[i] = st.becomes[st.recent_clicks[i]]
+
+
+def _renew(adagrad: NDArray[Any], rows: NDArray[np.int64]) -> None:
+    """Keep whether ``st.moved`` lists a row: it may still do so."""
+    adagrad["squares"][rows] = 0
+
+
 TABLES = (
     Table("context_vectors", np.float32, ("rows", DIMENSIONS), Kept.ROWS),
     Table("target_vectors", np.float32, ("rows", DIMENSIONS), Kept.ROWS),
     Table("has_vectors", np.bool_, ("rows",), Kept.ROWS),
-    Table("item_adagrad", ADAGRAD, ("rows",), Kept.ROWS),
+    Table("item_adagrad", ADAGRAD, ("rows",), Kept.ROWS, renew=_renew),
     Table("token_vectors", np.float32, (TOKENS, 2 * DIMENSIONS), Kept.WHOLE),
     Table("token_adagrad", ADAGRAD, (TOKENS,), Kept.WHOLE),
     Table("token_sums", np.float32, ("rows", 2 * DIMENSIONS), Kept.ROWS),
-    Table("recent_clicks", np.int32, (RECENT_CLICKS,), Kept.WHOLE),
+    Table(
+        "recent_clicks",
+        np.int32,
+        (RECENT_CLICKS,),
+        Kept.WHOLE,
+        forget=Forget(_forget_clicks, RECENT_CLICKS // SWEPT_CLICKS),
+    ),
     Table("moved", np.int32, (_movable,)),
     Table("n_moved", np.int64, (1,)),
     Table("negatives", np.int32, (NEGATIVES + 1,)),
@@ -98,15 +120,28 @@ def session_vector(vectors: Vector, items: NDArray[np.int32], first: int, n: int
     return total
 
 
+@njit(cache=True, inline="always")
+def _note_moved(st: State, adagrad, name: int) -> None:  # type: ignore[no-untyped-def]
+    """Add a row (``name`` > 0) or token (< 0) to ``st.moved``, once."""
+    if adagrad.moved == 0:
+        adagrad.moved = 1
+        st.moved[st.n_moved[0]] = name
+        st.n_moved[0] += 1
+
+
 @njit(cache=True, fastmath=True)
 def refresh(st: State, row: int) -> None:
-    """Add to an item's vectors what its tokens have changed since the last time."""
+    """Add to an item's vectors what its tokens have changed since the last time.
+
+    Nothing is added where nothing has changed: with fastmath, v + x - x need not be v.
+    """
     if st.counters[0].items_with_content == 0:
         return
     tokens = st.item_tokens[row]
     if tokens[0] == 0:
         return
     v_in, v_out, before = st.context_vectors[row], st.target_vectors[row], st.token_sums[row]
+    changed = False
     for d in range(DIMENSIONS):
         x = np.float32(0)
         y = np.float32(0)
@@ -115,10 +150,14 @@ def refresh(st: State, row: int) -> None:
                 break
             x += st.token_vectors[tokens[j], d]
             y += st.token_vectors[tokens[j], DIMENSIONS + d]
-        v_in[d] += x - before[d]
-        v_out[d] += y - before[DIMENSIONS + d]
-        before[d] = x
-        before[DIMENSIONS + d] = y
+        if x != before[d] or y != before[DIMENSIONS + d]:
+            v_in[d] += x - before[d]
+            v_out[d] += y - before[DIMENSIONS + d]
+            before[d] = x
+            before[DIMENSIONS + d] = y
+            changed = True
+    if changed:
+        _note_moved(st, st.item_adagrad[row], row)
 
 
 def set_tokens(arrays: Arrays, st: State, row: int, tokens: Sequence[int]) -> None:
@@ -154,15 +193,6 @@ def current(st: State, row: int, out: Vector) -> None:
                 break
             x += st.token_vectors[tokens[j], d]
         out[d] += x - st.token_sums[row, d]
-
-
-@njit(cache=True, inline="always")
-def _note_moved(st: State, adagrad, name: int) -> None:  # type: ignore[no-untyped-def]
-    """Add a row (``name`` > 0) or token (< 0) to ``st.moved``, once."""
-    if adagrad.moved == 0:
-        adagrad.moved = 1
-        st.moved[st.n_moved[0]] = name
-        st.n_moved[0] += 1
 
 
 @njit(cache=True, fastmath=True)
@@ -221,7 +251,8 @@ def learn_vectors_step(
         x = np.float32(0)
         for d in range(DIMENSIONS):
             x += h[d] * e[d]
-        logits[j] = np.float32(-1e30) if j > 0 and k == target else x
+        # A drawn click may be on the target itself, or on an item that has left (0).
+        logits[j] = np.float32(-1e30) if j > 0 and (k == target or k == 0) else x
         top = max(top, logits[j])
     z = np.float32(0)
     for j in range(NEGATIVES + 1):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from nextclick.topics import PRODUCER_CONFIG
+from server.priority import without_priority
 from settings.server import ServerSettings
 
 REPLY_S = 0.1
@@ -20,17 +21,18 @@ class AckedProducer:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._timeout_s = settings.put_timeout_s
-        self._producer = Producer(
-            {
-                **PRODUCER_CONFIG,
-                "bootstrap.servers": settings.kafka,
-                "queue.buffering.max.messages": 100_000,
-                # A caller waits, so do not delay records to collect a batch.
-                "linger.ms": 0,
-                "message.timeout.ms": int(settings.put_timeout_s * 1000),
-                "log_level": 2,
-            }
-        )
+        with without_priority():
+            self._producer = Producer(
+                {
+                    **PRODUCER_CONFIG,
+                    "bootstrap.servers": settings.kafka,
+                    "queue.buffering.max.messages": 100_000,
+                    # A caller waits, so do not delay records to collect a batch.
+                    "linger.ms": 0,
+                    "message.timeout.ms": int(settings.put_timeout_s * 1000),
+                    "log_level": 2,
+                }
+            )
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="acks", daemon=True)
         self._thread.start()

@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from nextclick.topics import IMPRESSIONS, PRODUCER_CONFIG, topic
 from server import metrics
+from server.priority import without_priority
 from settings.server import ServerSettings
 
 BURST_S = 1.0
@@ -24,18 +25,23 @@ class Impressions:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._topic = topic(IMPRESSIONS, settings.tenant)
-        self._producer = Producer(
-            {
-                **PRODUCER_CONFIG,
-                "bootstrap.servers": settings.kafka,
-                "queue.buffering.max.messages": settings.impressions_queue,
-                "linger.ms": 50,
-                "message.timeout.ms": 30_000,
-                # No callback into Python for each delivered record.
-                "delivery.report.only.error": True,
-                "log_level": 2,
-            }
-        )
+        with without_priority():
+            self._producer = Producer(
+                {
+                    **PRODUCER_CONFIG,
+                    "bootstrap.servers": settings.kafka,
+                    "queue.buffering.max.messages": settings.impressions_queue,
+                    # Nothing is sent twice: what was on its way when a connection broke is dropped.
+                    # An idempotent producer would spin while the broker is slow.
+                    "enable.idempotence": False,
+                    "message.send.max.retries": 0,
+                    "linger.ms": 50,
+                    "message.timeout.ms": 30_000,
+                    # No callback into Python for each delivered record.
+                    "delivery.report.only.error": True,
+                    "log_level": 2,
+                }
+            )
         self._interval_s = 1 / settings.impressions_per_s
         self._next = 0.0
         self._stop = threading.Event()

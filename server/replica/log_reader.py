@@ -137,6 +137,7 @@ class LogReader:
         while not self._stop.is_set():
             try:
                 self._apply(self._poll())
+                self._retry_items()
                 self._measure()
                 self._between_polls()
                 self._pause_or_resume()
@@ -193,6 +194,14 @@ class LogReader:
                     self._apply_one(messages[done])
                     done += 1
         self._replica.refused.report()
+
+    def _retry_items(self) -> None:
+        """Try again to find rows for catalogue items."""
+        catalogue = self._replica.catalogue
+        if catalogue.waiting:
+            with self._replica.slice() as until:
+                self._replica.retry_items(until)
+        catalogue.report()
 
     def _apply_one(self, message: Message) -> None:
         place = (cast("str", message.topic()), cast("int", message.partition()))
@@ -266,7 +275,8 @@ def _show_size(replica: Replica) -> None:
             metrics.PREQUENTIAL_SCORE.labels(model, metric).set(score)
     metrics.VECTORS.set(replica.engine.with_vectors)
     metrics.SESSIONS.set(len(replica.sessions))
-    metrics.ITEMS.set(len(replica.engine.ids) - 1)
+    metrics.ITEMS.set(len(replica.engine.rows))
+    metrics.ITEMS_WAITING.set(len(replica.catalogue.waiting))
 
 
 def _reason(message: Message) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from nextclick.codec import Item, decode_item
+from nextclick.codec import decode_item
 from nextclick.limits import MAX_RANKINGS
 from nextclick.topics import RANKER_MODEL, VECTORS_MODEL
 from nextclick.v1.learning_pb2 import LearnerState
@@ -19,9 +19,11 @@ from nextclick.v1.scoreboard_pb2 import Score
 from online_models.engine import Engine
 from records import item_vectors, ranker_weights
 from records.errors import RecordError
+from records.item_vectors import ItemVectors
 from records.limited import decode_score, decode_session
-from server import metrics
 from server.replica import scoreboard
+from server.replica.catalogue_entries import CatalogueEntries
+from server.replica.early_vectors import EarlyVectors
 from server.replica.held_vectors import HeldVector, HeldVectors
 from server.replica.refused import RefusedRecords
 from server.replica.sessions import BeforeLearning, SessionTable
@@ -61,12 +63,12 @@ class Replica:
         self.engine = engine
         self.role = role
         self.sessions = SessionTable(engine)
-        self.catalogue: dict[str, Item] = {}
+        self.catalogue = CatalogueEntries(engine)
         self.learners: dict[str, LearnerState] = {}
         self.scoreboard: dict[str, Score] = {}
         self.refused = RefusedRecords()
-        self.unfit_snapshots: dict[str, str] = {}
-        """Snapshots that were found and cannot be used, by name, and why; they are kept."""
+        self.kept_snapshots: dict[str, str] = {}
+        """Snapshots that are kept aside, by name, and why."""
         self.ranker_fits = True
         self.positions: dict[tuple[str, int], int] = {}
         """The next offset of each partition of the log, by topic and partition."""
@@ -75,6 +77,7 @@ class Replica:
         self.kafka_up = True
         self.lag_ms = 0
         self.lag_records = 0
+        self._early = EarlyVectors()
         self._held = HeldVectors() if role is Role.EMITTER else None
         self._lock = threading.Lock()
         self._waiting = 0
@@ -121,20 +124,27 @@ class Replica:
         if self._held is not None:
             positions = self.positions
             for held in self._held.release(lambda p: positions.get((sessions_topic, p), 0)):
-                self.engine.put_vectors(held.item_id, held.context, held.target)
+                self._put_vectors(
+                    held.item_id, ItemVectors(held.context, held.target, 0, held.offsets)
+                )
 
     def apply_session(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `sessions`; a tombstone erases the session."""
         if value is None:
             self.sessions.erase(key.decode(errors="replace"))
             return
-        self.sessions.apply(decode_session(value))
+        record = decode_session(value)
+        if self.sessions.apply(record):
+            for step in record.steps:
+                self.catalogue.put_again(step.item_id)
+                self._put_early(step.item_id)
 
     def apply_vectors(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `vectors`; a tombstone removes the item's vectors."""
         item_id = key.decode(errors="replace")
         if value is None:
             self.engine.drop_vectors(item_id)
+            self._early.take(item_id)
             if self._held is not None:
                 self._held.drop(item_id)
             return
@@ -142,7 +152,18 @@ class Replica:
         if self._held is not None:
             self._held.hold(HeldVector(item_id, record.context, record.target, record.offsets))
         else:
-            self.engine.put_vectors(item_id, record.context, record.target)
+            self._put_vectors(item_id, record)
+
+    def _put_vectors(self, item_id: str, vectors: ItemVectors) -> None:
+        if not self.engine.put_vectors(item_id, vectors.context, vectors.target):
+            self._early.keep(item_id, vectors)
+
+    def _put_early(self, item_id: str) -> None:
+        """Apply the vectors of an item that came before it had a row, if it has one now."""
+        if item_id in self._early and self.engine.row(item_id):
+            vectors = self._early.take(item_id)
+            assert vectors is not None
+            self.engine.put_vectors(item_id, vectors.context, vectors.target)
 
     def apply_row(
         self,
@@ -153,10 +174,13 @@ class Replica:
     ) -> None:
         """Apply a record that is an item's row of a table; a tombstone clears the row.
 
-        ``decode`` raises `RecordError` for what it cannot read.
+        ``decode`` raises `RecordError` for what it cannot read, and returns one entry of the table.
         """
         values = None if value is None else decode(value)
-        self.engine.put_row(table, key.decode(errors="replace"), values)
+        try:
+            self.engine.put_row(table, key.decode(errors="replace"), values)
+        except ValueError as e:
+            raise RecordError("record", str(e)) from e
 
     def apply_learner(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `ranker`: the progress of a learner, and the ranker's weights."""
@@ -184,15 +208,16 @@ class Replica:
     def apply_item(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `items`; a tombstone follows long after the deletion."""
         if value is None:
-            self.catalogue.pop(key.decode(errors="replace"), None)
+            self.catalogue.remove(key.decode(errors="replace"))
             return
         item = decode_item(value)
         if item.deleted:
             self.engine.delete_item(item.item_id)
-            self.catalogue.pop(item.item_id, None)
-        elif self.engine.put_item(
-            item.item_id, item.available, item.categories, item.attributes, item.title
-        ):
-            self.catalogue[item.item_id] = item
-        else:
-            metrics.ITEMS_REFUSED.inc()
+            self.catalogue.remove(item.item_id)
+        elif self.catalogue.put(item):
+            self._put_early(item.item_id)
+
+    def retry_items(self, until: float) -> None:
+        """Find rows for catalogue items that wait for one, until a time of `time.perf_counter`."""
+        while time.perf_counter() < until and (item_id := self.catalogue.retry()):
+            self._put_early(item_id)

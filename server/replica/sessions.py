@@ -171,8 +171,15 @@ class SessionTable:
             ]
 
     def load(self, rows: Iterable[list[Any]]) -> None:
-        """Load rows that `dump` yielded; those of the version before have no incarnation."""
+        """Load rows that `dump` yielded; those of the version before have no incarnation.
+
+        A session that the models, being smaller than then, do not hold counts as evicted.
+        """
+        oldest = self._engine.next_session - self._engine.limits.max_sessions
         for name, number, version, last_ms, user_id, current, hidden, purchased, *life in rows:
+            if number < oldest:
+                self.evicted += 1
+                continue
             incarnation, appended_ms = life or (0, 0)
             self._entries[name] = Entry(
                 number,

@@ -1,9 +1,9 @@
 """Snapshots of a replica: models, sessions, catalogue and positions in the log, all or nothing.
 
 The order of the steps matters when writing: all files into a temporary folder; their checksums;
-fsync; the rename into place; then older snapshots are removed. Readers use the newest complete
-snapshot. One of other limits or of another version stays until it is removed by hand: it may be the
-only copy of counts that are older than the log.
+fsync; the rename into place; then older snapshots are removed. Readers use the newest snapshot that
+they can, at whatever limits it was written. What they cannot use, or not all of, is kept aside
+(`saved_snapshots`).
 
 The thread that changes the models writes them, so they do not change meanwhile; answers continue.
 """
@@ -11,13 +11,11 @@ The thread that changes the models writes them, so they do not change meanwhile;
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import os
 import shutil
 import zlib
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,16 +24,15 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from nextclick.codec import decode_item, encode_item
 from online_models.engine import Engine, SnapshotError
-from online_models.engine.snapshot import read_meta, used
+from online_models.engine.snapshot import used
 from online_models.memory.layout import Limits
+from server.replica import catalogue_entries, saved_snapshots
 from server.replica.replica import Replica, Role
 
 log = logging.getLogger("nextclick.snapshot")
 
 VERSION = 3
-KEPT = 2
 SESSIONS_A_LINE = 500
 """Keeps calls of the serialiser short: requests wait while it runs."""
 
@@ -55,7 +52,6 @@ def write(replica: Replica, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob("tmp-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    number = max((_number(path) for path in folder.glob("snapshot-*")), default=0) + 1
     temporary = folder / f"tmp-{os.getpid()}"
     temporary.mkdir()
     try:
@@ -63,13 +59,10 @@ def write(replica: Replica, folder: Path) -> Path:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    target = folder / f"snapshot-{number:06d}"
-    temporary.rename(target)
+    target = temporary.rename(folder / saved_snapshots.next_name(folder))
     _sync(folder)
-    limits = replica.engine.limits
-    fitting = [path for path in sorted(folder.glob("snapshot-*")) if not _fault(path, limits)]
-    for old in fitting[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+    saved_snapshots.prune(folder)
+    replica.kept_snapshots = saved_snapshots.kept(folder)
     log.info(
         "wrote %s: %d clicks, %d sessions", target, replica.engine.clicks, len(replica.sessions)
     )
@@ -87,84 +80,84 @@ def _write_files(replica: Replica, temporary: Path) -> None:
     }
     (temporary / "replica.json").write_bytes(orjson.dumps(state))
     _write_lines(temporary / "sessions.jsonl", map(orjson.dumps, _batches(replica)))
-    _write_lines(temporary / "catalogue.jsonl", map(encode_item, replica.catalogue.values()))
+    for name, records in replica.catalogue.dump().items():
+        _write_lines(temporary / name, records)
     sums = {name: _checksum(temporary / name) for name in _files(temporary)}
     (temporary / "checksums.json").write_bytes(orjson.dumps(sums))
     for path in [*temporary.rglob("*"), temporary]:
         _sync(path)
 
 
-def unfit(folder: Path, limits: Limits) -> dict[str, str]:
-    """Return the snapshots that these limits and this version cannot use, with the reason."""
-    faults = {path.name: _fault(path, limits) for path in sorted(folder.glob("snapshot-*"))}
-    return {name: fault for name, fault in faults.items() if fault}
-
-
-def _fault(path: Path, limits: Limits) -> str:
-    """Return what keeps a whole snapshot from being used; empty if nothing does."""
-    try:
-        version = orjson.loads((path / "replica.json").read_bytes())["version"]
-        models = json.loads((path / "models" / "meta.json").read_bytes())
-    except (OSError, ValueError, KeyError):
-        return ""  # damaged, not of another kind
-    if version != VERSION:
-        return f"version {version}, this code reads {VERSION}"
-    held = models.get("limits")
-    wanted = asdict(limits)
-    if held != wanted:
-        other = (
-            [
-                f"{name} {held.get(name)}, not {wanted[name]}"
-                for name in wanted
-                if held.get(name) != wanted[name]
-            ]
-            if isinstance(held, dict)
-            else ["none"]
-        )
-        return f"its limits differ from the settings: {', '.join(other)}"
-    try:
-        read_meta(path / "models")
-    except SnapshotError as e:
-        return str(e)
-    return ""
-
-
 def read(folder: Path, limits: Limits, role: Role = Role.SERVER) -> Replica | None:
-    """Return the replica of the newest snapshot that can be used, None if there is none."""
-    for path in sorted(folder.glob("snapshot-*"), reverse=True):
+    """Return the replica of the newest snapshot that can be used, None if there is none.
+
+    Those that cannot be used, or are read into smaller limits, are kept aside with the reason.
+    """
+    for path in saved_snapshots.newest_first(folder):
         try:
-            replica = _read(path, limits, role)
+            replica, lost = _read(path, limits, role)
         except Exception as e:  # whatever is wrong with it, the log can rebuild everything
+            reason = str(e) if isinstance(e, SnapshotError) else f"damaged: {e!r}"
             log.warning(
-                "cannot use %s: %s; trying an older snapshot, or else reading the log", path, e
-            )
+                "cannot use %s, which is kept: %s; trying an older snapshot, or else reading the "
+                "log", path, reason,
+            )  # fmt: skip
+            saved_snapshots.keep(path, reason)
             continue
         log.info("read %s: %d clicks", path, replica.engine.clicks)
+        if lost:
+            log.warning("%s is kept: %s", path, lost)
+            saved_snapshots.keep(path, lost)
+        else:
+            saved_snapshots.use_again(path)
         return replica
     return None
 
 
-def _read(path: Path, limits: Limits, role: Role) -> Replica:
-    if fault := _fault(path, limits):
-        raise SnapshotError(f"{fault}; it is kept")
+def _read(path: Path, limits: Limits, role: Role) -> tuple[Replica, str]:
+    """Return the replica of a snapshot, and what of it is lost in smaller limits."""
     state = orjson.loads((path / "replica.json").read_bytes())
+    if state["version"] != VERSION:
+        raise SnapshotError(f"version {state['version']}, this code reads {VERSION}")
     # A damaged table might not fail here, but crash a kernel after every start.
     sums = orjson.loads((path / "checksums.json").read_bytes())
     for name, checksum in sums.items():
         if _checksum(path / name) != checksum:
             raise SnapshotError(f"{name} is damaged")
     engine = Engine.restore(path / "models")
-    if engine.limits != limits or not engine.remote:
+    if not engine.remote:
         raise SnapshotError("its models are not those of a replica")
+    was, items = engine.limits, len(engine.rows)
+    if was != limits:
+        engine = engine.resized(limits)
     replica = Replica(engine, role)
+    replica.sessions.evicted = state["evicted"]
     for line in _lines(path / "sessions.jsonl"):
         replica.sessions.load(orjson.loads(line))
-    replica.sessions.evicted = state["evicted"]
-    items = map(decode_item, _lines(path / "catalogue.jsonl"))
-    replica.catalogue = {item.item_id: item for item in items}
+    records: dict[str, Iterable[bytes]] = {
+        name: _lines(path / name) if name in sums else () for name in catalogue_entries.FILES
+    }
+    replica.catalogue.load(records, more_rows=limits.max_items > was.max_items)
     replica.positions = {(name, p): offset for name, p, offset in state["positions"]}
     replica.whole_log = state["whole_log"]
-    return replica
+    return replica, _lost(
+        was, limits, items - len(engine.rows), replica.sessions.evicted - state["evicted"]
+    )
+
+
+def _lost(was: Limits, limits: Limits, items: int, sessions: int) -> str:
+    """Return what smaller limits have cost, empty if none is smaller."""
+    smaller = [
+        f"{name} {getattr(was, name)}, now {getattr(limits, name)}"
+        for name in Limits.__dataclass_fields__
+        if getattr(limits, name) < getattr(was, name)
+    ]
+    if not smaller:
+        return ""
+    return (
+        f"read into smaller limits ({'; '.join(smaller)}): {max(items, 0)} items and {sessions} "
+        "sessions are left out"
+    )
 
 
 def _without_scratch(replica: Replica) -> Engine:
@@ -216,11 +209,6 @@ def _checksum(path: Path) -> int:
         while block := file.read(CHUNK_BYTES):
             value = zlib.crc32(block, value)
     return value
-
-
-def _number(path: Path) -> int:
-    digits = path.name.removeprefix("snapshot-")
-    return int(digits) if digits.isdigit() else 0
 
 
 def _sync(path: Path) -> None:

@@ -43,8 +43,8 @@ class Catalogue:
         """Return the requested items that the replica knows."""
         _check_number("item_ids", len(request.item_ids))
         catalogue = self._replica.catalogue
-        known = [catalogue[i] for i in request.item_ids if i in catalogue]
-        return pb.GetItemsResponse(items=[item_to_proto(item) for item in known])
+        known = map(catalogue.get, request.item_ids)
+        return pb.GetItemsResponse(items=[item_to_proto(item) for item in known if item])
 
     def _write(self, field: str, items: Sequence[Item], timeout_s: float | None) -> int:
         faults: list[FieldFault] = []

@@ -81,7 +81,7 @@ class ImpressionRecorder:
             model_version=response.model_version,
             timestamp_ms=shown.time_ms,
             model=shown.model,
-            known_items=len(engine.ids) - 1,
+            known_items=len(engine.rows),
             policy=engine.policy.name if engine.policy is not None else "",
         )
         if ranked.propensities is not None:

@@ -31,6 +31,12 @@ class _Encoded:
         self._engine = engine
         self._encode = encode
         self._rows: list[bytes] = []
+        engine.on_new_item.append(self._renew)
+
+    def _renew(self, row: int) -> None:
+        """Encode the item that has got the row of another."""
+        if row < len(self._rows):
+            self._rows[row] = self._encode(self._engine.ids[row])
 
     def all(self) -> list[bytes]:
         """Return the encoded items of all rows."""

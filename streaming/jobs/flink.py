@@ -19,8 +19,24 @@ from pyflink.datastream.data_stream import DataStream, KeyedStream
 from pyflink.java_gateway import get_gateway
 
 from nextclick.topics import FETCH_WAIT_MS, PATIENT_FETCH_BYTES, topic
+from settings.base import load
+from settings.jobs import JobSettings, StateBackend
 from streaming.output import Output
 from streaming.raw_record import RawRecord
+
+_STATE_BACKENDS: dict[StateBackend, dict[str, str]] = {
+    "heap": {"state.backend.type": "hashmap"},
+    "rocksdb": {
+        "state.backend.type": "rocksdb",
+        "execution.checkpointing.incremental": "true",
+        # All of the slot's managed memory is RocksDB's, and all that it has: in thread mode, Python
+        # takes none.
+        "state.backend.rocksdb.memory.managed": "true",
+        "python.fn-execution.memory.managed": "false",
+        # Nearly every second look-up is for a session or a row that is not there.
+        "state.backend.rocksdb.use-bloom-filter": "true",
+    },
+}
 
 
 def output_type() -> TypeInformation:
@@ -35,13 +51,18 @@ def output_row(output: Output, tenant: str) -> Row:
 
 
 def environment(parallelism: int = 1) -> StreamExecutionEnvironment:
-    """Return an environment in thread mode; the cluster configures checkpoints and restarts."""
+    """Return an environment in thread mode, with the state backend of `JobSettings`.
+
+    The cluster configures when checkpoints are taken, where they go, and restarts.
+    """
     config = Configuration()
     config.set_string("python.execution-mode", "thread")
     config.set_string("python.executable", sys.executable)
     config.set_string("pipeline.object-reuse", "true")
     # Waiting for full buffers costs milliseconds; without it, 5 ms were measured end to end.
     config.set_string("execution.buffer-timeout.interval", "0 ms")
+    for name, value in _STATE_BACKENDS[load(JobSettings).state_backend].items():
+        config.set_string(name, value)
     env = StreamExecutionEnvironment.get_execution_environment(config)
     env.set_parallelism(parallelism)
     return env

@@ -13,8 +13,6 @@ from pkgutil import resolve_name
 from pyflink.datastream import StreamExecutionEnvironment
 
 from nextclick.topics import topic
-from settings.base import load
-from settings.jobs import JobSettings
 from streaming.jobs.arguments import job_parser
 from streaming.jobs.flink import environment, output_type, read_keyed, write_records
 from streaming.jobs.registry import JOBS, Part
@@ -33,21 +31,18 @@ def main() -> None:
     job = JOBS[args.job]
     env = environment()
     options = TaskOptions(args.tenant, args.max_items, args.seed)
-    notes_ttl_ms = load(JobSettings).state_ttl_s * 1_500
     for part in job.parts:
-        _add(env, args.kafka, part, options, notes_ttl_ms)
+        _add(env, args.kafka, part, options)
     env.execute(topic(job.name, args.tenant))
 
 
-def _add(
-    env: StreamExecutionEnvironment, kafka: str, part: Part, options: TaskOptions, notes_ttl_ms: int
-) -> None:
+def _add(env: StreamExecutionEnvironment, kafka: str, part: Part, options: TaskOptions) -> None:
     """Add a part, its input and its output to a job."""
     tenant = options.tenant
     names = [topic(name, tenant) for name in part.topics]
     group, name = topic(part.group, tenant), part.name
     records = read_keyed(env, kafka, names, group, uid=f"{name}-input", one_key=True)
-    operator = TaskOperator(partial(resolve_name(part.hosts), options), tenant, notes_ttl_ms)
+    operator = TaskOperator(partial(resolve_name(part.hosts), options), tenant)
     out = records.process(operator, output_type()).name(f"learn-{name}").uid(f"learn-{name}")
     write_records(out, kafka, uid=name)
 

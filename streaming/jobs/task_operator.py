@@ -8,6 +8,7 @@ and after a restart the task continues from it bit for bit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 from pyflink.common import Row, Time, Types
@@ -15,9 +16,8 @@ from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import MapStateDescriptor, StateTtlConfig, ValueStateDescriptor
 
 from streaming.jobs.flink import output_row, raw_record
-from streaming.jobs.notes import ExpiringNotes
 from streaming.raw_record import RawRecord
-from streaming.tasks.task import StreamTask
+from streaming.tasks.task import FORMER_NOTE, StreamTask
 
 BATCH = 64
 """Records in a mini-batch; a row that several of them change is written once."""
@@ -34,14 +34,11 @@ class TaskOperator(KeyedProcessFunction):
         Constructs the task, on the TaskManager.
     tenant
         Prefix of the topics that it publishes to.
-    notes_ttl_ms
-        How long its notes on a session stay after their last change.
     """
 
-    def __init__(self, make: Callable[[], StreamTask], tenant: str, notes_ttl_ms: int) -> None:
+    def __init__(self, make: Callable[[], StreamTask], tenant: str) -> None:
         self._make = make
         self._tenant = tenant
-        self._notes_ttl_ms = notes_ttl_ms
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Declare the state; reading it needs a key, so that happens with the first record."""
@@ -52,11 +49,10 @@ class TaskOperator(KeyedProcessFunction):
             MapStateDescriptor("waiting", Types.INT(), blob)
         )
         notes = runtime_context.get_map_state(MapStateDescriptor("notes", text, blob))
-        self._seen = ExpiringNotes(notes, self._notes_ttl_ms)
-        former = MapStateDescriptor("seen", text, blob)
-        former.enable_time_to_live(StateTtlConfig.new_builder(Time.hours(48)).build())
-        self._former_notes = runtime_context.get_map_state(former)
-        """The notes of the version before, which Flink expired."""
+        seen = MapStateDescriptor("seen", text, blob)
+        seen.enable_time_to_live(StateTtlConfig.new_builder(Time.hours(48)).build())
+        self._former_notes = (notes, runtime_context.get_map_state(seen))
+        """The notes on sessions of the versions before; their tasks' rows now."""
         self._task: StreamTask | None = None
         self._timer = 0
         """When the next timer fires; those that a checkpoint brings along are passed over."""
@@ -97,12 +93,14 @@ class TaskOperator(KeyedProcessFunction):
         meta = self._meta.value()
         if meta is not None:
             self._count, counters = meta
-            self._task.load(counters, self._rows.items())
+            self._task.load(counters, chain(self._rows.items(), self._notes_before()))
+            self._save()
+            for former in self._former_notes:
+                former.clear()
         waiting = [entry for entry in self._waiting.values() if entry[0] > self._count]
         for count, raw in sorted(waiting):
             self._batch.append(RawRecord(*raw))
             self._count = count
-        self._take_over_notes(ctx.timer_service().current_processing_time())
         self._set_timer(ctx)
 
     def _set_timer(self, ctx: Any) -> None:
@@ -111,19 +109,21 @@ class TaskOperator(KeyedProcessFunction):
         self._timer = timers.current_processing_time() + PUBLISH_MS
         timers.register_processing_time_timer(self._timer)
 
-    def _take_over_notes(self, now_ms: int) -> None:
-        for name, note in list(self._former_notes.items()):
-            self._seen[name] = bytes(note)
-        self._seen.write(now_ms)
-        self._former_notes.clear()
+    def _notes_before(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the notes of the versions before, as rows for `StreamTask.load`."""
+        notes, seen = self._former_notes
+        for name, entry in notes.items():
+            if name[0] == "n":  # The others are the queue in which they expired.
+                yield FORMER_NOTE + name[1:], bytes(entry[1])
+        for name, note in seen.items():
+            yield FORMER_NOTE + name, bytes(note)
 
     def _apply_batch(self) -> None:
         assert self._task is not None
         if not self._batch:
             return
         for raw in self._batch:
-            self._task.apply(raw, self._seen)
-        self._seen.write(max(raw.append_time_ms for raw in self._batch))
+            self._task.apply(raw)
         self._batch.clear()
         self._save()
 

@@ -13,7 +13,7 @@ from records import example, ranker_weights
 from records.errors import RecordError
 from streaming.output import Output
 from streaming.raw_record import RawRecord
-from streaming.tasks.task import Notes, Progress, TaskOptions, pack_meta, unpack_meta
+from streaming.tasks.task import Progress, TaskOptions, pack_meta, unpack_meta
 
 log = logging.getLogger("nextclick.ranker")
 
@@ -80,9 +80,8 @@ class RankerTask:
             return False
         return self._learner.load_case(number, features, _number(value))
 
-    def apply(self, record: RawRecord, seen: Notes) -> None:
+    def apply(self, record: RawRecord) -> None:
         """See `StreamTask.apply`."""
-        del seen  # each example is one record, and Flink's positions apply each record once
         self._dirty = True
         if record.topic == self._commands:
             command = self.progress.command(record)

@@ -20,7 +20,7 @@ from streaming.output import Output
 from streaming.raw_record import RawRecord
 from streaming.tasks.attribution import add_answer, add_steps, attribute
 from streaming.tasks.rolling_score import Answer, RollingScore
-from streaming.tasks.task import Notes, TaskOptions
+from streaming.tasks.task import TaskOptions
 
 MAX_SESSIONS = 50_000
 """The most sessions whose answers and steps are kept; a new one replaces the longest idle one."""
@@ -61,9 +61,8 @@ class ScoreTask:
         for model, dumped in counts.items():
             self._scores[model] = RollingScore.load(dumped, blocks.get(model, ()))
 
-    def apply(self, record: RawRecord, seen: Notes) -> None:
+    def apply(self, record: RawRecord) -> None:
         """See `StreamTask.apply`; unreadable ones and those beyond a limit are skipped."""
-        del seen
         try:
             if record.topic == self._impressions:
                 check_size(IMPRESSIONS, record.key, record.value)

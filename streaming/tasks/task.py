@@ -21,6 +21,10 @@ from streaming.raw_record import RawRecord
 MODULUS = 1 << 64
 _SIZE = struct.Struct("<I")
 
+FORMER_NOTE = "N"
+"""Prefix of rows for `StreamTask.load` that are no rows: notes on a session (by its id), which
+versions before this one kept in a state of their own."""
+
 
 def pack_meta(state: pb.LearnerState, model: bytes) -> bytes:
     """Return the progress of a learner and what its model dumped, as bytes."""
@@ -52,15 +56,6 @@ class TaskOptions(NamedTuple):
     seed: int = 0
 
 
-class Notes(Protocol):
-    """What a task notes of each session; a note expires some time after its last change."""
-
-    def get(self, name: str, /) -> bytes | None:
-        """Return the note on a session, None if there is none."""
-
-    def __setitem__(self, name: str, note: bytes, /) -> None: ...
-
-
 class StreamTask(Protocol):
     """A learner or a score, whose state is counters (meta) and named rows.
 
@@ -70,8 +65,8 @@ class StreamTask(Protocol):
     def load(self, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> None:
         """Load all that `changes` has ever returned, the latest row of each name."""
 
-    def apply(self, record: RawRecord, seen: Notes) -> None:
-        """Apply a record; ``seen`` holds the task's notes."""
+    def apply(self, record: RawRecord) -> None:
+        """Apply a record."""
 
     def changes(self) -> tuple[bytes, dict[str, bytes]]:
         """Return counters and rows that have changed since the last call."""

@@ -9,21 +9,24 @@ from nextclick.codec import InvalidEventError, decode_item
 from nextclick.topics import COMMANDS, ITEMS, RANKER, SESSIONS, VECTORS, VECTORS_MODEL, topic
 from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import Step
-from online_models.learners.vectors import SESSION_ITEMS, VectorLearner
+from online_models.learners.vector_items import SESSION_ITEMS
+from online_models.learners.vectors import VectorLearner
 from online_models.tables.content_tokens import item_tokens
 from records.errors import RecordError
 from records.item_vectors import ItemVectors, encode
 from records.limited import check_size, decode_session
-from records.session_life import UNKNOWN, Applied
+from records.session_life import Applied
 from streaming.output import Output
 from streaming.raw_record import RawRecord
-from streaming.tasks.task import Notes, Progress, TaskOptions, pack_meta, unpack_meta
+from streaming.tasks.session_notes import SessionNotes
+from streaming.tasks.task import FORMER_NOTE, Progress, TaskOptions, pack_meta, unpack_meta
 
 MOST_PUBLISHED = 2_000
 """The most items in one publication: some 50 ms of work."""
 
-_SEEN = struct.Struct("<IiQQ")
-"""A note: version, slot, incarnation, and time of arrival of the last event, of a session."""
+_FORMER = struct.Struct("<IiQQ")
+"""A note of the version before: version, slot, incarnation, and time of arrival of the last event,
+of a session; the version before that had the first two only."""
 
 
 class VectorsTask:
@@ -38,8 +41,8 @@ class VectorsTask:
         self._items = topic(ITEMS, options.tenant)
         self._commands = topic(COMMANDS, options.tenant)
         self._learner = VectorLearner(options.max_items, options.seed)
+        self._notes = SessionNotes()
         self.progress = Progress(VECTORS_MODEL)
-        self._gone: dict[str, None] = {}
         self._dirty = True
         self._offsets: list[int] = []
 
@@ -53,10 +56,21 @@ class VectorsTask:
         state, model = unpack_meta(meta)
         self.progress.take_over(state)
         self._offsets = list(state.offsets)
-        self._learner.load(model, rows)
+        self._learner.load(model, self._take_over(self._notes.load(rows)))
 
-    def apply(self, record: RawRecord, seen: Notes) -> None:
-        """See `StreamTask.apply`; ``seen`` holds a note on each session."""
+    def _take_over(self, rows: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+        """Load the notes of the versions before; yield the other rows."""
+        for name, row in rows:
+            if name.startswith(FORMER_NOTE):
+                note = _FORMER.unpack(row.ljust(_FORMER.size, b"\0"))
+                version, slot, incarnation, appended_ms = note
+                applied = Applied(incarnation, version, appended_ms)
+                self._notes.put(name[len(FORMER_NOTE) :], applied, slot)
+            else:
+                yield name, row
+
+    def apply(self, record: RawRecord) -> None:
+        """See `StreamTask.apply`."""
         self._dirty = True
         if record.topic == self._commands:
             self.progress.command(record)
@@ -67,7 +81,7 @@ class VectorsTask:
             self._offsets += [0] * missing
             self._offsets[record.partition] = record.offset + 1
             if record.value:
-                self._apply_session(record.value, seen)
+                self._apply_session(record.value)
 
     def _apply_item(self, value: bytes) -> None:
         try:
@@ -75,22 +89,18 @@ class VectorsTask:
         except InvalidEventError:
             return
         if item.deleted:
-            if item.item_id in self._learner.rows:
-                self._gone[item.item_id] = None
-                self._learner.withdraw(item.item_id)
+            self._learner.withdraw(item.item_id)
             return
-        self._gone.pop(item.item_id, None)
         tokens = item_tokens(item.categories, item.attributes, item.title)
         self._learner.put_item(item.item_id, tokens)
 
-    def _apply_session(self, value: bytes, seen: Notes) -> None:
+    def _apply_session(self, value: bytes) -> None:
         try:
             check_size(SESSIONS, b"", value)
             record = decode_session(value)
         except RecordError:
             return
-        note = seen.get(record.session_id)
-        applied, slot = _unpack(note) if note else (UNKNOWN, -1)
+        applied, slot = self._notes.get(record.session_id)
         if not applied.precedes(record):
             return
         if applied.returns(record):
@@ -109,7 +119,7 @@ class VectorsTask:
                     self.progress.count(record.session_id, step.seq)
                     if not self.progress.paused:
                         slot = self._learn_step(steps, at, step, slot)
-        seen[record.session_id] = _pack(Applied.after(record), slot)
+        self._notes.put(record.session_id, Applied.after(record), slot)
 
     def _learn_step(self, steps: Iterable[Step], at: int, step: Step, slot: int) -> int:
         before: list[str] = []
@@ -123,17 +133,19 @@ class VectorsTask:
     def changes(self) -> tuple[bytes, dict[str, bytes]]:
         """See `StreamTask.changes`."""
         meta, rows = self._learner.changes()
-        return pack_meta(self._state(0), meta), rows
+        return pack_meta(self._state(0), meta), rows | self._notes.changes()
 
     def publish(self, now_ms: int) -> Iterator[Output]:
-        """See `StreamTask.publish`: items whose vectors have moved, then the learner's progress."""
-        for item_id in self._gone:
+        """See `StreamTask.publish`: tombstones, vectors, then the learner's progress.
+
+        In this order, an item that has left and come back keeps its new vectors.
+        """
+        for item_id in self._learner.gone(MOST_PUBLISHED):
             yield Output(VECTORS, item_id.encode(), b"")
         for item_id, vectors in self._learner.to_publish(MOST_PUBLISHED):
             context, target = vectors
             record = ItemVectors(context, target, self.learned, self._offsets)
             yield Output(VECTORS, item_id.encode(), encode(record))
-        self._gone.clear()
         if self._dirty:
             self._dirty = False
             self.progress.version += 1
@@ -144,13 +156,3 @@ class VectorsTask:
         state = self.progress.state(self.learned, now_ms)
         state.offsets.extend(self._offsets)
         return state
-
-
-def _pack(applied: Applied, slot: int) -> bytes:
-    return _SEEN.pack(applied.version, slot, applied.incarnation, applied.appended_ms)
-
-
-def _unpack(note: bytes) -> tuple[Applied, int]:
-    """Return what `_pack` was given; the version before packed version and slot only."""
-    version, slot, incarnation, appended_ms = _SEEN.unpack(note.ljust(_SEEN.size, b"\0"))
-    return Applied(incarnation, version, appended_ms), slot

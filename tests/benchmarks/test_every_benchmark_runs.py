@@ -6,7 +6,7 @@ import shutil
 import pytest
 from confluent_kafka import Consumer
 
-from cli.bench import freshness, learning, native
+from cli.bench import freshness, learning, native, probes
 from tests.command import run
 
 pytestmark = pytest.mark.integration
@@ -31,16 +31,29 @@ def test_freshness_measures_probes_beside_a_load(stack):
     assert len(result["hops_ms"]) == 3
     assert result["hops_ms"]["sessions job"] >= 0
     watcher = Consumer({"bootstrap.servers": stack.kafka, "group.id": "test"})
-    assert freshness.backlog(watcher) >= 0
+    assert probes.backlog(watcher) >= 0
     watcher.close()
 
 
 def test_learning_measures_both_learners(stack):
     """The benchmark of the learners must run on jobs of its own, and end them."""
-    result = learning.measure(stack, examples=300, clicks=400)
+    result = learning.measure(stack, examples=300, clicks=400, sessions=500)
     # It waits until all is learned; how fast so few were says nothing.
     assert (result["examples"], result["clicks"]) == (300, 400)
     assert {"examples_per_s", "clicks_per_s"} <= set(result)
+    assert result["seen"] == 500
+    assert {"vectors_per_s", "first_vectors_per_s", "vectors_ratio"} <= set(result)
+    assert {"vectors_cpu_us", "first_vectors_cpu_us"} <= set(result)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3_600)
+def test_a_click_costs_the_vectors_job_the_same_after_a_million_sessions(stack):
+    """At 220,000 sessions it learned half as fast as at first, and a shop has those in a day."""
+    result = learning.measure(stack, examples=300, clicks=400, sessions=1_000_000)
+    # On a machine that others use, one of the two may be worse for their sake.
+    cpu_ratio = result["first_vectors_cpu_us"] / result["vectors_cpu_us"]
+    assert max(result["vectors_ratio"], cpu_ratio) >= 0.9, result
 
 
 def test_index_measures_recall_in_churn():
@@ -52,6 +65,7 @@ def test_index_measures_recall_in_churn():
     assert result["changes_per_s"] > 0
 
 
+@pytest.mark.long
 @needs_compiler
 def test_serving_measures_answers_and_their_floor(tmp_path):
     """Answers and the bare echo: at rest, beside learning, and with parts of the stack paused."""
@@ -82,6 +96,7 @@ def test_serving_measures_answers_and_their_floor(tmp_path):
     assert (tmp_path / "serving.svg").exists()
 
 
+@pytest.mark.long
 def test_throughput_measures_every_reader_of_the_log(tmp_path):
     """Every part processes all that is preloaded."""
     result = bench("throughput", "--events", "10000", "--home", str(tmp_path))
@@ -122,6 +137,35 @@ def test_growth_measures_each_size(tmp_path):
     assert result["largest"]["learn_us"]["mean"] > 0
     assert result["largest"]["memory_mb"] > 0
     assert (tmp_path / "growth.svg").exists()
+
+
+def test_year_compares_bounded_models_with_roomy_ones(tmp_path):
+    """Both live through the same year, and what is compared is there."""
+    result = bench("year", "--clicks", "10000", "--home", str(tmp_path))
+    assert result["clicks"] >= 10_000
+    assert result["items"] > 15 * result["table"]
+    assert 0 < result["hit_rate"] <= 1
+    assert 0.5 < result["hit_rate_ratio"] < 1.5
+    assert len(result["tenths"]) == 10
+    for name in ("learn", "recommend"):
+        assert result[f"{name}_p99_ratio"] > 0
+    assert result["longest_hold_ms"] >= max(result["longest_ms"].values(), default=0.0)
+    assert len(result["memory_mb"]) == len(result["roomy_memory_mb"]) == 4
+    assert (tmp_path / "year.svg").exists()
+
+
+@pytest.mark.long
+def test_flood_measures_what_real_visitors_notice(tmp_path):
+    """Freshness, a new item, hits and memory beside a robot; the figures are not judged."""
+    sizes = ("--clicks", "10000", "--rate", "1000", "--history", "5000", "--cases", "50")
+    result = bench("flood", *sizes, "--home", str(tmp_path))
+    assert result["robot_clicks"] > 0
+    assert 0 < result["p50_ms"] <= result["p99_ms"]
+    assert result["new_item_s"] > 0
+    assert 0 < result["hit_rate_before"] <= 1
+    assert 0 < result["hit_rate"] <= 1
+    assert {"server", "kafka", "store", "taskmanager-1"} <= set(result["memory_mb"])
+    assert (tmp_path / "flood.json").exists()
 
 
 @needs_compiler

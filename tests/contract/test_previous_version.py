@@ -32,7 +32,6 @@ def as_version_5(folder, remote):
     (folder / "meta.json").write_text(json.dumps(meta))
     has_vectors = np.load(folder / "has_vectors.npy")
     (folder / "has_vectors.npy").unlink()
-    (folder / "pairs_places.npy").rename(folder / "pair_slots.npy")
     for now, before in NAMES_5.items():
         table = np.load(folder / f"{now}.npy")
         if now in ("item_adagrad", "token_adagrad"):

@@ -49,7 +49,7 @@ from streaming.tasks.task import TaskOptions
 from tests.unit.server.services.test_recommendation import FakeRedis, NoImpressions, record
 
 LIMITS = Limits(max_items=512, max_sessions=256, pairs=256)
-LIMIT_S = 60.0
+LIMIT_S = 300.0
 
 
 def engine_of(*sessions, categories=()):
@@ -271,6 +271,7 @@ def test_the_ranking_is_scored_in_the_shadow():
     engine, rng = shop.engine, np.random.default_rng(1)
     vectors = {f"i{i}": rng.normal(size=(2, 64)).astype(np.float32) for i in range(22)}
     for item, (context, target) in vectors.items():
+        engine.put_item(item)
         engine.put_vectors(item, context, target)
     shop.apply(record("v", ["i4"]))
     _, (impression, key) = shop.recommend(session_id="v", page_size=20)
@@ -288,7 +289,7 @@ def test_the_ranking_is_scored_in_the_shadow():
         (record("v", ["i4", next_item]), "sessions"),
     ):
         raw = RawRecord(value.SerializeToString(), key.encode(), topic, 0, 0, 9)
-        task.apply(raw, {})
+        task.apply(raw)
     scores = {s.model: s for s in (Score.FromString(o.value) for o in task.publish(10_000))}
     assert set(scores) >= {"blend", "vectors-alone"}
     assert scores["vectors-alone"].cases == scores["vectors-alone"].shadow_cases == 1

@@ -1,15 +1,11 @@
 """Parts that die, stop or forget, in a running stack."""
 
-import os
-import signal
 import time
 import uuid
 
-import psutil
 import redis
 
 from cli.stack import apps, flink, process
-from cli.stack.process import find
 from nextclick import Client, Event, NextclickError, encode_event
 from nextclick.topics import REPLAY_HEADER, redis_session_key
 from nextclick.v1.session_pb2 import SessionRecord
@@ -73,9 +69,7 @@ def test_with_redis_paused_answers_go_on(stack, client):
     session_id = fresh("pause")
     client.put_events(views(session_id, ["a"]))
     eventually(lambda: client.recommend(session_id), lambda a: a.session_version == 1, "the click")
-    paused = find(stack.child("redis"))
-    os.kill(paused.pid, signal.SIGSTOP)
-    try:
+    with process.paused(stack.child("redis")):
         eventually(
             lambda: client.recommend(session_id).degraded,
             lambda d: d == ("redis_unavailable",),
@@ -83,8 +77,6 @@ def test_with_redis_paused_answers_go_on(stack, client):
         )
         during = [client.recommend(session_id) for _ in range(50)]
         unknown = client.recommend(fresh("unknown"))
-    finally:
-        os.kill(paused.pid, signal.SIGCONT)
     assert all(answer.session_version == 1 for answer in during)
     assert len(unknown.items) > 0
     eventually(lambda: client.recommend(session_id).degraded, lambda d: d == (), "Redis back")
@@ -131,20 +123,16 @@ def test_a_killed_server_rebuilds_itself(stack, client):
 
 def test_waiting_puts_do_not_hold_up_answers(stack, client):
     """With the broker stopped, events wait for it; answers do not."""
-    broker = psutil.Process(stack.child("kafka").pid)
     session_id = fresh("stall")
     client.put_events(views(session_id, ["a"]))
     eventually(lambda: client.recommend(session_id), lambda a: a.session_version == 1, "the click")
-    broker.suspend()
-    try:
+    with process.paused(stack.child("kafka")):
         with Client(stack.target, timeout_s=2) as impatient:
             try:
                 accepted = impatient.put_events(views(session_id, ["b"])).accepted
             except NextclickError:
                 accepted = 0
         answer = client.recommend(session_id)
-    finally:
-        broker.resume()
     assert accepted == 0
     assert answer.session_version == 1
     eventually(

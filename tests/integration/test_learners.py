@@ -92,10 +92,9 @@ def replayed(clicks, examples):
         "vectors": VectorsTask(TaskOptions("x")),
         "ranker": RankerTask(TaskOptions("x")),
     }
-    seen = {}
     for model, records in (("vectors", clicks), ("ranker", examples)):
         for record in records:
-            tasks[model].apply(record, seen)
+            tasks[model].apply(record)
     return tasks
 
 

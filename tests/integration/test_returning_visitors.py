@@ -60,12 +60,29 @@ def test_every_click_of_a_returning_visitor_counts(forgetful, visitors):
                 lambda gone_ms: gone_ms > LIFE_S * 1_000 + 500,
                 "the end of the life",
             )
-    lives = {}
-    for message in sessions.read():
-        record = SessionRecord.FromString(message.value())
-        lives[record.session_id, record.incarnation] = record.step_count
+    lives = eventually(
+        lambda: items_of_lives(sessions.read()),
+        lambda known: sum(map(len, known.values())) >= visitors * sum(VISITS),
+        "every click in a record",
+    )
     sessions.close()
-    assert sorted(lives.values()) == sorted(visitors * VISITS)
+    assert sum(map(len, lives.values())) == visitors * sum(VISITS)
+    assert len(lives) >= visitors * len(VISITS)
+    assert all(len(visits_of(items)) == 1 for items in lives.values()), "a life is of one visit"
+
+
+def items_of_lives(messages):
+    """The items that each life has clicked."""
+    lives = {}
+    for message in messages:
+        record = SessionRecord.FromString(message.value())
+        lives[record.session_id, record.incarnation] = [step.item_id for step in record.steps]
+    return lives
+
+
+def visits_of(items):
+    """The visits in which items were clicked."""
+    return {item_id.split(".")[0] for item_id in items}
 
 
 def by_user(name):
@@ -79,8 +96,11 @@ def visit_of(name, visit, clicks):
 
 
 def check(client, store, names, visit, clicks):
-    """Redis and the answers have this visit, and nothing of those before."""
-    expected = [f"i{visit}.{n}" for n in range(clicks)]
+    """Redis and the answers have this visit, and nothing of those before.
+
+    On a busy machine a life may end between two clicks of one visit: then they have its end.
+    """
+    visited = [f"i{visit}.{n}" for n in range(clicks)]
 
     def stored(name):
         session_id = store.hget(redis_user_key(name), "record") if by_user(name) else name.encode()
@@ -88,7 +108,10 @@ def check(client, store, names, visit, clicks):
         return [step.item_id for step in SessionRecord.FromString(raw or b"").steps]
 
     for name in names:
-        eventually(partial(stored, name), expected.__eq__, f"{name} in Redis")
+        items = eventually(
+            partial(stored, name), lambda held: held[-1:] == visited[-1:], f"{name} in Redis"
+        )
+        assert items == visited[-len(items) :]
         who = {"user_id": name} if by_user(name) else {"session_id": name}
         answer = client.recommend(**who)
-        assert (answer.session_version, answer.source) == (clicks, "session")
+        assert (answer.session_version, answer.source) == (len(items), "session")

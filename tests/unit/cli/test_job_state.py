@@ -75,6 +75,20 @@ def test_the_state_of_the_version_before_is_found(home):
         job_state.to_resume(home, "sessions")
 
 
+def test_a_checkpoint_is_read_only_by_the_backend_that_wrote_it(home):
+    """Flink would take the job, and fail to restore it once a second for ever."""
+    saved(job_state.checkpoints(home, "sessions", "rocksdb") / "f" / "chk-1", at=50)
+    heap = saved(run(home, 1) / "chk-7", at=100)
+    assert job_state.to_resume(home, "sessions", "heap") == heap.as_uri()
+    wanted = r"backend heap.*rocksdb cannot.*STATE_BACKEND=heap.*jobs stop sessions.*--from-nothing"
+    with pytest.raises(CommandError, match=wanted):
+        job_state.to_resume(home, "sessions", "rocksdb")
+    assert job_state.to_resume(home, "sessions", "rocksdb", from_nothing=True) == ""
+    savepoint = saved(job_state.savepoints(home, "sessions") / "savepoint-1", at=300)
+    for backend in ("heap", "rocksdb"):
+        assert job_state.to_resume(home, "sessions", backend) == savepoint.as_uri()
+
+
 def test_pruning_bounds_the_disk_and_keeps_the_newest_states(home):
     """A year of restarts must not fill the disk, nor failed ones push out the last state."""
     for number in range(8):

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from cli.errors import CommandError
-from cli.stack import apps, kafka
+from cli.stack import apps, flink, kafka
+from cli.stack.flink_settings import cluster_settings
 from cli.stack.layout import Child, Home, Ports
 from cli.stack.process import find, spawn, stop, tail, wait_until
 from cli.stack.stack import Stack
@@ -249,3 +250,22 @@ def test_a_failed_start_ends_what_it_started(home, monkeypatch):
         stack.start()
     assert find(started[0]) is None
     assert Stack.running(home) is None
+
+
+def test_rocksdb_gets_its_memory_from_that_of_the_heap(home, monkeypatch):
+    """A TaskManager takes as much as it did, or the machine runs out of memory."""
+    by_backend = {}
+    for backend in ("heap", "rocksdb"):
+        monkeypatch.setenv("NEXTCLICK_STATE_BACKEND", backend)
+        by_backend[backend] = cluster_settings(home, Ports())["taskmanager"]["memory"]
+    assert by_backend["rocksdb"]["managed"] != by_backend["heap"]["managed"]
+    assert by_backend["rocksdb"]["process"] == by_backend["heap"]["process"]
+
+
+def test_a_killed_taskmanager_leaves_no_files_behind(home, monkeypatch):
+    """RocksDB keeps the whole state there: a kill a day would fill the disk."""
+    monkeypatch.setattr(flink, "spawn", lambda name, *_, **__: Child(name, 1, 0.0))
+    mine, other = (home.path("scratch", f"taskmanager-{n}", "abc") for n in (1, 2))
+    flink.start_taskmanager(home, 1, bound=True)
+    assert not mine.exists()
+    assert other.exists()

@@ -77,6 +77,24 @@ def test_a_killed_part_is_started_again_and_status_says_so(stack, clock):
     assert described(deaths["a"])["last_exit"].startswith("signal 9 at ")
 
 
+def test_a_start_is_recorded_before_it_is_made(stack, clock):
+    """A supervisor that was killed just after a start left it uncounted."""
+    held = part(stack, "a", SLEEP)
+    counted = []
+
+    def start():
+        counted.append(watch_record.read(stack.home)["a"].restarts)
+        return held.start()
+
+    supervisor = Supervisor(stack, {"a": Part(start)}, clock)
+    os.kill(stack.child("a").pid, signal.SIGKILL)
+    ended(stack, "a")
+    supervisor.look()
+    clock.now += 0.5
+    supervisor.look()
+    assert counted == [1]
+
+
 def test_a_part_that_keeps_dying_is_started_ever_later(stack, clock):
     """A restart takes the cores for seconds: a wrong setting must not take them for ever."""
     supervisor = Supervisor(stack, {"a": part(stack, "a", FAIL)}, clock)

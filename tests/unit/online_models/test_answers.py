@@ -31,7 +31,7 @@ def shop():
 
 
 def has(engine, row, tag):
-    return engine.category_numbers[tag] in engine.arrays["categories"][row].tolist()
+    return engine.categories.numbers[tag] in engine.arrays["categories"][row].tolist()
 
 
 @pytest.mark.parametrize(("tag", "matching"), [("one-percent", 20), ("per-mille", 2), ("c3", None)])

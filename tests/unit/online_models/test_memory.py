@@ -62,7 +62,7 @@ def test_a_learner_by_itself_takes_only_its_own_tables():
     taken = {name for name in item_tables if len(vectors.arrays[name]) == 501}
     assert taken == {
         "context_vectors", "target_vectors", "has_vectors", "item_adagrad", "token_sums",
-        "item_tokens",
+        "item_tokens", "stats", "becomes",
     }  # fmt: skip
 
 

@@ -2,10 +2,15 @@
 
 import os
 import threading
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from server.priority import come_first, give_way
+from server.kafka.acked_producer import AckedProducer
+from server.kafka.impressions import Impressions
+from server.priority import come_first, give_way, without_priority
+from settings.server import ServerSettings
 
 
 def allowed():
@@ -41,6 +46,30 @@ def test_what_is_started_meanwhile_keeps_the_priority():
 
     assert policy_of(first) == os.SCHED_RR
     assert policy_of(started) == os.SCHED_OTHER
+
+
+@pytest.mark.skipif(not allowed(), reason="no right to real-time priority")
+@pytest.mark.parametrize("make", [AckedProducer, Impressions])
+def test_threads_of_producers_have_no_priority(make):
+    """They poll without a pause while a broker is slow, and would keep a core from it."""
+    before = set(os.listdir("/proc/self/task"))
+    with come_first(True):
+        producer = make(ServerSettings(kafka="127.0.0.1:1"))
+        assert os.sched_getscheduler(0) == os.SCHED_RR
+    policies = {True: set(), False: set()}
+    for tid in set(os.listdir("/proc/self/task")) - before:
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+            name = Path("/proc/self/task", tid, "comm").read_text()
+            policies[name.startswith("rdk:")].add(os.sched_getscheduler(int(tid)))
+    producer.close()
+    assert policies == {True: {os.SCHED_OTHER}, False: {os.SCHED_RR}}
+
+
+def test_nothing_changes_for_those_that_have_no_priority():
+    """A server without the right makes its producers, too."""
+    with without_priority():
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 def test_nobody_has_it_unasked():

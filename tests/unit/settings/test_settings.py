@@ -48,6 +48,13 @@ def test_every_setting_says_what_it_is(process):
     assert [name for name, field in process.model_fields.items() if not field.description] == []
 
 
+def test_a_state_backend_that_does_not_exist_is_named_with_those_that_do(monkeypatch):
+    """Flink would take the job and fail minutes later."""
+    monkeypatch.setenv("NEXTCLICK_STATE_BACKEND", "rockdb")
+    with pytest.raises(SystemExit, match=r"NEXTCLICK_STATE_BACKEND: .*'heap' or 'rocksdb'"):
+        load(JobSettings)
+
+
 def test_each_wrong_setting_is_one_line_with_its_name(monkeypatch):
     """A traceback of pydantic names no variable that could be set."""
     monkeypatch.setenv("NEXTCLICK_GRPC_PORT", "many")

@@ -6,13 +6,11 @@ import zlib
 
 import numpy as np
 import pytest
-from pyflink.common import Types
-from pyflink.datastream.state import MapStateDescriptor
 
 from nextclick import Item, encode_item
 from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord
-from online_models.learners.vectors import PUBLISH_SHARE
+from online_models.learners.publication import PUBLISH_SHARE
 from online_models.ranking.features.registry import N_FEATURES, SCHEMA
 from online_models.tables.content_tokens import item_tokens
 from streaming.jobs.task_operator import BATCH, PUBLISH_MS, TaskOperator
@@ -24,9 +22,6 @@ from streaming.tasks.vectors import VectorsTask
 MOST_OFF = PUBLISH_SHARE + float(np.finfo(np.float16).eps)
 """Share of their length by which published vectors may be off: they are published from a move of
 `PUBLISH_SHARE` on, as halves."""
-
-
-NOTES_TTL_MS = 1_000
 
 
 class Value:
@@ -78,7 +73,7 @@ class Host:
 
     def start(self):
         """A new operator over the states that there are."""
-        self.operator = TaskOperator(self.make, "", NOTES_TTL_MS)
+        self.operator = TaskOperator(self.make, "")
         self.operator.open(self)
 
     def get_state(self, descriptor):
@@ -365,6 +360,31 @@ def test_a_deleted_item_leaves_a_tombstone():
     assert host.publish().get(("vectors", "x"))
 
 
+def click(session, item_id):
+    record = SessionRecord(session_id=session, version=1)
+    record.steps.add(item_id=item_id, seq=1)
+    return raw("sessions", record.SerializeToString())
+
+
+def test_an_item_that_leaves_is_dropped_by_the_replicas_even_after_a_crash():
+    """Its vectors would stay in the topic, and in every replica, for ever."""
+    host, published = Host(vectors_task), {}
+    for n in range(1_000):
+        host.feed(click(f"s{n}", f"i{n}"))
+        if n % 100 == 50:
+            host.start()
+        if n % 70 == 0:
+            published |= host.publish()
+    for _ in range(3):
+        published |= host.publish()
+    now = {key for (name, key), value in published.items() if name == "vectors" and value}
+    learner = host.operator._task._learner
+    assert len(learner.rows) <= 256
+    assert now == set(learner.rows)
+    assert {name[1:] for name in host.states["rows"].held if name[0] == "i"} == now
+    assert not [name for name in host.states["rows"].held if name[0] == "g"]
+
+
 def test_tokens_are_bounded_and_stable():
     """Numbers are in stored state: another hash tomorrow would mix contents up."""
     tokens = item_tokens(("red", "red"), {"size": "4", "brand": "x"}, "A red, RED shoe!")
@@ -386,21 +406,21 @@ def life_records(incarnation, items):
 
 def test_a_session_that_returns_is_learned_as_a_new_one():
     """Its first clicks were ignored until their number passed that of the visit before."""
-    task, seen = vectors_task(), {}
+    task = vectors_task()
     for record in (*life_records(100, "abcdefgh"), *life_records(900, "xy")):
-        task.apply(record, seen)
+        task.apply(record)
     assert task.learned == 10
     assert task._learner.seen_sessions == 2
     for record in (*life_records(100, "abcdefghi"), *life_records(900, "xy")):
-        task.apply(record, seen)
+        task.apply(record)
     assert task.learned == 10
 
 
 def test_clicks_that_are_sessionised_again_are_not_learned_again():
     """A job that had to start from nothing repeats the last week under new versions."""
-    task, seen = vectors_task(), {}
+    task = vectors_task()
     for record in (*life_records(100, "abcdefgh"), *life_records(103, "defghi")):
-        task.apply(record, seen)
+        task.apply(record)
     assert task.learned == 9
     assert task._learner.seen_sessions == 1
 
@@ -430,22 +450,35 @@ def test_missed_publications_are_not_caught_up_on():
     assert host.timers == {host.now + PUBLISH_MS}
 
 
-def test_notes_of_the_version_before_are_taken_over():
+def test_notes_of_the_versions_before_are_taken_over():
     """Without them, every session that is open would be learned again."""
     host = Host(vectors_task)
-    host.get_map_state(MapStateDescriptor("seen", Types.STRING(), Types.STRING()))
-    host.states["seen"].held = {f"s{n}": struct.pack("<Ii", 2, n) for n in range(200)}
-    record = SessionRecord(session_id="s7", version=3)
-    for seq in range(1, 4):
+    for n in range(200):
+        host.feed(session_record(f"s{n}", 2))
+    host.publish()
+    rows = host.states["rows"].held
+    for name in [name for name in rows if name[0] == "n"]:
+        del rows[name]
+    host.states["notes"].held = {"b": (0, 1, 5), "q0": (5, ("s0",))} | {
+        f"ns{n}": (5, struct.pack("<IiQQ", 2, n, 0, 0)) for n in range(100)
+    }
+    host.states["seen"].held = {f"s{n}": struct.pack("<Ii", 2, n) for n in range(100, 200)}
+    for _ in range(2):
+        host.start()
+        for n in range(200):
+            host.feed(session_record(f"s{n}", 3))
+        host.publish()
+        assert host.operator._task.learned == 200 * 3
+        assert not host.states["seen"].held
+        assert not host.states["notes"].held
+
+
+def session_record(session_id, version):
+    """The record of a session after so many clicks."""
+    record = SessionRecord(session_id=session_id, version=version)
+    for seq in range(1, version + 1):
         record.steps.add(item_id=f"i{seq}", seq=seq)
-    host.feed(raw("sessions", record.SerializeToString()))
-    host.publish()
-    assert host.operator._task.learned == 1
-    assert not host.states["seen"].held
-    host.start()
-    host.feed(raw("sessions", record.SerializeToString()))
-    host.publish()
-    assert host.operator._task.learned == 1
+    return raw("sessions", record.SerializeToString())
 
 
 def test_rows_of_other_features_are_dropped_and_said(caplog):

@@ -53,7 +53,7 @@ def clicks(session_id, items, follows=None, user_id=""):
 def task_of(*records):
     task = ScoreTask(TaskOptions())
     for record in records:
-        task.apply(record, {})
+        task.apply(record)
     return task
 
 
@@ -141,7 +141,7 @@ def test_appended_items_score_no_answer():
         clicks("s", ["a", "b", "c"]),
     )
     assert not task._scores["ranker"].cases
-    task.apply(clicks("s", ["a", "b", "c", "d"]), {})
+    task.apply(clicks("s", ["a", "b", "c", "d"]))
     assert ranks(task) == [3]
 
 
@@ -154,7 +154,7 @@ def test_a_click_scores_the_last_answer_before_it_once():
         clicks("s", ["a", "b"]),
     )
     assert ranks(task) == [2]
-    task.apply(answer("s", 1, ["b"], name="r3"), {})
+    task.apply(answer("s", 1, ["b"], name="r3"))
     assert ranks(task) == [2]
 
 
@@ -314,8 +314,8 @@ def test_what_is_kept_of_sessions_and_rankings_is_bounded(monkeypatch):
     task = ScoreTask(TaskOptions())
     stored = {}
     for n in range(1_000):
-        task.apply(answer(f"s{n}", 0, ["a"], model=f"m{n % 40}"), {})
-        task.apply(answer("loud", 0, ["a"]), {})
+        task.apply(answer(f"s{n}", 0, ["a"], model=f"m{n % 40}"))
+        task.apply(answer("loud", 0, ["a"]))
         _, rows = task.changes()
         for name, row in rows.items():
             stored.pop(name, None)
@@ -330,9 +330,9 @@ def test_what_is_kept_of_sessions_and_rankings_is_bounded(monkeypatch):
 def test_unreadable_records_and_erased_sessions_are_passed_over():
     """A job never dies of its input; who is erased leaves no answer behind."""
     task = task_of(answer("s", 0, ["a"]), clicks("s", ["b"]))
-    task.apply(RawRecord(b"\xff\xff", b"s", "impressions", 0, 0, 0), {})
-    task.apply(RawRecord(b"\xff\xff", b"s", "sessions", 0, 0, 0), {})
-    task.apply(RawRecord(b"", b"s", "sessions", 0, 0, 0), {})
+    task.apply(RawRecord(b"\xff\xff", b"s", "impressions", 0, 0, 0))
+    task.apply(RawRecord(b"\xff\xff", b"s", "sessions", 0, 0, 0))
+    task.apply(RawRecord(b"", b"s", "sessions", 0, 0, 0))
     assert "s" not in task._sessions
     assert ranks(task) == [0]
 
@@ -341,11 +341,11 @@ def test_records_beyond_a_limit_leave_nothing_behind():
     """The state of one session grew to megabytes from ids without a limit."""
     task = task_of()
     long = "x" * (MAX_ID_BYTES + 1)
-    task.apply(answer("s", 0, ["a"], appended=[long]), {})
-    task.apply(answer("s", 0, ["a"], appended=["a"] * (SESSION_STEPS + 1)), {})
-    task.apply(answer("s", 0, [long]), {})
-    task.apply(clicks("s", [long]), {})
-    task.apply(clicks("s", ["a"] * (SESSION_STEPS + 1)), {})
+    task.apply(answer("s", 0, ["a"], appended=[long]))
+    task.apply(answer("s", 0, ["a"], appended=["a"] * (SESSION_STEPS + 1)))
+    task.apply(answer("s", 0, [long]))
+    task.apply(clicks("s", [long]))
+    task.apply(clicks("s", ["a"] * (SESSION_STEPS + 1)))
     assert not task._sessions
     assert not task._scores
 
@@ -354,9 +354,9 @@ def test_the_scoreboard_is_published_once_a_second_and_when_something_happened()
     """A score a click would be a second stream of clicks."""
     task = task_of(answer("s", 0, ["a"]), clicks("s", ["a"]))
     assert list(scores(task, 10_000)) == ["ranker"]
-    task.apply(clicks("s", ["a", "b"]), {})
+    task.apply(clicks("s", ["a", "b"]))
     assert not scores(task, 10_500)
-    task.apply(answer("s", 2, ["a"]), {})
+    task.apply(answer("s", 2, ["a"]))
     assert not scores(task, 10_900)
     assert list(scores(task, 11_000)) == ["ranker"]
     assert not scores(task, 12_000)

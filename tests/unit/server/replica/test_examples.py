@@ -219,6 +219,8 @@ def test_torn_records_of_learners_change_nothing(emitter, value):
 def test_vectors_of_a_deleted_item_go(emitter):
     """A tombstone on `vectors` frees what similarity would still find."""
     replica, examples = emitter
+    for i in range(30):
+        replica.engine.put_item(f"i{i}")
     learn_remotely(replica, examples=examples)
     before = replica.engine.with_vectors
     replica.apply_vectors(b"i3", None)
@@ -234,6 +236,7 @@ def test_vectors_wait_for_the_clicks_that_they_have_seen(emitter):
     replica, examples = emitter
     half = np.ones(64, "<f2").tobytes()
     for item_id, offsets in (("a", [3, 0]), ("b", [3, 2]), ("c", [])):
+        replica.engine.put_item(item_id)
         record = pb.ItemVectors(version=1, context=half, target=half, offsets=offsets)
         replica.apply_vectors(item_id.encode(), record.SerializeToString())
     replica.positions = {("sessions", 0): 2, ("sessions", 1): 9}

@@ -7,10 +7,12 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 from prometheus_client import REGISTRY
 
+from nextclick.codec import Item, encode_item
 from nextclick.topics import ITEMS, RANKER, SCOREBOARD, SESSIONS, VECTORS, partitions
 from nextclick.v1.learning_pb2 import LearnerState
 from nextclick.v1.scoreboard_pb2 import Score
 from nextclick.v1.session_pb2 import SessionRecord, Step
+from online_models import sweep
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
 from server import status
@@ -232,6 +234,25 @@ def test_a_topic_full_of_poison_does_not_fill_the_log(caplog):
     assert len(lines) <= 3 * (LINES_PER_S + 1)
     assert any("more records" in line for line in lines)
     assert len(refused.latest) == LATEST
+
+
+def test_items_that_wait_for_a_row_get_it_without_another_record(replica, reader, monkeypatch):
+    """At night nobody clicks, and the item that the shop has put must still appear."""
+    monkeypatch.setattr(sweep, "MOST_PLACES", 16)
+    items = [Item(f"i{i}") for i in range(24)]
+    waited = []
+    put = replica.catalogue.put
+    monkeypatch.setattr(
+        replica.catalogue, "put", lambda item: put(item) or waited.append(item.item_id)
+    )
+    it = reader()
+    it._consumer.messages = [Message(ITEMS, 0, at, encode_item(i)) for at, i in enumerate(items)]
+    it.start()
+    until(lambda: replica.positions.get((ITEMS, 0)) == len(items))
+    assert waited
+    until(lambda: not replica.catalogue.waiting)
+    assert replica.engine.row(waited[-1])
+    assert [replica.catalogue.get(item.item_id) for item in items] == items
 
 
 def test_only_clicks_pause_while_the_learners_are_behind(reader):

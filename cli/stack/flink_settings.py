@@ -1,0 +1,98 @@
+"""The settings of the Flink cluster: memory, ports, checkpoints, timeouts.
+
+JobManager and TaskManagers read them when they start; ``flink.py`` writes them and starts these.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from cli.stack.layout import Home, Ports
+from settings.base import load
+from settings.jobs import JobSettings, StateBackend
+
+CHECKPOINT_S = 10
+"""Work that a job repeats at most after a crash. Each checkpoint writes the whole state, with
+RocksDB what has changed."""
+
+MANAGED: dict[StateBackend, str] = {"heap": "128m", "rocksdb": "384m"}
+"""Memory of a TaskManager that is RocksDB's alone, out of its 1,400 MB; the heap has the rest."""
+
+_OPENED = ("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent")
+_JVM_OPTIONS = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in _OPENED] + [
+    "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
+    "--add-opens=java.base/java.util.concurrent.atomic=ALL-UNNAMED",
+    "--add-opens=java.base/java.util.concurrent.locks=ALL-UNNAMED",
+    "--add-exports=java.rmi/sun.rmi.registry=ALL-UNNAMED",
+    "--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
+]
+
+
+def cluster_settings(home: Home, ports: Ports) -> dict[str, Any]:
+    """Return the cluster's settings; sizes and timeouts were tried on 2 cores."""
+    return {
+        "env": {
+            "java": {
+                "opts": {
+                    "all": " ".join(_JVM_OPTIONS),
+                    "jobmanager": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+                    "taskmanager": "-XX:+UseSerialGC",
+                    "client": "-XX:TieredStopAtLevel=1",
+                }
+            }
+        },
+        "jobmanager": {
+            "bind-host": "127.0.0.1",
+            "rpc": {"address": "127.0.0.1", "port": ports.flink_rpc},
+            "memory": {
+                "process": {"size": "700m"},
+                "jvm-metaspace": {"size": "160m"},
+                "jvm-overhead": {"min": "64m", "max": "64m"},
+                "off-heap": {"size": "64m"},
+            },
+            "execution": {"failover-strategy": "region"},
+        },
+        "taskmanager": {
+            "bind-host": "127.0.0.1",
+            "host": "127.0.0.1",
+            "numberOfTaskSlots": 1,
+            "memory": {
+                "process": {"size": "1400m"},
+                "jvm-metaspace": {"size": "256m"},
+                "jvm-overhead": {"min": "128m", "max": "128m"},
+                "framework": {"heap": {"size": "64m"}, "off-heap": {"size": "64m"}},
+                "task": {"off-heap": {"size": "64m"}},
+                "network": {"min": "64m", "max": "64m"},
+                "managed": {"size": MANAGED[load(JobSettings).state_backend]},
+            },
+        },
+        "parallelism": {"default": 1},
+        "rest": {"address": "127.0.0.1", "bind-address": "127.0.0.1", "port": ports.flink},
+        "python": {
+            "execution-mode": "thread",
+            "executable": sys.executable,
+            "client": {"executable": sys.executable},
+        },
+        "execution": {
+            "checkpointing": {
+                "interval": f"{CHECKPOINT_S} s",
+                "dir": home.path("flink", "checkpoints").as_uri(),
+                "savepoint-dir": home.path("flink", "savepoints").as_uri(),
+                "externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+                "min-pause": "500 ms",
+                "timeout": "10 min",
+            },
+            "buffer-timeout": {"interval": "0 ms"},
+        },
+        # A TaskManager takes 10 s or more to come back, and each second is an attempt.
+        "restart-strategy": {
+            "type": "fixed-delay",
+            "fixed-delay": {"attempts": 1_000_000, "delay": "1 s"},
+        },
+        # A dead TaskManager refuses two heartbeats. A silent one may just wait for a busy core:
+        # with a timeout of 8 s, Flink took jobs away from a TaskManager that was still starting.
+        "heartbeat": {"interval": 2000, "timeout": 120_000, "rpc-failure-threshold": 2},
+        "pekko": {"ask": {"timeout": "60 s"}, "startup-timeout": "60 s"},
+        "pipeline": {"object-reuse": True},
+    }

@@ -1,0 +1,217 @@
+"""What the catalogue says of items: of those that have a row, and within limits of others.
+
+The topic `items` has all of it, but is read once: what an item without a row has there must wait
+here until the item gets one.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from nextclick.codec import Item, decode_item, encode_item
+from online_models.engine import Engine
+from online_models.sweep import LARGEST_SHARE
+from server import metrics
+
+log = logging.getLogger("nextclick.catalogue")
+
+MOST_BYTES = 16 << 20
+"""The most memory of the items that wait for a row, and of those that have left: each some 32,000
+items with records of 300 bytes."""
+
+ENTRY_BYTES = 200
+"""What a waiting item takes besides its id and record."""
+
+ENTRIES, WAITING, LEFT = "catalogue.jsonl", "items_waiting.jsonl", "items_left.jsonl"
+"""Files of a snapshot: entries of items with a row, those that wait for one, those that left."""
+
+FILES = (ENTRIES, WAITING, LEFT)
+
+
+class WaitingItems:
+    """Catalogue records of items without a row, in the order in which they came.
+
+    >>> waiting = WaitingItems(most_bytes=2 * ENTRY_BYTES + 50)
+    >>> [waiting.keep(item_id, b"record") for item_id in ("a", "b", "c")]
+    [0, 0, 1]
+    >>> "a" in waiting, "c" in waiting
+    (False, True)
+    """
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._records: dict[str, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._records
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        return iter(self._records.items())
+
+    def get(self, item_id: str) -> bytes | None:
+        """Return an item's record, None if there is none."""
+        return self._records.get(item_id)
+
+    def keep(self, item_id: str, record: bytes) -> int:
+        """Keep an item's latest record; return how many older items were dropped for it."""
+        self.drop(item_id)
+        self._records[item_id] = record
+        self._bytes += _size(item_id, record)
+        dropped = 0
+        while self._bytes > self._most_bytes:
+            self.drop(next(iter(self._records)))
+            dropped += 1
+        return dropped
+
+    def drop(self, item_id: str) -> None:
+        """Keep an item's record no longer."""
+        record = self._records.pop(item_id, None)
+        if record is not None:
+            self._bytes -= _size(item_id, record)
+
+
+class CatalogueEntries:
+    """Applies catalogue items to the models, and keeps what the catalogue says of them.
+
+    An item that gets no row, since none is free yet, waits until `retry` finds one for it. The
+    entry of an item whose row was taken away is kept for its return.
+
+    Parameters
+    ----------
+    engine
+        The models.
+    most_bytes
+        The most memory of the items that wait for a row, and of those that have left. Beyond it,
+        the oldest are dropped until the catalogue has them again.
+    clock
+        Returns monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        most_bytes: int = MOST_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._records: dict[str, bytes] = {}
+        """Records of the items that have a row."""
+        self.waiting = WaitingItems(most_bytes)
+        """Items for which no row was free."""
+        self.left = WaitingItems(most_bytes)
+        """Items whose row was taken away."""
+        self._untold = 0
+        self._second = 0
+        engine.on_leave.append(self._leave)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def get(self, item_id: str) -> Item | None:
+        """Return what the catalogue says of an item, None if that is not known; for any thread."""
+        record = self._records.get(item_id) or self._kept(item_id)
+        return decode_item(record) if record else None
+
+    def _kept(self, item_id: str) -> bytes | None:
+        """Return the record of an item that had no row, None if there is none."""
+        return self.waiting.get(item_id) or self.left.get(item_id)
+
+    def put(self, item: Item) -> bool:
+        """Apply an item; return whether it has a row, otherwise it waits for one."""
+        record = encode_item(item)
+        if self._apply(item, record):
+            return True
+        self.left.drop(item.item_id)
+        dropped = self.waiting.keep(item.item_id, record)
+        metrics.ITEMS_REFUSED.inc(dropped)
+        self._untold += dropped
+        return False
+
+    def _apply(self, item: Item, record: bytes) -> bool:
+        """Apply an item; return False if no row is free for it."""
+        if not self._engine.put_item(
+            item.item_id, item.available, item.categories, item.attributes, item.title
+        ):
+            return False
+        self.waiting.drop(item.item_id)
+        self.left.drop(item.item_id)
+        self._records[item.item_id] = record
+        return True
+
+    def remove(self, item_id: str) -> None:
+        """Note that the catalogue no longer has an item."""
+        self._records.pop(item_id, None)
+        self.waiting.drop(item_id)
+        self.left.drop(item_id)
+
+    def put_again(self, item_id: str) -> None:
+        """Apply what is kept of an item that had no row, if it has one now."""
+        record = self._kept(item_id)
+        if record and self._engine.row(item_id):
+            self._apply(decode_item(record), record)
+
+    def retry(self) -> str:
+        """Try to find a row for the item that has waited longest; return its id, "" if in vain."""
+        first = next(iter(self.waiting), None)
+        if first is None:
+            return ""
+        item_id, record = first
+        return item_id if self._apply(decode_item(record), record) else ""
+
+    def report(self) -> None:
+        """Say in the log which items were dropped, once a second at most; this may block."""
+        if self._untold and int(self._clock()) != self._second:
+            self._second = int(self._clock())
+            untold, self._untold = self._untold, 0
+            log.warning(
+                "dropped %d catalogue items: more wait for a row than there is memory for. Raise "
+                "NEXTCLICK_MAX_ITEMS, and put them again",
+                untold,
+            )
+
+    def _leave(self, item_id: str) -> None:
+        record = self._records.pop(item_id, None)
+        if record is not None:
+            metrics.ENTRIES_DROPPED.inc(self.left.keep(item_id, record))
+
+    # ---- what a snapshot keeps
+
+    def dump(self) -> dict[str, Iterator[bytes]]:
+        """Return all records, by name in `FILES`."""
+        return {
+            ENTRIES: iter(self._records.values()),
+            WAITING: (record for _, record in self.waiting),
+            LEFT: (record for _, record in self.left),
+        }
+
+    def load(self, records: Mapping[str, Iterable[bytes]], more_rows: bool) -> None:
+        """Load what `dump` has returned.
+
+        The models may have another number of rows than then: with fewer, items have left; if
+        ``more_rows``, those that left last get one, as many as fit without a sweep.
+        """
+        for name, items in ((LEFT, self.left), (WAITING, self.waiting)):
+            for record in records[name]:
+                items.keep(decode_item(record).item_id, record)
+        for record in records[ENTRIES]:
+            item_id = decode_item(record).item_id
+            if self._engine.row(item_id):
+                self._records[item_id] = record
+            else:
+                self.left.keep(item_id, record)
+        if more_rows:
+            for _, record in reversed(list(self.left)):
+                if self._engine.spare <= self._engine.limits.max_items // LARGEST_SHARE:
+                    break
+                self._apply(decode_item(record), record)
+
+
+def _size(item_id: str, record: bytes) -> int:
+    return ENTRY_BYTES + len(item_id) + len(record)

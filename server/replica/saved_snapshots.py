@@ -1,0 +1,82 @@
+"""The folder of a replica's snapshots: their order, which are kept aside and why, and which go.
+
+`snapshot-N` are those of this replica, the latest first in use. One that could not be read, or that
+held more than its reader, is renamed to `kept-N` with the reason in a file: it may be the only copy
+of counts that are older than the log. Numbers are never given twice, so a name says how old it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+log = logging.getLogger("nextclick.snapshot")
+
+LATEST = 2
+"""Snapshots that stay besides those kept aside: the newest."""
+
+MOST_KEPT = 3
+"""The most snapshots kept aside: the first, which no later fault replaces, and the newest two."""
+
+REASON = "reason.txt"
+REASON_LENGTH = 500
+
+
+def newest_first(folder: Path) -> list[Path]:
+    """Return all complete snapshots, those kept aside included."""
+    return sorted([*_all(folder, "snapshot"), *_all(folder, "kept")], key=_number, reverse=True)
+
+
+def next_name(folder: Path) -> str:
+    """Return the name of the next snapshot."""
+    newest = newest_first(folder)
+    return f"snapshot-{_number(newest[0]) + 1 if newest else 1:06d}"
+
+
+def kept(folder: Path) -> dict[str, str]:
+    """Return the snapshots that are kept aside, by name, and why."""
+    return {path.name: _reason(path) for path in _all(folder, "kept")}
+
+
+def keep(path: Path, reason: str) -> None:
+    """Keep a snapshot aside."""
+    try:
+        aside = path.rename(path.with_name(f"kept-{_number(path):06d}"))
+        (aside / REASON).write_text(" ".join(reason.split())[:REASON_LENGTH])
+    except OSError as e:  # what can be read must be used even if nothing can be written
+        log.warning("cannot keep %s aside, or say why: %s", path, e)
+
+
+def use_again(path: Path) -> None:
+    """Note that a snapshot was read without a loss: it need not be kept aside."""
+    try:
+        (path / REASON).unlink(missing_ok=True)
+        path.rename(path.with_name(f"snapshot-{_number(path):06d}"))
+    except OSError as e:
+        log.warning("%s was read, but is still kept aside: %s", path, e)
+
+
+def prune(folder: Path) -> None:
+    """Remove the snapshots beyond the limits."""
+    for old in _all(folder, "snapshot")[:-LATEST]:
+        shutil.rmtree(old, ignore_errors=True)
+    for old in _all(folder, "kept")[1 : 1 - MOST_KEPT]:
+        log.warning("removing %s, since later ones are kept as well: %s", old, _reason(old))
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _all(folder: Path, kind: str) -> list[Path]:
+    return sorted(folder.glob(f"{kind}-*"), key=_number)
+
+
+def _number(path: Path) -> int:
+    digits = path.name.partition("-")[2]
+    return int(digits) if digits.isdigit() else 0
+
+
+def _reason(path: Path) -> str:
+    try:
+        return (path / REASON).read_text()
+    except (OSError, ValueError):
+        return "unknown"

@@ -1,0 +1,182 @@
+"""The catalogue's entries go with the rows of their items, and come back with them."""
+
+import time
+
+import pytest
+from prometheus_client import REGISTRY
+
+from nextclick.codec import Item, encode_item
+from nextclick.v1.session_pb2 import SessionRecord
+from online_models import sweep
+from online_models.engine import Engine, Filter
+from online_models.memory.layout import Limits
+from server import status
+from server.replica.catalogue_entries import ENTRY_BYTES, CatalogueEntries
+from server.replica.replica import Replica
+
+LIMITS = Limits(max_items=32, max_sessions=64, pairs=64)
+
+
+@pytest.fixture
+def replica():
+    return Replica(Engine(LIMITS, sample=0, remote=True))
+
+
+@pytest.fixture
+def slow_sweeps(monkeypatch):
+    """A sweep visits one place for each new item: rows run out before it ends."""
+    monkeypatch.setattr(sweep, "MOST_PLACES", 1)
+
+
+def put(replica, item_id, **fields):
+    item = Item(item_id, **fields)
+    replica.apply_item(item_id.encode(), encode_item(item))
+    return item
+
+
+def click(replica, session_id, item_id):
+    record = SessionRecord(session_id=session_id, version=1)
+    record.steps.add(item_id=item_id, seq=1, timestamp_ms=1)
+    replica.apply_session(session_id.encode(), record.SerializeToString())
+
+
+def push_out(replica, item_id):
+    """Click other items until one has left."""
+    for i in range(1_000):
+        if not replica.engine.row(item_id):
+            return
+        for visitor in "ab":
+            click(replica, f"{item_id}{visitor}{i}", f"other{i}")
+    raise AssertionError(f"{item_id} has not left")
+
+
+def find_rows(replica):
+    """Let waiting items have their rows."""
+    deadline = time.perf_counter() + 60
+    while replica.catalogue.waiting:
+        replica.retry_items(deadline)
+        assert time.perf_counter() < deadline
+
+
+def counted(name):
+    return REGISTRY.get_sample_value(name)
+
+
+def test_a_catalogue_larger_than_the_table_takes_no_more_entries_than_rows(replica):
+    """A year of new items must not fill the memory."""
+    for i in range(500):
+        put(replica, f"i{i}")
+    rows = replica.engine.rows
+    assert 0 < len(replica.catalogue) <= LIMITS.max_items
+    assert len(replica.catalogue) == len(rows)
+    assert replica.catalogue.get("i499") == Item("i499")
+    push_out(replica, "i499")
+    assert len(replica.catalogue) < len(rows)
+
+
+def test_an_item_that_left_has_its_entry_again_when_it_is_clicked(replica):
+    """Else it would come back without its categories, and available although it is sold out."""
+    item = put(replica, "x", categories=("shoes",), available=False)
+    push_out(replica, "x")
+    assert replica.catalogue.get("x") == item
+    click(replica, "back", "x")
+    row = replica.engine.row("x")
+    assert row
+    shoes = Filter(categories=("shoes",), include_unavailable=True)
+    assert replica.engine.recommend([], 5, flt=shoes).rows.tolist() == [row]
+    assert len(replica.engine.recommend([], 5, flt=Filter(categories=("shoes",))).rows) == 0
+    assert replica.catalogue.get("x") == item
+    assert "x" not in replica.catalogue.left
+
+
+@pytest.mark.parametrize("how", ["deletion", "tombstone", "new entry"])
+def test_what_the_catalogue_says_later_replaces_what_is_kept(replica, how):
+    """An old entry must not come back over a newer one, nor over a deletion."""
+    put(replica, "x", title="old")
+    push_out(replica, "x")
+    if how == "tombstone":
+        replica.apply_item(b"x", None)
+    else:
+        put(replica, "x", deleted=how == "deletion", title="new")
+    assert replica.catalogue.get("x") == (Item("x", title="new") if how == "new entry" else None)
+    assert "x" not in replica.catalogue.left
+    click(replica, "back", "x")
+    assert bool(replica.engine.row("x")) == (how != "deletion")
+
+
+def test_entries_of_items_that_left_are_bounded(replica):
+    """The catalogue may be a hundred times as large as the table."""
+    entries = CatalogueEntries(replica.engine, most_bytes=10 * (ENTRY_BYTES + 150))
+    before = counted("nextclick_entries_dropped_total")
+    for i in range(500):
+        entries.put(Item(f"i{i:03}", title="t" * 30))
+    assert 5 <= len(entries.left) <= 10
+    assert not entries.waiting
+    left = [item_id for item_id, _ in entries.left]
+    dropped = counted("nextclick_entries_dropped_total") - before
+    assert dropped == 500 - len(entries) - len(left)
+    assert entries.get("i000") is None
+    assert all(entries.get(item_id) for item_id in left)
+
+
+def test_an_item_without_a_free_row_waits_and_is_put_later(replica, slow_sweeps):
+    """The shop was told that its item is accepted, and puts it only once."""
+    items = [put(replica, f"i{i}", categories=(f"c{i}",)) for i in range(60)]
+    waiting = [item_id for item_id, _ in replica.catalogue.waiting]
+    assert waiting
+    assert not any(replica.engine.row(item_id) for item_id in waiting)
+    assert status.describe(replica, True)["items_waiting"] == len(waiting)
+    assert [replica.catalogue.get(item.item_id) for item in items] == items
+    placed = []
+    while replica.catalogue.waiting:
+        item_id = replica.catalogue.retry()
+        if item_id:
+            placed.append(item_id)
+            only = replica.engine.recommend([], 5, flt=Filter(categories=(f"c{item_id[1:]}",)))
+            assert only.rows.tolist() == [replica.engine.row(item_id)]
+    assert placed == waiting
+    assert [replica.catalogue.get(item.item_id) for item in items] == items
+
+
+def test_what_changes_while_an_item_waits_counts(replica, slow_sweeps):
+    """The newest entry is applied, and a deleted item does not appear."""
+    for i in range(60):
+        put(replica, f"i{i}")
+    changed, deleted, clicked = [item_id for item_id, _ in replica.catalogue.waiting][:3]
+    put(replica, changed, categories=("new",))
+    put(replica, deleted, deleted=True)
+    assert deleted not in replica.catalogue.waiting
+    assert replica.catalogue.get(changed).categories == ("new",)
+    for visitor in range(10_000):
+        if replica.engine.row(clicked):
+            break
+        click(replica, f"s{visitor}", clicked)
+    assert clicked not in replica.catalogue.waiting
+    find_rows(replica)
+    assert replica.engine.row(deleted) == 0
+    assert replica.catalogue.get(changed).categories == ("new",)
+
+
+def test_more_waiting_items_than_there_is_memory_for_are_counted_and_said(
+    replica, slow_sweeps, caplog
+):
+    """An operator must hear of entries that the shop has to put again."""
+    now = 5.0
+    entries = CatalogueEntries(replica.engine, 3 * (ENTRY_BYTES + 150), clock=lambda: now)
+    before = counted("nextclick_items_refused_total")
+    lost = 0
+    for i in range(60):
+        known = len(entries.waiting)
+        had_row = entries.put(Item(f"i{i:02}", title="t" * 30))
+        lost += not had_row and len(entries.waiting) == known
+        entries.report()
+    assert lost > 1
+    assert len(entries.waiting) == 3
+    assert "i59" in entries.waiting
+    assert counted("nextclick_items_refused_total") == before + lost
+    now = 6.0
+    entries.report()
+    entries.report()
+    said = [r.getMessage() for r in caplog.records]
+    assert [line.split()[1] for line in said] == ["1", str(lost - 1)]
+    assert "NEXTCLICK_MAX_ITEMS" in said[0]
