@@ -9,6 +9,8 @@ from typing import Any
 
 from cli.stack.layout import PYTHON_PATH, Child, Home, Ports
 from cli.stack.process import BEHIND, START_S, STREAM, spawn, wait_until
+from settings.base import load
+from settings.server import ServerSettings
 
 STATUS_S = 10
 """For a status page, on busy cores too; a process that is down refuses at once."""
@@ -38,9 +40,11 @@ def start_store(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> C
 
 
 def start_server(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> Child:
-    """Start a server replica."""
+    """Start a server replica, at real-time priority unless a setting says otherwise."""
     argv = [sys.executable, "-m", "server"]
-    env = environment(home, ports, tenant) | {"NEXTCLICK_REALTIME": "true"}
+    env = environment(home, ports, tenant)
+    if "realtime" not in load(ServerSettings).model_fields_set:
+        env["NEXTCLICK_REALTIME"] = "true"
     return spawn("server", argv, home.log("server"), env, bound=bound)
 
 
