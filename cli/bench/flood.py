@@ -16,14 +16,14 @@ from confluent_kafka import Consumer, Producer
 
 from cli.bench.charts import save_json
 from cli.bench.load import live_clicks
-from cli.bench.probes import LIMIT_S, backlog, ends, probe_until
+from cli.bench.probes import LIMIT_S, backlog, ends, probe_until, shown
 from cli.console import print_json, print_result, progress
 from cli.live.bootstrap import bootstrap
 from cli.live.ledger import Ledger
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack import apps
 from cli.stack.layout import SAMPLE
-from cli.stack.process import wait_until
+from cli.stack.process import find, wait_until
 from cli.stack.stack import Stack
 from cli.stack.temporary import results_folder, temporary_stack
 from evaluation.datasets import Session, load_sessions
@@ -88,15 +88,14 @@ def measure(
             with live_clicks(stack, real):
                 start, rows = sum(ends(watcher, EVENTS)), apps.server_status(stack.ports)["items"]
                 behind = backlog(watcher)
-                task = bar.add_task("flood", total=int(clicks / rate), note="")
                 began = time.monotonic()
-                with live_clicks(stack, rate, "robot"), Memory(stack) as memory:
+                with live_clicks(stack, rate, "robot", clicks) as robot, Memory(stack) as memory:
+                    task = bar.add_task("flood", total=int(clicks / rate), note="")
                     probed = probe_until(
                         producer,
                         client,
                         "probe",
-                        clicks / rate,
-                        lambda seconds: bar.update(task, completed=seconds),
+                        shown(bar, task, lambda _: find(robot) is None),
                     )
                 lasted = time.monotonic() - began
                 sent = sum(ends(watcher, EVENTS)) - start - len(probed)

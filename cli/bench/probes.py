@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from rich.progress import Progress, TaskID
 
 from cli.errors import CommandError
 from nextclick import Client, Event, encode_event
@@ -19,6 +20,10 @@ ROUND = 5
 LIMIT_S = 300.0
 """For a click to be reflected in an answer, and for the stack to catch up after the warm-up: the
 JVMs fall behind at first, until their code is compiled."""
+
+
+FINEST_S = 0.0005
+"""Between two questions whether an answer reflects a click; 1 % of the wait if that is longer."""
 
 
 @dataclass
@@ -51,18 +56,18 @@ def probe_until(
     producer: Producer,
     client: Client,
     name: str,
-    seconds: float,
-    tick: Callable[[int], None],
+    over: Callable[[float], bool],
 ) -> list[Probe]:
-    """Probe for ``seconds``, about 40 times a second, one in `ROUND` by PutEvents.
+    """Probe about 40 times a second, one in `ROUND` by PutEvents.
 
-    A slow stack is given time for one round of probes at least.
+    ``over`` is asked after each probe whether it was the last, with the seconds so far. A slow
+    stack is given time for one round of probes at least.
     """
     probes: list[Probe] = []
     started = time.monotonic()
     pause = np.random.default_rng(0)
     n = 0
-    while (elapsed := time.monotonic() - started) < seconds or n < ROUND:
+    while not over(time.monotonic() - started) or n < ROUND:
         # Ten clicks a session, as in ordinary ones.
         session_id, version = f"{name}{n // 10}", n % 10 + 1
         n += 1
@@ -75,14 +80,32 @@ def probe_until(
             producer.produce(EVENTS, encode_event(event), session_id, on_delivery=noting(probe))
             producer.poll(0)
         while client.recommend(session_id).session_version < version:
-            if time.perf_counter() - t > LIMIT_S:
+            waited = time.perf_counter() - t
+            if waited > LIMIT_S:
                 raise CommandError(f"no answer reflects a click after {LIMIT_S:.0f} s")
-            time.sleep(0.0005)
+            # Asking costs what is measured processor time: no more often than the figure needs.
+            time.sleep(max(FINEST_S, waited / 100))
         probe.ms = (time.perf_counter() - t) * 1_000
         probes.append(probe)
-        tick(int(elapsed))
         time.sleep(pause.uniform(0.002, 0.012))
     return probes
+
+
+def after(seconds: float) -> Callable[[float], bool]:
+    """Return what is over after so many seconds."""
+    return lambda so_far: so_far >= seconds
+
+
+def shown(
+    bar: Progress, task: TaskID, over: Callable[[float], bool], before: float = 0.0
+) -> Callable[[float], bool]:
+    """Return ``over`` as one that shows the seconds, after those ``before``, in a task."""
+
+    def asked(seconds: float) -> bool:
+        bar.update(task, completed=before + seconds)
+        return over(seconds)
+
+    return asked
 
 
 def noting(probe: Probe) -> Callable[[KafkaError | None, Message], None]:
