@@ -10,7 +10,7 @@ import typer
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from cli.bench.load import live_clicks
-from cli.bench.probes import LIMIT_S, Probe, after, backlog, ends, probe_until, shown
+from cli.bench.probes import LIMIT_S, Probe, backlog, ends, probe_until
 from cli.console import print_json, print_result, progress
 from cli.errors import CommandError
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
@@ -82,19 +82,20 @@ def measure(
         ):
             task = bar.add_task("warming up", total=int(warm_up), note="")
             started = time.monotonic()
+            show = lambda _: bar.update(task, completed=int(time.monotonic() - started))  # noqa: E731
             warm = 0.0
             while warm < warm_up or backlog(watcher) > CAUGHT_UP_S * rate:
                 part = max(warm_up - warm, 1)
-                over = shown(bar, task, after(part), warm)
-                probe_until(producer, client, f"warm{warm:.0f}-", over)
+                probe_until(producer, client, f"warm{warm:.0f}-", part, show)
                 warm = time.monotonic() - started
                 if warm > warm_up + LIMIT_S:
                     raise CommandError(f"the stack does not keep up with {rate:g} clicks a second")
             before, start = backlog(watcher), ends(watcher, SESSIONS)
             task = bar.add_task("measuring", total=int(seconds), note="")
-            over = shown(bar, task, after(seconds))
-            probed = probe_until(producer, client, "probe", over)
-            left = backlog(watcher)
+            probed = probe_until(
+                producer, client, "probe", seconds, lambda s: bar.update(task, completed=s)
+            )
+            after = backlog(watcher)
         producer.flush(LIMIT_S)
         written = session_times(watcher, start)
     finally:
@@ -110,10 +111,10 @@ def measure(
         "put_events_p50_ms": float(np.median([p.ms for p in probed if p.put] or [np.nan])),
         "hops_ms": hops(probed, written),
         "backlog_before": before,
-        "backlog": left,
+        "backlog": after,
         "warm_up_s": warm,
         # Half a second of traffic may be in flight at any time.
-        "valid": len(produced) >= probes and left <= before + 0.5 * rate + 10,
+        "valid": len(produced) >= probes and after <= before + 0.5 * rate + 10,
     }
 
 
