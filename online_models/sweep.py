@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from online_models.memory.chain import over_places
 from online_models.memory.state import State
 from online_models.memory.table import Table
+from online_models.sources.rules import has_rule_to
 from online_models.state_tables import TABLES, used_entries
 from online_models.tables.item_rows import CONFIRMED, DELETED, ItemRows, worth
 
@@ -39,6 +40,10 @@ ROW_WORK, ROWS_AT_ONCE = 64, 16
 SAMPLE = 1_024
 """Rows by which the bound of the worth is chosen."""
 
+ANY, UNCONFIRMED, LONE = range(3)
+"""Which items leave: any; unconfirmed ones; or of these only those that were never clicked beside a
+confirmed one, as the ids that a robot invents are clicked beside each other."""
+
 _FORGETTING = tuple(table for table in TABLES if table.forget is not None)
 _forget = over_places(
     "_forget", __name__, [table.forget.kernel for table in _FORGETTING if table.forget]
@@ -46,14 +51,16 @@ _forget = over_places(
 
 
 @njit(cache=True)
-def _may_leave(st: State, row: int, unconfirmed: bool) -> bool:
+def _may_leave(st: State, row: int, which: int) -> bool:
     flags = st.stats[row].flags
-    return st.becomes[row] and not (flags & DELETED or (unconfirmed and flags & CONFIRMED))
+    if not st.becomes[row] or flags & DELETED or (which != ANY and flags & CONFIRMED):
+        return False
+    return which != LONE or not has_rule_to(st, row, CONFIRMED)
 
 
 @njit(cache=True)
 def _sample(
-    st: State, rows: int, first: int, unconfirmed: bool, clock: int, out: NDArray[np.float64]
+    st: State, rows: int, first: int, which: int, clock: int, out: NDArray[np.float64]
 ) -> int:
     """Set ``out`` to the worth of rows that may leave, at even distances; return how many."""
     n = 0
@@ -61,7 +68,7 @@ def _sample(
     step = max(rows // most, 1)
     for i in range(min(rows, most)):
         row = 1 + (first + i * step) % rows
-        if _may_leave(st, row, unconfirmed):
+        if _may_leave(st, row, which):
             out[n] = worth(st, row, clock)
             n += 1
     return n
@@ -73,7 +80,7 @@ def _worth_least(  # type: ignore[no-untyped-def]
     first: int,
     end: int,
     rows: int,
-    unconfirmed: bool,
+    which: int,
     clock: int,
     bound: float,
     most: int,
@@ -85,7 +92,7 @@ def _worth_least(  # type: ignore[no-untyped-def]
         if n == most:
             return i - first, n
         row = 1 + i % rows
-        if _may_leave(st, row, unconfirmed) and worth(st, row, clock) <= bound:
+        if _may_leave(st, row, which) and worth(st, row, clock) <= bound:
             out[n] = row
             n += 1
     return end - first, n
@@ -173,8 +180,8 @@ class Sweep:
         self.low = self._largest()
         """A sweep begins with fewer free rows than this."""
         self.active = False
-        self.unconfirmed = False
-        """Whether only unconfirmed items leave."""
+        self.which = ANY
+        """Which items leave."""
         self.hand = 0
         """Row at which the search for items goes on, minus one."""
         self.wanted = 0
@@ -196,13 +203,13 @@ class Sweep:
             self.low = self._batch()
             if spare >= self.low:
                 return
-            self._begin(self.low, self._items.many_unconfirmed)
+            self._begin(self.low, UNCONFIRMED if self._items.many_unconfirmed else ANY)
         self.step(min(-(-self._left() // spare), MOST_PLACES) if spare else MOST_PLACES)
 
     def replace_unconfirmed(self) -> None:
         """Begin a sweep in which unconfirmed items leave."""
         if not self.active:
-            self._begin(self._batch(), unconfirmed=True)
+            self._begin(self._batch(), UNCONFIRMED)
 
     def _batch(self) -> int:
         """Return how many rows a sweep frees."""
@@ -223,20 +230,26 @@ class Sweep:
         batch = self.wanted + len(self._items.leaving)
         return (self.size - self.at) * now + later + 2 * ROW_WORK * batch
 
-    def _begin(self, wanted: int, unconfirmed: bool) -> None:
-        self.active, self.unconfirmed, self.wanted = True, unconfirmed, wanted
+    def _begin(self, wanted: int, which: int) -> None:
+        self.active, self.wanted = True, wanted
         self.phase, self.at, self.size = -1, 0, len(self._items.ids) - 1
-        self.bound = self._bound(wanted)
+        if which == UNCONFIRMED:
+            self.bound, enough = self._bound(LONE)
+            if enough:
+                self.which = LONE
+                return
+        self.which = which
+        self.bound, _ = self._bound(which)
 
-    def _bound(self, wanted: int) -> float:
-        """Return the worth that about ``wanted`` items are below."""
+    def _bound(self, which: int) -> tuple[float, bool]:
+        """Return the worth that about `wanted` items are below, and whether there are so many."""
         sample = np.zeros(SAMPLE)
         rows, clock = self.size, self._items.clock
-        n = _sample(self._state, rows, self.hand, self.unconfirmed, clock, sample)
+        n = _sample(self._state, rows, self.hand, which, clock, sample)
         if n == 0:
-            return -np.inf
-        share = wanted / max(rows * n / min(rows, SAMPLE), 1)
-        return float(np.quantile(sample[:n], min(share, 1.0)))
+            return -np.inf, False
+        share = self.wanted / (rows * n / min(rows, SAMPLE))
+        return float(np.quantile(sample[:n], min(share, 1.0))), share <= 1
 
     # ---- all at once, while a snapshot is read
 
@@ -311,7 +324,7 @@ class Sweep:
             end = min(self.at + max(work, 1), self.size)
             looked, n = _worth_least(
                 self._state, self.hand, self.hand + end - self.at, self.size,
-                self.unconfirmed, items.clock, self.bound, most, self._out,
+                self.which, items.clock, self.bound, most, self._out,
             )  # fmt: skip
             for row in self._out[:n].tolist():
                 items.leave(row)
@@ -354,7 +367,7 @@ class Sweep:
 
     # ---- what a snapshot keeps
 
-    _KEPT = ("low", "active", "unconfirmed", "hand", "wanted", "bound", "phase", "at", "size")
+    _KEPT = ("low", "active", "which", "hand", "wanted", "bound", "phase", "at", "size")
 
     def kept(self) -> dict[str, Any]:
         """Return where the sweep is."""

@@ -35,6 +35,9 @@ RULE_ITEMS = 3
 RULE_READ = 64
 """Entries that are read of each list."""
 
+FEW_RULES = 8
+"""Entries that `has_rule_to` reads."""
+
 RULE_WINDOW = 10
 """A click makes rules with this many steps before it."""
 
@@ -95,6 +98,22 @@ def _forget(st: State, a: int) -> None:
         filled += 1
     for c in range(kept, filled):
         rules[at + c].item = 0
+
+
+@njit(cache=True)
+def has_rule_to(st: State, a: int, flag: int) -> bool:
+    """Whether one of the best rules of item ``a`` is to an item with this flag.
+
+    No item has any where the tables of rules are not used.
+    """
+    if a >= len(st.items):
+        return False
+    it = st.items[a]
+    for c in range(min(RULE_SLABS[it.rules_slab], FEW_RULES)):
+        b = st.rules[it.rules + c].item
+        if b and st.becomes[b] and st.stats[b].flags & flag:
+            return True
+    return False
 
 
 def _shorten(lists: NDArray[Any], items: NDArray[Any], size: int) -> NDArray[Any]:
