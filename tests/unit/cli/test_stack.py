@@ -252,6 +252,35 @@ def test_a_failed_start_ends_what_it_started(home, monkeypatch):
     assert Stack.running(home) is None
 
 
+@pytest.mark.parametrize(
+    "theirs", ["flink/lib/flink-dist.jar", "logs/access.log", "scratch/kafka/x"]
+)
+def test_a_start_leaves_the_files_of_others_alone(tmp_path, theirs):
+    """`up --home /opt` deleted the jars of /opt/flink; others' logs went when they were large."""
+    file = tmp_path / theirs
+    file.parent.mkdir(parents=True)
+    file.write_text("theirs")
+    with pytest.raises(CommandError, match=f"a folder '{theirs.split('/')[0]}' that .* another --"):
+        Home(tmp_path).take()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
+
+
+def test_a_folder_is_taken_again_and_beside_what_does_not_matter(tmp_path):
+    """The data of `nextclick serve` lie in the same folder; so did those of the version before."""
+    home = Home(tmp_path)
+    home.path("server")
+    home.take()
+    home.path("logs")
+    home.take()
+    before = Home(tmp_path / "before")
+    (before.path("kafka", "data") / "meta.properties").touch()
+    before.path("flink")
+    before.take()
+    new = Home(tmp_path / "new")
+    new.take()
+    assert new.lock() is not None
+
+
 def test_rocksdb_gets_its_memory_from_that_of_the_heap(home, monkeypatch):
     """A TaskManager takes as much as it did, or the machine runs out of memory."""
     by_backend = {}
