@@ -33,6 +33,9 @@ log = logging.getLogger("nextclick.supervisor")
 
 LOOK_S, JOBS_LOOK_S = 0.25, 2.0
 
+FAILED_S = 5.0
+"""Pause after a look that has failed: each writes a line to the log."""
+
 
 class Supervisor:
     """Starts parts again when they have died.
@@ -137,11 +140,22 @@ def main() -> None:
     parts = {**parts_of(home, running.ports, bound=False), STANDBY: standby}
     supervisor, jobs = Supervisor(stack, parts), JobKeeper(stack)
     threading.Thread(target=_look_after_jobs, args=(jobs, stop), daemon=True).start()
-    while not stop.wait(LOOK_S):
-        record_now = home.read()
-        if record_now is None or record_now.ending:
-            break
-        supervisor.look()
+    watch(supervisor, home, stop)
+
+
+def watch(supervisor: Supervisor, home: Home, stop: threading.Event) -> None:
+    """Look after the parts until ``stop`` is set, or the stack in a folder is ended."""
+    pause_s = LOOK_S
+    while not stop.wait(pause_s):
+        running = home.read()
+        if running is None or running.ending:
+            return
+        pause_s = LOOK_S
+        try:
+            supervisor.look()
+        except Exception:  # a full disk passes, and what is to watch over it must not end before
+            log.exception("cannot look after the parts")
+            pause_s = FAILED_S
 
 
 def _look_after_jobs(jobs: JobKeeper, stop: threading.Event) -> None:
