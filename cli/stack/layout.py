@@ -113,11 +113,23 @@ def _free(port: int, taken: set[int]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A process of the stack; its time of creation tells it from a later one with its pid."""
+    """A process of the stack.
+
+    Parameters
+    ----------
+    name, pid
+        The part that it is, and its process.
+    created
+        When it was created, in seconds since 1970, by the clock of that time.
+    started
+        What tells it from a later process with its pid, whatever becomes of the clock
+        (`process.start_of`); empty in a record of the version before.
+    """
 
     name: str
     pid: int
     created: float
+    started: str = ""
 
 
 @dataclass

@@ -17,15 +17,13 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import psutil
-
 from cli.errors import CommandError
 from cli.stack import watch_record
 from cli.stack.backoff import Backoff
 from cli.stack.job_keeper import JobKeeper
 from cli.stack.layout import PYTHON_PATH, Child, Home
 from cli.stack.parts import Part, parts_of
-from cli.stack.process import STREAM, exit_of, find, give_way, kill, spawn, tail
+from cli.stack.process import STREAM, child_of, exit_of, find, give_way, kill, spawn, tail
 from cli.stack.stack import STANDBY, SUPERVISOR, Stack
 from cli.stack.watch_record import Deaths
 
@@ -129,10 +127,10 @@ def main() -> None:
     running = home.read()
     if running is None or running.ending:
         return
-    me = psutil.Process()
+    me = child_of(SUPERVISOR, os.getpid())
     stack = Stack(home, running.ports, bound=False, say=log.warning)
     stack.children, stack.jobs = running.children, running.jobs
-    stack.replace(SUPERVISOR, Child(SUPERVISOR, me.pid, me.create_time()))
+    stack.replace(SUPERVISOR, me)
     standby = Part(lambda: start_standby(home))
     held = stack.find_child(STANDBY)
     if held is None or held.pid == me.pid or find(held) is None:
