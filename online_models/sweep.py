@@ -13,6 +13,7 @@ before they run out; and with each click, so that the steps are small.
 from __future__ import annotations
 
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -154,7 +155,8 @@ class Sweep:
     phases
         What names rows.
     deleted
-        Rows that leave first.
+        Rows that leave first. Ordered: in a plain dictionary, the first is found only after the
+        places of all that were taken before it.
     """
 
     def __init__(
@@ -162,14 +164,14 @@ class Sweep:
         items: ItemRows,
         state: State,
         phases: Sequence[Phase],
-        deleted: dict[int, None] | None = None,
+        deleted: OrderedDict[int, None] | None = None,
     ) -> None:
         self._items = items
         self._state = state
         self._phases = phases
         self._renewed = [t for t in TABLES if t.by_row and not t.view_of]
         self._out = np.zeros(ROWS_AT_ONCE, np.int64)
-        self._deleted = deleted if deleted is not None else {}
+        self._deleted = deleted if deleted is not None else OrderedDict[int, None]()
         self.low = self._largest()
         """A sweep begins with fewer free rows than this."""
         self.active = False
