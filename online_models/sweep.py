@@ -12,6 +12,7 @@ before they run out; and with each click, so that the steps are small.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
@@ -34,8 +35,9 @@ item, but at most one in `LARGEST_SHARE`."""
 PLACES_A_CLICK, MOST_PLACES = 64, 4_096
 """Places that are swept with each click, and the most with each new item: 0.3 ms."""
 
-ROW_WORK, ROWS_AT_ONCE = 64, 16
-"""Work for an item that leaves, or a row that is cleared, in places; rows in one step."""
+LEAVE_WORK, CLEAR_WORK, ROWS_AT_ONCE = 256, 32, 16
+"""Work for an item that leaves, and for a row that is cleared, in places; the most rows in one
+step."""
 
 SAMPLE = 1_024
 """Rows by which the bound of the worth is chosen."""
@@ -172,6 +174,8 @@ class Sweep:
         self._renewed = [t for t in TABLES if t.by_row and not t.view_of]
         self._out = np.zeros(ROWS_AT_ONCE, np.int64)
         self._deleted = deleted if deleted is not None else OrderedDict[int, None]()
+        self.budget = math.inf
+        """Work that clicks and new items may still do, in places; see `Engine.one_turn`."""
         self.low = self._largest()
         """A sweep begins with fewer free rows than this."""
         self.active = False
@@ -193,23 +197,29 @@ class Sweep:
         """Begin a sweep once few rows are free, and do a new item's part of it."""
         spare = self._items.spare
         if not self.active:
-            if spare >= self.low:
+            if spare >= self.low or self.budget <= 0:
                 return
             self.low = self._batch()
             if spare >= self.low:
                 return
             self._begin(self.low, self._items.many_unconfirmed)
-        self.step(min(-(-self._left() // spare), MOST_PLACES) if spare else MOST_PLACES)
+        self.spend(min(-(-self._left() // spare), MOST_PLACES) if spare else MOST_PLACES)
 
     def replace_unconfirmed(self) -> None:
         """Begin a sweep in which unconfirmed items leave."""
-        if not self.active:
+        if not self.active and self.budget > 0:
             self._begin(self._batch(), unconfirmed=True)
+
+    def spend(self, work: int) -> None:
+        """Do about ``work`` places, as far as the budget allows."""
+        work = int(min(work, self.budget))
+        self.budget -= work
+        self.step(work)
 
     def _batch(self) -> int:
         """Return how many rows a sweep frees."""
         most = self._items.limits.max_items
-        by_work = -(-self._work() // MOST_PLACES)
+        by_work = -(-self._work() // (MOST_PLACES - LEAVE_WORK - CLEAR_WORK))
         return min(max(most // BATCH_SHARE, by_work, 1), self._largest())
 
     def _largest(self) -> int:
@@ -223,9 +233,10 @@ class Sweep:
         now = self._phases[self.phase].cost if 0 <= self.phase < len(self._phases) else 1
         later = sum(phase.work for phase in self._phases[self.phase + 1 :])
         batch = self.wanted + len(self._items.leaving)
-        return (self.size - self.at) * now + later + 2 * ROW_WORK * batch
+        return (self.size - self.at) * now + later + (LEAVE_WORK + CLEAR_WORK) * batch
 
     def _begin(self, wanted: int, unconfirmed: bool) -> None:
+        self.budget -= SAMPLE
         self.active, self.unconfirmed, self.wanted = True, unconfirmed, wanted
         self.phase, self.at, self.size = -1, 0, len(self._items.ids) - 1
         self.bound = self._bound(wanted)
@@ -306,10 +317,10 @@ class Sweep:
         if self.wanted and self._deleted:
             items.leave(next(iter(self._deleted)))
             self.wanted -= 1
-            return ROW_WORK
+            return LEAVE_WORK
         looked = 0
         if self.wanted and self.at < self.size:
-            most = min(self.wanted, ROWS_AT_ONCE)
+            most = min(self.wanted, ROWS_AT_ONCE, max(work // LEAVE_WORK, 1))
             end = min(self.at + max(work, 1), self.size)
             looked, n = _worth_least(
                 self._state, self.hand, self.hand + end - self.at, self.size,
@@ -320,7 +331,7 @@ class Sweep:
             self.wanted -= n
             self.at += looked
             self.hand = (self.hand + looked) % self.size
-            looked += n * ROW_WORK
+            looked += n * LEAVE_WORK
         if self.at == self.size or not self.wanted:
             self.wanted = 0
             items.have_left()
@@ -347,7 +358,7 @@ class Sweep:
         items.set_free(rows.tolist())
         if not items.leaving:
             self.end()
-        return len(rows) * ROW_WORK
+        return len(rows) * CLEAR_WORK
 
     def end(self) -> None:
         """Do nothing until few rows are free."""

@@ -95,6 +95,14 @@ class SessionTable:
             self._engine.learn(entry.number, last.item_id, at_s=seconds(last.timestamp_ms))
             self._note(entry, record, applied)
             return 1
+        with self._engine.one_turn():
+            learned = self._learn_steps(entry, record, applied)
+        self._note(entry, record, applied)
+        return learned
+
+    def _learn_steps(self, entry: Entry, record: pb.SessionRecord, applied: int) -> int:
+        """Learn the steps since ``applied`` in the order of arrival; return how many."""
+        steps = record.steps
         news = sorted((step.seq, at) for at, step in enumerate(steps) if step.seq > applied)
         kept = len(self._engine.session_rows(entry.number))
         for seq, at in news:
@@ -108,7 +116,6 @@ class SessionTable:
             at_s = seconds(steps[at].timestamp_ms)
             self._engine.learn(entry.number, steps[at].item_id, place, at_s)
             kept = len(self._engine.session_rows(entry.number))
-        self._note(entry, record, applied)
         return len(news)
 
     def _note(self, entry: Entry, record: pb.SessionRecord, applied: int) -> None:
