@@ -1,11 +1,13 @@
 """Which items get a row, and the bounds of the tables."""
 
 import time
+from pathlib import Path
 
 import pytest
 
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
+from online_models.tables.items import PENDING
 
 
 def test_an_unknown_item_has_no_row_and_asking_gives_none():
@@ -71,6 +73,12 @@ def test_limits_that_the_layout_cannot_hold_are_refused(bad):
     """Slots are numbers modulo a power of two: another size would mix sessions up."""
     with pytest.raises(ValueError, match=next(iter(bad))):
         Limits(**bad)
+
+
+def test_the_docs_tell_how_many_deleted_ids_are_remembered():
+    """An operator who deletes more than that must know what a click on one may do."""
+    told = (Path(__file__).parents[3] / "docs" / "operating.md").read_text()
+    assert f"some {PENDING:,} of each" in told
 
 
 def test_the_next_deleted_item_to_leave_is_found_at_once():
