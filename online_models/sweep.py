@@ -195,9 +195,11 @@ class Sweep:
 
     def make_room(self) -> None:
         """Begin a sweep once few rows are free, and do a new item's part of it."""
+        if self.budget <= 0:
+            return
         spare = self._items.spare
         if not self.active:
-            if spare >= self.low or self.budget <= 0:
+            if spare >= self.low:
                 return
             self.low = self._batch()
             if spare >= self.low:

@@ -103,11 +103,12 @@ class SessionTable:
     def _learn_steps(self, entry: Entry, record: pb.SessionRecord, applied: int) -> int:
         """Learn the steps since ``applied`` in the order of arrival; return how many."""
         steps = record.steps
-        news = sorted((step.seq, at) for at, step in enumerate(steps) if step.seq > applied)
+        seqs = [step.seq for step in steps]  # reading a field 5,000 times took a millisecond
+        news = sorted((seq, at) for at, seq in enumerate(seqs) if seq > applied)
         kept = len(self._engine.session_rows(entry.number))
         for seq, at in news:
-            before = sum(1 for step in steps[:at] if step.seq < seq)
-            known = sum(1 for step in steps if step.seq < seq)
+            before = sum(other < seq for other in seqs[:at])
+            known = sum(other < seq for other in seqs)
             # The engine may still keep older steps that the record has dropped.
             place = max(kept - known, 0) + before
             if self.before_learning is not None and place == kept:
