@@ -75,9 +75,9 @@ def up(
     )
     say = partial(err.print, highlight=False, soft_wrap=True)
     stack = Stack(Home(home.absolute()), ports, bound=False, say=say)
+    stack.home.take()
 
     def start() -> list[str]:
-        stack.home.path()
         keep(stack.home.root)
         with err.status("starting") as note:
             stack.start(lambda text: note.update(f"{text} ..."), from_nothing=from_nothing)

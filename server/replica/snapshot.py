@@ -39,6 +39,10 @@ SESSIONS_A_LINE = 500
 TABLES_WITH_SCRATCH = ("items", "sessions")
 """Tables with fields that answers write to."""
 
+UNFINISHED = "unfinished-snapshot-"
+"""Prefix of the folder in which a snapshot is written: leftovers are removed, wherever the data
+folder is."""
+
 CHUNK_BYTES = 1 << 20
 """Bytes copied at once, while requests wait: about 0.1 ms."""
 
@@ -50,9 +54,9 @@ def write(replica: Replica, folder: Path) -> Path:
     or after it has ended. No other process may use ``folder``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.glob("tmp-*"):
+    for leftover in folder.glob(f"{UNFINISHED}*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    temporary = folder / f"tmp-{os.getpid()}"
+    temporary = folder / f"{UNFINISHED}{os.getpid()}"
     temporary.mkdir()
     try:
         _write_files(replica, temporary)

@@ -249,3 +249,17 @@ def test_items_that_wait_or_have_left_are_in_the_snapshot(tmp_path, monkeypatch)
     items = [f"new{i}" for i in range(60)] + [f"old{i}" for i in range(40)]
     assert all(larger.engine.row(item_id) for item_id in items)
     assert len(larger.catalogue) == 120
+
+
+def test_folders_of_others_in_the_data_folder_stay(tmp_path):
+    """A data folder that others use too lost their `tmp-*`, and their `snapshot-*` as old ones."""
+    theirs = [tmp_path / name for name in ("tmp-1", "snapshot-of-monday", "kept-letters")]
+    for folder in theirs:
+        folder.mkdir()
+    (tmp_path / f"{snapshot.UNFINISHED}1").mkdir()
+    for _ in range(3):
+        snapshot.write(taught(), tmp_path)
+    assert snapshot.read(tmp_path, LIMITS).engine.clicks == 200
+    assert names(tmp_path) == sorted(
+        [*(f.name for f in theirs), "snapshot-000002", "snapshot-000003"]
+    )
