@@ -26,8 +26,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
-from prometheus_client import start_http_server
 
+from listeners.http_port import BoundedHTTPServer, serve_pages
 from nextclick.topics import FETCH_WAIT_MS, SESSIONS, topic
 from settings.load import load
 from settings.store import StoreSettings
@@ -40,9 +40,6 @@ GROUP = "session-store"
 """The store's consumer group, without tenant."""
 
 MAX_BACKOFF_S = 2.0
-
-SILENCE_S = 10.0
-"""A connection to the metrics that sends nothing for so long is closed: each has a thread."""
 
 CHECK_S = 1.0
 """Pause between two checks of the mark while nothing is written."""
@@ -197,7 +194,7 @@ class SessionStore:
         return None
 
 
-def serve_metrics(host: str, port: int) -> None:
+def serve_metrics(host: str, port: int) -> BoundedHTTPServer:
     """Serve the metrics in the background.
 
     Raises
@@ -205,14 +202,7 @@ def serve_metrics(host: str, port: int) -> None:
     SystemExit
         If that is not possible there.
     """
-    try:
-        server, _ = start_http_server(port, addr=host)
-    except OSError as e:
-        raise SystemExit(
-            f"cannot listen on {host}:{port}: {e.strerror}; choose another place with "
-            "NEXTCLICK_STORE_HOST and NEXTCLICK_STORE_HTTP_PORT"
-        ) from None
-    server.RequestHandlerClass.timeout = SILENCE_S  # type: ignore[attr-defined]
+    return serve_pages(host, port, "NEXTCLICK_STORE_HOST and NEXTCLICK_STORE_HTTP_PORT", {})
 
 
 def main() -> None:
