@@ -62,7 +62,7 @@ def replay(
     stack = Stack.in_folder(home)
     if rate is not None and speedup is not None:
         raise CommandError("give --rate or --speedup, not both")
-    sessions, _ = read_files(file, Columns(session, user, item, time_, type_))
+    sessions, _ = read_files(file, Columns(session, user, item, time_, type_), prefix)
     if speedup is not None:
         rate = natural_rate(sessions) * speedup
     started = time.monotonic()
