@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 from cli.console import out, print_json, print_table
+from cli.errors import CommandError
 from cli.figures import clock, count, hundredths, percent
 from cli.options import DEFAULT_HOME, HomeFolder, Json
 from cli.stack import apps, flink, watch_record
@@ -29,11 +31,22 @@ def status(home: HomeFolder = DEFAULT_HOME, json: Json = False) -> None:
 
     nextclick status --json
     """
-    result = describe(Stack.in_folder(home))
-    if json:
-        print_json(result)
-        return
-    show(result)
+    stack = Stack.in_folder(home)
+    try:
+        result = describe(stack)
+        if json:
+            print_json(result)
+            return
+        show(result)
+    except KeyError as e:
+        theirs, ours = apps.server_status(stack.ports).get("version"), version("nextclick")
+        if theirs == ours:
+            raise
+        raise CommandError(
+            f"the server is of version {theirs or 'unknown'}, this command of {ours}, and they do "
+            "not understand each other: `nextclick down` and `nextclick up` start the stack in "
+            "this version"
+        ) from e
 
 
 def show(result: dict[str, Any]) -> None:
