@@ -96,7 +96,7 @@ def show_live_score(scoreboard: dict[str, Any]) -> None:
             name,
             count(int(size)),
             count(window["cases"]),
-            f"{100 * (1 - board['shadow_cases'] / max(board['cases'], 1)):.0f}",
+            percent(window["shown"], 0).removesuffix(" %"),
             hundredths(window["hit_rate_20"]),
             hundredths(window["mrr_20"]),
             hundredths(window["ndcg_20"]),
