@@ -83,11 +83,14 @@ def test_the_builder_builds_and_watches(replica):
     rng = np.random.default_rng(9)
     builder = IndexBuilder(replica)
     index = replica.engine.index
+    gauge = REGISTRY.get_sample_value
+    builds = gauge("nextclick_index_builds_total")
     for i in range(1_200):
         replica.engine.put_item(f"c{i}")
         replica.engine.put_vectors(f"c{i}", *rng.normal(size=(2, 64)).astype(np.float32))
     assert index.due
     builder.maintain_index(1_000.0)
+    assert gauge("nextclick_index_builds_total") == builds + 1
     assert not index.due
     assert index.delta_size == 0
     assert REGISTRY.get_sample_value("nextclick_index_recall") > 0.9
@@ -96,6 +99,8 @@ def test_the_builder_builds_and_watches(replica):
         replica.engine.put_vectors(f"d{i}", *rng.normal(size=(2, 64)).astype(np.float32))
     builder.maintain_index(1_001.0)
     assert index.due, "built again too soon"
+    assert gauge("nextclick_index_delta") == 1_100
+    assert gauge("nextclick_index_builds_total") == builds + 1
     builder.maintain_index(1_001.0 + max(BETWEEN_BUILDS_S, RECALL_S))
     assert not index.due
 
