@@ -69,7 +69,12 @@ def evaluate(
         ),
     ] = None,
     protocol: Annotated[Protocol, typer.Option(help="Learn while testing?")] = Protocol.STATIC,
-    model: Annotated[str, typer.Option(help=f"The ranking: {', '.join(MODELS)}.")] = "ranker",
+    model: Annotated[
+        str,
+        typer.Option(
+            help=f"The ranking: {', '.join(MODELS)}.", autocompletion=lambda: list(MODELS)
+        ),
+    ] = "ranker",
     compare: Annotated[bool, typer.Option("--compare", help="Run all rankings.")] = False,
     min_prefix: Annotated[int, typer.Option(min=1, help="Clicks before the first case.")] = 1,
     k: Annotated[int, typer.Option("-k", min=1, max=MAX_ANSWER, help="Length of the lists.")] = 20,

@@ -12,13 +12,18 @@ from cli.errors import CommandError
 from cli.options import DEFAULT_HOME, HomeFolder, Json
 from cli.stack import flink, job_state
 from cli.stack.stack import Stack
+from streaming.jobs.registry import JOBS
 
 jobs_app = typer.Typer(help="Flink jobs of the running stack.", no_args_is_help=True)
+
+Name = Annotated[
+    str, typer.Argument(help="The job, e.g. sessions.", autocompletion=lambda: sorted(JOBS))
+]
 
 
 @jobs_app.command()
 def submit(
-    name: Annotated[str, typer.Argument(help="The job, e.g. sessions.")],
+    name: Name,
     home: HomeFolder = DEFAULT_HOME,
     from_nothing: Annotated[
         bool, typer.Option("--from-nothing", help="Start it without its saved state.")
@@ -46,7 +51,7 @@ def submit(
 
 @jobs_app.command()
 def stop(
-    name: Annotated[str, typer.Argument(help="The job, e.g. sessions.")],
+    name: Name,
     home: HomeFolder = DEFAULT_HOME,
     json: Json = False,
 ) -> None:

@@ -1,7 +1,9 @@
 """The command line against the running stack, and its own small demo."""
 
+import gzip
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import psutil
 import pytest
 
 from tests.command import ENVIRONMENT, run
+from tests.help_examples import FILES, examples
 from tests.integration.conftest import eventually
 from tests.integration.test_path import fresh, views
 
@@ -113,6 +116,36 @@ def test_wrong_use_is_explained():
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "no-such-file" in done.stderr
+
+
+ON_THE_STACK = {
+    ("status",): "--home",
+    ("doctor",): "--home",
+    ("replay",): "--home",
+    ("import",): "--home",
+    ("recommend",): "--grpc-port",
+    ("models", "list"): "--grpc-port",
+    ("models", "pause"): "--grpc-port",
+    ("models", "resume"): "--grpc-port",
+}
+"""Commands whose examples run as they are, and the option that says where."""
+
+
+@pytest.mark.parametrize("path", ON_THE_STACK, ids=" ".join)
+def test_examples_of_the_help_run(stack, tmp_path, path):
+    """They are what people copy."""
+    visit = fresh("example")
+    rows = "".join(f"{visit}-{n // 3}\ti{n % 5}\t{1_600_000_000 + 60 * n}\n" for n in range(30))
+    for file in FILES:
+        packed = gzip.compress(f"SessionId\tItemId\tTime\n{rows}".encode())
+        (tmp_path / file).write_bytes(packed)
+    where = {"--home": str(stack.home.root), "--grpc-port": str(stack.ports.grpc)}
+    option = ON_THE_STACK[path]
+    for example in examples(path):
+        _, *words = shlex.split(example)
+        done = run(*words, option, where[option], cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.strip()
 
 
 def children_of(folder):
