@@ -71,6 +71,7 @@ class SessionStore:
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": FETCH_WAIT_MS,
                 "queued.max.messages.kbytes": 16_384,
+                "log_level": 2,
             }
         )
         self._admin = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 2})
@@ -185,9 +186,10 @@ class SessionStore:
                 return call()
             except redis.RedisError as e:
                 REDIS_ERRORS.inc()
-                log.warning("Redis: %s; retrying in %.2f s", e, backoff)
+                log.warning("Redis: %s; NEXTCLICK_REDIS says where; again in %.2f s", e, backoff)
             except KafkaException as e:
-                log.warning("Kafka: %s; retrying in %.2f s", e.args[0].str(), backoff)
+                why = e.args[0].str()
+                log.warning("Kafka: %s; NEXTCLICK_KAFKA says where; again in %.2f s", why, backoff)
             self._measure()
             self._stop.wait(backoff)
             backoff = min(2 * backoff, MAX_BACKOFF_S)

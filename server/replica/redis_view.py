@@ -113,7 +113,7 @@ class RedisView:
                 self.up = True
             except redis.RedisError as e:
                 self.up = False
-                why = str(e)
+                why = str(e).rstrip(".")
             self._tell(why)
             metrics.REDIS_UP.set(self.up)
 
