@@ -51,6 +51,7 @@ def status(home: HomeFolder = DEFAULT_HOME, json: Json = False) -> None:
 
 def show(result: dict[str, Any]) -> None:
     """Print what `describe` returns as tables."""
+    live = live_rows(result["scoreboard"])
     print_table(
         "parts",
         ("part", "state...", "lag, records", "restarts", "last exit..."),
@@ -80,18 +81,18 @@ def show(result: dict[str, Any]) -> None:
             for model in result["models"]
         ],
     )
-    show_live_score(result["scoreboard"])
+    if live:
+        print_table("live score of lists of 20, in %", LIVE_COLUMNS, live)
+    show_drifts(result["scoreboard"])
     for part in result["parts"]:
         if part["log"]:
             out.print(f"last lines of {part['name']} before it was started again:")
             out.print("\n".join(f"  {line}" for line in part["log"]), markup=False)
 
 
-def show_live_score(scoreboard: dict[str, Any]) -> None:
-    """Print a row for each ranking and window, and since when a hit rate drifts."""
-    if not scoreboard:
-        return
-    rows = [
+def live_rows(scoreboard: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Return a row for each ranking and window."""
+    return [
         (
             name,
             count(int(size)),
@@ -107,7 +108,10 @@ def show_live_score(scoreboard: dict[str, Any]) -> None:
         for name, board in scoreboard.items()
         for size, window in board["windows"].items()
     ]
-    print_table("live score of lists of 20, in %", LIVE_COLUMNS, rows)
+
+
+def show_drifts(scoreboard: dict[str, Any]) -> None:
+    """Print since when a hit rate drifts."""
     for name, board in scoreboard.items():
         for drift in board["drifts"][-1:]:
             before, after = drift["hit_rate_before"], drift["hit_rate_after"]

@@ -1,5 +1,6 @@
 """The command line against the running stack, and its own small demo."""
 
+import dataclasses
 import gzip
 import json
 import os
@@ -11,6 +12,7 @@ import sys
 import psutil
 import pytest
 
+from cli.stack.layout import Ports
 from tests.command import ENVIRONMENT, run
 from tests.help_examples import FILES, examples
 from tests.integration.conftest import eventually
@@ -99,6 +101,22 @@ def test_a_second_stack_or_job_is_refused(stack):
     unknown = run("jobs", "submit", "nonsense", "--home", str(stack.home.root))
     assert unknown.returncode == 1
     assert "jobs are: learners, ranker, score, sessions, vectors" in unknown.stderr
+
+
+def test_a_part_that_cannot_start_is_told_with_its_reason(tmp_path):
+    """Kafka's trace has a hundred lines: one says why. Nothing that was started stays."""
+    home = tmp_path / "broken"
+    data = home / "kafka" / "data"
+    data.mkdir(parents=True)
+    (data / "meta.properties").write_text("version=1\nnode.id=7\ncluster.id=another\n")
+    ports = dataclasses.asdict(Ports.free()).items()
+    options = [f"--{name.replace('_', '-')}-port={port}" for name, port in ports]
+    done = run("up", "--home", str(home), *options)
+    assert done.returncode == 1
+    assert "kafka has ended: " in done.stderr
+    assert str(home / "logs" / "kafka.log") in done.stderr
+    assert "\tat " not in done.stderr
+    eventually(lambda: children_of(home), lambda left: not left, "all have ended")
 
 
 def test_commands_without_a_stack_say_how_to_start_one(tmp_path):

