@@ -72,6 +72,7 @@ def replay(
         task = bar.add_task("clicks", total=total, note="")
         if recommend:
             with server_client(target=stack.target) as client:
+                client.list_models()  # what would fail each call is told before the first click
                 player = Player(client, sessions, rate=rate or 50.0, prefix=prefix)
                 score = player.play(lambda n, note: bar.update(task, advance=n, note=note))
             result = {

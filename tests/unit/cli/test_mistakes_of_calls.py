@@ -1,5 +1,6 @@
 """A server, a stack or a library that fails a command is told with what to do."""
 
+import dataclasses
 import errno
 import http.server
 import socket
@@ -17,7 +18,8 @@ from cli import main
 from cli.sentences import sentence_of
 from cli.server_client import server_client
 from cli.stack import apps, flink
-from cli.stack.layout import Ports
+from cli.stack.layout import Home, Ports
+from cli.stack.stack import Stack
 from tests.command import ENVIRONMENT
 from tests.unit.cli.mistakes import check
 from tests.unit.nextclick.fake_server import Fake, bad_request, serving
@@ -47,6 +49,24 @@ def test_a_server_of_an_older_version_is_told(mistaken, words):
     with serving(fake) as target:
         said = mistaken(*words.split(), "--grpc-port", target.rpartition(":")[2])
     check(said, f"{target}: UNIMPLEMENTED ... of this client's version")
+
+
+def test_a_replay_that_no_server_answers_ends_before_its_first_click(mistaken, pretended):
+    """Each click failed, after three more tries: hours for a file, and the reason at the end."""
+    said = mistaken("replay", "clicks.csv", "--recommend")
+    check(said, "no server answers there ... `nextclick up`")
+
+
+def test_a_replay_without_the_token_ends_before_its_first_click(mistaken, monkeypatch, tmp_path):
+    """As above."""
+    fake = Fake()
+    with serving(fake, token="open sesame") as target:
+        ports = dataclasses.replace(Ports(), grpc=int(target.rpartition(":")[2]))
+        stack = Stack(Home(tmp_path), ports, bound=False)
+        monkeypatch.setattr(Stack, "in_folder", classmethod(lambda *_: stack))
+        said = mistaken("replay", "clicks.csv", "--recommend")
+    check(said, f"{target}: UNAUTHENTICATED ... NEXTCLICK_TOKEN")
+    assert len(fake.methods) == 1
 
 
 def test_another_program_on_the_port_is_told(mistaken):
