@@ -88,9 +88,9 @@ def up(
     for name in sorted({"kafka", "redis"} & server.model_fields_set):
         say(f"NEXTCLICK_{name.upper()} is not used: the stack has a {name.title()} of its own")
     stack = Stack(Home(home.absolute()), ports, bound=False, say=say)
+    stack.home.take()
 
     def start() -> list[str]:
-        stack.home.path()
         keep(stack.home.root)
         with err.status("starting") as note:
             stack.start(lambda text: note.update(f"{text} ..."), from_nothing=from_nothing)

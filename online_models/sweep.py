@@ -12,7 +12,9 @@ before they run out; and with each click, so that the steps are small.
 
 from __future__ import annotations
 
+import math
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 from online_models.memory.chain import over_places
 from online_models.memory.state import State
 from online_models.memory.table import Table
+from online_models.sources.rules import has_rule_to
 from online_models.state_tables import TABLES, used_entries
 from online_models.tables.item_rows import CONFIRMED, DELETED, ItemRows, worth
 
@@ -33,11 +36,19 @@ item, but at most one in `LARGEST_SHARE`."""
 PLACES_A_CLICK, MOST_PLACES = 64, 4_096
 """Places that are swept with each click, and the most with each new item: 0.3 ms."""
 
-ROW_WORK, ROWS_AT_ONCE = 64, 16
-"""Work for an item that leaves, or a row that is cleared, in places; rows in one step."""
+LEAVE_WORK, CLEAR_WORK, ROWS_AT_ONCE = 256, 32, 16
+"""Work for an item that leaves, and for a row that is cleared, in places; the most rows in one
+step."""
 
 SAMPLE = 1_024
 """Rows by which the bound of the worth is chosen."""
+
+ANY, UNCONFIRMED, LONE = range(3)
+"""Which items leave: any; unconfirmed ones; or of these only those that were never clicked beside a
+confirmed one, as the ids that a robot invents are clicked beside each other."""
+
+LOOK_WORK = (1, 1, 4)
+"""Work for a look at an item, in places: for the last, rules are read."""
 
 _FORGETTING = tuple(table for table in TABLES if table.forget is not None)
 _forget = over_places(
@@ -46,14 +57,16 @@ _forget = over_places(
 
 
 @njit(cache=True)
-def _may_leave(st: State, row: int, unconfirmed: bool) -> bool:
+def _may_leave(st: State, row: int, which: int) -> bool:
     flags = st.stats[row].flags
-    return st.becomes[row] and not (flags & DELETED or (unconfirmed and flags & CONFIRMED))
+    if not st.becomes[row] or flags & DELETED or (which != ANY and flags & CONFIRMED):
+        return False
+    return which != LONE or not has_rule_to(st, row, CONFIRMED)
 
 
 @njit(cache=True)
 def _sample(
-    st: State, rows: int, first: int, unconfirmed: bool, clock: int, out: NDArray[np.float64]
+    st: State, rows: int, first: int, which: int, clock: int, out: NDArray[np.float64]
 ) -> int:
     """Set ``out`` to the worth of rows that may leave, at even distances; return how many."""
     n = 0
@@ -61,7 +74,7 @@ def _sample(
     step = max(rows // most, 1)
     for i in range(min(rows, most)):
         row = 1 + (first + i * step) % rows
-        if _may_leave(st, row, unconfirmed):
+        if _may_leave(st, row, which):
             out[n] = worth(st, row, clock)
             n += 1
     return n
@@ -73,7 +86,7 @@ def _worth_least(  # type: ignore[no-untyped-def]
     first: int,
     end: int,
     rows: int,
-    unconfirmed: bool,
+    which: int,
     clock: int,
     bound: float,
     most: int,
@@ -85,7 +98,7 @@ def _worth_least(  # type: ignore[no-untyped-def]
         if n == most:
             return i - first, n
         row = 1 + i % rows
-        if _may_leave(st, row, unconfirmed) and worth(st, row, clock) <= bound:
+        if _may_leave(st, row, which) and worth(st, row, clock) <= bound:
             out[n] = row
             n += 1
     return end - first, n
@@ -154,7 +167,8 @@ class Sweep:
     phases
         What names rows.
     deleted
-        Rows that leave first.
+        Rows that leave first. Ordered: in a plain dictionary, the first is found only after the
+        places of all that were taken before it.
     """
 
     def __init__(
@@ -162,19 +176,21 @@ class Sweep:
         items: ItemRows,
         state: State,
         phases: Sequence[Phase],
-        deleted: dict[int, None] | None = None,
+        deleted: OrderedDict[int, None] | None = None,
     ) -> None:
         self._items = items
         self._state = state
         self._phases = phases
         self._renewed = [t for t in TABLES if t.by_row and not t.view_of]
         self._out = np.zeros(ROWS_AT_ONCE, np.int64)
-        self._deleted = deleted if deleted is not None else {}
+        self._deleted = deleted if deleted is not None else OrderedDict[int, None]()
+        self.budget = math.inf
+        """Work that clicks and new items may still do, in places; see `Engine.one_turn`."""
         self.low = self._largest()
         """A sweep begins with fewer free rows than this."""
         self.active = False
-        self.unconfirmed = False
-        """Whether only unconfirmed items leave."""
+        self.which = ANY
+        """Which items leave."""
         self.hand = 0
         """Row at which the search for items goes on, minus one."""
         self.wanted = 0
@@ -189,6 +205,8 @@ class Sweep:
 
     def make_room(self) -> None:
         """Begin a sweep once few rows are free, and do a new item's part of it."""
+        if self.budget <= 0:
+            return
         spare = self._items.spare
         if not self.active:
             if spare >= self.low:
@@ -196,18 +214,24 @@ class Sweep:
             self.low = self._batch()
             if spare >= self.low:
                 return
-            self._begin(self.low, self._items.many_unconfirmed)
-        self.step(min(-(-self._left() // spare), MOST_PLACES) if spare else MOST_PLACES)
+            self._begin(self.low, UNCONFIRMED if self._items.many_unconfirmed else ANY)
+        self.spend(min(-(-self._left() // spare), MOST_PLACES) if spare else MOST_PLACES)
 
     def replace_unconfirmed(self) -> None:
         """Begin a sweep in which unconfirmed items leave."""
-        if not self.active:
-            self._begin(self._batch(), unconfirmed=True)
+        if not self.active and self.budget > 0:
+            self._begin(self._batch(), UNCONFIRMED)
+
+    def spend(self, work: int) -> None:
+        """Do about ``work`` places, as far as the budget allows."""
+        work = int(min(work, self.budget))
+        self.budget -= work
+        self.step(work)
 
     def _batch(self) -> int:
         """Return how many rows a sweep frees."""
         most = self._items.limits.max_items
-        by_work = -(-self._work() // MOST_PLACES)
+        by_work = -(-self._work() // (MOST_PLACES - LEAVE_WORK - CLEAR_WORK))
         return min(max(most // BATCH_SHARE, by_work, 1), self._largest())
 
     def _largest(self) -> int:
@@ -221,22 +245,29 @@ class Sweep:
         now = self._phases[self.phase].cost if 0 <= self.phase < len(self._phases) else 1
         later = sum(phase.work for phase in self._phases[self.phase + 1 :])
         batch = self.wanted + len(self._items.leaving)
-        return (self.size - self.at) * now + later + 2 * ROW_WORK * batch
+        return (self.size - self.at) * now + later + (LEAVE_WORK + CLEAR_WORK) * batch
 
-    def _begin(self, wanted: int, unconfirmed: bool) -> None:
-        self.active, self.unconfirmed, self.wanted = True, unconfirmed, wanted
+    def _begin(self, wanted: int, which: int) -> None:
+        self.active, self.wanted = True, wanted
         self.phase, self.at, self.size = -1, 0, len(self._items.ids) - 1
-        self.bound = self._bound(wanted)
+        if which == UNCONFIRMED:
+            self.bound, enough = self._bound(LONE)
+            if enough:
+                self.which = LONE
+                return
+        self.which = which
+        self.bound, _ = self._bound(which)
 
-    def _bound(self, wanted: int) -> float:
-        """Return the worth that about ``wanted`` items are below."""
+    def _bound(self, which: int) -> tuple[float, bool]:
+        """Return the worth that about `wanted` items are below, and whether there are so many."""
         sample = np.zeros(SAMPLE)
+        self.budget -= SAMPLE * LOOK_WORK[which]
         rows, clock = self.size, self._items.clock
-        n = _sample(self._state, rows, self.hand, self.unconfirmed, clock, sample)
+        n = _sample(self._state, rows, self.hand, which, clock, sample)
         if n == 0:
-            return -np.inf
-        share = wanted / max(rows * n / min(rows, SAMPLE), 1)
-        return float(np.quantile(sample[:n], min(share, 1.0)))
+            return -np.inf, False
+        share = self.wanted / (rows * n / min(rows, SAMPLE))
+        return float(np.quantile(sample[:n], min(share, 1.0))), share <= 1
 
     # ---- all at once, while a snapshot is read
 
@@ -304,21 +335,22 @@ class Sweep:
         if self.wanted and self._deleted:
             items.leave(next(iter(self._deleted)))
             self.wanted -= 1
-            return ROW_WORK
-        looked = 0
+            return LEAVE_WORK
+        done = 0
         if self.wanted and self.at < self.size:
-            most = min(self.wanted, ROWS_AT_ONCE)
-            end = min(self.at + max(work, 1), self.size)
+            look = LOOK_WORK[self.which]
+            most = min(self.wanted, ROWS_AT_ONCE, max(work // LEAVE_WORK, 1))
+            end = min(self.at + max(work // look, 1), self.size)
             looked, n = _worth_least(
                 self._state, self.hand, self.hand + end - self.at, self.size,
-                self.unconfirmed, items.clock, self.bound, most, self._out,
+                self.which, items.clock, self.bound, most, self._out,
             )  # fmt: skip
             for row in self._out[:n].tolist():
                 items.leave(row)
             self.wanted -= n
             self.at += looked
             self.hand = (self.hand + looked) % self.size
-            looked += n * ROW_WORK
+            done = looked * look + n * LEAVE_WORK
         if self.at == self.size or not self.wanted:
             self.wanted = 0
             items.have_left()
@@ -326,7 +358,7 @@ class Sweep:
                 self._next_phase()
             else:
                 self.end()
-        return max(looked, 1)
+        return max(done, 1)
 
     def _clear(self) -> int:
         """Clear the entries of some rows, which are free then."""
@@ -345,7 +377,7 @@ class Sweep:
         items.set_free(rows.tolist())
         if not items.leaving:
             self.end()
-        return len(rows) * ROW_WORK
+        return len(rows) * CLEAR_WORK
 
     def end(self) -> None:
         """Do nothing until few rows are free."""
@@ -354,7 +386,7 @@ class Sweep:
 
     # ---- what a snapshot keeps
 
-    _KEPT = ("low", "active", "unconfirmed", "hand", "wanted", "bound", "phase", "at", "size")
+    _KEPT = ("low", "active", "which", "hand", "wanted", "bound", "phase", "at", "size")
 
     def kept(self) -> dict[str, Any]:
         """Return where the sweep is."""

@@ -46,15 +46,18 @@ def decode(value: bytes) -> ItemVectors:
     Raises
     ------
     RecordError
-        If it is not such a message, or a vector does not have `DIMENSIONS` numbers.
+        If it is not such a message, or a vector does not have `DIMENSIONS` finite numbers.
     """
     try:
         message = pb.ItemVectors.FromString(value)
     except DecodeError as e:
         raise RecordError("record", f"is no ItemVectors: {e}") from None
-    return ItemVectors(
-        unpack("context", message.context, HALF, DIMENSIONS),
-        unpack("target", message.target, HALF, DIMENSIONS),
-        message.version,
-        message.offsets,
-    )
+    context, target = _vector("context", message.context), _vector("target", message.target)
+    return ItemVectors(context, target, message.version, message.offsets)
+
+
+def _vector(field: str, raw: bytes) -> NDArray[np.float32]:
+    vector = unpack(field, raw, HALF, DIMENSIONS)
+    if not np.isfinite(vector).all():
+        raise RecordError(field, "has numbers that are not finite")
+    return vector

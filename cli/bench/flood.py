@@ -12,34 +12,37 @@ from typing import Annotated, Any
 import numpy as np
 import psutil
 import typer
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer
 
 from cli.bench.charts import save_json
 from cli.bench.load import live_clicks
-from cli.bench.probes import LIMIT_S, backlog, ends, probe_until
+from cli.bench.probes import LIMIT_S, SteadyProbes, backlog, ends
 from cli.console import print_json, print_result, progress
 from cli.live.bootstrap import bootstrap
 from cli.live.ledger import Ledger
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack import apps
 from cli.stack.layout import SAMPLE
-from cli.stack.process import wait_until
+from cli.stack.process import find, wait_until
 from cli.stack.stack import Stack
 from cli.stack.temporary import results_folder, temporary_stack
 from evaluation.datasets import Session, load_sessions
 from nextclick import Client, Filter, Item
-from nextclick.topics import EVENTS, PRODUCER_CONFIG
+from nextclick.topics import EVENTS
 
 CASES = 2_000
 """Clicks of held-out sessions that are asked for before the flood and after it."""
 
 K = 20
 LOOK_S = 2.0
-"""Between two looks at the memory of the parts."""
+"""Between two looks at the memory of the parts, which are taken until the flood is processed."""
 
 QUARTERS = 4
-SETTLE_S = 300.0
-"""For what the flood has left behind to be read."""
+PROBES = 4.0
+"""Real clicks a second whose way to an answer is timed."""
+
+SLOWEST = 1_000.0
+"""Clicks a second that the sessions job processes at least."""
 
 MEGABYTE = 1 << 20
 
@@ -74,8 +77,7 @@ def measure(
     stack: Stack, clicks: int, rate: float, real: float, history: int, cases: int
 ) -> dict[str, Any]:
     """Return the figures of one run on a stack; arguments as in `flood`."""
-    asked = held_out(cases)
-    producer = Producer({**PRODUCER_CONFIG, "bootstrap.servers": stack.kafka, "linger.ms": 0})
+    asked, limit_s = held_out(cases), LIMIT_S + clicks / SLOWEST
     watcher = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
     try:
         with (
@@ -85,37 +87,34 @@ def measure(
         ):
             bootstrap(stack, load_sessions(SAMPLE / "train.txt.gz"), history, book, bar)
             before = hit_rate(client, asked)
-            with live_clicks(stack, real):
+            with live_clicks(stack, real), SteadyProbes(stack, PROBES, limit_s) as probes:
                 start, rows = sum(ends(watcher, EVENTS)), apps.server_status(stack.ports)["items"]
                 behind = backlog(watcher)
-                task = bar.add_task("flood", total=int(clicks / rate), note="")
                 began = time.monotonic()
-                with live_clicks(stack, rate, "robot"), Memory(stack) as memory:
-                    probed = probe_until(
-                        producer,
-                        client,
-                        "probe",
-                        clicks / rate,
-                        lambda seconds: bar.update(task, completed=seconds),
-                    )
-                lasted = time.monotonic() - began
-                sent = sum(ends(watcher, EVENTS)) - start - len(probed)
-                behind_after = backlog(watcher)
-                new_item_s = until_recommended(client)
-                wait_until(lambda: backlog(watcher) <= real, SETTLE_S, "the flood processed")
+                with Memory(stack) as memory:
+                    with live_clicks(stack, rate, "robot", clicks) as robot:
+                        task = bar.add_task("flood", total=int(clicks / rate), note="")
+                        while find(robot):
+                            bar.update(task, completed=time.monotonic() - began)
+                            time.sleep(LOOK_S / 10)
+                    lasted = time.monotonic() - began
+                    sent = sum(ends(watcher, EVENTS)) - start - int((real + PROBES) * lasted)
+                    behind_after = backlog(watcher)
+                    new_item_s = until_recommended(client)
+                    wait_until(lambda: backlog(watcher) <= real, limit_s, "the flood processed")
                 settled_s = time.monotonic() - began - lasted
             after = hit_rate(client, asked)
-            producer.flush(LIMIT_S)
             items = apps.server_status(stack.ports)["items"]
     finally:
         watcher.close()
-    p50, p99 = np.percentile([probe.ms for probe in probed], [50, 99]).tolist()
+    p50, p99 = np.percentile(probes.times_ms, [50, 99]).tolist()
     return {
-        "robot_clicks": sent - int(real * lasted),
-        "robot_clicks_per_s": sent / lasted - real,
+        "robot_clicks": sent,
+        "robot_clicks_per_s": sent / lasted,
         "real_clicks_per_s": real,
         "seconds": lasted,
-        "probes": len(probed),
+        "probes": len(probes.times_ms),
+        "lost_probes": probes.lost,
         "p50_ms": p50,
         "p99_ms": p99,
         "backlog_before": behind,

@@ -25,6 +25,7 @@ from online_models.engine import Engine
 from online_models.engine.warm_up import warm_up
 from online_models.learners.sample import DEFAULT_SAMPLE
 from online_models.memory.layout import Limits
+from online_models.sweep import LARGEST_SHARE
 
 ITEMS = (10_000, 100_000, 500_000, 2_000_000)
 SESSIONS = (100_000, 500_000, 2_000_000, 5_000_000)
@@ -127,7 +128,11 @@ def measure(items: int, sessions: int, curves: bool) -> dict[str, Any]:
 
 def grown(items: int, sessions: int) -> tuple[Engine, list[float]]:
     """Return models of that size, and the microseconds of the clicks that all models learned."""
-    limits = Limits(max_items=items, max_sessions=1 << (sessions - 1).bit_length())
+    # So many rows that no item leaves: a sweep keeps up to one in four free for others.
+    limits = Limits(
+        max_items=-(-items * LARGEST_SHARE // (LARGEST_SHARE - 1)),
+        max_sessions=1 << (sessions - 1).bit_length(),
+    )
     engine = Engine(limits, sample=0)
     sampled = [session.items for session in load_sessions(SAMPLE / "train.txt.gz")]
     numbers = {item: n for n, item in enumerate(dict.fromkeys(i for s in sampled for i in s))}

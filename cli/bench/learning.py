@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, NamedTuple
 
@@ -121,14 +122,19 @@ def long_run(stack: Stack, host: str, sessions: int) -> dict[str, Any]:
         producer.flush()
     with err.status("the long run"):
         looks = run(stack, host, "vectors", n, LONG_TENANT)
-    warm = first_at(looks, lambda look: look.at_s >= looks[0].at_s + WARM_UP_S)
+    return {"seen": sessions, **start_and_end(looks, before, n)}
+
+
+def start_and_end(looks: list[Look], before: int, n: int) -> dict[str, float]:
+    """Return the figures of the first minute, and of the records from ``before`` to ``n``."""
+    start = first_at(looks, lambda look: look.applied > 0)
+    warm = first_at(looks, lambda look: look.at_s >= start.at_s + WARM_UP_S)
     minute = first_at(looks, lambda look: look.at_s >= warm.at_s + FIRST_S)
     late = first_at(looks, lambda look: look.applied >= before)
     end = first_at(looks, lambda look: look.applied >= n)
     # A run that is shorter than that has neither start nor end.
     first, last = (warm, minute) if minute.applied < before else (looks[0], late), (late, end)
     return {
-        "seen": sessions,
         "vectors_per_s": per_second(*last),
         "first_vectors_per_s": per_second(*first),
         "vectors_ratio": per_second(*last) / per_second(*first),
@@ -208,20 +214,27 @@ def rate(stack: Stack, host: str, model: str, n: int) -> float:
 
 
 def run(stack: Stack, host: str, model: str, n: int, tenant: str) -> list[Look]:
-    """Run a model's job on a TaskManager until it has applied ``n`` records."""
+    """Run a model's job on a TaskManager until it has applied ``n`` records.
+
+    The first look is that of its start, before it has applied any.
+    """
     job = flink.submit(stack.home, JOBS[model], "--kafka", stack.kafka, "--tenant", tenant)
     consumer = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
     consumer.assign([TopicPartition(topic(RANKER, tenant), p, 0) for p in partitions(RANKER)])
-    looks: list[Look] = []
+
+    def used() -> float:
+        process = find(stack.child(host))
+        return sum(process.cpu_times()[:2]) if process else 0.0
+
+    looks = [Look(time.time(), 0, used())]
 
     def done() -> bool:
-        process = find(stack.child(host))
-        used = sum(process.cpu_times()[:2]) if process else 0.0
+        used_s = used()
         for message in consumer.consume(100, 0.2):
             if message.error() is None and message.key() == model.encode():
                 state = LearnerState.FromString(message.value() or b"")
-                looks.append(Look(state.timestamp_ms / 1000, state.applied, used))
-        return bool(looks) and looks[-1].applied >= n
+                looks.append(Look(state.timestamp_ms / 1000, state.applied, used_s))
+        return looks[-1].applied >= n
 
     try:
         wait_until(done, max(LIMIT_S, n / SLOWEST), f"the {model} job has learned {n:,} records")

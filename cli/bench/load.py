@@ -1,6 +1,6 @@
 """Background load: clicks at a steady rate, real or a robot's, in a process of its own.
 
-`live_clicks` runs it as ``python -m cli.bench.load KAFKA RATE KIND``.
+`live_clicks` runs it as ``python -m cli.bench.load KAFKA RATE KIND CLICKS``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from confluent_kafka import Producer
 
-from cli.stack.layout import PYTHON_PATH, SAMPLE
+from cli.stack.layout import PYTHON_PATH, SAMPLE, Child
 from cli.stack.process import spawn, stop
 from cli.stack.stack import Stack
 from evaluation.datasets import Session, clicks_in_order, load_sessions
@@ -22,19 +22,20 @@ from nextclick.topics import EVENTS, PRODUCER_CONFIG
 
 STEP_S = 0.01
 
-
 ROBOT_CLICKS = 20
 """Clicks in a session of a robot; each is on another item that nobody has."""
 
 
 @contextmanager
-def live_clicks(stack: Stack, rate: float, kind: str = "real") -> Iterator[None]:
-    """Send this many clicks a second of a `KINDS` meanwhile."""
-    argv = [sys.executable, "-m", "cli.bench.load", stack.kafka, str(rate), kind]
+def live_clicks(
+    stack: Stack, rate: float, kind: str = "real", most: int = sys.maxsize
+) -> Iterator[Child]:
+    """Send this many clicks a second of a `KINDS` meanwhile; the process ends after ``most``."""
+    argv = [sys.executable, "-m", "cli.bench.load", stack.kafka, str(rate), kind, str(most)]
     env = {"PYTHONPATH": PYTHON_PATH}
     load = spawn(f"load-{kind}", argv, stack.home.log(f"load-{kind}"), env, bound=True)
     try:
-        yield
+        yield load
     finally:
         stop([load])
 
@@ -61,13 +62,13 @@ def invented() -> Iterator[tuple[str, str]]:
 KINDS: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {"real": sampled, "robot": invented}
 
 
-def run(kafka: str, rate: float, endless: Iterator[tuple[str, str]]) -> None:
-    """Produce ``rate`` clicks a second until the process is ended."""
+def run(kafka: str, rate: float, endless: Iterator[tuple[str, str]], most: int) -> None:
+    """Produce ``rate`` clicks a second until there are ``most``, or the process is ended."""
     producer = Producer({**PRODUCER_CONFIG, "bootstrap.servers": kafka, "linger.ms": 5})
     started = time.monotonic()
     sent = 0
-    while True:
-        while sent < rate * (time.monotonic() - started):
+    while sent < most:
+        while sent < min(rate * (time.monotonic() - started), most):
             session_id, item = next(endless)
             event = Event("view", item, int(time.time() * 1000), session_id=session_id)
             try:
@@ -75,8 +76,10 @@ def run(kafka: str, rate: float, endless: Iterator[tuple[str, str]]) -> None:
             except BufferError:  # the queue is full: let it drain
                 break
             sent += 1
-        producer.poll(STEP_S)
+        producer.poll(0)
+        time.sleep(STEP_S)
+    producer.flush()
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], float(sys.argv[2]), KINDS[sys.argv[3]]())
+    run(sys.argv[1], float(sys.argv[2]), KINDS[sys.argv[3]](), int(sys.argv[4]))

@@ -28,6 +28,12 @@ FLINK_JARS = PROJECT / "streaming" / "java" / "target" / "flink-lib"
 KAFKA_JARS = PROJECT / "streaming" / "java" / "target" / "kafka-lib"
 STATE_FILE = "stack.json"
 LOCK_FILE, EDIT_FILE = "stack.lock", "stack.json.lock"
+MADE = ("flink", "kafka", "logs", "scratch", "follower")
+"""Folders of a stack in which its start changes or deletes files."""
+
+MARKS = (LOCK_FILE, "kafka/data/meta.properties")
+"""Files by one of which a stack's folder is known; the version before made the second only."""
+
 MAX_LOG_BYTES = 20_000_000
 """A longer log is begun anew (`Home.rotate_logs`)."""
 FREE_RANGE = (15_000, 32_000)
@@ -119,11 +125,23 @@ def _free(port: int, taken: set[int]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A process of the stack; its time of creation tells it from a later one with its pid."""
+    """A process of the stack.
+
+    Parameters
+    ----------
+    name, pid
+        The part that it is, and its process.
+    created
+        When it was created, in seconds since 1970, by the clock of that time.
+    started
+        What tells it from a later process with its pid, whatever becomes of the clock
+        (`process.start_of`); empty in a record of the version before.
+    """
 
     name: str
     pid: int
     created: float
+    started: str = ""
 
 
 @dataclass
@@ -164,6 +182,22 @@ class Home:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    def take(self) -> None:
+        """Mark the folder as a stack's, whose files a start may change or delete.
+
+        Raises
+        ------
+        CommandError
+            If it has folders that a stack makes, and no stack has made them.
+        """
+        taken = [name for name in MADE if (self.root / name).exists()]
+        if taken and not any((self.root / mark).exists() for mark in MARKS):
+            raise CommandError(
+                f"{self.root} has a folder {taken[0]!r} that `nextclick up` has not made, and "
+                "would change: choose another --home"
+            )
+        (self.path() / LOCK_FILE).touch()
 
     def path(self, *parts: str) -> Path:
         """Return a folder below the root; it is created if it does not exist."""

@@ -34,6 +34,11 @@ START_S = 300.0
 """For a part to start or to be paused, or a job to be accepted: it takes seconds, but minutes while
 others keep the cores busy. A part that has died is noticed at once."""
 
+_WHEN_RECORDED = ["/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh"]
+"""Becomes the program in the arguments after a line of input; ends with the input."""
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
 _libc = ctypes.CDLL(None)
 
 
@@ -68,15 +73,16 @@ def spawn(
         Added to this process's environment.
     bound
         Whether it ends with the thread that starts it (then call this from the main thread
-        only); otherwise it outlives this process.
+        only); otherwise it outlives this process, and waits for `go`.
     niceness
         How far it yields to other processes, 0..19.
     """
     interrupt.check()
+    reading, writing = (None, None) if bound else os.pipe()
     with log.open("ab") as out:
         process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
+            argv if bound else [*_WHEN_RECORDED, *argv],
+            stdin=subprocess.DEVNULL if reading is None else reading,
             stdout=out,
             stderr=subprocess.STDOUT,
             env={**os.environ, **env},
@@ -84,10 +90,25 @@ def spawn(
             preexec_fn=die_with_parent if bound else None,  # noqa: PLW1509
         )
     _started[process.pid] = process
-    child = Child(name, process.pid, psutil.Process(process.pid).create_time())
+    if reading is not None and writing is not None:
+        os.close(reading)
+        _waiting[process.pid] = writing
+    child = child_of(name, process.pid)
     if niceness:
         give_way(child, niceness)
     return child
+
+
+def go(child: Child) -> None:
+    """Let a process that was spawned become its program, now that it is recorded.
+
+    Whoever spawned it may be killed at any moment: what is not recorded then ends by itself.
+    """
+    writing = _waiting.pop(child.pid, None)
+    if writing is not None:
+        with contextlib.suppress(BrokenPipeError):  # it was killed meanwhile
+            os.write(writing, b"\n")
+        os.close(writing)
 
 
 def give_way(child: Child, niceness: int) -> None:
@@ -102,6 +123,31 @@ def give_way(child: Child, niceness: int) -> None:
 
 
 _started: dict[int, subprocess.Popen[bytes]] = {}
+_waiting: dict[int, int] = {}
+"""Open files by which spawned processes are told to go on, by pid."""
+
+
+def child_of(name: str, pid: int) -> Child:
+    """Return a process as a part of the stack."""
+    return Child(name, pid, psutil.Process(pid).create_time(), start_of(pid))
+
+
+def start_of(pid: int) -> str:
+    """Return the boot, and the clock tick since then, at which a process was started.
+
+    Its time of creation is counted from the time of the boot, which moves whenever somebody sets
+    the clock: by that time, no part would be found any more.
+
+    Raises
+    ------
+    psutil.NoSuchProcess
+        If there is none.
+    """
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2]
+    except (FileNotFoundError, ProcessLookupError):
+        raise psutil.NoSuchProcess(pid) from None
+    return f"{_BOOT_ID.read_text().strip()}:{after_name.split()[19]}"
 
 
 def find(child: Child) -> psutil.Process | None:
@@ -111,7 +157,11 @@ def find(child: Child) -> psutil.Process | None:
         return None
     try:
         process = psutil.Process(child.pid)
-        if abs(process.create_time() - child.created) > 1.0:
+        if child.started:
+            same = start_of(child.pid) == child.started
+        else:
+            same = abs(process.create_time() - child.created) <= 1.0
+        if not same:
             return None
         return None if process.status() == psutil.STATUS_ZOMBIE else process
     except psutil.NoSuchProcess:

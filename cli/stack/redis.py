@@ -11,6 +11,10 @@ from cli.errors import CommandError
 from cli.stack.layout import Child, Home, Ports
 from cli.stack.process import START_S, spawn, wait_until
 
+MAX_BYTES = 256 << 20
+"""Some 150,000 sessions. When it is full, the keys that expire soonest leave; the store's positions
+never do."""
+
 
 def start(home: Home, ports: Ports, *, bound: bool) -> Child:
     """Start Redis without persistence: the session store fills it from the log."""
@@ -18,6 +22,7 @@ def start(home: Home, ports: Ports, *, bound: bool) -> Child:
     if not program:
         raise CommandError("there is no redis-server: install Redis, or run `make setup`")
     argv = [program, "--port", str(ports.redis), "--bind", "127.0.0.1"]
+    argv += ["--maxmemory", str(MAX_BYTES), "--maxmemory-policy", "volatile-ttl"]
     argv += ["--save", "", "--appendonly", "no", "--dir", str(home.path("redis"))]
     return spawn("redis", argv, home.log("redis"), {}, bound=bound)
 

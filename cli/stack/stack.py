@@ -15,7 +15,7 @@ from cli.errors import CommandError
 from cli.stack import apps, flink, job_state, kafka, redis, watch_record
 from cli.stack.layout import EDIT_FILE, LOCK_FILE, Child, Home, Ports, put
 from cli.stack.parts import TASKMANAGERS, parts_of
-from cli.stack.process import BEHIND, STREAM, find, give_way, kill, stop
+from cli.stack.process import BEHIND, STREAM, find, give_way, go, kill, stop
 from cli.stack.standby import supervisor_of
 from settings.jobs import JobSettings
 from settings.load import load
@@ -323,9 +323,14 @@ class Stack:
 
     def _add(self, child: Child) -> Child:
         assert not self.bound or threading.current_thread() is threading.main_thread()
+        try:
+            with self.home.edit(self.ports) as running:
+                running.put(child)
+        except BaseException:
+            kill(child)  # nobody would know of it
+            raise
         self.children = put(self.children, child)
-        with self.home.edit(self.ports) as running:
-            running.put(child)
+        go(child)
         return child
 
 

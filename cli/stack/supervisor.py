@@ -17,8 +17,6 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import psutil
-
 from cli.errors import CommandError
 from cli.sentences import sentence_of
 from cli.stack import watch_record
@@ -26,13 +24,16 @@ from cli.stack.backoff import Backoff
 from cli.stack.job_keeper import JobKeeper
 from cli.stack.layout import PYTHON_PATH, Child, Home
 from cli.stack.parts import Part, parts_of
-from cli.stack.process import STREAM, exit_of, find, give_way, kill, spawn, tail
+from cli.stack.process import STREAM, child_of, exit_of, find, give_way, kill, spawn, tail
 from cli.stack.stack import STANDBY, SUPERVISOR, Stack
 from cli.stack.watch_record import Deaths
 
 log = logging.getLogger("nextclick.supervisor")
 
 LOOK_S, JOBS_LOOK_S, LOGS_LOOK_S = 0.25, 2.0, 10.0
+
+FAILED_S = 5.0
+"""Pause after a look that has failed: each writes a line to the log."""
 
 
 class Supervisor:
@@ -131,10 +132,10 @@ def main() -> None:
     running = home.read()
     if running is None or running.ending:
         return
-    me = psutil.Process()
+    me = child_of(SUPERVISOR, os.getpid())
     stack = Stack(home, running.ports, bound=False, say=log.warning)
     stack.children, stack.jobs = running.children, running.jobs
-    stack.replace(SUPERVISOR, Child(SUPERVISOR, me.pid, me.create_time()))
+    stack.replace(SUPERVISOR, me)
     standby = Part(lambda: start_standby(home))
     held = stack.find_child(STANDBY)
     if held is None or held.pid == me.pid or find(held) is None:
@@ -142,11 +143,22 @@ def main() -> None:
     parts = {**parts_of(home, running.ports, bound=False), STANDBY: standby}
     supervisor, jobs = Supervisor(stack, parts), JobKeeper(stack)
     threading.Thread(target=_look_after_jobs, args=(jobs, stop), daemon=True).start()
-    while not stop.wait(LOOK_S):
-        record_now = home.read()
-        if record_now is None or record_now.ending:
-            break
-        supervisor.look()
+    watch(supervisor, home, stop)
+
+
+def watch(supervisor: Supervisor, home: Home, stop: threading.Event) -> None:
+    """Look after the parts until ``stop`` is set, or the stack in a folder is ended."""
+    pause_s = LOOK_S
+    while not stop.wait(pause_s):
+        running = home.read()
+        if running is None or running.ending:
+            return
+        pause_s = LOOK_S
+        try:
+            supervisor.look()
+        except Exception:  # a full disk passes, and what is to watch over it must not end before
+            log.exception("cannot look after the parts")
+            pause_s = FAILED_S
 
 
 def _look_after_jobs(jobs: JobKeeper, stop: threading.Event) -> None:

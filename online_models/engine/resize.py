@@ -6,6 +6,8 @@ the oldest sessions, the ends of lists (`Lists.shorten`), hashed entries whose p
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,7 +44,7 @@ def squeeze(items: ItemTable, sweep: Sweep, max_items: int) -> None:
     items.arrays["counters"]["rows"] = len(used)
     items.ids = ["", *(items.ids[row] for row in used.tolist())]
     items.free = []
-    items.deleted = {int(becomes[row]): None for row in items.deleted}
+    items.deleted = OrderedDict.fromkeys(int(becomes[row]) for row in items.deleted)
     items.rows = {item_id: row for row, item_id in enumerate(items.ids) if row}
 
 

@@ -22,7 +22,7 @@ _SEEN = struct.Struct("<q")
 _COUNTS = struct.Struct("<qqq")
 """Departures, rows that are leaving, and the most items."""
 
-_SWEEP = struct.Struct("<i??iidiii")
+_SWEEP = struct.Struct("<i?iiidiii")
 FORMER_SIZE = _SEEN.size + COUNTERS.itemsize
 """Bytes of the counters of the version before, whose table filled."""
 

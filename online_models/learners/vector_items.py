@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -74,7 +76,7 @@ class VectorItems(ItemRows):
         """Deletions and items that have left so far."""
         self.unconfirmed = 0
         """Items that are neither in the catalogue nor clicked in two sessions."""
-        self.deleted: dict[int, None] = {}
+        self.deleted: OrderedDict[int, None] = OrderedDict()
         self.moved: dict[int, None] = {}
         """Rows that have changed since they were stored."""
         self.changed: dict[str, None] = {}

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from online_models.memory.layout import Limits
 from online_models.memory.prefetch import prefetch
-from online_models.memory.slabs import give, meta_table, take
+from online_models.memory.slabs import give, give_rest, longer_list, meta_table, take
 from online_models.memory.state import State
 from online_models.memory.table import Forget, Kept, Lists, Table
 from online_models.sources.own_session import own_steps
@@ -34,6 +34,9 @@ RULE_ITEMS = 3
 
 RULE_READ = 64
 """Entries that are read of each list."""
+
+FEW_RULES = 8
+"""Entries that `has_rule_to` reads."""
 
 RULE_WINDOW = 10
 """A click makes rules with this many steps before it."""
@@ -97,6 +100,22 @@ def _forget(st: State, a: int) -> None:
         rules[at + c].item = 0
 
 
+@njit(cache=True)
+def has_rule_to(st: State, a: int, flag: int) -> bool:
+    """Whether one of the best rules of item ``a`` is to an item with this flag.
+
+    No item has any where the tables of rules are not used.
+    """
+    if a >= len(st.items):
+        return False
+    it = st.items[a]
+    for c in range(min(RULE_SLABS[it.rules_slab], FEW_RULES)):
+        b = st.rules[it.rules + c].item
+        if b and st.becomes[b] and st.stats[b].flags & flag:
+            return True
+    return False
+
+
 def _shorten(lists: NDArray[Any], items: NDArray[Any], size: int) -> NDArray[Any]:
     """Keep the best rules."""
     return lists[:, :size]
@@ -113,13 +132,31 @@ RULES = Table(
 
 
 @njit(cache=True)
+def _larger_slab(st: State, slab: int) -> int:
+    """Return the place of a slab, if need be at the cost of a longer list; -1 if there is none."""
+    at = take(st.rule_words, 4, st.rules_meta, RULE_SLABS, slab)
+    if at < 0 and slab + 1 < len(RULE_SLABS):
+        rows = st.counters[0].rows
+        row = longer_list(st.rules_meta, st.items.rules_slab, rows, slab)
+        if row > 0:  # it keeps its best rules, which come first
+            other = st.items[row]
+            size = RULE_SLABS[other.rules_slab]
+            other.rules_slab -= 1
+            give_rest(
+                st.rule_words, 4, st.rules_meta, RULE_SLABS, other.rules_slab, other.rules, size
+            )
+            at = take(st.rule_words, 4, st.rules_meta, RULE_SLABS, slab)
+    return int(at)
+
+
+@njit(cache=True)
 def _grow(st: State, a: int) -> bool:
     """Move the list of item ``a`` to the next larger slab; return False if there is none."""
     it = st.items[a]
     slab = it.rules_slab + 1
     if slab == len(RULE_SLABS):
         return False
-    at = take(st.rule_words, 4, st.rules_meta, RULE_SLABS, slab)
+    at = _larger_slab(st, slab)
     if at < 0:
         return False
     filled = RULE_SLABS[slab - 1]

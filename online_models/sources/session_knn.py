@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from online_models.memory.layout import Limits
 from online_models.memory.prefetch import prefetch
-from online_models.memory.slabs import give, meta_table, take
+from online_models.memory.slabs import give, give_rest, longer_list, meta_table, take
 from online_models.memory.state import State
 from online_models.memory.table import Forget, Kept, Lists, Table
 from online_models.memory.top_k import top_k
@@ -98,20 +98,58 @@ RINGS = Table(
 
 
 @njit(cache=True)
+def _shorten_ring(st: State, row: int) -> None:
+    """Cut a ring to the next smaller size, at the start of its slab: the latest sessions stay."""
+    it = st.items[row]
+    n, at = np.int64(it.sessions), np.int64(it.ring)
+    size, smaller = RING_SLABS[it.ring_slab], RING_SLABS[it.ring_slab - 1]
+    for ago in range(1, smaller + 1):
+        st.touched_slots[(n - ago) % smaller] = st.rings[at + (n - ago) % size]
+    for i in range(smaller):
+        st.rings[at + i] = st.touched_slots[i]
+    it.ring_slab -= 1
+    give_rest(st.rings, 1, st.rings_meta, RING_SLABS, it.ring_slab, at, size)
+
+
+@njit(cache=True)
+def _larger_slab(st: State, slab: int) -> int:
+    """Return the place of a slab, if need be at the cost of a longer ring; -1 if there is none."""
+    at = take(st.rings, 1, st.rings_meta, RING_SLABS, slab)
+    if at < 0 and slab + 1 < len(RING_SLABS):
+        rows = st.counters[0].rows
+        row = longer_list(st.rings_meta, st.items.ring_slab, rows, slab)
+        if row > 0:
+            _shorten_ring(st, row)
+            at = take(st.rings, 1, st.rings_meta, RING_SLABS, slab)
+    return int(at)
+
+
+@njit(cache=True)
+def _grow(st: State, row: int, number: int) -> None:
+    """Move a full ring to the next larger slab, if there is one."""
+    it = st.items[row]
+    n, size, larger = np.int64(it.sessions), RING_SLABS[it.ring_slab], RING_SLABS[it.ring_slab + 1]
+    at = _larger_slab(st, it.ring_slab + 1)
+    if at < 0:
+        return
+    for i in range(size, min(n, larger)):
+        # No session at all: the slot of this number is that of a newer one.
+        st.rings[at + (n - 1 - i) % larger] = np.int32(number - len(st.sessions))
+    for ago in range(1, min(n, size) + 1):
+        st.rings[at + (n - ago) % larger] = st.rings[it.ring + (n - ago) % size]
+    if it.ring_slab > 0:
+        give(st.rings, 1, st.rings_meta, it.ring_slab, it.ring)
+    it.ring_slab += 1
+    it.ring = at
+
+
+@njit(cache=True)
 def add_session(st: State, row: int, number: int) -> None:
     """Add a session to the ring of an item that it has clicked for the first time."""
     it = st.items[row]
+    if it.sessions >= RING_SLABS[it.ring_slab] and it.ring_slab + 1 < len(RING_SLABS):
+        _grow(st, row, number)
     size = RING_SLABS[it.ring_slab]
-    if it.sessions >= size and it.ring_slab + 1 < len(RING_SLABS) and it.sessions == size:
-        at = take(st.rings, 1, st.rings_meta, RING_SLABS, it.ring_slab + 1)
-        if at >= 0:
-            for i in range(size):
-                st.rings[at + i] = st.rings[it.ring + i]
-            if it.ring_slab > 0:
-                give(st.rings, 1, st.rings_meta, it.ring_slab, it.ring)
-            it.ring_slab += 1
-            it.ring = at
-            size = RING_SLABS[it.ring_slab]
     if size > 0:
         st.rings[it.ring + it.sessions % size] = np.int32(number)
     it.sessions += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
@@ -80,7 +81,7 @@ class ItemTable(ItemRows):
         self.lists = ItemLists(arrays)
         self.provisional = 0
         """Items that are not confirmed."""
-        self.deleted: dict[int, None] = {}
+        self.deleted: OrderedDict[int, None] = OrderedDict()
         """Rows of items that the catalogue has deleted: the first to leave."""
 
     def note_content(self, row: int, tokens: Sequence[int]) -> None:

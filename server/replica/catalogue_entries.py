@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from nextclick.codec import Item, decode_item, encode_item
@@ -43,7 +44,8 @@ class WaitingItems:
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._records: dict[str, bytes] = {}
+        # The first of a plain dictionary is found only after all that were taken before it.
+        self._records: OrderedDict[str, bytes] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._records)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from records.item_vectors import ItemVectors
 
 MOST_EARLY = 32_768
@@ -23,7 +25,7 @@ class EarlyVectors:
 
     def __init__(self, most: int = MOST_EARLY) -> None:
         self._most = most
-        self._vectors: dict[str, ItemVectors] = {}
+        self._vectors: OrderedDict[str, ItemVectors] = OrderedDict()
 
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._vectors
@@ -32,7 +34,7 @@ class EarlyVectors:
         """Keep an item's latest vectors."""
         self._vectors.pop(item_id, None)
         if len(self._vectors) >= self._most:
-            del self._vectors[next(iter(self._vectors))]
+            self._vectors.popitem(last=False)
         self._vectors[item_id] = vectors
 
     def take(self, item_id: str) -> ItemVectors | None:

@@ -20,7 +20,7 @@ LATEST = 2
 MOST_KEPT = 3
 """The most snapshots kept aside: the first, which no later fault replaces, and the newest two."""
 
-UNFINISHED = "tmp-"
+UNFINISHED = "unfinished-snapshot-"
 REASON = "reason.txt"
 REASON_LENGTH = 500
 
@@ -80,12 +80,13 @@ def prune(folder: Path) -> None:
 
 
 def _all(folder: Path, kind: str) -> list[Path]:
-    return sorted(folder.glob(f"{kind}-*"), key=_number)
+    # What somebody else has called `snapshot-of-monday` is neither read, nor renamed, nor removed.
+    ours = (path for path in folder.glob(f"{kind}-*") if path.name.partition("-")[2].isdecimal())
+    return sorted(ours, key=_number)
 
 
 def _number(path: Path) -> int:
-    digits = path.name.partition("-")[2]
-    return int(digits) if digits.isdigit() else 0
+    return int(path.name.partition("-")[2])
 
 
 def _reason(path: Path) -> str:

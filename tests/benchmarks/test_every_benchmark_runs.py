@@ -159,7 +159,9 @@ def test_flood_measures_what_real_visitors_notice(tmp_path):
     """Freshness, a new item, hits and memory beside a robot; the figures are not judged."""
     sizes = ("--clicks", "10000", "--rate", "1000", "--history", "5000", "--cases", "50")
     result = bench("flood", *sizes, "--home", str(tmp_path))
-    assert result["robot_clicks"] > 0
+    assert 9_000 < result["robot_clicks"] < 11_000
+    assert result["probes"] > 0
+    assert result["lost_probes"] == 0
     assert 0 < result["p50_ms"] <= result["p99_ms"]
     assert result["new_item_s"] > 0
     assert 0 < result["hit_rate_before"] <= 1

@@ -41,7 +41,9 @@ from settings.server import ServerSettings
 from tests.unit.server.replica.test_log_reader import FakeBroker, FakeConsumer, Message
 from tests.unit.server.services.test_recommendation import FakeRedis, NoImpressions
 
-LIMITS = Limits(max_items=4_096, max_sessions=4_096, pairs=4_096)
+LIMITS = Limits(max_items=32, max_sessions=32, pairs=4_096)
+"""Fewer than there are names: items and sessions come and go."""
+
 WARM_UP = 30
 
 BOUND_S = 1.0

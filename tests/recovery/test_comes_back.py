@@ -7,21 +7,24 @@ import signal
 import threading
 import time
 import uuid
+import zlib
 
 import pytest
 import redis
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 
+from cli.bench.freshness import ends
 from cli.live.ledger import Ledger
 from cli.stack import apps, flink, job_state
 from cli.stack.layout import Home, Ports
 from cli.stack.process import find
 from cli.stack.stack import STANDBY, STARTED_JOBS, SUPERVISOR, Stack
 from nextclick import Client, Event, encode_event
-from nextclick.topics import PRODUCER_CONFIG, redis_session_key
+from nextclick.topics import PRODUCER_CONFIG, partitions, redis_session_key
+from nextclick.v1.learning_pb2 import Example, LearnerState
 from nextclick.v1.session_pb2 import SessionRecord
 from tests.command import run
-from tests.integration.conftest import LIMIT_S, eventually
+from tests.integration.conftest import LIMIT_S, Reader, eventually
 
 CLICKS_A_SECOND = 50
 CLICKS_A_SESSION = 5
@@ -175,6 +178,106 @@ def test_every_killed_part_comes_back_by_itself_and_no_click_is_lost(shop):
         assert parts[name]["state"] in ("UP", "SERVING")
     assert parts["kafka"]["last_exit"].startswith("signal 9")
     assert parts["jobmanager"]["log"]
+
+
+class Watch:
+    """Looks twice a second which parts are alive, and notes how long each killed one was away."""
+
+    def __init__(self, shop):
+        self._shop = shop
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self._killed: dict[str, tuple[int, float]] = {}
+        self.away_s: dict[str, float] = {}
+
+    def kill(self, name):
+        pid = self._shop.children()[name].pid
+        self._shop.kill(name)
+        self._killed[name] = (pid, time.monotonic())
+
+    def _look(self):
+        while not self._stop.wait(0.5):
+            children, alive = self._shop.children(), self._shop.alive()
+            for name, (pid, at) in list(self._killed.items()):
+                if name in alive and children[name].pid != pid:
+                    self.away_s[name] = time.monotonic() - at
+                    del self._killed[name]
+
+    def wait(self, seconds):
+        self._stop.wait(seconds)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+
+def names_of(messages):
+    """What learners count of records of `sessions` or `examples`: session and place of a click."""
+    for m in messages:
+        if m.topic() == "examples":
+            example = Example.FromString(m.value())
+            yield f"{example.session_id}#{example.seq}"
+        else:
+            record = SessionRecord.FromString(m.value())
+            yield from (f"{record.session_id}#{step.seq}" for step in record.steps)
+
+
+def audit_of(names):
+    """Count and checksum that a learner has when it has applied these names once each."""
+    return len(names), sum(zlib.crc32(name.encode()) for name in names) % 2**64
+
+
+@pytest.mark.long
+def test_eight_kills_in_three_minutes_lose_nothing(shop):
+    """A part every 20 s, in whatever state the others are, and nothing started by hand."""
+    killed = (
+        *("server", "jobmanager", "redis", SUPERVISOR),
+        *("taskmanager-1", "kafka", "store", "emitter"),
+    )
+    kafka = f"127.0.0.1:{shop.ports.kafka}"
+    with Clicks(shop.ports) as clicks:
+        reflected(shop, clicks)
+        with Watch(shop) as watch:
+            for name in killed:
+                watch.kill(name)
+                watch.wait(20)
+            eventually(lambda: watch.away_s, lambda away: set(away) == set(killed), "all back")
+        eventually(shop.jobs, lambda jobs: jobs == set(STARTED_JOBS), "all jobs RUNNING")
+        reflected(shop, clicks)
+    print({name: f"{seconds:.1f} s" for name, seconds in watch.away_s.items()})
+    watermarks = Consumer({"bootstrap.servers": kafka, "group.id": "test"})
+    sent = sum(ends(watermarks, "events"))  # those of the tests before, too
+    watermarks.close()
+    with Ledger(kafka) as book:
+        book.wait(sent, LIMIT_S)
+        assert (book.applied, book.duplicates, book.dead_lettered) == (sent, 0, 0)
+    logs = {
+        name: Reader(kafka, name, from_beginning=True, partitions=len(partitions(name)))
+        for name in ("sessions", "examples", "ranker")
+    }
+    names: dict[str, set[str]] = {"sessions": set(), "examples": set()}
+    states: dict[str, LearnerState] = {}
+
+    def audits():
+        """What each learner has applied, and what there is to apply."""
+        for m in logs["ranker"].read():
+            states[m.key().decode()] = LearnerState.FromString(m.value())
+        for topic, known in names.items():
+            known.update(names_of(logs[topic].read()))
+        found = {name: (s.applied, s.checksum) for name, s in states.items()}
+        return found, {
+            "vectors": audit_of(names["sessions"]),
+            "ranker": audit_of(names["examples"]),
+        }
+
+    eventually(audits, lambda both: both[0] == both[1], "each click learned once by each learner")
+    assert len(names["sessions"]) == sent >= clicks.sent
+    for log in logs.values():
+        log.close()
 
 
 def test_parts_without_a_supervisor_are_adopted(shop):

@@ -222,3 +222,22 @@ def test_a_tenant_has_keys_of_its_own(client):
         b"nextclick:shop:store",
         b"nextclick:shop:u:u",
     ]
+
+
+def test_a_full_redis_keeps_the_latest_sessions_and_the_positions(client, writer):
+    """A robot's sessions would take all memory, or stop the store, for as long as they live."""
+    limit = client.config_get("maxmemory")["maxmemory"]
+    assert int(limit) > 0
+    assert client.config_get("maxmemory-policy")["maxmemory-policy"] == "volatile-ttl"
+    client.config_set("maxmemory", client.info("memory")["used_memory"] + (1 << 20))
+    try:
+        n = 10_000
+        for first in range(0, n, 100):
+            ids = [f"robot{k}" for k in range(first, first + 100)]
+            writer.write(batch(*(record(1, session_id) for session_id in ids), start=first))
+        assert client.info("stats")["evicted_keys"] > 0
+        assert client.dbsize() < n
+        assert version(client, f"robot{n - 1}") == 1
+        assert SessionWriter(client, "", expiry_s=1_000).positions() == {0: n}
+    finally:
+        client.config_set("maxmemory", limit)

@@ -10,7 +10,7 @@ from cli.errors import CommandError
 from cli.stack import redis, watch_record
 from cli.stack.layout import PYTHON_PATH, Home, Ports
 from cli.stack.parts import parts_of
-from cli.stack.process import find, spawn, stop
+from cli.stack.process import find, go, spawn, stop
 from cli.stack.stack import STANDBY, SUPERVISOR, Stack
 from tests.integration.conftest import eventually
 
@@ -30,7 +30,7 @@ def stack(home):
     for name in parts_of(home, ports, bound=False):
         stack.replace(name, spawn(name, SLEEP, home.log(name), {}, bound=True))
     argv = [sys.executable, "-m", "cli.stack.standby", str(home.root)]
-    spawn(STANDBY, argv, home.log(SUPERVISOR), {"PYTHONPATH": PYTHON_PATH}, bound=False)
+    go(spawn(STANDBY, argv, home.log(SUPERVISOR), {"PYTHONPATH": PYTHON_PATH}, bound=False))
     eventually(lambda: {SUPERVISOR, STANDBY} <= alive(home), bool, "a supervisor and its standby")
     yield stack
     left = Stack.running(home)

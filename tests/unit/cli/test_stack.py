@@ -15,7 +15,7 @@ from cli.errors import CommandError
 from cli.stack import apps, flink, kafka
 from cli.stack.flink_settings import cluster_settings
 from cli.stack.layout import Child, Home, Ports
-from cli.stack.process import find, spawn, stop, tail, wait_until
+from cli.stack.process import child_of, find, spawn, stop, tail, wait_until
 from cli.stack.stack import Stack
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -111,6 +111,78 @@ def test_another_process_of_the_same_pid_is_left_alone():
     stop([stranger])
 
 
+@pytest.mark.parametrize("step_s", [-3_600, 3_600])
+def test_a_part_is_found_after_the_clock_was_set(home, monkeypatch, step_s):
+    """The boot's time moves with the clock: `down` found nothing, the supervisor all parts dead."""
+    child = spawn("sleeper", SLEEP, home.log("sleeper"), {}, bound=True)
+    booted = psutil.boot_time()
+    monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: booted + step_s)
+    assert abs(psutil.Process(child.pid).create_time() - child.created - step_s) < 10
+    assert find(child) is not None
+    stop([child])
+    assert find(child) is None
+
+
+def test_a_process_of_another_boot_is_a_stranger(monkeypatch, tmp_path):
+    """A part that starts with the machine has much the same pid and tick each time."""
+    mine = child_of("me", os.getpid())
+    assert find(mine) is not None
+    other = tmp_path / "boot_id"
+    other.write_text("another boot")
+    monkeypatch.setattr("cli.stack.process._BOOT_ID", other)
+    assert find(mine) is None
+
+
+def test_a_part_that_was_not_recorded_ends_with_its_starter(tmp_path):
+    """A supervisor that was killed in between left a part on a port, that nobody knew of."""
+    code = (
+        "import sys, time; from pathlib import Path; from cli.stack.process import spawn\n"
+        f"log = Path({str(tmp_path / 'log')!r})\n"
+        "argv = [sys.executable, '-c', 'print(\"it runs\", flush=True)']\n"
+        "print(spawn('x', argv, log, {}, bound=False).pid, flush=True); time.sleep(600)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pid = int(parent.stdout.readline())
+    assert psutil.pid_exists(pid)
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: _gone(pid), 60, "the part's end")
+    assert tail(tmp_path / "log") == ""
+
+
+def test_a_part_runs_once_it_is_recorded(home):
+    """And its pid is that of the program, whose input is empty."""
+    code = "import os, sys, time; print(os.getpid(), repr(sys.stdin.read())); time.sleep(600)"
+    stack = Stack(home, Ports.free(), bound=False)
+    child = spawn("part", [sys.executable, "-u", "-c", code], home.log("part"), {}, bound=False)
+    assert stack._add(child) == child
+    assert home.read().children == [child]
+    wait_until(lambda: tail(home.log("part")) == f"{child.pid} ''", 60, "the part's output")
+    stop([child])
+
+
+def test_a_part_that_cannot_be_recorded_is_ended(home, monkeypatch):
+    """On a full disk, a part that is nowhere recorded would hold its port for ever."""
+    stack = Stack(home, Ports.free(), bound=False)
+    child = spawn("part", SLEEP, home.log("part"), {}, bound=False)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(stack.home, "edit", full)
+    with pytest.raises(OSError, match="No space"):
+        stack._add(child)
+    assert find(child) is None
+    assert stack.children == []
+
+
+def _gone(pid):
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def test_a_bound_child_dies_with_its_parent(tmp_path):
     """kill -9 of a demo must not leave a broker behind."""
     code = (
@@ -124,14 +196,7 @@ def test_a_bound_child_dies_with_its_parent(tmp_path):
     assert psutil.pid_exists(pid)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-
-    def gone():
-        try:
-            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return True
-
-    wait_until(gone, 60, "the child's end")
+    wait_until(lambda: _gone(pid), 60, "the child's end")
 
 
 def test_waiting_ends_when_a_child_has_died(home):
@@ -250,6 +315,35 @@ def test_a_failed_start_ends_what_it_started(home, monkeypatch):
         stack.start()
     assert find(started[0]) is None
     assert Stack.running(home) is None
+
+
+@pytest.mark.parametrize(
+    "theirs", ["flink/lib/flink-dist.jar", "logs/access.log", "scratch/kafka/x"]
+)
+def test_a_start_leaves_the_files_of_others_alone(tmp_path, theirs):
+    """`up --home /opt` deleted the jars of /opt/flink; others' logs went when they were large."""
+    file = tmp_path / theirs
+    file.parent.mkdir(parents=True)
+    file.write_text("theirs")
+    with pytest.raises(CommandError, match=f"a folder '{theirs.split('/')[0]}' that .* another --"):
+        Home(tmp_path).take()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
+
+
+def test_a_folder_is_taken_again_and_beside_what_does_not_matter(tmp_path):
+    """The data of `nextclick serve` lie in the same folder; so did those of the version before."""
+    home = Home(tmp_path)
+    home.path("server")
+    home.take()
+    home.path("logs")
+    home.take()
+    before = Home(tmp_path / "before")
+    (before.path("kafka", "data") / "meta.properties").touch()
+    before.path("flink")
+    before.take()
+    new = Home(tmp_path / "new")
+    new.take()
+    assert new.lock() is not None
 
 
 def test_rocksdb_gets_its_memory_from_that_of_the_heap(home, monkeypatch):

@@ -1,8 +1,10 @@
 """The supervisor starts again what dies, ever later, and says so; jobs come back."""
 
+import itertools
 import os
 import signal
 import sys
+import threading
 
 import pytest
 
@@ -14,7 +16,7 @@ from cli.stack.layout import Home, Ports
 from cli.stack.parts import Part
 from cli.stack.process import find, kill, spawn, stop, wait_until
 from cli.stack.stack import Stack
-from cli.stack.supervisor import Supervisor
+from cli.stack.supervisor import Supervisor, watch
 from cli.status import described
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -154,6 +156,30 @@ def test_a_part_that_cannot_be_started_is_tried_again(stack, clock, failure):
     clock.now += 1
     supervisor.look()
     assert find(stack.child("a"))
+
+
+def test_the_watch_goes_on_after_a_look_that_failed(stack, monkeypatch):
+    """A full disk ended the supervisor, then its standby: nothing was started again after that."""
+    parts = {"a": part(stack, "a", SLEEP)}
+    supervisor, over = Supervisor(stack, parts, itertools.count().__next__), threading.Event()
+    os.kill(stack.child("a").pid, signal.SIGKILL)
+    ended(stack, "a")
+    looks = []
+    write = watch_record.write
+
+    def full_at_first(*args):
+        looks.append(1)
+        if len(looks) < 3:
+            raise OSError(28, "No space left on device")
+        write(*args)
+        over.set()
+
+    monkeypatch.setattr(watch_record, "write", full_at_first)
+    monkeypatch.setattr("cli.stack.supervisor.FAILED_S", 0.01)
+    monkeypatch.setattr("cli.stack.supervisor.LOOK_S", 0.01)
+    watch(supervisor, stack.home, over)
+    assert len(looks) == 3
+    assert watch_record.read(stack.home)["a"].last_exit
 
 
 def test_taskmanagers_are_started_again_with_their_jobmanager(stack, clock):

@@ -211,6 +211,23 @@ def test_invented_ids_take_nothing_from_items_that_are_clicked():
     check(engine)
 
 
+def test_a_flood_of_invented_ids_takes_no_row_from_rare_items():
+    """A rare item has one session, as an invented id has; 400,000 of these cost 7 points."""
+    engine = Engine(Limits(max_items=2_000, max_sessions=4_096, pairs=4_096), sample=0)
+    for n in range(400):
+        session = engine.open_session()
+        for item in (f"known{n % 40}", f"rare{n}", f"known{(n + 1) % 40}"):
+            engine.learn(session, item)
+    for n in range(1_000):
+        session = engine.open_session()
+        for k in range(8):
+            engine.learn(session, f"invented{n}-{k}")
+    kept = sum(engine.row(f"rare{n}") > 0 for n in range(400))
+    invented = sum(item.startswith("invented") for item in engine.rows)
+    assert kept == 400
+    assert 0 < invented < 0.25 * 2_000
+
+
 def test_numbers_of_categories_are_used_again():
     """One item with ever new categories would otherwise take memory for ever."""
     engine = Engine(LIMITS, sample=0)

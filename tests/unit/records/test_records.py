@@ -53,6 +53,21 @@ def test_features_too_large_for_halves_are_clipped():
     assert (example.unpack_features(example.pack_features(features)) == example.LARGEST).all()
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf, 1e6])
+def test_vectors_that_are_no_numbers_are_refused(number):
+    """One such item among the candidates made the features of all of them no numbers."""
+    good, bad = np.ones((2, DIMENSIONS), np.float32)
+    bad[3] = number
+    with np.errstate(over="ignore"):
+        values = (
+            item_vectors.encode(ItemVectors(good, bad)),
+            item_vectors.encode(ItemVectors(bad, good)),
+        )
+    for value, field in zip(values, ("target", "context"), strict=True):
+        with pytest.raises(RecordError, match=f"{field}.* not finite"):
+            item_vectors.decode(value)
+
+
 vectors = npst.arrays(np.float32, DIMENSIONS, elements=halves, fill=halves)
 
 

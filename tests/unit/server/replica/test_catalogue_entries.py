@@ -11,7 +11,7 @@ from online_models import sweep
 from online_models.engine import Engine, Filter
 from online_models.memory.layout import Limits
 from server import status
-from server.replica.catalogue_entries import ENTRY_BYTES, CatalogueEntries
+from server.replica.catalogue_entries import ENTRY_BYTES, CatalogueEntries, WaitingItems
 from server.replica.replica import Replica
 
 LIMITS = Limits(max_items=32, max_sessions=64, pairs=64)
@@ -180,3 +180,17 @@ def test_more_waiting_items_than_there_is_memory_for_are_counted_and_said(
     said = [r.getMessage() for r in caplog.records]
     assert [line.split()[1] for line in said] == ["1", str(lost - 1)]
     assert "NEXTCLICK_MAX_ITEMS" in said[0]
+
+
+def test_a_large_record_takes_the_room_of_many_small_ones_at_once():
+    """To find the oldest of them took longer the more had been dropped: 10 ms a record."""
+    waiting = WaitingItems()
+    n = 0
+    while not waiting.keep(f"i{n}", b"small"):
+        n += 1
+    started = time.thread_time()
+    dropped = sum(waiting.keep(f"large{k}", b"x" * 65_000) for k in range(200))
+    assert dropped > n / 2
+    assert time.thread_time() - started < 0.5
+    assert "i0" not in waiting
+    assert "large199" in waiting

@@ -254,6 +254,20 @@ def test_items_that_wait_or_have_left_are_in_the_snapshot(tmp_path, monkeypatch)
 def test_what_a_killed_process_left_unfinished_is_removed_at_the_start(tmp_path):
     """It is as large as a snapshot, and the next one may be the write that fills the disk."""
     snapshot.write(taught(), tmp_path)
-    (tmp_path / "tmp-4711" / "models").mkdir(parents=True)
+    (tmp_path / "unfinished-snapshot-4711" / "models").mkdir(parents=True)
     assert snapshot.read(tmp_path, LIMITS) is not None
     assert names(tmp_path) == ["snapshot-000001"]
+
+
+def test_folders_of_others_in_the_data_folder_stay(tmp_path):
+    """A data folder that others use too lost their `tmp-*`, and their `snapshot-*` as old ones."""
+    theirs = [tmp_path / name for name in ("tmp-1", "snapshot-of-monday", "kept-letters")]
+    for folder in theirs:
+        folder.mkdir()
+    (tmp_path / f"{saved_snapshots.UNFINISHED}1").mkdir()
+    for _ in range(3):
+        snapshot.write(taught(), tmp_path)
+    assert snapshot.read(tmp_path, LIMITS).engine.clicks == 200
+    assert names(tmp_path) == sorted(
+        [*(f.name for f in theirs), "snapshot-000002", "snapshot-000003"]
+    )
