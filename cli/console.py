@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -57,6 +58,18 @@ def bars() -> Iterator[Callable[[str, int, int, str], None]]:
     finally:
         if shown is not None:
             shown[1].stop()
+
+
+def print_error(sentence: str) -> None:
+    """Print what went wrong, on standard error; in a terminal, lines end between words."""
+    text = f"error: {sentence}"
+    if err.is_terminal:
+        text = "\n".join(
+            textwrap.fill(line, err.width, break_long_words=False, break_on_hyphens=False)
+            for line in text.splitlines()
+        )
+    said = text.removeprefix("error:")
+    err.print(f"[bold red]error:[/]{escape(said)}", highlight=False, soft_wrap=True)
 
 
 def print_json(result: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from cli.files import (
     UserColumn,
     read_files,
 )
-from cli.live.bootstrap import QUIET_S, bootstrap, wait_applied, wait_scored
+from cli.live.bootstrap import PREFIX, QUIET_S, bootstrap, wait_applied, wait_scored
 from cli.live.ledger import Ledger
 from cli.live.player import K, Player, Score
 from cli.options import Json
@@ -35,6 +35,9 @@ from online_models import metrics
 
 RATE = 50.0
 """Live clicks a second."""
+
+LIVE_PREFIX = "live-"
+"""Put before the ids of live sessions; not longer than that of the history's."""
 
 HELD_OUT = 0.1
 """Share of a file's sessions that is played live."""
@@ -101,7 +104,7 @@ def load(data: Sequence[Path] | None, columns: Columns) -> Traffic:
             for session in load_sessions(SAMPLE / f"{name}.txt.gz")
         ]
         return Traffic(load_sessions(SAMPLE / "train.txt.gz"), live)
-    return Traffic(*split_last(read_files(data, columns)[0], HELD_OUT))
+    return Traffic(*split_last(read_files(data, columns, PREFIX)[0], HELD_OUT))
 
 
 def run(stack: Stack, traffic: Traffic, max_events: int | None) -> tuple[dict[str, Any], list[str]]:
@@ -114,7 +117,7 @@ def run(stack: Stack, traffic: Traffic, max_events: int | None) -> tuple[dict[st
     with Ledger(stack.kafka) as book, Client(stack.target, timeout_s=10) as client:
         with progress() as bar:
             sent = bootstrap(stack, traffic.history, n_history, book, bar)
-            player = Player(client, traffic.live, rate=RATE, prefix="live-", max_clicks=n_live)
+            player = Player(client, traffic.live, rate=RATE, prefix=LIVE_PREFIX, max_clicks=n_live)
             task = bar.add_task("live clicks", total=player.clicks, note="")
             score = player.play(lambda n, note: bar.update(task, advance=n, note=note))
         sent += score.sent

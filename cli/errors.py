@@ -1,4 +1,4 @@
-"""Errors that end a command with one clear line."""
+"""Errors that end a command with one clear line; `cli.sentences` has those of other rooms."""
 
 from __future__ import annotations
 

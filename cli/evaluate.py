@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,13 +18,14 @@ from cli.files import (
     TimeColumn,
     TypeColumn,
     UserColumn,
+    check_writable,
     read_files,
 )
-from cli.options import Json
+from cli.options import Json, Seed
 from evaluation.catalogues import load_items
 from evaluation.charts import draw_comparison
 from evaluation.click_files.columns import Columns
-from evaluation.datasets import split_last
+from evaluation.datasets import Session, split_last
 from evaluation.prequential import Cases
 from evaluation.rankings import (
     MODELS,
@@ -67,20 +69,27 @@ def evaluate(
         ),
     ] = None,
     protocol: Annotated[Protocol, typer.Option(help="Learn while testing?")] = Protocol.STATIC,
-    model: Annotated[str, typer.Option(help=f"The ranking: {', '.join(MODELS)}.")] = "ranker",
+    model: Annotated[
+        str,
+        typer.Option(
+            help=f"The ranking: {', '.join(MODELS)}.", autocompletion=lambda: list(MODELS)
+        ),
+    ] = "ranker",
     compare: Annotated[bool, typer.Option("--compare", help="Run all rankings.")] = False,
     min_prefix: Annotated[int, typer.Option(min=1, help="Clicks before the first case.")] = 1,
     k: Annotated[int, typer.Option("-k", min=1, max=MAX_ANSWER, help="Length of the lists.")] = 20,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    seed: Seed = 0,
     items: Annotated[
         Path | None,
         typer.Option(help="Catalogue known from the start.", exists=True, dir_okay=False),
     ] = None,
     ranks: Annotated[
-        Path | None, typer.Option(help="Write session, position and rank of each case.")
+        Path | None,
+        typer.Option(help="Write session, position and rank of each case.", dir_okay=False),
     ] = None,
     chart: Annotated[
-        Path | None, typer.Option(help="With --compare: draw the rankings into this SVG file.")
+        Path | None,
+        typer.Option(help="With --compare: draw the rankings into this SVG file.", dir_okay=False),
     ] = None,
     session: SessionColumn = None,
     user: UserColumn = None,
@@ -93,7 +102,7 @@ def evaluate(
 
     nextclick evaluate --train train.txt.gz --test test.txt.gz --protocol prequential
     """
-    check_ranking(model)
+    check_options(model, ranks, chart, compare=compare)
     columns = Columns(session, user, item, time, type_)
     sessions, _ = read_files(train, columns)
     if test:
@@ -102,6 +111,7 @@ def evaluate(
         if len(sessions) < 2:
             raise CommandError(f"{train[0]}: a single session cannot be split; give --test")
         sessions, tested = split_last(sessions, HELD_OUT)
+    check_cases(tested, min_prefix)
     catalogue = load_items(items) if items else []
     settings = Settings(
         learn=protocol is Protocol.PREQUENTIAL,
@@ -133,6 +143,25 @@ def evaluate(
         print_json(result)
     else:
         print_result(f"{protocol} evaluation of the {model}, k = {k}", readable(result))
+
+
+def check_options(model: str, ranks: Path | None, chart: Path | None, *, compare: bool) -> None:
+    """Raise an error for options that cannot be, before the work."""
+    check_ranking(model)
+    if chart is not None and not compare:
+        raise CommandError("--chart draws a comparison: add --compare")
+    if ranks is not None and compare:
+        raise CommandError("--ranks writes the cases of one ranking: leave out --compare")
+    check_writable(ranks, chart)
+
+
+def check_cases(tested: Sequence[Session], min_prefix: int) -> None:
+    """Raise an error if no session has a click to predict."""
+    if not any(len(session.items) > min_prefix for session in tested):
+        raise CommandError(
+            f"there is nothing to predict: no session to test has more than {min_prefix} clicks; "
+            "lower --min-prefix, or give longer sessions"
+        )
 
 
 def write_ranks(path: Path, cases: Cases) -> None:

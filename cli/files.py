@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from cli.console import err
+from cli.errors import CommandError
 from evaluation.click_files.columns import Columns
 from evaluation.click_files.report import Report
 from evaluation.datasets import Session, read_sessions
+from nextclick.limits import MAX_ID_BYTES
 
 SessionColumn = Annotated[
     str | None,
@@ -44,9 +46,39 @@ TypeColumn = Annotated[
 ]
 
 
-def read_files(paths: Sequence[Path], columns: Columns) -> tuple[list[Session], Report]:
-    """Return the sessions of files, and print on standard error what was read and what was not."""
-    sessions, report = read_sessions(paths, columns)
+def read_files(
+    paths: Sequence[Path], columns: Columns, prefix: str = ""
+) -> tuple[list[Session], Report]:
+    """Return the sessions of files, and print on standard error what was read and what was not.
+
+    Parameters
+    ----------
+    paths
+        The files.
+    columns
+        What the options say of their columns.
+    prefix
+        What will be put before the session ids; those that it makes too long are refused.
+
+    Raises
+    ------
+    CommandError
+        If nothing may be named with the prefix.
+    """
+    if prefix.startswith("u:"):
+        raise CommandError('--prefix must not begin with "u:", which names users')
+    try:
+        name_bytes = MAX_ID_BYTES - len(prefix.encode())
+    except UnicodeEncodeError:
+        raise CommandError("--prefix is not UTF-8; choose another") from None
+    sessions, report = read_sessions(paths, columns, name_bytes=name_bytes)
     for line in report.lines():
         err.print(line, markup=False, highlight=False, soft_wrap=True)
     return sessions, report
+
+
+def check_writable(*paths: Path | None) -> None:
+    """Raise `OSError` for a file that cannot be written: before the work, not after it."""
+    for path in paths:
+        if path is not None:
+            path.open("a").close()

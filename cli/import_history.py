@@ -50,7 +50,7 @@ def import_history(
     started = time.monotonic()
     stack = Stack.in_folder(home)
     columns = Columns(session, user, item, time_, type_)
-    sessions, report = read_files(files, columns)
+    sessions, report = read_files(files, columns, prefix)
     record = ImportRecord.of(stack.home, files, columns, prefix)
     before = record.acknowledged
     with progress() as bar:

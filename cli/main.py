@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 
 import typer
-from rich.markup import escape
 
 from cli import interrupt
 from cli.bench.app import bench_app
-from cli.console import err
+from cli.console import err, print_error
 from cli.demo import demo
 from cli.doctor import doctor
 from cli.down import down
-from cli.errors import CommandError
 from cli.evaluate import evaluate
 from cli.import_history import import_history
 from cli.jobs import jobs_app
@@ -21,10 +21,10 @@ from cli.models import models_app
 from cli.recommend import recommend
 from cli.replay import replay
 from cli.results import results
+from cli.sentences import sentence_of
 from cli.serve import serve
 from cli.status import status
 from cli.up import up
-from evaluation.errors import EvaluationError
 
 app = typer.Typer(
     help="A real-time session recommender that learns from every click.",
@@ -45,23 +45,36 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command; errors that people can act on are printed as one line."""
+    """Run the command; what went wrong is told in a sentence (`cli.sentences`)."""
     interrupt.install()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # ids may have letters that a terminal has not
+            stream.reconfigure(errors="replace")
     try:
-        code = app(standalone_mode=False)
-    except (CommandError, EvaluationError) as e:
-        err.print(f"[bold red]error:[/] {escape(str(e))}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        code = app(prog_name="nextclick", standalone_mode=False)
+        sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    except Exception as e:
-        if not hasattr(e, "exit_code"):
-            raise
-        e.show()  # type: ignore[attr-defined]  # a usage error
-        sys.exit(e.exit_code)
+    except BrokenPipeError:  # who reads the output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except (Exception, SystemExit) as e:
+        code = tell(e)
     if code == INTERRUPTED:
         err.print("interrupted")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def tell(error: BaseException) -> int:
+    """Print what went wrong; returns the exit code. A bug is raised again."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
+        error.show()  # type: ignore[attr-defined]
+        return 2
+    sentence = sentence_of(error)
+    if sentence is None:
+        raise error
+    print_error(sentence)
+    return int(getattr(error, "exit_code", 1))
 
 
 if __name__ == "__main__":

@@ -13,10 +13,16 @@ from cli.figures import count, percent
 from cli.options import GrpcPort, Json
 from cli.server_client import server_client
 from nextclick import Model
+from nextclick.topics import RANKER_MODEL, VECTORS_MODEL
 
 models_app = typer.Typer(help="The models of the running server.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="The model: vectors or ranker.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="The model: vectors or ranker.", autocompletion=lambda: [VECTORS_MODEL, RANKER_MODEL]
+    ),
+]
 
 
 @models_app.command("list")

@@ -3,40 +3,51 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-HomeFolder = Annotated[Path, typer.Option(help="Folder of the stack's data and logs.")]
-GrpcPort = Annotated[
-    int | None, typer.Option(help="Port of gRPC; default: NEXTCLICK_GRPC_PORT, or 50051.")
+HomeFolder = Annotated[
+    Path, typer.Option(help="Folder of the stack's data and logs.", file_okay=False)
 ]
+
+
+def port(text: str, *names: str, least: int = 1) -> Any:
+    """Return the option of a port; ``least`` is 0 where a part can do without one."""
+    return typer.Option(*names, help=text, min=least, max=65_535)
+
+
+GrpcPort = Annotated[int | None, port("Port of gRPC; default: NEXTCLICK_GRPC_PORT, or 50051.")]
 HttpPort = Annotated[
     int | None,
-    typer.Option(help="Port of metrics and status; default: NEXTCLICK_HTTP_PORT, or 8080."),
+    port("Port of metrics and status; default: NEXTCLICK_HTTP_PORT, or 8080.", least=0),
 ]
-KafkaPort = Annotated[int, typer.Option(help="Port of Kafka.")]
-RedisPort = Annotated[int, typer.Option(help="Port of Redis.")]
-FlinkPort = Annotated[int, typer.Option(help="Port of Flink's web interface.")]
-KafkaControllerPort = Annotated[int, typer.Option(help="Port of Kafka's controller.")]
-FlinkRpcPort = Annotated[int, typer.Option(help="Port of Flink's JobManager.")]
+KafkaPort = Annotated[int, port("Port of Kafka.")]
+RedisPort = Annotated[int, port("Port of Redis.")]
+FlinkPort = Annotated[int, port("Port of Flink's web interface.")]
+KafkaControllerPort = Annotated[int, port("Port of Kafka's controller.")]
+FlinkRpcPort = Annotated[int, port("Port of Flink's JobManager.")]
 StoreHttpPort = Annotated[
     int | None,
-    typer.Option(
-        help="Port of the session store's metrics; default: NEXTCLICK_STORE_HTTP_PORT, or 8082."
+    port(
+        "Port of the session store's metrics; default: NEXTCLICK_STORE_HTTP_PORT, or 8082.",
+        least=0,
     ),
 ]
 EmitterHttpPort = Annotated[
     int,
-    typer.Option(
+    port(
+        "Port of the example emitter's metrics and status.",
         "--emitter-http-port",
         "--follower-http-port",  # its name in the version before
-        help="Port of the example emitter's metrics and status.",
     ),
 ]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0, max=2**32 - 1)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 DEFAULT_HOME = Path(".nextclick")
 
-BenchFolder = Annotated[Path, typer.Option(help="Folder of data, logs and figures.")]
+BenchFolder = Annotated[
+    Path, typer.Option(help="Folder of data, logs and figures.", file_okay=False)
+]
 DEFAULT_BENCH_FOLDER = Path(".nextclick/bench")

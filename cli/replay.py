@@ -62,7 +62,7 @@ def replay(
     stack = Stack.in_folder(home)
     if rate is not None and speedup is not None:
         raise CommandError("give --rate or --speedup, not both")
-    sessions, _ = read_files(file, Columns(session, user, item, time_, type_))
+    sessions, _ = read_files(file, Columns(session, user, item, time_, type_), prefix)
     if speedup is not None:
         rate = natural_rate(sessions) * speedup
     started = time.monotonic()
@@ -72,6 +72,7 @@ def replay(
         task = bar.add_task("clicks", total=total, note="")
         if recommend:
             with server_client(target=stack.target) as client:
+                client.list_models()  # what would fail each call is told before the first click
                 player = Player(client, sessions, rate=rate or 50.0, prefix=prefix)
                 score = player.play(lambda n, note: bar.update(task, advance=n, note=note))
             result = {

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.console import bars, out
+from cli.files import check_writable
 from cli.stack.layout import SAMPLE
 from evaluation.report import write_report
 
@@ -16,13 +17,16 @@ def results(
     data: Annotated[
         Path, typer.Option(help="Folder of the public data.", exists=True, file_okay=False)
     ],
-    page: Annotated[Path, typer.Option(help="The page to write.")] = Path("docs/results.md"),
+    page: Annotated[Path, typer.Option(help="The page to write.", dir_okay=False)] = Path(
+        "docs/results.md"
+    ),
     seeds: Annotated[int, typer.Option(min=1, help="Runs of the ranker, for the median.")] = 3,
 ) -> None:
     """Evaluate every ranking on the public splits and write docs/results.md and its chart.
 
     nextclick results --data ../data
     """
+    check_writable(page)
     with bars() as progress:
         write_report(data, SAMPLE, page, seeds, progress)
     out.print(f"wrote {page}")

@@ -1,4 +1,4 @@
-"""The connection of commands to the server on this machine; its errors say what to do next."""
+"""The connection of commands to the server on this machine; its errors name the address."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cli.errors import CommandError
+from cli.sentences import sentence_of
 from nextclick import Client, NextclickError
 from settings.client import ClientSettings
 from settings.load import load
 
-NEXT_STEPS = {
-    "UNAVAILABLE": "`nextclick up` and `nextclick serve` start one; --grpc-port says where it is",
-    "UNAUTHENTICATED": "set NEXTCLICK_TOKEN, or `token` in nextclick.toml, to the server's token",
-}
-"""What to do about a status of a call; the messages of all others say it themselves."""
+OF_ARGUMENTS = ("INVALID_ARGUMENT", "NOT_FOUND")
+"""Statuses of calls that would fail anywhere."""
 
 
 @contextmanager
@@ -43,6 +41,5 @@ def server_client(
         try:
             yield client
         except NextclickError as e:
-            said = str(e) if str(e).startswith(e.status) else f"{e.status}: {e}"
-            step = NEXT_STEPS.get(e.status)
-            raise CommandError(f"{address}: {said}; {step}" if step else said) from e
+            where = "" if e.status in OF_ARGUMENTS else f"{address}: "
+            raise CommandError(f"{where}{sentence_of(e)}") from e

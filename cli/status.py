@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 from cli.console import out, print_json, print_table
+from cli.errors import CommandError
 from cli.figures import clock, count, hundredths, percent
 from cli.options import DEFAULT_HOME, HomeFolder, Json
 from cli.stack import apps, flink, watch_record
@@ -33,15 +35,27 @@ def status(home: HomeFolder = DEFAULT_HOME, json: Json = False) -> None:
 
     nextclick status --json
     """
-    result = describe(Stack.in_folder(home))
-    if json:
-        print_json(result)
-        return
-    show(result)
+    stack = Stack.in_folder(home)
+    try:
+        result = describe(stack)
+        if json:
+            print_json(result)
+            return
+        show(result)
+    except KeyError as e:
+        theirs, ours = apps.server_status(stack.ports).get("version"), version("nextclick")
+        if theirs == ours:
+            raise
+        raise CommandError(
+            f"the server is of version {theirs or 'unknown'}, this command of {ours}, and they do "
+            "not understand each other: `nextclick down` and `nextclick up` start the stack in "
+            "this version"
+        ) from e
 
 
 def show(result: dict[str, Any]) -> None:
     """Print what `describe` returns as tables."""
+    live = live_rows(result["scoreboard"])
     print_table(
         "parts",
         ("part", "state...", "lag, records", "restarts", "last exit..."),
@@ -72,7 +86,9 @@ def show(result: dict[str, Any]) -> None:
             for model in result["models"]
         ],
     )
-    show_live_score(result["scoreboard"])
+    if live:
+        print_table("live score of lists of 20, in %", LIVE_COLUMNS, live)
+    show_drifts(result["scoreboard"])
     for model in result["models"]:
         if model["sampling"]:
             out.print(
@@ -85,16 +101,14 @@ def show(result: dict[str, Any]) -> None:
             out.print("\n".join(f"  {line}" for line in part["log"]), markup=False)
 
 
-def show_live_score(scoreboard: dict[str, Any]) -> None:
-    """Print a row for each ranking and window, and since when a hit rate drifts."""
-    if not scoreboard:
-        return
-    rows = [
+def live_rows(scoreboard: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Return a row for each ranking and window."""
+    return [
         (
             name,
             count(int(size)),
             count(window["cases"]),
-            f"{100 * (1 - board['shadow_cases'] / max(board['cases'], 1)):.0f}",
+            percent(window["shown"], 0).removesuffix(" %"),
             hundredths(window["hit_rate_20"]),
             hundredths(window["mrr_20"]),
             hundredths(window["ndcg_20"]),
@@ -105,7 +119,10 @@ def show_live_score(scoreboard: dict[str, Any]) -> None:
         for name, board in scoreboard.items()
         for size, window in board["windows"].items()
     ]
-    print_table("live score of lists of 20, in %", LIVE_COLUMNS, rows)
+
+
+def show_drifts(scoreboard: dict[str, Any]) -> None:
+    """Print since when a hit rate drifts."""
     for name, board in scoreboard.items():
         for drift in board["drifts"][-1:]:
             before, after = drift["hit_rate_before"], drift["hit_rate_after"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from evaluation.click_files.content import text_of
@@ -24,14 +25,17 @@ def load_items(path: Path) -> list[Item]:
     """
     with text_of(path) as lines:
         header = lines.readline().rstrip("\n")
-        rest = [line.rstrip("\n") for line in lines if line.strip()]
+        rest = [(n, line.rstrip("\n")) for n, line in enumerate(lines, 2) if line.strip()]
+    if not header and not rest:
+        raise UnreadableFileError(path, "it is empty")
     if header.startswith("{"):
-        return [_json_item(path, n, line) for n, line in enumerate([header, *rest], 1)]
+        return [_json_item(path, n, line) for n, line in [(1, header), *rest]]
     columns = header.split("\t")
-    if columns[0] == "item_id:token":
-        return [_atomic_item(columns, line.split("\t")) for line in rest]
+    rows = [(n, line.split("\t")) for n, line in rest]
+    if columns[0] == "item_id:token" and all(name.count(":") == 1 for name in columns):
+        return [_atomic_item(columns, fields) for _, fields in rows]
     if columns[:3] == ["SessionId", "ItemId", "CatId"]:
-        return _category_items(rest)
+        return _category_items(path, rows)
     raise UnreadableFileError(
         path,
         f"unknown header {header[:80]!r}; expected JSON Lines of items, "
@@ -62,10 +66,12 @@ def _atomic_item(columns: list[str], fields: list[str]) -> Item:
     return Item(fields[0], categories=categories, attributes=attributes, title=title)
 
 
-def _category_items(lines: list[str]) -> list[Item]:
+def _category_items(path: Path, rows: Sequence[tuple[int, list[str]]]) -> list[Item]:
     categories: dict[str, tuple[str, ...]] = {}
-    for line in lines:
-        _, item_id, category, *_ = line.split("\t")
+    for number, fields in rows:
+        if len(fields) < 3:
+            raise UnreadableFileError(path, "it has no CatId", number)
+        _, item_id, category, *_ = fields
         if not categories.get(item_id):
             categories[item_id] = (category,) if category != "0" else ()
     return [Item(item_id, categories=names) for item_id, names in categories.items()]

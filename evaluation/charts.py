@@ -26,7 +26,7 @@ def drawn(file: Path, width: float, height: float, panels: int = 1) -> Iterator[
     for one in axes if panels > 1 else [axes]:
         one.spines[["top", "right"]].set_visible(False)
     yield axes
-    figure.savefig(file, bbox_inches="tight", metadata={"Date": None})
+    figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
     plt.close(figure)
 
 

@@ -13,9 +13,10 @@ import polars as pl
 
 from evaluation.click_files.columns import Columns
 from evaluation.click_files.grouping import group_clicks
-from evaluation.click_files.reader import read_file
+from evaluation.click_files.reader import check_readable, read_file
 from evaluation.click_files.report import Report
 from evaluation.errors import UnreadableFileError
+from nextclick.limits import MAX_ID_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def load_sessions(*paths: Path) -> list[Session]:
 
 
 def read_sessions(
-    paths: Sequence[Path], columns: Columns | None = None
+    paths: Sequence[Path], columns: Columns | None = None, *, name_bytes: int = MAX_ID_BYTES
 ) -> tuple[list[Session], Report]:
     """Return the sessions of files, and a report of what was read and what was not.
 
@@ -59,6 +60,9 @@ def read_sessions(
         The files, at least one.
     columns
         Columns that somebody has named; the others are guessed.
+    name_bytes
+        Most bytes of a session's id, which may have been put together from a user and a number;
+        less than the limit where a prefix is to come. Clicks of longer ones are refused.
 
     Raises
     ------
@@ -81,9 +85,14 @@ def read_sessions(
     )
     sessions = [
         Session(name, tuple(items), tuple(times) if clock else None)
-        for name, items, times in group_clicks(clicks, report, clock=clock).iter_rows()
+        for name, items, times in group_clicks(
+            clicks, report, clock=clock, name_bytes=name_bytes
+        ).iter_rows()
     ]
-    report.clicks, report.sessions = clicks.height, len(sessions)
+    for file in report.files:
+        check_readable(file)
+    report.clicks = sum(file.clicks for file in report.files)
+    report.sessions = len(sessions)
     if clock and sessions:
         report.first_ms = min((session.times_ms or (0,))[0] for session in sessions)
         report.last_ms = (sessions[-1].times_ms or (0,))[-1]

@@ -115,7 +115,7 @@ def write_report(
     found = [split for split in PUBLISHED_SPLITS if (data / split.folder).is_dir()]
     if not found:
         names = ", ".join(split.folder for split in PUBLISHED_SPLITS)
-        raise NoDataError(f"none of the splits is in {data}: {names}")
+        raise NoDataError(f"{data} has none of the folders {names}; give the folder that has them")
     warm_up()
     measured: Measured = {}
     for split in found:

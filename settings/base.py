@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +17,8 @@ from pydantic_settings import (
 PREFIX = "NEXTCLICK_"
 FILE = Path("nextclick.toml")
 """The file of settings, in the working directory."""
+
+DAY_S = 24 * 3600
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 
@@ -36,10 +39,16 @@ class Settings(BaseSettings):
     redis: str = Field(default="redis://127.0.0.1:6379/0", description="URL of Redis")
     tenant: str = Field(
         default="",
-        pattern=r"^[A-Za-z0-9._-]*$",  # what Kafka allows in names of topics
         max_length=200,
         description="Prefix of topics and Redis keys",
     )
+
+    @field_validator("tenant")
+    @classmethod
+    def _name_of_topics(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9._-]*", value):
+            raise ValueError("may have letters, digits, '.', '_' and '-', as names of topics do")
+        return value
 
     @field_validator("redis")
     @classmethod

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from nextclick.limits import SESSION_LIFE_MS
-from settings.base import Settings
+from settings.base import DAY_S, Settings
 
 StateBackend = Literal["heap", "rocksdb"]
 """Where a job keeps its state: in the JVM's heap, or in RocksDB on the local disk."""
@@ -19,6 +19,7 @@ class JobSettings(Settings):
     state_ttl_s: int = Field(
         default=SESSION_LIFE_MS // 1_000,
         ge=1,
+        le=10 * 365 * DAY_S,
         description="Seconds without an event until a session's state expires",
     )
     state_backend: StateBackend = Field(

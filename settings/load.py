@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from settings.base import FILE, PREFIX, Settings
 from settings.jobs import JobSettings
@@ -23,6 +24,12 @@ NAMES = sorted({name for process in PROCESSES for name in process.model_fields})
 
 OF_KUBERNETES = re.compile(r"(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP))(_|$)")
 """In variables that Kubernetes sets in every container where a service is called nextclick."""
+
+SECRETS = ("REDIS", "TOKEN")
+"""Settings that may hold a password, and so are never quoted."""
+
+QUOTED = 40
+"""Characters of a value that is wrong."""
 
 UNKNOWN = "there is no such setting"
 
@@ -44,11 +51,18 @@ def load(kind: type[AnySettings]) -> AnySettings:
     try:
         return kind()
     except ValidationError as e:
-        faults = [
-            f"{PREFIX}{'_'.join(map(str, error['loc'])).upper()}: {error['msg']}"
-            for error in e.errors()
-        ]
+        faults = [_told(error) for error in e.errors()]
         raise SystemExit("\n".join(faults)) from None
+
+
+def _told(error: ErrorDetails) -> str:
+    """Return what is wrong with a setting, and what it is."""
+    name = "_".join(map(str, error["loc"])).upper()
+    wrong = error["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    held = str(error["input"])[:QUOTED]
+    if name in SECRETS or re.search(rf"\b{re.escape(held)}\b", wrong):
+        return f"{PREFIX}{name}: {wrong}"
+    return f"{PREFIX}{name}: {wrong} (it is {held!r})"
 
 
 def _unknown_variables() -> Iterator[str]:

@@ -7,7 +7,11 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from settings.base import DAY_S
 from settings.client import ClientSettings
+
+MOST = 1 << 30
+"""Rows and records: beyond it, 32 bits do not number them."""
 
 
 class ServerSettings(ClientSettings):
@@ -26,19 +30,27 @@ class ServerSettings(ClientSettings):
         ".nextclick/emitter",
     )
     snapshot_interval_s: float = Field(
-        default=600, ge=0, description="Seconds between two snapshots; 0: only on shutdown"
+        default=600,
+        ge=0,
+        le=30 * DAY_S,
+        description="Seconds between two snapshots; 0: only on shutdown",
     )
-    max_items: int = Field(default=1 << 18, ge=1, description="The most items that the models hold")
+    max_items: int = Field(
+        default=1 << 18, ge=1, le=MOST, description="The most items that the models hold"
+    )
     max_sessions: int = Field(
-        default=1 << 20, ge=1, description="Sessions that the models keep; a power of two"
+        default=1 << 20, ge=1, le=MOST, description="Sessions that the models keep; a power of two"
     )
     emit_examples: bool = Field(
         default=False, description="Run as the example emitter, which answers no calls"
     )
-    sample: int = Field(default=2, ge=1, description="One click in this many becomes an example")
+    sample: int = Field(
+        default=2, ge=1, le=MOST, description="One click in this many becomes an example"
+    )
     shadow_sample: int = Field(
         default=4,
         ge=0,
+        le=MOST,
         description="For one answer in this many, record the other rankings too; 0: none",
     )
     policy: str = Field(
@@ -47,22 +59,29 @@ class ServerSettings(ClientSettings):
     history: int = Field(
         default=10_000_000,
         ge=1,
+        le=1 << 40,
         description="The most records of `sessions` that are read without a snapshot",
     )
     redis_timeout_ms: int = Field(
-        default=5, ge=1, description="Timeout of a read from Redis during a request"
+        default=5, ge=1, le=60_000, description="Timeout of a read from Redis during a request"
     )
     max_waiting_puts: int = Field(
         default=120, ge=1, le=1_000, description="Calls that may wait for Kafka at the same time"
     )
     put_timeout_s: float = Field(
-        default=10, gt=0, description="Longest wait for an acknowledgement from Kafka"
+        default=10, gt=0, le=3_600, description="Longest wait for an acknowledgement from Kafka"
     )
     impressions_queue: int = Field(
-        default=10_000, ge=1, description="Impressions that may wait for Kafka; more are dropped"
+        default=10_000,
+        ge=1,
+        le=10_000_000,
+        description="Impressions that may wait for Kafka; more are dropped",
     )
     impressions_per_s: int = Field(
-        default=500, ge=1, description="The most answers recorded per second, evenly spaced"
+        default=500,
+        ge=1,
+        le=1_000_000,
+        description="The most answers recorded per second, evenly spaced",
     )
     realtime: bool = Field(
         default=False, description="Answer at real-time priority, where the system allows it"
@@ -70,7 +89,7 @@ class ServerSettings(ClientSettings):
     connection_age_s: float = Field(
         default=0,
         ge=0,
-        le=30 * 24 * 3600,
+        le=30 * DAY_S,
         description="Age at which a client has to connect anew, to whichever replica; 0: none",
     )
     lame_duck_s: float = Field(
@@ -80,7 +99,7 @@ class ServerSettings(ClientSettings):
         description="Time on shutdown in which health says NOT_SERVING and calls are answered",
     )
     drain_s: float = Field(
-        default=5, ge=0, description="Time for the calls in flight to finish on shutdown"
+        default=5, ge=0, le=3_600, description="Time for the calls in flight to finish on shutdown"
     )
 
     @model_validator(mode="after")

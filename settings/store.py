@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from settings.base import Settings
+from settings.base import DAY_S, Settings
 
 
 class StoreSettings(Settings):
     """Settings of the session store."""
 
     session_expiry_s: int = Field(
-        default=30 * 24 * 3600,
+        default=30 * DAY_S,
         gt=0,
-        le=10 * 365 * 24 * 3600,
+        le=10 * 365 * DAY_S,
         description="Seconds until an idle session expires in Redis",
     )
     store_batch: int = Field(

@@ -26,8 +26,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
-from prometheus_client import start_http_server
 
+from listeners.http_port import BoundedHTTPServer, serve_pages
 from nextclick.topics import FETCH_WAIT_MS, SESSIONS, topic
 from settings.load import load
 from settings.store import StoreSettings
@@ -40,9 +40,6 @@ GROUP = "session-store"
 """The store's consumer group, without tenant."""
 
 MAX_BACKOFF_S = 2.0
-
-SILENCE_S = 10.0
-"""A connection to the metrics that sends nothing for so long is closed: each has a thread."""
 
 CHECK_S = 1.0
 """Pause between two checks of the mark while nothing is written."""
@@ -74,6 +71,7 @@ class SessionStore:
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": FETCH_WAIT_MS,
                 "queued.max.messages.kbytes": 16_384,
+                "log_level": 2,
             }
         )
         self._admin = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 2})
@@ -188,16 +186,17 @@ class SessionStore:
                 return call()
             except redis.RedisError as e:
                 REDIS_ERRORS.inc()
-                log.warning("Redis: %s; retrying in %.2f s", e, backoff)
+                log.warning("Redis: %s; NEXTCLICK_REDIS says where; again in %.2f s", e, backoff)
             except KafkaException as e:
-                log.warning("Kafka: %s; retrying in %.2f s", e.args[0].str(), backoff)
+                why = e.args[0].str()
+                log.warning("Kafka: %s; NEXTCLICK_KAFKA says where; again in %.2f s", why, backoff)
             self._measure()
             self._stop.wait(backoff)
             backoff = min(2 * backoff, MAX_BACKOFF_S)
         return None
 
 
-def serve_metrics(host: str, port: int) -> None:
+def serve_metrics(host: str, port: int) -> BoundedHTTPServer:
     """Serve the metrics in the background.
 
     Raises
@@ -205,14 +204,7 @@ def serve_metrics(host: str, port: int) -> None:
     SystemExit
         If that is not possible there.
     """
-    try:
-        server, _ = start_http_server(port, addr=host)
-    except OSError as e:
-        raise SystemExit(
-            f"cannot listen on {host}:{port}: {e.strerror}; choose another place with "
-            "NEXTCLICK_STORE_HOST and NEXTCLICK_STORE_HTTP_PORT"
-        ) from None
-    server.RequestHandlerClass.timeout = SILENCE_S  # type: ignore[attr-defined]
+    return serve_pages(host, port, "NEXTCLICK_STORE_HOST and NEXTCLICK_STORE_HTTP_PORT", {})
 
 
 def main() -> None:

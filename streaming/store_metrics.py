@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge
 
-WRITTEN = Counter("nextclick_store_written_total", "Session records written to Redis")
+WRITTEN = Counter("nextclick_store_written_total", "Keys of sessions and users written to Redis")
 REDIS_ERRORS = Counter(
     "nextclick_store_redis_errors_total", "Writes to Redis that failed and were retried"
 )

@@ -9,9 +9,9 @@ from cli.stack.layout import PROJECT
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'proto'}"}
 
 
-def run(*args, timeout=900):
+def run(*args, timeout=900, cwd=None):
     """Run ``nextclick`` with arguments; returns the finished process with its output as text."""
     argv = [sys.executable, "-m", "cli.main", *args]
     return subprocess.run(
-        argv, capture_output=True, text=True, timeout=timeout, env=ENVIRONMENT, check=False
+        argv, capture_output=True, text=True, timeout=timeout, env=ENVIRONMENT, cwd=cwd, check=False
     )

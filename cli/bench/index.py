@@ -36,7 +36,10 @@ def index(
     changes: Annotated[int, typer.Option(min=1, help="Changes while it is queried.")] = 10_000,
     rate: Annotated[float, typer.Option(min=1, help="Changes a second.")] = 400,
     queries: Annotated[int, typer.Option(min=100, help="Queries at rest and in churn.")] = 5_000,
-    data: Annotated[Path | None, typer.Option(help="Clicks to learn vectors from.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Clicks to learn vectors from.", exists=True, dir_okay=False),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Learn vectors from clicks, index them, and query the index while they change.

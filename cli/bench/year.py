@@ -15,7 +15,7 @@ from rich.table import Table
 from cli.bench.charts import save_year
 from cli.console import out, print_json, print_result, progress
 from cli.errors import CommandError
-from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
+from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json, Seed
 from cli.stack.layout import SAMPLE
 from cli.stack.temporary import results_folder
 from evaluation.datasets import Session, load_sessions
@@ -61,7 +61,7 @@ class Lived(NamedTuple):
 
 def year(
     clicks: Annotated[int, typer.Option(min=10_000, help="Clicks of the year.")] = 5_000_000,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    seed: Seed = 0,
     home: BenchFolder = DEFAULT_BENCH_FOLDER,
     json: Json = False,
 ) -> None:

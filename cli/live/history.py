@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 
@@ -11,6 +12,7 @@ from cli import interrupt
 from cli.errors import CommandError
 from evaluation.datasets import Session, clicks_in_order
 from nextclick import Event, encode_event
+from nextclick.limits import MAX_ID_BYTES
 from nextclick.topics import EVENTS, PRODUCER_CONFIG, REPLAY_HEADER, topic
 
 TICK = 1_000
@@ -74,7 +76,12 @@ def send_history(
     def wait_acknowledged(done: int) -> None:
         left = producer.flush(60)
         if left or failed:
-            raise CommandError(f"Kafka has not acknowledged {left + len(failed)} of {done} events")
+            raise CommandError(
+                f"Kafka has not acknowledged {left + len(failed):,} of {done:,} events"
+                + (f" ({failed[0]})" if failed else "")
+                + "; `nextclick status` shows whether it runs. Send them again then: those that "
+                "have arrived are dropped by their event ids"
+            )
         if acknowledged is not None:
             acknowledged(first + done)
 
@@ -94,7 +101,7 @@ def send_history(
             session.items[p],
             session.times_ms[p] if session.times_ms else now_ms - 1000 * (len(session.items) - p),
             session_id=session_id,
-            event_id=f"{session_id}-{p}",
+            event_id=event_id_of(session_id, p),
         )
         raw = encode_event(event)
         while True:
@@ -116,3 +123,15 @@ def send_history(
     wait_acknowledged(len(order))
     tick(len(order) % TICK)
     return len(order)
+
+
+def event_id_of(session_id: str, place: int) -> str:
+    """Return the id of a session's click, the same whenever its file is sent.
+
+    >>> event_id_of("s1", 4), event_id_of(256 * "s", 4)
+    ('s1-4', '4cb4399f6c18899d5a2a9d78071d1780-4')
+    """
+    event_id = f"{session_id}-{place}"
+    if len(event_id.encode()) <= MAX_ID_BYTES:
+        return event_id
+    return f"{hashlib.blake2b(session_id.encode(), digest_size=16).hexdigest()}-{place}"

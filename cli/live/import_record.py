@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.errors import CommandError
 from cli.stack.layout import Home
 from evaluation.click_files.columns import Columns
 
@@ -32,7 +33,13 @@ class ImportRecord:
 
     @classmethod
     def of(cls, home: Home, files: Sequence[Path], columns: Columns, prefix: str) -> ImportRecord:
-        """Return the record of an import: what an earlier run has written, or an empty one."""
+        """Return the record of an import: what an earlier run has written, or an empty one.
+
+        Raises
+        ------
+        CommandError
+            If it is damaged.
+        """
         identity = hashlib.sha256(repr((columns, prefix)).encode())
         for path in files:
             with path.open("rb") as file:
@@ -42,6 +49,11 @@ class ImportRecord:
             return cls(path, int(json.loads(path.read_text())["acknowledged"]))
         except FileNotFoundError:
             return cls(path)
+        except (ValueError, KeyError, TypeError) as e:
+            raise CommandError(
+                f"{path} does not say how far the import is; delete it: then all clicks are sent, "
+                "and those that were sent before are dropped by their event ids"
+            ) from e
 
     def write(self, acknowledged: int) -> None:
         """Note how many clicks the broker has; a kill leaves the number of before or this one."""

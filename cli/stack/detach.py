@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from cli import interrupt
 from cli.errors import CommandError
+from cli.sentences import sentence_of
 
 
 def start_detached(start: Callable[[], list[str]], log: Path, env: dict[str, str]) -> None:
@@ -60,10 +61,8 @@ def _become(
         for file, number in ((os.open(os.devnull, os.O_RDONLY), 0), (out, 1), (out, 2)):
             os.dup2(file, number)
         os.execv(argv[0], argv)
-    except CommandError as e:
-        os.write(writing, json.dumps(str(e)).encode())
     except BaseException as e:
-        os.write(writing, json.dumps(repr(e)).encode())
+        os.write(writing, json.dumps(sentence_of(e) or repr(e)).encode())
     os._exit(1)
 
 

@@ -21,6 +21,7 @@ from urllib.request import url2pathname
 from cli.errors import CommandError
 from cli.stack.flink_settings import cluster_settings
 from cli.stack.java import java_home
+from cli.stack.last_words import cause
 from cli.stack.layout import FLINK_JARS, PROJECT, PYTHON_PATH, Child, Home, Ports
 from cli.stack.process import START_S, STREAM, spawn, wait_until
 from streaming.jobs.registry import JOBS, Job
@@ -232,8 +233,11 @@ def submit(
         raise CommandError(f"Flink has not accepted the job {job.name} in {START_S:.0f} s") from e
     match = re.search(r"JobID ([0-9a-f]{32})", done.stdout + done.stderr)
     if done.returncode or not match:
+        log = home.log(f"submission-{job.name}")
+        log.write_text(done.stdout + done.stderr)
         raise CommandError(
-            f"Flink has not accepted the job {job.name}:\n{done.stdout}{done.stderr}"[-3000:]
+            f"Flink has not accepted the job {job.name}: {cause(log.read_text())}; all that it "
+            f"said is in {log}"
         )
     return match[1]
 
@@ -275,11 +279,14 @@ def stop_with_savepoint(ports: Ports, job_id: str, folder: Path) -> Path:
         with urllib.request.urlopen(request, timeout=REST_S) as r:
             trigger = json.load(r)["request-id"]
     except OSError as e:
-        raise CommandError(f"Flink does not stop the job {job_id}: {e}") from e
+        raise CommandError(f"Flink does not stop the job {job_id}: {e}; it runs on") from e
     wait_until(saved, SAVEPOINT_S, f"the savepoint of the job {job_id}")
     if "location" not in saving["operation"]:
         why = saving["operation"].get("failure-cause", {}).get("stack-trace", "")
-        raise CommandError(f"the state of the job {job_id} could not be saved:\n{why}"[:3000])
+        raise CommandError(
+            f"the state of the job {job_id} could not be saved: {cause(why)}; it runs on, and "
+            "Flink's web interface has its exceptions"
+        )
     return Path(url2pathname(urlsplit(saving["operation"]["location"]).path))
 
 

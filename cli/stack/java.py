@@ -14,7 +14,13 @@ from cli.errors import CommandError
 
 @cache
 def java_home() -> Path:
-    """Return the folder of a Java 17 or later: ``JAVA_HOME``, else that of ``java``."""
+    """Return the folder of a Java 17 or 21: ``JAVA_HOME``, else that of ``java``.
+
+    Raises
+    ------
+    CommandError
+        If there is none.
+    """
     candidates = [os.environ.get("JAVA_HOME", "")]
     program = shutil.which("java")
     if program:
@@ -30,4 +36,7 @@ def java_home() -> Path:
             found = match[1] if match else "?"
             if match and int(match[1]) in (17, 21):
                 return Path(candidate)
-    raise CommandError(f"Java 17 is needed (found: {found or 'none'}); install openjdk-17-jdk")
+    raise CommandError(
+        f"Java 17 or 21 is needed (found: {found or 'none'}): install openjdk-17-jdk, or set "
+        "JAVA_HOME to the folder of one"
+    )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from cli.errors import CommandError
+from cli.sentences import sentence_of
 from cli.stack import flink, job_state
 from cli.stack.backoff import Backoff
 from cli.stack.process import BEHIND, give_way
@@ -114,7 +115,7 @@ class JobKeeper:
             job_id = self._stack.submit(name)
             log.warning("the job %s was submitted again: %s", name, job_id)
         except (CommandError, OSError, SystemExit) as e:  # the last: settings that were changed
-            log.warning("the job %s: %s", name, e)
+            log.warning("the job %s: %s", name, sentence_of(e) or e)
         pause = self._backoffs.setdefault(name, Backoff()).after(self._clock() - started)
         self._due[name] = self._clock() + pause
 

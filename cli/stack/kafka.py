@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from cli.errors import CommandError
 from cli.stack.java import java_home
+from cli.stack.last_words import cause
 from cli.stack.layout import KAFKA_JARS, Child, Home, Ports
 from cli.stack.process import START_S, spawn, wait_until
 from nextclick.topics import TOPICS, topic
@@ -32,7 +33,10 @@ def start(home: Home, ports: Ports, *, bound: bool) -> Child:
         argv += ["-t", new_cluster_id(), "-c", str(config), "--standalone", "--ignore-formatted"]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise CommandError(f"Kafka cannot format {data}:\n{done.stdout}{done.stderr}")
+            log = home.log("kafka-format")
+            log.write_text(done.stdout + done.stderr)
+            why = cause(log.read_text())
+            raise CommandError(f"Kafka cannot format {data}: {why}; all that it said is in {log}")
     argv = [java, "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", QUIET, "-cp", classpath]
     argv += [f"-Djava.io.tmpdir={home.scratch('kafka')}", "kafka.Kafka", str(config)]
     return spawn("kafka", argv, home.log("kafka"), {}, bound=bound)

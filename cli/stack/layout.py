@@ -74,13 +74,20 @@ class Ports:
         return cls(**ports)
 
     def check(self) -> None:
-        """Raise `CommandError` for a port that is taken, or missing where a part needs one."""
+        """Raise `CommandError` for a port that is taken, given twice, or missing."""
+        given: dict[int, str] = {}
         for name, port in asdict(self).items():
             option = "--" + name.replace("_", "-") + "-port"
             if not port:
                 if name == "store_http":
                     continue  # no metrics
                 raise CommandError(f"the stack needs a port here; choose one with {option}")
+            if port in given:
+                raise CommandError(
+                    f"port {port} is given twice, for {given[port]} and {name.replace('_', ' ')}; "
+                    f"choose another with {option}"
+                )
+            given[port] = name.replace("_", " ")
             with socket.socket() as s:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
@@ -268,15 +275,28 @@ class Home:
             temporary.replace(self.root / STATE_FILE)
 
     def read(self) -> Running | None:
-        """Return what runs, as recorded; None without a record."""
+        """Return what runs, as recorded; None without a record, or with one that is torn.
+
+        Raises
+        ------
+        CommandError
+            If another version has written it, in a way that this one does not read.
+        """
+        path = self.root / STATE_FILE
         try:
-            state = json.loads((self.root / STATE_FILE).read_text())
+            state = json.loads(path.read_text())
         except (FileNotFoundError, ValueError):
             return None
         known = {field.name for field in fields(Ports)}  # other versions have other ports
-        ports = Ports(**{name: p for name, p in state["ports"].items() if name in known})
-        children = [Child(**child) for child in state["children"]]
-        return Running(ports, children, state.get("jobs", {}), state.get("ending", False))
+        try:
+            ports = Ports(**{name: p for name, p in state["ports"].items() if name in known})
+            children = [Child(**child) for child in state["children"]]
+            return Running(ports, children, state.get("jobs", {}), state.get("ending", False))
+        except (KeyError, TypeError, AttributeError) as e:
+            raise CommandError(
+                f"{path} was written by another version of nextclick: end that stack with "
+                "`nextclick down` of its version; if none runs, delete the file"
+            ) from e
 
     def forget(self) -> None:
         """Delete the record of what runs."""

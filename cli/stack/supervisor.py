@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cli.errors import CommandError
+from cli.sentences import sentence_of
 from cli.stack import watch_record
 from cli.stack.backoff import Backoff
 from cli.stack.job_keeper import JobKeeper
@@ -107,7 +108,7 @@ class Supervisor:
         try:
             child = self._parts[name].start()
         except (CommandError, OSError, SystemExit) as e:  # the last: settings that were changed
-            self._died(name, str(e))
+            self._died(name, sentence_of(e) or str(e))
             return
         if name == "kafka":
             give_way(child, STREAM)

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import polars as pl
 
-from evaluation.click_files.report import Report
-from nextclick.limits import SESSION_IDLE_MS
+from evaluation.click_files.report import FIRST_LINES, Report
+from evaluation.click_files.table import LINE
+from nextclick.limits import MAX_ID_BYTES, SESSION_IDLE_MS
+
+TOO_LONG = f"session id of more than {MAX_ID_BYTES} bytes with the user, number or prefix put to it"
+"""Why clicks are refused whose own ids are not too long."""
+
+NAMES_A_USER = 'session that begins with "u:", which names users'
 
 
-def group_clicks(clicks: pl.DataFrame, report: Report, *, clock: bool) -> pl.DataFrame:
+def group_clicks(
+    clicks: pl.DataFrame, report: Report, *, clock: bool, name_bytes: int = MAX_ID_BYTES
+) -> pl.DataFrame:
     """Return a row per session, in the order of their last clicks; without a clock, of the files.
 
     Parameters
@@ -16,9 +24,11 @@ def group_clicks(clicks: pl.DataFrame, report: Report, *, clock: bool) -> pl.Dat
     clicks
         With the columns of `reader.CLICKS`, and ``file``, the number of each click's file.
     report
-        Gets a note where session ids are those of a user.
+        Gets a note where session ids are those of a user; refusals are counted in its files.
     clock
         Whether the clicks have times.
+    name_bytes
+        Clicks of sessions with longer names are refused.
 
     Returns
     -------
@@ -38,6 +48,9 @@ def group_clicks(clicks: pl.DataFrame, report: Report, *, clock: bool) -> pl.Dat
     if clock:
         parts.append(_by_idle_time(clicks.filter(user)))
     rows = pl.concat(parts)
+    name = pl.col("name")
+    rows = _refuse(rows, name.str.len_bytes() > name_bytes, TOO_LONG, report)
+    rows = _refuse(rows, name.str.starts_with("u:"), NAMES_A_USER, report)
     if clock:
         rows = rows.sort("time_ms", maintain_order=True)
     sessions = rows.group_by("key", maintain_order=True).agg(
@@ -50,7 +63,19 @@ def group_clicks(clicks: pl.DataFrame, report: Report, *, clock: bool) -> pl.Dat
     return sessions.sort(by).select("name", "items", "times_ms")
 
 
-_COLUMNS = ("key", "name", "item", "time_ms", "order")
+_COLUMNS = ("key", "name", "item", "time_ms", "order", "file", LINE)
+
+
+def _refuse(rows: pl.DataFrame, which: pl.Expr, reason: str, report: Report) -> pl.DataFrame:
+    """Leave out clicks for the names of their sessions; their rows are counted as refused."""
+    refused = rows.filter(which)
+    for number, file in enumerate(report.files):
+        clicks = refused.filter(pl.col("file") == number)
+        lines = clicks.unique(LINE).sort(LINE)
+        first = lines.head(FIRST_LINES).select(LINE, "name").iter_rows()
+        file.refused.add(reason, lines.height, list(first))
+        file.clicks -= clicks.height
+    return rows.filter(~which)
 
 
 def _by_id(clicks: pl.DataFrame, report: Report, *, clock: bool) -> pl.DataFrame:

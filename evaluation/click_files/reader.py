@@ -10,6 +10,7 @@ from evaluation.click_files.cells import MISSING, ids, is_click, split_lists
 from evaluation.click_files.columns import Chosen, Columns, choose_columns
 from evaluation.click_files.content import packing, read_text
 from evaluation.click_files.delimited import delimited_table
+from evaluation.click_files.grouping import NAMES_A_USER
 from evaluation.click_files.json_lines import json_table
 from evaluation.click_files.parquet import parquet_table
 from evaluation.click_files.report import FileReport
@@ -58,8 +59,7 @@ def read_file(path: Path, columns: Columns) -> tuple[pl.DataFrame, FileReport]:
     report = FileReport(path, table.form, rows=table.rows, refused=table.refused, notes=table.notes)
     clicks = _Rows(table, chosen, report).clicks()
     report.clicks = clicks.height
-    if report.refused.total * 2 > report.rows or not (report.clicks or report.other_types):
-        _too_few(report)
+    check_readable(report)
     return clicks, report
 
 
@@ -80,13 +80,17 @@ def _open(path: Path, columns: Columns) -> Table:
     return table
 
 
-def _too_few(report: FileReport) -> None:
+def check_readable(report: FileReport) -> None:
+    """Raise `UnreadableFileError` if more than half of a file's rows cannot be read."""
+    if report.refused.total * 2 <= report.rows and (report.clicks or report.other_types):
+        return
     told = "; ".join(line.strip() for line in report.refused.lines()[:4]) or "there is no row"
     columns = ", ".join(f"{role} {column}" for role, column in report.columns)
     raise UnreadableFileError(
         report.path,
         f"{told}. In all, {report.refused.total:,} of {report.rows:,} rows cannot be read, taken "
-        f"for {report.form} ({columns})",
+        f"for {report.form} ({columns}): if its columns are others, name them with --session, "
+        "--user, --item, --time and --type",
         report.refused.first_line,
     )
 
@@ -232,7 +236,7 @@ class _Rows:
                 self._refuse(nul, f"{role} with the character NUL")
         if "session" in self._indexes:
             users = pl.col("session").str.starts_with("u:")
-            self._refuse(users, 'session that begins with "u:", which names users')
+            self._refuse(users, NAMES_A_USER)
 
     def _clock(self, *, lists: bool) -> None:
         role = "date" if "date" in self._indexes else "time"

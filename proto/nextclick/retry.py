@@ -80,6 +80,7 @@ _ADVICE: dict[str, tuple[type[NextclickError], str]] = {
     DeadlineExceededError.status: (DeadlineExceededError, "raise timeout_s, or serve without"),
     UnauthenticatedError.status: (UnauthenticatedError, "give the client the server's token"),
     OverloadedError.status: (OverloadedError, "slow down and try again"),
+    "UNIMPLEMENTED": (ServerError, "is it a nextclick server, of this client's version or later?"),
 }
 
 

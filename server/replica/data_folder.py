@@ -20,10 +20,16 @@ def locked(folder: Path) -> Iterator[None]:
     Raises
     ------
     SystemExit
-        If another process has it.
+        If another process has it, or the folder cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as e:
+        raise SystemExit(
+            f"cannot write to {folder.absolute()}: {e.strerror}; set NEXTCLICK_DATA_DIR to a "
+            "folder of this process"
+        ) from e
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

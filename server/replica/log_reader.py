@@ -119,7 +119,11 @@ class LogReader:
                 self._follow(self._broker.describe())
                 break
             except KafkaException as e:
-                log.warning("Kafka: %s; retrying", e.args[0].str())
+                log.warning(
+                    "Kafka, %s: %s; trying again. NEXTCLICK_KAFKA says where it is; `nextclick "
+                    "doctor` looks for what it lacks", self._config["bootstrap.servers"],
+                    e.args[0].str(),
+                )  # fmt: skip
                 self._watch.hindered = True
                 self._consumer.poll(0)
                 self._stop.wait(RETRY_S)

@@ -6,6 +6,7 @@ are marked as degraded.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from nextclick.v1.session_pb2 import SessionRecord
 from records.errors import RecordError
 from records.limited import decode_session
 from server import metrics
+
+log = logging.getLogger("nextclick.server")
 
 PING_S, PING_TIMEOUT_S = 0.5, 0.25
 
@@ -51,6 +54,7 @@ class RedisView:
         self._pinger = _client(url, PING_TIMEOUT_S)
         self._stop = threading.Event()
         self.up = True
+        self._told = ""
         self._thread = threading.Thread(target=self._check, name="redis-check", daemon=True)
 
     def start(self) -> None:
@@ -103,12 +107,25 @@ class RedisView:
 
     def _check(self) -> None:
         while not self._stop.wait(PING_S):
+            why = ""
             try:
                 self._pinger.ping()
                 self.up = True
-            except redis.RedisError:
+            except redis.RedisError as e:
                 self.up = False
+                why = str(e).rstrip(".")
+            self._tell(why)
             metrics.REDIS_UP.set(self.up)
+
+    def _tell(self, why: str) -> None:
+        """Log that Redis does not answer, and why, once; and that it does again."""
+        if why and not self._told:
+            log.warning(
+                "Redis: %s; answers go on without it. NEXTCLICK_REDIS says where it is", why
+            )
+        elif self._told and not why:
+            log.warning("Redis answers again")
+        self._told = why
 
 
 def _session(raw: bytes | None) -> SessionRecord | None:

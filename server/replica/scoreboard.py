@@ -22,7 +22,12 @@ def describe(score: Score) -> dict[str, Any]:
         "attributed_clicks": score.attributed_clicks,
         "click_through_rate": score.click_through_rate,
         "windows": {
-            str(w.size): {"cases": w.cases, "since_ms": w.since_ms, **_scores(w)}
+            str(w.size): {
+                "cases": w.cases,
+                "since_ms": w.since_ms,
+                "shown": w.shown if w.HasField("shown") else None,
+                **_scores(w),
+            }
             for w in score.windows
         },
         "drifts": [{name: getattr(d, name) for name in _DRIFT} for d in score.drifts],

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2
 
-from server.transport.client_slots import ClientSlots, client_of
+from listeners.client_slots import ClientSlots, client_of
 
 MAX_WATCHERS, MAX_CLIENT_WATCHERS = 64, 32
 """In all and of one client. Each needs a sleeping thread; a load balancer has one watcher per

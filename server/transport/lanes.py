@@ -15,10 +15,10 @@ import grpc
 from google.protobuf.message import DecodeError
 from prometheus_client import Counter, Histogram
 
+from listeners.client_slots import ClientSlots, client_of
 from server import metrics
 from server.deferred import Deferred
 from server.errors import RequestError, code_name, internal, overloaded
-from server.transport.client_slots import ClientSlots, client_of
 from server.transport.fast_lane import Behaviour, Reply, stock_handler
 from server.transport.methods import Lane, Method
 from server.transport.rich_status import abort, rich_status

@@ -88,8 +88,8 @@ class GrpcServer:
             self._server.add_insecure_port(self._address)
         except RuntimeError as e:
             raise SystemExit(
-                f"cannot listen on {self._address}: is the port taken? Choose another with "
-                "NEXTCLICK_GRPC_PORT"
+                f"cannot listen on {self._address}: is the port taken? Choose another place with "
+                "NEXTCLICK_HOST and NEXTCLICK_GRPC_PORT"
             ) from e
         self._bound = True
 

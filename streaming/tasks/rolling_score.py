@@ -36,9 +36,13 @@ CASE = np.dtype(
         ("diversity", "<f4"),  # NaN where it was not sampled
         ("popularity", "<f4"),
         ("items", "<u4", (SCORED_ITEMS,)),  # CRC-32 of the ids, 0 beyond the answer's end
-        ("rank", "<u4"),  # from 1; 0: not among the first `SCORED_ITEMS`
+        ("rank", "<u2"),  # from 1; 0: not among the first `SCORED_ITEMS`
+        ("seen", "<u2"),  # `SHOWN`, `SHADOW`, or 0 in cases of the version before
     ]
 )
+SHOWN, SHADOW = 1, 2
+"""Whether somebody was shown the answer of a case."""
+
 RING = WINDOWS[-1]
 
 
@@ -110,6 +114,7 @@ class RollingScore:
         case["items"] = 0
         case["items"][: len(hashes)] = hashes
         case["rank"], case["answered_ms"] = rank, answer.answered_ms
+        case["seen"] = SHADOW if answer.shadow else SHOWN
         case["diversity"], case["popularity"] = answer.diversity, answer.popularity
         self._changed.add(place // BLOCK)
         self._calibrate(answer, rank)
@@ -196,6 +201,9 @@ class RollingScore:
         for name in ("diversity", "popularity"):
             sampled = cases[name][~np.isnan(cases[name])]
             setattr(window, name, float(sampled.mean()) if len(sampled) else 0.0)
+        known = cases["seen"][cases["seen"] > 0]
+        if len(known):
+            window.shown = float((known == SHOWN).mean())
         for k in CUTOFFS:
             window.at.add(
                 k=k,

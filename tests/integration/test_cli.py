@@ -1,7 +1,10 @@
 """The command line against the running stack, and its own small demo."""
 
+import dataclasses
+import gzip
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -9,7 +12,9 @@ import sys
 import psutil
 import pytest
 
+from cli.stack.layout import Ports
 from tests.command import ENVIRONMENT, run
+from tests.help_examples import FILES, examples
 from tests.integration.conftest import eventually
 from tests.integration.test_path import fresh, views
 
@@ -98,6 +103,22 @@ def test_a_second_stack_or_job_is_refused(stack):
     assert "jobs are: learners, ranker, score, sessions, vectors" in unknown.stderr
 
 
+def test_a_part_that_cannot_start_is_told_with_its_reason(tmp_path):
+    """Kafka's trace has a hundred lines: one says why. Nothing that was started stays."""
+    home = tmp_path / "broken"
+    data = home / "kafka" / "data"
+    data.mkdir(parents=True)
+    (data / "meta.properties").write_text("version=1\nnode.id=7\ncluster.id=another\n")
+    ports = dataclasses.asdict(Ports.free()).items()
+    options = [f"--{name.replace('_', '-')}-port={port}" for name, port in ports]
+    done = run("up", "--home", str(home), *options)
+    assert done.returncode == 1
+    assert "kafka has ended: " in done.stderr
+    assert str(home / "logs" / "kafka.log") in done.stderr
+    assert "\tat " not in done.stderr
+    eventually(lambda: children_of(home), lambda left: not left, "all have ended")
+
+
 def test_commands_without_a_stack_say_how_to_start_one(tmp_path):
     """A newcomer's first mistake."""
     for args in (("status",), ("replay", __file__), ("import", __file__)):
@@ -113,6 +134,36 @@ def test_wrong_use_is_explained():
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "no-such-file" in done.stderr
+
+
+ON_THE_STACK = {
+    ("status",): "--home",
+    ("doctor",): "--home",
+    ("replay",): "--home",
+    ("import",): "--home",
+    ("recommend",): "--grpc-port",
+    ("models", "list"): "--grpc-port",
+    ("models", "pause"): "--grpc-port",
+    ("models", "resume"): "--grpc-port",
+}
+"""Commands whose examples run as they are, and the option that says where."""
+
+
+@pytest.mark.parametrize("path", ON_THE_STACK, ids=" ".join)
+def test_examples_of_the_help_run(stack, tmp_path, path):
+    """They are what people copy."""
+    visit = fresh("example")
+    rows = "".join(f"{visit}-{n // 3}\ti{n % 5}\t{1_600_000_000 + 60 * n}\n" for n in range(30))
+    for file in FILES:
+        packed = gzip.compress(f"SessionId\tItemId\tTime\n{rows}".encode())
+        (tmp_path / file).write_bytes(packed)
+    where = {"--home": str(stack.home.root), "--grpc-port": str(stack.ports.grpc)}
+    option = ON_THE_STACK[path]
+    for example in examples(path):
+        _, *words = shlex.split(example)
+        done = run(*words, option, where[option], cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.strip()
 
 
 def children_of(folder):

@@ -2,6 +2,7 @@
 
 import pytest
 import redis
+from prometheus_client import REGISTRY
 
 from cli.stack import redis as redis_server
 from cli.stack.layout import Home, Ports
@@ -184,11 +185,14 @@ def test_keys_of_another_program_neither_stop_a_batch_nor_change(client, writer,
     for key in (redis_session_key("s"), redis_user_key("u")):
         FOREIGN_KEYS[kind](client, key)
     before = {key: client.dump(key) for key in client.keys("*[su]:*")}
+    counted = lambda: REGISTRY.get_sample_value("nextclick_store_foreign_keys_total")  # noqa: E731
+    counted_before = counted()
     mine = batch(record(1, user_id="u"), record(1, "mine", "v"))
     assert writer.write(mine)
     assert writer.write(batch(None, start=2))
     assert {key: client.dump(key) for key in before} == before
     assert {client.ttl(key) for key in before} == {-1}
+    assert counted() - counted_before == 2 + 1, "two in the first batch, one in the second"
     assert version(client, "mine") == 1
     assert client.hget(redis_user_key("v"), "record") == b"mine"
     assert writer.positions("t") == {0: 3}

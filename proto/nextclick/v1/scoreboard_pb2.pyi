@@ -32,7 +32,7 @@ class Score(_message.Message):
     def __init__(self, model: _Optional[str] = ..., cases: _Optional[int] = ..., shadow_cases: _Optional[int] = ..., impressions: _Optional[int] = ..., attributed_clicks: _Optional[int] = ..., click_through_rate: _Optional[float] = ..., windows: _Optional[_Iterable[_Union[ScoreWindow, _Mapping]]] = ..., drifts: _Optional[_Iterable[_Union[Drift, _Mapping]]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., timestamp_ms: _Optional[int] = ...) -> None: ...
 
 class ScoreWindow(_message.Message):
-    __slots__ = ("size", "cases", "since_ms", "at", "coverage", "diversity", "popularity")
+    __slots__ = ("size", "cases", "since_ms", "at", "coverage", "diversity", "popularity", "shown")
     SIZE_FIELD_NUMBER: _ClassVar[int]
     CASES_FIELD_NUMBER: _ClassVar[int]
     SINCE_MS_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +40,7 @@ class ScoreWindow(_message.Message):
     COVERAGE_FIELD_NUMBER: _ClassVar[int]
     DIVERSITY_FIELD_NUMBER: _ClassVar[int]
     POPULARITY_FIELD_NUMBER: _ClassVar[int]
+    SHOWN_FIELD_NUMBER: _ClassVar[int]
     size: int
     cases: int
     since_ms: int
@@ -47,7 +48,8 @@ class ScoreWindow(_message.Message):
     coverage: float
     diversity: float
     popularity: float
-    def __init__(self, size: _Optional[int] = ..., cases: _Optional[int] = ..., since_ms: _Optional[int] = ..., at: _Optional[_Iterable[_Union[CutoffScores, _Mapping]]] = ..., coverage: _Optional[float] = ..., diversity: _Optional[float] = ..., popularity: _Optional[float] = ...) -> None: ...
+    shown: float
+    def __init__(self, size: _Optional[int] = ..., cases: _Optional[int] = ..., since_ms: _Optional[int] = ..., at: _Optional[_Iterable[_Union[CutoffScores, _Mapping]]] = ..., coverage: _Optional[float] = ..., diversity: _Optional[float] = ..., popularity: _Optional[float] = ..., shown: _Optional[float] = ...) -> None: ...
 
 class CutoffScores(_message.Message):
     __slots__ = ("k", "hit_rate", "mrr", "ndcg")

@@ -29,9 +29,10 @@ def part(name, state="UP", lag=None, restarts=0, last_exit=None, log=()):
     }
 
 
-def window(cases, hit_rate):
+def window(cases, hit_rate, shown):
     return {
         "cases": cases,
+        "shown": shown,
         "hit_rate_20": hit_rate,
         "mrr_20": hit_rate / 2,
         "ndcg_20": hit_rate * 0.6,
@@ -40,13 +41,13 @@ def window(cases, hit_rate):
     }
 
 
-def board(cases, shadow_cases, drifts=()):
+def board(cases, shown, drifts=()):
     return {
         "cases": cases,
-        "shadow_cases": shadow_cases,
+        "shadow_cases": 0,
         "click_through_rate": 0.12345,
         "drifts": list(drifts),
-        "windows": {"1000": window(1_000, 0.69), "10000": window(cases, 0.7354)},
+        "windows": {"1000": window(1_000, 0.69, shown), "10000": window(cases, 0.7354, shown)},
     }
 
 
@@ -71,9 +72,9 @@ STATUS = {
          "share": None, "sampling": False, "hit_rate": 0.7354, "mrr": 0.4153},
     ],
     "scoreboard": {
-        "ranker": board(12_345, 0, [DRIFT]),
-        "blend": board(10_000, 10_000),
-        "session-knn-with-a-name": board(999, 500),
+        "ranker": board(10_000, 1.0, [DRIFT]),
+        "blend": board(10_000, 0.0),
+        "session-knn-with-a-name": board(9_999, None),
     },
 }  # fmt: skip
 NOTHING_YET = {

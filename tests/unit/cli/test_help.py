@@ -1,31 +1,21 @@
-"""The examples in ``--help``: they are what people copy."""
+"""The examples in ``--help``: they are what people copy; and what shells complete."""
 
+import gzip
+import json
 import shlex
 import subprocess
 import sys
 
 import pytest
-import typer
 
-from cli.main import app
+from cli import interrupt, main
+from nextclick.v1 import model_service_pb2 as model_pb
+from nextclick.v1 import recommendation_service_pb2 as pb
 from tests.command import ENVIRONMENT
+from tests.help_examples import COMMANDS, FILES, examples
+from tests.unit.nextclick.fake_server import Fake, serving
 
-
-def commands(command, path=()):
-    """Every command below one, with its words."""
-    if hasattr(command, "commands"):
-        for name, child in command.commands.items():
-            yield from commands(child, (*path, name))
-    else:
-        yield path, command
-
-
-COMMANDS = dict(commands(typer.main.get_command(app)))
-FILES = ("clicks.txt.gz", "clicks.csv.gz", "train.txt.gz", "valid.txt.gz", "test.txt.gz")
-EXAMPLES = {path: [] for path in COMMANDS}
-for path, command in COMMANDS.items():
-    paragraphs = [" ".join(text.split()) for text in command.help.split("\n\n")]
-    EXAMPLES[path] = [text for text in paragraphs if text.startswith("nextclick ")]
+CLICKS = "".join(f"s{n // 3}\ta{n % 5}\t{1_600_000_000 + 60 * n}\n" for n in range(30))
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
@@ -35,19 +25,76 @@ def test_every_command_shows_an_example_that_it_takes(path, tmp_path, monkeypatc
     (tmp_path.parent / "data").mkdir(exist_ok=True)
     for file in FILES:
         (tmp_path / file).touch()
-    assert EXAMPLES[path], "no example"
-    for example in EXAMPLES[path]:
+    assert examples(path), "no example"
+    for example in examples(path):
         _, *words = shlex.split(example)
         assert tuple(words[: len(path)]) == path
         COMMANDS[path].make_context(example, words[len(path) :])
 
 
-def test_a_shell_completes_commands():
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys):
+    """A function that runs a command line where the files are; returns exit code and output."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(interrupt, "install", lambda: None)
+    for file in FILES:
+        (tmp_path / file).write_bytes(gzip.compress(f"SessionId\tItemId\tTime\n{CLICKS}".encode()))
+
+    def run(example, *more):
+        monkeypatch.setattr(sys, "argv", [*shlex.split(example), *more])
+        with pytest.raises(SystemExit) as end:
+            main.main()
+        return end.value.code, capsys.readouterr().out
+
+    return run
+
+
+CALLS = {
+    ("recommend",): pb.RecommendResponse(items=[pb.ScoredItem(item_id="25", score=1.0)]),
+    ("models", "list"): model_pb.ListModelsResponse(models=[model_pb.Model(name="ranker")]),
+    ("models", "pause"): model_pb.PauseLearningResponse(),
+    ("models", "resume"): model_pb.ResumeLearningResponse(),
+    ("models", "roll-back"): model_pb.RollBackResponse(),
+}
+
+
+@pytest.mark.parametrize("path", CALLS, ids=" ".join)
+def test_examples_of_calls_run(run, path):
+    """Against a server that answers; the others run on a real stack (tests/integration)."""
+    fake = Fake()
+    fake.answers = [CALLS[path]]
+    with serving(fake) as target:
+        for example in examples(path):
+            code, said = run(example, "--grpc-port", target.rpartition(":")[2])
+            assert code == 0
+            assert said.strip()
+
+
+@pytest.mark.parametrize("path", [("evaluate",), ("down",)], ids=" ".join)
+def test_examples_without_a_stack_run(run, path):
+    """They need nothing but the files that they name."""
+    for example in examples(path):
+        code, said = run(example, "--json")
+        assert code == 0
+        assert json.loads(said)
+
+
+COMPLETED = {
+    "sta": ["status"],
+    "models roll-back r": ["ranker"],
+    "jobs submit s": ["score", "sessions"],
+    "evaluate --model s": ["session-knn"],
+    "evaluate --protocol p": ["prequential"],
+}
+
+
+@pytest.mark.parametrize("typed", COMPLETED)
+def test_a_shell_completes_commands_and_names(typed):
     """`nextclick --install-completion` installs it; the shell then asks the command itself."""
     asked = {
         "_NEXTCLICK_COMPLETE": "complete_bash",
-        "COMP_WORDS": "nextclick sta",
-        "COMP_CWORD": "1",
+        "COMP_WORDS": f"nextclick {typed}",
+        "COMP_CWORD": str(len(typed.split())),
     }
     code = "import sys; sys.argv = ['nextclick']; from cli.main import main; main()"
     done = subprocess.run(
@@ -57,4 +104,4 @@ def test_a_shell_completes_commands():
         env={**ENVIRONMENT, **asked},
         check=False,
     )
-    assert done.stdout.split() == ["status"], done.stderr
+    assert done.stdout.split() == COMPLETED[typed], done.stderr

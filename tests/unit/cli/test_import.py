@@ -1,5 +1,6 @@
 """``nextclick import``: every click reaches the broker, whenever the command is ended."""
 
+import doctest
 import json
 
 import pytest
@@ -75,3 +76,21 @@ def test_other_files_or_columns_are_another_import(tmp_path):
     assert record_of(tmp_path).acknowledged == 7
     assert record_of(tmp_path, item="sku").acknowledged == 0
     assert record_of(tmp_path, "more clicks").acknowledged == 0
+
+
+def test_a_session_with_the_longest_id_is_sent(monkeypatch):
+    """The ids of its events, with a number after it, were too long: a traceback."""
+    broker = Broker(-1)
+    monkeypatch.setattr(history, "Producer", broker)
+    sessions = [Session(256 * letter, ("a", "b"), (1, 2)) for letter in "xy"]
+    assert send_history("kafka", sessions) == 4
+    assert len(set(broker.event_ids)) == 4
+    first = list(broker.event_ids)
+    send_history("kafka", sessions)
+    assert broker.event_ids == first * 2
+
+
+def test_event_ids_are_what_they_were():
+    """An import that another version has begun goes on: what is sent twice is dropped by them."""
+    assert doctest.testmod(history).attempted > 0
+    assert doctest.testmod(history).failed == 0

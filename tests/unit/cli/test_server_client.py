@@ -58,7 +58,7 @@ def test_a_server_that_is_not_up_is_told_with_the_command():
     """The first thing that happens to whoever is new."""
     with (
         pytest.raises(CommandError, match=r"`nextclick up`.*--grpc-port"),
-        server_client(Ports.free().grpc, timeout_s=0.2) as client,
+        server_client(Ports.free().grpc, timeout_s=60) as client,
     ):
         client.recommend("s")
 

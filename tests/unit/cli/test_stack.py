@@ -363,3 +363,22 @@ def test_a_killed_taskmanager_leaves_no_files_behind(home, monkeypatch):
     flink.start_taskmanager(home, 1, bound=True)
     assert not mine.exists()
     assert other.exists()
+
+
+def test_a_job_that_flink_refuses_is_told_with_its_reason_alone(home, tmp_path, monkeypatch):
+    """Its client prints a hundred lines of Java, of which one says why; all of them are kept."""
+    client = tmp_path / "bin" / "flink"
+    client.parent.mkdir()
+    trace = "Exception: no\n\tat org.Flink(F.java:1)\nCaused by: java.io.IOException: no slots"
+    client.write_text(f"#!/bin/sh\necho '{trace}' >&2\nexit 1\n")
+    client.chmod(0o755)
+    monkeypatch.setattr(flink, "FLINK_HOME", tmp_path)
+    monkeypatch.setattr(flink, "environment", lambda _: {})
+    with pytest.raises(CommandError) as failed:
+        flink.submit(home, flink.job_named("sessions"))
+    log = home.log("submission-sessions")
+    assert str(failed.value) == (
+        "Flink has not accepted the job sessions: java.io.IOException: no slots; all that it said "
+        f"is in {log}"
+    )
+    assert "at org.Flink" in log.read_text()

@@ -7,6 +7,7 @@ import zstandard
 
 from evaluation.click_files.columns import Columns
 from evaluation.click_files.delimited import MAX_QUOTED_LINES
+from evaluation.click_files.grouping import NAMES_A_USER, TOO_LONG
 from evaluation.datasets import load_sessions, read_sessions
 from evaluation.errors import UnreadableFileError
 from evaluation.rankings import Settings, evaluate_ranking
@@ -278,3 +279,41 @@ def test_splits_without_a_clock_have_session_ids_of_their_own(tmp_path):
     sessions, report = read_sessions(paths)
     assert [s.session_id for s in sessions] == ["1", "2", "2/1", "3"]
     assert "FILE_NUMBER/SESSION" in "\n".join(report.lines())
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "name", "reason"),
+    [
+        ("user,session,item,time", "{long},1,a,{time}", "{long}/1", TOO_LONG),
+        ("user,item,time", "{long},a,{time}", "{long}~1", TOO_LONG),
+        ("user,item,time", "u:ann,a,{time}", "u:ann~1", NAMES_A_USER),
+    ],
+    ids=["numbered by user", "idle user", "names a user"],
+)
+def test_a_name_that_sessions_cannot_have_is_counted(tmp_path, header, row, name, reason):
+    """Each id of the row was right: the event that was made of them ended `replay`."""
+    long = "x" * 256
+    others = [row.format(long=user, time=1_600_000_000) for user in "abc"]
+    if "u:" in row:
+        others = [text.replace("u:ann", user) for text, user in zip(others, "abc", strict=True)]
+    path = tmp_path / "clicks.csv"
+    path.write_text("\n".join([header, *others, row.format(long=long, time=1_600_000_000)]))
+    sessions, report = read_sessions([path])
+    assert len(sessions) == report.clicks == report.files[0].clicks == 3
+    refused = report.files[0].refused
+    assert refused.counts == {reason: 1}
+    assert refused.first[reason] == [(5, name.format(long=long))]
+
+
+def test_a_prefix_leaves_less_room_for_names(tmp_path):
+    """`replay --prefix` made ids too long that had been right."""
+    path = tmp_path / "clicks.csv"
+    ids = ["x" * 250, "y" * 251, "z"]
+    path.write_text("session_id,items\n" + "".join(f"{name},a b\n" for name in ids))
+    assert len(read_sessions([path])[0]) == 3
+    sessions, report = read_sessions([path], name_bytes=250)
+    assert [session.session_id for session in sessions] == ["x" * 250, "z"]
+    assert report.files[0].refused.counts == {TOO_LONG: 1}
+    assert (report.clicks, report.refused) == (4, 1)
+    with pytest.raises(UnreadableFileError, match="3 of 3 rows"):
+        read_sessions([path], name_bytes=0)

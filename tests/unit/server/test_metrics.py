@@ -31,6 +31,15 @@ def test_every_metric_is_documented_with_its_labels():
     assert documented() == {name: metric._labelnames for name, metric in DECLARED.items()}
 
 
+def test_every_metric_is_held_to_the_truth():
+    """The table of figures names the test that counts each of them from outside."""
+    text = OPERATING.read_text()
+    table = text.partition("| figure | what it means | the test |")[2].partition("\n\n")[0]
+    figures = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    held = re.findall(r"`(nextclick_\w+?)(?:_total)?`", " ".join(figures))
+    assert sorted(held) == sorted(DECLARED)
+
+
 @pytest.mark.parametrize("name", DECLARED)
 def test_every_metric_says_what_it_is(name):
     """The name alone leaves the unit, or the scope, to a guess."""

@@ -100,13 +100,16 @@ def test_the_gauges_of_the_live_score_are_what_the_scoreboard_says():
             found = gauge("nextclick_score", model="gauged", metric=name, window=size)
             assert found == window[name]
     assert said["10000"]["hit_rate_20"] == pytest.approx(0.1)
+    assert said["10000"]["shown"] is None
     assert gauge("nextclick_click_through_rate", model="gauged") == 0.25
     assert gauge("nextclick_drift_began_seconds", model="gauged") == 5_000
 
 
-def test_the_gauges_of_sizes_are_those_of_the_status():
+def test_the_gauges_of_sizes_are_those_of_the_status(monkeypatch):
     """Both are read beside the thread that learns."""
     it = replica()
+    learned = {"ranker": {"hit_rate": 0.7, "mrr": 0.3}, "blend": {"hit_rate": 0.6, "mrr": 0.2}}
+    monkeypatch.setattr(Engine, "prequential_scores", property(lambda _: learned))
     record = SessionRecord(session_id="a", version=2)
     for seq in (1, 2):
         record.steps.add(item_id=f"i{seq}", seq=seq, timestamp_ms=seq)
@@ -127,6 +130,10 @@ def test_the_gauges_of_sizes_are_those_of_the_status():
     said = status.describe(it, serving=True)
     assert found == {name: said[name] for name in found}
     assert found["clicks"] == 2
+    for model, scores in said["scores"].items():
+        for metric, score in scores.items():
+            assert gauge("nextclick_prequential_score", model=model, metric=metric) == score
+    assert said["scores"] == learned
 
 
 def test_the_share_that_is_learned_is_that_of_the_learners_counts():

@@ -182,3 +182,28 @@ def test_a_time_is_a_number(monkeypatch):
         "NEXTCLICK_SNAPSHOT_INTERVAL_S",
         "NEXTCLICK_DRAIN_S",
     ]
+
+
+NUMBERS = [
+    (process, name)
+    for process in PROCESSES
+    for name, field in process.model_fields.items()
+    if field.annotation in (int, float)
+]
+
+
+@pytest.mark.parametrize(("process", "name"), NUMBERS)
+@pytest.mark.parametrize("value", ["-1", "1e300", "nan", "99999999999999999999"])
+def test_a_number_that_no_process_could_use_is_refused(process, name, value, monkeypatch):
+    """A timeout of 1e308 s was a traceback of the thread that waited."""
+    monkeypatch.setenv(PREFIX + name.upper(), value)
+    with pytest.raises(SystemExit, match=f"^{PREFIX}{name.upper()}: "):
+        load(process)
+
+
+def test_a_password_is_never_quoted(monkeypatch):
+    """What is wrong with a setting goes into logs."""
+    monkeypatch.setenv("NEXTCLICK_REDIS", "cache://:secret@cache:6379/0")
+    with pytest.raises(SystemExit) as end:
+        load(ServerSettings)
+    assert "secret" not in str(end.value)

@@ -15,7 +15,7 @@ from nextclick.v1.session_pb2 import SessionRecord
 from online_models import metrics
 from streaming.raw_record import RawRecord
 from streaming.tasks import score as score_task
-from streaming.tasks.rolling_score import RING, Answer, RollingScore
+from streaming.tasks.rolling_score import BLOCK, CASE, RING, Answer, RollingScore
 from streaming.tasks.score import ScoreTask
 from streaming.tasks.task import TaskOptions
 from tests.unit.streaming.test_learners import Host
@@ -225,22 +225,52 @@ def test_windows_equal_a_count_by_hand():
         items = rng.sample(ITEMS, SCORED_ITEMS)
         target = rng.choice(ITEMS)
         rolling.count_impression(len(ITEMS))
-        rank = rolling.add_case(Answer(items, [1.0] * SCORED_ITEMS, n), target, n)
+        shadow = rng.random() < n / RING / 2
+        answered = Answer(items, [1.0] * SCORED_ITEMS, n, shadow=shadow)
+        rank = rolling.add_case(answered, target, n)
         assert rank == (items.index(target) + 1 if target in items else 0)
-        cases.append((items, rank))
+        cases.append((items, rank, shadow))
     score = rolling.current(0)
     assert [w.size for w in score.windows] == [1_000, 10_000]
     for window in score.windows:
         last = cases[-window.size :]
         assert window.cases == len(last)
         assert window.since_ms == len(cases) - len(last)
-        counted = np.array([rank for _, rank in last])
+        counted = np.array([rank for _, rank, _ in last])
         for at in window.at:
             assert at.hit_rate == pytest.approx(metrics.hit_rate(counted, at.k))
             assert at.mrr == pytest.approx(metrics.mrr(counted, at.k))
             assert at.ndcg == pytest.approx(metrics.ndcg(counted, at.k))
-        shown = {item for items, _ in last for item in items}
-        assert window.coverage == pytest.approx(len(shown) / len(ITEMS))
+        listed = {item for items, _, _ in last for item in items}
+        assert window.coverage == pytest.approx(len(listed) / len(ITEMS))
+        shown = sum(not shadow for _, _, shadow in last)
+        assert window.shown == pytest.approx(shown / len(last))
+
+
+def test_a_ranking_that_takes_over_is_shown_in_its_windows():
+    """A share of all cases ever said for months that nobody was shown the ranking that answers."""
+    rolling = RollingScore("ranker")
+    for n in range(12_000):
+        rolling.add_case(Answer(["a"], [1.0], n, shadow=n < 11_000), "a", n)
+    assert [window.shown for window in rolling.current(0).windows] == pytest.approx([1.0, 0.1])
+
+
+def test_cases_of_the_version_before_do_not_tell_whether_they_were_shown():
+    """It stored the rank in the four bytes that now hold both: its state is read as it is."""
+    before = RollingScore("ranker")
+    for n in range(BLOCK):
+        before.add_case(Answer(["a", "b"], [2.0, 1.0], n), "b", n)
+    stored = {block: np.frombuffer(raw, CASE).copy() for block, raw in before.changes().items()}
+    for cases in stored.values():
+        cases["seen"] = 0
+    blocks = [(block, cases.tobytes()) for block, cases in stored.items()]
+    after = RollingScore.load(before.dump(), blocks)
+    [window, _] = after.current(0).windows
+    assert not window.HasField("shown")
+    assert (window.cases, window.at[0].mrr) == (BLOCK, 0.5)
+    after.add_case(Answer(["a"], [1.0], 0, shadow=True), "a", 0)
+    assert after.current(0).windows[0].shown == 0.0
+    assert np.dtype([("rank", "<u2"), ("seen", "<u2")]).itemsize == np.dtype("<u4").itemsize
 
 
 def test_a_change_of_the_hit_rate_is_noticed_with_its_beginning():

@@ -6,6 +6,7 @@ from confluent_kafka import KafkaError, KafkaException
 from prometheus_client import REGISTRY
 
 from nextclick.topics import SESSIONS, redis_store_key
+from nextclick.v1.session_pb2 import SessionRecord
 from settings.store import StoreSettings
 from streaming import store
 from streaming.session_writer import Batch, SessionWriter
@@ -156,3 +157,53 @@ def test_the_lag_is_that_of_all_partitions_also_while_redis_is_away(running, mon
     monkeypatch.setattr(store, "MAX_BACKOFF_S", 0.0)
     running._retried(fails)
     assert waited[-1] == 102
+
+
+def counted(name):
+    return REGISTRY.get_sample_value(f"nextclick_store_{name}_total")
+
+
+def test_what_is_written_passed_over_and_tried_again_is_counted(running, monkeypatch):
+    """Redis that fills with nothing, or fails at each write, must be seen from outside."""
+    names = ("written", "unreadable", "foreign_keys", "redis_errors")
+    before = {name: counted(name) for name in names}
+    batch = Batch()
+    for n, session_id in enumerate(("s", "t", "s")):
+        record = SessionRecord(session_id=session_id, version=n + 1, last_timestamp_ms=1)
+        batch.add(0, n, session_id.encode(), record.SerializeToString())
+    batch.add(0, 3, b"u", b"\xff")
+    write, failures = running._writer._write, iter((True, True, False))
+
+    def fails_twice(keys, args):
+        if next(failures):
+            raise redis.ConnectionError
+        _, first = write(keys, args)
+        return 1, first
+
+    monkeypatch.setattr(running._writer, "_write", fails_twice)
+    monkeypatch.setattr(store, "MAX_BACKOFF_S", 0.0)
+    assert running._write(batch)
+    assert {name: counted(name) - before[name] for name in names} == {
+        "written": 2,  # of a session, the newest record of the batch
+        "unreadable": 1,
+        "foreign_keys": 1,  # as the script counts them, which a real Redis runs
+        "redis_errors": 2,
+    }
+
+
+def test_a_redis_that_has_lost_writes_is_counted(running, monkeypatch):
+    """Each time the log is read again from where it stands."""
+    before = counted("refills")
+    running._consumer.consume = lambda *_, **__: []
+    running._consumer.close = lambda: None
+    looks = iter((True, False, True))
+
+    def in_step():
+        held = next(looks, None)
+        if held is None:
+            running.stop()
+        return held is not False
+
+    monkeypatch.setattr(running, "_in_step", in_step)
+    running.run()
+    assert counted("refills") == before + 1

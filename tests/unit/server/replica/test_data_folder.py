@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +38,13 @@ def test_a_folder_is_free_after_use(tmp_path):
         raise ValueError("work")
     with locked(tmp_path):
         assert (tmp_path / "lock").read_text().isdigit()
+
+
+@pytest.mark.parametrize("folder", ["file", "file/in", "/proc/nothing"])
+def test_a_folder_that_cannot_be_written_is_told_with_its_setting(tmp_path, monkeypatch, folder):
+    """The traceback named neither the folder as it was set, nor the setting."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    told = pytest.raises(SystemExit, match=rf"cannot write to .*{folder}: .*NEXTCLICK_DATA_DIR")
+    with told, locked(Path(folder)):
+        pass

@@ -4,6 +4,7 @@ import zlib
 
 import numpy as np
 import pytest
+from prometheus_client import REGISTRY
 
 from nextclick import Item, encode_item
 from nextclick.limits import MAX_LEARNER_LATE_MS, SAMPLED_SHARE
@@ -109,6 +110,31 @@ def learn_remotely(replica, clicks=700, examples=None):
     weights = ranker.weights()
     state = pb.LearnerState(version=1, learned=weights.steps, applied=clicks)
     replica.apply_learner(b"ranker", ranker_weights.encode(state, weights))
+
+
+def counted(name):
+    return REGISTRY.get_sample_value(f"nextclick_{name}_total")
+
+
+def test_examples_that_kafka_does_not_take_are_counted_apart(emitter):
+    """A ranker that learns little may have been sent little."""
+    replica, examples = emitter
+    sent, dropped = counted("examples"), counted("examples_dropped")
+    play(replica, 5)
+    taken = len(examples._producer.values)
+    assert taken > 0
+    assert counted("examples") - sent == examples.emitted == taken
+
+    refused = []
+
+    def full(*_):
+        refused.append(1)
+        raise BufferError
+
+    examples._producer.produce = full
+    play(replica, 5, seed=4)
+    assert counted("examples_dropped") - dropped == len(refused) > 0
+    assert counted("examples") - sent == examples.emitted == taken
 
 
 def test_an_example_is_what_serving_sees(emitter):

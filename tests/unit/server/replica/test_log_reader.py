@@ -169,6 +169,17 @@ def record(session_id, item_id):
     return out.SerializeToString()
 
 
+def test_a_broker_that_does_not_answer_is_told_with_its_setting(replica, reader, caplog):
+    """`serve --kafka` with a wrong address waits for ever: its log must say for what."""
+    it = reader()
+    it._consumer.failures = 1
+    it.start()
+    until(lambda: replica.caught_up)
+    [said] = [r.getMessage() for r in caplog.records if "Kafka" in r.getMessage()]
+    assert said.startswith("Kafka, 127.0.0.1:9092: ")
+    assert "NEXTCLICK_KAFKA says where it is" in said
+
+
 def test_a_log_that_is_found_at_the_second_try_is_still_read_whole(replica, reader):
     """Else a server started a moment before its broker would ask Redis of every unknown visitor."""
     it = reader()

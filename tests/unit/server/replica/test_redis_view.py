@@ -113,9 +113,23 @@ def test_requests_do_not_wait_for_a_redis_that_hangs_and_ask_again_when_it_is_ba
     for _ in range(100):
         assert not asks(view)
     assert not_asked() - before == 100
+    up = lambda: REGISTRY.get_sample_value("nextclick_redis_up")  # noqa: E731
     view.start()
     stub.silent = False
-    wait_for(lambda: asks(view))
+    wait_for(lambda: asks(view) and up() == 1)
     stub.silent = True
-    wait_for(lambda: not view.up)
+    wait_for(lambda: not view.up and up() == 0)
     view.close()
+
+
+def test_why_redis_does_not_answer_is_logged_once(caplog):
+    """A wrong password looked like a server that knows nobody."""
+    stub = Stub()
+    view = RedisView(stub.url, "", 1_000)
+    for why in ("", "WRONGPASS", "WRONGPASS", ""):
+        view._tell(why)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "Redis: WRONGPASS; answers go on without it. NEXTCLICK_REDIS says where it is",
+        "Redis answers again",
+    ]

@@ -152,6 +152,26 @@ def test_faults_arrive_as_bad_request_with_every_field(served):
     assert count("Recommend", "INVALID_ARGUMENT") == before + 1
 
 
+def test_each_answer_is_timed_once(served):
+    """An average of twice as many calls would be half the latency."""
+
+    def timed(method, what):
+        name = f"nextclick_request_seconds_{what}"
+        return REGISTRY.get_sample_value(name, {"method": method}) or 0.0
+
+    methods = ("Recommend", "PutEvents")
+    before = {method: (timed(method, "count"), timed(method, "sum")) for method in methods}
+    started = time.perf_counter()
+    for _ in range(3):
+        served.recommend(session_id="s")
+    served.put()
+    until(lambda: timed("Recommend", "count") == before["Recommend"][0] + 3)
+    until(lambda: timed("PutEvents", "count") == before["PutEvents"][0] + 1)
+    elapsed = time.perf_counter() - started
+    spent = sum(timed(method, "sum") - before[method][1] for method in methods)
+    assert 0 < spent < elapsed
+
+
 def test_bytes_that_are_no_request_are_the_callers_fault(served):
     """Garbage must not look like a crash of the server."""
     for name in (

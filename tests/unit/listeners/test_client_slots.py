@@ -1,6 +1,6 @@
 """Slots: one client cannot take all of them."""
 
-from server.transport.client_slots import ClientSlots, client_of
+from listeners.client_slots import ClientSlots, client_of
 
 
 def test_one_client_leaves_slots_to_others():

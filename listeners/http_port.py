@@ -1,0 +1,101 @@
+"""The HTTP port of a process: /metrics for Prometheus, and further pages."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from listeners.client_slots import ClientSlots
+
+MAX_CONNECTIONS, MAX_CLIENT_CONNECTIONS = 64, 16
+"""The most open connections, in all and of one address: each has a thread."""
+
+SILENCE_S = 10.0
+"""A connection that sends nothing for so long is closed."""
+
+
+class Page(NamedTuple):
+    """An answer: its status code, its type, and its bytes."""
+
+    code: int
+    kind: str
+    body: bytes
+
+
+class BoundedHTTPServer(ThreadingHTTPServer):
+    """Closes connections beyond the limits at once."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._slots = ClientSlots(MAX_CONNECTIONS, MAX_CLIENT_CONNECTIONS)
+        super().__init__(address, handler)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Return whether a connection is within the limits."""
+        del request
+        return self._slots.take(client_address[0])
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer a connection, then give its slot back."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._slots.give_back(client_address[0])
+
+
+def serve_pages(
+    host: str, port: int, settings: str, pages: Mapping[str, Callable[[], Page]]
+) -> BoundedHTTPServer:
+    """Serve the metrics of this process, and pages, in the background.
+
+    Parameters
+    ----------
+    host, port
+        Address to listen on.
+    settings
+        Names of the settings that say where, for the message.
+    pages
+        What else there is, by path; asked for each time.
+
+    Raises
+    ------
+    SystemExit
+        If it is not possible to listen there.
+    """
+    served = {"/metrics": _metrics, **pages}
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = SILENCE_S
+
+        def do_GET(self) -> None:
+            page = served.get(self.path, lambda: _not_found(served))()
+            self.send_response(page.code)
+            self.send_header("Content-Type", page.kind)
+            self.send_header("Content-Length", str(len(page.body)))
+            self.end_headers()
+            self.wfile.write(page.body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+            del format, args
+
+    try:
+        server = BoundedHTTPServer((host, port), Handler)
+    except OSError as e:
+        raise SystemExit(
+            f"cannot listen on {host}:{port}: {e.strerror}; choose another place with {settings}"
+        ) from e
+    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    return server
+
+
+def _metrics() -> Page:
+    return Page(200, CONTENT_TYPE_LATEST, generate_latest())
+
+
+def _not_found(served: Mapping[str, object]) -> Page:
+    return Page(404, "text/plain", f"try {', '.join(served)}".encode())
