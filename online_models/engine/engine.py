@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -173,8 +173,12 @@ class Engine(Inspection):
 
     # ---- snapshots
 
-    def snapshot(self, path: Path) -> None:
-        """Write everything that was learned into a new folder ``path``."""
+    def snapshot(self, path: Path, undisturbed: snapshots.Undisturbed = nullcontext) -> None:
+        """Write everything that was learned into a new folder ``path``.
+
+        Answers may be given meanwhile if ``undisturbed()`` keeps them waiting while it is held: a
+        tenth of a millisecond at a time.
+        """
         meta = {
             "seed": self.seed,
             "sample": self.sample,
@@ -182,7 +186,7 @@ class Engine(Inspection):
             "with_vectors": self.with_vectors,
             **self.kept(),
         }
-        snapshots.write(path, self.arrays, self.limits, meta)
+        snapshots.write(path, self.arrays, self.limits, meta, undisturbed)
 
     @classmethod
     def restore(cls, path: Path, limits: Limits | None = None) -> Engine:
