@@ -36,6 +36,8 @@ VERSION = 3
 SESSIONS_A_LINE = 500
 """Keeps calls of the serialiser short: requests wait while it runs."""
 
+EVICTED = "evicted-sessions.bin"
+
 TABLES_WITH_SCRATCH = ("items", "sessions")
 """Tables with fields that answers write to."""
 
@@ -84,6 +86,7 @@ def _write_files(replica: Replica, temporary: Path) -> None:
     }
     (temporary / "replica.json").write_bytes(orjson.dumps(state))
     _write_lines(temporary / "sessions.jsonl", map(orjson.dumps, _batches(replica)))
+    (temporary / EVICTED).write_bytes(replica.sessions.known_of_evicted.dump())
     for name, records in replica.catalogue.dump().items():
         _write_lines(temporary / name, records)
     sums = {name: _checksum(temporary / name) for name in _files(temporary)}
@@ -136,6 +139,8 @@ def _read(path: Path, limits: Limits, role: Role) -> tuple[Replica, str]:
         engine = engine.resized(limits)
     replica = Replica(engine, role)
     replica.sessions.evicted = state["evicted"]
+    if EVICTED in sums:  # not in snapshots of the versions before
+        replica.sessions.known_of_evicted.load((path / EVICTED).read_bytes())
     for line in _lines(path / "sessions.jsonl"):
         replica.sessions.load(orjson.loads(line))
     records: dict[str, Iterable[bytes]] = {
