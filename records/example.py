@@ -13,11 +13,13 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from nextclick.topics import EXAMPLES
 from nextclick.v1 import learning_pb2 as pb
 from online_models.ranking.candidates import CANDIDATES
 from online_models.ranking.features.registry import FITTING_SCHEMAS, N_FEATURES, SCHEMA
 from records.arrays import HALF, unpack
 from records.errors import RecordError
+from records.limited import check_size
 
 LARGEST = 60_000.0
 """Features are clipped to this; the largest half is 65,504."""
@@ -58,8 +60,9 @@ def parse(value: bytes) -> pb.Example:
     Raises
     ------
     RecordError
-        If it is not such a message.
+        If it is not such a message, or larger than the topic declares.
     """
+    check_size(EXAMPLES, b"", value)
     try:
         return pb.Example.FromString(value)
     except DecodeError as e:

@@ -33,6 +33,8 @@ IDS_A_LINE = 500
 short, since requests wait while it runs: 500 sessions with as many items as they may have took 50
 ms."""
 
+EVICTED = "evicted-sessions.bin"
+
 UNFINISHED = "unfinished-snapshot-"
 """Prefix of the folder in which a snapshot is written: leftovers are removed, wherever the data
 folder is."""
@@ -78,6 +80,7 @@ def _write_files(replica: Replica, temporary: Path) -> None:
     }
     (temporary / "replica.json").write_bytes(orjson.dumps(state))
     _write_lines(temporary / "sessions.jsonl", map(orjson.dumps, _batches(replica)))
+    (temporary / EVICTED).write_bytes(replica.sessions.known_of_evicted.dump())
     for name, records in replica.catalogue.dump().items():
         _write_lines(temporary / name, records)
     sums = {name: _checksum(temporary / name) for name in _files(temporary)}
@@ -130,6 +133,8 @@ def _read(path: Path, limits: Limits, role: Role) -> tuple[Replica, str]:
         engine = engine.resized(limits)
     replica = Replica(engine, role)
     replica.sessions.evicted = state["evicted"]
+    if EVICTED in sums:  # not in snapshots of the versions before
+        replica.sessions.known_of_evicted.load((path / EVICTED).read_bytes())
     for line in _lines(path / "sessions.jsonl"):
         replica.sessions.load(orjson.loads(line))
     records: dict[str, Iterable[bytes]] = {

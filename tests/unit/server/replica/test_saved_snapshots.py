@@ -243,6 +243,33 @@ def test_a_folder_that_cannot_be_changed_is_read_all_the_same(tmp_path, monkeypa
     assert "no space left" in caplog.text
 
 
+def visit(name, n):
+    out = SessionRecord(session_id=name, version=n, incarnation=1_000, appended_ms=1_000 + n)
+    for seq in range(1, n + 1):
+        out.steps.add(item_id=f"i{seq}", seq=seq, appended_ms=1_000 + seq)
+    return out.SerializeToString()
+
+
+def test_what_is_known_of_evicted_sessions_is_in_the_snapshot(tmp_path):
+    """After a restart, each session that returned would be learned again, up to 50 clicks."""
+    replica = taught()
+    for n in range(80):
+        replica.apply_session(b"", visit(f"v{n}", 3))
+    path = snapshot.write(replica, tmp_path)
+    again = snapshot.read(tmp_path, SMALLER)
+    for name in ("v0", "v30", "v79"):  # evicted before, left out now, in memory
+        again.apply_session(b"", visit(name, 4))
+    assert again.engine.clicks == replica.engine.clicks + 3
+    # The version before did not write it.
+    path = tmp_path / path.name.replace("snapshot", "kept")
+    (path / snapshot.EVICTED).unlink()
+    sums = json.loads((path / "checksums.json").read_text())
+    del sums[snapshot.EVICTED]
+    (path / "checksums.json").write_text(json.dumps(sums))
+    again = snapshot.read(tmp_path, LIMITS)
+    assert again.sessions.get("v79")
+
+
 def test_items_that_wait_or_have_left_are_in_the_snapshot(tmp_path, monkeypatch):
     """Their records lie before the snapshot's positions: the log would not be asked for them."""
     replica = taught(SMALLER)
