@@ -1,9 +1,9 @@
 """The lives of a session, and how far a reader of `sessions` has applied one.
 
 A session that comes back after its state has expired begins a new life: empty, at version 1, with a
-higher incarnation (`SessionRecord`). Readers compare the incarnation first, then the version. A
-sessions job that had to start from nothing, with part of the events gone, also begins new lives,
-but of events that readers may have applied already: the times of arrival tell.
+higher incarnation (`SessionRecord`). Within a life, the version decides. A sessions job that had to
+start from nothing may divide the same events into other lives: part of them is gone, or the life of
+state was changed. So between lives, the times of arrival decide.
 """
 
 from __future__ import annotations
@@ -29,13 +29,10 @@ class Applied(NamedTuple):
         return cls(record.incarnation, record.version, record.appended_ms)
 
     def precedes(self, record: SessionRecord | Applied) -> bool:
-        """Whether a record, or a place in the session, has something new.
-
-        That of a higher incarnation has nothing new if its events have all been applied.
-        """
-        if record.incarnation > self.incarnation:
-            return record.appended_ms > self.appended_ms
-        return record.incarnation == self.incarnation and record.version > self.version
+        """Whether a record, or a place in the session, has something new."""
+        if record.incarnation == self.incarnation:
+            return record.version > self.version
+        return record.appended_ms > self.appended_ms
 
     def returns(self, record: SessionRecord) -> bool:
         """Whether a record is of a new life, none of whose events has been applied."""
@@ -44,7 +41,7 @@ class Applied(NamedTuple):
     def version_in(self, record: SessionRecord) -> int:
         """Return the version, in the life of a record that `precedes`, of what has been applied.
 
-        Steps with a higher seq are new. After a return it is 0. In a life that began anew with
+        Steps with a higher seq are new. After a return it is 0. In a life that was made anew of
         events that have been applied, it is the seq of the last step that has been.
         """
         if record.incarnation == self.incarnation:

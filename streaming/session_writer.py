@@ -1,11 +1,11 @@
 """How the session store writes slices of the log to Redis: whole, in order, and known to be there.
 
-Redis holds, by session, a hash ``nextclick:s:<session_id>`` of ``incarnation``, ``version`` and
-``record`` (a `SessionRecord`), and by user a hash ``nextclick:u:<user_id>`` of ``version`` (the
-session's last timestamp) and ``record`` (the id of the current session). The higher incarnation
-wins, then the higher version, so records may be read again. A tombstone erases the session, and
-what points to it from its user. A key that is something else is another program's: it is left alone
-and counted.
+Redis holds, by session, a hash ``nextclick:s:<session_id>`` of ``incarnation``, ``appended``,
+``version`` and ``record`` (a `SessionRecord`), and by user a hash ``nextclick:u:<user_id>`` of
+``version`` (the session's last timestamp) and ``record`` (the id of the current session). Within an
+incarnation the higher version wins, otherwise the later time of arrival, so records may be read
+again (`records.session_life`). A tombstone erases the session, and what points to it from its user.
+A key that is something else is another program's: it is left alone and counted.
 
 The positions in the log are stored in Redis too, together with the data and with a mark of the last
 batch, which names the topic by its id. A Redis whose mark is not that of the store's last batch has
@@ -25,6 +25,7 @@ import redis
 from nextclick.topics import SESSIONS, redis_session_key, redis_store_key, redis_user_key
 from records.errors import RecordError
 from records.limited import check_size, decode_session
+from records.session_life import Applied
 from streaming.store_metrics import FOREIGN, UNREADABLE
 
 log = logging.getLogger("nextclick.store")
@@ -33,8 +34,8 @@ log = logging.getLogger("nextclick.store")
 # ours, -1 if it is not, and the first such key.
 # KEYS: the store's own, those of the entries, those to erase, those of users to erase.
 # ARGV: mark before, mark now, expiry, number of entries, number of positions, number to erase;
-# partition and offset of each position; incarnation (0: none), version and record of each entry;
-# the record that each user to erase must have.
+# partition and offset of each position; incarnation, time of arrival (0: none), version and record
+# of each entry; the record that each user to erase must have.
 WRITE = """
 local mark = redis.call('HGET', KEYS[1], 'mark')
 if mark ~= ARGV[1] and mark ~= ARGV[2] then return {-1, ''} end
@@ -42,28 +43,34 @@ local entries, positions, erased = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumbe
 local foreign, first = 0, ''
 local function held(key)
   local kind = redis.call('TYPE', key).ok
-  if kind == 'none' then return -1, -1 end
-  local h = kind == 'hash' and redis.call('HMGET', key, 'incarnation', 'version', 'record')
-  local version = h and h[3] and tonumber(h[2] or '')
-  if version then return tonumber(h[1] or 0), version end
+  if kind == 'none' then return -1, -1, -1 end
+  local h = kind == 'hash'
+    and redis.call('HMGET', key, 'incarnation', 'appended', 'version', 'record')
+  local version = h and h[4] and tonumber(h[3] or '')
+  if version then return tonumber(h[1] or 0), tonumber(h[2] or h[1] or 0), version end
   foreign = foreign + 1
   first = key
 end
 local at = 6 + 2 * positions
 for i = 1, entries do
-  local key, v = KEYS[1 + i], at + 3 * (i - 1)
-  local life, version = held(key)
-  local later = life and tonumber(ARGV[v + 1]) - life
-  if later and (later > 0 or later == 0 and version <= tonumber(ARGV[v + 2])) then
-    redis.call(
-      'HSET', key, 'incarnation', ARGV[v + 1], 'version', ARGV[v + 2], 'record', ARGV[v + 3])
+  local key, v = KEYS[1 + i], at + 4 * (i - 1)
+  local life, appended, version = held(key)
+  local newer = false
+  if life == tonumber(ARGV[v + 1]) then
+    newer = version <= tonumber(ARGV[v + 3])
+  elseif life then
+    newer = appended < tonumber(ARGV[v + 2])
+  end
+  if newer then
+    redis.call('HSET', key, 'incarnation', ARGV[v + 1], 'appended', ARGV[v + 2],
+      'version', ARGV[v + 3], 'record', ARGV[v + 4])
     redis.call('EXPIRE', key, ARGV[3])
   end
 end
 for i = 2 + entries, 1 + entries + erased do
   if held(KEYS[i]) then redis.call('DEL', KEYS[i]) end
 end
-at = at + 3 * entries
+at = at + 4 * entries
 for i = 2 + entries + erased, #KEYS do
   at = at + 1
   if held(KEYS[i]) and redis.call('HGET', KEYS[i], 'record') == ARGV[at] then
@@ -83,7 +90,7 @@ class Batch:
     """The net effect of a slice of the log: the newest entry of each key, and erasures."""
 
     tenant: str = ""
-    entries: dict[str, tuple[int, int, bytes]] = field(default_factory=dict)
+    entries: dict[str, tuple[int, int, int, bytes]] = field(default_factory=dict)
     erased: dict[str, bytes] = field(default_factory=dict)
     """The id of the session of each key to erase."""
     positions: dict[int, int] = field(default_factory=dict)
@@ -103,23 +110,32 @@ class Batch:
             return
         name = redis_session_key(record.session_id, self.tenant)
         self.erased.pop(name, None)
-        self._put(name, record.incarnation, record.version, value)
+        self._put(name, Applied.after(record), value)
         if record.user_id:
             user = redis_user_key(record.user_id, self.tenant)
-            self._put(user, 0, record.last_timestamp_ms, record.session_id.encode())
+            place = Applied(version=record.last_timestamp_ms)
+            self._put(user, place, record.session_id.encode())
 
     def _erase(self, key: bytes) -> None:
         name = redis_session_key(key.decode(errors="replace"), self.tenant)
-        _, _, record = self.entries.pop(name, (0, 0, b""))
+        *_, record = self.entries.pop(name, (0, 0, 0, b""))
         user = user_key(record, self.tenant)
-        if user in self.entries and self.entries[user][2] == key:
+        if user in self.entries and self.entries[user][-1] == key:
             del self.entries[user]
         self.erased[name] = key
 
-    def _put(self, name: str, incarnation: int, version: int, value: bytes) -> None:
+    def _put(self, name: str, place: Applied, value: bytes) -> None:
         held = self.entries.get(name)
-        if held is None or held[:2] <= (incarnation, version):
-            self.entries[name] = (incarnation, version, value)
+        if held is None or _replaces(place, held):
+            self.entries[name] = (place.incarnation, place.appended_ms, place.version, value)
+
+
+def _replaces(place: Applied, held: tuple[int, int, int, bytes]) -> bool:
+    """Whether an entry is at least as new as another one; `WRITE` compares in the same way."""
+    incarnation, appended_ms, version, _ = held
+    if place.incarnation == incarnation:
+        return version <= place.version
+    return appended_ms < place.appended_ms
 
 
 def user_key(record: object, tenant: str) -> str:

@@ -4,11 +4,18 @@ A job has a folder of checkpoints for each state backend, with one folder a run,
 savepoints. A run that ended before its first checkpoint, however it ended, leaves no whole state
 there, so the next run resumes from that of an earlier one. A checkpoint can be read by the backend
 that wrote it only, a savepoint of `nextclick jobs stop` by both.
+
+Which state is the newest is told by their numbers, not by the clock, which may be set back: Flink
+counts the checkpoints and savepoints of a run, and a run that resumes from one counts on from it.
+One that starts from nothing counts from 1 again: all states of before are recorded as passed over.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import shutil
+import struct
 from pathlib import Path
 from typing import get_args
 
@@ -18,6 +25,9 @@ from settings.jobs import StateBackend
 
 KEPT_RUNS = 3
 """Runs of a job whose last state is kept. A run keeps one checkpoint."""
+
+_HEAD = struct.Struct(">iiq")
+"""How the metadata of a state begins: a mark, the version of the format, the state's number."""
 
 
 def checkpoints(home: Home, name: str, backend: StateBackend = "heap") -> Path:
@@ -33,7 +43,8 @@ def savepoints(home: Home, name: str) -> Path:
 
 def newest(home: Home, name: str) -> Path | None:
     """Return the newest whole state of a job, of whichever run; None if there is none."""
-    return max(_whole(home, name), key=_saved_at, default=None)
+    passed_over = _passed_over(home, name)
+    return max(_whole(home, name), key=lambda state: _order(state, passed_over), default=None)
 
 
 def note(home: Home, name: str) -> None:
@@ -42,10 +53,7 @@ def note(home: Home, name: str) -> None:
     record = _record(home, name)
     if state is None or (record.exists() and record.read_text() == state.as_uri()):
         return
-    record.parent.mkdir(exist_ok=True)
-    temporary = record.with_suffix(".tmp")
-    temporary.write_text(state.as_uri())
-    temporary.replace(record)
+    _replace(record, state.as_uri())
 
 
 def to_resume(
@@ -62,7 +70,7 @@ def to_resume(
     backend
         The state backend that it is to run with.
     from_nothing
-        Pass over all states.
+        Pass over all states: from now on, they are older than any that come.
 
     Returns
     -------
@@ -75,6 +83,7 @@ def to_resume(
         If the job has had a state here that is gone, or the backend cannot read it.
     """
     if from_nothing:
+        _pass_over(home, name)
         return ""
     note(home, name)
     state = newest(home, name)
@@ -97,9 +106,11 @@ def prune(home: Home, name: str) -> None:
 
     Call it while the job does not run. Savepoints stay.
     """
-    last = {run: max(map(_saved_at, _whole_of(run)), default=0) for run in _runs(home, name)}
-    kept = sorted(filter(last.get, last), key=last.__getitem__)[-KEPT_RUNS:]
-    for run in last:
+    passed_over = _passed_over(home, name)
+    runs = {run: states for run in _runs(home, name) if (states := _whole_of(run))}
+    last = {run: max(_order(s, passed_over) for s in states) for run, states in runs.items()}
+    kept = sorted(last, key=last.__getitem__)[-KEPT_RUNS:]
+    for run in _runs(home, name):
         if run not in kept:
             shutil.rmtree(run, ignore_errors=True)
 
@@ -147,13 +158,45 @@ def _whole_of(run: Path) -> list[Path]:
 
 def _is_whole(state: Path) -> bool:
     """Whether a checkpoint is complete: Flink writes its metadata last."""
-    return _saved_at(state) > 0
+    return _number(state) > 0
 
 
-def _saved_at(state: Path) -> int:
-    """Return when a state became whole, in nanoseconds since 1970; 0 if it is not."""
+def _number(state: Path) -> int:
+    """Return the number of a state, from 1; 0 if it is not whole."""
     try:
-        metadata = (state / "_metadata").stat()
+        with (state / "_metadata").open("rb") as file:
+            head = file.read(_HEAD.size)
     except (FileNotFoundError, NotADirectoryError):
         return 0
-    return metadata.st_mtime_ns if metadata.st_size else 0
+    return int(_HEAD.unpack(head)[2]) if len(head) == _HEAD.size else 0
+
+
+def _order(state: Path, passed_over: dict[str, int]) -> tuple[float, int]:
+    """Return what is higher for a newer state."""
+    starts = passed_over.get(state.name, passed_over.get(state.parent.name, math.inf))
+    return starts, _number(state)
+
+
+def _passed_over(home: Home, name: str) -> dict[str, int]:
+    """Return, by name of a run or a savepoint, which start from nothing was the first after it."""
+    record = _passed_over_record(home, name)
+    return dict(json.loads(record.read_text())) if record.exists() else {}
+
+
+def _pass_over(home: Home, name: str) -> None:
+    before = _passed_over(home, name)
+    number = max(before.values(), default=0) + 1
+    there = [*_runs(home, name), *savepoints(home, name).iterdir()]
+    passed_over = {path.name: before.get(path.name, number) for path in there}
+    _replace(_passed_over_record(home, name), json.dumps(passed_over))
+
+
+def _passed_over_record(home: Home, name: str) -> Path:
+    return _record(home, name).with_suffix(".passed-over")
+
+
+def _replace(record: Path, text: str) -> None:
+    record.parent.mkdir(exist_ok=True)
+    temporary = record.with_name(f"{record.name}.tmp")
+    temporary.write_text(text)
+    temporary.replace(record)

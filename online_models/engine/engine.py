@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from online_models.ranking.blend import FITTED
 from online_models.ranking.features import registry as features
 from online_models.sources import popularity
 from online_models.sweep import MOST_PLACES, PLACES_A_CLICK
+from online_models.tables import sessions
 from online_models.vectors import two_towers
 from online_models.vectors.index import VectorIndex
 
@@ -120,13 +121,20 @@ class Engine(Inspection):
         row = self.rows.get(item_id) or self.admit(item_id, session)
         at = -1 if place is None else place
         if self.sample:
-            sessions = click.learn_click_all(self._state, session, row, at, at_s, self.sample)
+            clicked_in = click.learn_click_all(self._state, session, row, at, at_s, self.sample)
         else:
-            sessions = click.count_click(self._state, session, row, at, at_s)
-        if sessions == 2:
+            clicked_in = click.count_click(self._state, session, row, at, at_s)
+        if clicked_in == 2:
             self.confirm(row)
         if self._sweep.active:
             self._sweep.spend(PLACES_A_CLICK)
+
+    def place(self, session: int, item_id: str, at_s: int = 0) -> None:
+        """Append a step to a session that was learned before, as part of another one.
+
+        Nothing learns it again; an item without a row only takes its place. Arguments as `learn`'s.
+        """
+        sessions.append(self._state, session, self.rows.get(item_id, 0), at_s)
 
     @contextmanager
     def one_turn(self) -> Iterator[None]:
@@ -173,8 +181,12 @@ class Engine(Inspection):
 
     # ---- snapshots
 
-    def snapshot(self, path: Path) -> None:
-        """Write everything that was learned into a new folder ``path``."""
+    def snapshot(self, path: Path, undisturbed: snapshots.Undisturbed = nullcontext) -> None:
+        """Write everything that was learned into a new folder ``path``.
+
+        Answers may be given meanwhile if ``undisturbed()`` keeps them waiting while it is held: a
+        tenth of a millisecond at a time.
+        """
         meta = {
             "seed": self.seed,
             "sample": self.sample,
@@ -182,7 +194,7 @@ class Engine(Inspection):
             "with_vectors": self.with_vectors,
             **self.kept(),
         }
-        snapshots.write(path, self.arrays, self.limits, meta)
+        snapshots.write(path, self.arrays, self.limits, meta, undisturbed)
 
     @classmethod
     def restore(cls, path: Path, limits: Limits | None = None) -> Engine:

@@ -41,6 +41,7 @@ def warm_up(remote: bool = False) -> Engine:
         for item in ("a", "b", "a", "c"):
             engine.learn(number, item)
         engine.learn(number, "d", 1)
+    engine.place(engine.open_session(), "a")
     engine.strengthen("a")
     engine.put_item("e", categories=("x",), title="warm")
     engine.example(number, "b")

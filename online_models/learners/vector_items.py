@@ -82,7 +82,7 @@ class VectorItems(ItemRows):
         self.changed: dict[str, None] = {}
         """Names of the other stored rows that have."""
         self.gone: dict[str, None] = {}
-        """Items whose vectors the replicas are yet to drop."""
+        """Items whose vectors the replicas are yet to drop; `VectorLearner.gone` bounds them."""
         self.on_new_item.append(self._note_reuse)
         (clicks,) = phases_of(self, state, used)
         self._forget_clicks = clicks.forget

@@ -35,6 +35,10 @@ from online_models.vectors.two_towers import (
     set_tokens,
 )
 
+GONE_SHARE = 8
+"""So, however fast items leave, there wait at most this many times those that leave between two
+publications."""
+
 _USED = (*SHARED, *item_rows.TABLES, *two_towers.TABLES, *content_tokens.TABLES)
 
 
@@ -189,12 +193,14 @@ class VectorLearner:
         return self._publication.take(most)
 
     def gone(self, most: int) -> list[str]:
-        """Return up to ``most`` items whose vectors are to be dropped, each of them once.
+        """Return items whose vectors are to be dropped, each of them once.
 
-        They have left, or were withdrawn. Publish them before what `to_publish` returns next: an
-        item may have come back, and then has new vectors.
+        They have left, or were withdrawn: up to ``most``, or one in `GONE_SHARE` of those that
+        wait if that is more. Publish them before what `to_publish` returns next: an item may have
+        come back, and then has new vectors.
         """
-        gone = list(islice(self.items.gone, most))
+        waiting = self.items.gone
+        gone = list(islice(waiting, max(most, -(-len(waiting) // GONE_SHARE))))
         for item_id in gone:
             del self.items.gone[item_id]
             self.items.changed[f"g{item_id}"] = None

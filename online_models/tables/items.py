@@ -228,7 +228,7 @@ class ItemTable(ItemRows):
 
     def kept(self) -> dict[str, Any]:
         """See `ItemRows.kept`."""
-        more = {"provisional": self.provisional, "deleted": list(self.deleted)}
+        more = {"provisional": self.provisional, "deleted": self.deleted.keys()}
         return super().kept() | self.categories.kept() | more
 
     def keep(self, meta: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ from online_models.memory.layout import Limits
 from online_models.memory.slabs import give, meta_table, take
 from online_models.memory.state import State
 from online_models.memory.table import Forget, Kept, Lists, Table
-from online_models.tables.click_times import forget_times
+from online_models.tables.click_times import forget_times, note_time
 
 MAX_KEPT = SESSION_STEPS
 """Steps that a session keeps; the oldest are dropped first."""
@@ -158,3 +158,12 @@ def insert(st: State, slot: int, row: int, place: int) -> int:
     kept[o + place] = row
     e.norm = 1.0 / (e.n + 2.0) ** 0.5
     return place
+
+
+@njit(cache=True)
+def append(st: State, number: int, row: int, at_s: int) -> None:
+    """Append an item to a session; what counts clicks does not learn of it."""
+    slot = open_slot(st, number)
+    if slot >= 0:
+        note_time(st, slot, at_s)
+        insert(st, slot, row, -1)

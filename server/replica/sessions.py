@@ -10,6 +10,7 @@ from typing import Any
 from nextclick.v1 import session_pb2 as pb
 from online_models.engine import Engine
 from records.session_life import UNKNOWN, Applied
+from server.replica.evicted_sessions import EvictedSessions
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ class SessionTable:
         self._names: dict[int, str] = {}
         self._users: dict[str, str] = {}
         self.evicted = 0
+        self.known_of_evicted = EvictedSessions()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -67,12 +69,18 @@ class SessionTable:
         Records may be missing (compaction: the next one has all steps) or repeated (nothing is
         learned twice). If a record comes more than 50 steps after the last one applied, the oldest
         of these steps are lost. A session that returns after its state has expired starts empty,
-        under a new number; the models keep the one before as a past session.
+        under a new number; the models keep the one before as a past session. One that was evicted
+        gets its steps back, of which only those are learned that have arrived since.
         """
         entry = self._entries.get(record.session_id)
         if entry is not None and not entry.applied.precedes(record):
             return []
-        if entry is None or entry.applied.returns(record):
+        if entry is None:
+            applied = self.known_of_evicted.applied(record.session_id)
+            entry = self._open(record.session_id)
+            entry.applied = applied
+            self._place_applied(entry, record)
+        elif entry.applied.returns(record):
             self._remove(record.session_id)
             entry = self._open(record.session_id)
         learned = self._learn(entry, record)
@@ -84,6 +92,15 @@ class SessionTable:
         if record.hidden_item_ids:
             entry.hidden = tuple(record.hidden_item_ids)
         return learned
+
+    def _place_applied(self, entry: Entry, record: pb.SessionRecord) -> None:
+        """Give a session that was evicted the steps that were learned before."""
+        applied = entry.applied.version_in(record)
+        for step in record.steps if applied else ():
+            if step.seq <= applied:
+                at_s = seconds(step.timestamp_ms)
+                self._engine.place(entry.number, step.item_id, at_s)
+                _note_purchase(entry, step)
 
     def _learn(self, entry: Entry, record: pb.SessionRecord) -> list[str]:
         steps = record.steps
@@ -127,9 +144,7 @@ class SessionTable:
         for step in steps:
             if step.strengthened_seq > applied:
                 self._engine.strengthen(step.item_id)
-            news = step.seq > applied or step.strengthened_seq > applied
-            if news and step.type == pb.EVENT_TYPE_PURCHASE and step.item_id not in entry.purchased:
-                entry.purchased = (*entry.purchased, step.item_id)[-200:]
+            _note_purchase(entry, step)
 
     def _note_user(self, record: pb.SessionRecord) -> None:
         """Make the session its user's current one, unless another has a later click.
@@ -158,6 +173,7 @@ class SessionTable:
         entry = Entry(self._engine.open_session())
         oldest = self._names.get(entry.number - self._engine.limits.max_sessions)
         if oldest is not None:
+            self.known_of_evicted.note(oldest, self._entries[oldest].applied)
             self._remove(oldest)
             self.evicted += 1
         self._entries[session_id] = entry
@@ -188,13 +204,15 @@ class SessionTable:
         """
         oldest = self._engine.next_session - self._engine.limits.max_sessions
         for name, number, version, last_ms, user_id, current, hidden, purchased, *life in rows:
+            incarnation, appended_ms = life or (0, 0)
+            applied = Applied(incarnation, version, appended_ms)
             if number < oldest:
+                self.known_of_evicted.note(name, applied)
                 self.evicted += 1
                 continue
-            incarnation, appended_ms = life or (0, 0)
             self._entries[name] = Entry(
                 number,
-                Applied(incarnation, version, appended_ms),
+                applied,
                 last_ms,
                 user_id,
                 tuple(hidden),
@@ -208,6 +226,11 @@ class SessionTable:
 def _place(record: pb.SessionRecord, step: pb.Step) -> Applied:
     """Return the place of a step in its session."""
     return Applied(record.incarnation, step.seq, step.appended_ms)
+
+
+def _note_purchase(entry: Entry, step: pb.Step) -> None:
+    if step.type == pb.EVENT_TYPE_PURCHASE and step.item_id not in entry.purchased:
+        entry.purchased = (*entry.purchased, step.item_id)[-200:]
 
 
 def seconds(time_ms: int) -> int:

@@ -44,7 +44,7 @@ def add_steps(awaited: AwaitedAnswers, record: SessionRecord) -> list[str]:
     before = Applied(awaited.incarnation, awaited.version, awaited.appended_ms)
     if not before.precedes(record):
         return []
-    if record.incarnation > awaited.incarnation:
+    if record.incarnation != awaited.incarnation:
         del awaited.steps[:]
         awaited.scored_seq = 0
     applied = before.version_in(record)

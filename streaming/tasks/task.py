@@ -13,8 +13,11 @@ from typing import NamedTuple, Protocol
 
 from google.protobuf.message import DecodeError
 
+from nextclick.topics import COMMANDS
 from nextclick.v1 import learning_pb2 as pb
 from records.checksum import add_click
+from records.errors import RecordError
+from records.limited import check_size
 from records.session_sample import SessionSample
 from streaming.output import Output
 from streaming.raw_record import RawRecord
@@ -145,8 +148,9 @@ class Progress:
         if record.key != self.model.encode():
             return None
         try:
+            check_size(COMMANDS, record.key, record.value)
             command = pb.LearnerCommand.FromString(record.value)
-        except DecodeError:
+        except (RecordError, DecodeError):
             return None
         kinds = pb.LearnerCommand
         if command.kind in (kinds.KIND_PAUSE, kinds.KIND_RESUME):

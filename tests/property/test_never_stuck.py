@@ -3,30 +3,15 @@
 Between them, answers are asked for. The longest hold of the lock is told, in processor time.
 """
 
-import random
 import time
 
-import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from nextclick import Item, encode_item
-from nextclick.limits import MAX_REQUEST_BYTES, SESSION_STEPS
-from nextclick.topics import (
-    ITEMS,
-    RANKER,
-    RANKER_MODEL,
-    SCOREBOARD,
-    SESSIONS,
-    TOPICS,
-    VECTORS,
-)
-from nextclick.v1 import learning_pb2, scoreboard_pb2
+from nextclick.limits import MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES, SESSION_STEPS
 from nextclick.v1 import recommendation_service_pb2 as pb
-from nextclick.v1.session_pb2 import SessionRecord, Step
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
-from records import item_vectors
 from server.deferred import Deferred
 from server.errors import RequestError
 from server.replica import log_reader
@@ -38,6 +23,7 @@ from server.services.recommendation import Recommendations
 from server.transport.lanes import Lanes
 from server.transport.methods import METHODS, Lane
 from settings.server import ServerSettings
+from tests.property.fuzz import Fuzz
 from tests.unit.server.replica.test_log_reader import FakeBroker, FakeConsumer, Message
 from tests.unit.server.services.test_recommendation import FakeRedis, NoImpressions
 
@@ -51,11 +37,11 @@ BOUND_S = 1.0
 of code count as processor time, too. What is not bounded takes seconds."""
 
 
-class Fuzzer:
+class Fuzzer(Fuzz):
     """A replica under a log reader, a service over it, and what the longest of their steps took."""
 
     def __init__(self, seed):
-        self.random = random.Random(seed)
+        super().__init__(seed)
         self.replica = Replica(Engine(LIMITS, sample=0, remote=True))
         self.replica.engine.begin_index(time.monotonic)
         self.replica.caught_up = True
@@ -71,20 +57,16 @@ class Fuzzer:
             "stream": self.service.stream_recommend,
         }
         self.offset = 0
-        self.longest = (0.0, "")
 
     def timed(self, name, work):
-        started = time.thread_time()
         try:
-            found = work()
+            return self.measured(name, work)
         except RequestError:
-            found = None
+            return None
         except Exception as e:
             if "Decode" not in type(e).__name__:
                 raise
-            found = None
-        self.longest = max(self.longest, (time.thread_time() - started, name))
-        return found
+            return None
 
     def apply(self, topic, key, value):
         message = Message(topic, 0, self.offset, value)
@@ -100,51 +82,6 @@ class Fuzzer:
         self.timed("impressions", self.service.send_impressions)
 
     # ---- what is sent
-
-    def name(self, kind, n=40):
-        name = f"{kind}{self.random.randrange(n)}"
-        return name + "x" * (256 - len(name)) if self.random.random() < 0.02 else name
-
-    def items(self, n):
-        return [self.name("i") for _ in range(self.random.randint(1, n))]
-
-    def record(self, topic):
-        """Return key and value of a valid record, most of them as large as they may be."""
-        pick = self.random
-        if topic == SESSIONS:
-            first = pick.randrange(1 << 20)
-            steps = [
-                Step(item_id=item, seq=first + n, timestamp_ms=1_000 * (first + n))
-                for n, item in enumerate(self.items(SESSION_STEPS))
-            ]
-            session = SessionRecord(
-                session_id=self.name("s"),
-                user_id=self.name("u"),
-                version=first + len(steps) - 1,
-                steps=steps,
-                hidden_item_ids=self.items(50),
-            )
-            return session.session_id.encode(), session.SerializeToString()
-        item = self.name("i")
-        if topic == ITEMS:
-            tags = tuple(f"c{pick.randrange(30)}" for _ in range(16))
-            more = {f"k{n}": "v" * 200 for n in range(32)}
-            shown = Item(item, categories=tags, attributes=more, title="a word " * 140)
-            return item.encode(), encode_item(
-                Item(item, deleted=True) if pick.random() < 0.1 else shown
-            )
-        if topic == VECTORS:
-            both = np.random.default_rng(pick.randrange(1 << 30)).normal(size=(2, 64))
-            vectors = item_vectors.ItemVectors(*both.astype(np.float32), 1, [1] * 4)
-            return item.encode(), item_vectors.encode(vectors)
-        if topic == RANKER:
-            state = learning_pb2.LearnerState(version=1, kept_versions=range(20))
-            return RANKER_MODEL.encode(), state.SerializeToString()
-        assert topic == SCOREBOARD
-        name = pick.choice(["blend", "ranker"])
-        window = scoreboard_pb2.ScoreWindow(size=1_000, at=[scoreboard_pb2.CutoffScores(k=5)] * 3)
-        score = scoreboard_pb2.Score(model=name, cases=9, windows=[window] * 2)
-        return name.encode(), score.SerializeToString()
 
     def request(self, name):
         """Return a valid request, some of them as large as they may be."""
@@ -169,28 +106,6 @@ class Fuzzer:
             "stream": pb.StreamRecommendRequest(request=recommend),
         }.get(name.rpartition("/")[2], recommend).SerializeToString()
 
-    def mutated(self, raw, most):
-        """Return bytes that are nearly valid, or not at all, or far too many of them."""
-        pick = self.random
-        kind = pick.randrange(6)
-        if kind == 0:
-            return raw
-        if kind == 1:
-            return pick.randbytes(pick.randrange(200))
-        if kind == 2:  # a short field many times: the most work in the fewest bytes
-            unit = bytes([8 * pick.randrange(1, 16) + 2, 0])
-            return unit * (pick.choice([100, most, 4 * most]) // 2)
-        out = bytearray(raw)
-        for _ in range(pick.randint(1, 8)):
-            at = pick.randrange(len(out) + 1)
-            if kind == 3:
-                out[at : at + 1] = pick.randbytes(1)
-            elif kind == 4:
-                del out[at : at + pick.randrange(20)]
-            else:
-                out[at:at] = out[at : at + pick.randrange(200)]
-        return bytes(out)
-
     def warm_up(self):
         """Send only what is valid: the first of each kind loads compiled code."""
         for _ in range(WARM_UP):
@@ -202,17 +117,11 @@ class Fuzzer:
     def run(self, rounds):
         for _ in range(rounds):
             for followed in FOLLOWED:
-                key, value = self.record(followed.name)
-                if self.random.random() < 0.05:
-                    value = None
-                else:
-                    most = TOPICS[followed.name].max_value_bytes
-                    value = self.mutated(value, most)
-                if self.random.random() < 0.05:
-                    key = self.random.randbytes(self.random.choice([0, 10, 100_000]))
-                self.apply(followed.name, key, value)
+                self.apply(followed.name, *self.fuzzed(followed.name))
             name = self.random.choice(list(self.calls))
-            self.call(name, self.mutated(self.request(name), MAX_REQUEST_BYTES))
+            # The largest are what a small compressed message may hold: gRPC has unpacked it.
+            most = self.random.choice([MAX_REQUEST_BYTES, MAX_MESSAGE_BYTES // 4])
+            self.call(name, self.mutated(self.request(name), most))
 
 
 def bugs():

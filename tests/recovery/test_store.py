@@ -35,13 +35,14 @@ def writer(client):
     return writer
 
 
-def record(version, session_id="s", user_id="", at=0, incarnation=0):
+def record(version, session_id="s", user_id="", at=0, incarnation=0, appended_ms=0):
     return SessionRecord(
         session_id=session_id,
         version=version,
         user_id=user_id,
         last_timestamp_ms=at,
         incarnation=incarnation,
+        appended_ms=appended_ms or incarnation,
     ).SerializeToString()
 
 
@@ -87,6 +88,19 @@ def test_a_session_that_returns_replaces_the_visit_before(client, writer):
         batch(record(2, incarnation=1_700_000_000_001), record(9, incarnation=100), start=3)
     )
     assert version(client) == 2
+
+
+def test_lives_that_were_divided_anew_go_on(client, writer):
+    """After `up --from-nothing` with another life of state, visitors stayed as they had been."""
+    writer.write(batch(record(2, incarnation=900, appended_ms=901)))
+    writer.write(batch(record(9, incarnation=100, appended_ms=901), start=1))
+    assert version(client) == 2
+    writer.write(batch(record(10, incarnation=100, appended_ms=902), start=2))
+    assert version(client) == 10
+    writer.write(batch(record(2, incarnation=900, appended_ms=901), start=3))
+    assert version(client) == 10
+    writer.write(batch(record(4, incarnation=900, appended_ms=903), start=4))
+    assert version(client) == 4
 
 
 def test_what_the_version_before_has_written_is_replaced(client, writer):

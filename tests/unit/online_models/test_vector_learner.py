@@ -5,7 +5,7 @@ import pytest
 
 from online_models import sweep
 from online_models.learners import publication, stored_vectors
-from online_models.learners.vectors import VectorLearner
+from online_models.learners.vectors import GONE_SHARE, VectorLearner
 from online_models.tables.item_rows import CONFIRMED
 
 BY_ROW = ("context_vectors", "target_vectors", "token_sums", "item_tokens", "stats", "becomes")
@@ -164,6 +164,19 @@ def test_deleted_items_leave_first_and_the_catalogue_last():
         learner.learn(-1, [], f"new{i}")
     assert not [item for item in learner.rows if item.startswith("deleted")]
     assert sum(item.startswith("kept") for item in learner.rows) == 40
+
+
+def test_items_that_have_left_do_not_pile_up():
+    """Where more left than were published each time, the list and the stored rows grew for ever."""
+    learner = VectorLearner(64)
+    leaving, published = 300, []
+    for turn in range(200):
+        learner.items.gone.update(dict.fromkeys(f"{turn}-{n}" for n in range(leaving)))
+        assert len(learner.items.gone) <= GONE_SHARE * leaving
+        published += learner.gone(100)
+    while learner.items.gone:
+        published += learner.gone(100)
+    assert sorted(published) == sorted(f"{turn}-{n}" for turn in range(200) for n in range(leaving))
 
 
 def test_an_item_that_is_back_is_not_dropped_after_its_new_vectors():

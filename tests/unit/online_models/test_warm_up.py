@@ -49,6 +49,7 @@ for s in range(200):
     engine.learn(number, "i3", 1, 1_000)
     engine.strengthen("i4")
     engine.strengthen("i4", 2)
+engine.place(engine.open_session(), "i1", 1_000)
 engine.forget_session(number - 1)
 filters = [None, Filter(), Filter(("a",)), Filter(("a", "none"), (1, 2), True)]
 

@@ -50,6 +50,29 @@ def test_a_life_that_began_anew_with_known_events_brings_only_its_new_ones(to, k
     assert EIGHT.version_in(again) == known
 
 
+def test_two_lives_that_became_one_bring_what_is_new():
+    """The life of state was raised, and the job started from nothing: the visitor went unread."""
+    second = Applied.after(record(900, 900, 901))
+    for n in range(1, 11):
+        assert not second.precedes(record(100, *[*range(100, 108), 900, 901][:n]))
+    merged = record(100, *range(100, 108), 900, 901, 902)
+    assert second.precedes(merged)
+    assert not second.returns(merged)
+    assert second.version_in(merged) == 10
+    after = Applied.after(merged)
+    assert not after.precedes(merged)
+    assert not after.precedes(record(900, 900, 901)), "read again"
+    assert after.version_in(record(100, *range(100, 108), *range(900, 904))) == 11
+
+
+def test_a_life_that_became_two_brings_what_is_new():
+    """The life of state was lowered, and the job started from nothing."""
+    merged = Applied.after(record(100, *range(100, 108), 900, 901))
+    assert not merged.precedes(record(900, 900, 901))
+    assert merged.precedes(record(900, 900, 901, 902))
+    assert merged.version_in(record(900, 900, 901, 902)) == 2
+
+
 def test_a_reader_without_a_place_takes_records_of_any_age():
     """Old records have no incarnation; new ones may begin with an event that is no step."""
     old = SessionRecord(version=2)

@@ -102,6 +102,24 @@ def test_clicks_that_are_sessionised_again_score_nothing_again():
     assert ranks(task) == [3, 1]
 
 
+def test_answers_are_scored_after_two_lives_became_one():
+    """With a longer life of state, a job that starts from nothing joins what were two visits."""
+    joined = [life(100, "ab"), life(100, "abcd"), life(100, "abcde"), life(100, "abcdef")]
+    for n, record in enumerate(joined):
+        session = SessionRecord.FromString(record.value)
+        for step in session.steps[2:]:
+            step.appended_ms += 800
+        session.appended_ms = session.steps[-1].appended_ms
+        joined[n] = record._replace(value=session.SerializeToString())
+    task = task_of(
+        life(902, "cd"),
+        *joined[:3],
+        answer("s", 5, ["x", "f"], session_incarnation=100),
+        joined[3],
+    )
+    assert ranks(task) == [2]
+
+
 def test_an_answer_of_a_server_of_the_version_before_belongs_to_the_present_life():
     """It names no incarnation; servers are upgraded after the jobs."""
     task = task_of(life(100, "ab"), answer("s", 2, ["x", "c"]), life(100, "abc"))

@@ -28,7 +28,7 @@ def test_a_user_who_has_gone_on_to_another_session_is_kept():
     batch.add(0, 0, b"s", record())
     batch.add(0, 1, b"t", record("t", at=2))
     batch.add(0, 2, b"s", None)
-    assert batch.entries[U][2] == b"t"
+    assert batch.entries[U][-1] == b"t"
     batch.add(0, 3, b"s", record(at=3))
     assert batch.erased == {}
-    assert batch.entries[U][2] == b"s"
+    assert batch.entries[U][-1] == b"s"

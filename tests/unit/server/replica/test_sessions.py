@@ -203,6 +203,51 @@ def visits(*clicks):
     return out
 
 
+def evicted_and_returned(sessions, *clicks):
+    """Have a session of clicks, evict it, and have it return with the last of them."""
+    records = visits(*clicks)
+    for record in records[:-1]:
+        sessions.apply(record)
+    for i in range(8):
+        sessions.apply(user_record(f"robot{i}", "", NOW))
+    assert sessions.get("s") is None
+    sessions.apply(records[-1])
+
+
+def test_a_session_that_was_evicted_is_not_learned_again():
+    """A robot's flood evicts real sessions; each of their next clicks was 50 clicks more."""
+    sessions = table(max_sessions=8)
+    evicted_and_returned(sessions, ("a", 0), ("b", 1), ("left", 2), ("c", 3), ("new", 4))
+    assert sessions._engine.clicks == 4 + 8 + 1
+    assert kept(sessions) == ["a", "b", "left", "c", "new"]
+    assert sessions.get("s").applied.version == 5
+    last = sessions._engine.arrays["click_times"][sessions.get("s").number % 8].tolist()
+    assert last == [NOW // 1_000 + 180, NOW // 1_000 + 240]
+
+
+def test_purchases_of_before_an_eviction_are_remembered():
+    """The filter on purchases rests on them, and they are counted once."""
+    sessions = table(max_sessions=8)
+    clicks = [("a", 0, "purchase"), ("b", 1, "view")]
+    first, second = history(clicks)
+    sessions.apply(first)
+    for i in range(8):
+        sessions.apply(user_record(f"robot{i}", "", NOW))
+    sessions.apply(second)
+    assert sessions.get("s").purchased == ("a",)
+
+
+def test_after_evictions_new_visitors_are_learned():
+    """What is known of those who left must not count against those who come, in any partition."""
+    sessions = table(max_sessions=8)
+    for n in range(500):
+        arrived = NOW + 1_000 * (n if n % 2 else n - 100)  # two partitions, one ahead of the other
+        record = user_record(f"s{n}", "", arrived)
+        record.incarnation = record.appended_ms = record.steps[0].appended_ms = arrived
+        sessions.apply(record)
+    assert sessions._engine.clicks >= 495
+
+
 def test_rows_of_the_version_before_are_loaded():
     """A snapshot without incarnations is as good as the log that it was made from."""
     sessions = table()

@@ -1,0 +1,179 @@
+"""Records as large as they may be, of every topic that is read, and bytes that are nearly such."""
+
+import random
+import time
+
+import numpy as np
+
+from nextclick import Event, Item, encode_event, encode_item
+from nextclick.limits import MAX_PAGE, MAX_RANKINGS, SCORED_ITEMS, SESSION_STEPS
+from nextclick.topics import (
+    COMMANDS,
+    EVENTS,
+    EXAMPLES,
+    IMPRESSIONS,
+    ITEMS,
+    RANKER,
+    RANKER_MODEL,
+    SCOREBOARD,
+    SESSIONS,
+    TOPICS,
+    VECTORS,
+    VECTORS_MODEL,
+)
+from nextclick.v1 import learning_pb2, scoreboard_pb2
+from nextclick.v1.impression_pb2 import Impression, ShadowAnswer
+from nextclick.v1.session_pb2 import SessionRecord, Step
+from online_models.ranking.candidates import CANDIDATES
+from online_models.ranking.features.registry import N_FEATURES
+from records import example, item_vectors
+from records.session_life import Applied
+
+NOW_MS = 1_700_000_000_000
+
+
+class Fuzz:
+    """Makes records, and measures what applying them takes: ``longest`` is the longest so far."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.longest = (0.0, "")
+
+    def measured(self, name, work):
+        started = time.thread_time()
+        try:
+            return work()
+        finally:
+            self.longest = max(self.longest, (time.thread_time() - started, name))
+
+    def fuzzed(self, topic):
+        """Return key and value of a record, most of them not as they should be; or a tombstone."""
+        key, value = self.record(topic)
+        if self.random.random() < 0.05:
+            value = None
+        else:
+            value = self.mutated(value, TOPICS[topic].max_value_bytes)
+        if self.random.random() < 0.05:
+            key = self.random.randbytes(self.random.choice([0, 10, 100_000]))
+        return key, value
+
+    def name(self, kind, n=40):
+        name = f"{kind}{self.random.randrange(n)}"
+        return name + "x" * (256 - len(name)) if self.random.random() < 0.02 else name
+
+    def items(self, n):
+        return [self.name("i") for _ in range(self.random.randint(1, n))]
+
+    def record(self, topic):
+        """Return key and value of a valid record, most of them as large as they may be."""
+        pick = self.random
+        if topic == SESSIONS:
+            first = pick.randrange(1 << 20)
+            life = pick.choice([0, NOW_MS])
+            steps = [
+                Step(
+                    item_id=item,
+                    seq=first + n,
+                    timestamp_ms=1_000 * (first + n),
+                    appended_ms=life and life + first + n,
+                )
+                for n, item in enumerate(self.items(SESSION_STEPS))
+            ]
+            session = SessionRecord(
+                session_id=self.name("s"),
+                user_id=self.name("u"),
+                version=first + len(steps) - 1,
+                steps=steps,
+                hidden_item_ids=self.items(50),
+                incarnation=life and life + pick.randrange(first + 1),
+                appended_ms=life and life + first + len(steps) - 1,
+            )
+            return session.session_id.encode(), session.SerializeToString()
+        item = self.name("i")
+        if topic == ITEMS:
+            tags = tuple(f"c{pick.randrange(30)}" for _ in range(16))
+            more = {f"k{n}": "v" * 200 for n in range(32)}
+            shown = Item(item, categories=tags, attributes=more, title="a word " * 140)
+            return item.encode(), encode_item(
+                Item(item, deleted=True) if pick.random() < 0.1 else shown
+            )
+        if topic == VECTORS:
+            both = np.random.default_rng(pick.randrange(1 << 30)).normal(size=(2, 64))
+            vectors = item_vectors.ItemVectors(*both.astype(np.float32), 1, [1] * 4)
+            return item.encode(), item_vectors.encode(vectors)
+        if topic == RANKER:
+            state = learning_pb2.LearnerState(version=1, kept_versions=range(20))
+            return RANKER_MODEL.encode(), state.SerializeToString()
+        if topic in (EVENTS, IMPRESSIONS, EXAMPLES, COMMANDS):
+            return self.record_of_jobs(topic)
+        assert topic == SCOREBOARD
+        name = pick.choice(["blend", "ranker"])
+        window = scoreboard_pb2.ScoreWindow(size=1_000, at=[scoreboard_pb2.CutoffScores(k=5)] * 3)
+        score = scoreboard_pb2.Score(model=name, cases=9, windows=[window] * 2)
+        return name.encode(), score.SerializeToString()
+
+    def record_of_jobs(self, topic):
+        """Return key and value of a valid record of a topic that only jobs read."""
+        pick = self.random
+        session_id = self.name("s")
+        if topic == EVENTS:
+            kind = pick.choice(["view", "purchase", "rating", "dislike", "unknown"])
+            event = Event(
+                kind,
+                self.name("i"),
+                NOW_MS + pick.randrange(1_000_000),
+                session_id=session_id,
+                event_id=str(pick.randrange(1_000)),
+                properties={f"k{n}": "v" * 1_000 for n in range(pick.choice([0, 32]))},
+            )
+            return session_id.encode(), encode_event(event)
+        if topic == IMPRESSIONS:
+            models = [f"m{n}" for n in range(MAX_RANKINGS)]
+            shadows = [
+                ShadowAnswer(model=model, item_ids=self.items(SCORED_ITEMS), scores=[1] * 20)
+                for model in models
+            ]
+            answer = Impression(
+                recommendation_id=self.name("r"),
+                session_id=session_id,
+                session_version=pick.randrange(1 << 20),
+                item_ids=self.items(MAX_PAGE),
+                scores=[1] * SCORED_ITEMS,
+                appended_item_ids=self.items(SESSION_STEPS),
+                model=pick.choice(models),
+                shadows=shadows,
+            )
+            return session_id.encode(), answer.SerializeToString()
+        if topic == EXAMPLES:
+            n = pick.choice([2, CANDIDATES])
+            features = np.random.default_rng(pick.randrange(1 << 30)).normal(size=(N_FEATURES, n))
+            seq = pick.randrange(1 << 20)
+            click = Applied(NOW_MS, seq, NOW_MS + seq)
+            case = example.Example(session_id, click, features.astype(np.float32), n - 1)
+            return session_id.encode(), example.encode(case)
+        assert topic == COMMANDS
+        kinds = learning_pb2.LearnerCommand.Kind.values()
+        command = learning_pb2.LearnerCommand(kind=pick.choice(kinds), version=pick.randrange(99))
+        return pick.choice([VECTORS_MODEL, RANKER_MODEL]).encode(), command.SerializeToString()
+
+    def mutated(self, raw, most):
+        """Return bytes that are nearly valid, or not at all, or far too many of them."""
+        pick = self.random
+        kind = pick.randrange(6)
+        if kind == 0:
+            return raw
+        if kind == 1:
+            return pick.randbytes(pick.randrange(200))
+        if kind == 2:  # a short field many times: the most work in the fewest bytes
+            unit = bytes([8 * pick.randrange(1, 16) + 2, 0])
+            return unit * (pick.choice([100, most, 4 * most]) // 2)
+        out = bytearray(raw)
+        for _ in range(pick.randint(1, 8)):
+            at = pick.randrange(len(out) + 1)
+            if kind == 3:
+                out[at : at + 1] = pick.randbytes(1)
+            elif kind == 4:
+                del out[at : at + pick.randrange(20)]
+            else:
+                out[at:at] = out[at : at + pick.randrange(200)]
+        return bytes(out)

@@ -1,0 +1,99 @@
+"""Random and mutated bytes on every topic that a job or the session store reads.
+
+The longest time of one record is told, in processor time: all later records wait for it.
+"""
+
+from pkgutil import resolve_name
+
+import pytest
+
+from nextclick.topics import DEAD_LETTERS, IMPRESSIONS, SESSIONS, TOPICS
+from server.replica.followed_topics import FOLLOWED
+from streaming.jobs.registry import JOBS
+from streaming.raw_record import RawRecord
+from streaming.session_writer import Batch
+from streaming.sessionize import RatingThresholds
+from streaming.tasks.task import TaskOptions
+from tests.property.fuzz import NOW_MS, Fuzz
+
+PUBLISH_EVERY = 500
+WARM_UP = 30
+
+BOUND_S = 1.0
+"""As in test_never_stuck: far above what a record should take, since loading of code counts."""
+
+
+class Jobs(Fuzz):
+    """The parts of all jobs, and the batches of the store, without Flink and Redis."""
+
+    def __init__(self, seed):
+        super().__init__(seed)
+        self.offset = 0
+        self.states = {}
+        self.tasks = []
+        self.readers = {SESSIONS: [self.store]}
+        for part in dict.fromkeys(part for job in JOBS.values() for part in job.parts):
+            hosts = resolve_name(part.hosts)
+            if part.name == "sessions":
+                self.sessionize, apply = hosts, self.apply_event
+            else:
+                self.tasks.append(hosts(TaskOptions(max_items=32)))
+                apply = self.tasks[-1].apply
+            for topic in part.topics:
+                self.readers.setdefault(topic, []).append(apply)
+
+    def apply_event(self, record):
+        state, outputs = self.sessionize(self.states.get(record.key), record, RatingThresholds())
+        self.states[record.key] = state
+        assert len(outputs) == 1, "an event has one outcome"
+
+    def store(self, record):
+        Batch().add(0, record.offset, record.key, record.value or None)
+
+    def feed(self, topic, key, value):
+        """Have all parts that read a topic apply a record; Flink's source has no None."""
+        record = RawRecord(value or b"", key, topic, 0, self.offset, NOW_MS + self.offset)
+        self.offset += 1
+        for apply in self.readers[topic]:
+            self.measured(topic, lambda apply=apply: apply(record))
+        if self.offset % PUBLISH_EVERY == 0:
+            for task in self.tasks:
+                task.changes()
+                list(task.publish(record.append_time_ms))
+
+
+@pytest.fixture(scope="module")
+def jobs():
+    return Jobs(1)
+
+
+def test_every_topic_is_fuzzed(jobs):
+    """A topic that is added would be read by what nobody has tried to stop."""
+    by_replicas = {followed.name for followed in FOLLOWED}
+    assert by_replicas | set(jobs.readers) == set(TOPICS) - {DEAD_LETTERS}
+
+
+@pytest.mark.parametrize(
+    "rounds", [300, pytest.param(100_000, marks=[pytest.mark.long, pytest.mark.timeout(7_200)])]
+)
+def test_whatever_comes_the_jobs_go_on(jobs, rounds, record_property):
+    """An exception would restart a job for ever: it reads the same record again."""
+    for _ in range(WARM_UP):
+        for topic in jobs.readers:
+            jobs.feed(topic, *jobs.record(topic))
+    jobs.longest = (0.0, "")
+    for _ in range(rounds):
+        for topic in jobs.readers:
+            jobs.feed(topic, *jobs.fuzzed(topic))
+    seconds, what = jobs.longest
+    record_property("longest_hold_ms", 1_000 * seconds)
+    print(f"longest record: {1_000 * seconds:.2f} ms of processor time, of {what}")
+    assert seconds < BOUND_S, what
+    vectors, ranker, score = (
+        next(task for task in jobs.tasks if type(task).__name__ == name)
+        for name in ("VectorsTask", "RankerTask", "ScoreTask")
+    )
+    assert vectors.learned
+    assert ranker.learned
+    jobs.feed(IMPRESSIONS, *jobs.record(IMPRESSIONS))
+    assert list(score.publish(NOW_MS * 2))
