@@ -47,7 +47,7 @@ from streaming.raw_record import RawRecord
 from streaming.sessionize import process
 from streaming.tasks.score import ScoreTask
 from streaming.tasks.task import TaskOptions
-from tests.unit.server.services.test_recommendation import FakeRedis, NoImpressions, record
+from tests.unit.server.services.shop import FakeRedis, NoImpressions, record
 
 LIMITS = Limits(max_items=512, max_sessions=256, pairs=256)
 LIMIT_S = 300.0

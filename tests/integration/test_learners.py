@@ -16,7 +16,7 @@ from streaming.tasks.vectors import VectorsTask
 from tests.command import run as run_cli
 from tests.integration.conftest import Reader, eventually
 from tests.integration.test_path import fresh, views
-from tests.unit.streaming.test_learners import click_records, example_records, far_off
+from tests.unit.streaming.learners_under_test import click_records, example_records, far_off
 
 SESSIONS, EXAMPLES = 6_000, 4_000
 

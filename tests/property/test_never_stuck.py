@@ -24,8 +24,8 @@ from server.transport.lanes import Lanes
 from server.transport.methods import METHODS, Lane
 from settings.server import ServerSettings
 from tests.property.fuzz import Fuzz
-from tests.unit.server.replica.test_log_reader import FakeBroker, FakeConsumer, Message
-from tests.unit.server.services.test_recommendation import FakeRedis, NoImpressions
+from tests.unit.server.replica.played_log import FakeBroker, FakeConsumer, Message
+from tests.unit.server.services.shop import FakeRedis, NoImpressions
 
 LIMITS = Limits(max_items=32, max_sessions=32, pairs=4_096)
 """Fewer than there are names: items and sessions come and go."""

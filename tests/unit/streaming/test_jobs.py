@@ -13,7 +13,7 @@ from streaming.jobs.registry import JOBS
 from streaming.raw_record import RawRecord
 from streaming.session_outputs import MAX_DETAIL, headers, to_outputs
 from streaming.sessionize import DeadLetter, RatingThresholds
-from tests.unit.streaming.test_learners import Value
+from tests.unit.streaming.flink_host import Value
 
 NOW = 1_700_000_000_000
 

@@ -10,9 +10,9 @@ from nextclick.limits import MAX_LEARNER_LATE_MS, SAMPLED_SHARE
 from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord
 from records.session_sample import PATIENCE_MS, number_of
-from tests.unit.streaming.test_learners import (
+from tests.unit.streaming.flink_host import Host
+from tests.unit.streaming.learners_under_test import (
     CASES,
-    Host,
     example_records,
     raw,
     sent_by,

@@ -1,5 +1,9 @@
 """What of a slice of `sessions` is written to Redis, without Redis."""
 
+import itertools
+
+import pytest
+
 from nextclick.topics import redis_session_key, redis_user_key
 from nextclick.v1.session_pb2 import SessionRecord
 from streaming.session_writer import Batch
@@ -32,3 +36,22 @@ def test_a_user_who_has_gone_on_to_another_session_is_kept():
     batch.add(0, 3, b"s", record(at=3))
     assert batch.erased == {}
     assert batch.entries[U][-1] == b"s"
+
+
+OLDEST_FIRST = [(100, 8, 107), (900, 1, 900), (900, 2, 901), (100, 11, 902), (100, 12, 903)]
+"""Incarnation, version, time of arrival: a visit, the next one, and both after they were joined."""
+
+
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(OLDEST_FIRST, 2)))
+def test_the_newer_of_two_records_stays_in_any_order(one, other):
+    """A job that starts from nothing may divide a session into other lives than before."""
+    for order in ((one, other), (other, one)):
+        batch = Batch()
+        for offset, (incarnation, version, appended_ms) in enumerate(order):
+            record = SessionRecord(
+                session_id="s", incarnation=incarnation, version=version, appended_ms=appended_ms
+            )
+            batch.add(0, offset, b"s", record.SerializeToString())
+        (entry,) = batch.entries.values()
+        kept = SessionRecord.FromString(entry[-1])
+        assert (kept.incarnation, kept.version, kept.appended_ms) == other

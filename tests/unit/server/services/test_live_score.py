@@ -9,7 +9,7 @@ from streaming.raw_record import RawRecord
 from streaming.tasks.rolling_score import RING
 from streaming.tasks.score import ScoreTask
 from streaming.tasks.task import TaskOptions
-from tests.unit.server.services.test_recommendation import Shop, record
+from tests.unit.server.services.shop import Shop, record
 
 ITEMS = [f"i{i}" for i in range(22)]
 PAGE = 5

@@ -11,7 +11,7 @@ from nextclick.v1 import recommendation_service_pb2 as pb
 from server.deferred import Deferred
 from server.transport.auth import TokenAuth
 from server.transport.fast_lane import MAX_ASIDE, TOO_LATE, FastLane, Reply, stock_handler
-from tests.unit.server.transport.test_server import LIMIT_S, Clock, Served, until
+from tests.unit.server.transport.served import LIMIT_S, Clock, Served, until
 
 FAST, SLOW = "/test.Lane/Fast", "/test.Lane/Slow"
 

@@ -1,0 +1,63 @@
+"""What an explained answer says of its items: reasons, probabilities, timings."""
+
+import numpy as np
+import pytest
+
+from nextclick.limits import EXPLAINED_ITEMS
+from nextclick.v1.scoreboard_pb2 import Score
+from online_models.ranking.policy import Ordered
+from tests.unit.server.services.shop import ids, record
+
+
+def test_the_first_items_of_a_long_page_are_explained(shop):
+    """Reasons for hundreds of items would take longer than other callers should wait."""
+    answer = shop.recommend(session_id="me", session_items=["i4"], page_size=21, explain=True)
+    assert [bool(item.reasons) for item in answer.items] == [True] * EXPLAINED_ITEMS + [False]
+
+
+def test_explained_scores_become_probabilities_once_they_are_calibrated(shop):
+    """A score says which item is better; a caller may want to know how likely."""
+    shop.apply(record("me", ["i4"]))
+    assert (
+        not shop.recommend(session_id="me", explain=True)
+        .items[0]
+        .HasField("next_click_probability")
+    )
+    score = Score(model="blend", cases=9)
+    score.calibration.slope = 1
+    shop.replica.apply_score(b"blend", score.SerializeToString())
+    answer = shop.recommend(session_id="me", explain=True)
+    shares = np.exp([item.score for item in answer.items])
+    likely = [item.next_click_probability for item in answer.items]
+    assert likely == pytest.approx(list(shares / shares.sum()), abs=1e-3)
+    assert not shop.recommend(session_id="me").items[0].HasField("next_click_probability")
+
+
+def test_probabilities_of_re_ordered_answers_are_those_of_the_policys_own_score(shop):
+    """What is shown in another order is clicked with another probability."""
+
+    class Reversed:
+        name, depth = "reversed", 20
+
+        def order(self, rows, scores, asked, items):
+            return Ordered(np.arange(len(rows))[::-1])
+
+    shop.replica.engine.policy = Reversed()
+    for name, slope in (("blend", 1), ("blend+reversed", 0)):
+        score = Score(model=name, cases=9)
+        score.calibration.slope = slope
+        shop.replica.apply_score(name.encode(), score.SerializeToString())
+    shop.apply(record("me", ["i4"]))
+    likely = [i.next_click_probability for i in shop.recommend(session_id="me", explain=True).items]
+    assert likely == [0.5] * len(likely)
+    assert likely
+
+
+def test_explanations_come_with_reasons_and_timings(shop):
+    """People who run a shop ask why an item is there."""
+    answer = shop.recommend(session_id="x", session_items=["i4", "i5"], page_size=3, explain=True)
+    assert ids(answer) == ids(
+        shop.recommend(session_id="x", session_items=["i4", "i5"], page_size=3)
+    )
+    assert all(item.reasons for item in answer.items)
+    assert [t.stage for t in answer.timings] == ["parse", "session", "score", "reply"]

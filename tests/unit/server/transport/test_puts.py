@@ -1,0 +1,100 @@
+"""Events, catalogue items and commands that are put, as their callers meet it."""
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from nextclick.v1 import catalog_service_pb2, event_service_pb2, learning_pb2, model_service_pb2
+from tests.unit.server.transport.served import LIMIT_S, now
+
+
+def test_put_events_reports_each_event_of_its_own(served):
+    """One faulty event must cost only itself."""
+    good = {"type": "view", "session_id": "s", "item_id": "a", "timestamp_ms": now()}
+    request = event_service_pb2.PutEventsRequest(
+        events=[
+            event_service_pb2.Event(**good),
+            event_service_pb2.Event(type="view", timestamp_ms=now()),
+            event_service_pb2.Event(**{**good, "session_id": "", "user_id": "u"}),
+        ]
+    )
+    reply = served.events.PutEvents(request, timeout=LIMIT_S)
+    assert reply.accepted == 2
+    assert [e.index for e in reply.errors] == [1]
+    assert {f.field for f in reply.errors[0].faults} == {"item_id", "session_id"}
+    assert not reply.errors[0].retryable
+    assert [(topic, key) for topic, key, _ in served.producer.records] == [
+        ("events", "s"),
+        ("events", "u:u"),
+    ]
+
+
+def test_unacknowledged_events_are_retryable_before_the_deadline(served):
+    """DEADLINE_EXCEEDED would not say which events to send again."""
+    served.producer.gives_up = True
+    reply = served.put(timeout=LIMIT_S)
+    assert reply.accepted == 0
+    assert [e.retryable for e in reply.errors] == [True]
+    # What is left of the caller's deadline; what becomes of it: `test_acked_producer.py`.
+    (left_s,) = served.producer.timeouts
+    # Near it: gRPC converts deadlines between clocks, which a busy machine makes inexact.
+    assert LIMIT_S / 2 < left_s < 2 * LIMIT_S
+
+
+def test_catalogue_faults_name_the_item(served):
+    """In a batch of a thousand, the faulty one must be found."""
+    item = catalog_service_pb2.Item
+    request = catalog_service_pb2.PutItemsRequest(items=[item(item_id="a"), item(item_id="")])
+    with pytest.raises(grpc.RpcError) as error:
+        served.catalogue.PutItems(request, timeout=LIMIT_S)
+    assert "items[1].item_id" in error.value.details()
+    with pytest.raises(grpc.RpcError) as error:
+        served.catalogue.DeleteItems(
+            catalog_service_pb2.DeleteItemsRequest(item_ids=["a", ""]), timeout=LIMIT_S
+        )
+    assert "item_ids[1]:" in error.value.details()
+    assert served.producer.records == []
+
+
+def test_models_are_listed_and_steered(served):
+    """Whoever watches the shop must be able to stop a learner that is fed rubbish."""
+    models = served.models
+    listed = models.ListModels(model_service_pb2.ListModelsRequest(), timeout=LIMIT_S).models
+    assert [m.name for m in listed] == ["blend", "vectors", "ranker"]
+    assert listed[0].answering
+    assert listed[2].age_ms == -1
+    served.shop.replica.learners["ranker"] = learning_pb2.LearnerState(
+        version=9, learned=70, kept_versions=[3, 7], timestamp_ms=1
+    )
+    listed = models.ListModels(model_service_pb2.ListModelsRequest(), timeout=LIMIT_S).models
+    assert (listed[2].version, listed[2].examples, list(listed[2].kept_versions)) == (9, 70, [3, 7])
+    assert listed[2].age_ms > 0
+    models.PauseLearning(model_service_pb2.PauseLearningRequest(model="vectors"), timeout=LIMIT_S)
+    models.ResumeLearning(model_service_pb2.ResumeLearningRequest(model="vectors"), timeout=LIMIT_S)
+    models.RollBack(model_service_pb2.RollBackRequest(model="ranker", version=7), timeout=LIMIT_S)
+    topics, keys, values = zip(*served.producer.records, strict=True)
+    assert set(topics) == {"commands"}
+    assert keys == ("vectors", "vectors", "ranker")
+    commands = [learning_pb2.LearnerCommand.FromString(value) for value in values]
+    assert [c.kind for c in commands] == [1, 2, 3]
+    assert commands[2].version == 7
+
+
+@pytest.mark.parametrize(
+    ("call", "request_", "field"),
+    [
+        ("PauseLearning", model_service_pb2.PauseLearningRequest(model="blend"), "model"),
+        ("ResumeLearning", model_service_pb2.ResumeLearningRequest(), "model"),
+        ("RollBack", model_service_pb2.RollBackRequest(model="vectors", version=1), "model"),
+        ("RollBack", model_service_pb2.RollBackRequest(model="ranker", version=5), "version"),
+    ],
+)
+def test_a_command_that_cannot_be_obeyed_is_refused(served, call, request_, field):
+    """It would be acknowledged, and nothing would ever happen."""
+    with pytest.raises(grpc.RpcError) as error:
+        getattr(served.models, call)(request_, timeout=LIMIT_S)
+    bad = error_details_pb2.BadRequest()
+    assert rpc_status.from_call(error.value).details[0].Unpack(bad)
+    assert [v.field for v in bad.field_violations] == [field]
+    assert not served.producer.records

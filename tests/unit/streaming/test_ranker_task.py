@@ -1,0 +1,152 @@
+"""The task that learns the ranker: commands, kept versions, and examples that teach nothing."""
+
+from nextclick.v1 import learning_pb2 as pb
+from streaming.tasks.ranker import KEPT_VERSIONS
+from streaming.tasks.task import pack_meta, unpack_meta
+from tests.unit.streaming.flink_host import Host
+from tests.unit.streaming.learners_under_test import (
+    command,
+    example_records,
+    learned,
+    ranker_task,
+    raw,
+    sent_by,
+)
+
+
+def test_pause_resume_and_roll_back():
+    """Operators stop a learner that is fed rubbish, and take it back to before."""
+    host = Host(ranker_task)
+    for record in example_records(600):
+        host.feed(record)
+    state = pb.LearnerState.FromString(host.publish()["ranker", "ranker"])
+    assert len(state.kept_versions) > 3
+    host.feed(command(pb.LearnerCommand.KIND_PAUSE))
+    for record in example_records(50, "paused"):
+        host.feed(record)
+    paused = pb.LearnerState.FromString(host.publish()["ranker", "ranker"])
+    assert paused.paused
+    assert paused.applied == state.applied + 50
+    assert paused.weights.network == state.weights.network
+    back_to = state.kept_versions[1]
+    host.feed(command(pb.LearnerCommand.KIND_ROLL_BACK, back_to))
+    host.feed(command(pb.LearnerCommand.KIND_RESUME))
+    back = pb.LearnerState.FromString(host.publish()["ranker", "ranker"])
+    assert back.rolled_back_to == back_to
+    assert back.version > paused.version
+    assert back.learned < state.learned
+    for record in example_records(20, "after"):
+        host.feed(record)
+    again = pb.LearnerState.FromString(host.publish()["ranker", "ranker"])
+    assert again.learned > back.learned
+
+
+def test_kept_versions_survive_a_restart():
+    """A roll-back is asked for when things go wrong, and then processes die too."""
+    host = Host(ranker_task)
+    for record in example_records(600):
+        host.feed(record)
+    host.publish()
+    kept = list(host.operator._task._versions)
+    host.start()
+    host.publish()
+    assert list(host.operator._task._versions) == kept
+    assert len(kept) <= KEPT_VERSIONS
+
+
+def test_unusable_examples_teach_nothing():
+    """Another program's features would be read as ours; a torn record as noise."""
+    host = Host(ranker_task)
+    good = pb.Example.FromString(example_records(1)[0].value)
+    other, torn = pb.Example(), pb.Example()
+    other.CopyFrom(good)
+    other.feature_schema = "00000000"
+    torn.CopyFrom(good)
+    torn.features = good.features[:-2]
+    for seq, example in enumerate((other, torn), 1):
+        example.seq = seq
+        host.feed(raw("examples", example.SerializeToString()))
+    host.feed(raw("examples", b"\xff\xfe"))
+    host.publish()
+    assert host.operator._task.progress.applied == 3
+    assert host.operator._task.learned == 0
+
+
+def ranker_of(records):
+    host = Host(ranker_task)
+    for record in records:
+        host.feed(record)
+    return host
+
+
+def test_an_example_is_learned_once_whoever_repeats_it():
+    """A crashed emitter repeats minutes of them, and a second one doubles all."""
+    plain = [
+        sent_by((f"s{n % 50}", 100 + n % 50, n // 50 + 1, 1_000 + n), record)
+        for n, record in enumerate(example_records(300))
+    ]
+    once = ranker_of(plain)
+    behind = 40  # records that the second emitter is behind the first
+    both = [r for pair in zip(plain[behind:], plain, strict=False) for r in pair]
+    twice = ranker_of([*plain[:behind], *both, *plain[-behind:]])
+    assert learned(twice) == learned(once)
+    assert twice.operator._task.progress.repetitions == len(plain)
+    twice.start()
+    for record in plain[-60:]:
+        twice.feed(record)
+    assert learned(twice) == learned(once), "a restarted job knows what it has learned"
+    progress = twice.operator._task.progress
+    assert (progress.applied, progress.repetitions) == (len(plain), len(plain) + 60)
+
+
+def test_a_session_that_returns_is_learned_from_again():
+    """Its clicks have the numbers of its last life."""
+    first, second = example_records(2)
+    clicks = [("s", 100, 8, 150), ("s", 900, 1, 950), ("s", 100, 8, 150)]
+    host = ranker_of(map(sent_by, clicks, [first, second, first]))
+    host.publish()
+    progress = host.operator._task.progress
+    assert (progress.applied, progress.repetitions) == (2, 1)
+
+
+def test_rows_of_other_features_are_dropped_and_said(caplog):
+    """They stayed beside those of the new features, and no later restart could read them."""
+    host = Host(ranker_task)
+    for record in example_records(600):
+        host.feed(record)
+    host.publish()
+    count, meta = host.states["meta"].held
+    state, model = unpack_meta(meta)
+    host.states["meta"].held = (count, pack_meta(state, b"other..." + model[8:]))
+    for name, row in host.states["rows"].held.items():
+        # A feature fewer; in versions, another schema.
+        changed = row[:-24] if name[0] == "s" else row[:4] + b"other..." + row[12:]
+        host.states["rows"].held[name] = changed
+    host.start()
+    for record in example_records(5, "after"):
+        host.feed(record)
+    host.publish()
+    assert "begins to learn anew" in caplog.text
+    task = host.operator._task
+    assert task.learned == 5 - sum(i % 7 == 3 for i in range(5))
+    cases = {name for name in host.states["rows"].held if name[0] != "n"}
+    assert cases == {f"s{n}" for n in range(task.learned)}
+    expected = learned(host)
+    host.start()
+    assert learned(host) == expected
+
+
+def test_a_state_that_mixes_features_is_read():
+    """So the version before has left it after such a change."""
+    host = Host(ranker_task)
+    for record in example_records(30):
+        host.feed(record)
+    host.publish()
+    rows = host.states["rows"].held
+    rows |= {"s900": rows["s0"][:-24], "v7": b"\0" * 4 + b"other..." + b"\0" * 40}
+    host.start()
+    host.publish()
+    assert host.operator._task.learned == 30 - sum(i % 7 == 3 for i in range(30))
+    host.feed(example_records(1)[0])
+    host.publish()
+    assert not {"s900", "v7"} & set(rows)
