@@ -25,7 +25,7 @@ from nextclick.v1 import learning_pb2, scoreboard_pb2
 from nextclick.v1.impression_pb2 import Impression, ShadowAnswer
 from nextclick.v1.session_pb2 import SessionRecord, Step
 from online_models.ranking.candidates import CANDIDATES
-from online_models.ranking.features.registry import N_FEATURES
+from online_models.ranking.features.registry import N_FEATURES, SCHEMA
 from records import example, item_vectors
 from records.session_life import Applied
 
@@ -146,10 +146,21 @@ class Fuzz:
             return session_id.encode(), answer.SerializeToString()
         if topic == EXAMPLES:
             n = pick.choice([2, CANDIDATES])
-            features = np.random.default_rng(pick.randrange(1 << 30)).normal(size=(N_FEATURES, n))
+            rng = np.random.default_rng(pick.randrange(1 << 30))
+            features = rng.normal(size=(N_FEATURES, n)).astype(np.float32)
             seq = pick.randrange(1 << 20)
+            if pick.random() < 0.3:  # as the versions before wrote it, with the candidates' ids
+                former = learning_pb2.Example(
+                    feature_schema=SCHEMA,
+                    session_id=session_id,
+                    seq=seq,
+                    item_ids=[self.name("i") for _ in range(n)],
+                    features=example.pack_features(features),
+                    target=n,
+                )
+                return session_id.encode(), former.SerializeToString()
             click = Applied(NOW_MS, seq, NOW_MS + seq)
-            case = example.Example(session_id, click, features.astype(np.float32), n - 1)
+            case = example.Example(session_id, click, features, n - 1)
             return session_id.encode(), example.encode(case)
         assert topic == COMMANDS
         kinds = learning_pb2.LearnerCommand.Kind.values()

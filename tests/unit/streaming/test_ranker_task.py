@@ -109,6 +109,15 @@ def test_a_session_that_returns_is_learned_from_again():
     assert (progress.applied, progress.repetitions) == (2, 1)
 
 
+def test_examples_go_on_after_two_lives_became_one():
+    """The joined life is the older one: its later clicks would count as repeated for ever."""
+    clicks = [("s", 900, 2, 901), ("s", 100, 10, 901), ("s", 100, 11, 902), ("s", 900, 2, 901)]
+    host = ranker_of(map(sent_by, clicks, example_records(4)))
+    host.publish()
+    progress = host.operator._task.progress
+    assert (progress.applied, progress.repetitions) == (2, 2)
+
+
 def test_rows_of_other_features_are_dropped_and_said(caplog):
     """They stayed beside those of the new features, and no later restart could read them."""
     host = Host(ranker_task)
