@@ -195,7 +195,7 @@ class Recommendations:
         with self._replica.answering():
             visitor = resolve_visitor(self._replica, request.session_id, request.user_id, stored)
             query = self._query(visitor, list(request.session_items))
-            rows = [self._engine.row(item_id) for item_id in request.item_ids]
+            rows = self._engine.rows_of(request.item_ids)
             scores = self._engine.rank(query, rows, visitor.number)
             response = pb.RankResponse(
                 recommendation_id=self._new_id(),
@@ -245,7 +245,7 @@ class Recommendations:
     def _query(self, visitor: Visitor, tail: list[str]) -> Rows:
         if not tail:
             return visitor.rows
-        return append_tail(list(visitor.rows), [self._engine.row(item_id) for item_id in tail])
+        return append_tail(list(visitor.rows), self._engine.rows_of(tail))
 
     def _filter(self, request: FilteredRequest, visitor: Visitor, rows: Rows) -> Filter | None:
         """Return the engine's filter, None if nothing is filtered."""
