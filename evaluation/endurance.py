@@ -135,7 +135,7 @@ class Endurance:
 
     def _ask(self, visit: Visit, place: int, number: int) -> None:
         engine, life, case = self._engine, self._life, self._cases
-        rows = [engine.row(item) for item in visit.items[max(0, place - SESSION_STEPS) : place]]
+        rows = engine.rows_of(visit.items[max(0, place - SESSION_STEPS) : place])
         times_s = (visit.times_s[place - 2] if place > 1 else 0, visit.times_s[place - 1])
         answer, life.recommend_us[case] = self._timed(
             "recommend", engine.recommend, rows, K, number, times_s=times_s

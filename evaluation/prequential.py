@@ -153,7 +153,7 @@ def _score(
     engine: Engine, ask: Ask, session: Session, p: int, number: int, k: int, cases: Cases
 ) -> None:
     target = session.items[p]
-    rows = [engine.row(item) for item in session.items[max(0, p - SESSION_STEPS) : p]]
+    rows = engine.rows_of(session.items[max(0, p - SESSION_STEPS) : p])
     t = time.perf_counter_ns()
     times_s = (second(session, p - 2) if p > 1 else 0, second(session, p - 1))
     answer = ask(rows, k, number, times_s)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from online_models.engine.snapshot import KEPT, SnapshotError
 from online_models.memory.layout import Limits
+from online_models.memory.sharded_dict import ShardedDict
 from online_models.memory.slabs import BUMP, LIMIT
 from online_models.memory.table import Arrays, Kept, Lists, Table
 from online_models.state_tables import used_entries
@@ -45,7 +46,7 @@ def squeeze(items: ItemTable, sweep: Sweep, max_items: int) -> None:
     items.ids = ["", *(items.ids[row] for row in used.tolist())]
     items.free = []
     items.deleted = OrderedDict.fromkeys(int(becomes[row]) for row in items.deleted)
-    items.rows = {item_id: row for row, item_id in enumerate(items.ids) if row}
+    items.rows = ShardedDict((item_id, row) for row, item_id in enumerate(items.ids) if row)
 
 
 def lay_out(old: Arrays, was: Limits, new: Arrays, limits: Limits) -> None:

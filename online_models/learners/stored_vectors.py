@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from online_models.learners.vector_items import CHUNK, VectorItems
+from online_models.memory.sharded_dict import ShardedDict
 from online_models.memory.state import COUNTERS
 from online_models.tables.content_tokens import ITEM_TOKENS
 from online_models.tables.item_rows import CONFIRMED, DELETED, IN_CATALOGUE
@@ -138,8 +139,8 @@ def load(items: VectorItems, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> 
         _estimate(items)
     else:
         _load_sweep(items, meta, away)
-    items.rows = {item: row for row, item in enumerate(items.ids) if a["becomes"][row]}
-    used = np.fromiter(items.rows.values(), np.int64, len(items.rows))
+    used = np.flatnonzero(a["becomes"])
+    items.rows = ShardedDict((items.ids[row], row) for row in used.tolist())
     flags = a["stats"]["flags"][used]
     items.unconfirmed = int((flags & CONFIRMED == 0).sum())
     deleted = used[flags & DELETED > 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -97,7 +97,7 @@ class VectorLearner:
         self._query = np.zeros(VECTOR_ITEMS, np.int32)
 
     @property
-    def rows(self) -> dict[str, int]:
+    def rows(self) -> Mapping[str, int]:
         """Rows of the items, by their ids."""
         return self.items.rows
 

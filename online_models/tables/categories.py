@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from online_models.memory.sharded_dict import ShardedDict
+
 MOST_CATEGORIES = 1 << 16
 """Different categories that items may have at a time; further ones cannot be filtered by."""
 
@@ -15,14 +17,14 @@ class Categories:
     >>> categories.take(["shoes", "red"]), categories.take(["shoes"])
     ([1, 2], [1])
     >>> categories.release([1, 2])
-    >>> categories.numbers
+    >>> dict(categories.numbers)
     {'shoes': 1}
     >>> categories.take(["blue"])
     [2]
     """
 
     def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}
+        self.numbers = ShardedDict[int]()
         self._names: list[str] = [""]
         self._items: list[int] = [0]
         self._free: list[int] = []

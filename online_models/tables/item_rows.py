@@ -10,13 +10,14 @@ reference to it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from numba import njit
 
 from online_models.memory.layout import Limits
+from online_models.memory.sharded_dict import ShardedDict
 from online_models.memory.state import State
 from online_models.memory.table import Arrays, Kept, Table
 
@@ -84,7 +85,7 @@ class ItemRows:
         self.arrays = arrays
         self.ids: list[str] = [""]
         """Ids by row; that of a row that nobody has any more stays until another item has it."""
-        self.rows: dict[str, int] = {}
+        self.rows = ShardedDict[int]()
         self.leaving: list[int] = []
         self.free: list[int] = []
         self.on_new_item: list[Callable[[int], None]] = []
@@ -105,6 +106,10 @@ class ItemRows:
     def row(self, item_id: str) -> int:
         """Return the row of an item, 0 if it has none."""
         return self.rows.get(item_id, 0)
+
+    def rows_of(self, item_ids: Iterable[str]) -> list[int]:
+        """Return the rows of items, 0 for each that has none."""
+        return self.rows.values_of(item_ids, 0)
 
     def item_id(self, row: int) -> str:
         """Return the id of the item in a row."""
@@ -173,7 +178,9 @@ class ItemRows:
         self.ids = meta["ids"]
         self.leaving, self.free = list(meta["leaving"]), list(meta["free"])
         gone = {*self.leaving, *self.free}
-        self.rows = {item: row for row, item in enumerate(self.ids) if row and row not in gone}
+        self.rows = ShardedDict(
+            (item, row) for row, item in enumerate(self.ids) if row and row not in gone
+        )
         used = list(self.rows.values())
         self.arrays["becomes"][:] = 0
         self.arrays["becomes"][used] = used

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from nextclick.codec import Item, decode_item, encode_item
 from online_models.engine import Engine
+from online_models.memory.sharded_dict import ShardedDict, ShardedQueue
 from online_models.sweep import LARGEST_SHARE
 from server import metrics
 
@@ -44,8 +44,7 @@ class WaitingItems:
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
-        # The first of a plain dictionary is found only after all that were taken before it.
-        self._records: OrderedDict[str, bytes] = OrderedDict()
+        self._records = ShardedQueue[bytes]()
 
     def __len__(self) -> int:
         return len(self._records)
@@ -67,9 +66,16 @@ class WaitingItems:
         self._bytes += _size(item_id, record)
         dropped = 0
         while self._bytes > self._most_bytes:
-            self.drop(next(iter(self._records)))
+            oldest = self._records.first()
+            assert oldest is not None
+            self.drop(oldest)
             dropped += 1
         return dropped
+
+    def first(self) -> tuple[str, bytes] | None:
+        """Return the item that was kept longest ago and its record, None if there is none."""
+        item_id = self._records.first()
+        return None if item_id is None else (item_id, self._records[item_id])
 
     def drop(self, item_id: str) -> None:
         """Keep an item's record no longer."""
@@ -103,7 +109,7 @@ class CatalogueEntries:
     ) -> None:
         self._engine = engine
         self._clock = clock
-        self._records: dict[str, bytes] = {}
+        self._records = ShardedDict[bytes]()
         """Records of the items that have a row."""
         self.waiting = WaitingItems(most_bytes)
         """Items for which no row was free."""
@@ -161,7 +167,7 @@ class CatalogueEntries:
 
     def retry(self) -> str:
         """Try to find a row for the item that has waited longest; return its id, "" if in vain."""
-        first = next(iter(self.waiting), None)
+        first = self.waiting.first()
         if first is None:
             return ""
         item_id, record = first

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
+from online_models.memory.sharded_dict import ShardedQueue
 from records.item_vectors import ItemVectors
 
 MOST_EARLY = 32_768
@@ -25,7 +24,7 @@ class EarlyVectors:
 
     def __init__(self, most: int = MOST_EARLY) -> None:
         self._most = most
-        self._vectors: OrderedDict[str, ItemVectors] = OrderedDict()
+        self._vectors = ShardedQueue[ItemVectors]()
 
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._vectors
@@ -33,8 +32,8 @@ class EarlyVectors:
     def keep(self, item_id: str, vectors: ItemVectors) -> None:
         """Keep an item's latest vectors."""
         self._vectors.pop(item_id, None)
-        if len(self._vectors) >= self._most:
-            self._vectors.popitem(last=False)
+        if len(self._vectors) >= self._most and (oldest := self._vectors.first()):
+            del self._vectors[oldest]
         self._vectors[item_id] = vectors
 
     def take(self, item_id: str) -> ItemVectors | None:

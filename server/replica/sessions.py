@@ -9,6 +9,7 @@ from typing import Any
 
 from nextclick.v1 import session_pb2 as pb
 from online_models.engine import Engine
+from online_models.memory.sharded_dict import ShardedDict
 from records.session_life import UNKNOWN, Applied
 from server.replica.evicted_sessions import EvictedSessions
 
@@ -42,9 +43,10 @@ class SessionTable:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.before_learning: BeforeLearning | None = None
-        self._entries: dict[str, Entry] = {}
-        self._names: dict[int, str] = {}
-        self._users: dict[str, str] = {}
+        self._entries = ShardedDict[Entry]()
+        self._names: list[str] = [""] * engine.limits.max_sessions
+        """Ids by number, modulo the most sessions; empty where that session is not in memory."""
+        self._users = ShardedDict[str]()
         self.evicted = 0
         self.known_of_evicted = EvictedSessions()
 
@@ -57,7 +59,7 @@ class SessionTable:
 
     def newest(self, n: int) -> list[str]:
         """Return the ids of the ``n`` sessions that were opened last."""
-        return list(itertools.islice(reversed(self._entries), n))
+        return list(itertools.islice(self._ids(reversed(self._numbers())), n))
 
     def current_session(self, user_id: str) -> str:
         """Return the id of the session of a user's last click, empty if none."""
@@ -164,25 +166,35 @@ class SessionTable:
     def _remove(self, session_id: str) -> Entry | None:
         entry = self._entries.pop(session_id, None)
         if entry is not None:
-            self._names.pop(entry.number, None)
+            self._names[entry.number % len(self._names)] = ""
             if self._users.get(entry.user_id) == session_id:
                 del self._users[entry.user_id]
         return entry
 
     def _open(self, session_id: str) -> Entry:
         entry = Entry(self._engine.open_session())
-        oldest = self._names.get(entry.number - self._engine.limits.max_sessions)
-        if oldest is not None:
+        oldest = self._names[entry.number % len(self._names)]
+        if oldest:
             self.known_of_evicted.note(oldest, self._entries[oldest].applied)
             self._remove(oldest)
             self.evicted += 1
         self._entries[session_id] = entry
-        self._names[entry.number] = session_id
+        self._names[entry.number % len(self._names)] = session_id
         return entry
+
+    def _numbers(self) -> range:
+        """Return the numbers that sessions in memory may have, oldest first."""
+        end = self._engine.next_session
+        return range(max(end - len(self._names), 0), end)
+
+    def _ids(self, numbers: Iterable[int]) -> Iterator[str]:
+        """Yield the ids of those sessions that are in memory."""
+        return filter(None, (self._names[number % len(self._names)] for number in numbers))
 
     def dump(self) -> Iterator[list[Any]]:
         """Yield all sessions as plain lists for a snapshot, oldest first."""
-        for name, e in self._entries.items():
+        for name in self._ids(self._numbers()):
+            e = self._entries[name]
             current = self._users.get(e.user_id) == name
             yield [
                 name,
@@ -218,7 +230,7 @@ class SessionTable:
                 tuple(hidden),
                 tuple(purchased),
             )
-            self._names[number] = name
+            self._names[number % len(self._names)] = name
             if current:
                 self._users[user_id] = name
 

@@ -196,7 +196,7 @@ class Recommendations:
         with self._replica.answering():
             visitor = resolve_visitor(self._replica, request.session_id, request.user_id, stored)
             query, _ = self._query(visitor, list(request.session_items))
-            rows = [self._engine.row(item_id) for item_id in request.item_ids]
+            rows = self._engine.rows_of(request.item_ids)
             scores = self._engine.rank(query, rows, visitor.number)
             response = pb.RankResponse(
                 recommendation_id=self._new_id(),
@@ -247,7 +247,7 @@ class Recommendations:
         """Return the session's rows with those of a request, and which items these have added."""
         if not tail:
             return visitor.rows, tail
-        stored, rows = list(visitor.rows), [self._engine.row(item_id) for item_id in tail]
+        stored, rows = list(visitor.rows), self._engine.rows_of(tail)
         n = n_stored(stored, rows)
         return stored + rows[n:], tail[n:]
 

@@ -95,7 +95,7 @@ def resolve_visitor(
         and visitor.applied.precedes(record)
     ):
         visitor.applied = Applied.after(record)
-        visitor.rows = [replica.engine.row(step.item_id) for step in record.steps]
+        visitor.rows = replica.engine.rows_of(step.item_id for step in record.steps)
         previous, last = ([0, 0] + [seconds(s.timestamp_ms) for s in record.steps[-2:]])[-2:]
         visitor.times_s = (previous, last)
         visitor.hidden = record.hidden_item_ids
