@@ -133,7 +133,8 @@ class CatalogueEntries:
 
     def put(self, item: Item) -> bool:
         """Apply an item; return whether it has a row, otherwise it waits for one."""
-        record = encode_item(item)
+        # orjson's bytes take 4 kB, however few they are: a copy takes what it needs.
+        record = bytes(memoryview(encode_item(item)))
         if self._apply(item, record):
             return True
         self.left.drop(item.item_id)
