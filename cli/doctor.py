@@ -58,7 +58,7 @@ def examine(home: Home) -> Iterator[Finding]:
         yield checkup.of_ports(Ports(grpc=settings.grpc_port, http=settings.http_port))
     yield checkup.of_disk(home.root)
     yield checkup.of_memory(
-        models_bytes(settings),
+        replica_bytes(settings),
         2 if local else 1,  # a server and the example emitter
         checkup.JAVA_BYTES if local else 0,
         checkup.total_memory(),
@@ -100,9 +100,10 @@ def of_parts(stack: Stack) -> Finding:
     return Finding("parts", State.OK, f"all {len(stack.children)} run, the server is SERVING")
 
 
-def models_bytes(settings: ServerSettings) -> int:
-    """Return the most bytes that the models of a replica may take."""
+def replica_bytes(settings: ServerSettings) -> int:
+    """Return the most bytes that a replica may take."""
     from online_models.memory.layout import Limits  # noqa: PLC0415 - loads the models
-    from online_models.state_tables import max_bytes  # noqa: PLC0415
+    from server.replica.memory import most_bytes  # noqa: PLC0415
 
-    return max_bytes(Limits(max_items=settings.max_items, max_sessions=settings.max_sessions))
+    limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
+    return sum(most_bytes(limits).values())

@@ -106,10 +106,13 @@ def used_entries(name: str, arrays: Arrays, limits: Limits) -> int:
     return whole
 
 
-def max_bytes(limits: Limits) -> int:
+def max_bytes(limits: Limits, but: Collection[str] = ()) -> int:
     """Return the most bytes that the models may take: all tables at their limits, and item ids.
+
+    Tables named in ``but`` are left out.
 
     Pages that are never touched take no memory: vectors where none are learned, content where there
     is no catalogue.
     """
-    return sum(table.nbytes(limits) for table in TABLES) + limits.rows * ID_BYTES
+    tables = sum(table.nbytes(limits) for table in TABLES if table.name not in but)
+    return tables + limits.rows * ID_BYTES

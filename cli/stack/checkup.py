@@ -32,9 +32,6 @@ from nextclick.topics import COMMANDS, TOPICS, topic
 
 GIB = 1 << 30
 LITTLE_DISK, LEAST_DISK = 10 * GIB, GIB
-PROCESS_BYTES = 300_000_000
-"""Python and libraries of a replica, beside its models."""
-
 JAVA_BYTES = 4_100_000_000
 """Of `nextclick up`: JobManager, two TaskManagers and the broker."""
 
@@ -95,13 +92,13 @@ def of_disk(folder: Path) -> Finding:
     return Finding("disk", state, f"{free / GIB:.1f} GiB free for {folder}", to_do)
 
 
-def of_memory(models: int, replicas: int, rest: int, total: int) -> Finding:
-    """Check that the machine has the memory that the limits allow the models to take.
+def of_memory(replica: int, replicas: int, rest: int, total: int) -> Finding:
+    """Check that the machine has the memory that the limits allow the replicas to take.
 
     Parameters
     ----------
-    models
-        The most bytes of the models of a replica.
+    replica
+        The most bytes of a replica.
     replicas
         Replicas on this machine.
     rest
@@ -109,7 +106,7 @@ def of_memory(models: int, replicas: int, rest: int, total: int) -> Finding:
     total
         Bytes of the machine.
     """
-    needed = replicas * (models + PROCESS_BYTES) + rest
+    needed = replicas * replica + rest
     found = f"{needed / GIB:.1f} GiB at the limits that are set, of {total / GIB:.1f}"
     if needed <= total:
         return Finding("memory", State.OK, found)

@@ -28,6 +28,9 @@ from settings.server import ServerSettings
 
 log = logging.getLogger("nextclick.log_reader")
 
+QUEUE_KB = 32_768
+"""Kilobytes of records that Kafka's client reads ahead."""
+
 POLL = 500
 """Messages in one poll: a few milliseconds of work."""
 
@@ -84,7 +87,7 @@ class LogReader:
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": FETCH_WAIT_MS,
             "fetch.min.bytes": PATIENT_FETCH_BYTES if patient else 1,
-            "queued.max.messages.kbytes": 32_768,
+            "queued.max.messages.kbytes": QUEUE_KB,
             "log_level": 2,
         }
         self._consumer = Consumer(self._config)

@@ -172,7 +172,7 @@ def test_a_right_that_is_missing_is_a_warning(monkeypatch):
 def test_a_machine_without_a_stack_is_checked_without_services(tmp_path, monkeypatch):
     """Before the first `up` there is no Kafka to ask."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(doctor, "models_bytes", lambda _: GIB)
+    monkeypatch.setattr(doctor, "replica_bytes", lambda _: GIB)
     checks = [finding.check for finding in doctor.examine(Home(tmp_path))]
     assert checks == ["versions", "ports", "disk", "memory", "real-time right"]
 

@@ -1,0 +1,52 @@
+"""The most memory that a replica takes, by what takes it."""
+
+from __future__ import annotations
+
+from online_models.memory.layout import Limits
+from online_models.state_tables import max_bytes
+from server.replica.catalogue_entries import MOST_BYTES
+from server.replica.early_vectors import MOST_EARLY
+from server.replica.log_reader import QUEUE_KB
+
+PROCESS_BYTES = 330_000_000
+"""Python, libraries and compiled kernels."""
+
+SESSION_BYTES = 640
+"""Of a session beside its row in the tables: ids of session and user of 16 bytes each, its place in
+the log, and what finds it by either id."""
+
+RECORD_BYTES = 200
+"""Of an item's record in the catalogue; measure that of your shop."""
+
+ENTRY_BYTES = 200
+"""Of an item beside its record and its rows."""
+
+INDEX_BYTES = 2 * 768 + 256
+"""Of an item in the vector index: vector and links twice, since a rebuild makes a new one beside
+the old one, and the vector to which the delta is compared."""
+
+EARLY_BYTES = 1_000
+"""Of an item whose vectors came before it had a row."""
+
+ONLY_LEARNERS = ("token_vectors", "token_sums", "replay_features")
+"""Tables that a replica never touches: its pages of them take no memory."""
+
+
+def most_bytes(limits: Limits, record_bytes: int = RECORD_BYTES) -> dict[str, int]:
+    """Return the most bytes that each part of a replica takes, whose sum is its process's memory.
+
+    Parameters
+    ----------
+    limits
+        Items and sessions of the models.
+    record_bytes
+        Bytes of an item's record in the catalogue.
+    """
+    return {
+        "process": PROCESS_BYTES,
+        "models": max_bytes(limits, but=ONLY_LEARNERS),
+        "sessions": limits.max_sessions * SESSION_BYTES,
+        "catalogue": limits.max_items * (record_bytes + ENTRY_BYTES),
+        "index": limits.max_items * INDEX_BYTES,
+        "queues": 2 * MOST_BYTES + MOST_EARLY * EARLY_BYTES + 1_024 * QUEUE_KB,
+    }

@@ -1,0 +1,83 @@
+"""Memory: what operators are told that a replica takes is what a full one takes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from online_models.memory.layout import Limits
+from server.replica.log_reader import QUEUE_KB
+from server.replica.memory import most_bytes
+
+FILL = """
+import json, sys, time, numpy as np, psutil
+from nextclick import Item, encode_item
+from nextclick.v1.session_pb2 import SessionRecord, Step
+from online_models.engine import Engine
+from online_models.engine.warm_up import warm_up
+from online_models.memory.layout import Limits
+from records import item_vectors
+from server import __main__ as server
+from server.replica.early_vectors import MOST_EARLY
+from server.replica.memory import ONLY_LEARNERS, RECORD_BYTES
+from server.replica.replica import Replica
+
+items, sessions = int(sys.argv[1]), int(sys.argv[2])
+warm_up()
+replica = Replica(Engine(Limits(max_items=items, max_sessions=sessions), sample=0, remote=True))
+index = replica.engine.begin_index(time.monotonic)
+words = "x" * (RECORD_BYTES - 85)
+for n in range(items + 50_000):  # others wait for rows
+    shown = Item(f"item {n:08}", categories=(f"c{n % 997}", "shoes"), title=words)
+    replica.apply_item(shown.item_id.encode(), encode_item(shown))
+rng = np.random.default_rng(0)
+at = 1_700_000_000_000
+for n in range(sessions + sessions // 20):
+    clicked = (items * rng.random(1 + n % 5) ** 2).astype(int)
+    session_id, at = f"session {n:08}", at + 1_000
+    record = SessionRecord(
+        session_id=session_id, user_id=f"a user {n:09}", version=len(clicked), incarnation=at,
+        appended_ms=at + len(clicked), last_timestamp_ms=at,
+        steps=[
+            Step(item_id=f"item {item:08}", seq=seq + 1, timestamp_ms=at, appended_ms=at + seq)
+            for seq, item in enumerate(clicked)
+        ],
+    )
+    replica.apply_session(session_id.encode(), record.SerializeToString())
+for n in range(items + MOST_EARLY):  # those of the last come early
+    both = rng.normal(size=(2, 64)).astype(np.float32)
+    record = item_vectors.encode(item_vectors.ItemVectors(*both, 1, [1] * 4))
+    replica.apply_vectors(f"item {n:08}".encode(), record)
+index.rebuild()
+index.rebuild()
+print(json.dumps({
+    "items": len(replica.engine.rows), "sessions": len(replica.sessions), "vectors": len(index),
+    "rss": psutil.Process().memory_info().rss,
+    "touched": [name for name in ONLY_LEARNERS if replica.engine.arrays[name].any()],
+}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("items", "sessions"),
+    [
+        (1 << 14, 1 << 16),
+        pytest.param(1 << 16, 1 << 18, marks=[pytest.mark.long, pytest.mark.timeout(1_500)]),
+        pytest.param(1 << 18, 1 << 20, marks=[pytest.mark.long, pytest.mark.timeout(3_600)]),
+    ],
+)
+def test_a_full_replica_takes_what_the_formula_says(items, sessions):
+    """A container that is too small dies at the worst hour, one too large costs every hour."""
+    # Compiling takes a gigabyte, and the process would keep it.
+    subprocess.run([sys.executable, "-m", "online_models.engine.warm_up"], check=True)
+    argv = [sys.executable, "-c", FILL, str(items), str(sessions)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    full = json.loads(done.stdout.splitlines()[-1])
+    assert full["items"] > 0.9 * items
+    assert full["sessions"] == sessions
+    assert full["vectors"] > 0.9 * items
+    assert full["touched"] == []
+    # This process has no client of Kafka.
+    most = sum(most_bytes(Limits(max_items=items, max_sessions=sessions)).values())
+    assert full["rss"] == pytest.approx(most - 1_024 * QUEUE_KB, rel=0.1)
