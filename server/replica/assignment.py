@@ -87,6 +87,9 @@ class Assignment:
             for p in range(now.partitions)
             if name in anew or (name, p) not in self.places
         ]
+        for name in sorted({name for name, _ in new} & self.topics.keys()):
+            # The consumer hears of new partitions every five minutes only, unless it asks.
+            self._consumer.list_topics(name, timeout=5)
         begins = [
             self._begin(place, topics[place[0]].partitions, known.get(place))
             for place in new

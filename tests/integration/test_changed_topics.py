@@ -44,6 +44,7 @@ def test_partitions_that_come_and_topics_made_anew_are_followed(stack, producer,
     items = topic(ITEMS, tenant)
 
     def put(item_id, partition):
+        producer.list_topics(items, timeout=60)  # otherwise it hears of new partitions later
         producer.produce(items, encode_item(Item(item_id)), item_id, partition=partition)
         assert producer.flush(60) == 0
 

@@ -30,7 +30,8 @@ def test_a_late_learner_that_is_killed_accounts_for_every_click(stack, producer)
     # The senders' times instead of the broker's: clicks may have arrived long ago.
     old = {"message.timestamp.type": "CreateTime"}
     new = [NewTopic(topic(t.name, tenant), 4, 1, config=t.config | old) for t in TOPICS.values()]
-    for done in AdminClient({"bootstrap.servers": stack.kafka}).create_topics(new).values():
+    admin = AdminClient({"bootstrap.servers": stack.kafka})
+    for done in admin.create_topics(new).values():
         done.result(30)
     clicks = []
 
