@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from nextclick import Client
 from nextclick.topics import PRODUCER_CONFIG
@@ -52,10 +52,16 @@ class Reader:
         assigned = []
         self._consumer.list_topics(topic, timeout=60)
         for p in range(partitions):
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=60)
+            low, high = eventually(lambda p=p: self._ends(topic, p), bool, "a leader")
             assigned.append(TopicPartition(topic, p, low if from_beginning else high))
         self._consumer.assign(assigned)
         self.messages = []
+
+    def _ends(self, topic, p):
+        try:
+            return self._consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=60)
+        except KafkaException:  # right after a topic was created
+            return None
 
     def read(self):
         """Read what has come; returns all messages so far."""

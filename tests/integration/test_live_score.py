@@ -24,12 +24,17 @@ def test_answers_to_requests_that_carry_the_session_are_scored_by_the_next_click
     impressions, sessions = reader("impressions"), reader("sessions")
     names = [fresh("v") for _ in range(VISITORS)]
     items = [f"live{n}" for n in range(CLICKS)]
-    for place in range(CLICKS):
-        for name in names:
-            # In the same order for all, so that the next click can be foreseen.
+    for name in names:
+        # One visitor after another, so that from the second one on the next click can be foreseen.
+        for place in range(CLICKS):
             assert client.put_events(views(name, items[place : place + 1])).accepted == 1
             if place + 1 < CLICKS:
                 client.recommend(name, session_items=items[: place + 1])
+        eventually(
+            lambda name=name: versions(sessions, [name])[name],
+            lambda version: version == CLICKS,
+            "a visitor's clicks have arrived",
+        )
     answers = eventually(
         lambda: shown(impressions, names),
         lambda found: len(found) == VISITORS * (CLICKS - 1),

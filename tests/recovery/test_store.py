@@ -252,6 +252,6 @@ def test_a_full_redis_keeps_the_latest_sessions_and_the_positions(client, writer
         assert client.info("stats")["evicted_keys"] > 0
         assert client.dbsize() < n
         assert version(client, f"robot{n - 1}") == 1
-        assert SessionWriter(client, "", expiry_s=1_000).positions() == {0: n}
+        assert SessionWriter(client, "", expiry_s=1_000).positions("t") == {0: n}
     finally:
         client.config_set("maxmemory", limit)
