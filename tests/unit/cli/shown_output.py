@@ -5,6 +5,7 @@ After a change that is meant, write them again: ``python -m tests.unit.cli.shown
 
 import io
 from pathlib import Path
+from unittest import mock
 
 from cli import demo, doctor, evaluate, models, recommend, replay, status
 from cli.console import out, print_result
@@ -175,12 +176,10 @@ SHOWN = {
 
 def printed(name, width):
     """What a command prints into a pipe, at a width."""
-    file, before, held = out.file, out.width, io.StringIO()
-    out.file, out.width = held, width
-    try:
+    held = io.StringIO()
+    # Set through its properties, the console would keep this test's output and width for good.
+    with mock.patch.multiple(out, _file=held, _width=width):
         SHOWN[name]()
-    finally:
-        out.file, out.width = file, before
     return "".join(f"{line.rstrip()}\n" for line in held.getvalue().splitlines())
 
 
