@@ -12,6 +12,7 @@ import typer
 
 from cli.console import err, print_json, print_result, progress
 from cli.errors import CommandError
+from cli.figures import count, percent
 from cli.files import (
     ItemColumn,
     SessionColumn,
@@ -178,24 +179,24 @@ def readable(result: dict[str, Any]) -> dict[str, str]:
     """Return the result as people read it."""
     latency, freshness = result["latency_us"], result["freshness_ms"]
     rows = {
-        "events sent": f"{result['sent']:,}",
-        "  applied": f"{result['applied']:,}",
-        "  dead letters": f"{result['dead_lettered']:,}",
-        "  duplicates": f"{result['duplicates']:,}",
-        "  lost": f"{result['lost']:,}",
-        "recommendations before a click": f"{result['cases']:,}",
-        "  hit rate@20": f"{100 * result['hit_rate']:.2f} %",
-        "  MRR@20": f"{100 * result['mrr']:.2f} %",
-        "  without the last click": f"{100 * result['stale']:.2f} %",
+        "events sent": count(result["sent"]),
+        "  applied": count(result["applied"]),
+        "  dead letters": count(result["dead_lettered"]),
+        "  duplicates": count(result["duplicates"]),
+        "  lost": count(result["lost"]),
+        "recommendations before a click": count(result["cases"]),
+        "  hit rate@20": percent(result["hit_rate"]),
+        "  MRR@20": percent(result["mrr"]),
+        "  without the last click": percent(result["stale"]),
         "answer time p50, p99": f"{latency['p50'] / 1000:.2f}, {latency['p99'] / 1000:.2f} ms",
         "click to answer p50, p99": f"{freshness['p50']:.0f}, {freshness['p99']:.0f} ms",
-        "items with vectors": f"{result['vectors']:,}",
-        "examples learned by the ranker": f"{result['examples']:,}",
+        "items with vectors": count(result["vectors"]),
+        "examples learned by the ranker": count(result["examples"]),
     }
     for model, score in result["scoreboard"].items():
         where = "in the shadow" if score["shadow_cases"] == score["cases"] else "shown"
         rows[f"score job: {model}, {where}"] = (
-            f"{score['cases']:,} cases, hit rate {100 * score['hit_rate']:.2f} %, "
-            f"MRR {100 * score['mrr']:.2f} %"
+            f"{count(score['cases'])} cases, hit rate {percent(score['hit_rate'])}, "
+            f"MRR {percent(score['mrr'])}"
         )
     return rows | {"seconds": f"{result['seconds']:.0f}"}

@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 import redis
 import typer
-from confluent_kafka.admin import AdminClient
 
 from cli.console import print_json, print_table
 from cli.options import DEFAULT_HOME, HomeFolder, Json
 from cli.stack import apps, checkup
 from cli.stack.checkup import Finding, State
+from cli.stack.kafka import admin_client
 from cli.stack.layout import Home, Ports
 from cli.stack.process import find
 from cli.stack.stack import Stack
@@ -81,7 +81,7 @@ def examine(home: Home) -> Iterator[Finding]:
 
 def of_kafka(kafka: str, tenant: str) -> Iterator[Finding]:
     """Yield what is found in Kafka, and its clock if it answers."""
-    admin = AdminClient({"bootstrap.servers": kafka, "log_level": 0})
+    admin = admin_client(kafka)
     findings = list(checkup.of_topics(admin, kafka, tenant))
     yield from findings
     if not faulty(findings):

@@ -15,6 +15,10 @@ from evaluation.click_files.report import Report
 from evaluation.datasets import Session, read_sessions
 from nextclick.limits import MAX_ID_BYTES
 
+ClickFiles = Annotated[
+    list[Path],
+    typer.Argument(help="Clicks; several files are read as one log.", exists=True, dir_okay=False),
+]
 SessionColumn = Annotated[
     str | None,
     typer.Option(

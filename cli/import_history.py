@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cli.console import print_json, print_result, progress
+from cli.figures import count
 from cli.files import (
+    ClickFiles,
     ItemColumn,
     SessionColumn,
     TimeColumn,
@@ -25,12 +26,7 @@ from evaluation.click_files.columns import Columns
 
 
 def import_history(
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Clicks; several files are read as one log.", exists=True, dir_okay=False
-        ),
-    ],
+    files: ClickFiles,
     session: SessionColumn = None,
     user: UserColumn = None,
     item: ItemColumn = None,
@@ -77,13 +73,13 @@ def import_history(
         print_result("Import", readable(result))
 
 
-def readable(result: dict[str, int | float]) -> dict[str, str]:
+def readable(result: dict[str, Any]) -> dict[str, str]:
     """Return the result as people read it."""
     return {
-        "clicks": f"{result['clicks']:,}",
-        "sessions": f"{result['sessions']:,}",
-        "rows refused": f"{result['refused']:,}",
-        "clicks sent": f"{result['sent']:,}",
-        "clicks sent by earlier runs": f"{result['sent_before']:,}",
+        "clicks": count(result["clicks"]),
+        "sessions": count(result["sessions"]),
+        "rows refused": count(result["refused"]),
+        "clicks sent": count(result["sent"]),
+        "clicks sent by earlier runs": count(result["sent_before"]),
         "seconds": f"{result['seconds']:.1f}",
     }

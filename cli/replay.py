@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +11,7 @@ from cli.console import print_json, print_result, progress
 from cli.errors import CommandError
 from cli.figures import count, milliseconds, percent, seconds
 from cli.files import (
+    ClickFiles,
     ItemColumn,
     SessionColumn,
     TimeColumn,
@@ -30,12 +30,7 @@ from online_models import metrics
 
 
 def replay(
-    file: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Clicks; several files are read as one log.", exists=True, dir_okay=False
-        ),
-    ],
+    file: ClickFiles,
     rate: Annotated[
         float | None, typer.Option(min=0.001, help="Clicks a second; default: as fast as possible.")
     ] = None,

@@ -83,13 +83,13 @@ def properties(data: str, ports: Ports) -> str:
 def ready(ports: Ports) -> bool:
     """Whether the broker answers."""
     try:
-        _admin(f"127.0.0.1:{ports.kafka}").list_topics(timeout=1)
+        admin_client(f"127.0.0.1:{ports.kafka}").list_topics(timeout=1)
     except KafkaException:
         return False
     return True
 
 
-def _admin(kafka: str) -> AdminClient:
+def admin_client(kafka: str) -> AdminClient:
     """Return a client that says nothing itself: what goes wrong is in its exceptions.
 
     Otherwise each start would print "Purging 1 unserved events", of a result that was served.
@@ -104,7 +104,7 @@ def wait(home: Home, ports: Ports, child: Child) -> None:
 
 def create_topics(kafka: str, tenant: str = "", replication: int = 1) -> None:
     """Create the topics that do not exist yet."""
-    admin = _admin(kafka)
+    admin = admin_client(kafka)
     wanted = [
         NewTopic(topic(t.name, tenant), t.partitions, replication, config=t.config)
         for t in TOPICS.values()
