@@ -57,7 +57,6 @@ def test_the_docs_tell_how_much_is_kept():
         told.replace("newest two", "newest 2")
     )
     assert told.count(f"| {MOST_BYTES >> 20} MiB") == 2
-    assert f"and {2 * MOST_BYTES >> 20} MiB for those of others" in told
 
 
 def test_a_line_of_sessions_is_short(tmp_path):
