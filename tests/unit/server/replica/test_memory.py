@@ -1,8 +1,10 @@
 """Memory: what operators are told that a replica takes is what a full one takes."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +61,21 @@ print(json.dumps({
 """
 
 
+def most(**limits):
+    return sum(most_bytes(Limits(**limits)).values())
+
+
+def test_the_docs_tell_the_formula():
+    """Operators size containers by it, for limits of their own."""
+    told = (Path(__file__).parents[4] / "docs" / "operating.md").read_text()
+    item, session, rest = re.search(
+        r"`max_items` x ([\d,]+) bytes \+ `max_sessions` x (\d+) \+ (\d+) MB", told
+    ).groups()
+    for items, sessions in ((1 << 14, 1 << 16), (1 << 18, 1 << 20)):
+        by_docs = items * int(item.replace(",", "")) + sessions * int(session) + int(rest) * 10**6
+        assert by_docs == pytest.approx(most(max_items=items, max_sessions=sessions), rel=0.02)
+
+
 @pytest.mark.parametrize(
     ("items", "sessions"),
     [
@@ -79,5 +96,5 @@ def test_a_full_replica_takes_what_the_formula_says(items, sessions):
     assert full["vectors"] > 0.9 * items
     assert full["touched"] == []
     # This process has no client of Kafka.
-    most = sum(most_bytes(Limits(max_items=items, max_sessions=sessions)).values())
-    assert full["rss"] == pytest.approx(most - 1_024 * QUEUE_KB, rel=0.1)
+    told = most(max_items=items, max_sessions=sessions) - 1_024 * QUEUE_KB
+    assert full["rss"] == pytest.approx(told, rel=0.1)
