@@ -63,13 +63,13 @@ def bars() -> Iterator[Callable[[str, int, int, str], None]]:
 def print_error(sentence: str) -> None:
     """Print what went wrong, on standard error; in a terminal, lines end between words."""
     text = f"error: {sentence}"
-    if err.is_terminal:
-        text = "\n".join(
-            textwrap.fill(line, err.width, break_long_words=False, break_on_hyphens=False)
-            for line in text.splitlines()
-        )
-    said = text.removeprefix("error:")
+    said = (_filled(text, err) if err.is_terminal else text).removeprefix("error:")
     err.print(f"[bold red]error:[/]{escape(said)}", highlight=False, soft_wrap=True)
+
+
+def print_line(sentence: str) -> None:
+    """Print a sentence on standard output; its lines end between words: a path stays whole."""
+    out.print(_filled(sentence, out), markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(result: Mapping[str, Any]) -> None:
@@ -98,16 +98,30 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
             table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*map(escape, row))
-    out.print(f"[italic]{escape(title)}[/]", highlight=False)
+    _print_title(title)
     out.print(table)
     out.print()
 
 
 def print_result(title: str, rows: Mapping[str, str]) -> None:
     """Print a table of names and values."""
-    table = Table(title=title, show_header=False, title_justify="left")
+    table = Table(show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
     for name, value in rows.items():
         table.add_row(escape(name), escape(value))
+    _print_title(title)
     out.print(table)
+
+
+def _print_title(title: str) -> None:
+    # Not a title of rich's table, which is folded where the table is narrower.
+    out.print(f"[italic]{escape(title)}[/]", highlight=False)
+
+
+def _filled(text: str, console: Console) -> str:
+    """Return a text in lines that fit a console, none of which ends within a word."""
+    return "\n".join(
+        textwrap.fill(line, console.width, break_long_words=False, break_on_hyphens=False)
+        for line in text.splitlines()
+    )

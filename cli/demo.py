@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import err, print_json, print_result, progress
+from cli.console import err, print_json, print_result, print_table, progress
 from cli.errors import CommandError
-from cli.figures import count, percent
+from cli.figures import count, milliseconds, percent, seconds
 from cli.files import (
     ItemColumn,
     SessionColumn,
@@ -91,7 +91,7 @@ def demo(
     if json:
         print_json(result)
     else:
-        print_result("What became of the clicks", readable(result))
+        show(result)
     if faults:
         raise CommandError("; ".join(faults))
 
@@ -175,28 +175,38 @@ def latest(board: dict[str, Any]) -> dict[str, float]:
     return {"hit_rate": window.get("hit_rate_20", 0.0), "mrr": window.get("mrr_20", 0.0)}
 
 
-def readable(result: dict[str, Any]) -> dict[str, str]:
-    """Return the result as people read it."""
-    latency, freshness = result["latency_us"], result["freshness_ms"]
-    rows = {
-        "events sent": count(result["sent"]),
-        "  applied": count(result["applied"]),
-        "  dead letters": count(result["dead_lettered"]),
-        "  duplicates": count(result["duplicates"]),
-        "  lost": count(result["lost"]),
-        "recommendations before a click": count(result["cases"]),
-        "  hit rate@20": percent(result["hit_rate"]),
-        "  MRR@20": percent(result["mrr"]),
-        "  without the last click": percent(result["stale"]),
-        "answer time p50, p99": f"{latency['p50'] / 1000:.2f}, {latency['p99'] / 1000:.2f} ms",
-        "click to answer p50, p99": f"{freshness['p50']:.0f}, {freshness['p99']:.0f} ms",
-        "items with vectors": count(result["vectors"]),
-        "examples learned by the ranker": count(result["examples"]),
-    }
-    for model, score in result["scoreboard"].items():
-        where = "in the shadow" if score["shadow_cases"] == score["cases"] else "shown"
-        rows[f"score job: {model}, {where}"] = (
-            f"{count(score['cases'])} cases, hit rate {percent(score['hit_rate'])}, "
-            f"MRR {percent(score['mrr'])}"
-        )
-    return rows | {"seconds": f"{result['seconds']:.0f}"}
+def show(result: dict[str, Any]) -> None:
+    """Print what became of the clicks, and how the score job judges the rankings."""
+    print_result(
+        "What became of the clicks",
+        {
+            "events sent": count(result["sent"]),
+            "  applied": count(result["applied"]),
+            "  dead letters": count(result["dead_lettered"]),
+            "  duplicates": count(result["duplicates"]),
+            "  lost": count(result["lost"]),
+            "recommendations before a click": count(result["cases"]),
+            f"  hit rate@{K}": percent(result["hit_rate"]),
+            f"  MRR@{K}": percent(result["mrr"]),
+            "  without the last click": percent(result["stale"]),
+            "answer time p50, p99": milliseconds(result["latency_us"], 1e-3),
+            "click to answer p50, p99": milliseconds(result["freshness_ms"]),
+            "items with vectors": count(result["vectors"]),
+            "examples learned by the ranker": count(result["examples"]),
+            "time": seconds(result["seconds"]),
+        },
+    )
+    print_table(
+        "Live score, by the score job",
+        ("ranking", "answers...", "cases", f"hit rate@{K}", f"MRR@{K}"),
+        [
+            (
+                model,
+                "in the shadow" if score["shadow_cases"] == score["cases"] else "shown",
+                count(score["cases"]),
+                percent(score["hit_rate"]),
+                percent(score["mrr"]),
+            )
+            for model, score in result["scoreboard"].items()
+        ],
+    )

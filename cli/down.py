@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cli.console import err, out, print_json
+from cli.console import err, print_json, print_line
 from cli.options import DEFAULT_HOME, HomeFolder, Json
 from cli.stack.layout import Home
 from cli.stack.stack import Stack
@@ -20,4 +20,4 @@ def down(home: HomeFolder = DEFAULT_HOME, json: Json = False) -> None:
     if json:
         print_json({"stopped": stack is not None})
     else:
-        out.print("stopped" if stack is not None else f"nothing runs in {home}")
+        print_line("stopped" if stack is not None else f"nothing runs in {home}")

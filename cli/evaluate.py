@@ -11,7 +11,7 @@ import typer
 
 from cli.console import bars, print_json, print_result, print_table
 from cli.errors import CommandError
-from cli.figures import hundredths
+from cli.figures import count, hundredths, interval, microseconds, percent, seconds
 from cli.files import (
     ItemColumn,
     SessionColumn,
@@ -39,8 +39,13 @@ from online_models.ranking.page import MAX_ANSWER
 HELD_OUT = 0.1
 """Share of the training sessions that is predicted if there is no test file."""
 
-COLUMNS = ("hit_rate", "mrr", "hit_rate_new", "ndcg")
-"""Figures of a comparison that have an interval."""
+COLUMNS = {
+    "hit_rate": "hit rate",
+    "hit_rate_new": "of items new\nto the session",
+    "mrr": "MRR",
+    "ndcg": "NDCG",
+}
+"""Figures of a comparison that have an interval, and their headings."""
 
 
 class Protocol(StrEnum):
@@ -142,7 +147,7 @@ def evaluate(
     if json:
         print_json(result)
     else:
-        print_result(f"{protocol} evaluation of the {model}, k = {k}", readable(result))
+        print_figures(f"{protocol} evaluation of the ranking {model}", result, k)
 
 
 def check_options(model: str, ranks: Path | None, chart: Path | None, *, compare: bool) -> None:
@@ -171,32 +176,40 @@ def write_ranks(path: Path, cases: Cases) -> None:
             file.write("\t".join(map(str, case)) + "\n")
 
 
-def readable(result: dict[str, Any]) -> dict[str, str]:
-    """Return the figures as people read them."""
-    rows: dict[str, str] = {}
-    for name, value in result.items():
-        label = name.replace("_", " ")
-        if isinstance(value, dict):
-            rows[label] = ", ".join(f"{key} {figure:.1f}" for key, figure in value.items())
-        elif isinstance(value, str):
-            rows[label] = value
-        elif isinstance(value, list):
-            rows[label] = " to ".join(f"{100 * figure:.2f}" for figure in value)
-        elif name == "seconds":
-            rows[label] = f"{value:.1f}"
-        else:
-            rows[label] = f"{value:,}" if isinstance(value, int) else f"{100 * float(value):.2f} %"
-    return rows
+def print_figures(title: str, result: dict[str, Any], k: int) -> None:
+    """Print the figures of a ranking's lists of ``k``."""
+
+    def rate(name: str) -> str:
+        return f"{percent(result[name])} ({interval(result[f'{name}_95'])})"
+
+    def times(name: str) -> str:
+        return microseconds(*(result[name][figure] for figure in ("mean", "p50", "p99")))
+
+    rows = {
+        "cases": count(result["cases"]),
+        "  of items that the session has already": percent(result["repeat_share"]),
+        "  of items without a click before": count(result["cold_cases"]),
+        f"hit rate@{k}": rate("hit_rate"),
+        "  of items new to the session": rate("hit_rate_new"),
+        "  of items without a click": percent(result["hit_rate_cold"]),
+        f"MRR@{k}": rate("mrr"),
+        f"NDCG@{k}": rate("ndcg"),
+        "next item among the candidates": percent(result["candidate_recall"]),
+        "share of all items that was listed": percent(result["coverage"]),
+        "learning a click, mean, p50, p99": times("learn_us"),
+        "answer, mean, p50, p99": times("recommend_us"),
+        "time": seconds(result["seconds"]),
+    }
+    print_result(f"{title}; with intervals of 95 %", rows)
 
 
 def print_comparison(title: str, results: dict[str, dict[str, Any]]) -> None:
     """Print one row per ranking: each figure, and below it where it is with 95 % certainty."""
     rows = []
     for ranking, result in results.items():
-        cells = []
-        for name in COLUMNS:
-            low, high = result[f"{name}_95"]
-            cells.append(f"{hundredths(result[name])}\n{100 * low:.1f}-{100 * high:.1f}")
+        cells = (
+            f"{hundredths(result[name])}\n{interval(result[f'{name}_95'], 1)}" for name in COLUMNS
+        )
         rows.append((ranking, *cells, hundredths(result["coverage"])))
-    columns = ("ranking", *(name.replace("_", " ") for name in COLUMNS), "coverage")
+    columns = ("ranking", *COLUMNS.values(), "coverage")
     print_table(f"{title}; in %, with intervals of 95 %", columns, rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 
@@ -27,6 +27,24 @@ def percent(share: float | None, digits: int = 2) -> str:
 def hundredths(share: float | None) -> str:
     """Return a share, 0..1, as `percent` does, for a table whose title has the unit."""
     return "" if share is None else f"{100 * share:.2f}"
+
+
+def interval(bounds: Sequence[float], digits: int = 2) -> str:
+    """Return the bounds of a share, 0..1, in percent, without the unit.
+
+    >>> interval([0.7163, 0.7545])
+    '71.63-75.45'
+    """
+    return "-".join(f"{100 * bound:.{digits}f}" for bound in bounds)
+
+
+def microseconds(*times_us: float) -> str:
+    """Return times in microseconds.
+
+    >>> microseconds(244.2, 1468.0)
+    '244, 1,468 us'
+    """
+    return f"{', '.join(f'{time_us:,.0f}' for time_us in times_us)} us"
 
 
 def milliseconds(times: Mapping[str, float], scale: float = 1.0) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.console import print_json, print_result, progress
-from cli.figures import count
+from cli.figures import count, seconds
 from cli.files import (
     ClickFiles,
     ItemColumn,
@@ -81,5 +81,5 @@ def readable(result: dict[str, Any]) -> dict[str, str]:
         "rows refused": count(result["refused"]),
         "clicks sent": count(result["sent"]),
         "clicks sent by earlier runs": count(result["sent_before"]),
-        "seconds": f"{result['seconds']:.1f}",
+        "time": seconds(result["seconds"]),
     }

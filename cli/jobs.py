@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import err, out, print_json
+from cli.console import err, print_json, print_line
 from cli.errors import CommandError
 from cli.options import DEFAULT_HOME, HomeFolder, Json
 from cli.stack import flink, job_state
@@ -46,7 +46,7 @@ def submit(
     if json:
         print_json({"name": name, "job_id": job_id})
     else:
-        out.print(f"{name} runs as {job_id}")
+        print_line(f"{name} runs as {job_id}")
 
 
 @jobs_app.command()
@@ -71,7 +71,7 @@ def stop(
     if json:
         print_json({"name": name, "savepoint": str(savepoint)})
     else:
-        out.print(f"{name} has ended; its state is {savepoint}")
+        print_line(f"{name} has ended; its state is {savepoint}")
 
 
 def run_of(stack: Stack, name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import out, print_json, print_table
+from cli.console import print_json, print_line, print_table
 from cli.figures import count, percent
 from cli.options import GrpcPort, Json
 from cli.server_client import server_client
@@ -47,7 +47,7 @@ def pause(name: Name, grpc_port: GrpcPort = None) -> None:
     """
     with server_client(grpc_port) as client:
         client.pause_learning(name)
-    out.print(f"{name} pauses")
+    print_line(f"{name} pauses")
 
 
 @models_app.command()
@@ -58,7 +58,7 @@ def resume(name: Name, grpc_port: GrpcPort = None) -> None:
     """
     with server_client(grpc_port) as client:
         client.resume_learning(name)
-    out.print(f"{name} resumes")
+    print_line(f"{name} resumes")
 
 
 @models_app.command()
@@ -73,7 +73,7 @@ def roll_back(
     """
     with server_client(grpc_port) as client:
         client.roll_back(name, version)
-    out.print(f"{name} goes back to version {version}")
+    print_line(f"{name} goes back to version {version}")
 
 
 def show(models: Sequence[Model]) -> None:
@@ -95,7 +95,7 @@ def show(models: Sequence[Model]) -> None:
     for m in models:
         if m.kept_versions:
             kept = ", ".join(map(str, m.kept_versions))
-            out.print(f"{m.name} can be rolled back to: {kept}")
+            print_line(f"{m.name} can be rolled back to: {kept}")
 
 
 def as_json(model: Model) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cli.console import out, print_json, print_table
+from cli.console import print_json, print_line, print_table
+from cli.figures import percent
 from cli.options import GrpcPort, Json
 from cli.server_client import server_client
 from nextclick import Recommendation, RecommendedItem
@@ -59,7 +60,7 @@ def recommend(
 def show(answer: Recommendation, *, explain: bool) -> None:
     """Print an answer as a table, or why there is none."""
     if not answer.items:
-        out.print(
+        print_line(
             "nothing to recommend: no items are known yet. Send clicks first, for example with "
             "`nextclick replay`"
         )
@@ -78,15 +79,15 @@ def show(answer: Recommendation, *, explain: bool) -> None:
             TITLES.get(answer.source, answer.source).format(answer.session_version), columns, rows
         )
         if any(item.score <= FILLS for item in answer.items) and answer.source == SESSION:
-            out.print("items without a score fill the page: near or popular ones")
+            print_line("items without a score fill the page: near or popular ones")
     for reason in answer.degraded:
-        out.print(f"degraded: {reason}")
+        print_line(f"degraded: {reason}")
 
 
 def why(item: RecommendedItem) -> str:
     """Return the reasons for an item, strongest first."""
     return "; ".join(
-        f"{reason.source} {100 * reason.share:.0f} %"
+        f"{reason.source} {percent(reason.share, 0)}"
         + (f" ({', '.join(reason.because_item_ids)})" if reason.because_item_ids else "")
         for reason in item.reasons
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import bars, out
+from cli.console import bars, print_line
 from cli.files import check_writable
 from cli.stack.layout import SAMPLE
 from evaluation.report import write_report
@@ -29,4 +29,4 @@ def results(
     check_writable(page)
     with bars() as progress:
         write_report(data, SAMPLE, page, seeds, progress)
-    out.print(f"wrote {page}")
+    print_line(f"wrote {page}")

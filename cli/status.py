@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from cli.console import out, print_json, print_table
+from cli.console import print_json, print_line, print_table
 from cli.errors import CommandError
 from cli.figures import clock, count, hundredths, percent
 from cli.options import DEFAULT_HOME, HomeFolder, Json
@@ -91,14 +91,14 @@ def show(result: dict[str, Any]) -> None:
     show_drifts(result["scoreboard"])
     for model in result["models"]:
         if model["sampling"]:
-            out.print(
+            print_line(
                 f"{model['name']} was more than {MAX_LEARNER_LATE_MS // 1000} s behind: until it "
                 f"has caught up, it learns {percent(SAMPLED_SHARE, 0)} of the sessions that begin"
             )
     for part in result["parts"]:
         if part["log"]:
-            out.print(f"last lines of {part['name']} before it was started again:")
-            out.print("\n".join(f"  {line}" for line in part["log"]), markup=False)
+            print_line(f"last lines of {part['name']} before it was started again:")
+            print_line("\n".join(f"  {line}" for line in part["log"]))
 
 
 def live_rows(scoreboard: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -126,7 +126,7 @@ def show_drifts(scoreboard: dict[str, Any]) -> None:
     for name, board in scoreboard.items():
         for drift in board["drifts"][-1:]:
             before, after = drift["hit_rate_before"], drift["hit_rate_after"]
-            out.print(
+            print_line(
                 f"{name}: the hit rate has drifted from {percent(before)} to {percent(after)} "
                 f"since {clock(drift['began_ms'])}"
             )

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from cli.console import err, out, print_json
+from cli.console import err, print_json, print_result
 from cli.errors import CommandError
+from cli.figures import seconds
 from cli.options import (
     DEFAULT_HOME,
     EmitterHttpPort,
@@ -97,12 +98,18 @@ def up(
         return stack.supervise()
 
     start_detached(start, stack.home.log(SUPERVISOR), {"PYTHONPATH": PYTHON_PATH})
-    result = {"state": "SERVING", "grpc": stack.target, "seconds": time.monotonic() - started}
+    lasted_s = time.monotonic() - started
     if json:
-        print_json(result)
+        print_json({"state": "SERVING", "grpc": stack.target, "seconds": lasted_s})
     else:
-        out.print(
-            f"SERVING after {result['seconds']:.0f} s: gRPC {stack.target}, "
-            f"metrics http://127.0.0.1:{ports.http}/metrics, Kafka {stack.kafka}, "
-            f"Flink http://127.0.0.1:{flink_port}"
-        )
+        show(stack, lasted_s)
+
+
+def show(stack: Stack, lasted_s: float) -> None:
+    """Print where the parts of a stack listen that people use."""
+    ports = stack.ports
+    parts = {"gRPC": stack.target}
+    if ports.http:
+        parts["metrics"] = f"http://127.0.0.1:{ports.http}/metrics"
+    parts |= {"Kafka": stack.kafka, "Flink": f"http://127.0.0.1:{ports.flink}"}
+    print_result(f"SERVING after {seconds(lasted_s)}", parts)

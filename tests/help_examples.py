@@ -1,5 +1,7 @@
 """The examples in the help of the command line."""
 
+import shlex
+
 import typer
 
 from cli.main import app
@@ -24,3 +26,9 @@ def examples(path):
     """The examples of a command, a line each."""
     paragraphs = [" ".join(text.split()) for text in COMMANDS[path].help.split("\n\n")]
     return [text for text in paragraphs if text.startswith("nextclick ")]
+
+
+def words_of(path):
+    """The words of a command's only example, as arguments of ``nextclick``."""
+    (example,) = examples(path)
+    return shlex.split(example)[1:]

@@ -18,6 +18,7 @@ from cli.bench.charts import save_json
 from cli.bench.load import live_clicks
 from cli.bench.probes import LIMIT_S, SteadyProbes, backlog, ends
 from cli.console import print_json, print_result, progress
+from cli.figures import count, percent, seconds
 from cli.live.bootstrap import bootstrap
 from cli.live.ledger import Ledger
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
@@ -201,18 +202,19 @@ class Memory:
 def readable(result: dict[str, Any]) -> dict[str, str]:
     """Return the figures as people read them."""
     return {
-        "robot's clicks": f"{result['robot_clicks']:,}",
+        "robot's clicks": count(result["robot_clicks"]),
         "  a second": f"{result['robot_clicks_per_s']:,.0f}",
         "a real click to its effect, p50": f"{result['p50_ms']:,.0f} ms",
         "  p99": f"{result['p99_ms']:,.0f} ms",
-        "sessions job behind, before and after": (
-            f"{result['backlog_before']:,}, {result['backlog']:,}"
+        "events without an outcome, before, after": (
+            f"{count(result['backlog_before'])}, {count(result['backlog'])}"
         ),
-        "  caught up after": f"{result['settled_s']:.1f} s",
+        "  caught up after": seconds(result["settled_s"]),
         "a new item recommended after": f"{result['new_item_s']:.2f} s",
-        "hit rate@20 before": f"{100 * result['hit_rate_before']:.2f} %",
-        "  after": f"{100 * result['hit_rate']:.2f} %",
-        "items before and after": f"{result['items_before']:,}, {result['items']:,}",
+        f"hit rate@{K}, before, after": (
+            f"{percent(result['hit_rate_before'])}, {percent(result['hit_rate'])}"
+        ),
+        "items, before, after": f"{count(result['items_before'])}, {count(result['items'])}",
         **{
             f"memory of {name}, third and last quarter": f"{part[2]:,.0f}, {part[3]:,.0f} MB"
             for name, part in result["memory_mb"].items()

@@ -13,6 +13,7 @@ from cli.bench.load import live_clicks
 from cli.bench.probes import LIMIT_S, Probe, backlog, ends, probe_until
 from cli.console import print_json, print_result, progress
 from cli.errors import CommandError
+from cli.figures import count
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack.stack import Stack
 from cli.stack.temporary import temporary_stack
@@ -49,19 +50,7 @@ def freshness(
     if json:
         print_json(result)
     else:
-        print_result(
-            "From a click to its effect",
-            {
-                "other clicks a second": f"{rate:g}",
-                "p50": f"{result['p50_ms']:.1f} ms",
-                "p95": f"{result['p95_ms']:.1f} ms",
-                "p99": f"{result['p99_ms']:.1f} ms",
-                "p50, by PutEvents": f"{result['put_events_p50_ms']:.1f} ms",
-                **{f"  {hop}": f"{ms:.1f} ms" for hop, ms in result["hops_ms"].items()},
-                "probes": f"{result['probes']:,}",
-                "backlog, before and after": f"{result['backlog_before']}, {result['backlog']}",
-            },
-        )
+        print_result("From a click to its effect", readable(result))
     if not result["valid"]:
         raise CommandError(
             "the stack did not keep up, or there were too few probes: the figures are not valid"
@@ -115,6 +104,22 @@ def measure(
         "warm_up_s": warm,
         # Half a second of traffic may be in flight at any time.
         "valid": len(produced) >= probes and after <= before + 0.5 * rate + 10,
+    }
+
+
+def readable(result: dict[str, Any]) -> dict[str, str]:
+    """Return the figures as people read them."""
+    return {
+        "other clicks a second": f"{result['rate']:,g}",
+        "a click to its effect, p50": f"{result['p50_ms']:,.1f} ms",
+        "  p95": f"{result['p95_ms']:,.1f} ms",
+        "  p99": f"{result['p99_ms']:,.1f} ms",
+        **{f"  {hop}, mean": f"{ms:,.1f} ms" for hop, ms in result["hops_ms"].items()},
+        "  by PutEvents, p50": f"{result['put_events_p50_ms']:,.1f} ms",
+        "probes": count(result["probes"]),
+        "events without an outcome, before, after": (
+            f"{count(result['backlog_before'])}, {count(result['backlog'])}"
+        ),
     }
 
 

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.table import Table
 
 from cli.bench.charts import save_frontier
-from cli.console import out, print_json, progress
+from cli.console import print_json, print_table, progress
+from cli.figures import count
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack.layout import SAMPLE
 from cli.stack.temporary import results_folder
@@ -200,16 +200,16 @@ def mean(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 def show(result: dict[str, Any]) -> None:
     """Print one line per part."""
-    title = f"What each part is worth ({result['cases']:,} cases)"
-    table = Table(title=title, title_justify="left")
-    table.add_column("left out")
-    for column in ("HR@20, points", "MRR@20, points", "microseconds"):
-        table.add_column(column, justify="right")
-    for row in result["parts"]:
-        table.add_row(
-            row["part"],
-            f"{row['hit_rate']:+.2f} ± {row['hit_rate_95']:.2f}",
-            f"{row['mrr']:+.2f} ± {row['mrr_95']:.2f}",
-            f"{row['us']:.1f}",
-        )
-    out.print(table)
+    print_table(
+        f"What each part is worth ({count(result['cases'])} cases, intervals of 95 %)",
+        ("left out", "HR@20, points", "MRR@20, points", "microseconds"),
+        [
+            (
+                row["part"],
+                f"{row['hit_rate']:+.2f} ± {row['hit_rate_95']:.2f}",
+                f"{row['mrr']:+.2f} ± {row['mrr_95']:.2f}",
+                f"{row['us']:.1f}",
+            )
+            for row in result["parts"]
+        ],
+    )

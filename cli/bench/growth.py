@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import numpy as np
 import psutil
 import typer
-from rich.table import Table
 
 from cli.bench.charts import save_growth
-from cli.console import out, print_json, progress
+from cli.console import print_json, print_table, progress
+from cli.figures import count
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack.layout import SAMPLE
 from cli.stack.temporary import results_folder
@@ -190,26 +190,42 @@ def by_candidates(engine: Engine, queries: Sequence[tuple[Any, int]]) -> list[di
 
 
 def show(result: dict[str, Any]) -> None:
-    """Print a table of the sizes, and one of query lengths and pages."""
-    table = Table(title="Growth", title_justify="left")
-    columns = ("items", "sessions", "answer p50, us", "p99", "learning a click, us", "memory, MB")
-    for column in columns:
-        table.add_column(column, justify="right")
-    for row in [*result["items"], *result["sessions"], result["largest"]]:
-        table.add_row(
-            f"{row['items']:,}",
-            f"{row['sessions']:,}",
-            f"{row['recommend_us']['p50']:.0f}",
-            f"{row['recommend_us']['p99']:.0f}",
-            f"{row['learn_us']['mean']:.0f}",
-            f"{row['memory_mb']:,.0f}",
-        )
-    out.print(table)
-    for name in ("length", "candidates", "page"):
-        table = Table(title=f"By {name}", title_justify="left")
-        for column in (name, "answer p50, us", "p99"):
-            table.add_column(column, justify="right")
-        for row in result[name]:
-            us = row["recommend_us"]
-            table.add_row(f"{row[name]:.0f}", f"{us['p50']:.0f}", f"{us['p99']:.0f}")
-        out.print(table)
+    """Print a table of the sizes, and one of lengths, candidates and pages."""
+    sizes = [
+        *(("items", row) for row in result["items"]),
+        *(("sessions", row) for row in result["sessions"]),
+        ("both", result["largest"]),
+    ]
+    print_table(
+        "Growth",
+        (
+            *("what grows", "items", "sessions", "answer\np50, us", "p99, us"),
+            *("learning a\nclick, us", "memory,\nMB"),
+        ),
+        [
+            (
+                grows,
+                count(row["items"]),
+                count(row["sessions"]),
+                f"{row['recommend_us']['p50']:,.0f}",
+                f"{row['recommend_us']['p99']:,.0f}",
+                f"{row['learn_us']['mean']:,.0f}",
+                f"{row['memory_mb']:,.0f}",
+            )
+            for grows, row in sizes
+        ],
+    )
+    kinds = {"length": "session length", "candidates": "candidates", "page": "page size"}
+    print_table(
+        "Answers",
+        ("", "p50, us", "p99, us"),
+        [
+            (
+                f"{kind} {row[name]:.0f}",
+                f"{row['recommend_us']['p50']:,.0f}",
+                f"{row['recommend_us']['p99']:,.0f}",
+            )
+            for name, kind in kinds.items()
+            for row in result[name]
+        ],
+    )

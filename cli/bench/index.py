@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cli.console import err, print_json, print_result
 from cli.errors import CommandError
+from cli.figures import count, microseconds, percent, seconds
 from cli.options import Json
 from cli.stack.layout import SAMPLE
 from evaluation.datasets import load_sessions
@@ -82,9 +83,23 @@ def index(
     if json:
         print_json(result)
     else:
-        print_result(
-            "The vector index", {k: f"{v:,.3f}".rstrip("0").rstrip(".") for k, v in result.items()}
-        )
+        print_result("The vector index", readable(result))
+
+
+def readable(result: dict[str, Any]) -> dict[str, str]:
+    """Return the figures as people read them."""
+    return {
+        "vectors": count(result["items"]),
+        "  first built in": seconds(result["build_s"]),
+        "query at rest, p50, p99": microseconds(result["p50_rest_us"], result["p99_rest_us"]),
+        "query while it changes, p50, p99": microseconds(
+            result["p50_churn_us"], result["p99_churn_us"]
+        ),
+        "changes": count(result["changes"]),
+        "  a second": f"{result['changes_per_s']:,.0f}",
+        "  index built again, times": count(result["rebuilds"]),
+        f"recall@{K} after them": percent(result["recall_at_50"]),
+    }
 
 
 def learned(
@@ -141,7 +156,7 @@ def change(
     rng: np.random.Generator,
 ) -> tuple[list[float], float, int]:
     """Change vectors at a rate while queries run; returns their times, seconds, rebuilds."""
-    lock, done, seconds, rebuilds = threading.Lock(), threading.Event(), [0.0], [0]
+    lock, done, lasted_s, rebuilds = threading.Lock(), threading.Event(), [0.0], [0]
 
     def churn() -> None:
         mine, free = np.random.default_rng(1), items + 1
@@ -160,7 +175,7 @@ def change(
                     row, free = free, free + 1
                 vectors[row] = old + step
                 nearest.put(row, vectors[row])
-        seconds[0] = time.monotonic() - started
+        lasted_s[0] = time.monotonic() - started
         done.set()
 
     def rebuild() -> None:
@@ -177,4 +192,4 @@ def change(
     times = ask(nearest, contexts, queries, rng, lock, lambda: not done.is_set())
     for thread in threads:
         thread.join()
-    return times, seconds[0], rebuilds[0]
+    return times, lasted_s[0], rebuilds[0]

@@ -10,6 +10,7 @@ import typer
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from cli.console import err, print_json, print_result
+from cli.figures import count, microseconds
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack import flink, kafka
 from cli.stack.layout import SAMPLE
@@ -86,7 +87,7 @@ def learning(
     if json:
         print_json(result)
     else:
-        print_result("The learners", {name: f"{value:,.6g}" for name, value in result.items()})
+        print_result("The learners", readable(result))
 
 
 def measure(stack: Stack, examples: int, clicks: int, sessions: int = 0) -> dict[str, Any]:
@@ -107,6 +108,28 @@ def measure(stack: Stack, examples: int, clicks: int, sessions: int = 0) -> dict
         "clicks_per_s": clicks_per_s,
         **long,
     }
+
+
+def readable(result: dict[str, Any]) -> dict[str, str]:
+    """Return the figures as people read them."""
+    rows = {
+        "vectors job, clicks a second": f"{result['clicks_per_s']:,.0f}",
+        "  clicks learned": count(result["clicks"]),
+        "ranker job, examples a second": f"{result['examples_per_s']:,.0f}",
+        "  examples learned": count(result["examples"]),
+    }
+    if "seen" in result:
+        rows |= {
+            "vectors job, long run, sessions": count(result["seen"]),
+            "  clicks a second in the first minute": f"{result['first_vectors_per_s']:,.0f}",
+            "  clicks a second at the end": f"{result['vectors_per_s']:,.0f}",
+            "  ratio of the two": f"{result['vectors_ratio']:.2f}",
+            "  processor time of a click in the first minute": microseconds(
+                result["first_vectors_cpu_us"]
+            ),
+            "  processor time of a click at the end": microseconds(result["vectors_cpu_us"]),
+        }
+    return rows
 
 
 def long_run(stack: Stack, host: str, sessions: int) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from cli.bench.slices import AlternatingSlices, Target
 from cli.bench.worker_scaling import worker_scaling
 from cli.console import print_json, print_result, progress
 from cli.errors import CommandError
+from cli.figures import count, microseconds
 from cli.live.bootstrap import PREFIX, bootstrap
 from cli.live.ledger import Ledger
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
@@ -247,26 +248,33 @@ def readable(result: dict[str, Any]) -> dict[str, str]:
     """Return the figures as people read them."""
 
     def us(*names: str) -> str:
-        return ", ".join(f"{result[name]:,.0f}" for name in names)
+        return microseconds(*(result[f"{name}_us"] for name in names))
+
+    def ratios(prefix: str) -> str:
+        return f"{result[f'{prefix}ratio_p50']:.2f}, {result[f'{prefix}ratio_p99']:.2f}"
+
+    def batches(prefix: str) -> str:
+        per_session = microseconds(result[f"{prefix}batch_us_per_session"])
+        return f"{per_session}, {result[f'{prefix}batch_sessions_per_s']:,.0f} sessions/s"
 
     return {
-        "one connection, p50 p95 p99": f"{us('p50_us', 'p95_us', 'p99_us')} us",
-        "  bare echo": f"{us('floor_p50_us', 'floor_p95_us', 'floor_p99_us')} us",
-        "  ratio, p50 p99": f"{result['ratio_p50']:.2f}, {result['ratio_p99']:.2f}",
-        "processor time per answer, echo": f"{us('cpu_us', 'floor_cpu_us')} us",
-        "the rest of the stack paused": f"{us('alone_p50_us', 'alone_p95_us', 'alone_p99_us')} us",
-        "  ratio to the echo": f"{result['alone_ratio_p50']:.2f}, {result['alone_ratio_p99']:.2f}",
-        "  processor time": f"{us('alone_cpu_us', 'alone_floor_cpu_us')} us",
-        "  batches of 64, per session": f"{result['alone_batch_us_per_session']:.0f} us, "
-        f"{result['alone_batch_sessions_per_s']:,.0f} sessions/s",
-        "200/s beside 200 clicks/s, p50 p95": f"{us('open_p50_us', 'open_p95_us')} us",
-        "beside 500 clicks/s, p99": f"{us('live_p99_us')} us",
-        "  ratio to echo, relative to that at rest": f"{result['live_quotient']:.2f}",
-        "batches of 64, per session": f"{result['batch_us_per_session']:.0f} us",
-        "  sessions a second": f"{result['batch_sessions_per_s']:,.0f}",
-        "p99, Redis paused": f"{us('redis_paused_p99_us')} us",
-        "p99, broker paused": f"{us('broker_stopped_p99_us')} us",
-        "calls without an answer": f"{result['errors']}",
+        "one connection, p50, p95, p99": us("p50", "p95", "p99"),
+        "  bare echo": us("floor_p50", "floor_p95", "floor_p99"),
+        "  ratio, p50, p99": ratios(""),
+        "processor time per answer, echo": us("cpu", "floor_cpu"),
+        "rest of the stack paused, p50, p95, p99": us("alone_p50", "alone_p95", "alone_p99"),
+        "  ratio to the echo, p50, p99": ratios("alone_"),
+        "  processor time per answer, echo": us("alone_cpu", "alone_floor_cpu"),
+        f"  batches of {BATCH}, per session": batches("alone_"),
+        f"{OPEN_RATE:.0f}/s beside {OPEN_CLICKS:.0f} clicks/s, p50, p95": us(
+            "open_p50", "open_p95"
+        ),
+        f"beside {LIVE_CLICKS:.0f} clicks/s, p99": us("live_p99"),
+        "  ratio to the echo, relative to rest": f"{result['live_quotient']:.2f}",
+        f"batches of {BATCH}, per session": batches(""),
+        "p99, Redis paused": us("redis_paused_p99"),
+        "p99, broker paused": us("broker_stopped_p99"),
+        "calls without an answer": count(result["errors"]),
         **{
             f"workers: {row['workers']}": f"{row['answers_per_s']:,.0f} answers/s, "
             f"{row['memory_mb']:,.0f} MB each"

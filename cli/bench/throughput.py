@@ -15,6 +15,7 @@ from cli.bench.charts import save_json
 from cli.bench.floor import FLOOR
 from cli.bench.load import sampled
 from cli.console import err, print_json, print_result
+from cli.figures import seconds
 from cli.live.history import send_history
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack import apps, flink, kafka
@@ -231,5 +232,5 @@ def readable(result: dict[str, Any]) -> dict[str, str]:
         "session store, to Redis": f"{result['stored_per_s']:,.0f}",
         "replica": f"{result['applied_per_s']:,.0f}",
         "  plain consumer": f"{result['consumed_per_s']:,.0f}",
-        f"  SERVING again, {result['restart_sessions']:,} sessions": f"{result['restart_s']:.1f} s",
+        f"  SERVING again, {result['restart_sessions']:,} sessions": seconds(result["restart_s"]),
     }

@@ -10,11 +10,11 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import psutil
 import typer
-from rich.table import Table
 
 from cli.bench.charts import save_year
-from cli.console import out, print_json, print_result, progress
+from cli.console import print_json, print_result, print_table, progress
 from cli.errors import CommandError
+from cli.figures import count, hundredths, percent
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json, Seed
 from cli.stack.layout import SAMPLE
 from cli.stack.temporary import results_folder
@@ -199,30 +199,36 @@ def show(result: dict[str, Any]) -> None:
     print_result(
         "A year",
         {
-            "clicks": f"{result['clicks']:,}",
-            "items in all, rows": f"{result['items']:,}, {result['table']:,}",
-            "hit rate@20": f"{100 * result['hit_rate']:.2f} %",
-            "with room for all": f"{100 * result['roomy_hit_rate']:.2f} %",
-            "ratio": f"{result['hit_rate_ratio']:.3f}",
-            "memory by quarter, MB": ", ".join(f"{mb:.0f}" for mb in result["memory_mb"]),
-            "with room for all, MB": ", ".join(f"{mb:.0f}" for mb in result["roomy_memory_mb"]),
-            "last quarter to second": f"{result['memory_ratio']:.3f}",
+            "clicks": count(result["clicks"]),
+            "items in all, rows": f"{count(result['items'])}, {count(result['table'])}",
+            "hit rate@20": percent(result["hit_rate"]),
+            "  with room for all": percent(result["roomy_hit_rate"]),
+            "  ratio": f"{result['hit_rate_ratio']:.3f}",
+            "memory by quarter, MB": ", ".join(f"{mb:,.0f}" for mb in result["memory_mb"]),
+            "  with room for all, MB": ", ".join(f"{mb:,.0f}" for mb in result["roomy_memory_mb"]),
+            "  last quarter to second": f"{result['memory_ratio']:.3f}",
             "p99 of learning, last tenth to second": f"{result['learn_p99_ratio']:.2f}",
             "p99 of answers, last tenth to second": f"{result['recommend_p99_ratio']:.2f}",
             "longest hold": f"{result['longest_hold_ms']:.2f} ms ({hold[0]})",
         },
     )
-    table = Table(title="By tenth", title_justify="left")
-    for column in ("hit rate, %", "roomy", "learning p50, us", "p99", "answer p50, us", "p99"):
-        table.add_column(column, justify="right")
-    for tenth in result["tenths"]:
-        table.add_row(
-            f"{100 * tenth['hit_rate']:.2f}",
-            f"{100 * tenth['roomy_hit_rate']:.2f}",
-            *(
-                f"{tenth[name][percentile]:.0f}"
-                for name in ("learn_us", "recommend_us")
-                for percentile in ("p50", "p99")
-            ),
-        )
-    out.print(table)
+    print_table(
+        "By tenth of the year",
+        (
+            *("tenth", "hit rate,\n%", "with room\nfor all, %", "learning\np50, us", "p99, us"),
+            *("answer\np50, us", "p99, us"),
+        ),
+        [
+            (
+                str(number),
+                hundredths(tenth["hit_rate"]),
+                hundredths(tenth["roomy_hit_rate"]),
+                *(
+                    f"{tenth[name][percentile]:,.0f}"
+                    for name in ("learn_us", "recommend_us")
+                    for percentile in ("p50", "p99")
+                ),
+            )
+            for number, tenth in enumerate(result["tenths"], 1)
+        ],
+    )

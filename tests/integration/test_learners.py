@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from itertools import chain
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -14,6 +15,7 @@ from streaming.tasks.ranker import RankerTask
 from streaming.tasks.task import TaskOptions
 from streaming.tasks.vectors import VectorsTask
 from tests.command import run as run_cli
+from tests.help_examples import words_of
 from tests.integration.conftest import Reader, eventually
 from tests.integration.test_path import fresh, views
 from tests.unit.streaming.learners_under_test import click_records, example_records, far_off
@@ -144,3 +146,20 @@ def test_learning_is_paused_and_resumed_over_grpc(stack, client):
     wrong = run_cli("models", "roll-back", "vectors", "1", *port)
     assert wrong.returncode == 1
     assert "keep no versions" in wrong.stderr
+
+
+def test_the_ranker_goes_back_to_a_version_that_it_has_kept(stack, client):
+    """As the help shows, with a version that there is."""
+
+    def ranker():
+        return next(model for model in client.list_models() if model.name == "ranker")
+
+    # It learns from the 2,000th click on, from one in two, and keeps a version after 200 cases.
+    for _ in range(30):
+        visits = (views(fresh("ranked"), ["a", "b", "c", "d", "e"]) for _ in range(20))
+        client.put_events(list(chain.from_iterable(visits)))
+    kept = eventually(lambda: ranker().kept_versions, bool, "a kept version")
+    *words, _ = words_of(("models", "roll-back"))
+    done = run_cli(*words, str(kept[-1]), "--grpc-port", str(stack.ports.grpc))
+    assert done.returncode == 0, done.stderr
+    eventually(lambda: ranker().rolled_back_to, lambda version: version == kept[-1], "its return")

@@ -24,6 +24,7 @@ from nextclick.topics import PRODUCER_CONFIG, partitions, redis_session_key
 from nextclick.v1.learning_pb2 import Example, LearnerState
 from nextclick.v1.session_pb2 import SessionRecord
 from tests.command import run
+from tests.help_examples import words_of
 from tests.integration.conftest import LIMIT_S, Reader, eventually
 
 CLICKS_A_SECOND = 50
@@ -37,12 +38,13 @@ class Shop:
         self.home, self.ports = home, Ports.free()
 
     def up(self, *args):
+        """Start it as the help shows, but on ports of its own: of two values the last counts."""
         ports = [
             part
             for name, port in dataclasses.asdict(self.ports).items()
             for part in (f"--{name.replace('_', '-')}-port", str(port))
         ]
-        return run("up", "--home", str(self.home.root), *ports, *args)
+        return run(*words_of(("up",)), "--home", str(self.home.root), *ports, *args)
 
     def down(self):
         done = run("down", "--home", str(self.home.root), "--json")
@@ -296,6 +298,17 @@ def test_parts_without_a_supervisor_are_adopted(shop):
         assert now[name] == before[name]
     assert shop.jobs() == set(STARTED_JOBS)
     assert "a stack runs in" in shop.up().stderr
+
+
+def test_a_job_is_ended_and_submitted_as_the_help_shows(shop):
+    """The supervisor leaves it ended; it resumes from the savepoint that the first has named."""
+    stopped = run(*words_of(("jobs", "stop")), "--home", str(shop.home.root))
+    assert stopped.returncode == 0, stopped.stderr
+    eventually(shop.jobs, lambda jobs: jobs == set(STARTED_JOBS) - {"sessions"}, "its end")
+    submitted = run(*words_of(("jobs", "submit")), "--home", str(shop.home.root))
+    assert submitted.returncode == 0, submitted.stderr
+    assert shop.jobs() == set(STARTED_JOBS)
+    assert shop.restored("sessions").rpartition("/")[2] in stopped.stdout
 
 
 @pytest.mark.long

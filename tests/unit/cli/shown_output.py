@@ -4,174 +4,156 @@ After a change that is meant, write them again: ``python -m tests.unit.cli.shown
 """
 
 import io
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
-from cli import demo, doctor, evaluate, models, recommend, replay, status
+from cli import (
+    demo,
+    doctor,
+    down,
+    evaluate,
+    import_history,
+    jobs,
+    models,
+    recommend,
+    replay,
+    results,
+    status,
+    up,
+)
+from cli.bench import (
+    flood,
+    freshness,
+    frontier,
+    growth,
+    index,
+    learning,
+    serving,
+    throughput,
+    year,
+)
 from cli.console import out, print_result
-from cli.stack.checkup import Finding, State
-from nextclick import Model, Reason, Recommendation, RecommendedItem
+from cli.stack.layout import Home, Ports
+from cli.stack.stack import Stack
+from nextclick import Recommendation
+from tests.unit.cli.made_bench_results import BENCHED
+from tests.unit.cli.made_results import (
+    ANSWER,
+    DEMO,
+    EVALUATED,
+    FINDINGS,
+    IMPORTED,
+    MODELS,
+    NOTHING_YET,
+    PLAYED,
+    POPULAR,
+    STATUS,
+)
 
 FOLDER = Path(__file__).parent / "shown"
 WIDTHS = (80, 120)
 
-SPREAD_US = {"mean": 1_702.4421, "p50": 1_503.218, "p99": 25_400.7}
-SPREAD_MS = {"mean": 14.2, "p50": 13.04871, "p99": 41.5}
+HOME = Path("/srv/shop/.nextclick")
+JOB_ID = "7f3c5e0f0d1f4a3f9b2f6a3f1c0d9e8b"
+SAVEPOINT = HOME / "flink/savepoints/sessions/savepoint-7f3c5e-0123456789ab"
 
 
-def part(name, state="UP", lag=None, restarts=0, last_exit=None, log=()):
-    return {
-        "name": name,
-        "state": state,
-        "lag": lag,
-        "restarts": restarts,
-        "last_exit": last_exit,
-        "log": list(log),
-    }
+def with_stand_ins(module, command, *args, **stand_ins):
+    """A function that runs a command; ``stand_ins`` take the place of names of its module."""
+
+    def run():
+        with mock.patch.multiple(module, **stand_ins):
+            command(*args)
+
+    return run
 
 
-def window(cases, hit_rate, shown):
-    return {
-        "cases": cases,
-        "shown": shown,
-        "hit_rate_20": hit_rate,
-        "mrr_20": hit_rate / 2,
-        "ndcg_20": hit_rate * 0.6,
-        "coverage": 0.2512,
-        "diversity": 0.8123,
-    }
+def model(command, *args):
+    """A function that runs a command of `nextclick models`, which a server answers."""
+    return with_stand_ins(models, command, "ranker", *args, server_client=mock.MagicMock())
 
 
-def board(cases, shown, drifts=()):
-    return {
-        "cases": cases,
-        "shadow_cases": 0,
-        "click_through_rate": 0.12345,
-        "drifts": list(drifts),
-        "windows": {"1000": window(1_000, 0.69, shown), "10000": window(cases, 0.7354, shown)},
-    }
+def job(command, running):
+    """A function that runs a command of `nextclick jobs` on a stack."""
+    stack = mock.Mock()
+    stack.submit.return_value = JOB_ID
+    flink = mock.Mock()
+    flink.stop_with_savepoint.return_value = SAVEPOINT
+    return with_stand_ins(
+        jobs,
+        command,
+        "sessions",
+        Stack=mock.Mock(in_folder=lambda _: stack),
+        run_of=lambda *_: running,
+        flink=flink,
+        job_state=mock.Mock(),
+    )
 
 
-DRIFT = {"began_ms": 1_764_230_400_000, "hit_rate_before": 0.71, "hit_rate_after": 0.55}
-STATUS = {
-    "parts": [
-        part("jobmanager"),
-        part("taskmanager-1"),
-        part("redis", restarts=3, last_exit="signal 9 at 12:03:14Z", log=["oom", "bye"]),
-        part("kafka", "DOWN", last_exit="Kafka's jars are not in streaming/java/target/kafka-lib; "
-             "run `make setup` at 12:03:14Z"),
-        part("server", "SERVING", 0),
-        part("emitter", lag=142_000),
-        part("job sessions", "RUNNING", 1_234, 2),
-    ],
-    "models": [
-        {"name": "blend", "version": 431_205, "examples": 431_205, "answers": False,
-         "share": 1.0, "sampling": False, "hit_rate": 0.70123, "mrr": 0.3511},
-        {"name": "vectors", "version": 12, "examples": 170_112, "answers": False,
-         "share": 0.39450, "sampling": True, "hit_rate": None, "mrr": None},
-        {"name": "ranker", "version": None, "examples": None, "answers": True,
-         "share": None, "sampling": False, "hit_rate": 0.7354, "mrr": 0.4153},
-    ],
-    "scoreboard": {
-        "ranker": board(10_000, 1.0, [DRIFT]),
-        "blend": board(10_000, 0.0),
-        "session-knn-with-a-name": board(9_999, None),
-    },
-}  # fmt: skip
-NOTHING_YET = {
-    "parts": [part("server", "NOT_SERVING", 5)],
-    "models": [{"name": "blend", "version": None, "examples": None, "answers": False,
-                "share": 1.0, "sampling": False, "hit_rate": None, "mrr": None}],
-    "scoreboard": {},
-}  # fmt: skip
+def stop(running):
+    """A function that runs `nextclick down`."""
+    stack = mock.Mock(running=lambda _: running)
+    return with_stand_ins(down, down.down, Path("shops/[old]/.nextclick"), Stack=stack)
 
-REASONS = (
-    Reason("session-knn", 0.62, ("17116", "30218")),
-    Reason("rules", 0.31, ("17116",)),
-    Reason("popular", 0.07, ()),
-)
-ANSWER = Recommendation(
-    (
-        RecommendedItem("17116", 4.1234567, REASONS),
-        RecommendedItem(
-            "a-rather-long-item-id/with-a-path/and-more-of-it/0123456789", 1.5, REASONS
-        ),
-        RecommendedItem("[bold]30218[/bold]", -52.0),
-        RecommendedItem("5", -103.0),
-    ),
-    session_version=7,
-    degraded=("kafka_unavailable",),
-    source="session",
-)
-POPULAR = Recommendation(
-    (RecommendedItem("17116", -100.0), RecommendedItem("30218", -101.0)), source="popular"
-)
-MODELS = [
-    Model("blend", 431_205, 431_205, False, False, 0, (), 12, 0.7012, 0.3511),
-    Model("ranker", 321, 215_602, True, True, 0, (100, 200, 300), 40, 0.7354, 0.4153),
-    Model("vectors", 0, 0, False, False, 0, (), None, None, None),
-]
-PLAYED = {
-    "sent": 2_684,
-    "cases": 2_052,
-    "hit_rate": 0.735380116959,
-    "mrr": 0.4152999,
-    "stale": 0.0,
-    "latency_us": SPREAD_US,
-    "freshness_ms": SPREAD_MS,
-    "errors": 0,
-    "seconds": 75.3219,
-}
-DEMO = {
-    **PLAYED,
-    "sent": 116_285,
-    "applied": 116_285,
-    "dead_lettered": 0,
-    "duplicates": 0,
-    "lost": 0,
-    "vectors": 18_009,
-    "examples": 30_773,
-    "scoreboard": {
-        "ranker": {"cases": 2_052, "shadow_cases": 0, "hit_rate": 0.7354, "mrr": 0.4153},
-        "blend": {"cases": 512, "shadow_cases": 512, "hit_rate": 0.7344, "mrr": 0.404},
-    },
-}
-COMPARED = {
-    "hit_rate": 0.69,
-    "hit_rate_95": [0.6811, 0.6990],
-    "mrr": 0.3491,
-    "mrr_95": [0.3403, 0.3579],
-    "hit_rate_new": 0.6123,
-    "hit_rate_new_95": [0.6001, 0.6245],
-    "ndcg": 0.4312,
-    "ndcg_95": [0.4223, 0.4401],
-    "coverage": 0.2512,
-}
 
-FINDINGS = [
-    Finding("versions", State.OK, "Python 3.11.2, Java in /usr/lib/jvm/java-17-openjdk-amd64"),
-    Finding("disk", State.WARNING, "5.2 GiB free for .nextclick", "make room: the log keeps more"),
-    Finding("topics", State.FAULT, "not there: events, sessions", "create them"),
-]
+def table(title, rows):
+    return partial(print_result, title, rows)
+
 
 SHOWN = {
+    "up": lambda: up.show(Stack(Home(HOME), Ports(), bound=False), 41.2),
+    "down": stop(mock.Mock()),
+    "down-nothing": stop(None),
     "status": lambda: status.show(STATUS),
     "status-nothing-yet": lambda: status.show(NOTHING_YET),
+    "doctor": lambda: doctor.show(FINDINGS),
+    "demo": lambda: demo.show(DEMO),
+    "replay": table("What was played", replay.readable(PLAYED)),
+    "replay-only-sent": table(
+        "What was played", replay.readable({"sent": 431_205, "errors": 0, "seconds": 154.2})
+    ),
+    "import": table("Import", import_history.readable(IMPORTED)),
     "recommend": lambda: recommend.show(ANSWER, explain=False),
     "recommend-explain": lambda: recommend.show(ANSWER, explain=True),
     "recommend-popular": lambda: recommend.show(POPULAR, explain=False),
     "recommend-nothing": lambda: recommend.show(Recommendation((), source="popular"), explain=True),
-    "doctor": lambda: doctor.show(FINDINGS),
-    "models": lambda: models.show(MODELS),
-    "replay": lambda: print_result("What was played", replay.readable(PLAYED)),
-    "replay-only-sent": lambda: print_result(
-        "What was played", replay.readable({"sent": 431_205, "errors": 0, "seconds": 154.2})
+    "evaluate": lambda: evaluate.print_figures(
+        "prequential evaluation of the ranking covisit-vectors", EVALUATED, 20
     ),
     "evaluate-compare": lambda: evaluate.print_comparison(
-        "prequential evaluation, k = 20", {"session-knn": COMPARED, "covisit-vectors": COMPARED}
+        "prequential evaluation, k = 20", {"session-knn": EVALUATED, "covisit-vectors": EVALUATED}
     ),
-    "demo": lambda: print_result("What became of the clicks", demo.readable(DEMO)),
+    "results": with_stand_ins(
+        results,
+        results.results,
+        Path("data"),
+        Path("docs/results.md"),
+        write_report=mock.Mock(),
+        check_writable=mock.Mock(),
+    ),
+    "jobs-submit": job(jobs.submit, ""),
+    "jobs-stop": job(jobs.stop, JOB_ID),
+    "models-list": lambda: models.show(MODELS),
+    "models-pause": model(models.pause),
+    "models-resume": model(models.resume),
+    "models-roll-back": model(models.roll_back, 321),
+    "bench-flood": table("A flood of invented ids", flood.readable(BENCHED["flood"])),
+    "bench-freshness": table(
+        "From a click to its effect", freshness.readable(BENCHED["freshness"])
+    ),
+    "bench-frontier": lambda: frontier.show(BENCHED["frontier"]),
+    "bench-growth": lambda: growth.show(BENCHED["growth"]),
+    "bench-index": table("The vector index", index.readable(BENCHED["index"])),
+    "bench-learning": table("The learners", learning.readable(BENCHED["learning"])),
+    "bench-serving": table("Serving", serving.readable(BENCHED["serving"])),
+    "bench-throughput": table("Clicks a second", throughput.readable(BENCHED["throughput"])),
+    "bench-year": lambda: year.show(BENCHED["year"]),
 }
+"""By command, its words joined by hyphens; a command may have more than one."""
+
+SILENT = {"serve": "runs in the foreground until it is ended, and writes a log"}
+"""Commands that print nothing of their own, and why."""
 
 
 def printed(name, width):
@@ -185,6 +167,8 @@ def printed(name, width):
 
 def main():
     FOLDER.mkdir(exist_ok=True)
+    for file in FOLDER.glob("*.txt"):
+        file.unlink()
     for name in SHOWN:
         for width in WIDTHS:
             (FOLDER / f"{name}-{width}.txt").write_text(printed(name, width))

@@ -11,6 +11,7 @@ from evaluation.errors import UnknownRankingError, UnreadableFileError
 from evaluation.rankings import MODELS
 from nextclick import Item, encode_item
 from online_models import metrics
+from tests.unit.cli.made_results import EVALUATED
 
 
 @pytest.mark.parametrize("protocol", ["static", "prequential"])
@@ -37,6 +38,7 @@ def test_the_command_prints_one_object_and_writes_its_ranks(tmp_path, protocol):
     assert result["hit_rate"] > 0.5
     for key in ("hit_rate_new", "repeat_share", "ndcg", "coverage", "candidate_recall", "seconds"):
         assert result[key] >= 0
+    assert set(result) == set(EVALUATED), "what is printed is looked at with other figures"
     assert set(result["learn_us"]) == set(result["recommend_us"]) == {"mean", "p50", "p99"}
 
 

@@ -2,9 +2,11 @@
 
 import gzip
 import json
+import os
 import shlex
 import subprocess
 import sys
+from unittest import mock
 
 import pytest
 
@@ -20,7 +22,11 @@ CLICKS = "".join(f"s{n // 3}\ta{n % 5}\t{1_600_000_000 + 60 * n}\n" for n in ran
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_every_command_shows_an_example_that_it_takes(path, tmp_path, monkeypatch):
-    """An option that was renamed would live on in the help, and fail whoever copies it."""
+    """An option that was renamed would live on in the help, and fail whoever copies it.
+
+    Those of `bench` take minutes each, on a stack of their own: they are parsed here, and run
+    nowhere. (tests/benchmarks runs every benchmark at a small size.)
+    """
     monkeypatch.chdir(tmp_path)
     (tmp_path.parent / "data").mkdir(exist_ok=True)
     for file in FILES:
@@ -60,7 +66,7 @@ CALLS = {
 
 @pytest.mark.parametrize("path", CALLS, ids=" ".join)
 def test_examples_of_calls_run(run, path):
-    """Against a server that answers; the others run on a real stack (tests/integration)."""
+    """Against a server that answers; tests/integration and tests/recovery have a real stack."""
     fake = Fake()
     fake.answers = [CALLS[path]]
     with serving(fake) as target:
@@ -77,6 +83,29 @@ def test_examples_without_a_stack_run(run, path):
         code, said = run(example, "--json")
         assert code == 0
         assert json.loads(said)
+
+
+HANDED_OVER = {
+    ("up",): ("cli.up.start_detached", "127.0.0.1:50052"),
+    ("serve",): ("cli.serve.Workers", "'NEXTCLICK_KAFKA': 'broker:9092'"),
+    ("results",): ("cli.results.write_report", "../data"),
+}
+"""What takes over from a command at the end, and what the example then has led to."""
+
+
+@pytest.mark.parametrize("path", HANDED_OVER, ids=" ".join)
+def test_examples_run_until_they_hand_over(run, monkeypatch, tmp_path, path):
+    """To a stand-in for the stack, four servers, or hours with the public data."""
+    name, expected = HANDED_OVER[path]
+    taken_over = mock.Mock()
+    monkeypatch.setattr(name, taken_over)
+    (tmp_path / "docs").mkdir()
+    (tmp_path.parent / "data").mkdir(exist_ok=True)
+    for example in examples(path):
+        with mock.patch.dict(os.environ):  # `serve` writes into it
+            code, said = run(example)
+        assert code == 0
+        assert expected in f"{said}{taken_over.call_args}"
 
 
 COMPLETED = {

@@ -70,7 +70,7 @@ def up(monkeypatch, tmp_path):
     monkeypatch.setattr(up_module, "start_detached", lambda *_: None)
 
     class Stub:
-        home, target, kafka = Home(tmp_path), "", ""
+        home, ports, target, kafka = Home(tmp_path), Ports(), "", ""
 
     def run(*options):
         result = CliRunner().invoke(app, ["up", *options], standalone_mode=False)

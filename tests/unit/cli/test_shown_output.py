@@ -5,7 +5,18 @@ import pytest
 from cli.console import out
 from cli.recommend import FILLS
 from online_models.ranking.page import NEAR_SCORE
-from tests.unit.cli.shown_output import FOLDER, SHOWN, WIDTHS, printed
+from tests.help_examples import COMMANDS
+from tests.unit.cli.shown_output import FOLDER, SHOWN, SILENT, WIDTHS, printed
+
+BORDER = "│"
+
+
+def test_the_output_of_every_command_is_looked_at():
+    """A new command would be the one whose figures have no units."""
+    commands = {"-".join(path) for path in COMMANDS}
+    assert commands - set(SHOWN) == set(SILENT)
+    files = {f"{name}-{width}.txt" for name in SHOWN for width in WIDTHS}
+    assert {file.name for file in FOLDER.iterdir()} == files
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -20,8 +31,11 @@ def test_commands_print_what_was_looked_at(name, width):
 def test_nothing_is_cut_nor_wider_than_the_terminal(name, width):
     """A figure that is cut is a wrong figure."""
     text = printed(name, width)
-    assert max(map(len, text.splitlines())) <= width
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
     assert "…" not in text
+    rows = [line.strip(BORDER).split(BORDER) for line in lines if line.startswith(BORDER)]
+    assert all(cell.strip() for row in rows for cell in row), "a name or figure in two lines"
 
 
 @pytest.mark.parametrize("name", SHOWN)
