@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -19,7 +18,12 @@ from evaluation.click_files.parquet import parquet_table
 from evaluation.click_files.report import FileReport
 from evaluation.click_files.roles import PLURAL, ROLES, TIME_LISTS, TIMEFRAME, normal
 from evaluation.click_files.table import LINE, Table
-from evaluation.click_files.times import TimesError, add_time_of_day, parse_times
+from evaluation.click_files.times import (
+    TimesError,
+    add_time_of_day,
+    note_of_odd_times,
+    parse_times,
+)
 from evaluation.errors import UnreadableFileError
 from nextclick.limits import MAX_ID_BYTES
 
@@ -34,9 +38,6 @@ CLICKS = {
 the file has no clock."""
 
 TYPES_SHOWN = 8
-
-FIRST_USUAL_YEAR = 1995
-"""Where most times of a file are older, or of the future, they were probably misread."""
 
 
 def read_file(path: Path, columns: Columns, order: str = "") -> tuple[pl.DataFrame, FileReport]:
@@ -277,15 +278,13 @@ class _Rows:
                 times = add_time_of_day(times, self._present("time"), form)
         except TimesError as e:
             advice = (
-                f"A format is given with --time '{name}=%d/%m/%Y %H:%M:%S', a unit (s, ms, us, "
+                "if the time of day counts from midnight, give its unit (s, ms, us, ns) with "
+                f"--time '{named}=ms'; or name one column with --time"
+                if two
+                else f"give a format with --time '{name}=%d/%m/%Y %H:%M:%S', or of numbers the "
+                f"unit (s, ms, us, ns) with --time '{name}=ms'"
             )
-            advice += f"ns) with --time '{name}=ms'"
-            if two:
-                advice = (
-                    f"Where the time of day counts from midnight, its unit (s, ms, us, ns) is "
-                    f"given with --time '{named}=ms'; a clock in one column with --time COLUMN"
-                )
-            raise UnreadableFileError(self._table.path, f"times in {named}: {e}. {advice}") from e
+            raise UnreadableFileError(self._table.path, f"times in {named}: {e}; {advice}") from e
         self._frame = self._frame.with_columns(times.ms.alias("time_ms"), fault=times.faults)
         self._refuse_faults()
         self._report.order = times.order
@@ -295,26 +294,14 @@ class _Rows:
             self._order_by_small_times(lists=lists)
         else:
             self._refuse(pl.col("time_ms").round() < 1, "the time is 0")
-            if not form:
-                self._note_odd_times(times.form)
+            note = "" if form else note_of_odd_times(self._frame["time_ms"], times.form)
+            self._report.notes += [note] if note else []
         self._report.columns.append(("time", f"{named} ({how})" if how else named))
 
     def _present(self, role: str) -> pl.Series:
         """Return a column's cells, null where they hold nothing."""
         cells = self._frame[role]
         return cells.set(cells.is_in(MISSING), None) if cells.dtype == pl.String else cells
-
-    def _note_odd_times(self, form: str) -> None:
-        """Note times of which most are of years that clicks are seldom of."""
-        middle = self._frame["time_ms"].median()
-        if middle is None:
-            return
-        when = datetime.fromtimestamp(float(middle) / 1000, UTC)  # type: ignore[arg-type]
-        if not FIRST_USUAL_YEAR <= when.year <= datetime.now(UTC).year + 1:
-            self._report.notes.append(
-                f"the middle one of its times is of {when:%Y-%m-%d}, read as {form}: if that is "
-                "wrong, give the unit or the format with --time"
-            )
 
     def _order_by_small_times(self, *, lists: bool) -> None:
         """Put clicks in the order of times that count from the beginning of each session."""

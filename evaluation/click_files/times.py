@@ -7,6 +7,7 @@ ISO 8601, or a date with the day or the month first. Times without a zone are UT
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import polars as pl
 from polars.exceptions import PolarsError
@@ -16,6 +17,9 @@ from nextclick.limits import MAX_TIMESTAMP_MS
 
 FIRST_MS = 100_000_000_000
 """March 1973: where a file's times are dates, earlier ones are mistakes, as 0 is."""
+
+FIRST_USUAL_YEAR = 1995
+"""Where most times of a file are older, or of the future, they were probably misread."""
 
 UNITS = {"s": 1e3, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
 UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
@@ -148,6 +152,19 @@ def add_time_of_day(dates: Times, values: pl.Series, unit: str = "") -> Times:
     return _checked(values, dates.ms + of_day, f"{dates.form}, and {words}")
 
 
+def note_of_odd_times(ms: pl.Series, form: str) -> str:
+    """Return what to say of times that are mostly of years without clicks; else empty."""
+    if ms.null_count() == len(ms):
+        return ""
+    middle = datetime.fromtimestamp(float(ms.median()) / 1000, UTC)  # type: ignore[arg-type]
+    if FIRST_USUAL_YEAR <= middle.year <= datetime.now(UTC).year + 1:
+        return ""
+    return (
+        f"the middle one of its times is of {middle:%Y-%m-%d}, read as {form}: if that is wrong, "
+        "give the unit or the format with --time"
+    )
+
+
 def _of_day_in_digits(texts: pl.Series, numbers: pl.Series) -> tuple[pl.Series, str]:
     """Return milliseconds since midnight of numbers that are all times of day, and their form."""
     zero = numbers * 0
@@ -190,9 +207,7 @@ def _texts(texts: pl.Series, order: str) -> Times:
     first, second = _number(parts["1"]), _number(parts["2"])
     day_first, month_first = bool((first > 12).any()), bool((second > 12).any())
     if day_first and month_first:
-        raise TimesError(
-            "some dates have the day first, and some the month; make them alike, or give the format"
-        )
+        raise TimesError("some dates have the day first, and some the month: make them alike")
     if day_first or month_first:
         order = DAY_FIRST if day_first else MONTH_FIRST
     form = f"dates with the {order or DAY_FIRST} first"
