@@ -128,12 +128,12 @@ def _parsed(text: str) -> list[str] | None:
     (['a,b', 'c'], ['a', 'b'], None)
     """
     try:
-        entries = orjson.loads(f"[{text}]")
+        whole = orjson.loads(f"[{text}]")
     except orjson.JSONDecodeError:
-        entries = None
-    if entries and all(isinstance(entry, str) for entry in entries):
-        return entries
-    entries = []
+        whole = [None]
+    if all(isinstance(entry, str) for entry in whole):
+        return list(whole)
+    entries: list[str] = []
     signs: set[str] = set()
     end = 0
     while (found := _ENTRY.match(text, end)) and (entry := _unquoted(found[1])) is not None:
