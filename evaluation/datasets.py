@@ -14,7 +14,8 @@ import polars as pl
 from evaluation.click_files.columns import Columns
 from evaluation.click_files.grouping import group_clicks
 from evaluation.click_files.reader import check_readable, read_file
-from evaluation.click_files.report import Report
+from evaluation.click_files.report import FileReport, Report
+from evaluation.click_files.times import DAY_FIRST, EITHER, MONTH_FIRST
 from evaluation.errors import UnreadableFileError
 from nextclick.limits import MAX_ID_BYTES
 
@@ -68,12 +69,13 @@ def read_sessions(
     ------
     UnreadableFileError
         If a file is given twice or is no table, if the meaning of its columns is unknown, if more
-        than half of its rows cannot be read, or if one file has a clock and another has none.
+        than half of its rows cannot be read, if one file has a clock and another has none, or if
+        the dates of one have the day first and those of another the month.
     """
     for number, path in enumerate(paths):
         if any(path.samefile(other) for other in paths[:number]):
             raise UnreadableFileError(path, "it is given twice, and would count every click twice")
-    read = [read_file(path, columns or Columns()) for path in paths]
+    read = _read_alike(paths, columns or Columns())
     report = Report([file for _, file in read])
     with_clock = [clicks["time_ms"].null_count() == 0 for clicks, _ in read if clicks.height]
     if len(set(with_clock)) > 1:
@@ -97,6 +99,23 @@ def read_sessions(
         report.first_ms = min((session.times_ms or (0,))[0] for session in sessions)
         report.last_ms = (sessions[-1].times_ms or (0,))[-1]
     return sessions, report
+
+
+def _read_alike(paths: Sequence[Path], columns: Columns) -> list[tuple[pl.DataFrame, FileReport]]:
+    """Return the clicks and reports of files whose dates all have the day first, or the month."""
+    read = [read_file(path, columns) for path in paths]
+    first = {file.order: file.path for _, file in read}
+    if DAY_FIRST in first and MONTH_FIRST in first:
+        raise UnreadableFileError(
+            first[MONTH_FIRST],
+            f"its dates have the month first, and those of {first[DAY_FIRST]} the day; make them "
+            "alike, or read them one by one",
+        )
+    order = next((order for order in (DAY_FIRST, MONTH_FIRST) if order in first), "")
+    return [
+        read_file(file.path, columns, order) if order and file.order == EITHER else (clicks, file)
+        for clicks, file in read
+    ]
 
 
 def clicks_in_order(sessions: Sequence[Session]) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Ids in cells: one, or a list of them; and the types of events that are clicks."""
+"""Ids in cells, and the types of events that are clicks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,6 @@ CLICKS = frozenset(
     )
 )  # fmt: skip
 """Types of events that are clicks, without case and punctuation."""
-
-LIST_SEPARATORS = ("|", ";", ",")
-"""Of the items in a cell; without any of them, blanks separate."""
 
 
 def ids(cells: pl.Series) -> pl.Series:
@@ -42,23 +39,3 @@ def is_click(type_: str) -> bool:
     (True, True, False)
     """
     return re.sub(r"[\W_]", "", type_.lower()) in CLICKS
-
-
-def split_lists(cells: pl.Series) -> tuple[pl.Series, str]:
-    """Return the entries of cells that hold lists, and how they are separated, in words.
-
-    Cells may have brackets and quotes around their entries, as Python and JSON print them. The
-    separator is the same in the whole column; null where a cell holds nothing.
-    """
-    if isinstance(cells.dtype, pl.List | pl.Array):
-        return cells.cast(pl.List(pl.String)), "lists"
-    inner = cells.str.strip_chars().str.strip_chars("[](){}").str.strip_chars()
-    inner = inner.set(inner == "", None)
-    found = [sign for sign in LIST_SEPARATORS if inner.str.contains(sign, literal=True).any()]
-    if found:
-        split, words = inner.str.split(found[0]), f"separated by {found[0]!r}"
-    else:
-        split = inner.str.replace_all(r"\s+", " ").str.split(" ")
-        words = "separated by blanks"
-    entries = pl.element().str.strip_chars().str.strip_chars("'\"")
-    return split.list.eval(entries), words

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+import polars as pl
+
+from evaluation.click_files.cells import MISSING
+from evaluation.click_files.lists import are_bracketed
 from evaluation.click_files.roles import (
     DATES,
     FORMS,
     KNOWN_NAMES,
     PLURAL,
     ROLES,
+    TIME_LISTS,
+    TIMEFRAME,
     TIMES_OF_DAY,
     normal,
 )
 from evaluation.click_files.table import Table
+from evaluation.click_files.times import (
+    NO_TIME,
+    Times,
+    TimesError,
+    add_time_of_day,
+    parse_times,
+)
 from evaluation.errors import UnreadableFileError
 
 NONE = "-"
 """Says that a file has no column of a role."""
-
-TIME_OF_DAY = re.compile(r"\d{1,2}:\d\d(:\d\d([.,]\d+)?)?")
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,8 @@ class Columns:
         The columns of ids; None: guess.
     time
         ``COLUMN``, ``COLUMN=FORMAT`` with a format of strptime or one of s, ms, us, ns, or
-        ``DATE+TIME`` for a clock in two columns.
+        ``DATE+TIME`` for a clock in two columns, ``DATE+TIME=ms`` where the time of day counts from
+        midnight.
     type
         ``COLUMN``, or ``COLUMN=VALUE,VALUE`` with the values that are clicks.
     """
@@ -46,10 +58,13 @@ class Columns:
     type: str | None = None
 
     def named(self) -> list[str]:
-        """Return all names of columns that these options may hold."""
-        texts = [text for role in ROLES if (text := getattr(self, role)) and text != NONE]
-        parts = [part for text in texts for part in re.split(r"[=+]", text)]
-        return list(dict.fromkeys([*texts, *parts]))
+        """Return all names of columns that these options may hold; numbers are none."""
+        names = [text for role in ROLES if (text := getattr(self, role)) and text != NONE]
+        for text in (self.time, self.type):
+            names += re.split(r"[=+]", text or "")[:1]
+        if self.time is not None:
+            names += self.time.split("=")[0].split("+")
+        return [name for name in dict.fromkeys(names) if name and not name.isdigit()]
 
 
 @dataclass
@@ -63,7 +78,7 @@ class Chosen:
     date
         With a clock in two columns, that of the date; ``time`` is then the time of day.
     time_format, click_types
-        As `Columns` has them; empty: guess.
+        As `Columns` has them; empty: guess. Of two columns, the unit of the time of day.
     """
 
     session: int | None = None
@@ -74,7 +89,6 @@ class Chosen:
     type: int | None = None
     time_format: str = ""
     click_types: tuple[str, ...] = ()
-    notes: list[str] = field(default_factory=list)
 
 
 def choose_columns(table: Table, columns: Columns) -> Chosen:
@@ -83,8 +97,9 @@ def choose_columns(table: Table, columns: Columns) -> Chosen:
     Raises
     ------
     UnreadableFileError
-        If a column that is named is not there, if there are two for one role, or none where there
-        must be one: of items, and of sessions, or of users and times.
+        If a column that is named is not there, if there are two for one role, none where there
+        must be one (of items, and of sessions, or of users and times), or a date beside something
+        that may be its time of day.
     """
     search = _Search(table)
     form = next((f for f in FORMS if f.fits(table.sample[:20])), None) if search.numbered else None
@@ -92,6 +107,7 @@ def choose_columns(table: Table, columns: Columns) -> Chosen:
         table.form += f", as {form.name}"
     found: dict[str, int | None] = {}
     rest: dict[str, str] = {}
+    guessed: dict[str, list[int]] = {}
     for role in ROLES:
         said = getattr(columns, role)
         if said == NONE:
@@ -101,7 +117,8 @@ def choose_columns(table: Table, columns: Columns) -> Chosen:
         elif form is not None:
             found[role] = form.roles.get(role)
         else:
-            found[role] = search.guess(role)
+            guessed[role] = search.candidates(role)
+            found[role] = next(iter(guessed[role]), None)
     chosen = Chosen(found["session"], found["user"], -1, found["time"], type=found["type"])
     if found["item"] is None:
         raise search.error("no column of items is known", "--item")
@@ -115,21 +132,49 @@ def choose_columns(table: Table, columns: Columns) -> Chosen:
             "--time; or, to take all rows of a user for one session, the users with --session",
         )
     chosen.click_types = tuple(v.strip() for v in rest.get("type", "").split(",") if v.strip())
-    _set_clock(chosen, search, columns.time, rest.get("time", ""))
+    _set_clock(chosen, search, rest.get("time"), guessed.get("time", []))
+    used = {getattr(chosen, role) for role in (*ROLES, "date")}
+    for role, candidates in guessed.items():
+        if unused := [repr(table.names[i]) for i in candidates if i not in used]:
+            table.notes.append(
+                f"by their names these may be {role}s too, and are not used: {', '.join(unused)}; "
+                f"say which with --{role}"
+            )
     return chosen
 
 
-def _set_clock(chosen: Chosen, search: _Search, said: str | None, rest: str) -> None:
-    """Set the clock's format, and its second column where it has two."""
-    if rest.startswith("+"):
+def _set_clock(
+    chosen: Chosen, search: _Search, said: str | None, candidates: Sequence[int]
+) -> None:
+    """Set the clock's columns and format, as somebody has said (what follows the name), or guess.
+
+    A guess is the first column, or date beside a time of day, whose values are times; if there is
+    none, the first column.
+    """
+    if said is not None and said.startswith("+"):
         chosen.date = chosen.time
-        chosen.time, _ = search.said("time", rest[1:])
-    elif said is not None:
-        chosen.time_format = rest
-    elif not search.numbered:
-        date, time = search.first_of(DATES), search.first_of(TIMES_OF_DAY)
-        if date is not None and time is not None and search.is_time_of_day(time):
-            chosen.date, chosen.time = date, time
+        chosen.time, unit = search.said("time", said[1:])
+        chosen.time_format = unit or search.unit_of_day(chosen.time)
+        return
+    if said is not None:
+        chosen.time_format = said
+        return
+    date, of_day = search.first_of(DATES), search.first_of(TIMES_OF_DAY)
+    for index in candidates:
+        if search.is_clock(index):
+            chosen.time = index
+            return
+        if index != of_day or date is None or not search.is_clock(date):
+            continue
+        if not search.is_of_day(date, index):
+            both = search.name(date), search.name(index)
+            raise search.error(
+                f"{both[1]!r} beside {both[0]!r} holds neither times nor times of day",
+                f"--time {both[0]}; or, if it counts from midnight, its unit with "
+                f"--time '{both[0]}+{both[1]}=ms'",
+            )
+        chosen.date, chosen.time, chosen.time_format = date, index, search.unit_of_day(index)
+        return
 
 
 class _Search:
@@ -159,26 +204,57 @@ class _Search:
                 return index, text[cut:] if sign == "+" else text[cut + 1 :]
         raise self.error(f"there is no column {text!r}", f"--{role}")
 
-    def guess(self, role: str) -> int | None:
-        """Return the column that is known best by its name."""
+    def candidates(self, role: str) -> list[int]:
+        """Return the columns that are known by their names, the best one first."""
+        known: list[int] = []
         for name in KNOWN_NAMES[role]:
             found = [i for i, other in enumerate(self._normals) if other == name]
-            if len(found) > 1:
+            if len(found) > 1 and not known:
                 both = " and ".join(repr(self._table.names[i]) for i in found)
                 raise self.error(f"{both} may both be the column of {role}s", f"--{role}")
-            if found:
-                return found[0]
-        return None
+            known += found
+        return known
 
     def first_of(self, names: Sequence[str]) -> int | None:
         """Return the first column of one of these normal names."""
         return next((self._normals.index(n) for n in names if n in self._normals), None)
 
-    def is_time_of_day(self, index: int) -> bool:
-        """Return whether a column's first values are times of day, or milliseconds by its name."""
-        values = [row[index].strip() for row in self._table.sample if row[index].strip()]
-        of_day = all(TIME_OF_DAY.fullmatch(value) for value in values)
-        return of_day or self._normals[index] == "timeframe"
+    def name(self, index: int) -> str:
+        """Return a column's name."""
+        return self._table.names[index]
+
+    def is_clock(self, index: int) -> bool:
+        """Return whether most of a column's first values are times, or lists that may hold some."""
+        values = self._values(index)
+        if self._normals[index] in TIME_LISTS or are_bracketed(values):
+            return True
+        try:
+            return _are_dates(parse_times(values, self.name(index)))
+        except TimesError:  # dates in two orders
+            return True
+
+    def unit_of_day(self, index: int) -> str:
+        """Return the unit of a time of day that its name says; empty: guess."""
+        return "ms" if self._normals[index] == TIMEFRAME else ""
+
+    def is_of_day(self, date: int, index: int) -> bool:
+        """Return whether most of a column's first values are times of day beside a date.
+
+        Hours alone are none: small numbers may be anything.
+        """
+        values, unit = self._values(index), self.unit_of_day(index)
+        if not unit and values.str.contains(r"^\d\d?$").any():
+            return False
+        try:
+            times = parse_times(self._values(date), self.name(date))
+            times = add_time_of_day(times, values, unit)
+        except TimesError:
+            return False
+        return _are_dates(times)
+
+    def _values(self, index: int) -> pl.Series:
+        texts = pl.Series([row[index].strip() for row in self._table.sample], dtype=pl.String)
+        return texts.set(texts.is_in(MISSING), None)
 
     def check_prefixes(self, item: int) -> None:
         """Refuse files of cases: a list of items beside the item that follows it."""
@@ -199,3 +275,8 @@ class _Search:
         if name.isdigit() and 0 < int(name) <= len(bare):
             return int(name) - 1
         return None
+
+
+def _are_dates(times: Times) -> bool:
+    read = len(times.ms.drop_nulls())
+    return not times.small and 2 * read > len(times.faults) - int((times.faults == NO_TIME).sum())

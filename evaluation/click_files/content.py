@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zlib
 from pathlib import Path
 
@@ -11,7 +12,11 @@ import zstandard
 
 from evaluation.errors import UnreadableFileError
 
-GZIP, ZSTD, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
+GZIP, PARQUET = b"\x1f\x8b", b"PAR1"
+ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
+"""How a frame begins: with data, or one to skip, as pzstd writes them."""
+
+UTF_32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 OTHER_FORMATS = {
     b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save it as CSV",
     b"BZh": "packed with bzip2; unpack it, or pack it with gzip or zstd",
@@ -37,10 +42,11 @@ def packing(path: Path) -> str:
     for magic, what in OTHER_FORMATS.items():
         if head.startswith(magic):
             raise UnreadableFileError(path, f"it is {what}")
-    for magic, name in ((GZIP, "gzip"), (ZSTD, "zstd"), (PARQUET, "parquet")):
-        if head.startswith(magic):
-            return name
-    return ""
+    if ZSTD.match(head):
+        return "zstd"
+    if head.startswith(GZIP):
+        return "gzip"
+    return "parquet" if head.startswith(PARQUET) else ""
 
 
 def read_text(path: Path, *, strict: bool = True) -> str:
@@ -60,9 +66,13 @@ def read_text(path: Path, *, strict: bool = True) -> str:
     """
     try:
         raw = _unpacked(path)
+        if raw.startswith(UTF_32):
+            raise UnreadableFileError(path, "it is UTF-32; save it as UTF-8")
         encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
         if encoding == "utf-8-sig" and b"\0" in raw[:100_000]:
-            raise UnreadableFileError(path, "it is not text")
+            raise UnreadableFileError(
+                path, "it is not text in UTF-8, or in UTF-16 with a byte-order mark"
+            )
         text = raw.decode(encoding, "strict" if strict else "replace")
     except (OSError, EOFError, UnicodeDecodeError, zlib.error, zstandard.ZstdError) as e:
         raise UnreadableFileError(path, e) from e

@@ -110,7 +110,7 @@ def _is_header(first: list[str], rows: list[str], separator: str, named: Sequenc
 
 def _fields(line: str, separator: str) -> list[str]:
     if separator in QUOTING and '"' in line:
-        fields = next(csv.reader([line], delimiter=separator), [""])
+        fields = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [""])
     else:
         fields = line.split(separator)
     return [_bare(field.strip()) for field in fields]
@@ -157,7 +157,7 @@ def _quoted_rows(
         if number in inside:
             continue
         following = (f"{text}\n" for text in texts[number - 1 : number - 1 + MAX_QUOTED_LINES])
-        reader = csv.reader(following, delimiter=separator, strict=True)
+        reader = csv.reader(following, delimiter=separator, strict=True, skipinitialspace=True)
         try:
             found.append((number, next(reader)))
         except csv.Error:

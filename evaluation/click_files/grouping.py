@@ -6,7 +6,7 @@ import polars as pl
 
 from evaluation.click_files.report import FIRST_LINES, Report
 from evaluation.click_files.table import LINE
-from nextclick.limits import MAX_ID_BYTES, SESSION_IDLE_MS
+from nextclick.limits import MAX_ID_BYTES, MAX_SESSION_STEPS, SESSION_IDLE_MS
 
 TOO_LONG = f"session id of more than {MAX_ID_BYTES} bytes with the user, number or prefix put to it"
 """Why clicks are refused whose own ids are not too long."""
@@ -24,7 +24,8 @@ def group_clicks(
     clicks
         With the columns of `reader.CLICKS`, and ``file``, the number of each click's file.
     report
-        Gets a note where session ids are those of a user; refusals are counted in its files.
+        Gets a note of session ids that several users have, and of sessions that are longer than
+        the stream takes; refusals are counted in its files.
     clock
         Whether the clicks have times.
     name_bytes
@@ -59,6 +60,12 @@ def group_clicks(
         pl.col("time_ms").round().cast(pl.Int64).alias("times_ms"),
         pl.col("order").min(),
     )
+    long = int((sessions["items"].list.len() > MAX_SESSION_STEPS).sum())
+    if long:
+        report.notes.append(
+            f"{long:,} sessions have more than {MAX_SESSION_STEPS:,} clicks, which is all that the "
+            "stream takes of a session: it makes dead letters of the rest"
+        )
     by = [pl.col("times_ms").list.last(), pl.col("order")] if clock else [pl.col("order")]
     return sessions.sort(by).select("name", "items", "times_ms")
 
@@ -79,11 +86,21 @@ def _refuse(rows: pl.DataFrame, which: pl.Expr, reason: str, report: Report) -> 
 
 
 def _by_id(clicks: pl.DataFrame, report: Report, *, clock: bool) -> pl.DataFrame:
-    name = pl.col("session")
-    if _numbered_by_user(clicks):
+    shared = _shared_ids(clicks)
+    if len(shared):
+        of_user = pl.col("session").is_in(shared.implode())
+        if 2 * int(clicks.select(of_user.sum()).item()) > clicks.height:
+            of_user = pl.lit(True)
+            report.notes.append("session ids are those of a user: sessions are called USER/SESSION")
+        else:
+            report.notes.append(
+                f"{len(shared):,} session ids are of several users: these sessions are called "
+                "USER/SESSION"
+            )
         name = pl.concat_str(pl.col("user").fill_null(""), pl.lit("/"), "session")
-        report.notes.append("session ids are those of a user: sessions are called USER/SESSION")
-    clicks = clicks.with_columns(name=name)
+        clicks = clicks.with_columns(name=pl.when(of_user).then(name).otherwise("session"))
+    else:
+        clicks = clicks.with_columns(name="session")
     if not clock:
         # Files do not tell whether a session goes on in the next one; ids of splits begin anew.
         again = pl.col("file") > pl.col("file").min().over("name")
@@ -94,14 +111,10 @@ def _by_id(clicks: pl.DataFrame, report: Report, *, clock: bool) -> pl.DataFrame
     return clicks.with_columns(key=_key("id", pl.lit(0), "name")).select(_COLUMNS)
 
 
-def _numbered_by_user(clicks: pl.DataFrame) -> bool:
-    """Return whether most clicks are of session ids that several users have."""
-    both = clicks.select("session", "user").drop_nulls()
-    if both.is_empty():
-        return False
-    users = both.unique().group_by("session").len()
-    shared = both.join(users.filter(pl.col("len") > 1), on="session", how="semi")
-    return 2 * shared.height > clicks.height
+def _shared_ids(clicks: pl.DataFrame) -> pl.Series:
+    """Return the session ids that several users have."""
+    both = clicks.select("session", "user").drop_nulls().unique()
+    return both.group_by("session").len().filter(pl.col("len") > 1)["session"]
 
 
 def _by_idle_time(clicks: pl.DataFrame) -> pl.DataFrame:

@@ -32,14 +32,21 @@ def json_table(path: Path, text: str) -> Table:
     full = [number for number, line in enumerate(lines, 1) if line.strip()]
     rows = (row for number in full if (row := _row(lines[number - 1])) is not None)
     sample = list(islice(rows, SAMPLE_ROWS))
-    if not sample:
-        raise UnreadableFileError(path, f"no JSON object: {lines[full[0] - 1][:60]}", line=full[0])
+    if not sample or lines[full[0] - 1].strip() == "{":
+        first = lines[full[0] - 1][:60]
+        raise UnreadableFileError(
+            path, f"no JSON object: {first}; write each object in a line of its own", line=full[0]
+        )
     table = Table(path, "JSON Lines", [], lambda number: lines[number - 1])
     table.names = list(dict.fromkeys(key for row in sample for key in row))
-    table.sample = [[str(row.get(name) or "") for name in table.names] for row in sample]
+    table.sample = [[_text(row.get(name)) for name in table.names] for row in sample]
     table.rows = len(full)
     table.read = lambda indexes: _read(lines, full, {i: table.names[i] for i in indexes}, table)
     return table
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def _row(line: str) -> dict[str, Any] | None:

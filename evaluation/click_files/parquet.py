@@ -39,11 +39,26 @@ def parquet_table(path: Path) -> Table:
             whole = frame.select(pl.col(LINE).cast(pl.Int64), *columns).collect()
         except PolarsError as e:
             raise UnreadableFileError(path, f"it is no whole Parquet file ({e})") from e
-        text_like = cs.categorical() | cs.enum() | cs.binary()
-        return whole.with_columns(text_like.cast(pl.String, strict=False))
+        return _decoded(whole.with_columns((cs.categorical() | cs.enum()).cast(pl.String)), table)
 
     table = Table(path, "Parquet", names, text)
     table.rows = rows
     table.read = read
     table.sample = [["" if v is None else str(v) for v in row[1:]] for row in head.rows()]
     return table
+
+
+def _decoded(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """Return bytes as strings; rows in which they are not UTF-8 are refused."""
+    binary = frame.select(cs.binary()).columns
+    texts = [
+        pl.Series(name, [None if b is None else b.decode(errors="replace") for b in frame[name]])
+        for name in binary
+    ]
+    frame = frame.with_columns(text.cast(pl.String) for text in texts)
+    if not binary:
+        return frame
+    broken = pl.any_horizontal(pl.col(binary).str.contains("\ufffd", literal=True))
+    broken = broken.fill_null(value=False)
+    table.refuse("not UTF-8", frame.filter(broken)[LINE])
+    return frame.filter(~broken)

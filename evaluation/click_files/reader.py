@@ -5,18 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
+from polars.datatypes import DataTypeClass
 
-from evaluation.click_files.cells import MISSING, ids, is_click, split_lists
+from evaluation.click_files.cells import MISSING, ids, is_click
 from evaluation.click_files.columns import Chosen, Columns, choose_columns
 from evaluation.click_files.content import packing, read_text
 from evaluation.click_files.delimited import delimited_table
 from evaluation.click_files.grouping import NAMES_A_USER
 from evaluation.click_files.json_lines import json_table
+from evaluation.click_files.lists import are_bracketed, split_lists
 from evaluation.click_files.parquet import parquet_table
 from evaluation.click_files.report import FileReport
-from evaluation.click_files.roles import PLURAL, ROLES, normal
+from evaluation.click_files.roles import PLURAL, ROLES, TIME_LISTS, TIMEFRAME, normal
 from evaluation.click_files.table import LINE, Table
-from evaluation.click_files.times import Times, TimesError, add_time_of_day, parse_times
+from evaluation.click_files.times import (
+    TimesError,
+    add_time_of_day,
+    note_of_odd_times,
+    parse_times,
+)
 from evaluation.errors import UnreadableFileError
 from nextclick.limits import MAX_ID_BYTES
 
@@ -33,7 +40,7 @@ the file has no clock."""
 TYPES_SHOWN = 8
 
 
-def read_file(path: Path, columns: Columns) -> tuple[pl.DataFrame, FileReport]:
+def read_file(path: Path, columns: Columns, order: str = "") -> tuple[pl.DataFrame, FileReport]:
     """Return the clicks of a file, and a report.
 
     Parameters
@@ -42,6 +49,8 @@ def read_file(path: Path, columns: Columns) -> tuple[pl.DataFrame, FileReport]:
         The file.
     columns
         Columns that somebody has named; the others are guessed.
+    order
+        What dates have first where the file does not show it: `DAY_FIRST` or `MONTH_FIRST`.
 
     Returns
     -------
@@ -57,7 +66,7 @@ def read_file(path: Path, columns: Columns) -> tuple[pl.DataFrame, FileReport]:
     table = _open(path, columns)
     chosen = choose_columns(table, columns)
     report = FileReport(path, table.form, rows=table.rows, refused=table.refused, notes=table.notes)
-    clicks = _Rows(table, chosen, report).clicks()
+    clicks = _Rows(table, chosen, report, order).clicks()
     report.clicks = clicks.height
     check_readable(report)
     return clicks, report
@@ -84,7 +93,9 @@ def check_readable(report: FileReport) -> None:
     """Raise `UnreadableFileError` if more than half of a file's rows cannot be read."""
     if report.refused.total * 2 <= report.rows and (report.clicks or report.other_types):
         return
-    told = "; ".join(line.strip() for line in report.refused.lines()[:4]) or "there is no row"
+    if not report.rows:
+        raise UnreadableFileError(report.path, "there is no row below the names of its columns")
+    told = "; ".join(line.strip() for line in report.refused.lines()[:4])
     columns = ", ".join(f"{role} {column}" for role, column in report.columns)
     raise UnreadableFileError(
         report.path,
@@ -98,8 +109,9 @@ def check_readable(report: FileReport) -> None:
 class _Rows:
     """The rows of a table on their way to clicks; each is refused at most once."""
 
-    def __init__(self, table: Table, chosen: Chosen, report: FileReport) -> None:
+    def __init__(self, table: Table, chosen: Chosen, report: FileReport, order: str) -> None:
         self._table = table
+        self._order = order
         self._chosen = chosen
         self._report = report
         self._indexes = {
@@ -143,19 +155,29 @@ class _Rows:
         self._report.columns.append((role, self._name(role) + (f" ({how})" if how else "")))
 
     def _refuse(self, which: pl.Expr, reason: str) -> None:
-        mask = self._frame.select(which.fill_null(value=False)).to_series()
-        if mask.any():
-            lines = self._frame.filter(mask)[LINE]
+        """Refuse rows; of a list that was made rows, all with the one that cannot be read."""
+        lines = self._frame.filter(which.fill_null(value=False))[LINE].unique().sort()
+        if len(lines):
             self._table.refuse(reason, lines)
-            self._frame = self._frame.filter(~mask)
+            self._frame = self._frame.filter(~pl.col(LINE).is_in(lines.implode()))
+
+    def _refuse_faults(self) -> None:
+        """Refuse the rows with a ``fault``, each by its own."""
+        for reason in self._frame["fault"].drop_nulls().unique(maintain_order=True):
+            self._refuse(pl.col("fault") == reason, reason)
 
     def _as_ids(self, role: str) -> None:
         cells = self._frame[role]
-        if cells.dtype.is_nested():
-            raise UnreadableFileError(
-                self._table.path, f"{self._name(role)}, its column of {role}s, holds {cells.dtype}"
-            )
+        self._check_scalar(role, cells.dtype)
         self._frame = self._frame.with_columns(ids(cells).alias(role))
+
+    def _check_scalar(self, role: str, dtype: pl.DataType | DataTypeClass) -> None:
+        if dtype.is_nested() or dtype == pl.Binary or (dtype == pl.Boolean and role != "type"):
+            raise UnreadableFileError(
+                self._table.path,
+                f"{self._name(role)}, its column of {role}s, holds values of type {dtype}, and "
+                f"these are no ids; name another column with --{role}",
+            )
 
     def _only_clicks(self) -> None:
         """Leave out events of other types, and count them."""
@@ -173,6 +195,9 @@ class _Rows:
                 f"are clicks with --type '{self._name('type')}=VALUE,VALUE', or that this is not "
                 "the type with --type -",
             )
+        for name in said:
+            if name not in clicks:
+                self._report.notes.append(f"no row has the type {name!r} that --type names")
         for name, n in counts.iter_rows():
             if name not in clicks:
                 self._report.other_types[name] = n
@@ -180,13 +205,14 @@ class _Rows:
 
     def _is_list(self) -> bool:
         cells = self._frame["item"]
-        if cells.dtype.is_nested():
+        if isinstance(cells.dtype, pl.List | pl.Array):
+            self._check_scalar("item", cells.dtype.inner)
             return True
         if cells.dtype != pl.String or not len(cells):
             return False
         name = self._table.names[self._indexes["item"]]
-        bracketed = bool(cells.drop_nulls().str.contains(r"^\s*[\[(].*[\])]\s*$").all())
-        return bool(PLURAL.search(normal(name))) or name.endswith(":token_seq") or bracketed
+        plural = bool(PLURAL.search(normal(name))) or name.endswith(":token_seq")
+        return plural or are_bracketed(cells)
 
     def _note_blanks(self) -> None:
         odd = self._frame["item"].str.contains(r"[\s,;|]")
@@ -200,28 +226,31 @@ class _Rows:
 
     def _lists(self) -> None:
         """Make a row per item of the lists in cells, and of the times beside them."""
-        items, how = split_lists(self._frame["item"])
-        self._report.columns[-1] = ("items", f"{self._name('item')} ({how})")
-        self._frame = self._frame.with_columns(items.alias("item"))
-        self._refuse(pl.col("item").is_null() | (pl.col("item").list.len() == 0), "no item")
-        if how != "lists":
-            blank = pl.col("item").list.eval(pl.element().str.contains(r"\s")).list.any()
-            self._refuse(blank, "items separated in two ways")
+        items = split_lists(self._frame["item"])
+        self._report.columns[-1] = ("items", f"{self._name('item')} ({items.form})")
+        self._frame = self._frame.with_columns(item=items.entries, fault=items.faults)
+        self._refuse_faults()
+        entries = pl.col("item")
+        missing = entries.list.eval(pl.element().is_null() | pl.element().is_in(MISSING))
+        no_item = entries.is_null() | (entries.list.len() == 0)
+        self._refuse(no_item | ((entries.list.len() == 1) & missing.list.first()), "no item")
+        self._refuse(missing.list.any(), "an empty item in a list")
         exploded = ["item"]
         if "time" in self._indexes and self._time_is_list():
-            times, _ = split_lists(self._frame["time"])
-            self._frame = self._frame.with_columns(times.alias("time"))
+            times = split_lists(self._frame["time"], blanks=False)
+            self._frame = self._frame.with_columns(time=times.entries)
             unequal = pl.col("item").list.len() != pl.col("time").list.len().fill_null(0)
             self._refuse(unequal, "not as many times as items")
             exploded.append("time")
-        empty = pl.col("item").list.eval(pl.element().is_in(["", "None", "null"])).list.any()
-        self._refuse(empty, "an empty item in a list")
         self._frame = self._frame.explode(exploded)
         self._as_ids("item")
 
     def _time_is_list(self) -> bool:
-        name = normal(self._table.names[self._indexes["time"]])
-        return self._frame["time"].dtype.is_nested() or name.startswith(("times", "timestamps"))
+        cells, name = self._frame["time"], self._table.names[self._indexes["time"]]
+        if cells.dtype != pl.String:
+            return isinstance(cells.dtype, pl.List | pl.Array)
+        named = normal(name) in TIME_LISTS or name.endswith(":float_seq")
+        return named or are_bracketed(cells)
 
     def _sessions(self) -> None:
         """Refuse rows without session or user, and ids that the system does not take."""
@@ -239,43 +268,50 @@ class _Rows:
             self._refuse(users, NAMES_A_USER)
 
     def _clock(self, *, lists: bool) -> None:
-        role = "date" if "date" in self._indexes else "time"
+        two = "date" in self._indexes
+        name, form = self._name("date" if two else "time"), self._chosen.time_format
+        named = f"{name}+{self._name('time')}" if two else name
         try:
-            cells = self._frame[role]
-            if cells.dtype == pl.String:
-                cells = cells.set(cells.is_in(MISSING), None)
-            times = parse_times(cells, self._name(role), self._chosen.time_format)
-            if role == "date":
-                times = add_time_of_day(times, self._frame["time"])
+            cells = self._present("date" if two else "time")
+            times = parse_times(cells, name, "" if two else form, self._order)
+            if two:
+                times = add_time_of_day(times, self._present("time"), form)
         except TimesError as e:
-            raise UnreadableFileError(
-                self._table.path,
-                f"times in {self._name(role)}: {e}. A format is given with "
-                f"--time '{self._name(role)}=%d/%m/%Y %H:%M:%S'; s, ms, us or ns for numbers",
-            ) from e
-        named = (
-            self._name("time") if role == "time" else f"{self._name('date')}+{self._name('time')}"
-        )
+            advice = (
+                "if the time of day counts from midnight, give its unit (s, ms, us, ns) with "
+                f"--time '{named}=ms'; or name one column with --time"
+                if two
+                else f"give a format with --time '{name}=%d/%m/%Y %H:%M:%S', or of numbers the "
+                f"unit (s, ms, us, ns) with --time '{name}=ms'"
+            )
+            raise UnreadableFileError(self._table.path, f"times in {named}: {e}; {advice}") from e
         self._frame = self._frame.with_columns(times.ms.alias("time_ms"), fault=times.faults)
-        for reason in times.faults.drop_nulls().unique(maintain_order=True):
-            self._refuse(pl.col("fault") == reason, reason)
+        self._refuse_faults()
+        self._report.order = times.order
         how = times.form
-        if times.small:
-            how = self._small(times, lists=lists)
-        self._report.columns.append(("time", f"{named} ({how})"))
+        if times.small and "session" in self._indexes and (lists or self._begin_at_zero()):
+            how = "within the session only: no clock"
+            self._order_by_small_times(lists=lists)
+        else:
+            self._refuse(pl.col("time_ms").round() < 1, "the time is 0")
+            note = "" if form else note_of_odd_times(self._frame["time_ms"], times.form)
+            self._report.notes += [note] if note else []
+        self._report.columns.append(("time", f"{named} ({how})" if how else named))
 
-    def _small(self, times: Times, *, lists: bool) -> str:
-        """Take times that are no dates for what they are; returns it in words."""
-        if "session" in self._indexes and (lists or self._begin_at_zero()):
-            if not lists:
-                place = pl.col(LINE).min().over("session")
-                self._frame = self._frame.sort(place, "time_ms", maintain_order=True)
-            self._frame = self._frame.with_columns(pl.lit(None, pl.Float64).alias("time_ms"))
-            return "within the session only: no clock"
-        return f"{times.form}, though before 1973: if that is wrong, say s, ms, us or ns"
+    def _present(self, role: str) -> pl.Series:
+        """Return a column's cells, null where they hold nothing."""
+        cells = self._frame[role]
+        return cells.set(cells.is_in(MISSING), None) if cells.dtype == pl.String else cells
+
+    def _order_by_small_times(self, *, lists: bool) -> None:
+        """Put clicks in the order of times that count from the beginning of each session."""
+        if not lists:
+            place = pl.col(LINE).min().over("session")
+            self._frame = self._frame.sort(place, "time_ms", maintain_order=True)
+        self._frame = self._frame.with_columns(pl.lit(None, pl.Float64).alias("time_ms"))
 
     def _begin_at_zero(self) -> bool:
         """Return whether times count from the beginning of each session."""
         starts = self._frame.group_by("session").agg(pl.col("time_ms").min())["time_ms"]
         name = normal(self._table.names[self._indexes["time"]])
-        return name == "timeframe" or 2 * int((starts == 0).sum()) > len(starts)
+        return name == TIMEFRAME or 2 * int((starts == 0).sum()) > len(starts)

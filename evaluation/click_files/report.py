@@ -74,6 +74,8 @@ class FileReport:
         Rows that cannot be read.
     notes
         What somebody should know who compares this with the file.
+    order
+        What its dates have first, as `times.Times` has it.
     """
 
     path: Path
@@ -84,6 +86,7 @@ class FileReport:
     other_types: dict[str, int] = field(default_factory=dict)
     refused: Refusals = field(default_factory=Refusals)
     notes: list[str] = field(default_factory=list)
+    order: str = ""
 
     def lines(self) -> list[str]:
         """Return the report as lines of text."""

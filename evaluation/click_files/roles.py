@@ -37,7 +37,13 @@ KNOWN_NAMES: dict[str, tuple[str, ...]] = {
 """As `normal` has them; of several columns, the name that stands first here counts."""
 
 DATES, TIMES_OF_DAY = ("date", "eventdate"), ("time", "timeframe")
-"""A file that has one of each has its clock in both."""
+"""A file that has one of each may have its clock in both."""
+
+TIMEFRAME = "timeframe"
+"""Diginetica's column of milliseconds, which count from midnight where there is a date."""
+
+TIME_LISTS = ("times", "timesms", "timestamps")
+"""Columns of a time per item, where the items are lists."""
 
 PLURAL = re.compile(r"(s|seq|list)$")
 """The normal name of a column whose cells hold several items."""

@@ -13,8 +13,8 @@ from evaluation.click_files.report import FIRST_LINES, Refusals
 SAMPLE_ROWS = 100
 """First rows from which the meaning of columns is guessed."""
 
-LINE = "line"
-"""The column of line numbers, from 1; in Parquet, of row numbers."""
+LINE = "(line)"
+"""The column of line numbers, from 1; in Parquet, of row numbers. No file has one of this name."""
 
 
 @dataclass

@@ -81,7 +81,9 @@ def test_columns_are_named_by_options_and_the_report_goes_to_standard_error(tmp_
     """Whatever a file's columns are called; JSON alone stays on standard output."""
     first, second = tmp_path / "first.csv", tmp_path / "second.csv"
     rows = [
-        f"v{s},shoe{(s + step) % 9},{60 * step + 9000 * s}" for s in range(40) for step in (0, 1)
+        f"v{s},shoe{(s + step) % 9},{60 + 60 * step + 9000 * s}"
+        for s in range(40)
+        for step in (0, 1)
     ]
     first.write_text("a,b,c\n" + "\n".join(rows[:41]) + "\n")
     second.write_text("a,b,c\n" + "\n".join(rows[41:]) + "\nv1,,7\n")

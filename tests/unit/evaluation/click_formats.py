@@ -9,7 +9,12 @@ import json
 from datetime import UTC, datetime
 
 import polars as pl
+import pytest
 import zstandard
+
+from evaluation.click_files.columns import Columns
+from evaluation.datasets import read_sessions
+from evaluation.errors import UnreadableFileError
 
 DAY_S = 86_400
 BEGIN_S = 1_396_861_869  # 2014-04-07 09:11:09 UTC
@@ -26,6 +31,8 @@ def clicks():
 
 
 ROWS = clicks()
+SKIPPED = b"\x50\x2a\x4d\x18\x04\0\0\0size"
+"""A frame that pzstd writes before each other one."""
 
 
 def iso(second, form="%Y-%m-%dT%H:%M:%S"):
@@ -95,6 +102,26 @@ TEXTS = {
     "date and time of day": table(
         "date,time,session,item", lambda s, u, i, t: (iso(t, "%Y-%m-%d"), iso(t, "%H:%M:%S"), s, i)
     ),
+    "date and time of day in digits": table(
+        "date,time,session,item",
+        lambda s, u, i, t: (iso(t, "%Y%m%d"), iso(t, "%H%M%S"), s, i),
+    ),
+    "digits of a date with a zone": table(
+        "session,item,time", lambda s, u, i, t: (s, i, iso(t, "%Y%m%dT%H%M%SZ"))
+    ),
+    "as Postgres prints times": table(
+        "session,item,time", lambda s, u, i, t: (s, i, iso(t + 7200, "%Y-%m-%d %H:%M:%S.250+02"))
+    ),
+    "seconds with a decimal comma": table(
+        "session;item;time", lambda s, u, i, t: (s, i, f"{t},5"), ";"
+    ),
+    "blanks and quotes after separators": table(
+        "session, item, time", lambda s, u, i, t: (s, f'"{i}"', f'"{t}"'), ", "
+    ),
+    "a time beside other times": table(
+        "timestamp,session_id,item_id,created_at,date",
+        lambda s, u, i, t: (i, s, i, iso(t), iso(t, "%Y-%m-%d")),
+    ),
     "REES46": table(
         "event_time,event_type,product_id,category_code,user_id,user_session",
         lambda s, u, i, t: (iso(t, "%Y-%m-%d %H:%M:%S UTC"), "view", i, "", u, f"{s}"),
@@ -102,6 +129,10 @@ TEXTS = {
     "items in quotes": lists(
         "session_id,items,times\n",
         lambda s, items, times: f'{s},"{",".join(map(str, items))}","{",".join(map(str, times))}"',
+    ),
+    "items in brackets and quotes": lists(
+        "session_id;item_id;timestamps\n",
+        lambda s, items, times: f"{s};{json.dumps([str(item) for item in items])};{times}",
     ),
     "items in brackets": lists(
         "session_id;item_id;timestamps\n", lambda s, items, times: f"{s};{items};{times}"
@@ -177,6 +208,7 @@ def write(folder):
             "zstd of two frames",
             b"".join(map(zstandard.compress, (CSV[:99].encode(), CSV[99:].encode()))),
         ),
+        ("zstd with a frame to skip", SKIPPED + zstandard.compress(CSV.encode())),
         ("UTF-16", CSV.encode("utf-16")),
     ):
         files[name] = [folder / name]
@@ -201,3 +233,18 @@ def write(folder):
         files["Parquet with lists"][0]
     )
     return files
+
+
+def read(tmp_path, text, **columns):
+    """Return sessions as {id: items}, and the report, of a file with this text."""
+    path = tmp_path / "clicks.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    sessions, report = read_sessions([path], Columns(**columns))
+    return {s.session_id: " ".join(s.items) for s in sessions}, report
+
+
+def refusal(tmp_path, text, **columns):
+    """Return the sentence with which such a file is refused."""
+    with pytest.raises(UnreadableFileError) as error:
+        read(tmp_path, text, **columns)
+    return str(error.value)

@@ -2,41 +2,28 @@
 
 import gzip
 
+import polars as pl
 import pytest
 import zstandard
 
 from evaluation.click_files.columns import Columns
 from evaluation.click_files.delimited import MAX_QUOTED_LINES
 from evaluation.click_files.grouping import NAMES_A_USER, TOO_LONG
-from evaluation.datasets import load_sessions, read_sessions
+from evaluation.datasets import Session, load_sessions, read_sessions
 from evaluation.errors import UnreadableFileError
 from evaluation.rankings import Settings, evaluate_ranking
-from tests.unit.evaluation.click_formats import CSV, ROWS, TEXTS, write
+from nextclick.limits import MAX_SESSION_STEPS
+from tests.unit.evaluation.click_formats import CSV, ROWS, TEXTS, read, refusal, write
 
 FORMATS = [
-    *TEXTS, "gzip", "zstd", "zstd of two frames", "UTF-16", "two files", "Parquet",
-    "Parquet with times", "Parquet with lists",
+    *TEXTS, "gzip", "zstd", "zstd of two frames", "zstd with a frame to skip", "UTF-16",
+    "two files", "Parquet", "Parquet with times", "Parquet with lists",
 ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     return write(tmp_path_factory.mktemp("formats"))
-
-
-def read(tmp_path, text, **columns):
-    """Return sessions as {id: items}, and the report, of a file with this text."""
-    path = tmp_path / "clicks.csv"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    sessions, report = read_sessions([path], Columns(**columns))
-    return {s.session_id: " ".join(s.items) for s in sessions}, report
-
-
-def refusal(tmp_path, text, **columns):
-    """Return the sentence with which such a file is refused."""
-    with pytest.raises(UnreadableFileError) as error:
-        read(tmp_path, text, **columns)
-    return str(error.value)
 
 
 def expected():
@@ -59,13 +46,14 @@ def test_the_same_clicks_are_read_from_every_format(files, name):
     assert report.clicks == len(ROWS)
 
 
-def test_figures_do_not_depend_on_the_format(files):
+@pytest.mark.parametrize("ranking", ["session-knn", "ranker"])
+def test_figures_do_not_depend_on_the_format(files, ranking):
     """An evaluation is of the clicks, not of the file that they came in."""
     settings = Settings(learn=True, min_prefix=1, k=5, seed=0)
     figures = set()
     for name in ("CSV", "RecBole with users", "Last.fm-1K", "Parquet with lists"):
         sessions, _ = read_sessions(files[name])
-        result, _ = evaluate_ranking("session-knn", sessions[:50], sessions[50:], settings)
+        result, _ = evaluate_ranking(ranking, sessions[:50], sessions[50:], settings)
         figures.add((result["cases"], result["hit_rate"], result["mrr"], result["coverage"]))
     assert len(figures) == 1
 
@@ -119,14 +107,6 @@ def test_lists_without_quotes_are_refused(tmp_path):
     assert sessions == {"s1": "1 2 3", "s2": "4"}
 
 
-@pytest.mark.parametrize("cell", ["1|2", "1;2", "1 2", "[1 2]", "['1', '2']", '"(1, 2)"'])
-def test_items_of_a_cell_are_separated_in_many_ways(tmp_path, cell):
-    """Lists come as databases, pandas and spreadsheets print them."""
-    cell = f'"{cell}"' if "," in cell and '"' not in cell else cell
-    sessions, _ = read(tmp_path, f"session_id,items\ns,{cell}\n")
-    assert sessions == {"s": "1 2"}
-
-
 def test_an_id_with_blanks_is_one_item_and_the_report_says_so(tmp_path):
     """A column of single items holds no lists, but a reader should look whether that is right."""
     sessions, report = read(tmp_path, "session_id,item_id\ns,red shoe\n")
@@ -143,6 +123,9 @@ def test_events_of_other_types_are_counted_and_left_out(tmp_path):
     assert "addtocart 1" in "\n".join(report.lines())
     assert read(tmp_path, text, type="event=addtocart")[0] == {"s": "a"}
     assert read(tmp_path, text, type="-")[0] == {"s": "a a b"}
+    sessions, report = read(tmp_path, text, type="event=view,purchse")
+    assert sessions == {"s": "a b"}
+    assert "no row has the type 'purchse'" in "\n".join(report.lines())
     odd = "session,item,type\ns,a,17\ns,b,17\n"
     assert "--type 'type=VALUE,VALUE'" in refusal(tmp_path, odd)
 
@@ -154,28 +137,9 @@ def test_session_numbers_of_a_user_are_told_from_those_of_all(tmp_path):
     assert sessions == {"u/1": "a c", "v/1": "b d"}
     assert "USER/SESSION" in "\n".join(report.lines())
     logs_in = "user_id,session_id,item_id\n,1,a\nu,1,b\nv,2,c\nw,2,d\nx,3,e\nx,3,e\nx,3,f\n"
-    assert list(read(tmp_path, logs_in)[0]) == ["1", "2", "3"]
-
-
-def test_times_within_a_session_are_no_clock(tmp_path):
-    """Milliseconds since a session's first query would put all sessions into one quarter hour."""
-    text = "session_id,item_id,timeframe\n1,b,500\n1,a,0\n2,c,0\n"
-    sessions, report = read(tmp_path, text)
-    assert list(sessions.items()) == [("1", "a b"), ("2", "c")]
-    assert report.first_ms is None
-
-
-def test_a_day_that_might_be_a_month_is_told(tmp_path):
-    """Nothing is misread silently: the report says how, the option says otherwise."""
-    text = "session,item,time\ns,b,03/04/2014 10:00\ns,a,02/05/2014 10:00\n"
-    sessions, report = read(tmp_path, text)
-    assert sessions == {"s": "b a"}
-    assert "day first, which nothing in the file says" in "\n".join(report.lines())
-    assert read(tmp_path, text, time="time=%m/%d/%Y %H:%M")[0] == {"s": "a b"}
-    both = text + "s,c,30/04/2014 10:00\ns,d,04/30/2014 10:00\n"
-    assert "some dates have the day first, and some the month" in refusal(tmp_path, both)
-    sessions, report = read(tmp_path, text + "s,c,31/02/2014 10:00\n")
-    assert report.refused == 1
+    sessions, report = read(tmp_path, logs_in)
+    assert list(sessions) == ["1", "v/2", "w/2", "3"]
+    assert "1 session ids are of several users" in "\n".join(report.lines())
 
 
 def test_columns_are_named_by_options(tmp_path):
@@ -189,6 +153,9 @@ def test_columns_are_named_by_options(tmp_path):
     bare = "7,x,3\n7,y,3\n"
     assert "numbers 1 to 3" in refusal(tmp_path, bare)
     assert read(tmp_path, bare, session="1", item="2")[0] == {"7": "x y"}
+    assert read(tmp_path, "1,x,2\n" + bare, session="1", item="2")[0] == {"1": "x", "7": "x y"}
+    bare = "s,x,1396861869000\nview,y,1396861869001\n"
+    assert len(read(tmp_path, bare, session="1", item="2", time="3=ms", type="1=s")[0]) == 1
     assert "--session" in refusal(tmp_path, "user_id,item_id\n1,2\n")
     assert "may both be" in refusal(tmp_path, "session,item_id,Item ID\n1,2,3\n")
     cases = "session_id:token\titem_id_list:token_seq\titem_id:token\n1\t1 2\t3\n"
@@ -205,10 +172,12 @@ def test_columns_are_named_by_options(tmp_path):
         (b"\n\n", "empty"),
         (b'[{"session": 1}]', "one object a line"),
         (b"{broken\n", "no JSON object"),
+        (b'{\n"session": 1,\n"item":\n{"id": 2}\n}\n', "write each object in a line of its own"),
+        (CSV.encode("utf-32"), "UTF-32; save it as UTF-8"),
         (b"hello\n", "no row of a table"),
         (gzip.compress(CSV.encode())[:200], "ended before the end-of-stream"),
         (zstandard.compress(CSV.encode())[:200], "ends within a zstd frame"),
-        (b"session_id,item_id\n", "there is no row"),
+        (b"session_id,item_id,time\n", "there is no row below the names of its columns"),
     ],
 )
 def test_files_that_are_no_clicks_are_refused_with_a_sentence(tmp_path, raw, sentence):
@@ -317,3 +286,57 @@ def test_a_prefix_leaves_less_room_for_names(tmp_path):
     assert (report.clicks, report.refused) == (4, 1)
     with pytest.raises(UnreadableFileError, match="3 of 3 rows"):
         read_sessions([path], name_bytes=0)
+
+
+def test_columns_that_are_not_used_are_told(tmp_path):
+    """Of two columns that may be sessions, somebody should see which one was not taken."""
+    sessions, report = read(tmp_path, "session,session_id,item,sku\n1,s,a,x\n1,t,b,y\n")
+    assert sessions == {"s": "a", "t": "b"}
+    told = "\n".join(report.lines())
+    assert "may be sessions too, and are not used: 'session'; say which with --session" in told
+    assert "may be items too, and are not used: 'item', 'sku'" not in told
+    assert "may be items too, and are not used: 'sku'" in told
+    named = read(tmp_path, "session,session_id,item\n1,s,a\n", session="session")[1]
+    assert named.files[0].notes == []
+
+
+def test_blanks_after_separators_do_not_keep_quotes(tmp_path):
+    """1, "b" is the item b: with its quotes it would be another one than in the next file."""
+    text = 'session, item, time\ns, "a", 1396861869\ns, "b,c", 1396861870\ns,"a",1396861871\n'
+    assert read(tmp_path, text)[0] == {"s": "a b,c a"}
+
+
+def test_sessions_that_are_longer_than_the_stream_takes_are_told(tmp_path):
+    """All clicks beyond the limit would become dead letters of an import, without a word."""
+    line = "session,item\n" + "s,a\n" * MAX_SESSION_STEPS
+    assert read(tmp_path, line)[1].notes == []
+    assert "1 sessions have more than 5,000 clicks" in read(tmp_path, line + "s,a\n")[1].notes[0]
+
+
+def test_parquet_columns_may_have_any_name_and_type(tmp_path):
+    """A column called as the reader calls one is no broken file; bytes cost their row only."""
+    path = tmp_path / "a.parquet"
+    columns = {"line": [1, 1, 1], "item": [b"a", b"\xff", b"b"], "text": [b"\xff"] * 3}
+    pl.DataFrame(columns).write_parquet(path)
+    sessions, report = read_sessions([path], Columns(session="line"))
+    assert sessions == [Session("1", ("a", "b"))]
+    assert report.files[0].refused.counts == {"not UTF-8": 1}
+
+
+@pytest.mark.parametrize(
+    ("role", "values"),
+    [
+        ("item", [{"id": 1}]),
+        ("item", [[{"id": 1}]]),
+        ("item", [[[1]]]),
+        ("item", [[b"a"]]),
+        ("item", [True]),
+        ("session", [[1]]),
+    ],
+)
+def test_parquet_values_that_are_no_ids_are_refused_with_a_sentence(tmp_path, role, values):
+    """An item called {1} is none; a traceback does not help."""
+    path = tmp_path / "a.parquet"
+    pl.DataFrame({"session": ["s"], "item": ["a"], role: values}).write_parquet(path)
+    with pytest.raises(UnreadableFileError, match=f"holds values of type .* --{role}"):
+        read_sessions([path])

@@ -19,7 +19,7 @@ def lines(first, last):
 
 def clicks(first, last):
     rows = [
-        f"{s}\t{(3 * s + step) % 40}\t{10 * s + step}"
+        f"{s}\t{(3 * s + step) % 40}\t{10 * s + step + 1}"
         for s in range(first, last)
         for step in range(4)
     ]
