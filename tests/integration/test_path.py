@@ -41,8 +41,9 @@ def test_a_click_is_in_the_next_answers_and_in_redis(stack, client):
     assert (result.accepted, result.errors) == (2, ())
     answer = eventually(
         lambda: client.recommend(session_id),
-        # The other sessions are in other partitions: their clicks may come after these.
-        lambda a: a.session_version == 2 and a.item_ids[0] == items[2],
+        # The other sessions are in other partitions: their clicks may come after these. What the
+        # ranker has learned from other tests decides whether a repeated item comes first.
+        lambda a: a.session_version == 2 and items[2] in a.item_ids[:3],
         "the two clicks, and what followed them before",
     )
     assert answer.source == "session"
