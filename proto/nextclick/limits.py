@@ -101,8 +101,8 @@ MAX_MESSAGE_BYTES = 4 << 20
 """A message to the server; gRPC refuses a larger one."""
 
 MAX_REQUEST_BYTES = 100_000
-"""A request for one visitor, one list of items, or one request of a batch: what parses it answers
-all others."""
+"""A request for one visitor, one list of items, or one entry of a batch, of events or of items:
+what parses it keeps all answers waiting."""
 
 DEFAULT_PAGE, MAX_PAGE = 20, 500
 """Items of an answer: where a request names no number, and at most."""

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from nextclick.codec import InvalidEventError, Item, encode_item
 from nextclick.convert import item_from_proto, item_to_proto
 from nextclick.errors import FieldFault
-from nextclick.limits import MAX_PUT_ITEMS
+from nextclick.limits import MAX_ID_BYTES, MAX_PUT_ITEMS
 from nextclick.topics import ITEMS, topic
 from nextclick.v1 import catalog_service_pb2 as pb
 from server.errors import RequestError, unavailable
 from server.kafka.acked_producer import AckedProducer
 from server.replica.replica import Replica
+from server.services.replies import response_field
+from server.services.requests import entries, parsed_entries
 
 
 class Catalogue:
@@ -23,28 +25,24 @@ class Catalogue:
         self._replica = replica
         self._topic = topic(ITEMS, tenant)
 
-    def put_items(
-        self, request: pb.PutItemsRequest, timeout_s: float | None
-    ) -> pb.PutItemsResponse:
-        """Write items: all of them, or none if one is invalid."""
-        _check_number("items", len(request.items))
-        items = [item_from_proto(message) for message in request.items]
-        return pb.PutItemsResponse(accepted=self._write("items", items, timeout_s))
+    def put_items(self, raw: bytes, timeout_s: float | None) -> bytes:
+        """Answer a PutItemsRequest: write all items, or none if one is invalid."""
+        messages = parsed_entries(pb.Item, raw, "items", MAX_PUT_ITEMS)
+        accepted = self._write("items", list(map(item_from_proto, messages)), timeout_s)
+        return pb.PutItemsResponse(accepted=accepted).SerializeToString()
 
-    def delete_items(
-        self, request: pb.DeleteItemsRequest, timeout_s: float | None
-    ) -> pb.DeleteItemsResponse:
-        """Write deletions."""
-        _check_number("item_ids", len(request.item_ids))
-        items = [Item(item_id, deleted=True) for item_id in request.item_ids]
-        return pb.DeleteItemsResponse(accepted=self._write("item_ids", items, timeout_s))
+    def delete_items(self, raw: bytes, timeout_s: float | None) -> bytes:
+        """Answer a DeleteItemsRequest: write deletions."""
+        items = [Item(item_id, deleted=True) for item_id in _ids(pb.DeleteItemsRequest, raw)]
+        accepted = self._write("item_ids", items, timeout_s)
+        return pb.DeleteItemsResponse(accepted=accepted).SerializeToString()
 
-    def get_items(self, request: pb.GetItemsRequest) -> pb.GetItemsResponse:
-        """Return the requested items that the replica knows."""
-        _check_number("item_ids", len(request.item_ids))
-        catalogue = self._replica.catalogue
-        known = map(catalogue.get, request.item_ids)
-        return pb.GetItemsResponse(items=[item_to_proto(item) for item in known if item])
+    def get_items(self, raw: bytes) -> bytes:
+        """Answer a GetItemsRequest with the items that the replica knows."""
+        known = map(self._replica.catalogue.get, _ids(pb.GetItemsRequest, raw))
+        # One by one: a thousand large items took 18 ms, in which nobody else got an answer.
+        items = (item_to_proto(item).SerializeToString() for item in known if item)
+        return b"".join(map(response_field, items))
 
     def _write(self, field: str, items: Sequence[Item], timeout_s: float | None) -> int:
         faults: list[FieldFault] = []
@@ -67,6 +65,10 @@ class Catalogue:
         return len(items)
 
 
-def _check_number(field: str, n: int) -> None:
-    if not 1 <= n <= MAX_PUT_ITEMS:
-        raise RequestError("", [FieldFault(field, f"has {n} entries; send 1 to {MAX_PUT_ITEMS}")])
+def _ids(kind: type[pb.GetItemsRequest] | type[pb.DeleteItemsRequest], raw: bytes) -> Sequence[str]:
+    """Return the ids of a request; see `entries` for its errors."""
+    for i, entry in enumerate(entries(raw, "item_ids", MAX_PUT_ITEMS)):
+        if len(entry) > MAX_ID_BYTES:
+            fault = f"has {len(entry)} bytes; send 1 to {MAX_ID_BYTES}"
+            raise RequestError("", [FieldFault(f"item_ids[{i}]", fault)])
+    return kind.FromString(raw).item_ids

@@ -23,6 +23,7 @@ from server.errors import RequestError
 from server.kafka.acked_producer import AckedProducer
 from server.replica.replica import Replica
 from server.services.event_times import EventTimes
+from server.services.requests import entries, parsed
 
 
 class Events:
@@ -40,20 +41,19 @@ class Events:
         self._clock = clock
         self._topic = topic(EVENTS, tenant)
 
-    def put_events(
-        self, request: pb.PutEventsRequest, timeout_s: float | None
-    ) -> pb.PutEventsResponse:
-        """Write the valid events of a request; the others are in the response's errors."""
-        n = len(request.events)
-        if not 1 <= n <= MAX_PUT_EVENTS:
-            fault = FieldFault("events", f"has {n} events; send 1 to {MAX_PUT_EVENTS} in one call")
-            raise RequestError("", [fault])
+    def put_events(self, raw: bytes, timeout_s: float | None) -> bytes:
+        """Answer a PutEventsRequest: write the valid events; the response's errors have others."""
+        found = entries(raw, "events", MAX_PUT_EVENTS)
         response = pb.PutEventsResponse()
         times = EventTimes(self._sessions, int(self._clock() * 1000))
         events: dict[int, Event] = {}
         records: list[tuple[str, bytes]] = []
-        for index, message in enumerate(request.events):
-            event = event_from_proto(message)
+        for index, entry in enumerate(found):
+            try:
+                event = event_from_proto(parsed(pb.Event, entry))
+            except RequestError as e:
+                _refuse(response, index, (FieldFault("record", e.message),))
+                continue
             if not event.event_id:
                 event = dataclasses.replace(event, event_id=uuid.uuid4().hex)
             try:
@@ -81,9 +81,9 @@ class Events:
             else:
                 response.accepted += 1
         metrics.EVENTS.labels("accepted").inc(response.accepted)
-        metrics.EVENTS.labels("refused").inc(n - unacknowledged - response.accepted)
+        metrics.EVENTS.labels("refused").inc(len(found) - unacknowledged - response.accepted)
         metrics.EVENTS.labels("not_acknowledged").inc(unacknowledged)
-        return response
+        return response.SerializeToString()
 
 
 def _of_time(fault: TimeFault) -> FieldFault:

@@ -11,6 +11,7 @@ from nextclick.v1 import model_service_pb2 as pb
 from server.errors import RequestError, unavailable
 from server.kafka.acked_producer import AckedProducer
 from server.replica.replica import Replica
+from server.services.requests import parsed
 
 BLEND = "blend"
 Kind = learning_pb2.LearnerCommand
@@ -24,9 +25,9 @@ class Models:
         self._replica = replica
         self._topic = topic(COMMANDS, tenant)
 
-    def list_models(self, request: pb.ListModelsRequest) -> pb.ListModelsResponse:
-        """Return blend, vectors and ranker as this replica knows them."""
-        del request
+    def list_models(self, raw: bytes) -> bytes:
+        """Answer a ListModelsRequest: blend, vectors and ranker as this replica knows them."""
+        parsed(pb.ListModelsRequest, raw)
         engine = self._replica.engine
         response = pb.ListModelsResponse()
         clicks = engine.clicks
@@ -52,26 +53,23 @@ class Models:
             if model.name in scores:
                 model.hit_rate = scores[model.name]["hit_rate"]
                 model.mrr = scores[model.name]["mrr"]
-        return response
+        return response.SerializeToString()
 
-    def pause_learning(
-        self, request: pb.PauseLearningRequest, timeout_s: float | None
-    ) -> pb.PauseLearningResponse:
-        """Pause a learner: it skips its input meanwhile."""
+    def pause_learning(self, raw: bytes, timeout_s: float | None) -> bytes:
+        """Answer a PauseLearningRequest: the learner skips its input meanwhile."""
+        request = parsed(pb.PauseLearningRequest, raw)
         self._command(request.model, Kind(kind=Kind.KIND_PAUSE), timeout_s)
-        return pb.PauseLearningResponse()
+        return pb.PauseLearningResponse().SerializeToString()
 
-    def resume_learning(
-        self, request: pb.ResumeLearningRequest, timeout_s: float | None
-    ) -> pb.ResumeLearningResponse:
-        """Resume a paused learner."""
+    def resume_learning(self, raw: bytes, timeout_s: float | None) -> bytes:
+        """Answer a ResumeLearningRequest: the paused learner learns again."""
+        request = parsed(pb.ResumeLearningRequest, raw)
         self._command(request.model, Kind(kind=Kind.KIND_RESUME), timeout_s)
-        return pb.ResumeLearningResponse()
+        return pb.ResumeLearningResponse().SerializeToString()
 
-    def roll_back(
-        self, request: pb.RollBackRequest, timeout_s: float | None
-    ) -> pb.RollBackResponse:
-        """Roll the ranker back to a kept version."""
+    def roll_back(self, raw: bytes, timeout_s: float | None) -> bytes:
+        """Answer a RollBackRequest: the ranker goes back to a kept version."""
+        request = parsed(pb.RollBackRequest, raw)
         if request.model == VECTORS_MODEL:
             raise RequestError(
                 "", [FieldFault("model", "vectors keep no versions; pause their learner instead")]
@@ -83,7 +81,7 @@ class Models:
             raise RequestError("", [FieldFault("version", f"is not kept; kept versions: {known}")])
         command = Kind(kind=Kind.KIND_ROLL_BACK, version=request.version)
         self._command(request.model, command, timeout_s)
-        return pb.RollBackResponse()
+        return pb.RollBackResponse().SerializeToString()
 
     def _command(
         self, model: str, command: learning_pb2.LearnerCommand, timeout_s: float | None

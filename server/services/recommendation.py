@@ -33,6 +33,7 @@ from server.services.replies import (
     Parts,
     response_field,
 )
+from server.services.requests import parsed
 from server.services.visitor import Rows, UnreadVisitorError, Visitor, n_stored, resolve_visitor
 
 log = logging.getLogger("nextclick.answers")
@@ -70,7 +71,7 @@ class Recommendations:
     def recommend(self, raw: bytes) -> bytes | Deferred[bytes]:
         """Answer a RecommendRequest."""
         t0 = time.perf_counter_ns()
-        request = validation.parsed(pb.RecommendRequest, raw)
+        request = parsed(pb.RecommendRequest, raw)
         validation.check_recommend(request)
         try:
             return self._recommend(request, t0, self._unasked())
@@ -98,7 +99,7 @@ class Recommendations:
 
     def stream_recommend(self, raw: bytes) -> bytes:
         """Answer a StreamRecommendRequest."""
-        request = validation.parsed(pb.StreamRecommendRequest, raw).request
+        request = parsed(pb.StreamRecommendRequest, raw).request
         validation.check_recommend(request)
         t0 = time.perf_counter_ns()
         try:
@@ -185,7 +186,7 @@ class Recommendations:
 
     def rank(self, raw: bytes) -> bytes | Deferred[bytes]:
         """Answer a RankRequest."""
-        request = validation.parsed(pb.RankRequest, raw)
+        request = parsed(pb.RankRequest, raw)
         validation.check_rank(request)
         try:
             return self._rank(request, self._unasked())
@@ -210,7 +211,7 @@ class Recommendations:
 
     def similar_items(self, raw: bytes) -> bytes:
         """Answer a SimilarItemsRequest."""
-        request = validation.parsed(pb.SimilarItemsRequest, raw)
+        request = parsed(pb.SimilarItemsRequest, raw)
         validation.check_similar(request)
         with self._replica.answering():
             row = self._engine.row(request.item_id)
@@ -227,7 +228,7 @@ class Recommendations:
 
     def trending(self, raw: bytes) -> bytes:
         """Answer a TrendingRequest."""
-        request = validation.parsed(pb.TrendingRequest, raw)
+        request = parsed(pb.TrendingRequest, raw)
         validation.check_trending(request)
         with self._replica.answering():
             flt = self._filter(request, Visitor(), ())

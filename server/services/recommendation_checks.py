@@ -6,10 +6,6 @@ Of a list with invalid entries, the first one is reported.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
-
-from google.protobuf.internal.decoder import _DecodeVarint32  # type: ignore[attr-defined]
-from google.protobuf.message import DecodeError, Message
 
 from nextclick.checks import first_too_long
 from nextclick.errors import FieldFault
@@ -22,33 +18,11 @@ from nextclick.limits import (
     MAX_ID_BYTES,
     MAX_PAGE,
     MAX_RANKED_ITEMS,
-    MAX_REQUEST_BYTES,
     SESSION_STEPS,
 )
 from nextclick.v1 import recommendation_service_pb2 as pb
 from server.errors import RequestError
-
-AnyRequest = TypeVar("AnyRequest", bound=Message)
-
-_BATCH_ENTRY = b"\x0a"
-"""The tag of `BatchRecommendRequest.requests`."""
-
-
-def parsed(kind: type[AnyRequest], raw: bytes) -> AnyRequest:
-    """Return the message of a request; refuse one that takes too long to parse.
-
-    Raises
-    ------
-    RequestError
-        If it has more than `MAX_REQUEST_BYTES`.
-    DecodeError
-        If it is not such a message.
-    """
-    if len(raw) > MAX_REQUEST_BYTES:
-        raise RequestError(
-            f"the {kind.DESCRIPTOR.name} has {len(raw)} bytes; send at most {MAX_REQUEST_BYTES}"
-        )
-    return kind.FromString(raw)
+from server.services.requests import parsed_entries
 
 
 def page(size: int) -> int:
@@ -75,40 +49,16 @@ def parsed_batch(raw: bytes) -> list[pb.RecommendRequest]:
     DecodeError
         If it is not such a message.
     """
-    entries = _entries(raw)
-    n = len(entries)
-    if not 1 <= n <= MAX_BATCH_REQUESTS:
-        more = "more" if n > MAX_BATCH_REQUESTS else n
-        raise RequestError(
-            "", [FieldFault("requests", f"has {more}; send 1 to {MAX_BATCH_REQUESTS}")]
-        )
-    requests = []
-    for i, entry in enumerate(entries):
+    requests: list[pb.RecommendRequest] = []
+    for request in parsed_entries(pb.RecommendRequest, raw, "requests", MAX_BATCH_REQUESTS):
         try:
-            requests.append(parsed(pb.RecommendRequest, entry))
-            check_recommend(requests[-1])
+            check_recommend(request)
         except RequestError as e:
-            faults = [FieldFault(f"requests[{i}].{f.field}", f.description) for f in e.faults]
-            raise RequestError("", faults or [FieldFault(f"requests[{i}]", e.message)]) from None
+            place = f"requests[{len(requests)}]"
+            faults = [FieldFault(f"{place}.{f.field}", f.description) for f in e.faults]
+            raise RequestError("", faults) from None
+        requests.append(request)
     return requests
-
-
-def _entries(raw: bytes) -> list[bytes]:
-    """Return the serialised requests of a batch, at most one more than it may have."""
-    entries: list[bytes] = []
-    at = 0
-    while at < len(raw) and len(entries) <= MAX_BATCH_REQUESTS:
-        if raw[at : at + 1] != _BATCH_ENTRY:
-            raise DecodeError("a batch has nothing but requests")
-        try:
-            size, at = _DecodeVarint32(raw, at + 1)
-        except IndexError:
-            raise DecodeError("the length of a request is cut off") from None
-        if at + size > len(raw):
-            raise DecodeError("a request is cut off")
-        entries.append(raw[at : at + size])
-        at += size
-    return entries
 
 
 def check_rank(request: pb.RankRequest) -> None:

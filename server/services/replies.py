@@ -91,7 +91,10 @@ def head(item_id: str, field: int) -> bytes:
 
 
 def response_field(response: bytes) -> bytes:
-    """Return a serialised answer as one of a batch, or as the answer in a message of a stream."""
+    """Return a serialised answer as one of a batch, or as the answer in a message of a stream.
+
+    An item of a GetItemsResponse has the same number.
+    """
     return _field(_RESPONSE, response)
 
 

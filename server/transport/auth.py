@@ -28,10 +28,7 @@ class TokenAuth(grpc.ServerInterceptor):  # type: ignore[type-arg]
         for key, value in details.invocation_metadata:
             if key == "authorization" and hmac.compare_digest(value.encode(), self._expected):
                 return continuation(details)
-        handler = continuation(details)
-        if handler is not None and handler.response_streaming:
-            return grpc.stream_stream_rpc_method_handler(_refuse)
-        return grpc.unary_unary_rpc_method_handler(_refuse)
+        return REFUSED
 
 
 def _refuse(_: Any, context: grpc.ServicerContext) -> NoReturn:
@@ -39,3 +36,7 @@ def _refuse(_: Any, context: grpc.ServicerContext) -> NoReturn:
         "the call does not carry the server's token; send it as 'authorization: Bearer TOKEN'"
     )
     abort(context, error)
+
+
+REFUSED = grpc.stream_stream_rpc_method_handler(_refuse)
+"""As a stream, whatever the call is: gRPC has the thread of a unary call wait for its message."""

@@ -1,11 +1,12 @@
-"""Short unary calls, answered on the thread that polls grpc's completion queue.
+"""Unary calls, received on the thread that polls grpc's completion queue.
 
 The stock server spends four fifths of an empty call on its own bookkeeping in Python: 151 us
-against 43 us here, for one connection. So the calls that must be fast bypass it from the first
-event on: one batch of operations of grpc's core receives the message, another sends the whole
-reply. All other calls (streams, health checks, reflection, calls that wait), and calls that an
-interceptor changes or rejects, are passed on to the stock server, which owns port, queue and
-shutdown.
+against 43 us here, for one connection. And it has a thread of the pool wait for the message of a
+call: clients that send none could take all of them. So unary calls bypass it from the first event
+on: one batch of operations of grpc's core receives the message, another sends the whole reply.
+Short calls are answered between the two, on this thread; those that take longer get another one
+once their message is here. Streams, and calls that an interceptor rejects, are passed on to the
+stock server, which owns port, queue and shutdown.
 
 This uses private parts of grpc (`grpc._server`, `cygrpc`). grpc is pinned, and
 `tests/unit/server/transport/test_fast_lane.py` fails if they change.
@@ -17,20 +18,23 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import grpc
 from grpc import _server
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
-from server.deferred import Deferred
+from server.transport.pool import Pool
 
 log = logging.getLogger("nextclick.grpc")
 
 NO_FLAGS = 0
 POLL_S = 1.0
 """Longest wait of one poll of the completion queue."""
+
+MESSAGE_S = 10.0
+"""A call whose whole message has not come after so long, or twice as long at most, is closed."""
 
 
 class Reply(NamedTuple):
@@ -42,23 +46,31 @@ class Reply(NamedTuple):
     trailers: tuple[tuple[str, str | bytes], ...] = ()
 
 
-Behaviour = Callable[[bytes], Reply | Deferred[Reply]]
-"""Answers a serialised request; must neither raise nor block."""
+class Aside(NamedTuple):
+    """A reply that takes longer than other callers should wait, on a thread of a pool."""
 
-ASIDE_THREADS, MAX_ASIDE = 4, 32
-"""Threads for deferred replies, and the most of them at once: beyond that, replies do not wait."""
+    pool: Pool
+    work: Callable[[], Reply]
+    at_once: Callable[[], Reply]
+    """For when the pool has no room; must not block."""
+
+
+Behaviour = Callable[[bytes, float], Reply | Aside]
+"""Answers a serialised request, given its deadline in seconds since 1970 (without one, far in the
+future); must neither raise nor block."""
 
 
 class _Call:
-    """A call of the fast lane, and the tag of its two events: its message, and its end."""
+    """A call, and the tag of its two events: its message, and its end."""
 
-    __slots__ = ("answered", "behaviour", "deadline", "handle")
+    __slots__ = ("behaviour", "deadline", "handle", "received", "silent")
 
-    def __init__(self, handle: Any, deadline: float | None, behaviour: Behaviour) -> None:
+    def __init__(self, handle: Any, deadline: float, behaviour: Behaviour) -> None:
         self.handle = handle
         self.deadline = deadline
         self.behaviour = behaviour
-        self.answered = False
+        self.received = False
+        self.silent = False
 
 
 PASSED = grpc.unary_unary_rpc_method_handler(lambda raw, context: raw)
@@ -66,17 +78,16 @@ PASSED = grpc.unary_unary_rpc_method_handler(lambda raw, context: raw)
 
 
 class FastLane:
-    """Serves the calls of a stock server, and answers some of them itself.
+    """Serves the calls of a stock server, and answers the unary ones itself.
 
     Parameters
     ----------
     server
         A server of `grpc.server` that has its handlers and ports and has not started.
     behaviours
-        By path, ``/package.Service/Method``. The stock server must have the `stock_handler` of
-        each, for the calls that an interceptor changes.
+        By path, ``/package.Service/Method``.
     interceptors
-        Those of the stock server. A call is fast if all of them let it pass unchanged.
+        Those of the stock server, which lets them answer what they do not let pass unchanged.
     after
         Called once a reply has been handed to grpc, for work that the caller need not wait for;
         must not raise.
@@ -93,8 +104,6 @@ class FastLane:
         self._behaviours = {name.encode(): call for name, call in behaviours.items()}
         self._interceptors = interceptors
         self._after = after
-        self._aside = ThreadPoolExecutor(ASIDE_THREADS, "aside")
-        self._free = threading.BoundedSemaphore(MAX_ASIDE)
 
     def start(self) -> None:
         """Start serving; use it instead of ``server.start()``."""
@@ -108,12 +117,16 @@ class FastLane:
         threading.Thread(target=self._serve, name="answers", daemon=True).start()
 
     def _serve(self) -> None:
-        state = self._state
+        queue, swept = self._state.completion_queue, time.time()
         while True:
-            event = state.completion_queue.poll(time.time() + POLL_S)
+            now = time.time()
+            event = queue.poll(now + POLL_S)
             try:
                 if not self._process(event):
                     return
+                if not swept <= now < swept + MESSAGE_S:  # or the clock has stepped back
+                    swept = now
+                    self._close_silent()
             except Exception:
                 log.exception("an event of grpc's queue was lost")
             event = None  # keeping the event would keep a finished call alive
@@ -122,20 +135,20 @@ class FastLane:
         """Handle an event; False after the last one."""
         tag = event.tag
         if tag.__class__ is _Call:
-            if tag.answered:
+            if tag.received:
                 return self._end(tag)
             self._answer(tag, event)
             return True
         if event.completion_type == cygrpc.CompletionType.queue_timeout:
             return True
-        behaviour = self._fast(event)
+        behaviour = self._behaviour(event)
         if behaviour is not None:
             self._begin(event, behaviour)
             return True
         return bool(_server._process_event_and_continue(self._state, event))
 
-    def _fast(self, event: Any) -> Behaviour | None:
-        """Return the behaviour that answers a new call, None for all other events."""
+    def _behaviour(self, event: Any) -> Behaviour | None:
+        """Return the behaviour that answers a new call, None for what is the stock server's."""
         if event.tag is not _server._REQUEST_CALL_TAG or not event.success:
             return None
         behaviour = self._behaviours.get(event.call_details.method)
@@ -164,32 +177,38 @@ class FastLane:
             call.handle.start_server_batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), call)
             state.rpc_states.add(call)  # a shutdown waits for it
 
+    def _close_silent(self) -> None:
+        """Close the calls that had no message the last time either."""
+        with self._state.lock:
+            calls = [call for call in self._state.rpc_states if call.__class__ is _Call]
+        for call in calls:
+            if call.silent and not call.received:
+                call.handle.cancel(SILENT.code, SILENT.details)
+            call.silent = True
+
     def _answer(self, call: _Call, event: Any) -> None:
         """Answer a message that has arrived."""
         message = event.batch_operations[0].message()
-        call.answered = True
+        call.received = True
         if message is None:
             reply = NO_MESSAGE
-        elif call.deadline is not None and call.deadline < time.time():
+        elif call.deadline < time.time():
             reply = TOO_LATE
         else:
-            answer = call.behaviour(message)
-            if not isinstance(answer, Deferred):
+            answer = call.behaviour(message, call.deadline)
+            if not isinstance(answer, Aside):
                 reply = answer
-            elif self._free.acquire(blocking=False):
-                self._aside.submit(self._finish, call, answer)
-                return
             else:
+                work, send = partial(self._in_time, call, answer), partial(self._send, call)
+                if answer.pool.submit(work, send):
+                    return
                 reply = answer.at_once()
         self._send(call, reply)
 
-    def _finish(self, call: _Call, answer: Deferred[Reply]) -> None:
-        """Send a deferred reply, on another thread than the one that receives calls."""
-        try:
-            reply = answer.wait()
-        finally:
-            self._free.release()
-        self._send(call, reply)
+    @staticmethod
+    def _in_time(call: _Call, answer: Aside) -> Reply:
+        """Return the reply of a call whose turn has come."""
+        return TOO_LATE if call.deadline < time.time() else answer.work()
 
     def _send(self, call: _Call, reply: Reply) -> None:
         try:
@@ -210,30 +229,14 @@ class FastLane:
 
 
 NO_MESSAGE = Reply(code=grpc.StatusCode.INTERNAL.value[0], details="the call has no message")
+SILENT = Reply(
+    code=grpc.StatusCode.DEADLINE_EXCEEDED.value[0],
+    details=f"the message of the call has not come within {MESSAGE_S:.0f} s",
+)
 TOO_LATE = Reply(
     code=grpc.StatusCode.DEADLINE_EXCEEDED.value[0],
     details="the deadline had passed before the call could be answered",
 )
-
-
-def stock_handler(
-    behaviour: Behaviour, after: Callable[[], None] = lambda: None
-) -> grpc.RpcMethodHandler[Any, Any]:
-    """Return a handler for the stock server; it calls ``after`` before the reply is sent."""
-
-    def answer(raw: bytes, context: grpc.ServicerContext) -> bytes:
-        answer = behaviour(raw)
-        reply = answer.wait() if isinstance(answer, Deferred) else answer
-        after()
-        if reply.code:
-            context.set_trailing_metadata(reply.trailers)
-            context.abort(CODES[reply.code], reply.details)
-        return reply.message
-
-    return grpc.unary_unary_rpc_method_handler(answer)
-
-
-CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def _operations(reply: Reply) -> list[Any]:

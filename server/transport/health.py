@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2
+from grpc_health.v1 import health
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from listeners.client_slots import ClientSlots, client_of
+from server.errors import not_found
+from server.services.requests import parsed
+from server.transport.fast_lane import Behaviour, Reply
+from server.transport.rich_status import error_reply, told_error
+from server.transport.streams import Streams
 
 MAX_WATCHERS, MAX_CLIENT_WATCHERS = 64, 32
 """In all and of one client. Each needs a sleeping thread; a load balancer has one watcher per
 connection."""
 
-SPARE_THREADS = 2
-
 
 class Health(health.HealthServicer):
-    """Check and Watch, with at most `MAX_WATCHERS`; one more gets RESOURCE_EXHAUSTED.
+    """Check, on the thread that receives calls; and Watch, with at most `MAX_WATCHERS`.
 
     Each watcher gets a thread. The package's non-blocking mode would send while holding a lock that
     the end of a watch also takes, on the very thread that must confirm the sending: a watcher that
@@ -27,26 +30,36 @@ class Health(health.HealthServicer):
     """
 
     def __init__(self) -> None:
-        super().__init__(
-            experimental_non_blocking=False,
-            experimental_thread_pool=ThreadPoolExecutor(MAX_WATCHERS + SPARE_THREADS, "health"),
-        )
-        self._slots = ClientSlots(MAX_WATCHERS, MAX_CLIENT_WATCHERS)
+        super().__init__(experimental_non_blocking=False)
+        self._watchers = Streams("watchers", MAX_WATCHERS, MAX_CLIENT_WATCHERS)
 
-    def Watch(  # type: ignore[override]  # noqa: N802 - the name of the call
-        self, request: health_pb2.HealthCheckRequest, context: Any
-    ) -> Iterator[health_pb2.HealthCheckResponse]:
-        """Stream the status and all its changes."""
-        client = client_of(context.peer())
-        if not self._slots.take(client):
-            context.abort(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"{MAX_WATCHERS} watchers already, or {MAX_CLIENT_WATCHERS} from your address; "
-                "use Check, or try again later",
-            )
+    def calls(self) -> dict[str, Behaviour]:
+        """Return what answers Check, by path."""
+        return {_path("Check"): self._check}
+
+    def streams(self) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
+        """Return the gRPC handler of Watch, by path."""
+        told = partial(told_error, "Watch", HealthCheckRequest)
+        return {_path("Watch"): self._watchers.handler(self._watch, told)}
+
+    def _check(self, raw: bytes, _deadline: float) -> Reply:
         try:
-            statuses = super().Watch(request, context)
+            service = parsed(HealthCheckRequest, raw).service
+            status = self._server_status.get(service)
+            if status is None:
+                raise not_found(f"there is no service {service!r}")
+        except Exception as e:
+            return error_reply(told_error("Check", HealthCheckRequest, e))
+        return Reply(HealthCheckResponse(status=status).SerializeToString())
+
+    def _watch(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        """Stream the status and all its changes."""
+        for raw in requests:
+            statuses = self.Watch(parsed(HealthCheckRequest, raw), context)
             if context.is_active():  # otherwise nothing would ever end the stream
-                yield from statuses
-        finally:
-            self._slots.give_back(client)
+                yield from (status.SerializeToString() for status in statuses)
+            return
+
+
+def _path(method: str) -> str:
+    return f"/{health.SERVICE_NAME}/{method}"

@@ -27,28 +27,29 @@ from server.services.recommendation import Recommendations
 
 
 class Lane(Enum):
-    """Which thread answers a method, and therefore what its handler gets and may do."""
+    """Which thread answers a method, and what its handler may do.
+
+    ``handler(request)`` maps serialised bytes to serialised bytes.
+    """
 
     FAST = auto()
-    """One short answer, on the thread that receives calls (`fast_lane`). ``handler(request)`` maps
-    serialised bytes to serialised bytes and must not block; what must is a `Deferred` answer."""
+    """One short answer, on the thread that receives calls (`fast_lane`). The handler must not
+    block; what must is a `Deferred` answer."""
 
     IN_TURN = auto()
-    """Many answers in one message: calls run one after another on the answering thread.
-    ``handler(request)`` maps bytes to bytes and must not block."""
+    """Many answers in one message: calls run one after another on the answering thread. The handler
+    must not block."""
 
     STREAM = auto()
     """A stream of answers: each is computed on the answering thread, between those of other calls.
-    ``handler(request)`` maps the bytes of a message to the bytes of its answer."""
+    The handler maps one message to its answer."""
 
     ASIDE = auto()
-    """On one of many threads, beside the answers. ``handler(request)`` maps message to message."""
+    """On one of many threads, beside the answers."""
 
     KAFKA = auto()
     """As `ASIDE`, but at most `max_waiting_puts` at once, since the call may wait for Kafka.
-    ``handler(request, timeout_s)`` maps message to message; ``timeout_s`` is None without a
-    deadline.
-    """
+    ``handler(request, timeout_s)`` also gets what is left until the caller's deadline."""
 
 
 class Method(NamedTuple):

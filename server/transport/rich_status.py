@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import NoReturn
 
 import grpc
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from server.errors import RequestError
+from server.errors import RequestError, internal
+from server.transport.fast_lane import Reply
+
+log = logging.getLogger("nextclick.grpc")
+
+Told = Callable[[Exception], RequestError]
+"""Returns an error of a call in the form that the caller may see."""
+
+
+def told_error(name: str, request: type[Message], error: Exception) -> RequestError:
+    """Return an error of a method in the form that the caller may see; log it if it is ours."""
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, DecodeError):
+        return RequestError(f"the request is not a serialised {request.DESCRIPTOR.name}")
+    log.error("%s failed", name, exc_info=error)
+    return internal()
 
 
 def rich_status(error: RequestError) -> grpc.Status:
@@ -20,6 +39,12 @@ def rich_status(error: RequestError) -> grpc.Status:
             bad.field_violations.add(field=fault.field, description=fault.description)
         status.details.add().Pack(bad)
     return rpc_status.to_status(status)
+
+
+def error_reply(error: RequestError) -> Reply:
+    """Return the reply that ends a call with an error."""
+    status = rich_status(error)
+    return Reply(b"", status.code.value[0], status.details, status.trailing_metadata)
 
 
 def abort(context: grpc.ServicerContext, error: RequestError) -> NoReturn:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import SERVICE_NAME
-from grpc_reflection.v1alpha import reflection
 
 from nextclick.limits import MAX_MESSAGE_BYTES
 from server.transport.auth import TokenAuth
@@ -18,6 +17,7 @@ from server.transport.fast_lane import FastLane
 from server.transport.health import Health
 from server.transport.lanes import Lanes
 from server.transport.methods import METHODS
+from server.transport.reflection import reflection
 from settings.server import ServerSettings
 
 MIN_PING_S = 5
@@ -29,6 +29,12 @@ SILENCE_S, PONG_S = 60, 20
 
 AGE_GRACE_S = 30
 """For the streams on a connection that has reached its age."""
+
+MAX_CONNECTION_CALLS = 1_000
+"""The most open calls of one connection; further ones wait at the client."""
+
+REFUSING_THREADS = 2
+"""Threads of gRPC's own pool, which runs what has no lane: the calls that `TokenAuth` refuses."""
 
 
 class GrpcServer:
@@ -56,25 +62,24 @@ class GrpcServer:
         after_answers: Callable[[], None],
     ) -> None:
         lanes = Lanes(settings.max_waiting_puts, after_answers)
+        for method in METHODS:
+            lanes.add(method, method.bound_to(handlers))
+        services = sorted({method.service.full_name for method in METHODS})
+        self._health = Health()
+        streams = {
+            **lanes.streams,
+            **self._health.streams(),
+            **reflection([*services, SERVICE_NAME]),
+        }
         interceptors: list[Any] = [TokenAuth(settings.token)] if settings.token else []
         self._server = grpc.server(
-            lanes.threads,
+            ThreadPoolExecutor(REFUSING_THREADS, "refusals"),
+            handlers=[_ByPath(streams)],
             interceptors=interceptors,
             options=_options(settings),
         )
-        services: dict[str, dict[str, Any]] = defaultdict(dict)
-        for method in METHODS:
-            handler = lanes.grpc_handler(method, method.bound_to(handlers))
-            services[method.service.full_name][method.name] = handler
-        self._server.add_generic_rpc_handlers(
-            [grpc.method_handlers_generic_handler(*service) for service in services.items()]
-        )
-        self._health = Health()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection(
-            [*services, SERVICE_NAME, reflection.SERVICE_NAME], self._server
-        )
-        self._lane = FastLane(self._server, lanes.fast, interceptors, lanes.after_reply)
+        calls = {**lanes.calls, **self._health.calls()}
+        self._lane = FastLane(self._server, calls, interceptors, lanes.after_reply)
         self._health_names = ["", *services]
         self.set_serving(False)
         self._address = f"{settings.host}:{settings.grpc_port}"
@@ -120,11 +125,25 @@ class GrpcServer:
         self._server.stop(grace_s).wait()
 
 
+class _ByPath(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+    """Finds the gRPC handlers of streams."""
+
+    def __init__(self, handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]) -> None:
+        self._handlers = handlers
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """See `grpc.GenericRpcHandler`."""
+        return self._handlers.get(handler_call_details.method)
+
+
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:
     """Return the options of gRPC."""
     options = [
         ("grpc.so_reuseport", int(settings.share_port)),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_concurrent_streams", MAX_CONNECTION_CALLS),
         ("grpc.http2.min_ping_interval_without_data_ms", 1_000 * MIN_PING_S),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.keepalive_time_ms", 1_000 * SILENCE_S),

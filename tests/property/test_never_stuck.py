@@ -8,20 +8,30 @@ import time
 import pytest
 from prometheus_client import REGISTRY
 
+from nextclick.codec import decode_event, decode_item
+from nextclick.convert import event_to_proto, item_to_proto
 from nextclick.limits import MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES, SESSION_STEPS
+from nextclick.topics import EVENTS, ITEMS
+from nextclick.v1 import catalog_service_pb2, event_service_pb2, model_service_pb2
 from nextclick.v1 import recommendation_service_pb2 as pb
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
 from server.deferred import Deferred
 from server.errors import RequestError
+from server.kafka.acked_producer import Outcome
 from server.replica import log_reader
 from server.replica.followed_topics import FOLLOWED
 from server.replica.log_reader import LogReader
 from server.replica.refused import FAILED
 from server.replica.replica import Replica
+from server.services.catalogue import Catalogue
+from server.services.event import Events
+from server.services.model import Models
 from server.services.recommendation import Recommendations
+from server.services.replies import response_field
+from server.transport.fast_lane import Aside
 from server.transport.lanes import Lanes
-from server.transport.methods import METHODS, Lane
+from server.transport.methods import METHODS
 from settings.server import ServerSettings
 from tests.property.fuzz import Fuzz
 from tests.unit.server.replica.played_log import FakeBroker, FakeConsumer, Message
@@ -32,13 +42,23 @@ LIMITS = Limits(max_items=32, max_sessions=32, pairs=4_096)
 
 WARM_UP = 30
 
+FAR_S = 2**33
+"""A deadline that will not come."""
+
 BOUND_S = 1.0
 """Far above the 2 ms that a hold should take: on a busy machine, collection of garbage and loading
 of code count as processor time, too. What is not bounded takes seconds."""
 
 
+class NoKafka:
+    """Acknowledges all records, and keeps none."""
+
+    def put(self, topic, records, timeout_s):
+        return [Outcome("")] * len(records)
+
+
 class Fuzzer(Fuzz):
-    """A replica under a log reader, a service over it, and what the longest of their steps took."""
+    """A replica under a log reader, all services, and what the longest of their steps took."""
 
     def __init__(self, seed):
         super().__init__(seed)
@@ -47,15 +67,17 @@ class Fuzzer(Fuzz):
         self.replica.caught_up = True
         self.reader = LogReader(self.replica, ServerSettings())
         self.service = Recommendations(self.replica, FakeRedis(), NoImpressions(), shadow_sample=2)
+        handlers = [
+            self.service,
+            Events(NoKafka(), self.replica, ""),
+            Catalogue(NoKafka(), self.replica, ""),
+            Models(NoKafka(), self.replica, ""),
+        ]
         lanes = Lanes(1, self.service.send_impressions)
         for method in METHODS:
-            if method.lane is Lane.FAST:
-                lanes.grpc_handler(method, method.bound_to([self.service]))
-        self.calls = {
-            **lanes.fast,
-            "batch": self.service.batch_recommend,
-            "stream": self.service.stream_recommend,
-        }
+            lanes.add(method, method.bound_to(handlers))
+        self.calls = {path.rpartition("/")[2]: answer for path, answer in lanes.calls.items()}
+        self.calls["StreamRecommend"] = lambda raw, _: self.service.stream_recommend(raw)
         self.offset = 0
 
     def timed(self, name, work):
@@ -76,8 +98,9 @@ class Fuzzer(Fuzz):
         self.timed(topic, lambda: self.reader._apply_one(message))
 
     def call(self, name, raw):
-        answer = self.timed(name, lambda: self.calls[name](raw))
-        if isinstance(answer, Deferred):
+        answer = self.timed(name, lambda: self.calls[name](raw, FAR_S))
+        if isinstance(answer, Aside):
+            self.timed(name, answer.work)
             self.timed(name, answer.at_once)
         self.timed("impressions", self.service.send_impressions)
 
@@ -92,19 +115,42 @@ class Fuzzer(Fuzz):
             "excluded_item_ids": self.items(1_000),
             "exclude_seen": True,
         }
-        size = pick.choice([0, 500])
-        recommend = pb.RecommendRequest(
-            **visitor, page_size=size, filter=flt, explain=pick.random() < 0.3
-        )
-        return {
-            "Rank": pb.RankRequest(**visitor, item_ids=self.items(500)),
-            "SimilarItems": pb.SimilarItemsRequest(
-                item_id=self.name("i"), page_size=size, filter=flt
+        page = {"page_size": pick.choice([0, 500]), "filter": flt}
+        recommend = pb.RecommendRequest(**visitor, **page, explain=pick.random() < 0.3)
+        many = range(pick.randint(1, 20))
+        requests = {
+            "Rank": lambda: pb.RankRequest(**visitor, item_ids=self.items(500)),
+            "SimilarItems": lambda: pb.SimilarItemsRequest(item_id=self.name("i"), **page),
+            "Trending": lambda: pb.TrendingRequest(**page),
+            "BatchRecommend": lambda: pb.BatchRecommendRequest(requests=[recommend]),
+            "StreamRecommend": lambda: pb.StreamRecommendRequest(request=recommend),
+            "PutEvents": lambda: event_service_pb2.PutEventsRequest(
+                events=[event_to_proto(decode_event(self.record(EVENTS)[1])) for _ in many]
             ),
-            "Trending": pb.TrendingRequest(page_size=size, filter=flt),
-            "batch": pb.BatchRecommendRequest(requests=[recommend]),
-            "stream": pb.StreamRecommendRequest(request=recommend),
-        }.get(name.rpartition("/")[2], recommend).SerializeToString()
+            "PutItems": lambda: catalog_service_pb2.PutItemsRequest(
+                items=[item_to_proto(decode_item(self.record(ITEMS)[1])) for _ in many]
+            ),
+            "GetItems": lambda: catalog_service_pb2.GetItemsRequest(item_ids=self.items(1_000)),
+            "DeleteItems": lambda: catalog_service_pb2.DeleteItemsRequest(
+                item_ids=self.items(1_000)
+            ),
+            "ListModels": model_service_pb2.ListModelsRequest,
+            "PauseLearning": lambda: model_service_pb2.PauseLearningRequest(model="ranker"),
+            "ResumeLearning": lambda: model_service_pb2.ResumeLearningRequest(model="ranker"),
+            "RollBack": lambda: model_service_pb2.RollBackRequest(model="ranker", version=1),
+        }
+        return requests.get(name, lambda: recommend)().SerializeToString()
+
+    def fuzzed_request(self, name):
+        """Return bytes that are nearly a request, as large as a message to the server may be.
+
+        A small compressed message may hold as much: gRPC has unpacked it.
+        """
+        if self.random.random() < 0.3:  # as the entries of a list, each as large as one may be
+            entry = self.mutated(self.request(name), MAX_REQUEST_BYTES // 4)
+            return response_field(entry) * (MAX_MESSAGE_BYTES // MAX_REQUEST_BYTES)
+        most = self.random.choice([MAX_REQUEST_BYTES, MAX_MESSAGE_BYTES // 4])
+        return self.mutated(self.request(name), most)
 
     def warm_up(self):
         """Send only what is valid: the first of each kind loads compiled code."""
@@ -119,9 +165,7 @@ class Fuzzer(Fuzz):
             for followed in FOLLOWED:
                 self.apply(followed.name, *self.fuzzed(followed.name))
             name = self.random.choice(list(self.calls))
-            # The largest are what a small compressed message may hold: gRPC has unpacked it.
-            most = self.random.choice([MAX_REQUEST_BYTES, MAX_MESSAGE_BYTES // 4])
-            self.call(name, self.mutated(self.request(name), most))
+            self.call(name, self.fuzzed_request(name))
 
 
 def bugs():

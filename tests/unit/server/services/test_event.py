@@ -62,7 +62,8 @@ class Job:
             pb.Event(type=kind, item_id="a", timestamp_ms=time_ms, **visitor)
             for time_ms in times_ms
         ]
-        return self.events.put_events(pb.PutEventsRequest(events=events), None)
+        request = pb.PutEventsRequest(events=events).SerializeToString()
+        return pb.PutEventsResponse.FromString(self.events.put_events(request, None))
 
 
 def told(response):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from nextclick.limits import MAX_ID_BYTES
 from nextclick.v1 import recommendation_service_pb2 as pb
 from server.errors import RequestError
-from server.services.recommendation_checks import _entries
+from server.services.requests import entries
 from tests.unit.server.services.shop import batch, ids
 
 LONG = "x" * (MAX_ID_BYTES + 1)
@@ -83,15 +83,15 @@ def test_the_requests_of_a_batch_are_parsed_one_by_one(shop):
             shop.service.batch_recommend(batch(*[one] * number))
 
 
-@given(st.binary(max_size=40))
+@given(st.binary(min_size=1, max_size=40))
 def test_a_batch_is_read_as_protobuf_reads_it(raw):
     """Torn bytes are refused as such; what is whole is the same message."""
     try:
-        entries = _entries(raw)
+        cut = entries(raw, "requests", 40)
     except DecodeError:
         return
     try:
-        found = [pb.RecommendRequest.FromString(entry) for entry in entries]
+        found = [pb.RecommendRequest.FromString(entry) for entry in cut]
     except DecodeError:
         found = None
     try:

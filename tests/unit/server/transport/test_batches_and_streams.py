@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from nextclick.v1 import recommendation_service_pb2
-from tests.unit.server.transport.served import LIMIT_S, count
+from tests.unit.server.transport.served import LIMIT_S, count, until
 
 
 def requests(*session_ids, **fields):
@@ -45,6 +45,31 @@ def test_a_batch_has_a_bound(served, n):
     with pytest.raises(grpc.RpcError) as error:
         served.answers.BatchRecommend(batch, timeout=LIMIT_S)
     assert "1 to 256" in error.value.details()
+
+
+@pytest.fixture
+def two_batches(monkeypatch):
+    monkeypatch.setattr("server.transport.lanes.MAX_BATCHES", 2)
+
+
+def test_batches_that_wait_for_their_turn_are_bounded(two_batches, served, monkeypatch):
+    """Each may hold 4 MB, and one after another is answered."""
+    begun, release = threading.Event(), threading.Event()
+    recommend = served.shop.replica.engine.recommend
+
+    def slow(*args, **kwargs):
+        begun.set()
+        release.wait(LIMIT_S)
+        return recommend(*args, **kwargs)
+
+    monkeypatch.setattr(served.shop.replica.engine, "recommend", slow)
+    batch = recommendation_service_pb2.BatchRecommendRequest(requests=requests("t1"))
+    calls = [served.answers.BatchRecommend.future(batch, timeout=LIMIT_S) for _ in range(3)]
+    assert begun.wait(LIMIT_S)
+    until(lambda: any(call.done() for call in calls))
+    release.set()
+    codes = sorted(call.code().name for call in calls)
+    assert codes == ["OK", "OK", "RESOURCE_EXHAUSTED"]
 
 
 def test_a_fault_in_a_batch_names_the_request(served):

@@ -1,4 +1,4 @@
-"""The fast lane: what it answers itself, what it leaves to grpc, and that nothing gets lost."""
+"""Unary calls: what is answered here, what is left to grpc, and that nothing gets lost."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -8,12 +8,13 @@ import pytest
 
 from nextclick import Client, InvalidRequestError
 from nextclick.v1 import recommendation_service_pb2 as pb
-from server.deferred import Deferred
 from server.transport.auth import TokenAuth
-from server.transport.fast_lane import MAX_ASIDE, TOO_LATE, FastLane, Reply, stock_handler
+from server.transport.fast_lane import MESSAGE_S, SILENT, TOO_LATE, Aside, FastLane, Reply
+from server.transport.pool import Pool
 from tests.unit.server.transport.served import LIMIT_S, Clock, Served, until
 
 FAST, SLOW = "/test.Lane/Fast", "/test.Lane/Slow"
+MAX_ASIDE = 32
 
 
 class Lane:
@@ -23,10 +24,7 @@ class Lane:
         self.threads, self.after = set(), 0
         self.server = grpc.server(ThreadPoolExecutor(2), interceptors=interceptors)
         behaviour = behaviour or self.double
-        handlers = {
-            "Fast": stock_handler(behaviour, self.count),
-            "Slow": grpc.unary_unary_rpc_method_handler(lambda raw, context: raw + raw),
-        }
+        handlers = {"Slow": grpc.unary_unary_rpc_method_handler(lambda raw, context: raw + raw)}
         self.server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler("test.Lane", handlers),)
         )
@@ -35,15 +33,12 @@ class Lane:
         self.lane.start()
         self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
 
-    def double(self, raw):
+    def double(self, raw, deadline):
         self.threads.add(threading.current_thread().name)
         return Reply(raw + raw)
 
     def count(self):
         self.after += 1
-
-    def free(self):
-        return self.lane._free._value
 
     def call(self, method=FAST, raw=b"ab", timeout=LIMIT_S, **kwargs):
         return self.channel.unary_unary(method)(raw, timeout=timeout, **kwargs)
@@ -66,28 +61,68 @@ def lanes():
         lane.close()
 
 
-def test_deferred_replies_hold_up_no_other_and_are_bounded(lanes):
+def test_replies_that_take_long_hold_up_no_other_and_are_bounded(lanes):
     """Redis may take milliseconds: only who asked for it waits, and only so many at once."""
-    go_on = threading.Event()
+    go_on, pool = threading.Event(), Pool("aside", 4, MAX_ASIDE)
 
-    def behaviour(raw):
+    def behaviour(raw, deadline):
         def wait():
             assert go_on.wait(LIMIT_S)
             return Reply(threading.current_thread().name.encode())
 
-        return Deferred(wait, lambda: Reply(b"at once")) if raw == b"late" else Reply(raw)
+        return Aside(pool, wait, lambda: Reply(b"at once")) if raw == b"late" else Reply(raw)
 
     lane = lanes(behaviour=behaviour)
     ask = lane.channel.unary_unary(FAST)
     waiting = [ask.future(b"late", timeout=LIMIT_S) for _ in range(MAX_ASIDE)]
-    until(lambda: lane.free() == 0)
+    until(lambda: pool._free._value == 0)
     assert lane.call(raw=b"fast") == b"fast"
     assert lane.call(raw=b"late") == b"at once"
     assert not any(call.done() for call in waiting)
     go_on.set()
     assert all(call.result().startswith(b"aside") for call in waiting)
-    until(lambda: lane.free() == MAX_ASIDE)
+    assert pool._free._value == MAX_ASIDE
     until(lambda: lane.after == MAX_ASIDE + 2)
+
+
+def test_a_call_that_sends_no_message_is_closed(lanes, silence, monkeypatch):
+    """Each holds memory, for as long as its client likes."""
+    clock, lane = Clock(monkeypatch), lanes()
+    silent = lane.channel.stream_unary(FAST).future(silence())
+    until(lambda: lane.server._state.rpc_states)
+    for _ in range(3):
+        clock.ahead_s += MESSAGE_S
+        assert lane.call() == b"abab"
+    assert silent.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert silent.details() == SILENT.details
+    until(lambda: not lane.server._state.rpc_states)
+
+
+def test_a_call_whose_turn_comes_after_its_deadline_is_not_worked_on(lanes, monkeypatch):
+    """Under overload, work for nobody would delay everybody."""
+    clock, pool = Clock(monkeypatch), Pool("aside", 1, 2)
+    begun, release, worked = threading.Event(), threading.Event(), []
+
+    def behaviour(raw, deadline):
+        def work():
+            begun.set()
+            release.wait(LIMIT_S)
+            worked.append(raw)
+            return Reply(raw)
+
+        return Aside(pool, work, lambda: Reply(b"at once"))
+
+    lane = lanes(behaviour=behaviour)
+    ask = lane.channel.unary_unary(FAST)
+    first = ask.future(b"first", timeout=LIMIT_S)
+    assert begun.wait(LIMIT_S)
+    late = ask.future(b"late", timeout=LIMIT_S)
+    until(lambda: pool._free._value == 0)
+    clock.ahead_s = 2 * LIMIT_S
+    release.set()
+    assert late.exception().details() == TOO_LATE.details
+    assert first.result() == b"first"
+    assert worked == [b"first"]
 
 
 @pytest.fixture
@@ -140,7 +175,7 @@ def test_an_unknown_method_is_grpcs_to_refuse(lanes):
 
 def test_errors_carry_code_details_and_trailers(lanes):
     fault = Reply(b"", grpc.StatusCode.NOT_FOUND.value[0], "no such item", (("why-bin", b"\x01"),))
-    lane = lanes(behaviour=lambda raw: fault)
+    lane = lanes(behaviour=lambda raw, deadline: fault)
     with pytest.raises(grpc.RpcError) as error:
         lane.call()
     assert error.value.code() == grpc.StatusCode.NOT_FOUND
@@ -169,11 +204,6 @@ def test_what_an_interceptor_changes_is_grpcs_to_answer(lanes):
     other = grpc.unary_unary_rpc_method_handler(lambda raw, context: b"changed")
     lane = lanes([Noting(lambda handler: other)])
     assert lane.call() == b"changed"
-    wrapping = lanes([Noting(lambda h: grpc.unary_unary_rpc_method_handler(h.unary_unary))])
-    assert wrapping.call() == b"abab"
-    assert wrapping.threads
-    assert "answers" not in wrapping.threads
-    assert wrapping.after == 1  # what follows a reply follows it in this lane too
 
 
 def test_an_interceptor_that_fails_fails_the_call_only(lanes):
@@ -190,7 +220,7 @@ def test_a_call_whose_deadline_has_passed_is_not_worked_on(lanes, monkeypatch):
     clock = Clock(monkeypatch)
     worked, release = [], threading.Event()
 
-    def slow(raw):
+    def slow(raw, deadline):
         worked.append(raw)
         release.wait(LIMIT_S)
         return Reply(raw)
@@ -212,7 +242,7 @@ def test_a_call_whose_deadline_has_passed_is_not_worked_on(lanes, monkeypatch):
 def test_a_drain_lets_a_call_in_flight_end(lanes):
     begun, release = threading.Event(), threading.Event()
 
-    def slow(raw):
+    def slow(raw, deadline):
         begun.set()
         release.wait(LIMIT_S)
         return Reply(raw)

@@ -5,6 +5,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from nextclick.limits import MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES
 from nextclick.v1 import catalog_service_pb2, event_service_pb2, learning_pb2, model_service_pb2
 from tests.unit.server.transport.served import LIMIT_S, now
 
@@ -28,6 +29,41 @@ def test_put_events_reports_each_event_of_its_own(served):
         ("events", "s"),
         ("events", "u:u"),
     ]
+
+
+def test_an_event_too_large_to_parse_costs_only_itself(served):
+    """Shops send the events of many visitors in one call; one of them may send anything."""
+    fields = {"type": "view", "session_id": "s", "timestamp_ms": now()}
+    large = event_service_pb2.Event(item_id="x" * MAX_REQUEST_BYTES, **fields)
+    good = event_service_pb2.Event(item_id="a", **fields)
+    request = event_service_pb2.PutEventsRequest(events=[good, large, good])
+    reply = served.events.PutEvents(request, timeout=LIMIT_S)
+    assert reply.accepted == 2
+    assert [(e.index, e.faults[0].field) for e in reply.errors] == [(1, "record")]
+    assert f"send at most {MAX_REQUEST_BYTES}" in reply.errors[0].message
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("EventService/PutEvents", "events: has more; send 1 to 1000"),
+        ("CatalogService/PutItems", "items: has more; send 1 to 1000"),
+        ("CatalogService/DeleteItems", "item_ids: has more; send 1 to 1000"),
+        ("CatalogService/GetItems", "item_ids: has more; send 1 to 1000"),
+        ("ModelService/ListModels", "send at most 100000"),
+        ("ModelService/PauseLearning", "send at most 100000"),
+        ("ModelService/ResumeLearning", "send at most 100000"),
+        ("ModelService/RollBack", "send at most 100000"),
+    ],
+)
+def test_a_small_compressed_call_is_not_parsed_as_a_whole(served, method, words):
+    """4 MB of empty entries, 4 kB on the wire, kept all answers waiting for up to 600 ms."""
+    call = served.channel.unary_unary(f"/nextclick.v1.{method}")
+    raw = b"\x0a\x00" * (MAX_MESSAGE_BYTES // 2)
+    with pytest.raises(grpc.RpcError) as error:
+        call(raw, timeout=LIMIT_S, compression=grpc.Compression.Gzip)
+    assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert words in error.value.details()
 
 
 def test_unacknowledged_events_are_retryable_before_the_deadline(served):
@@ -54,6 +90,17 @@ def test_catalogue_faults_name_the_item(served):
             catalog_service_pb2.DeleteItemsRequest(item_ids=["a", ""]), timeout=LIMIT_S
         )
     assert "item_ids[1]:" in error.value.details()
+    with pytest.raises(grpc.RpcError) as error:
+        served.catalogue.GetItems(
+            catalog_service_pb2.GetItemsRequest(item_ids=["a", "x" * 257]), timeout=LIMIT_S
+        )
+    assert "item_ids[1]: has 257 bytes" in error.value.details()
+    large = item(item_id="b", title="x" * MAX_REQUEST_BYTES)
+    with pytest.raises(grpc.RpcError) as error:
+        served.catalogue.PutItems(
+            catalog_service_pb2.PutItemsRequest(items=[item(item_id="a"), large]), timeout=LIMIT_S
+        )
+    assert "items[1]: the Item has" in error.value.details()
     assert served.producer.records == []
 
 
