@@ -151,6 +151,11 @@ def known_jobs(ports: Ports) -> list[dict[str, Any]] | None:
     return list(overview["jobs"]) if overview else None
 
 
+def runs_of(name: str, known: list[dict[str, Any]]) -> list[str]:
+    """Return the ids of a job's runs that have not ended, of those that `jobs` returns."""
+    return [job["jid"] for job in known if job["name"] == name and job["state"] not in ENDED]
+
+
 def host_of(ports: Ports, job_id: str) -> str:
     """Return the `Child.name` of the TaskManager that a job's tasks run on, empty if none does."""
     job = rest(ports, f"jobs/{job_id}")
