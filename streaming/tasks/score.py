@@ -10,12 +10,11 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
 from nextclick.limits import MAX_RANKINGS
-from nextclick.topics import IMPRESSIONS, SCOREBOARD, SESSIONS, topic
+from nextclick.topics import IMPRESSIONS, SCOREBOARD, topic
 from nextclick.v1.impression_pb2 import Impression
 from nextclick.v1.scoreboard_pb2 import AwaitedAnswer, AwaitedAnswers
 from nextclick.v1.session_pb2 import SessionRecord
-from records.errors import RecordError
-from records.limited import check_size, decode_impression, decode_session
+from records.limited import decode_impression, decode_session
 from records.scored_ranking import scored_name
 from streaming.output import Output
 from streaming.raw_record import RawRecord
@@ -70,18 +69,13 @@ class ScoreTask:
             self._scores[model] = RollingScore.load(dumped, blocks.get(model, ()))
 
     def apply(self, record: RawRecord) -> None:
-        """See `StreamTask.apply`; unreadable ones and those beyond a limit are skipped."""
-        try:
-            if record.topic == self._impressions:
-                check_size(IMPRESSIONS, record.key, record.value)
-                self._add_answer(record, decode_impression(record.value))
-            elif record.value:
-                check_size(SESSIONS, record.key, record.value)
-                self._add_steps(record, decode_session(record.value))
-            else:
-                self._forget(record.key.decode(errors="replace"))
-        except RecordError:
-            return
+        """See `StreamTask.apply`."""
+        if record.topic == self._impressions:
+            self._add_answer(record, decode_impression(record.value))
+        elif record.value:
+            self._add_steps(record, decode_session(record.value))
+        else:
+            self._forget(record.key.decode(errors="replace"))
 
     def _add_answer(self, record: RawRecord, answer: Impression) -> None:
         answer.model = scored_name(answer.model, answer.policy)

@@ -12,12 +12,12 @@ from nextclick.limits import MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES, SESSION_STEPS
 from nextclick.v1 import recommendation_service_pb2 as pb
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
+from records.refused import FAILED
 from server.deferred import Deferred
 from server.errors import RequestError
 from server.replica import log_reader
 from server.replica.followed_topics import FOLLOWED
 from server.replica.log_reader import LogReader
-from server.replica.refused import FAILED
 from server.replica.replica import Replica
 from server.services.recommendation import Recommendations
 from server.transport.lanes import Lanes

@@ -16,7 +16,7 @@ from streaming.tasks import score as score_task
 from streaming.tasks.score import ScoreTask
 from streaming.tasks.task import TaskOptions
 from tests.unit.streaming.flink_host import Host
-from tests.unit.streaming.scored_records import ITEMS, answer, clicks, ranks, scores, task_of
+from tests.unit.streaming.scored_records import ITEMS, answer, apply, clicks, ranks, scores, task_of
 
 
 def test_shadows_are_scored_beside_and_not_shown():
@@ -197,9 +197,9 @@ def test_answers_and_steps_that_the_version_before_has_kept_are_scored():
 def test_unreadable_records_and_erased_sessions_are_passed_over():
     """A job never dies of its input; who is erased leaves no answer behind."""
     task = task_of(answer("s", 0, ["a"]), clicks("s", ["b"]))
-    task.apply(RawRecord(b"\xff\xff", b"s", "impressions", 0, 0, 0))
-    task.apply(RawRecord(b"\xff\xff", b"s", "sessions", 0, 0, 0))
-    task.apply(RawRecord(b"", b"s", "sessions", 0, 0, 0))
+    apply(task, RawRecord(b"\xff\xff", b"s", "impressions", 0, 0, 0))
+    apply(task, RawRecord(b"\xff\xff", b"s", "sessions", 0, 0, 0))
+    apply(task, RawRecord(b"", b"s", "sessions", 0, 0, 0))
     assert "s" not in task._sessions
     assert ranks(task) == [0]
 
@@ -208,11 +208,11 @@ def test_records_beyond_a_limit_leave_nothing_behind():
     """The state of one session grew to megabytes from ids without a limit."""
     task = task_of()
     long = "x" * (MAX_ID_BYTES + 1)
-    task.apply(answer("s", 0, ["a"], appended=[long]))
-    task.apply(answer("s", 0, ["a"], appended=["a"] * (SESSION_STEPS + 1)))
-    task.apply(answer("s", 0, [long]))
-    task.apply(clicks("s", [long]))
-    task.apply(clicks("s", ["a"] * (SESSION_STEPS + 1)))
+    apply(task, answer("s", 0, ["a"], appended=[long]))
+    apply(task, answer("s", 0, ["a"], appended=["a"] * (SESSION_STEPS + 1)))
+    apply(task, answer("s", 0, [long]))
+    apply(task, clicks("s", [long]))
+    apply(task, clicks("s", ["a"] * (SESSION_STEPS + 1)))
     assert not task._sessions
     assert not task._scores
 
