@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from nextclick.limits import SCORED_ITEMS
-from nextclick.v1.impression_pb2 import Impression
+from nextclick.v1.impression_pb2 import Impression, ShadowAnswer
 from nextclick.v1.scoreboard_pb2 import AwaitedAnswer, AwaitedAnswers, AwaitedStep
 from nextclick.v1.session_pb2 import SessionRecord
 from records.session_life import Applied
@@ -108,7 +108,8 @@ def _compact(answer: Impression) -> AwaitedAnswer:
         timestamp_ms=answer.timestamp_ms,
         appended_items=map(id_hash, answer.appended_item_ids),
     )
-    for each in (answer, *answer.shadows):
+    answers: list[Impression | ShadowAnswer] = [answer, *answer.shadows]
+    for each in answers:
         compact = waiting.lists.add(
             model=each.model,
             items=map(id_hash, each.item_ids[:SCORED_ITEMS]),
