@@ -87,6 +87,7 @@ class TaskOperator(KeyedProcessFunction):
             return
         assert self._task is not None
         self._apply_batch()
+        self._refused.report()
         outputs = list(self._task.publish(ctx.timer_service().current_processing_time()))
         if outputs:
             self._save()
@@ -130,7 +131,6 @@ class TaskOperator(KeyedProcessFunction):
             return
         for raw in self._batch:
             apply_checked(self._task, raw, self._refused, self._tenant)
-        self._refused.report()
         self._batch.clear()
         self._save()
 
