@@ -89,5 +89,4 @@ def run_of(stack: Stack, name: str) -> str:
             f"Flink does not answer on port {stack.ports.flink}: `nextclick status` shows whether "
             f"it runs, and its log is {stack.home.log('jobmanager')}"
         )
-    running = (j["jid"] for j in known if j["name"] == name and j["state"] == "RUNNING")
-    return next(running, "")
+    return next(iter(flink.runs_of(name, known)), "")

@@ -96,6 +96,12 @@ def show(result: dict[str, Any]) -> None:
                 f"has caught up, it learns {percent(SAMPLED_SHARE, 0)} of the sessions that begin"
             )
     for part in result["parts"]:
+        if part["refused"]:
+            out.print(
+                f"{part['name']} has passed over {count(part['refused'])} records that it cannot "
+                "use; the logs of the TaskManagers say which, and why"
+            )
+    for part in result["parts"]:
         if part["log"]:
             print_line(f"last lines of {part['name']} before it was started again:")
             print_line("\n".join(f"  {line}" for line in part["log"]))
@@ -135,8 +141,8 @@ def show_drifts(scoreboard: dict[str, Any]) -> None:
 def describe(stack: Stack) -> dict[str, Any]:
     """Return the parts and the models of a stack.
 
-    A part has a name, a state, its lag in records, how often it was started again, how it ended
-    last, and the last lines of its log then.
+    A part has a name, a state, its lag in records, how many records it has passed over if it is a
+    job's, how often it was started again, how it ended last, and the last lines of its log then.
     """
     parts: list[dict[str, Any]] = []
     server, emitter = apps.server_status(stack.ports), apps.emitter_status(stack.ports)
@@ -150,15 +156,17 @@ def describe(stack: Stack) -> dict[str, Any]:
         elif child.name == "store":
             lag = group_lag(stack.kafka, store.GROUP, SESSIONS)
         deaths = watched.get(child.name, Deaths())
-        parts.append({"name": child.name, "state": state, "lag": lag, **described(deaths)})
+        row = {"name": child.name, "state": state, "lag": lag, "refused": None}
+        parts.append(row | described(deaths))
     for job in flink.jobs(stack.ports):
         if job["jid"] != stack.jobs.get(job["name"]):
             continue
         deaths = Deaths(restarts=flink.restarts(stack.ports, job["jid"]))
         for part in JOBS[job["name"]].parts:
             lag = group_lag(stack.kafka, part.group, part.topics[0])
+            refused = flink.refused(stack.ports, job["jid"], part.operator)
             row = {"name": f"job {part.name}", "state": job["state"], "lag": lag}
-            parts.append(row | described(deaths))
+            parts.append(row | {"refused": refused} | described(deaths))
     # Counts learn from every click, vectors from those that are not passed over, the ranker from a
     # sample of the clicks.
     clicks = server.get("clicks")

@@ -14,13 +14,11 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from nextclick.topics import EXAMPLES
 from nextclick.v1 import learning_pb2 as pb
 from online_models.ranking.candidates import CANDIDATES
 from online_models.ranking.features.registry import FITTING_SCHEMAS, N_FEATURES, SCHEMA
 from records.arrays import HALF, unpack
 from records.errors import RecordError
-from records.limited import check_size
 from records.session_life import Applied
 
 LARGEST = 60_000.0
@@ -64,10 +62,8 @@ def parse(value: bytes) -> pb.Example:
     Raises
     ------
     RecordError
-        If it is not such a message, is larger than the topic declares, or its click has a time
-        before 1970.
+        If it is not such a message, or its click has a time before 1970.
     """
-    check_size(EXAMPLES, b"", value)
     try:
         message = pb.Example.FromString(value)
     except DecodeError as e:

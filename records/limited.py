@@ -60,6 +60,7 @@ def decode_session(value: bytes) -> SessionRecord:
     _check_ids("user_id", (session.user_id,))
     if len(value) > MAX_ID_BYTES:  # otherwise no id in it can be longer
         _check_ids("steps.item_id", [step.item_id for step in session.steps])
+        _check_ids("steps.recommendation_id", [step.recommendation_id for step in session.steps])
         _check_ids("hidden_item_ids", session.hidden_item_ids)
     return session
 

@@ -24,7 +24,7 @@ from cli.stack.java import java_home
 from cli.stack.last_words import cause
 from cli.stack.layout import FLINK_JARS, PROJECT, PYTHON_PATH, Child, Home, Ports
 from cli.stack.process import START_S, STREAM, spawn, wait_until
-from streaming.jobs.registry import JOBS, Job
+from streaming.jobs.registry import JOBS, REFUSED, Job
 
 FLINK_HOME = Path(str(find_spec("pyflink").origin)).parent  # type: ignore[union-attr]
 
@@ -151,6 +151,11 @@ def known_jobs(ports: Ports) -> list[dict[str, Any]] | None:
     return list(overview["jobs"]) if overview else None
 
 
+def runs_of(name: str, known: list[dict[str, Any]]) -> list[str]:
+    """Return the ids of a job's runs that have not ended, of those that `jobs` returns."""
+    return [job["jid"] for job in known if job["name"] == name and job["state"] not in ENDED]
+
+
 def host_of(ports: Ports, job_id: str) -> str:
     """Return the `Child.name` of the TaskManager that a job's tasks run on, empty if none does."""
     job = rest(ports, f"jobs/{job_id}")
@@ -172,6 +177,22 @@ def restarts(ports: Ports, job_id: str) -> int:
     """Return how often Flink has restarted a run of a job; 0 where it does not say."""
     known = rest(ports, f"jobs/{job_id}/metrics?get=numRestarts") or []
     return sum(int(metric["value"]) for metric in known if metric["id"] == "numRestarts")
+
+
+def refused(ports: Ports, job_id: str, operator: str) -> int:
+    """Return how many records the task of an operator has passed over since the run last started.
+
+    0 where Flink does not say; it asks the TaskManagers every 10 s.
+    """
+    job, name = rest(ports, f"jobs/{job_id}") or {"vertices": []}, f"{operator}.{REFUSED}"
+    of_all = "subtasks/metrics?get="
+    known = [
+        metric
+        for vertex in job["vertices"]
+        if operator in vertex["name"]
+        for metric in rest(ports, f"jobs/{job_id}/vertices/{vertex['id']}/{of_all}{name}") or []
+    ]
+    return sum(int(metric["sum"]) for metric in known if metric["id"] == name)
 
 
 def job_named(name: str) -> Job:

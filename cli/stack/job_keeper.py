@@ -48,12 +48,12 @@ def plan(name: str, job_id: str, known: list[dict[str, Any]]) -> Plan | None:
     known
         The jobs that the JobManager knows, as `flink.jobs` returns them.
     """
-    active = [j["jid"] for j in known if j["name"] == name and j["state"] not in flink.ENDED]
+    active = flink.runs_of(name, known)
     if job_id in active:
         return Plan(False, job_id, tuple(other for other in active if other != job_id))
     if any(j["jid"] == job_id and j["state"] in ("CANCELED", "FINISHED") for j in known):
         return None
-    if active:  # submitted by a supervisor that died before it could record it
+    if active:  # who submitted it was killed before it could be recorded
         return Plan(False, active[0], tuple(active[1:]))
     return Plan(True, "")
 

@@ -7,7 +7,8 @@ that wrote it only, a savepoint of `nextclick jobs stop` by both.
 
 Which state is the newest is told by their numbers, not by the clock, which may be set back: Flink
 counts the checkpoints and savepoints of a run, and a run that resumes from one counts on from it.
-One that starts from nothing counts from 1 again: all states of before are recorded as passed over.
+One that starts from nothing counts from 1 again: all states of before are recorded as passed over,
+and no run resumes from them any more.
 """
 
 from __future__ import annotations
@@ -42,9 +43,10 @@ def savepoints(home: Home, name: str) -> Path:
 
 
 def newest(home: Home, name: str) -> Path | None:
-    """Return the newest whole state of a job, of whichever run; None if there is none."""
+    """Return the newest whole state of a job that is not passed over, None if there is none."""
     passed_over = _passed_over(home, name)
-    return max(_whole(home, name), key=lambda state: _order(state, passed_over), default=None)
+    states = (s for s in _whole(home, name) if passed_over.keys().isdisjoint(_names(s)))
+    return max(states, key=_number, default=None)
 
 
 def note(home: Home, name: str) -> None:
@@ -70,17 +72,17 @@ def to_resume(
     backend
         The state backend that it is to run with.
     from_nothing
-        Pass over all states: from now on, they are older than any that come.
+        Pass over all states, for this run and all that come.
 
     Returns
     -------
     str
-        The newest state; empty if the job has never had one, or with ``from_nothing``.
+        The newest state; empty if the job has had none since it last started from nothing.
 
     Raises
     ------
     CommandError
-        If the job has had a state here that is gone, or the backend cannot read it.
+        If the job has had a state since then that is gone, or the backend cannot read it.
     """
     if from_nothing:
         _pass_over(home, name)
@@ -90,10 +92,13 @@ def to_resume(
     if state is not None:
         _check_readable(home, name, state, backend)
         return state.as_uri()
-    record = _record(home, name)
-    if not record.exists() and not _marker(home, name).exists():
+    record, last = _record(home, name), ""
+    if record.exists():
+        last = record.read_text()
+    elif _marker(home, name).exists():
+        last = str(checkpoints(home, name))
+    if not last:
         return ""
-    last = record.read_text() if record.exists() else str(checkpoints(home, name))
     raise CommandError(
         f"the job {name} has had a state in {home.root}, but none is there any more (the last one "
         f"was {last}); put its folder back, or let the job start from nothing, at the beginning "
@@ -108,8 +113,11 @@ def prune(home: Home, name: str) -> None:
     """
     passed_over = _passed_over(home, name)
     runs = {run: states for run in _runs(home, name) if (states := _whole_of(run))}
-    last = {run: max(_order(s, passed_over) for s in states) for run, states in runs.items()}
-    kept = sorted(last, key=last.__getitem__)[-KEPT_RUNS:]
+    order = {
+        run: (passed_over.get(run.name, math.inf), max(map(_number, states)))
+        for run, states in runs.items()
+    }
+    kept = sorted(order, key=order.__getitem__)[-KEPT_RUNS:]
     for run in _runs(home, name):
         if run not in kept:
             shutil.rmtree(run, ignore_errors=True)
@@ -128,6 +136,7 @@ def _check_readable(home: Home, name: str, state: Path, backend: StateBackend) -
 
 
 def _record(home: Home, name: str) -> Path:
+    """Return the file with the newest state's URI; empty: none since a start from nothing."""
     # Not in the folder of Flink, with which it would disappear.
     return home.root / "job-states" / name
 
@@ -171,10 +180,9 @@ def _number(state: Path) -> int:
     return int(_HEAD.unpack(head)[2]) if len(head) == _HEAD.size else 0
 
 
-def _order(state: Path, passed_over: dict[str, int]) -> tuple[float, int]:
-    """Return what is higher for a newer state."""
-    starts = passed_over.get(state.name, passed_over.get(state.parent.name, math.inf))
-    return starts, _number(state)
+def _names(state: Path) -> tuple[str, str]:
+    """Return the names by which a state may be passed over: a savepoint's, and a run's."""
+    return state.name, state.parent.name
 
 
 def _passed_over(home: Home, name: str) -> dict[str, int]:
@@ -189,6 +197,7 @@ def _pass_over(home: Home, name: str) -> None:
     there = [*_runs(home, name), *savepoints(home, name).iterdir()]
     passed_over = {path.name: before.get(path.name, number) for path in there}
     _replace(_passed_over_record(home, name), json.dumps(passed_over))
+    _replace(_record(home, name), "")  # none of them is missed
 
 
 def _passed_over_record(home: Home, name: str) -> Path:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from cli.errors import CommandError
 from cli.stack import apps, flink, job_state, kafka, redis, watch_record
@@ -191,12 +190,7 @@ class Stack:
         self._started(apps.EMITTER)
         flink.wait(home, ports, flinks)
         progress("Flink takes the jobs")
-        known = flink.jobs(ports)
-        missing = [name for name in STARTED_JOBS if self.jobs[name] not in active(known)]
-        # Each submission is a JVM and an interpreter that mostly load code, so they overlap well.
-        with ThreadPoolExecutor(len(STARTED_JOBS)) as pool:
-            for _ in pool.map(lambda name: self.submit(name, from_nothing=from_nothing), missing):
-                pass
+        self._submit_missing(from_nothing)
         progress("the server catches up")
         apps.wait_serving(home, ports, server)
 
@@ -206,6 +200,24 @@ class Stack:
         if child is None:
             child = self._add(parts_of(self.home, self.ports, bound=self.bound)[name].start())
         return child
+
+    def _submit_missing(self, from_nothing: bool) -> None:
+        """Submit the jobs that do not run.
+
+        One may run that is not recorded: who submitted it was killed just then.
+        """
+        known = flink.jobs(self.ports)
+        missing: list[str] = []
+        for name in STARTED_JOBS:
+            runs = flink.runs_of(name, known)
+            if not runs:
+                missing.append(name)
+            elif self.jobs[name] not in runs:
+                self.remember_job(name, runs[0])
+        # Each submission is a JVM and an interpreter that mostly load code, so they overlap well.
+        with ThreadPoolExecutor(len(STARTED_JOBS)) as pool:
+            for _ in pool.map(lambda name: self.submit(name, from_nothing=from_nothing), missing):
+                pass
 
     def submit(self, name: str, *, from_nothing: bool = False) -> str:
         """Submit a job and wait until it runs.
@@ -332,8 +344,3 @@ class Stack:
         self.children = put(self.children, child)
         go(child)
         return child
-
-
-def active(known: list[dict[str, Any]]) -> list[str]:
-    """Return the ids of the jobs that have not ended, of those that `flink.jobs` returns."""
-    return [job["jid"] for job in known if job["state"] not in flink.ENDED]

@@ -241,6 +241,16 @@ def _learn(st: State) -> None:
             _link(st, row, kept[first + u], u - place)
 
 
+@njit(cache=True, inline="always")
+def _of_others(total: float, own: float) -> np.float32:
+    """Return what shares are taken of: a sum less what the session being answered has added to it.
+
+    It may have added more than there is. Entries that make room bequeath half of their weight, and
+    the sum loses that when their heirs leave.
+    """
+    return max(np.float32(total - own), np.float32(0)) + PRIOR
+
+
 @njit(cache=True, fastmath=True)
 def follow(st: State, a: int, w: float, n: int, read: int, column: int) -> int:
     """Add the first ``read`` rules of item ``a`` to two columns; return the pool's size.
@@ -254,7 +264,7 @@ def follow(st: State, a: int, w: float, n: int, read: int, column: int) -> int:
     at = np.int64(it.rules)
     for c in range(size):
         prefetch(items, st.rules[at + c].item)
-    f_seq = np.float32(w) / (it.seq_sum - st.own_links[OWN_SEQ] + PRIOR)
+    f_seq = np.float32(w) / _of_others(it.seq_sum, st.own_links[OWN_SEQ])
     f_cov = np.float32(w) * it.damp
     for c in range(size):
         e = st.rules[at + c]
@@ -294,7 +304,7 @@ def _leave_own_out(st: State, a: int, w: float, n_pool: int, column: int) -> Non
     """
     kept, first, n = own_steps(st)
     it = st.items[a]
-    f_seq = np.float32(w) / (it.seq_sum - st.own_links[OWN_SEQ] + PRIOR)
+    f_seq = np.float32(w) / _of_others(it.seq_sum, st.own_links[OWN_SEQ])
     f_cov = np.float32(w) * it.damp
     for i in range(n):
         if kept[first + i] != a:
@@ -317,7 +327,7 @@ def _last_item(st: State, a: int, n: int, column: int) -> None:
     """Set the columns of the last item alone, right after its rules were added."""
     it = st.items[a]
     size = min(RULE_READ, RULE_SLABS[it.rules_slab])
-    f = np.float32(1) / (it.next_sum - st.own_links[OWN_NEXT] + PRIOR)
+    f = np.float32(1) / _of_others(it.next_sum, st.own_links[OWN_NEXT])
     for c in range(size):
         e = st.rules[it.rules + c]
         if e.item == 0:

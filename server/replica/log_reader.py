@@ -15,6 +15,7 @@ from nextclick.codec import DeadLetterReason, InvalidEventError
 from nextclick.topics import DEAD_LETTERS, FETCH_WAIT_MS, PATIENT_FETCH_BYTES, topic
 from records.errors import RecordError
 from records.limited import check_size
+from records.refused import FAILED, INVALID, TOO_LARGE, Refused
 from server import metrics
 from server.replica.assignment import Assignment
 from server.replica.broker import Broker, Place, TopicNow
@@ -22,7 +23,6 @@ from server.replica.followed_topics import FOLLOWED
 from server.replica.history import start_of_last
 from server.replica.lag_meter import LagMeter
 from server.replica.log_watch import LogWatch
-from server.replica.refused import FAILED, INVALID, TOO_LARGE, Refused
 from server.replica.replica import Replica, Role
 from settings.server import ServerSettings
 

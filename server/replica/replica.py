@@ -21,12 +21,13 @@ from records import item_vectors, ranker_weights
 from records.errors import RecordError
 from records.item_vectors import ItemVectors
 from records.limited import decode_score, decode_session
+from records.refused import RefusedRecords
+from server import metrics
 from server.replica import learners, scoreboard
 from server.replica.catalogue_entries import CatalogueEntries
 from server.replica.early_vectors import EarlyVectors
 from server.replica.held_vectors import HeldVector, HeldVectors
 from server.replica.lag_meter import Lag
-from server.replica.refused import RefusedRecords
 from server.replica.sessions import BeforeLearning, SessionTable
 
 SLICE_S = 0.001
@@ -67,7 +68,9 @@ class Replica:
         self.catalogue = CatalogueEntries(engine)
         self.learners: dict[str, LearnerState] = {}
         self.scoreboard: dict[str, Score] = {}
-        self.refused = RefusedRecords()
+        self.refused = RefusedRecords(
+            lambda record: metrics.UNREADABLE.labels(record.topic, record.reason).inc()
+        )
         self.kept_snapshots: dict[str, str] = {}
         """Snapshots that are kept aside, by name, and why."""
         self.ranker_fits = True

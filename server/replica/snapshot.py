@@ -45,12 +45,11 @@ def write(replica: Replica, folder: Path) -> Path:
     """Write a snapshot of a replica; return its folder.
 
     The replica may answer meanwhile, but not learn: call this from the thread that applies the log,
-    or after it has ended. No other process may use ``folder``.
+    or after it has ended. No other replica may use ``folder``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     saved_snapshots.remove_unfinished(folder)
-    temporary = saved_snapshots.unfinished(folder)
-    temporary.mkdir()
+    temporary = saved_snapshots.begin(folder)
     try:
         _write_files(replica, temporary)
     except BaseException:
@@ -95,7 +94,7 @@ def read(folder: Path, limits: Limits, role: Role = Role.SERVER) -> Replica | No
     """Return the replica of the newest snapshot that can be used, None if there is none.
 
     Those that cannot be used, or are read into smaller limits, are kept aside with the reason.
-    Unfinished ones are removed: no other process may use ``folder``.
+    Unfinished ones are removed: no other replica may use ``folder``.
     """
     saved_snapshots.remove_unfinished(folder)
     for path in saved_snapshots.newest_first(folder):

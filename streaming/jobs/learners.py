@@ -43,7 +43,7 @@ def _add(env: StreamExecutionEnvironment, kafka: str, part: Part, options: TaskO
     group, name = topic(part.group, tenant), part.name
     records = read_keyed(env, kafka, names, group, uid=f"{name}-input", one_key=True)
     operator = TaskOperator(partial(resolve_name(part.hosts), options), tenant)
-    out = records.process(operator, output_type()).name(f"learn-{name}").uid(f"learn-{name}")
+    out = records.process(operator, output_type()).name(part.operator).uid(part.operator)
     write_records(out, kafka, uid=name)
 
 

@@ -9,6 +9,10 @@ from typing import NamedTuple
 
 from nextclick.topics import COMMANDS, EVENTS, EXAMPLES, IMPRESSIONS, ITEMS, SESSIONS
 
+REFUSED = "refused"
+"""Name of the counter, among an operator's metrics, of the records that its task has passed over
+since the job's last start."""
+
 
 class Part(NamedTuple):
     """An operator of a job, and what it reads.
@@ -31,6 +35,11 @@ class Part(NamedTuple):
     def group(self) -> str:
         """Its consumer group, without tenant."""
         return f"{self.name}-job"
+
+    @property
+    def operator(self) -> str:
+        """The name, in Flink, of the operator that hosts a task."""
+        return f"learn-{self.name}"
 
 
 class Job(NamedTuple):

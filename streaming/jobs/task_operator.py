@@ -15,8 +15,11 @@ from pyflink.common import Row, Time, Types
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import MapStateDescriptor, StateTtlConfig, ValueStateDescriptor
 
+from records.refused import RefusedRecords
 from streaming.jobs.flink import output_row, raw_record
+from streaming.jobs.registry import REFUSED
 from streaming.raw_record import RawRecord
+from streaming.tasks.checked import apply_checked
 from streaming.tasks.task import FORMER_NOTE, StreamTask
 
 BATCH = 256
@@ -34,7 +37,7 @@ class TaskOperator(KeyedProcessFunction):
     make
         Constructs the task, on the TaskManager.
     tenant
-        Prefix of the topics that it publishes to.
+        Prefix of the topics that it reads and publishes to.
     """
 
     def __init__(self, make: Callable[[], StreamTask], tenant: str) -> None:
@@ -43,6 +46,8 @@ class TaskOperator(KeyedProcessFunction):
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Declare the state; reading it needs a key, so that happens with the first record."""
+        counter = runtime_context.get_metrics_group().counter(REFUSED)
+        self._refused = RefusedRecords(lambda _: counter.inc())
         blob, text = Types.PICKLED_BYTE_ARRAY(), Types.STRING()
         self._meta = runtime_context.get_state(ValueStateDescriptor("meta", blob))
         self._rows = runtime_context.get_map_state(MapStateDescriptor("rows", text, blob))
@@ -82,6 +87,7 @@ class TaskOperator(KeyedProcessFunction):
             return
         assert self._task is not None
         self._apply_batch()
+        self._refused.report()
         outputs = list(self._task.publish(ctx.timer_service().current_processing_time()))
         if outputs:
             self._save()
@@ -124,7 +130,7 @@ class TaskOperator(KeyedProcessFunction):
         if not self._batch:
             return
         for raw in self._batch:
-            self._task.apply(raw)
+            apply_checked(self._task, raw, self._refused, self._tenant)
         self._batch.clear()
         self._save()
 

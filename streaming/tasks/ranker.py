@@ -39,7 +39,7 @@ class RankerTask:
 
     An emitter that died repeats what it has emitted since its snapshot, and several emit the same
     examples: of each session it is noted how far it has been applied, and what comes again is
-    counted and passed over. An example that cannot be used (another schema, unreadable) counts as
+    counted and passed over. An example whose features cannot be used (another schema) counts as
     applied, but is not learned. While the task is late, it passes over the examples of sessions
     that are not in the sample (`records.session_sample`).
     """
@@ -97,11 +97,7 @@ class RankerTask:
                 self._roll_back(command.version)
             return
         self.progress.note_arrival(record.append_time_ms)
-        try:
-            message = example.parse(record.value)
-        except RecordError:
-            self.progress.count("", 0)
-            return
+        message = example.parse(record.value)
         click = example.click_of(message)
         if not self._notes.get(message.session_id).applied.precedes(click):
             self.progress.repetitions += 1
@@ -111,10 +107,7 @@ class RankerTask:
         self.progress.count(message.session_id, message.seq, passed_over=not taken)
         if self.progress.paused or not taken:
             return
-        try:
-            case = example.decode(message)
-        except RecordError:
-            return
+        case = example.decode(message)
         slot = self._learner.learn(case.features, case.target)
         if slot >= 0:
             packed = example.pack_features(case.features)

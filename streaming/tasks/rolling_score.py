@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +34,7 @@ CASE = np.dtype(
         ("answered_ms", "<i8"),
         ("diversity", "<f4"),  # NaN where it was not sampled
         ("popularity", "<f4"),
-        ("items", "<u4", (SCORED_ITEMS,)),  # CRC-32 of the ids, 0 beyond the answer's end
+        ("items", "<u4", (SCORED_ITEMS,)),  # `id_hash` of the ids, 0 beyond the answer's end
         ("rank", "<u2"),  # from 1; 0: not among the first `SCORED_ITEMS`
         ("seen", "<u2"),  # `SHOWN`, `SHADOW`, or 0 in cases of the version before
     ]
@@ -47,20 +46,23 @@ RING = WINDOWS[-1]
 
 
 class Answer:
-    """The scored part of an answer: its first items, their scores, and sampled measures."""
+    """The scored part of an answer: its first items, their scores, and sampled measures.
 
-    __slots__ = ("answered_ms", "diversity", "item_ids", "popularity", "scores", "shadow")
+    Items are numbers from 1, as `id_hash` has them.
+    """
+
+    __slots__ = ("answered_ms", "diversity", "items", "popularity", "scores", "shadow")
 
     def __init__(
         self,
-        item_ids: Sequence[str],
+        items: Sequence[int],
         scores: Sequence[float],
         answered_ms: int,
         diversity: float = math.nan,
         popularity: float = math.nan,
         shadow: bool = False,
     ) -> None:
-        self.item_ids = list(item_ids[:SCORED_ITEMS])
+        self.items = list(items[:SCORED_ITEMS])
         self.scores = np.array(scores[:SCORED_ITEMS], np.float64)
         self.answered_ms = answered_ms
         self.diversity = diversity
@@ -103,16 +105,15 @@ class RollingScore:
         self.counts.score.attributed_clicks += 1
         self.counts.recent_clicks += 1
 
-    def add_case(self, answer: Answer, item_id: str, now_ms: int) -> int:
+    def add_case(self, answer: Answer, item: int, now_ms: int) -> int:
         """Add a case, an answer and the item that came next; return its rank, 0 if absent."""
-        ids = answer.item_ids
-        rank = ids.index(item_id) + 1 if item_id in ids else 0
+        items = answer.items
+        rank = items.index(item) + 1 if item in items else 0
         place = self.cases % RING
         case = self._ring[place]
-        hashes = [crc32(name.encode()) or 1 for name in ids]
-        self._count_shown(hashes)
+        self._count_shown(items)
         case["items"] = 0
-        case["items"][: len(hashes)] = hashes
+        case["items"][: len(items)] = items
         case["rank"], case["answered_ms"] = rank, answer.answered_ms
         case["seen"] = SHADOW if answer.shadow else SHOWN
         case["diversity"], case["popularity"] = answer.diversity, answer.popularity
@@ -125,10 +126,10 @@ class RollingScore:
             self._note_drift(now_ms)
         return rank
 
-    def _count_shown(self, hashes: Sequence[int]) -> None:
+    def _count_shown(self, items: Sequence[int]) -> None:
         """Update the windows' item counts for a new case, before it is written to the ring."""
         for size, shown in self._shown.items():
-            shown.update(hashes)
+            shown.update(items)
             if self.cases >= size:
                 leaving = self._ring[(self.cases - size) % RING]["items"]
                 for number in leaving[leaving > 0].tolist():

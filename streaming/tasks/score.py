@@ -9,22 +9,22 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
-from nextclick.limits import MAX_RANKINGS, SCORED_ITEMS
-from nextclick.topics import IMPRESSIONS, SCOREBOARD, SESSIONS, topic
+from nextclick.limits import MAX_RANKINGS
+from nextclick.topics import IMPRESSIONS, SCOREBOARD, topic
 from nextclick.v1.impression_pb2 import Impression
-from nextclick.v1.scoreboard_pb2 import AwaitedAnswers
+from nextclick.v1.scoreboard_pb2 import AwaitedAnswer, AwaitedAnswers
 from nextclick.v1.session_pb2 import SessionRecord
-from records.errors import RecordError
-from records.limited import check_size, decode_impression, decode_session
+from records.limited import decode_impression, decode_session
 from records.scored_ranking import scored_name
 from streaming.output import Output
 from streaming.raw_record import RawRecord
-from streaming.tasks.attribution import add_answer, add_steps, attribute
+from streaming.tasks.attribution import add_answer, add_steps, attribute, renew, take_over
 from streaming.tasks.rolling_score import Answer, RollingScore
 from streaming.tasks.task import TaskOptions
 
-MAX_SESSIONS = 50_000
-"""The most sessions whose answers and steps are kept; a new one replaces the longest idle one."""
+MAX_SESSIONS, MAX_BYTES = 50_000, 64 << 20
+"""The most sessions whose answers and steps are kept, and bytes of them and of their ids; a new one
+replaces those idle longest."""
 
 PUBLISH_MS = 1_000
 
@@ -37,7 +37,9 @@ class ScoreTask:
 
     def __init__(self, options: TaskOptions) -> None:
         self._impressions = topic(IMPRESSIONS, options.tenant)
-        self._sessions: OrderedDict[str, AwaitedAnswers] = OrderedDict()
+        self._sessions: OrderedDict[str, bytes] = OrderedDict()
+        """What is kept of each session, as it is stored; the longest idle one first."""
+        self._bytes = 0
         self._scores: dict[str, RollingScore] = {}
         self._touched: set[str] = set()
         self._dropped: set[str] = set()
@@ -53,7 +55,11 @@ class ScoreTask:
         for name, value in rows:
             kind, rest = name[:2], name[2:]
             if kind == SESSION:
-                self._sessions[rest] = AwaitedAnswers.FromString(value)
+                awaited = AwaitedAnswers.FromString(value)
+                former = renew(awaited)
+                self._put(rest, awaited.SerializeToString())
+                if not former:
+                    self._touched.discard(rest)
             elif kind == COUNTS:
                 counts[rest] = value
             else:
@@ -63,18 +69,13 @@ class ScoreTask:
             self._scores[model] = RollingScore.load(dumped, blocks.get(model, ()))
 
     def apply(self, record: RawRecord) -> None:
-        """See `StreamTask.apply`; unreadable ones and those beyond a limit are skipped."""
-        try:
-            if record.topic == self._impressions:
-                check_size(IMPRESSIONS, record.key, record.value)
-                self._add_answer(record, decode_impression(record.value))
-            elif record.value:
-                check_size(SESSIONS, record.key, record.value)
-                self._add_steps(record, decode_session(record.value))
-            else:
-                self._forget(record.key.decode(errors="replace"))
-        except RecordError:
-            return
+        """See `StreamTask.apply`."""
+        if record.topic == self._impressions:
+            self._add_answer(record, decode_impression(record.value))
+        elif record.value:
+            self._add_steps(record, decode_session(record.value))
+        else:
+            self._forget(record.key.decode(errors="replace"))
 
     def _add_answer(self, record: RawRecord, answer: Impression) -> None:
         answer.model = scored_name(answer.model, answer.policy)
@@ -83,34 +84,35 @@ class ScoreTask:
             return
         score.count_impression(answer.known_items)
         self._mark_changed(answer.model)
-        del answer.item_ids[SCORED_ITEMS:], answer.propensities[:]
         # For a visitor without a session, the record's key is the user's.
-        awaited = self._awaited(answer.session_id or record.key.decode(errors="replace"))
+        session_id = answer.session_id or record.key.decode(errors="replace")
+        awaited = self._awaited(session_id)
         add_answer(awaited, answer)
-        self._add_cases(awaited, record.append_time_ms)
+        self._add_cases(session_id, awaited, record.append_time_ms)
 
     def _add_steps(self, record: RawRecord, session: SessionRecord) -> None:
-        known = session.session_id in self._sessions
         awaited = self._awaited(session.session_id)
         before_session = f"u:{session.user_id}"
-        if not known and session.user_id and before_session in self._sessions:
-            for answer in self._sessions[before_session].answers:
-                add_answer(awaited, answer)
+        new = session.session_id not in self._sessions
+        if new and session.user_id and before_session in self._sessions:
+            take_over(awaited, self._awaited(before_session))
             self._forget(before_session)
         for model in add_steps(awaited, session):
             score = self._score(model)
             if score is not None:
                 score.count_click()
                 self._mark_changed(model)
-        self._add_cases(awaited, record.append_time_ms)
+        self._add_cases(session.session_id, awaited, record.append_time_ms)
 
-    def _add_cases(self, awaited: AwaitedAnswers, now_ms: int) -> None:
+    def _add_cases(self, session_id: str, awaited: AwaitedAnswers, now_ms: int) -> None:
+        """Score the answers whose click has come, and keep the rest."""
         for case in attribute(awaited):
             for model, answer in _answers(case.answer):
                 score = self._score(model)
                 if score is not None:
-                    score.add_case(answer, case.item_id, now_ms)
+                    score.add_case(answer, case.item, now_ms)
                     self._mark_changed(model)
+        self._put(session_id, awaited.SerializeToString())
 
     def _score(self, model: str) -> RollingScore | None:
         """Return the score of a ranking; None for a new one beyond `MAX_RANKINGS`."""
@@ -124,23 +126,28 @@ class ScoreTask:
         self._unpublished.add(model)
 
     def _awaited(self, session_id: str) -> AwaitedAnswers:
-        """Return what is kept of a session, and mark it as the latest used."""
-        awaited = self._sessions.pop(session_id, None) or AwaitedAnswers()
-        self._sessions[session_id] = awaited
+        return AwaitedAnswers.FromString(self._sessions.get(session_id, b""))
+
+    def _put(self, session_id: str, row: bytes) -> None:
+        """Keep what is known of a session, as that of the latest used one."""
+        self._forget(session_id)
+        self._sessions[session_id] = row
+        self._bytes += len(session_id.encode()) + len(row)
         self._touched.add(session_id)
         self._dropped.discard(session_id)
-        if len(self._sessions) > MAX_SESSIONS:
+        while len(self._sessions) > MAX_SESSIONS or self._bytes > MAX_BYTES:
             self._forget(next(iter(self._sessions)))
-        return awaited
 
     def _forget(self, session_id: str) -> None:
-        if self._sessions.pop(session_id, None) is not None:
+        row = self._sessions.pop(session_id, None)
+        if row is not None:
+            self._bytes -= len(session_id.encode()) + len(row)
             self._touched.discard(session_id)
             self._dropped.add(session_id)
 
     def changes(self) -> tuple[bytes, dict[str, bytes]]:
         """See `StreamTask.changes`."""
-        rows = {SESSION + s: self._sessions[s].SerializeToString() for s in self._touched}
+        rows = {SESSION + s: self._sessions[s] for s in self._touched}
         rows |= {SESSION + s: b"" for s in self._dropped}
         for model in self._changed:
             score = self._scores[model]
@@ -161,28 +168,18 @@ class ScoreTask:
         self._unpublished = set()
 
 
-def _answers(shown: Impression) -> Iterator[tuple[str, Answer]]:
-    """Yield an answer that was shown and those in its shadow, each with its ranking."""
+def _answers(answer: AwaitedAnswer) -> Iterator[tuple[str, Answer]]:
+    """Yield the list that was shown and those in its shadow, each with its ranking."""
     nan = float("nan")
-    yield (
-        shown.model,
-        Answer(
-            shown.item_ids,
-            shown.scores,
-            shown.timestamp_ms,
-            diversity=shown.diversity if shown.HasField("diversity") else nan,
-            popularity=shown.popularity if shown.HasField("popularity") else nan,
-        ),
-    )
-    for other in shown.shadows:
+    for place, each in enumerate(answer.lists):
         yield (
-            other.model,
+            each.model,
             Answer(
-                other.item_ids,
-                other.scores,
-                shown.timestamp_ms,
-                diversity=other.diversity,
-                popularity=other.popularity,
-                shadow=True,
+                each.items,
+                each.scores,
+                answer.timestamp_ms,
+                diversity=each.diversity if each.HasField("diversity") else nan,
+                popularity=each.popularity if each.HasField("popularity") else nan,
+                shadow=place > 0,
             ),
         )

@@ -13,11 +13,9 @@ from typing import NamedTuple, Protocol
 
 from google.protobuf.message import DecodeError
 
-from nextclick.topics import COMMANDS
 from nextclick.v1 import learning_pb2 as pb
 from records.checksum import add_click
 from records.errors import RecordError
-from records.limited import check_size
 from records.session_sample import SessionSample
 from streaming.output import Output
 from streaming.raw_record import RawRecord
@@ -69,7 +67,13 @@ class StreamTask(Protocol):
         """Load all that `changes` has ever returned, the latest row of each name."""
 
     def apply(self, record: RawRecord) -> None:
-        """Apply a record."""
+        """Apply a record, which is no larger than its topic's may be (`checked`).
+
+        Raises
+        ------
+        RecordError, InvalidEventError
+            If it is not what its topic holds, or beyond a limit; it is passed over then.
+        """
 
     def changes(self) -> tuple[bytes, dict[str, bytes]]:
         """Return counters and rows that have changed since the last call."""
@@ -144,14 +148,19 @@ class Progress:
         self.kept = list(state.kept_versions)
 
     def command(self, record: RawRecord) -> pb.LearnerCommand | None:
-        """Execute and return a command for this model; None for other models or unreadable ones."""
+        """Execute and return a command for this model; None for one for another model.
+
+        Raises
+        ------
+        RecordError
+            If it is no command.
+        """
         if record.key != self.model.encode():
             return None
         try:
-            check_size(COMMANDS, record.key, record.value)
             command = pb.LearnerCommand.FromString(record.value)
-        except (RecordError, DecodeError):
-            return None
+        except DecodeError as e:
+            raise RecordError("record", f"is no LearnerCommand: {e}") from None
         kinds = pb.LearnerCommand
         if command.kind in (kinds.KIND_PAUSE, kinds.KIND_RESUME):
             self.paused = command.kind == kinds.KIND_PAUSE

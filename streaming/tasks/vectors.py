@@ -5,16 +5,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 
-from nextclick.codec import InvalidEventError, decode_item
-from nextclick.topics import COMMANDS, ITEMS, RANKER, SESSIONS, VECTORS, VECTORS_MODEL, topic
+from nextclick.codec import decode_item
+from nextclick.topics import COMMANDS, ITEMS, RANKER, VECTORS, VECTORS_MODEL, topic
 from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import Step
 from online_models.learners.vector_items import SESSION_ITEMS
 from online_models.learners.vectors import VectorLearner
 from online_models.tables.content_tokens import item_tokens
-from records.errors import RecordError
 from records.item_vectors import ItemVectors, encode
-from records.limited import check_size, decode_session
+from records.limited import decode_session
 from records.session_life import Applied
 from streaming.output import Output
 from streaming.raw_record import RawRecord
@@ -76,7 +75,8 @@ class VectorsTask:
         if record.topic == self._commands:
             self.progress.command(record)
         elif record.topic == self._items:
-            self._apply_item(record.value)
+            if record.value:  # a tombstone follows long after the deletion
+                self._apply_item(record.value)
         else:
             missing = record.partition + 1 - len(self._offsets)
             self._offsets += [0] * missing
@@ -86,10 +86,7 @@ class VectorsTask:
                 self._apply_session(record.value)
 
     def _apply_item(self, value: bytes) -> None:
-        try:
-            item = decode_item(value)
-        except InvalidEventError:
-            return
+        item = decode_item(value)
         if item.deleted:
             self._learner.withdraw(item.item_id)
             return
@@ -97,11 +94,7 @@ class VectorsTask:
         self._learner.put_item(item.item_id, tokens)
 
     def _apply_session(self, value: bytes) -> None:
-        try:
-            check_size(SESSIONS, b"", value)
-            record = decode_session(value)
-        except RecordError:
-            return
+        record = decode_session(value)
         applied, slot = self._notes.get(record.session_id)
         if not applied.precedes(record):
             return

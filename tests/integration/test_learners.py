@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from cli.stack import flink, process
 from nextclick import Item
-from nextclick.topics import TOPICS, topic
+from nextclick.topics import RANKER_MODEL, TOPICS, topic
 from nextclick.v1 import learning_pb2 as pb
 from streaming.jobs.registry import JOBS
 from streaming.tasks.ranker import RankerTask
@@ -107,6 +107,19 @@ def last(task):
 
 def newest_values(reader):
     return {m.key().decode(): m.value() for m in reader.read()}
+
+
+def test_what_a_learner_passes_over_is_counted_and_said(stack, producer):
+    """A record that breaks a limit was dropped without a word."""
+    job = stack.jobs["learners"]
+    operator = next(part.operator for part in JOBS["learners"].parts if part.name == RANKER_MODEL)
+    log = stack.home.log(flink.host_of(stack.ports, job))
+    before = log.read_text(errors="replace").count("passing over commands-")
+    producer.produce("commands", b"\xff\xff", RANKER_MODEL)
+    producer.flush()
+    eventually(lambda: flink.refused(stack.ports, job, operator), bool, "the count")
+    after = log.read_text(errors="replace").count("passing over commands-")
+    assert after == before + 1
 
 
 def test_a_new_item_is_found_by_its_content_alone(stack, client):

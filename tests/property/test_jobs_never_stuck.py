@@ -3,16 +3,19 @@
 The longest time of one record is told, in processor time: all later records wait for it.
 """
 
+from functools import partial
 from pkgutil import resolve_name
 
 import pytest
 
 from nextclick.topics import DEAD_LETTERS, IMPRESSIONS, SESSIONS, TOPICS
+from records.refused import RefusedRecords
 from server.replica.followed_topics import FOLLOWED
 from streaming.jobs.registry import JOBS
 from streaming.raw_record import RawRecord
 from streaming.session_writer import Batch
 from streaming.sessionize import RatingThresholds
+from streaming.tasks.checked import apply_checked
 from streaming.tasks.task import TaskOptions
 from tests.property.fuzz import NOW_MS, Fuzz
 
@@ -31,6 +34,7 @@ class Jobs(Fuzz):
         self.offset = 0
         self.states = {}
         self.tasks = []
+        self.refused = RefusedRecords(lambda _: None)
         self.readers = {SESSIONS: [self.store]}
         for part in dict.fromkeys(part for job in JOBS.values() for part in job.parts):
             hosts = resolve_name(part.hosts)
@@ -38,7 +42,7 @@ class Jobs(Fuzz):
                 self.sessionize, apply = hosts, self.apply_event
             else:
                 self.tasks.append(hosts(TaskOptions(max_items=32)))
-                apply = self.tasks[-1].apply
+                apply = partial(self.apply_checked, self.tasks[-1])
             for topic in part.topics:
                 self.readers.setdefault(topic, []).append(apply)
 
@@ -46,6 +50,10 @@ class Jobs(Fuzz):
         state, outputs = self.sessionize(self.states.get(record.key), record, RatingThresholds())
         self.states[record.key] = state
         assert len(outputs) == 1, "an event has one outcome"
+
+    def apply_checked(self, task, record):
+        apply_checked(task, record, self.refused)
+        self.refused.report()
 
     def store(self, record):
         Batch().add(0, record.offset, record.key, record.value or None)

@@ -16,13 +16,13 @@ from nextclick.v1 import catalog_service_pb2, event_service_pb2, model_service_p
 from nextclick.v1 import recommendation_service_pb2 as pb
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
+from records.refused import FAILED
 from server.deferred import Deferred
 from server.errors import RequestError
 from server.kafka.acked_producer import Outcome
 from server.replica import log_reader
 from server.replica.followed_topics import FOLLOWED
 from server.replica.log_reader import LogReader
-from server.replica.refused import FAILED
 from server.replica.replica import Replica
 from server.services.catalogue import Catalogue
 from server.services.event import Events

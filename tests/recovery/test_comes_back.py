@@ -17,8 +17,9 @@ from cli.bench.freshness import ends
 from cli.live.ledger import Ledger
 from cli.stack import apps, flink, job_state
 from cli.stack.layout import Home, Ports
-from cli.stack.process import find
-from cli.stack.stack import STANDBY, STARTED_JOBS, SUPERVISOR, Stack
+from cli.stack.parts import TASKMANAGERS
+from cli.stack.process import BEHIND, STREAM, find
+from cli.stack.stack import LEARNERS, STANDBY, STARTED_JOBS, SUPERVISOR, Stack
 from nextclick import Client, Event, encode_event
 from nextclick.topics import PRODUCER_CONFIG, partitions, redis_session_key
 from nextclick.v1.learning_pb2 import Example, LearnerState
@@ -29,6 +30,9 @@ from tests.integration.conftest import LIMIT_S, Reader, eventually
 
 CLICKS_A_SECOND = 50
 CLICKS_A_SESSION = 5
+
+AWAY_S = 30.0
+"""The longest that a killed part may be away, on a machine that does nothing else."""
 
 
 class Shop:
@@ -72,6 +76,15 @@ class Shop:
         recorded = self.home.read().jobs
         assert len(running) <= len(recorded), "each job once"
         return {j["name"] for j in running if j["jid"] == recorded.get(j["name"])}
+
+    def niceness(self):
+        """Niceness of the parts that give way to answers, as it is and as it shall be."""
+        host = flink.host_of(self.ports, self.home.read().jobs[LEARNERS])
+        wanted = dict.fromkeys(("kafka", "jobmanager", *TASKMANAGERS, "store"), STREAM)
+        wanted |= {host: BEHIND, apps.EMITTER: BEHIND}
+        processes = {name: find(child) for name, child in self.children().items()}
+        found = {name: processes.get(name) for name in wanted}
+        return {name: process and process.nice() for name, process in found.items()}, wanted
 
     def restored(self, name):
         """The state that the running job came from, None if from nothing."""
@@ -147,7 +160,10 @@ def reflected(shop, clicks):
 
 def test_every_killed_part_comes_back_by_itself_and_no_click_is_lost(shop):
     """README: kill any part."""
-    killed = ("jobmanager", "taskmanager-1", "store", "server", "kafka", "redis", SUPERVISOR)
+    killed = (
+        *("jobmanager", *TASKMANAGERS, "store", "server", "kafka", "redis", apps.EMITTER),
+        SUPERVISOR,
+    )
     with Clicks(shop.ports) as clicks:
         for name in killed:
             reflected(shop, clicks)
@@ -160,6 +176,7 @@ def test_every_killed_part_comes_back_by_itself_and_no_click_is_lost(shop):
             )
             eventually(shop.alive, lambda alive, b=before: alive == set(b), "all parts alive")
             eventually(shop.jobs, lambda jobs: jobs == set(STARTED_JOBS), "all jobs RUNNING")
+            eventually(shop.niceness, lambda both: both[0] == both[1], "priorities as before")
         reflected(shop, clicks)
     with Ledger(f"127.0.0.1:{shop.ports.kafka}") as book:
         book.wait(clicks.sent, LIMIT_S)
@@ -251,6 +268,7 @@ def test_eight_kills_in_three_minutes_lose_nothing(shop):
         eventually(shop.jobs, lambda jobs: jobs == set(STARTED_JOBS), "all jobs RUNNING")
         reflected(shop, clicks)
     print({name: f"{seconds:.1f} s" for name, seconds in watch.away_s.items()})
+    assert max(watch.away_s.values()) <= AWAY_S, watch.away_s
     watermarks = Consumer({"bootstrap.servers": kafka, "group.id": "test"})
     sent = sum(ends(watermarks, "events"))  # those of the tests before, too
     watermarks.close()

@@ -88,7 +88,7 @@ class Calibration(_message.Message):
     def __init__(self, slope: _Optional[float] = ..., intercept: _Optional[float] = ..., predicted: _Optional[float] = ..., observed: _Optional[float] = ...) -> None: ...
 
 class AwaitedAnswers(_message.Message):
-    __slots__ = ("version", "scored_seq", "steps", "answers", "shown", "incarnation", "appended_ms")
+    __slots__ = ("version", "scored_seq", "steps", "answers", "shown", "incarnation", "appended_ms", "last_steps", "waiting", "last_shown")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SCORED_SEQ_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +96,9 @@ class AwaitedAnswers(_message.Message):
     SHOWN_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     APPENDED_MS_FIELD_NUMBER: _ClassVar[int]
+    LAST_STEPS_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    LAST_SHOWN_FIELD_NUMBER: _ClassVar[int]
     version: int
     scored_seq: int
     steps: _containers.RepeatedCompositeFieldContainer[_session_pb2.Step]
@@ -103,7 +106,54 @@ class AwaitedAnswers(_message.Message):
     shown: _containers.RepeatedCompositeFieldContainer[AnswerName]
     incarnation: int
     appended_ms: int
-    def __init__(self, version: _Optional[int] = ..., scored_seq: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[_session_pb2.Step, _Mapping]]] = ..., answers: _Optional[_Iterable[_Union[_impression_pb2.Impression, _Mapping]]] = ..., shown: _Optional[_Iterable[_Union[AnswerName, _Mapping]]] = ..., incarnation: _Optional[int] = ..., appended_ms: _Optional[int] = ...) -> None: ...
+    last_steps: _containers.RepeatedCompositeFieldContainer[AwaitedStep]
+    waiting: _containers.RepeatedCompositeFieldContainer[AwaitedAnswer]
+    last_shown: _containers.RepeatedCompositeFieldContainer[ShownAnswer]
+    def __init__(self, version: _Optional[int] = ..., scored_seq: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[_session_pb2.Step, _Mapping]]] = ..., answers: _Optional[_Iterable[_Union[_impression_pb2.Impression, _Mapping]]] = ..., shown: _Optional[_Iterable[_Union[AnswerName, _Mapping]]] = ..., incarnation: _Optional[int] = ..., appended_ms: _Optional[int] = ..., last_steps: _Optional[_Iterable[_Union[AwaitedStep, _Mapping]]] = ..., waiting: _Optional[_Iterable[_Union[AwaitedAnswer, _Mapping]]] = ..., last_shown: _Optional[_Iterable[_Union[ShownAnswer, _Mapping]]] = ...) -> None: ...
+
+class AwaitedStep(_message.Message):
+    __slots__ = ("item", "seq")
+    ITEM_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    item: int
+    seq: int
+    def __init__(self, item: _Optional[int] = ..., seq: _Optional[int] = ...) -> None: ...
+
+class AwaitedAnswer(_message.Message):
+    __slots__ = ("session_version", "session_incarnation", "timestamp_ms", "appended_items", "lists")
+    SESSION_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SESSION_INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_MS_FIELD_NUMBER: _ClassVar[int]
+    APPENDED_ITEMS_FIELD_NUMBER: _ClassVar[int]
+    LISTS_FIELD_NUMBER: _ClassVar[int]
+    session_version: int
+    session_incarnation: int
+    timestamp_ms: int
+    appended_items: _containers.RepeatedScalarFieldContainer[int]
+    lists: _containers.RepeatedCompositeFieldContainer[AwaitedList]
+    def __init__(self, session_version: _Optional[int] = ..., session_incarnation: _Optional[int] = ..., timestamp_ms: _Optional[int] = ..., appended_items: _Optional[_Iterable[int]] = ..., lists: _Optional[_Iterable[_Union[AwaitedList, _Mapping]]] = ...) -> None: ...
+
+class AwaitedList(_message.Message):
+    __slots__ = ("model", "items", "scores", "diversity", "popularity")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    DIVERSITY_FIELD_NUMBER: _ClassVar[int]
+    POPULARITY_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    items: _containers.RepeatedScalarFieldContainer[int]
+    scores: _containers.RepeatedScalarFieldContainer[float]
+    diversity: float
+    popularity: float
+    def __init__(self, model: _Optional[str] = ..., items: _Optional[_Iterable[int]] = ..., scores: _Optional[_Iterable[float]] = ..., diversity: _Optional[float] = ..., popularity: _Optional[float] = ...) -> None: ...
+
+class ShownAnswer(_message.Message):
+    __slots__ = ("answer", "model")
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    answer: int
+    model: str
+    def __init__(self, answer: _Optional[int] = ..., model: _Optional[str] = ...) -> None: ...
 
 class AnswerName(_message.Message):
     __slots__ = ("recommendation_id", "model")

@@ -7,11 +7,12 @@ SPREAD_US = {"mean": 1_702.4421, "p50": 1_503.218, "p99": 25_400.7}
 SPREAD_MS = {"mean": 14.2, "p50": 13.04871, "p99": 41.5}
 
 
-def part(name, state="UP", lag=None, restarts=0, last_exit=None, log=()):
+def part(name, state="UP", lag=None, refused=None, restarts=0, last_exit=None, log=()):
     return {
         "name": name,
         "state": state,
         "lag": lag,
+        "refused": refused,
         "restarts": restarts,
         "last_exit": last_exit,
         "log": list(log),
@@ -50,7 +51,8 @@ STATUS = {
              "run `make setup` at 12:03:14Z"),
         part("server", "SERVING", 0),
         part("emitter", lag=142_000),
-        part("job sessions", "RUNNING", 1_234, 2),
+        part("job sessions", "RUNNING", 1_234, 0, restarts=2),
+        part("job ranker", "RUNNING", 0, 1_003),
     ],
     "models": [
         {"name": "blend", "version": 431_205, "examples": 431_205, "answers": False,

@@ -1,6 +1,7 @@
 """Which state a job resumes from: the newest whole one, whatever became of the runs after it."""
 
 import os
+import shutil
 import struct
 
 import pytest
@@ -65,14 +66,12 @@ def test_a_state_that_is_gone_is_an_error(home):
 
 def test_a_start_from_nothing_passes_over_all_states_of_before(home):
     """Its checkpoints count from 1 again: it must not go on from a higher one of before."""
-    first = saved(run(home, 3) / "chk-100", 100)
+    saved(run(home, 3) / "chk-100", 100)
     saved(job_state.savepoints(home, "sessions") / "savepoint-1", 99)
     assert job_state.to_resume(home, "sessions", from_nothing=True) == ""
-    assert job_state.to_resume(home, "sessions") == first.as_uri(), "it has no state of its own"
     second = saved(run(home, 2) / "chk-1", 1)
     assert job_state.to_resume(home, "sessions") == second.as_uri()
     assert job_state.to_resume(home, "sessions", from_nothing=True) == ""
-    assert job_state.to_resume(home, "sessions") == second.as_uri()
     third = saved(run(home, 1) / "chk-1", 1)
     assert job_state.to_resume(home, "sessions") == third.as_uri()
     for number in range(4, 7):
@@ -80,6 +79,26 @@ def test_a_start_from_nothing_passes_over_all_states_of_before(home):
     job_state.prune(home, "sessions")
     left = sorted(job_state.checkpoints(home, "sessions").iterdir())
     assert left == [run(home, number) for number in (4, 5, 6)]
+
+
+@pytest.mark.parametrize("states", ["there", "gone"])
+def test_a_run_from_nothing_that_died_at_once_is_followed_by_another(home, states):
+    """A JobManager killed within 10 s brought the states back that the operator had rejected."""
+    rejected = saved(run(home, 1) / "chk-100", 100)
+    saved(job_state.savepoints(home, "sessions") / "savepoint-1", 99)
+    assert job_state.to_resume(home, "sessions") == rejected.as_uri()
+    if states == "gone":
+        shutil.rmtree(home.root / "flink")
+    assert job_state.to_resume(home, "sessions", from_nothing=True) == ""
+    run(home, 2).mkdir(parents=True)
+    job_state.note(home, "sessions")
+    assert job_state.newest(home, "sessions") is None
+    assert job_state.to_resume(home, "sessions") == ""
+    own = saved(run(home, 2) / "chk-1", 1)
+    assert job_state.to_resume(home, "sessions") == own.as_uri()
+    (own / "_metadata").unlink()
+    with pytest.raises(CommandError, match=r"chk-1\).*--from-nothing"):
+        job_state.to_resume(home, "sessions")
 
 
 def test_the_state_of_the_version_before_is_found(home):

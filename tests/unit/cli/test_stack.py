@@ -365,6 +365,25 @@ def test_a_killed_taskmanager_leaves_no_files_behind(home, monkeypatch):
     assert other.exists()
 
 
+def test_a_job_that_runs_unrecorded_is_not_submitted_again(home, monkeypatch):
+    """Who is killed just after a submission leaves no record: the next `up` began a second copy."""
+    stack = Stack(home, Ports.free(), bound=True)
+    known = [
+        {"jid": "1", "name": "sessions", "state": "FAILED"},
+        {"jid": "2", "name": "sessions", "state": "RESTARTING"},
+        {"jid": "3", "name": "learners", "state": "CANCELED"},
+        {"jid": "4", "name": "score", "state": "RUNNING"},
+    ]
+    monkeypatch.setattr(flink, "jobs", lambda _: known)
+    submitted = []
+    monkeypatch.setattr(stack, "submit", lambda name, **how: submitted.append((name, how)))
+    for name, recorded in (("sessions", "1"), ("learners", "3")):
+        stack.remember_job(name, recorded)
+    stack._submit_missing(from_nothing=True)
+    assert submitted == [("learners", {"from_nothing": True})]
+    assert stack.jobs == home.read().jobs == {"sessions": "2", "learners": "3"}
+
+
 def test_a_job_that_flink_refuses_is_told_with_its_reason_alone(home, tmp_path, monkeypatch):
     """Its client prints a hundred lines of Java, of which one says why; all of them are kept."""
     client = tmp_path / "bin" / "flink"

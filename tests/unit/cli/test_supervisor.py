@@ -9,13 +9,13 @@ import threading
 import pytest
 
 from cli.errors import CommandError
-from cli.stack import layout, watch_record
+from cli.stack import flink, layout, watch_record
 from cli.stack.backoff import Backoff
-from cli.stack.job_keeper import Plan, plan
+from cli.stack.job_keeper import JobKeeper, Plan, plan
 from cli.stack.layout import Home, Ports
 from cli.stack.parts import Part
-from cli.stack.process import find, kill, spawn, stop, wait_until
-from cli.stack.stack import Stack
+from cli.stack.process import BEHIND, STREAM, find, kill, spawn, stop, wait_until
+from cli.stack.stack import LEARNERS, Stack
 from cli.stack.supervisor import Supervisor, watch
 from cli.status import described
 
@@ -199,6 +199,29 @@ def test_taskmanagers_are_started_again_with_their_jobmanager(stack, clock):
     assert changed == {"jobmanager", "taskmanager-1"}
     assert all(find(stack.child(name)) for name in parts)
     assert watch_record.read(stack.home)["taskmanager-1"].last_exit == "ended with jobmanager"
+
+
+def test_a_broker_that_is_started_again_gives_way(stack, clock):
+    """It came back at the priority of the server, and answers waited for it."""
+    supervisor = Supervisor(stack, {"kafka": part(stack, "kafka", SLEEP)}, clock)
+    kill(stack.child("kafka"))
+    supervisor.look()
+    clock.now += 0.5
+    supervisor.look()
+    assert find(stack.child("kafka")).nice() == STREAM
+
+
+def test_a_taskmanager_that_takes_over_the_learners_gives_way(stack, clock, monkeypatch):
+    """Nobody waits for the learners: they come after the sessions, also after a restart."""
+    stack.remember_job(LEARNERS, "1")
+    monkeypatch.setattr(flink, "known_jobs", lambda _: [job(LEARNERS, "1", "RUNNING")])
+    monkeypatch.setattr(flink, "host_of", lambda *_: "taskmanager-1")
+    keeper = JobKeeper(stack, clock)
+    for _ in range(2):
+        part(stack, "taskmanager-1", SLEEP)
+        keeper.look()
+        assert find(stack.child("taskmanager-1")).nice() == BEHIND
+        kill(stack.child("taskmanager-1"))
 
 
 def test_the_pause_is_doubled_up_to_a_limit_and_reset_by_a_steady_life():

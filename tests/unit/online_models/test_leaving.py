@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from online_models.engine import Engine, Filter
 from online_models.engine.snapshot import KEPT
 from online_models.memory.layout import Limits
-from online_models.sources.rules import RULE_SLABS
+from online_models.sources.rules import PRIOR, RULE_SLABS
 from online_models.sweep import MOST_PLACES, phases_of
 
 LIMITS = Limits(max_items=64, max_sessions=64, pairs=64)
@@ -187,6 +187,30 @@ def test_deleted_items_leave_first_and_unknown_ones_take_no_row():
     shown = [engine.item_id(row) for row in engine.recommend([], 64).rows]
     assert not {f"i{i}" for i in range(20)} & set(shown)
     assert engine.put_item("unknown3") > 0
+
+
+def test_a_session_whose_rules_were_bequeathed_to_items_that_left_is_answered():
+    """It had added more to the sum of its item's rules than was left there: a division by zero."""
+    engine = Engine(Limits(max_items=512, max_sessions=4_096, pairs=64), sample=0)
+    visitor = engine.open_session()
+    items = ["a", "x"] * 4 + ["a"]
+    for item in items:
+        engine.learn(visitor, item)
+    stronger = [f"y{i}" for i in range(RULE_SLABS[-1] - 1)]
+    for item in [*(stronger * 10), "heir"]:  # the last one takes the place of the rule to x
+        other = engine.open_session()
+        engine.learn(other, "a")
+        engine.learn(other, item)
+    for item in [*stronger, "heir"]:
+        engine.delete_item(item)
+    added = 0
+    while engine.row("heir") or engine._sweep.active:
+        engine.put_item(f"new{added}")
+        added += 1
+    own, n_sum = 4, engine.arrays["items"]["next_sum"][engine.row("a")]
+    assert n_sum - own + PRIOR == 0
+    answer = engine.recommend(engine.rows_of(items), 5, visitor)
+    assert len(answer.rows) == 5
 
 
 def test_invented_ids_take_nothing_from_items_that_are_clicked():

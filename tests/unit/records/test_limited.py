@@ -103,6 +103,11 @@ def test_the_longest_record_that_is_written_is_read(topic, message, decode):
         (session(user_id=LONGER), decode_session, "user_id"),
         (session(steps=[Step()] * 4_000), decode_session, "steps"),
         (session(steps=[step(LONGER)]), decode_session, "steps.item_id"),
+        (
+            session(steps=[Step(item_id="a", recommendation_id=LONGER)]),
+            decode_session,
+            "steps.recommendation_id",
+        ),
         (session(hidden_item_ids=["a"] * 51), decode_session, "hidden_item_ids"),
         (session(hidden_item_ids=[LONGER]), decode_session, "hidden_item_ids"),
         (impression(model=LONGER), decode_impression, "names"),

@@ -40,11 +40,19 @@ class Map:
         self.held.clear()
 
 
+class Counter:
+    count = 0
+
+    def inc(self):
+        self.count += 1
+
+
 class Host:
-    """Flink's part: states by name, a timer service whose clock is set by hand."""
+    """Flink's part: states and counters by name, a timer service whose clock is set by hand."""
 
     def __init__(self, make):
         self.states = {}
+        self.counters = {}
         self.timers = set()
         self.now = 0
         self.make = make
@@ -54,6 +62,12 @@ class Host:
         """A new operator over the states that there are."""
         self.operator = TaskOperator(self.make, "")
         self.operator.open(self)
+
+    def get_metrics_group(self):
+        return self
+
+    def counter(self, name):
+        return self.counters.setdefault(name, Counter())
 
     def get_state(self, descriptor):
         return self.states.setdefault(descriptor.name, Value())

@@ -3,7 +3,9 @@
 from nextclick.v1 import scoreboard_pb2 as pb
 from nextclick.v1.impression_pb2 import Impression
 from nextclick.v1.session_pb2 import SessionRecord
+from records.refused import RefusedRecords
 from streaming.raw_record import RawRecord
+from streaming.tasks.checked import apply_checked
 from streaming.tasks.rolling_score import RING
 from streaming.tasks.score import ScoreTask
 from streaming.tasks.task import TaskOptions
@@ -41,8 +43,13 @@ def clicks(session_id, items, follows=None, user_id=""):
 def task_of(*records):
     task = ScoreTask(TaskOptions())
     for record in records:
-        task.apply(record)
+        apply(task, record)
     return task
+
+
+def apply(task, record):
+    """Have a task apply a record as its host does."""
+    apply_checked(task, record, RefusedRecords(lambda _: None))
 
 
 def scores(task, now_ms=10_000):

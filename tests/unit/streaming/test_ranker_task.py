@@ -1,6 +1,9 @@
 """The task that learns the ranker: commands, kept versions, and examples that teach nothing."""
 
+import zlib
+
 from nextclick.v1 import learning_pb2 as pb
+from streaming.jobs.registry import REFUSED
 from streaming.tasks.ranker import KEPT_VERSIONS
 from streaming.tasks.task import pack_meta, unpack_meta
 from tests.unit.streaming.flink_host import Host
@@ -68,7 +71,10 @@ def test_unusable_examples_teach_nothing():
         host.feed(raw("examples", example.SerializeToString()))
     host.feed(raw("examples", b"\xff\xfe"))
     host.publish()
-    assert host.operator._task.progress.applied == 3
+    progress = host.operator._task.progress
+    names = zlib.crc32(b"s0#1") + zlib.crc32(b"s0#2")
+    assert (progress.applied, progress.checksum) == (2, names), "a torn record names no click"
+    assert host.counters[REFUSED].count == 3
     assert host.operator._task.learned == 0
 
 

@@ -9,7 +9,8 @@ import pytest
 from nextclick.limits import SCORED_ITEMS
 from online_models import metrics
 from streaming.tasks.rolling_score import BLOCK, CASE, RING, Answer, RollingScore
-from tests.unit.streaming.scored_records import ITEMS
+
+ITEMS = range(1, 41)
 
 
 def test_windows_equal_a_count_by_hand():
@@ -47,7 +48,7 @@ def test_a_ranking_that_takes_over_is_shown_in_its_windows():
     """A share of all cases ever said for months that nobody was shown the ranking that answers."""
     rolling = RollingScore("ranker")
     for n in range(12_000):
-        rolling.add_case(Answer(["a"], [1.0], n, shadow=n < 11_000), "a", n)
+        rolling.add_case(Answer([1], [1.0], n, shadow=n < 11_000), 1, n)
     assert [window.shown for window in rolling.current(0).windows] == pytest.approx([1.0, 0.1])
 
 
@@ -55,7 +56,7 @@ def test_cases_of_the_version_before_do_not_tell_whether_they_were_shown():
     """It stored the rank in the four bytes that now hold both: its state is read as it is."""
     before = RollingScore("ranker")
     for n in range(BLOCK):
-        before.add_case(Answer(["a", "b"], [2.0, 1.0], n), "b", n)
+        before.add_case(Answer([1, 2], [2.0, 1.0], n), 2, n)
     stored = {block: np.frombuffer(raw, CASE).copy() for block, raw in before.changes().items()}
     for cases in stored.values():
         cases["seen"] = 0
@@ -64,7 +65,7 @@ def test_cases_of_the_version_before_do_not_tell_whether_they_were_shown():
     [window, _] = after.current(0).windows
     assert not window.HasField("shown")
     assert (window.cases, window.at[0].mrr) == (BLOCK, 0.5)
-    after.add_case(Answer(["a"], [1.0], 0, shadow=True), "a", 0)
+    after.add_case(Answer([1], [1.0], 0, shadow=True), 1, 0)
     assert after.current(0).windows[0].shown == 0.0
     assert np.dtype([("rank", "<u2"), ("seen", "<u2")]).itemsize == np.dtype("<u4").itemsize
 
@@ -75,7 +76,7 @@ def test_a_change_of_the_hit_rate_is_noticed_with_its_beginning():
     rolling = RollingScore("ranker")
     for n in range(4_000):
         hit = rng.random() < (0.7 if n < 3_000 else 0.3)
-        rolling.add_case(Answer(["a"], [1.0], n), "a" if hit else "b", n)
+        rolling.add_case(Answer([1], [1.0], n), 1 if hit else 2, n)
     (drift,) = rolling.counts.score.drifts
     assert 2_700 <= drift.began_ms <= 3_300
     assert 3_000 <= drift.noticed_ms < 3_600
@@ -88,7 +89,7 @@ def test_no_change_gives_no_alert():
     rng = random.Random(7)
     rolling = RollingScore("ranker")
     for n in range(8_000):
-        rolling.add_case(Answer(["a"], [1.0], n), "a" if rng.random() < 0.5 else "b", n)
+        rolling.add_case(Answer([1], [1.0], n), 1 if rng.random() < 0.5 else 2, n)
     assert not rolling.counts.score.drifts
 
 
@@ -102,8 +103,8 @@ def test_scores_become_probabilities():
         p = truth(metrics.log_odds(values))
         hit = rng.random() < p.sum()
         chosen = rng.choice(10, p=p / p.sum())
-        names = ITEMS[:10]
-        rolling.add_case(Answer(names, values, n), names[chosen] if hit else "none", n)
+        items = ITEMS[:10]
+        rolling.add_case(Answer(items, values, n), items[chosen] if hit else 99, n)
     check = rolling.counts.score.calibration
     assert check.predicted == pytest.approx(check.observed, abs=0.02)
     for odds in (-3.0, 0.0):
@@ -114,11 +115,11 @@ def test_scores_become_probabilities():
 def test_a_calibration_that_is_no_number_begins_anew():
     """The states that the version before has spoilt are still there."""
     rolling = RollingScore("ranker")
-    rolling.add_case(Answer(["a", "b"], [1.0, 0.0], 1), "a", 1)
+    rolling.add_case(Answer([1, 2], [1.0, 0.0], 1), 1, 1)
     rolling.counts.score.calibration.slope = math.nan
     rolling.counts.score.calibration.predicted = math.nan
     loaded = RollingScore.load(rolling.dump(), rolling.changes().items())
-    loaded.add_case(Answer(["a", "b"], [1.0, 0.0], 2), "a", 2)
+    loaded.add_case(Answer([1, 2], [1.0, 0.0], 2), 1, 2)
     check = loaded.counts.score.calibration
     assert 0.9 < check.slope < 1.1
     assert 0 < check.predicted < 1

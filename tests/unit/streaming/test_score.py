@@ -3,17 +3,20 @@
 import copy
 import math
 import random
+from pathlib import Path
 
 import pytest
 
 from nextclick.limits import MAX_ID_BYTES, MAX_RANKINGS, SCORED_ITEMS, SESSION_STEPS
-from nextclick.v1.impression_pb2 import Impression
+from nextclick.v1.impression_pb2 import Impression, ShadowAnswer
+from nextclick.v1.scoreboard_pb2 import AnswerName, AwaitedAnswers
+from nextclick.v1.session_pb2 import Step
 from streaming.raw_record import RawRecord
 from streaming.tasks import score as score_task
 from streaming.tasks.score import ScoreTask
 from streaming.tasks.task import TaskOptions
 from tests.unit.streaming.flink_host import Host
-from tests.unit.streaming.scored_records import ITEMS, answer, clicks, ranks, scores, task_of
+from tests.unit.streaming.scored_records import ITEMS, answer, apply, clicks, ranks, scores, task_of
 
 
 def test_shadows_are_scored_beside_and_not_shown():
@@ -116,16 +119,87 @@ def test_what_is_kept_of_sessions_and_rankings_is_bounded(monkeypatch):
                 stored[name] = row
     assert len(task._sessions) == 100
     assert sum(name.startswith(score_task.SESSION) for name in stored) == 100
-    assert len(task._sessions["loud"].answers) == 4
+    assert len(AwaitedAnswers.FromString(task._sessions["loud"]).waiting) == 4
     assert len(task._scores) == MAX_RANKINGS
+
+
+def long_ids(n):
+    return [f"{number:0{MAX_ID_BYTES}}" for number in range(n)]
+
+
+def test_what_is_kept_of_a_session_does_not_grow_with_its_ids():
+    """Four answers of a session with long ids were 72 kB: 50,000 such sessions, 3.6 GB."""
+    items = long_ids(70)
+    task = task_of(clicks("s", items[:20], dict.fromkeys(range(1, 21), items[0])))
+    for name in items[:4]:
+        task.apply(answer("s", 20, items[:20], appended=items[20:], name=name))
+    _, rows = task.changes()
+    assert len(rows["s:s"]) < 2_000
+    again = ScoreTask(TaskOptions())
+    again.load(b"", rows.items())
+    again.apply(clicks("s", [*items[:20], items[5]], {21: items[3]}))
+    assert ranks(again) == [6]
+    assert again._scores["ranker"].counts.score.attributed_clicks == 1
+
+
+def test_the_bytes_that_are_kept_of_all_sessions_are_bounded(monkeypatch):
+    """Names of rankings are as long as ids, and a shadow has 16: 20 kB a session."""
+    most = 100_000
+    monkeypatch.setattr(score_task, "MAX_BYTES", most)
+    shadows = [ShadowAnswer(model=name, item_ids=["a"]) for name in long_ids(MAX_RANKINGS)]
+    task, stored = ScoreTask(TaskOptions()), {}
+    for n in range(100):
+        for _ in range(4):
+            task.apply(answer(f"s{n}", 0, ["a"], shadows=shadows))
+        _, rows = task.changes()
+        stored = {name: row for name, row in (stored | rows).items() if row}
+        kept = {name: row for name, row in stored.items() if name.startswith(score_task.SESSION)}
+        assert sum(len(name) - 2 + len(row) for name, row in kept.items()) == task._bytes <= most
+    assert list(task._sessions) == [f"s{n}" for n in range(100 - len(kept), 100)]
+    assert len(kept) > 1
+
+
+def test_the_docs_tell_how_much_is_kept_of_sessions():
+    """An operator sizes the TaskManagers' heap by it."""
+    told = (Path(__file__).parents[3] / "docs" / "operating.md").read_text()
+    most = f"| {score_task.MAX_SESSIONS:,}, and {score_task.MAX_BYTES >> 20} MiB with their ids"
+    assert told.count(most) == 1
+
+
+def test_answers_and_steps_that_the_version_before_has_kept_are_scored():
+    """It stored them whole; after an upgrade they wait on, in the present form."""
+    waiting = [
+        Impression.FromString(answer("s", version, ["x", item], name=f"r{version}", **more).value)
+        for version, item, more in (
+            (1, "b", {}),
+            (2, "c", {"shadows": [ShadowAnswer(model="blend", item_ids=["c"])]}),
+        )
+    ]
+    kept = AwaitedAnswers(
+        version=2,
+        scored_seq=1,
+        steps=[Step(item_id="a", seq=1), Step(item_id="b", seq=2)],
+        answers=waiting,
+        shown=[AnswerName(recommendation_id="r2", model="ranker")],
+    )
+    task = ScoreTask(TaskOptions())
+    task.load(b"", [("s:s", kept.SerializeToString()), ("s:t", b"")])
+    _, rows = task.changes()
+    assert set(rows) == {"s:s"}
+    assert not AwaitedAnswers.FromString(rows["s:s"]).answers
+    again = ScoreTask(TaskOptions())
+    again.load(b"", rows.items())
+    again.apply(clicks("s", ["a", "b", "c"], {3: "r2"}))
+    assert (ranks(again), ranks(again, "blend")) == ([2, 2], [1])
+    assert again._scores["ranker"].counts.score.attributed_clicks == 1
 
 
 def test_unreadable_records_and_erased_sessions_are_passed_over():
     """A job never dies of its input; who is erased leaves no answer behind."""
     task = task_of(answer("s", 0, ["a"]), clicks("s", ["b"]))
-    task.apply(RawRecord(b"\xff\xff", b"s", "impressions", 0, 0, 0))
-    task.apply(RawRecord(b"\xff\xff", b"s", "sessions", 0, 0, 0))
-    task.apply(RawRecord(b"", b"s", "sessions", 0, 0, 0))
+    apply(task, RawRecord(b"\xff\xff", b"s", "impressions", 0, 0, 0))
+    apply(task, RawRecord(b"\xff\xff", b"s", "sessions", 0, 0, 0))
+    apply(task, RawRecord(b"", b"s", "sessions", 0, 0, 0))
     assert "s" not in task._sessions
     assert ranks(task) == [0]
 
@@ -134,11 +208,11 @@ def test_records_beyond_a_limit_leave_nothing_behind():
     """The state of one session grew to megabytes from ids without a limit."""
     task = task_of()
     long = "x" * (MAX_ID_BYTES + 1)
-    task.apply(answer("s", 0, ["a"], appended=[long]))
-    task.apply(answer("s", 0, ["a"], appended=["a"] * (SESSION_STEPS + 1)))
-    task.apply(answer("s", 0, [long]))
-    task.apply(clicks("s", [long]))
-    task.apply(clicks("s", ["a"] * (SESSION_STEPS + 1)))
+    apply(task, answer("s", 0, ["a"], appended=[long]))
+    apply(task, answer("s", 0, ["a"], appended=["a"] * (SESSION_STEPS + 1)))
+    apply(task, answer("s", 0, [long]))
+    apply(task, clicks("s", [long]))
+    apply(task, clicks("s", ["a"] * (SESSION_STEPS + 1)))
     assert not task._sessions
     assert not task._scores
 

@@ -7,8 +7,8 @@ from nextclick.topics import ITEMS, RANKER, SCOREBOARD, SESSIONS, VECTORS
 from nextclick.v1.learning_pb2 import LearnerState
 from nextclick.v1.scoreboard_pb2 import Score
 from nextclick.v1.session_pb2 import SessionRecord, Step
+from records.refused import INVALID, TOO_LARGE
 from server import status
-from server.replica.refused import INVALID, LATEST, LINES_PER_S, TOO_LARGE, Refused, RefusedRecords
 from tests.unit.server.replica.played_log import Message, record, until
 
 
@@ -83,20 +83,3 @@ def test_poison_is_passed_over_counted_and_found_again(
     assert not replica.catalogue
     assert not replica.learners
     assert not replica.scoreboard
-
-
-def test_a_topic_full_of_poison_does_not_fill_the_log(caplog):
-    """A hundred thousand lines a second would fill the disk, and take longer than the records."""
-    now = 1.0
-    refused = RefusedRecords(lambda: now)
-    for second in (1.0, 2.0):
-        now = second
-        for offset in range(1_000):
-            refused.add(Refused(SESSIONS, 0, offset, INVALID, "x" * 10_000))
-            refused.report()
-    now = 3.0
-    refused.report()
-    lines = [r.getMessage() for r in caplog.records]
-    assert len(lines) <= 3 * (LINES_PER_S + 1)
-    assert any("more records" in line for line in lines)
-    assert len(refused.latest) == LATEST

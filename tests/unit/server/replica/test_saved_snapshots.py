@@ -295,23 +295,51 @@ def test_items_that_wait_or_have_left_are_in_the_snapshot(tmp_path, monkeypatch)
     assert len(larger.catalogue) == 120
 
 
-def test_what_a_killed_process_left_unfinished_is_removed_at_the_start(tmp_path):
+def test_what_a_killed_process_left_unfinished_is_removed_at_the_start(tmp_path, monkeypatch):
     """It is as large as a snapshot, and the next one may be the write that fills the disk."""
     snapshot.write(taught(), tmp_path)
-    (tmp_path / "unfinished-snapshot-4711" / "models").mkdir(parents=True)
+    for pid in (4711, 4712):
+        monkeypatch.setattr(saved_snapshots.os, "getpid", lambda pid=pid: pid)
+        left = saved_snapshots.begin(tmp_path)
+    (left / "models").mkdir()
+    (tmp_path / f"{saved_snapshots.UNFINISHED}4713").mkdir()  # killed before it was marked
+    assert len(names(tmp_path)) == 4
     assert snapshot.read(tmp_path, LIMITS) is not None
     assert names(tmp_path) == ["snapshot-000001"]
 
 
+THEIRS = (
+    *("tmp-1", "snapshot-of-monday", "kept-letters"),
+    *(f"snapshot-2024010{day}" for day in range(1, 6)),
+    *("snapshot-000001", "kept-000002", "snapshot-1", "unfinished-snapshot-4711"),
+    "unfinished-snapshot-of-my-book",
+)
+
+
 def test_folders_of_others_in_the_data_folder_stay(tmp_path):
-    """A data folder that others use too lost their `tmp-*`, and their `snapshot-*` as old ones."""
-    theirs = [tmp_path / name for name in ("tmp-1", "snapshot-of-monday", "kept-letters")]
-    for folder in theirs:
-        folder.mkdir()
-    (tmp_path / f"{saved_snapshots.UNFINISHED}1").mkdir()
+    """Somebody's dated snapshots were renamed to `kept-*`, and then two of them removed."""
+    for name in THEIRS:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.txt").write_text("mine")
+    assert snapshot.read(tmp_path, LIMITS) is None
     for _ in range(3):
         snapshot.write(taught(), tmp_path)
     assert snapshot.read(tmp_path, LIMITS).engine.clicks == 200
-    assert names(tmp_path) == sorted(
-        [*(f.name for f in theirs), "snapshot-000002", "snapshot-000003"]
-    )
+    assert saved_snapshots.kept(tmp_path) == {}
+    assert names(tmp_path) == sorted([*THEIRS, "snapshot-000004", "snapshot-000005"])
+    assert all((tmp_path / name / "mine.txt").exists() for name in THEIRS)
+
+
+def test_snapshots_of_the_versions_before_are_known_without_the_marker(tmp_path):
+    """After an upgrade, the counts of years must be read, and in time removed."""
+    first, _ = (snapshot.write(taught(), tmp_path) for _ in range(2))
+    for path in tmp_path.iterdir():
+        (path / saved_snapshots.MARKER).unlink()
+        sums = json.loads((path / "checksums.json").read_text())
+        del sums[saved_snapshots.MARKER]
+        (path / "checksums.json").write_text(json.dumps(sums))
+    again = snapshot.read(tmp_path, LIMITS)
+    assert again.engine.clicks == 200
+    snapshot.write(again, tmp_path)
+    assert not first.exists()
+    assert names(tmp_path) == ["snapshot-000002", "snapshot-000003"]

@@ -1,4 +1,4 @@
-"""Records of the log that were passed over: counted by reason, the latest kept, said in the log.
+"""Records of a topic that a reader has passed over: counted, the latest kept, said in its log.
 
 The records themselves stay in their topic, where topic, partition and offset find them.
 """
@@ -11,15 +11,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from server import metrics
-
-log = logging.getLogger("nextclick.log_reader")
+log = logging.getLogger("nextclick.refused")
 
 TOO_LARGE, INVALID, FAILED = "too_large", "invalid", "failed"
 """Reasons: larger than its topic allows; not what the topic holds, or beyond a limit; a bug."""
 
 LATEST = 20
-"""The most refused records that are kept for `/status`."""
+"""The most refused records that are kept."""
 
 LINES_PER_S = 5
 """The most lines in the log: a topic full of such records must not fill the disk."""
@@ -43,11 +41,16 @@ class RefusedRecords:
 
     Parameters
     ----------
+    count
+        Counts one where the reader's other figures are.
     clock
         Returns monotonic seconds.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, count: Callable[[Refused], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._count = count
         self.latest: deque[Refused] = deque(maxlen=LATEST)
         self._unsaid: list[tuple[Refused, Exception | None]] = []
         self._untold = 0
@@ -56,7 +59,7 @@ class RefusedRecords:
 
     def add(self, refused: Refused, failure: Exception | None = None) -> None:
         """Count and keep a refused record, with the exception if it is a bug's."""
-        metrics.UNREADABLE.labels(refused.topic, refused.reason).inc()
+        self._count(refused)
         self.latest.append(refused._replace(detail=refused.detail[:DETAIL]))
         if len(self._unsaid) < LINES_PER_S:
             self._unsaid.append((self.latest[-1], failure))
