@@ -97,7 +97,7 @@ def show(result: dict[str, Any]) -> None:
             )
     for part in result["parts"]:
         if part["refused"]:
-            out.print(
+            print_line(
                 f"{part['name']} has passed over {count(part['refused'])} records that it cannot "
                 "use; the logs of the TaskManagers say which, and why"
             )
