@@ -98,7 +98,7 @@ class RankerTask:
             return
         self.progress.note_arrival(record.append_time_ms)
         try:
-            message = example.parse(record.value)
+            message = example.parse(record.value, record.append_time_ms)
         except RecordError:
             self.progress.count("", 0)
             return

@@ -70,7 +70,7 @@ class ScoreTask:
                 self._add_answer(record, decode_impression(record.value))
             elif record.value:
                 check_size(SESSIONS, record.key, record.value)
-                self._add_steps(record, decode_session(record.value))
+                self._add_steps(record, decode_session(record.value, record.append_time_ms))
             else:
                 self._forget(record.key.decode(errors="replace"))
         except RecordError:

@@ -8,6 +8,7 @@ import pytest
 
 from nextclick.limits import MAX_ID_BYTES, MAX_RANKINGS, SCORED_ITEMS, SESSION_STEPS
 from nextclick.v1.impression_pb2 import Impression
+from nextclick.v1.session_pb2 import SessionRecord
 from streaming.raw_record import RawRecord
 from streaming.tasks import score as score_task
 from streaming.tasks.score import ScoreTask
@@ -139,6 +140,8 @@ def test_records_beyond_a_limit_leave_nothing_behind():
     task.apply(answer("s", 0, [long]))
     task.apply(clicks("s", [long]))
     task.apply(clicks("s", ["a"] * (SESSION_STEPS + 1)))
+    ahead = SessionRecord(session_id="s", version=1, appended_ms=1 << 42)
+    task.apply(RawRecord(ahead.SerializeToString(), b"s", "sessions", 0, 0, 9))
     assert not task._sessions
     assert not task._scores
 
