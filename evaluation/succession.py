@@ -26,7 +26,7 @@ BOTS = 0.05
 """Share of the clicks that come from bots."""
 
 BOT_CLICKS = 20
-"""Clicks of a bot's session, each on an id that nobody has used before."""
+"""Clicks of a bot's session, each on an id that it has invented."""
 
 DAY_S, STEP_S = 86_400, 30
 """Seconds of a day; between two clicks of a session without a clock."""
@@ -115,14 +115,14 @@ def year_of(
     pauses = [_seconds(s) for s in sampled]
     random = np.random.default_rng((seed, 2))
     n = bots = 0
-    invented = map("bot{}".format, count())
+    invented = _invented()
     for which, (day, items) in enumerate(catalogues(len(numbers), days, seed)):
         begin, until = n, clicks * (which + 1) // days
         while n < until:
             start = which * DAY_S + DAY_S * (n - begin) // max(until - begin, 1)
             bot = bots < BOTS * n
             if bot:
-                visited = [next(invented) for _ in range(BOT_CLICKS)]
+                visited = next(invented)
                 times = [start + 1 + step for step in range(BOT_CLICKS)]
                 bots += BOT_CLICKS
             else:
@@ -132,6 +132,14 @@ def year_of(
             day.visits.append(Visit(visited, times, bot))
             n += len(visited)
         yield day
+
+
+def _invented() -> Iterator[list[str]]:
+    """Yield the items of each bot's session; every second one's are those of the next one, too."""
+    ids = map("bot{}".format, count())
+    for which in count():
+        items = [next(ids) for _ in range(BOT_CLICKS)]
+        yield from [items, items] if which % 2 else [items]
 
 
 def part_of(sampled: Sequence[Session], clicks: int) -> list[Session]:

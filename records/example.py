@@ -19,6 +19,7 @@ from online_models.ranking.candidates import CANDIDATES
 from online_models.ranking.features.registry import FITTING_SCHEMAS, N_FEATURES, SCHEMA
 from records.arrays import HALF, unpack
 from records.errors import RecordError
+from records.limited import check_times
 from records.session_life import Applied
 
 LARGEST = 60_000.0
@@ -54,22 +55,22 @@ def encode(example: Example) -> bytes:
     ).SerializeToString()
 
 
-def parse(value: bytes) -> pb.Example:
+def parse(value: bytes, arrived_ms: int | None = None) -> pb.Example:
     """Return a record as its message, without decoding the features.
 
-    The click can be read even if the features have another schema.
+    The click can be read even if the features have another schema. ``arrived_ms`` is when the
+    record arrived (`records.limited.check_times`).
 
     Raises
     ------
     RecordError
-        If it is not such a message, or its click has a time before 1970.
+        If it is not such a message, or its click has a time before 1970 or in the future.
     """
     try:
         message = pb.Example.FromString(value)
     except DecodeError as e:
         raise RecordError("record", f"is no Example: {e}") from None
-    if message.incarnation < 0 or message.appended_ms < 0:
-        raise RecordError("incarnation, appended_ms", "must not be negative")
+    check_times(message, arrived_ms)
     return message
 
 

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError, Message
 
 from nextclick.checks import first_too_long
 from nextclick.limits import (
+    MAX_CLOCK_SKEW_MS,
     MAX_HIDDEN_ITEMS,
     MAX_ID_BYTES,
     MAX_KEY_BYTES,
@@ -24,6 +25,7 @@ from nextclick.limits import (
 )
 from nextclick.topics import TOPICS
 from nextclick.v1.impression_pb2 import Impression
+from nextclick.v1.learning_pb2 import Example
 from nextclick.v1.scoreboard_pb2 import Score
 from nextclick.v1.session_pb2 import SessionRecord
 from records.errors import RecordError
@@ -40,20 +42,49 @@ def check_size(name: str, key: bytes, value: bytes | None) -> None:
         raise RecordError("record", f"has {len(value)} bytes; at most {most} are read")
 
 
-def decode_session(value: bytes) -> SessionRecord:
+def check_times(told: SessionRecord | Example, arrived_ms: int | None) -> None:
+    """Raise `RecordError` if a record tells of arrivals that cannot have been before its own.
+
+    One from the future would be the last one known of its session until then, and the newest
+    session of all, after which sampling begins or ends.
+
+    Parameters
+    ----------
+    told
+        The record.
+    arrived_ms
+        When the record itself arrived, on the broker's clock; None: where it is stored, that was
+        checked before.
+    """
+    if told.incarnation < 0 or told.appended_ms < 0:
+        raise RecordError("incarnation, appended_ms", "must not be negative")
+    latest = max(told.incarnation, told.appended_ms)
+    if arrived_ms is not None and latest > arrived_ms + MAX_CLOCK_SKEW_MS:
+        ahead = f"are {(latest - arrived_ms) // 1_000} s ahead of the record's arrival"
+        most = f"at most {MAX_CLOCK_SKEW_MS // 1_000} are read"
+        raise RecordError("incarnation, appended_ms", f"{ahead}; {most}")
+
+
+def decode_session(value: bytes, arrived_ms: int | None = None) -> SessionRecord:
     """Return the session of a record of `sessions`.
+
+    Parameters
+    ----------
+    value
+        The record's value.
+    arrived_ms
+        When it arrived; see `check_times`.
 
     Raises
     ------
     RecordError
         If it is not such a message, has no id, is beyond the limits of sessions, or has a time
-        before 1970.
+        before 1970 or in the future.
     """
     session = _parsed(SessionRecord, value)
     if not session.session_id:
         raise RecordError("session_id", "is missing")
-    if session.incarnation < 0 or session.appended_ms < 0:
-        raise RecordError("incarnation, appended_ms", "must not be negative")
+    check_times(session, arrived_ms)
     _at_most("steps", session.steps, SESSION_STEPS)
     _at_most("hidden_item_ids", session.hidden_item_ids, MAX_HIDDEN_ITEMS)
     _check_key("session_id", session.session_id)

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from nextclick.limits import (
     LEARNER_IN_TIME_MS,
+    MAX_CLOCK_SKEW_MS,
     MAX_LEARNER_LATE_MS,
     MAX_SAMPLED_PERIODS,
-    MAX_TIMESTAMP_MS,
     SAMPLED_SHARE,
 )
 from nextclick.v1 import learning_pb2 as pb
@@ -78,8 +78,7 @@ class SessionSample:
 
     def takes(self, session_id: str, incarnation: int) -> bool:
         """Note a session, and return whether it is learned."""
-        if self.newest < incarnation < MAX_TIMESTAMP_MS:  # others are no times
-            self.newest = incarnation
+        self.newest = max(self.newest, incarnation)
         for period in reversed(self.periods):
             if period.first <= incarnation:
                 over = 0 < period.end <= incarnation
@@ -94,7 +93,7 @@ class SessionSample:
         late_ms
             How long ago arrived what has been applied last; 0 if nothing is left to apply.
         now_ms
-            The time, on any clock.
+            The time, on the broker's clock.
 
         Returns
         -------
@@ -106,17 +105,25 @@ class SessionSample:
         are read unevenly: sessions that began before it, of a partition that is further behind, are
         still learned, or passed over, as those beside them.
         """
+        set_right = self._set_right(now_ms + MAX_CLOCK_SKEW_MS)
         if self._since_ms is None:
             self._since_ms = now_ms
         if self.sampling:
             if late_ms > LEARNER_IN_TIME_MS:
-                return False
+                return set_right
             self._end()
         elif late_ms > MAX_LEARNER_LATE_MS and now_ms - self._since_ms > PATIENCE_MS:
             self._begin()
         else:
-            return False
+            return set_right
         return True
+
+    def _set_right(self, latest: int) -> bool:
+        """Let no period begin or end later than that: a clock was ahead, but is no more."""
+        before = self.periods
+        self.newest = min(self.newest, latest)
+        self.periods = [p._replace(end=min(p.end, latest)) for p in before if p.first <= latest]
+        return self.periods != before
 
     def _begin(self) -> None:
         first = self.newest + 1

@@ -95,15 +95,22 @@ class Batch:
     """The id of the session of each key to erase."""
     positions: dict[int, int] = field(default_factory=dict)
 
-    def add(self, partition: int, offset: int, key: bytes, value: bytes | None) -> None:
-        """Add a record of `sessions`; a tombstone erases its session."""
+    def add(
+        self,
+        partition: int,
+        offset: int,
+        key: bytes,
+        value: bytes | None,
+        arrived_ms: int | None = None,
+    ) -> None:
+        """Add a record of `sessions`, with its time of arrival; a tombstone erases its session."""
         self.positions[partition] = offset + 1
         if value is None:
             self._erase(key)
             return
         try:
             check_size(SESSIONS, key, value)
-            record = decode_session(value)
+            record = decode_session(value, arrived_ms)
         except RecordError as e:
             UNREADABLE.inc()
             log.warning("passing over the record %d-%d: %s", partition, offset, e)

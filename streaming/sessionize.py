@@ -18,6 +18,7 @@ from typing import NamedTuple
 from nextclick.codec import DeadLetterReason, Event, InvalidEventError, decode_event
 from nextclick.event_types import DISLIKE, EVENT_TYPES, LIKE, Effect, EventType
 from nextclick.limits import (
+    MAX_CLOCK_SKEW_MS,
     MAX_EVENT_IDS,
     MAX_HIDDEN_ITEMS,
     MAX_KEY_BYTES,
@@ -147,7 +148,7 @@ def _processed(
         session = pb.SessionRecord(session_id=f"u:{event.user_id}~{place}")
     if not session.applied:
         session.incarnation = raw.append_time_ms
-    session.appended_ms = max(session.appended_ms, raw.append_time_ms)
+    session.appended_ms = _last_arrival(session.appended_ms, raw.append_time_ms)
     if not _apply(session, event, ratings):
         return state, DeadLetter(
             DeadLetterReason.SESSION_FULL,
@@ -202,6 +203,15 @@ def _unexpired(state: bytes | None, since_ms: int) -> KeyState:
         if held.session.appended_ms >= since_ms or not held.session.appended_ms:
             return held
     return KeyState(pb.SessionRecord(), b"")
+
+
+def _last_arrival(known_ms: int, arrived_ms: int) -> int:
+    """Return when a session's last event arrived, after one that arrives now.
+
+    Times of arrival only grow, unless a broker's clock was so far ahead that readers would refuse
+    the session (`records.limited.check_times`).
+    """
+    return arrived_ms if known_ms > arrived_ms + MAX_CLOCK_SKEW_MS else max(known_ms, arrived_ms)
 
 
 def _contains(event_ids: bytes, event_hash: bytes) -> bool:

@@ -144,6 +144,7 @@ class SessionStore:
                     cast("int", message.offset()),
                     cast("bytes", message.key()) or b"",
                     message.value(),
+                    message.timestamp()[1],
                 )
         return batch
 

@@ -68,9 +68,10 @@ def year(
     """Compare models whose table holds a twentieth of a year's items with models that hold all.
 
     The sample's sessions, resampled over 365 catalogues: a tenth of the items is exchanged each
-    day, a third of those that left return, 5 % of the clicks are a bot's on invented ids. Times are
-    of the processor, and call by call those of the faster of two equal lives, so that what a shared
-    machine adds to single calls counts little. Each life is in a process of its own.
+    day, a third of those that left return, 5 % of the clicks are a bot's on invented ids, half of
+    which it clicks in two sessions. Times are of the processor, and call by call those of the
+    faster of two equal lives, so that what a shared machine adds to single calls counts little.
+    Each life is in a process of its own.
 
     nextclick bench year --clicks 300000
     """

@@ -26,6 +26,7 @@ from online_models.ranking.request import (
 from online_models.sources import popularity
 from online_models.state_tables import bind, new_arrays
 from online_models.sweep import Sweep, phases_of
+from online_models.tables.item_rows import CONFIRMED
 from online_models.vectors.near_lists import NOTHING
 
 NEAREST = 200
@@ -125,6 +126,11 @@ class Answering(PublishedModels):
             return items[slot, :n].copy()
         at = starts[slot]
         return self.arrays["session_arena"][at : at + n].copy()
+
+    def beside_confirmed(self, session: int) -> bool:
+        """See `ItemTable.beside_confirmed`."""
+        flags = self.arrays["stats"]["flags"][self.session_rows(session)]
+        return bool((flags & CONFIRMED).any())
 
     # ---- answers
 

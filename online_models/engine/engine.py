@@ -121,10 +121,10 @@ class Engine(Inspection):
         row = self.rows.get(item_id) or self.admit(item_id, session)
         at = -1 if place is None else place
         if self.sample:
-            clicked_in = click.learn_click_all(self._state, session, row, at, at_s, self.sample)
+            told = click.learn_click_all(self._state, session, row, at, at_s, self.sample)
         else:
-            clicked_in = click.count_click(self._state, session, row, at, at_s)
-        if clicked_in == 2:
+            told = click.count_click(self._state, session, row, at, at_s)
+        if self.confirms(told):
             self.confirm(row)
         if self._sweep.active:
             self._sweep.spend(PLACES_A_CLICK)

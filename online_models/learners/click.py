@@ -16,6 +16,7 @@ from online_models.ranking.prequential import note_case
 from online_models.ranking.rankings import RANKINGS, sort_candidates
 from online_models.sources.registry import SOURCES
 from online_models.tables.click_times import note_time
+from online_models.tables.item_rows import NOTHING_NEW, told_by_session
 from online_models.tables.sessions import insert, items_of, open_slot
 from online_models.vectors.two_towers import (
     learn_vectors_session,
@@ -43,22 +44,20 @@ def count_click(st: State, session: int, row: int, place: int, at_s: int) -> int
 
     ``at_s`` is its time, in seconds since 1970; 0: unknown.
 
-    Row 0 (an item without a row) only takes its place in the session. Returns how many sessions
-    have clicked the item, or -1 if the step came too late: a newer session has the slot, or the
-    step is older than all steps that are kept.
+    Row 0 (an item without a row) only takes its place in the session. A step that comes too late is
+    passed over: a newer session has the slot, or the step is older than all that are kept. Returns
+    what the step tells of the item (`item_rows.BESIDE`, say).
     """
     slot = open_slot(st, session)
     if slot < 0:
-        return -1
+        return NOTHING_NEW
     if st.counters[0].next_session < session + 1:
         st.counters[0].next_session = session + 1
     if place < 0 or place >= st.sessions[slot].n:
         note_time(st, slot, at_s)
     place = insert(st, slot, row, place)
-    if row == 0:
-        return 0
-    if place < 0:
-        return -1
+    if row == 0 or place < 0:
+        return NOTHING_NEW
     kept, first = items_of(st, slot)
     seen = False
     for u in range(np.int64(st.sessions[slot].n)):
@@ -72,7 +71,9 @@ def count_click(st: State, session: int, row: int, place: int, at_s: int) -> int
     click.first_turn = not seen
     _count(st)
     st.counters[0].clock += 1
-    return int(st.items[row].sessions)
+    if st.items[row].sessions < 2:
+        return NOTHING_NEW
+    return told_by_session(st, row, kept, first, np.int64(st.sessions[slot].n))
 
 
 @njit(cache=True)

@@ -40,6 +40,7 @@ def take_best(items: VectorItems, larger: VectorItems) -> None:
     a["counters"]["items_with_content"] = int((a["item_tokens"][1 : n + 1, 0] > 0).sum())
     items.ids = ["", *(larger.ids[row] for row in best.tolist())]
     items.rows.update((item, row) for row, item in enumerate(items.ids) if row)
+    items.count_catalogue()
     items.unconfirmed = int((a["stats"]["flags"][1 : n + 1] & CONFIRMED == 0).sum())
     items.gone = larger.gone | {item: None for item in larger.rows if item not in items.rows}
     _store_all(items, larger)

@@ -141,6 +141,7 @@ def load(items: VectorItems, meta: bytes, rows: Iterable[tuple[str, bytes]]) -> 
         _load_sweep(items, meta, away)
     used = np.flatnonzero(a["becomes"])
     items.rows = ShardedDict((items.ids[row], row) for row in used.tolist())
+    items.count_catalogue()
     flags = a["stats"]["flags"][used]
     items.unconfirmed = int((flags & CONFIRMED == 0).sum())
     deleted = used[flags & DELETED > 0]

@@ -47,8 +47,8 @@ def _forget_sessions(
 class VectorItems(ItemRows):
     """Items with vectors, the sessions that name them, and what of both is yet to be stored.
 
-    Any clicked item gets a row. The ids that a robot invents are clicked in one session each: they
-    are worth least, and while they hold more than an eighth of the rows, only they leave.
+    Any clicked item gets a row. The ids that a robot invents are not confirmed: they are worth
+    least, and while they hold more than an eighth of the rows, only they leave.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class VectorItems(ItemRows):
         self.departures = 0
         """Deletions and items that have left so far."""
         self.unconfirmed = 0
-        """Items that are neither in the catalogue nor clicked in two sessions."""
+        """Items that are not confirmed."""
         self.deleted: OrderedDict[int, None] = OrderedDict()
         self.moved: dict[int, None] = {}
         """Rows that have changed since they were stored."""
@@ -124,22 +124,20 @@ class VectorItems(ItemRows):
     def put_in_catalogue(self, row: int) -> None:
         """Note that the catalogue has an item."""
         self.confirm(row)
-        stat = self.arrays["stats"][row]
-        stat["flags"] = (int(stat["flags"]) | IN_CATALOGUE) & ~DELETED
+        self.set_flags(row, (int(self.arrays["stats"][row]["flags"]) | IN_CATALOGUE) & ~DELETED)
         self.deleted.pop(row, None)
         self._keep_published(row)
 
     def delete(self, row: int) -> None:
         """Note that the catalogue has deleted an item: it is the first to leave."""
         self.confirm(row)
-        stat = self.arrays["stats"][row]
-        stat["flags"] = (int(stat["flags"]) | DELETED) & ~IN_CATALOGUE
+        self.set_flags(row, (int(self.arrays["stats"][row]["flags"]) | DELETED) & ~IN_CATALOGUE)
         self._note_departure(row)
         self.deleted.pop(row, None)
         self.deleted[row] = None
 
     def confirm(self, row: int) -> None:
-        """Note that an item is genuine: in the catalogue, or clicked in a second session."""
+        """Note that an item is genuine: in the catalogue, or clicked in two sessions."""
         stat = self.arrays["stats"][row]
         if not stat["flags"] & CONFIRMED:
             stat["flags"] = int(stat["flags"]) | CONFIRMED

@@ -24,7 +24,7 @@ from online_models.memory.state import State
 from online_models.state_tables import new_state
 from online_models.tables import content_tokens, item_rows
 from online_models.tables.content_tokens import ITEM_TOKENS
-from online_models.tables.item_rows import CONFIRMED
+from online_models.tables.item_rows import NOTHING_NEW, told_by_session
 from online_models.vectors import two_towers
 from online_models.vectors.two_towers import (
     RECENT_CLICKS,
@@ -52,10 +52,10 @@ def _learn_click(
     held: int,
     slot: int,
     first_slots: NDArray[np.int32],
-) -> bool:
+) -> int:
     """Learn that ``target`` follows ``items[:n]``; a first click replays an old session.
 
-    Returns whether this confirms the item: another session has clicked it before.
+    Returns what this tells of the item (`item_rows.BESIDE`, say).
     """
     if n > 0:
         learn_vectors_step(st, items, 0, n, target)
@@ -68,10 +68,9 @@ def _learn_click(
         first_slots[target] = slot + 1
     stat.clicks += 1
     stat.last = st.counters[0].negatives_seen
-    if stat.flags & CONFIRMED or first_slots[target] == slot + 1:
-        return False
-    stat.flags |= CONFIRMED
-    return True
+    if first_slots[target] == slot + 1:
+        return NOTHING_NEW
+    return told_by_session(st, target, items, 0, n)
 
 
 class VectorLearner:
@@ -148,9 +147,11 @@ class VectorLearner:
             known.seen_sessions += 1
         if row:
             at = self.clicks % RECENT_CLICKS
-            known.unconfirmed -= _learn_click(
+            told = _learn_click(
                 self._state, self._query, n, row, known.sessions, held, slot, known.first_slots
             )
+            if known.confirms(told):
+                known.confirm(row)
             known.changed[f"c{at // CHUNK}"] = None
             known.moved[row] = None
             self._collect()

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from online_models.memory.layout import Limits
 from online_models.memory.sharded_dict import ShardedDict
@@ -22,7 +23,11 @@ from online_models.memory.state import State
 from online_models.memory.table import Arrays, Kept, Table
 
 DELETED, UNAVAILABLE, IN_CATALOGUE, CONFIRMED = 1, 2, 4, 8
-"""Flags of an item. Confirmed: in the catalogue, or clicked in two sessions."""
+"""Flags of an item. Confirmed: in the catalogue, or by clicks (`ItemRows.confirms`)."""
+
+NOTHING_NEW, ALONE, BESIDE = range(3)
+"""What a click tells of an item: nothing new; that another session has clicked it; or that this one
+has also clicked a confirmed item."""
 
 STAT = np.dtype(
     [
@@ -69,6 +74,17 @@ def worth(st: State, row: int, clock: int):  # type: ignore[no-untyped-def]
     return x
 
 
+@njit(cache=True)
+def told_by_session(st: State, row: int, rows: NDArray[np.int32], first: int, n: int) -> int:
+    """Return what it tells of an item that another session has clicked it, beside ``n`` rows."""
+    if st.stats[row].flags & CONFIRMED:
+        return NOTHING_NEW
+    for i in range(first, first + n):
+        if st.stats[rows[i]].flags & CONFIRMED:
+            return BESIDE
+    return ALONE
+
+
 class ItemRows:
     """Maps item ids to rows; row 0 means "no item".
 
@@ -88,6 +104,8 @@ class ItemRows:
         self.rows = ShardedDict[int]()
         self.leaving: list[int] = []
         self.free: list[int] = []
+        self.in_catalogue = 0
+        """Items that the catalogue has."""
         self.on_new_item: list[Callable[[int], None]] = []
         """Called with a row that was another item's before, for whoever keeps something by row."""
         self.on_leave: list[Callable[[str], None]] = []
@@ -141,10 +159,29 @@ class ItemRows:
         del self.rows[self.ids[row]]
         self.end_row(row)
         self.arrays["becomes"][row] = 0
-        self.arrays["stats"]["flags"][row] = DELETED
+        self.set_flags(row, DELETED)
         self.leaving.append(row)
         for call in self.on_leave:
             call(self.ids[row])
+
+    def set_flags(self, row: int, flags: int) -> None:
+        """Set an item's flags, and count the items of the catalogue."""
+        stat = self.arrays["stats"][row]
+        self.in_catalogue += bool(flags & IN_CATALOGUE) - bool(int(stat["flags"]) & IN_CATALOGUE)
+        stat["flags"] = flags
+
+    def count_catalogue(self) -> None:
+        """Count the items of the catalogue; the tables have been read."""
+        flags = self.arrays["stats"]["flags"][list(self.rows.values())]
+        self.in_catalogue = int((flags & IN_CATALOGUE > 0).sum())
+
+    def confirms(self, told: int) -> bool:
+        """Whether what a click tells of its item (`BESIDE`, say) confirms it.
+
+        Where there is a catalogue, a second session alone does not: robots click an id that they
+        have invented again, but beside others of that kind.
+        """
+        return told == BESIDE or (told == ALONE and not self.in_catalogue)
 
     def make_room(self) -> None:
         """Let items leave, so that rows become free before they are needed."""
@@ -184,3 +221,4 @@ class ItemRows:
         used = list(self.rows.values())
         self.arrays["becomes"][:] = 0
         self.arrays["becomes"][used] = used
+        self.count_catalogue()

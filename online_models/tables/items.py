@@ -18,6 +18,8 @@ from online_models.tables.categories import Categories
 from online_models.tables.content_tokens import item_tokens
 from online_models.tables.item_lists import ItemLists
 from online_models.tables.item_rows import (
+    ALONE,
+    BESIDE,
     CONFIRMED,
     DELETED,
     IN_CATALOGUE,
@@ -87,6 +89,10 @@ class ItemTable(ItemRows):
     def note_content(self, row: int, tokens: Sequence[int]) -> None:
         """Update what a model keeps of an item's content."""
 
+    def beside_confirmed(self, session: int) -> bool:
+        """Whether a click of a session is beside one on a confirmed item."""
+        raise NotImplementedError
+
     def replace_provisional(self) -> None:
         """Let unconfirmed items leave, since others are waiting for their share of the rows."""
 
@@ -149,7 +155,7 @@ class ItemTable(ItemRows):
         self.categories.release(before)
         numbers[:] = 0
         numbers[: len(taken)] = taken
-        stat["flags"] = flags
+        self.set_flags(row, flags)
         if moves:
             self.lists.add(row)
 
@@ -165,8 +171,8 @@ class ItemTable(ItemRows):
             return
         self.confirm(row)
         self.lists.remove(row)
-        stat = self.arrays["stats"][row]
-        stat["flags"] = (int(stat["flags"]) | DELETED) & ~IN_CATALOGUE
+        flags = int(self.arrays["stats"][row]["flags"])
+        self.set_flags(row, (flags | DELETED) & ~IN_CATALOGUE)
         self.deleted[row] = None
 
     def is_deleted(self, row: int) -> bool:
@@ -174,7 +180,7 @@ class ItemTable(ItemRows):
         return bool(self.arrays["stats"][row]["flags"] & DELETED)
 
     def is_confirmed(self, row: int) -> bool:
-        """Whether the item is in the catalogue, or was clicked in two sessions."""
+        """Whether the item is in the catalogue, or was clicked in two sessions (`confirms`)."""
         return bool(self.arrays["stats"][row]["flags"] & CONFIRMED)
 
     def has_clicks(self, row: int) -> bool:
@@ -182,7 +188,7 @@ class ItemTable(ItemRows):
         return bool(self.arrays["stats"][row]["clicks"] > 0)
 
     def confirm(self, row: int) -> None:
-        """Note that an item is genuine: in the catalogue, or clicked in a second session."""
+        """Note that an item is genuine: in the catalogue, or clicked in two sessions."""
         stat = self.arrays["stats"][row]
         if not stat["flags"] & CONFIRMED:
             stat["flags"] = int(stat["flags"]) | CONFIRMED
@@ -193,7 +199,7 @@ class ItemTable(ItemRows):
 
         While unconfirmed items hold less than `Limits.provisional_share` of the rows, any clicked
         item gets one at once: on shop data, up to 8 % of the next clicks go to such items. Beyond
-        that share, an item gets its row when a second session clicks it, and unconfirmed items make
+        that share, an item gets its row with the click that confirms it, and unconfirmed items make
         room for newer ones. A deleted item gets none.
         """
         key = _key(item_id)
@@ -204,7 +210,8 @@ class ItemTable(ItemRows):
             return self.new_row(item_id)
         self.replace_provisional()
         first = self.arrays["first_clicks"][place]
-        if first["key"] == key and first["session"] != session:
+        again = first["key"] == key and first["session"] != session
+        if again and self.confirms(BESIDE if self.beside_confirmed(session) else ALONE):
             row = self.new_row(item_id)
             if row:
                 first["key"] = 0

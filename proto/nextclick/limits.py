@@ -35,6 +35,10 @@ MAX_LATE_MS = 30 * MINUTE_MS
 MAX_AHEAD_MS = 5 * MINUTE_MS
 """How far ahead of its arrival an event may be."""
 
+MAX_CLOCK_SKEW_MS = 5 * MINUTE_MS
+"""How far ahead of a record's own arrival the arrivals that it tells of may be: the clocks of
+brokers differ."""
+
 MAX_AGE_MS = 7 * DAY_MS
 """How old an event may be at its arrival, histories excepted; `events` keeps records as long."""
 

@@ -144,7 +144,7 @@ class ExampleEmitter:
                 read = state.applied + state.repetitions
                 most = max(most, pace.behind(given[model], read, now))
         self._paused = most > (RESUME_BEHIND if self._paused else PAUSE_BEHIND)
-        self.sessions.adapt(self._replica.click_lag_ms, int(1_000 * now))
+        self.sessions.adapt(self._replica.click_lag_ms, time.time_ns() // 1_000_000)
         return self._paused
 
     def describe(self) -> dict[str, Any]:

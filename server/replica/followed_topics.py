@@ -64,8 +64,8 @@ class FollowedTopic(NamedTuple):
     """A topic, and what the log reader does with it; its lag is measured."""
 
     name: str
-    apply: Callable[[Replica, bytes, bytes | None], None]
-    """Applies a record's key and value."""
+    apply: Callable[..., None]
+    """Applies a record to a `Replica`: its key and value, and if `clicks` when it arrived."""
     start: Start
     clicks: bool = False
     """Whether its records are clicks: their age is the replica's lag in time, and reading them

@@ -38,7 +38,7 @@ RETRY_S = 0.5
 
 REASONS = frozenset(DeadLetterReason)
 
-Apply = Callable[[bytes, bytes | None], None]
+Apply = Callable[..., None]
 
 
 class LogReader:
@@ -213,18 +213,20 @@ class LogReader:
             return
         key, value = cast("bytes", message.key()) or b"", message.value()
         position = cast("int", message.offset()) + 1
+        arrived_ms = message.timestamp()[1]
         # One record that cannot be used must not keep all others from being learned.
         reason = TOO_LARGE
         try:
             check_size(self._followed[place[0]].name, key, value)
             reason = INVALID
-            self._apply_record[place[0]](key, value)
+            times = (arrived_ms,) if place[0] in self._clicks else ()
+            self._apply_record[place[0]](key, value, *times)
         except (RecordError, InvalidEventError) as e:
             self._replica.refused.add(Refused(*place, position - 1, reason, str(e)))
         except Exception as e:
             refused = Refused(*place, position - 1, FAILED, repr(e))
             self._replica.refused.add(refused, e)
-        self._meter.arrived_ms[place] = message.timestamp()[1]
+        self._meter.arrived_ms[place] = arrived_ms
         self._replica.positions[place] = position
         behind = self._assignment.behind
         if position >= behind.get(place, position + 1):

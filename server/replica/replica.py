@@ -138,12 +138,12 @@ class Replica:
                     held.item_id, ItemVectors(held.context, held.target, 0, held.offsets)
                 )
 
-    def apply_session(self, key: bytes, value: bytes | None) -> None:
-        """Apply a record of `sessions`; a tombstone erases the session."""
+    def apply_session(self, key: bytes, value: bytes | None, arrived_ms: int | None = None) -> None:
+        """Apply a record of `sessions` and its time of arrival; a tombstone erases the session."""
         if value is None:
             self.sessions.erase(key.decode(errors="replace"))
             return
-        record = decode_session(value)
+        record = decode_session(value, arrived_ms)
         for item_id in self.sessions.apply(record):
             self.catalogue.put_again(item_id)
             self._put_early(item_id)

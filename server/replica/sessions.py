@@ -89,8 +89,7 @@ class SessionTable:
         entry.applied = Applied.after(record)
         entry.last_ms = record.last_timestamp_ms
         if record.user_id:
-            entry.user_id = record.user_id
-            self._note_user(record)
+            self._note_user(entry, record)
         if record.hidden_item_ids:
             entry.hidden = tuple(record.hidden_item_ids)
         return learned
@@ -148,11 +147,15 @@ class SessionTable:
                 self._engine.strengthen(step.item_id)
             _note_purchase(entry, step)
 
-    def _note_user(self, record: pb.SessionRecord) -> None:
+    def _note_user(self, entry: Entry, record: pb.SessionRecord) -> None:
         """Make the session its user's current one, unless another has a later click.
 
-        Partitions are read in any order, so the time decides, as in the session store.
+        Partitions are read in any order, so the time decides, as in the session store. The session
+        is no other user's any more.
         """
+        if entry.user_id != record.user_id:
+            self._forget_user(record.session_id, entry)
+            entry.user_id = record.user_id
         current = self._entries.get(self._users.get(record.user_id, ""))
         if current is None or current.last_ms <= record.last_timestamp_ms:
             self._users[record.user_id] = record.session_id
@@ -167,9 +170,13 @@ class SessionTable:
         entry = self._entries.pop(session_id, None)
         if entry is not None:
             self._names[entry.number % len(self._names)] = ""
-            if self._users.get(entry.user_id) == session_id:
-                del self._users[entry.user_id]
+            self._forget_user(session_id, entry)
         return entry
+
+    def _forget_user(self, session_id: str, entry: Entry) -> None:
+        """Let a session's user have no current session, if it is this one."""
+        if self._users.get(entry.user_id) == session_id:
+            del self._users[entry.user_id]
 
     def _open(self, session_id: str) -> Entry:
         entry = Entry(self._engine.open_session())

@@ -17,7 +17,8 @@ from streaming.sessionize import RatingThresholds
 
 KEPT_LIVES = 2
 """Flink clears a state after so many times the time that it is used for: by the time of arrival
-(`sessionize.process`), but Flink counts from the time of processing, and the job may lag."""
+(`sessionize.process`), but Flink counts from the time of processing, and the job may lag: by one
+life, and no state is missed."""
 
 
 def main() -> None:

@@ -97,7 +97,7 @@ class RankerTask:
                 self._roll_back(command.version)
             return
         self.progress.note_arrival(record.append_time_ms)
-        message = example.parse(record.value)
+        message = example.parse(record.value, record.append_time_ms)
         click = example.click_of(message)
         if not self._notes.get(message.session_id).applied.precedes(click):
             self.progress.repetitions += 1

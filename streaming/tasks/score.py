@@ -73,7 +73,7 @@ class ScoreTask:
         if record.topic == self._impressions:
             self._add_answer(record, decode_impression(record.value))
         elif record.value:
-            self._add_steps(record, decode_session(record.value))
+            self._add_steps(record, decode_session(record.value, record.append_time_ms))
         else:
             self._forget(record.key.decode(errors="replace"))
 

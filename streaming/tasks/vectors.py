@@ -83,7 +83,7 @@ class VectorsTask:
             self._offsets[record.partition] = record.offset + 1
             self.progress.note_arrival(record.append_time_ms)
             if record.value:
-                self._apply_session(record.value)
+                self._apply_session(record.value, record.append_time_ms)
 
     def _apply_item(self, value: bytes) -> None:
         item = decode_item(value)
@@ -93,8 +93,8 @@ class VectorsTask:
         tokens = item_tokens(item.categories, item.attributes, item.title)
         self._learner.put_item(item.item_id, tokens)
 
-    def _apply_session(self, value: bytes) -> None:
-        record = decode_session(value)
+    def _apply_session(self, value: bytes, arrived_ms: int) -> None:
+        record = decode_session(value, arrived_ms)
         applied, slot = self._notes.get(record.session_id)
         if not applied.precedes(record):
             return

@@ -83,6 +83,7 @@ TOLD = [
             f"until it is within {limits.LEARNER_IN_TIME_MS // 1_000} s",
             f"one in {1 / limits.SAMPLED_SHARE:.0f} of the sessions".replace(" 4 ", " four "),
             f"that a learner remembers | {limits.MAX_SAMPLED_PERIODS} |",
+            f"`examples` tell it | {limits.MAX_CLOCK_SKEW_MS // MINUTE_MS} minutes after",
         ],
     ),
     (

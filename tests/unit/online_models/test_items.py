@@ -42,6 +42,27 @@ def test_seeing_an_item_in_a_second_session_frees_its_provisional_place():
     assert engine.row("next") > 0
 
 
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_beside_a_catalogue_two_sessions_confirm_what_they_click_beside_confirmed_items(share):
+    """Not every shop's catalogue has all items; robots click what they invent beside more of it."""
+    limits = Limits(max_items=40, max_sessions=64, pairs=8, provisional_share=share)
+    engine = Engine(limits, sample=0)
+    engine.put_item("put")
+
+    def click(*items):
+        session = engine.open_session()
+        for item in items:
+            engine.learn(session, item)
+        row = engine.row(items[-1])
+        return bool(row) and engine.is_confirmed(row)
+
+    assert [click("bot"), click("bot0", "bot"), click("bot1", "bot")] == [False] * 3
+    assert [click("put", "real"), click("put", "real")] == [False, True]
+    assert [click("next"), click("real", "next")] == [False, True]
+    engine.delete_item("put")
+    assert [click("alone"), click("alone")] == [False, True]
+
+
 def test_a_full_table_takes_new_items_in_and_goes_on():
     """The table's limit holds, the newest items have rows, and a lost row does no harm."""
     engine = Engine(Limits(max_items=4, max_sessions=8, pairs=8, provisional_share=1.0))

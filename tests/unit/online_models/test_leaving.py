@@ -10,6 +10,7 @@ from online_models.engine.snapshot import KEPT
 from online_models.memory.layout import Limits
 from online_models.sources.rules import PRIOR, RULE_SLABS
 from online_models.sweep import MOST_PLACES, phases_of
+from online_models.tables.item_rows import IN_CATALOGUE
 
 LIMITS = Limits(max_items=64, max_sessions=64, pairs=64)
 
@@ -43,6 +44,7 @@ def check(engine):
     assert a["becomes"][sorted(rows)].tolist() == sorted(rows)
     assert set(np.flatnonzero(a["becomes"]).tolist()) == rows
     assert engine.provisional == sum(not engine.is_confirmed(row) for row in rows)
+    assert engine.in_catalogue == int((a["stats"]["flags"] & IN_CATALOGUE > 0).sum())
     numbers = a["categories"][a["categories"] > 0]
     assert set(numbers.tolist()) == set(engine.categories.numbers.values())
     if engine._sweep.active:
@@ -226,12 +228,30 @@ def test_invented_ids_take_nothing_from_items_that_are_clicked():
         if i % 50 == 0:
             engine.learn(engine.open_session(), real[i // 50])
         if i % 500 == 0:
-            engine.learn(engine.open_session(), f"new{i}")
-            engine.learn(engine.open_session(), f"new{i}")
+            for _ in range(2):
+                visitor = engine.open_session()
+                engine.learn(visitor, real[0])
+                engine.learn(visitor, f"new{i}")
             assert engine.row(f"new{i}") > 0
             assert engine.put_item(f"put{i}") > 0
     assert all(engine.row(item) for item in real)
     assert engine.provisional <= 50
+    check(engine)
+
+
+@pytest.mark.parametrize("clicks", [1, 20, 6_000])
+def test_ids_invented_for_two_sessions_take_nothing_from_the_catalogue(clicks):
+    """A robot that clicked each of its ids twice drove out all that was not clicked yet."""
+    engine = Engine(Limits(max_items=2_000, max_sessions=4_096, pairs=4_096), sample=0)
+    for i in range(1_500):
+        engine.put_item(f"put{i}")
+    for begin in range(0, 6_000, clicks):
+        first, second = engine.open_session(), engine.open_session()
+        for i in range(begin, begin + clicks):
+            engine.learn(first, f"bot{i}")
+            engine.learn(second, f"bot{i}")
+    assert all(engine.row(f"put{i}") for i in range(1_500))
+    assert 0 < sum(item.startswith("bot") for item in engine.rows) <= 500
     check(engine)
 
 

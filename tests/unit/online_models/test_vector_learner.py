@@ -6,7 +6,7 @@ import pytest
 from online_models import sweep
 from online_models.learners import publication, stored_vectors
 from online_models.learners.vectors import GONE_SHARE, VectorLearner
-from online_models.tables.item_rows import CONFIRMED
+from online_models.tables.item_rows import CONFIRMED, IN_CATALOGUE
 
 BY_ROW = ("context_vectors", "target_vectors", "token_sums", "item_tokens", "stats", "becomes")
 
@@ -75,6 +75,7 @@ def state(learner):
         "deleted": list(items.deleted),
         "gone": set(items.gone),
         "unconfirmed": items.unconfirmed,
+        "in_catalogue": items.in_catalogue,
         "sweep": items.sweep.kept(),
         "sessions": sessions,
     }
@@ -88,6 +89,7 @@ def check(learner):
     assert rows | leaving | free == set(range(1, len(items.ids)))
     flags = learner.arrays["stats"]["flags"][sorted(rows)]
     assert items.unconfirmed == int((flags & CONFIRMED == 0).sum())
+    assert items.in_catalogue == int((flags & IN_CATALOGUE > 0).sum())
     assert not np.isin(learner.arrays["recent_clicks"], sorted(free)).any()
     held = items.sessions[: items.held_sessions]
     named = [row for session in held for row in session[1 : 1 + session[0]].tolist()]
@@ -150,6 +152,22 @@ def test_invented_ids_take_nothing_from_confirmed_items():
         slot = learner.learn(slot, [f"bot{i - 1}"], f"bot{i}")
     assert set(real) <= set(learner.rows)
     assert "bot4999" in learner.rows
+
+
+def test_ids_invented_for_two_sessions_take_nothing_from_the_catalogue():
+    """A robot clicks each id in two sessions, but beside its other ids only."""
+    learner = VectorLearner(256)
+    for i in range(150):
+        learner.put_item(f"put{i}", [])
+    for item in ("real", "next"):  # clicked beside the catalogue, which lacks them
+        for _ in range(2):
+            learner.learn(learner.learn(-1, [], "put0"), ["put0"], item)
+    slots = [-1, -1]
+    for i in range(3_000):
+        slots = [learner.learn(slot, [f"bot{i - 1}"] * (i > 0), f"bot{i}") for slot in slots]
+    assert {"real", "next", *(f"put{i}" for i in range(150))} <= set(learner.rows)
+    assert "bot2999" in learner.rows
+    check(learner)
 
 
 def test_deleted_items_leave_first_and_the_catalogue_last():

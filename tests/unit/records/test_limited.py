@@ -5,6 +5,7 @@ import math
 import pytest
 
 from nextclick.limits import (
+    MAX_CLOCK_SKEW_MS,
     MAX_HIDDEN_ITEMS,
     MAX_ID_BYTES,
     MAX_KEY_BYTES,
@@ -16,8 +17,10 @@ from nextclick.limits import (
 )
 from nextclick.topics import DEAD_LETTERS, IMPRESSIONS, SCOREBOARD, SESSIONS, TOPICS
 from nextclick.v1.impression_pb2 import Impression, ShadowAnswer
+from nextclick.v1.learning_pb2 import Example
 from nextclick.v1.scoreboard_pb2 import Calibration, CutoffScores, Drift, Score, ScoreWindow
 from nextclick.v1.session_pb2 import SessionRecord, Step
+from records import example
 from records.errors import RecordError
 from records.limited import check_size, decode_impression, decode_score, decode_session
 
@@ -91,6 +94,20 @@ def test_the_longest_record_that_is_written_is_read(topic, message, decode):
     value = message.SerializeToString()
     check_size(topic, KEY.encode(), value)
     assert decode(value) == message
+
+
+@pytest.mark.parametrize("decode", [decode_session, example.parse])
+@pytest.mark.parametrize("field", ["incarnation", "appended_ms"])
+def test_a_record_tells_of_no_arrival_after_its_own(decode, field):
+    """One from the future would count as the newest of all until then."""
+    kind = SessionRecord if decode is decode_session else Example
+    arrived_ms = 1_700_000_000_000
+    latest = arrived_ms + MAX_CLOCK_SKEW_MS
+    assert decode(kind(session_id="s", **{field: latest}).SerializeToString(), arrived_ms)
+    ahead = kind(session_id="s", **{field: latest + 1_000}).SerializeToString()
+    with pytest.raises(RecordError, match="301 s ahead of the record's arrival; at most 300"):
+        decode(ahead, arrived_ms)
+    assert decode(ahead), "where it is stored, it has been checked"
 
 
 @pytest.mark.parametrize(

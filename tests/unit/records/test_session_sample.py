@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from nextclick.limits import (
     LEARNER_IN_TIME_MS,
+    MAX_CLOCK_SKEW_MS,
     MAX_LEARNER_LATE_MS,
     MAX_SAMPLED_PERIODS,
     SAMPLED_SHARE,
@@ -159,9 +160,27 @@ def test_a_period_without_sessions_leaves_no_trace():
     assert [(p.first, p.end) for p in sample.periods] == [(1, 11)]
 
 
+@pytest.mark.parametrize("sampling", [False, True])
+def test_a_clock_that_was_ahead_neither_begins_nor_ends_a_period(sampling):
+    """A learner would learn a quarter of all sessions until then, or never sample again."""
+    sample, ahead_ms = SessionSample(), 10**9
+    late(sample)
+    if not sampling:
+        sample.takes("s", 10)
+        assert sample.adapt(0, 20)
+    sample.takes("ahead", ahead_ms)
+    assert sample.adapt(0 if sampling else LATE_MS, ahead_ms)
+    assert sample.sampling is not sampling
+    now_ms = 2 * PATIENCE_MS
+    assert sample.adapt(LATE_MS if not sampling else 0, now_ms)
+    begun = now_ms + MAX_CLOCK_SKEW_MS + 1
+    taken = sum(sample.takes(f"s{n}", begun + n) for n in range(1_000))
+    assert taken == 1_000 if sampling else taken < 400
+
+
 def test_a_time_that_is_none_does_not_end_all_sampling():
     """One broken record, and a period would begin when nobody lives, or be no number at all."""
     sample = SessionSample()
     sample.takes("s", 2**63 - 1)
     late(sample)
-    assert dumped(sample).sampled[0].from_incarnation == 1
+    assert dumped(sample).sampled[0].from_incarnation == MAX_CLOCK_SKEW_MS + 1

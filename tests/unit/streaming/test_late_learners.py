@@ -69,6 +69,24 @@ def played(host, records, late_ms, clicks_a_publication=50):
 
 
 @pytest.mark.parametrize("model", CASES)
+def test_a_record_from_the_future_changes_nothing(model):
+    """After it, a learner sampled for ever, or never again, and its session stood still."""
+    host = Host(CASES[model][0])
+    records = late_records(model, 400)
+    played(host, records[:100], late_ms=0)
+    task = host.operator._task
+    newest, applied = task.progress.sample.newest, task.progress.applied
+    _, record = records[100]
+    message = (pb.Example if model == "ranker" else SessionRecord).FromString(record.value)
+    message.incarnation = message.appended_ms = 1 << 42
+    host.feed(record._replace(value=message.SerializeToString()))
+    played(host, records[100:101], late_ms=0)
+    assert task.progress.sample.newest == max(newest, records[100][0][1])
+    assert task.progress.applied == applied + (2 if model == "ranker" else 1)
+    assert not task.progress.repetitions
+
+
+@pytest.mark.parametrize("model", CASES)
 def test_a_late_learner_learns_a_sample_and_all_is_accounted_for(model):
     """Learned and passed over are all that was sent, and it can be recounted from outside."""
     records = late_records(model, 2_600)

@@ -10,7 +10,7 @@ import pytest
 from nextclick.limits import MAX_ID_BYTES, MAX_RANKINGS, SCORED_ITEMS, SESSION_STEPS
 from nextclick.v1.impression_pb2 import Impression, ShadowAnswer
 from nextclick.v1.scoreboard_pb2 import AnswerName, AwaitedAnswers
-from nextclick.v1.session_pb2 import Step
+from nextclick.v1.session_pb2 import SessionRecord, Step
 from streaming.raw_record import RawRecord
 from streaming.tasks import score as score_task
 from streaming.tasks.score import ScoreTask
@@ -213,6 +213,8 @@ def test_records_beyond_a_limit_leave_nothing_behind():
     apply(task, answer("s", 0, [long]))
     apply(task, clicks("s", [long]))
     apply(task, clicks("s", ["a"] * (SESSION_STEPS + 1)))
+    ahead = SessionRecord(session_id="s", version=1, appended_ms=1 << 42)
+    apply(task, RawRecord(ahead.SerializeToString(), b"s", "sessions", 0, 0, 9))
     assert not task._sessions
     assert not task._scores
 

@@ -69,6 +69,18 @@ def test_a_dead_letter_does_not_end_an_expired_life():
     assert s.state is state
 
 
+def test_a_session_goes_on_after_the_brokers_clock_was_ahead():
+    """Readers refuse times from the future: all its records, until the clock is there again."""
+    s = Session()
+    s.send(at=0)
+    assert s.send(item="b", at=1, now=DAYS).appended_ms == NOW + DAYS * MINUTE
+    assert s.send(item="c", at=2, now=DAYS - 4).appended_ms == NOW + DAYS * MINUTE
+    record = s.send(item="d", at=3)
+    assert record.appended_ms == record.steps[-1].appended_ms == NOW + 3 * MINUTE
+    assert items(record) == ["a", "b", "c", "d"]
+    assert record.incarnation == NOW
+
+
 def test_steps_say_when_their_events_arrived():
     """By these times a reader knows what it has learned, in whatever life it comes again."""
     s = Session()

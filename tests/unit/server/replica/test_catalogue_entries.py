@@ -35,19 +35,22 @@ def put(replica, item_id, **fields):
     return item
 
 
-def click(replica, session_id, item_id):
-    record = SessionRecord(session_id=session_id, version=1)
-    record.steps.add(item_id=item_id, seq=1, timestamp_ms=1)
+def click(replica, session_id, *item_ids):
+    record = SessionRecord(session_id=session_id, version=len(item_ids))
+    for seq, item_id in enumerate(item_ids, 1):
+        record.steps.add(item_id=item_id, seq=seq, timestamp_ms=1)
     replica.apply_session(session_id.encode(), record.SerializeToString())
 
 
 def push_out(replica, item_id):
-    """Click other items until one has left."""
+    """Click other items, each beside the one before, until one has left."""
+    before = item_id
     for i in range(1_000):
         if not replica.engine.row(item_id):
             return
         for visitor in "ab":
-            click(replica, f"{item_id}{visitor}{i}", f"other{i}")
+            click(replica, f"{item_id}{visitor}{i}", before, f"other{i}")
+        before = f"other{i}"
     raise AssertionError(f"{item_id} has not left")
 
 

@@ -30,7 +30,7 @@ warm_up()
 replica = Replica(Engine(Limits(max_items=items, max_sessions=sessions), sample=0, remote=True))
 index = replica.engine.begin_index(time.monotonic)
 words = "x" * (RECORD_BYTES - 85)
-for n in range(items + 50_000):  # others wait for rows
+for n in reversed(range(items + 50_000)):  # others wait for rows
     shown = Item(f"item {n:08}", categories=(f"c{n % 997}", "shoes"), title=words)
     replica.apply_item(shown.item_id.encode(), encode_item(shown))
 rng = np.random.default_rng(0)

@@ -46,6 +46,7 @@ POISON = [
     (SESSIONS, b"\xff\xff", INVALID),
     (SESSIONS, SessionRecord(session_id="s", version=9, steps=[Step()] * 4_000), INVALID),
     (SESSIONS, SessionRecord(version=9), INVALID),
+    (SESSIONS, SessionRecord(session_id="s", version=9, incarnation=1 << 42), INVALID),
     (ITEMS, b'{"v": 1}', INVALID),
     (VECTORS, b"\x0a\x00", INVALID),
     (VECTORS, b"\xff\xff", INVALID),

@@ -111,6 +111,18 @@ def user_record(session_id, user_id, last_ms, version=1):
     return record
 
 
+def test_a_session_whose_user_changes_is_no_longer_the_former_ones():
+    """Former users were kept for ever, and led to a session that is another visitor's."""
+    sessions = table()
+    for n in range(1, 101):
+        sessions.apply(user_record("s", f"u{n}", n, version=n))
+    assert sessions.current_session("u99") == ""
+    assert sessions.current_session("u100") == "s"
+    assert len(sessions._users) == 1
+    sessions.erase("s")
+    assert len(sessions._users) == 0
+
+
 def test_a_users_current_session_is_the_latest_in_time():
     """Partitions are read in any order: yesterday's session must not become the current one."""
     sessions = table()
