@@ -148,7 +148,7 @@ def describe(stack: Stack) -> dict[str, Any]:
         elif child.name == EMITTER:
             lag = emitter.get("lag")
         elif child.name == "store":
-            lag = group_lag(stack.kafka, store.GROUP, SESSIONS)
+            lag = group_lag(stack.kafka, store.GROUP, (SESSIONS,))
         deaths = watched.get(child.name, Deaths())
         parts.append({"name": child.name, "state": state, "lag": lag, **described(deaths)})
     for job in flink.jobs(stack.ports):
@@ -156,7 +156,7 @@ def describe(stack: Stack) -> dict[str, Any]:
             continue
         deaths = Deaths(restarts=flink.restarts(stack.ports, job["jid"]))
         for part in JOBS[job["name"]].parts:
-            lag = group_lag(stack.kafka, part.group, part.topics[0])
+            lag = group_lag(stack.kafka, part.group, part.topics)
             row = {"name": f"job {part.name}", "state": job["state"], "lag": lag}
             parts.append(row | described(deaths))
     # Counts learn from every click, vectors from those that are not passed over, the ranker from a

@@ -1,7 +1,8 @@
 """EventService: validates events and writes them to Kafka.
 
 Nothing that it acknowledges becomes a dead letter for its time: times are judged when events come,
-as far as the session is known here, and again by when they arrived in Kafka.
+as far as the session is known here (docs/architecture.md says how far), and again by when they
+arrived in Kafka.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from server.errors import RequestError
 from server.kafka.acked_producer import AckedProducer
 from server.replica.replica import Replica
 from server.services.event_times import EventTimes
+from settings.server import ServerSettings
 
 
 class Events:
@@ -32,13 +34,13 @@ class Events:
         self,
         producer: AckedProducer,
         replica: Replica,
-        tenant: str,
+        settings: ServerSettings,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._producer = producer
-        self._sessions = replica.sessions
+        self._times = EventTimes(replica.sessions, settings.session_life_ms)
         self._clock = clock
-        self._topic = topic(EVENTS, tenant)
+        self._topic = topic(EVENTS, settings.tenant)
 
     def put_events(
         self, request: pb.PutEventsRequest, timeout_s: float | None
@@ -49,7 +51,7 @@ class Events:
             fault = FieldFault("events", f"has {n} events; send 1 to {MAX_PUT_EVENTS} in one call")
             raise RequestError("", [fault])
         response = pb.PutEventsResponse()
-        times = EventTimes(self._sessions, int(self._clock() * 1000))
+        now_ms = int(self._clock() * 1000)
         events: dict[int, Event] = {}
         records: list[tuple[str, bytes]] = []
         for index, message in enumerate(request.events):
@@ -61,7 +63,7 @@ class Events:
             except InvalidEventError as e:
                 _refuse(response, index, e.faults)
                 continue
-            wrong_time = times.fault(event)
+            wrong_time = self._times.fault(event, now_ms)
             if wrong_time is not None:
                 _refuse(response, index, (_of_time(wrong_time),))
                 continue

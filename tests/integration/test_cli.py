@@ -12,7 +12,9 @@ import sys
 import psutil
 import pytest
 
+from cli.stack.lag import group_lag
 from cli.stack.layout import Ports
+from cli.status import describe
 from tests.command import ENVIRONMENT, run
 from tests.help_examples import FILES, examples
 from tests.integration.conftest import eventually
@@ -34,6 +36,29 @@ def test_status_names_the_parts_and_their_lag(stack):
     assert parts["server"]["lag"] >= 0
     assert json.loads(done.stdout)["models"][0]["version"] >= 0
     assert "SERVING" in run("status", "--home", str(stack.home.root)).stdout
+
+
+def test_the_lag_of_a_job_is_what_its_group_has_not_read(stack, client, reader):
+    """Of all topics that it reads, and nothing is left of it once the job has caught up."""
+    session_id = fresh("lag")
+    client.put_events(views(session_id, ["a", "b"]))
+    client.recommend(session_id)
+    topics = ("events", "impressions")
+    readers = [reader(name, from_beginning=True) for name in topics]
+    nobody = fresh("nobody")
+    eventually(
+        lambda: (
+            sum(len(one.read()) for one in readers),
+            group_lag(stack.kafka, nobody, topics),
+        ),
+        lambda counts: counts[0] == counts[1] > 0,
+        "as many records as a group has before it that has read none",
+    )
+    eventually(
+        lambda: {part["name"]: part["lag"] for part in describe(stack)["parts"]},
+        lambda lags: {lag for name, lag in lags.items() if name.startswith("job ")} == {0},
+        "jobs that have read all of their topics, and committed it",
+    )
 
 
 def test_the_doctor_finds_nothing_wrong_with_a_running_stack(stack):

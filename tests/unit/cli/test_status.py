@@ -1,6 +1,12 @@
-"""What `nextclick status` says of the learners."""
+"""What `nextclick status` says of the parts and of the learners."""
 
+from cli import status
+from cli.stack import lag
+from cli.stack.layout import Child, Home, Ports
+from cli.stack.stack import Stack
 from cli.status import learned
+from streaming.jobs.registry import JOBS
+from tests.unit.cli.kafka_of_groups import KafkaOfGroups
 
 
 def test_the_share_of_the_ranker_counts_what_never_reached_it():
@@ -14,3 +20,32 @@ def test_the_share_of_the_ranker_counts_what_never_reached_it():
 def test_a_learner_that_has_got_nothing_has_no_share():
     """The stack has just started, or its server does not answer."""
     assert learned({}, {}) == {"share": None, "sampling": False}
+
+
+def test_the_lag_of_a_job_is_that_of_all_its_topics(monkeypatch, tmp_path):
+    """With all of `sessions` unread, the score job was said to be up to date."""
+    kafka = KafkaOfGroups()
+    held = {"events": 3, "sessions": 5, "items": 7, "examples": 11, "impressions": 13}
+    for name, records in {**held, "commands": 17}.items():
+        for n in range(records):
+            kafka.write(name, n % 4)
+    kafka.read("score-job", "impressions")
+    kafka.read("vectors-job", "sessions")
+    kafka.read("session-store", "sessions")
+    for n in range(6):
+        kafka.write("sessions", n % 4)
+    kafka.delete_oldest("events", 1)
+    unread = {"sessions": 3 - 1, "vectors": 6 + 7 + 17, "ranker": 11 + 17, "score": 5 + 6}
+    assert set(unread) == {part.name for job in JOBS.values() for part in job.parts}
+
+    monkeypatch.setattr(lag, "Consumer", kafka.consumer)
+    monkeypatch.setattr(status.apps, "server_status", lambda _: {})
+    monkeypatch.setattr(status.apps, "emitter_status", lambda _: {})
+    monkeypatch.setattr(status.flink, "restarts", lambda *_: 0)
+    running = [{"jid": name, "name": name, "state": "RUNNING"} for name in ("sessions", "learners")]
+    monkeypatch.setattr(status.flink, "jobs", lambda _: running)
+    stack = Stack(Home(tmp_path), Ports.free(), bound=False)
+    stack.children = [Child("store", 0, 0.0)]
+    stack.jobs = {"sessions": "sessions", "learners": "learners"}
+    found = {part["name"]: part["lag"] for part in status.describe(stack)["parts"]}
+    assert found == {"store": 6, **{f"job {name}": records for name, records in unread.items()}}
