@@ -134,7 +134,7 @@ def test_a_session_lives_as_long_as_the_jobs_setting_says(days, accepted, monkey
     monkeypatch.setenv("NEXTCLICK_STATE_TTL_S", str(days * 24 * 3_600))
     job = Job()
     job.send(NOW_MS)
-    job.now_ms += 2 * DAY_MS
+    job.now_ms += 3 * DAY_MS
     assert job.send(NOW_MS - 2 * MAX_LATE_MS).accepted == accepted
     assert not job.dead
 
