@@ -7,6 +7,7 @@ from cli.stack.stack import Stack
 from cli.status import learned
 from streaming.jobs.registry import JOBS
 from tests.unit.cli.kafka_of_groups import KafkaOfGroups
+from tests.unit.documented_figures import explained
 
 
 def test_the_share_of_the_ranker_counts_what_never_reached_it():
@@ -47,5 +48,8 @@ def test_the_lag_of_a_job_is_that_of_all_its_topics(monkeypatch, tmp_path):
     stack = Stack(Home(tmp_path), Ports.free(), bound=False)
     stack.children = [Child("store", 0, 0.0)]
     stack.jobs = {"sessions": "sessions", "learners": "learners"}
-    found = {part["name"]: part["lag"] for part in status.describe(stack)["parts"]}
+    said = status.describe(stack)
+    for row in said["parts"] + said["models"]:
+        assert set(row) <= explained()
+    found = {part["name"]: part["lag"] for part in said["parts"]}
     assert found == {"store": 6, **{f"job {name}": records for name, records in unread.items()}}
