@@ -66,7 +66,7 @@ def test_the_doctor_finds_nothing_wrong_with_a_running_stack(stack):
     done = run("doctor", "--home", str(stack.home.root), "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     checks = {check["check"]: check for check in json.loads(done.stdout)["checks"]}
-    for name in ("versions", "parts", "Kafka", "topics", "clock", "Redis"):
+    for name in ("versions", "parts", "server", "Kafka", "topics", "clock", "Redis"):
         assert checks[name]["state"] == "ok", checks[name]
 
 
