@@ -81,8 +81,8 @@ def send_history(
             raise CommandError(
                 f"Kafka has not acknowledged {left + len(failed):,} of {done:,} events"
                 + (f" ({failed[0]})" if failed else "")
-                + "; `nextclick status` shows whether it runs. Start this again then: what is "
-                f"sent twice is dropped by its event ids, the last {MAX_EVENT_IDS} of a session"
+                + "; `nextclick status` shows whether it runs. Start the command again then: of a "
+                f"session, the last {MAX_EVENT_IDS} clicks that have arrived are not taken twice"
             )
         if acknowledged is not None:
             acknowledged(first + done)
