@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from urllib.parse import urlsplit
 
 import redis
@@ -69,6 +70,8 @@ def examine(home: Home) -> Iterator[Finding]:
         return
     if stack is not None:
         yield of_parts(stack)
+        if theirs := apps.server_status(stack.ports).get("version"):
+            yield checkup.of_server(theirs, version("nextclick"))
     tenant = "" if stack else settings.tenant
     kafka = stack.kafka if stack else settings.kafka
     yield from of_kafka(kafka, tenant)

@@ -1,13 +1,15 @@
 """Ctrl-C and SIGTERM, noticed even where Python drops an exception.
 
 The exception of a signal handler is lost when it is raised inside a hook of the interpreter (of a
-fork or a finaliser). So the handler also sets a flag, which everything that waits or starts
-processes checks.
+fork or a finaliser), or inside a callback of a compiler. So the handler also sets a flag, which
+everything that waits or starts processes checks; and of an exception that was lost, nothing is
+printed.
 """
 
 from __future__ import annotations
 
 import signal
+import sys
 from types import FrameType
 
 _requested = False
@@ -20,6 +22,12 @@ def install() -> None:
     """
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
+    sys.unraisablehook = _say_lost
+
+
+def requested() -> bool:
+    """Return whether a stop was requested."""
+    return _requested
 
 
 def check() -> None:
@@ -33,3 +41,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     global _requested  # noqa: PLW0603 - signals are the process's
     _requested = True
     raise KeyboardInterrupt
+
+
+def _say_lost(lost: sys.UnraisableHookArgs) -> None:
+    """Print an exception that was lost, but for that of a signal."""
+    if lost.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(lost)

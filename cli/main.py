@@ -41,7 +41,7 @@ app.add_typer(bench_app, name="bench")
 
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+"""Exit code after Ctrl-C, as shells have it, and after SIGTERM."""
 
 
 def main() -> None:
@@ -59,7 +59,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except (Exception, SystemExit) as e:
-        code = tell(e)
+        # Numba, for one, makes another error of an interrupt that strikes while it compiles.
+        code = INTERRUPTED if interrupt.requested() else tell(e)
     if code == INTERRUPTED:
         err.print("interrupted")
     sys.exit(code if isinstance(code, int) else 0)

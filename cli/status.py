@@ -154,7 +154,7 @@ def describe(stack: Stack) -> dict[str, Any]:
         elif child.name == EMITTER:
             lag = emitter.get("lag")
         elif child.name == "store":
-            lag = group_lag(stack.kafka, store.GROUP, SESSIONS)
+            lag = group_lag(stack.kafka, store.GROUP, (SESSIONS,))
         deaths = watched.get(child.name, Deaths())
         row = {"name": child.name, "state": state, "lag": lag, "refused": None}
         parts.append(row | described(deaths))
@@ -163,7 +163,7 @@ def describe(stack: Stack) -> dict[str, Any]:
             continue
         deaths = Deaths(restarts=flink.restarts(stack.ports, job["jid"]))
         for part in JOBS[job["name"]].parts:
-            lag = group_lag(stack.kafka, part.group, part.topics[0])
+            lag = group_lag(stack.kafka, part.group, part.topics)
             refused = flink.refused(stack.ports, job["jid"], part.operator)
             row = {"name": f"job {part.name}", "state": job["state"], "lag": lag}
             parts.append(row | {"refused": refused} | described(deaths))

@@ -95,7 +95,7 @@ def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Eve
             settings,
             handlers=(
                 recommendations,
-                Events(producer, replica, settings.tenant),
+                Events(producer, replica, settings),
                 Catalogue(producer, replica, settings.tenant),
                 Models(producer, replica, settings.tenant),
             ),

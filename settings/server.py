@@ -9,12 +9,13 @@ from pydantic import Field, field_validator, model_validator
 
 from settings.base import DAY_S
 from settings.client import ClientSettings
+from settings.sessions import SessionSettings
 
 MOST = 1 << 30
 """Rows and records: beyond it, 32 bits do not number them."""
 
 
-class ServerSettings(ClientSettings):
+class ServerSettings(ClientSettings, SessionSettings):
     """Settings of one replica."""
 
     host: str = Field(default="127.0.0.1", description="Address that gRPC and HTTP listen on")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from confluent_kafka import Producer
@@ -12,13 +13,14 @@ from cli import interrupt
 from cli.errors import CommandError
 from evaluation.datasets import Session, clicks_in_order
 from nextclick import Event, encode_event
-from nextclick.limits import MAX_ID_BYTES
+from nextclick.limits import MAX_EVENT_IDS, MAX_ID_BYTES
 from nextclick.topics import EVENTS, PRODUCER_CONFIG, REPLAY_HEADER, topic
 
 TICK = 1_000
 
 ACKNOWLEDGED_EVERY = 5_000
-"""Clicks after which an import waits for the broker, and notes how far it is."""
+"""Clicks after which an import waits for the broker, and notes how far it is; it does so earlier
+where a session has `MAX_EVENT_IDS` clicks among them: of more, the job would know no repetition."""
 
 
 def send_history(
@@ -79,8 +81,8 @@ def send_history(
             raise CommandError(
                 f"Kafka has not acknowledged {left + len(failed):,} of {done:,} events"
                 + (f" ({failed[0]})" if failed else "")
-                + "; `nextclick status` shows whether it runs. Send them again then: those that "
-                "have arrived are dropped by their event ids"
+                + "; `nextclick status` shows whether it runs. Start the command again then: of a "
+                f"session, the last {MAX_EVENT_IDS} clicks that have arrived are not taken twice"
             )
         if acknowledged is not None:
             acknowledged(first + done)
@@ -93,6 +95,8 @@ def send_history(
     order = order[-last:] if last is not None else order[first:]
     now_ms = int(time.time() * 1000)
     started = time.monotonic()
+    unnoted = Counter[int]()
+    """Clicks of each session since the broker was waited for."""
     for done, (s, p) in enumerate(order, 1):
         session = sessions[s]
         session_id = prefix + session.session_id
@@ -118,8 +122,11 @@ def send_history(
             interrupt.check()
             producer.poll(0)
             tick(TICK)
-        if acknowledged is not None and done % ACKNOWLEDGED_EVERY == 0:
+        unnoted[s] += 1
+        due = done % ACKNOWLEDGED_EVERY == 0 or unnoted[s] == MAX_EVENT_IDS
+        if acknowledged is not None and due:
             wait_acknowledged(done)
+            unnoted.clear()
     wait_acknowledged(len(order))
     tick(len(order) % TICK)
     return len(order)

@@ -12,6 +12,7 @@ from pathlib import Path
 from cli.errors import CommandError
 from cli.stack.layout import Home
 from evaluation.click_files.columns import Columns
+from nextclick.limits import MAX_EVENT_IDS
 
 FOLDER = "imports"
 
@@ -51,8 +52,9 @@ class ImportRecord:
             return cls(path)
         except (ValueError, KeyError, TypeError) as e:
             raise CommandError(
-                f"{path} does not say how far the import is; delete it: then all clicks are sent, "
-                "and those that were sent before are dropped by their event ids"
+                f"{path} does not say how far the import is; delete it: then all clicks are sent. "
+                "Of those that were sent before, the jobs drop what is of the last 48 hours and of "
+                f"sessions of at most {MAX_EVENT_IDS} clicks, and learn the others again"
             ) from e
 
     def write(self, acknowledged: int) -> None:

@@ -72,6 +72,15 @@ def of_tools() -> Finding:
     return Finding("versions", State.OK, found)
 
 
+def of_server(theirs: str, ours: str) -> Finding:
+    """Check that the server that runs is of this command's version; both were read."""
+    if theirs == ours:
+        return Finding("server", State.OK, f"of this command's version, {ours}")
+    found = f"of version {theirs}, this command of {ours}"
+    to_do = "`nextclick down` and `nextclick up` start the stack in this command's version"
+    return Finding("server", State.WARNING, found, to_do)
+
+
 def of_ports(ports: Ports) -> Finding:
     """Check that the ports of a stack that does not run are free."""
     try:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from nextclick.topics import event_key
 from nextclick.v1 import session_pb2 as pb
 from online_models.engine import Engine
 from online_models.memory.sharded_dict import ShardedDict
@@ -25,6 +26,9 @@ class Entry:
     hidden: tuple[str, ...] = ()
     purchased: tuple[str, ...] = ()
 
+
+_VISIT = event_key("", "")
+"""Ids of sessions begin with it whose events have none."""
 
 LATEST_MS = (1 << 32) * 1_000
 """Times must be earlier than this to fit into the models' 32 bits of seconds."""
@@ -47,6 +51,8 @@ class SessionTable:
         self._names: list[str] = [""] * engine.limits.max_sessions
         """Ids by number, modulo the most sessions; empty where that session is not in memory."""
         self._users = ShardedDict[str]()
+        self._visits = ShardedDict[str]()
+        """Of users whose current session has an id of its own: the last one that has none."""
         self.evicted = 0
         self.known_of_evicted = EvictedSessions()
 
@@ -65,6 +71,16 @@ class SessionTable:
         """Return the id of the session of a user's last click, empty if none."""
         return self._users.get(user_id, "")
 
+    def last_visit(self, user_id: str) -> str:
+        """Return the id of the session of a user's events without session id, empty if none."""
+        names = (self._users.get(user_id, ""), self._visits.get(user_id, ""))
+        visits = [
+            (entry.applied.incarnation, name)
+            for name in names
+            if name.startswith(_VISIT) and (entry := self._entries.get(name))
+        ]
+        return max(visits, default=(0, ""))[1]
+
     def apply(self, record: pb.SessionRecord) -> list[str]:
         """Apply a session's record; return the items of the steps that were learned.
 
@@ -76,6 +92,7 @@ class SessionTable:
         """
         entry = self._entries.get(record.session_id)
         if entry is not None and not entry.applied.precedes(record):
+            _note_arrival(entry, record)
             return []
         if entry is None:
             applied = self.known_of_evicted.applied(record.session_id)
@@ -156,9 +173,24 @@ class SessionTable:
         if entry.user_id != record.user_id:
             self._forget_user(record.session_id, entry)
             entry.user_id = record.user_id
-        current = self._entries.get(self._users.get(record.user_id, ""))
+        name = self._users.get(record.user_id, "")
+        if name == record.session_id:
+            return
+        current = self._entries.get(name)
         if current is None or current.last_ms <= record.last_timestamp_ms:
             self._users[record.user_id] = record.session_id
+            self._note_visit(record.user_id, name)
+        else:
+            self._note_visit(record.user_id, record.session_id)
+
+    def _note_visit(self, user_id: str, name: str) -> None:
+        """Note a session that is not its user's current one, if it is the last visit."""
+        entry = self._entries.get(name)
+        if entry is None or not name.startswith(_VISIT):
+            return
+        last = self._entries.get(self.last_visit(user_id))
+        if last is None or last.applied.incarnation < entry.applied.incarnation:
+            self._visits[user_id] = name
 
     def erase(self, session_id: str) -> None:
         """Erase a session, after its tombstone."""
@@ -174,9 +206,10 @@ class SessionTable:
         return entry
 
     def _forget_user(self, session_id: str, entry: Entry) -> None:
-        """Let a session's user have no current session, if it is this one."""
-        if self._users.get(entry.user_id) == session_id:
-            del self._users[entry.user_id]
+        """Let a session be no visit of its user, and not the current session."""
+        for held in (self._users, self._visits):
+            if held.get(entry.user_id) == session_id:
+                del held[entry.user_id]
 
     def _open(self, session_id: str) -> Entry:
         entry = Entry(self._engine.open_session())
@@ -240,11 +273,20 @@ class SessionTable:
             self._names[number % len(self._names)] = name
             if current:
                 self._users[user_id] = name
+        for name in self._ids(self._numbers()):
+            self._note_visit(self._entries[name].user_id, name)
 
 
 def _place(record: pb.SessionRecord, step: pb.Step) -> Applied:
     """Return the place of a step in its session."""
     return Applied(record.incarnation, step.seq, step.appended_ms)
+
+
+def _note_arrival(entry: Entry, record: pb.SessionRecord) -> None:
+    """Note that an event arrived which changed nothing: the life of the session goes on."""
+    same_place = record.incarnation == entry.applied.incarnation
+    if same_place and record.version == entry.applied.version:
+        entry.applied = max(entry.applied, Applied.after(record))
 
 
 def _note_purchase(entry: Entry, step: pb.Step) -> None:

@@ -1,7 +1,8 @@
 """EventService: validates events and writes them to Kafka.
 
 Nothing that it acknowledges becomes a dead letter for its time: times are judged when events come,
-as far as the session is known here, and again by when they arrived in Kafka.
+as far as the session is known here (docs/architecture.md says how far), and again by when they
+arrived in Kafka.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from server.kafka.acked_producer import AckedProducer
 from server.replica.replica import Replica
 from server.services.event_times import EventTimes
 from server.services.requests import entries, parsed
+from settings.server import ServerSettings
 
 
 class Events:
@@ -33,19 +35,19 @@ class Events:
         self,
         producer: AckedProducer,
         replica: Replica,
-        tenant: str,
+        settings: ServerSettings,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._producer = producer
-        self._sessions = replica.sessions
+        self._times = EventTimes(replica.sessions, settings.session_life_ms)
         self._clock = clock
-        self._topic = topic(EVENTS, tenant)
+        self._topic = topic(EVENTS, settings.tenant)
 
     def put_events(self, raw: bytes, timeout_s: float | None) -> bytes:
         """Answer a PutEventsRequest: write the valid events; the response's errors have others."""
         found = entries(raw, "events", MAX_PUT_EVENTS)
         response = pb.PutEventsResponse()
-        times = EventTimes(self._sessions, int(self._clock() * 1000))
+        now_ms = int(self._clock() * 1000)
         events: dict[int, Event] = {}
         records: list[tuple[str, bytes]] = []
         for index, entry in enumerate(found):
@@ -61,7 +63,7 @@ class Events:
             except InvalidEventError as e:
                 _refuse(response, index, e.faults)
                 continue
-            wrong_time = times.fault(event)
+            wrong_time = self._times.fault(event, now_ms)
             if wrong_time is not None:
                 _refuse(response, index, (_of_time(wrong_time),))
                 continue

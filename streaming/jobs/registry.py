@@ -22,7 +22,7 @@ class Part(NamedTuple):
     name
         Its name; the consumer group is derived from it.
     topics
-        Topics that it reads, without tenant; its lag is measured on the first.
+        Topics that it reads, without tenant.
     hosts
         The pure function or task that it hosts, as ``module:name``.
     """

@@ -35,7 +35,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     ratings = RatingThresholds(args.like_from, args.dislike_to)
-    life_ms = load(JobSettings).state_ttl_s * 1_000
+    life_ms = load(JobSettings).session_life_ms
     run(
         JOBS[args.job],
         partial(to_outputs, ratings=ratings, life_ms=life_ms),

@@ -175,13 +175,13 @@ def test_the_event_type_strengthens_a_step():
 
 def test_the_method_answers_over_grpc_and_through_both_clients():
     shop, port = Shop(), Ports.free().grpc
+    settings = ServerSettings(grpc_port=port)
     handlers = (
         shop.service,
-        Events(None, shop.replica, ""),
+        Events(None, shop.replica, settings),
         Catalogue(None, shop.replica, ""),
         Models(None, shop.replica, ""),
     )
-    settings = ServerSettings(grpc_port=port)
     server = GrpcServer(settings, handlers, shop.service.send_impressions)
     server.start()
     target = f"127.0.0.1:{port}"

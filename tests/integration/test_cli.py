@@ -12,7 +12,9 @@ import sys
 import psutil
 import pytest
 
+from cli.stack.lag import group_lag
 from cli.stack.layout import Ports
+from cli.status import describe
 from tests.command import ENVIRONMENT, run
 from tests.help_examples import FILES, examples, words_of
 from tests.integration.conftest import eventually
@@ -36,12 +38,35 @@ def test_status_names_the_parts_and_their_lag(stack):
     assert "SERVING" in run("status", "--home", str(stack.home.root)).stdout
 
 
+def test_the_lag_of_a_job_is_what_its_group_has_not_read(stack, client, reader):
+    """Of all topics that it reads, and nothing is left of it once the job has caught up."""
+    session_id = fresh("lag")
+    client.put_events(views(session_id, ["a", "b"]))
+    client.recommend(session_id)
+    topics = ("events", "impressions")
+    readers = [reader(name, from_beginning=True) for name in topics]
+    nobody = fresh("nobody")
+    eventually(
+        lambda: (
+            sum(len(one.read()) for one in readers),
+            group_lag(stack.kafka, nobody, topics),
+        ),
+        lambda counts: counts[0] == counts[1] > 0,
+        "as many records as a group has before it that has read none",
+    )
+    eventually(
+        lambda: {part["name"]: part["lag"] for part in describe(stack)["parts"]},
+        lambda lags: {lag for name, lag in lags.items() if name.startswith("job ")} == {0},
+        "jobs that have read all of their topics, and committed it",
+    )
+
+
 def test_the_doctor_finds_nothing_wrong_with_a_running_stack(stack):
     """What it calls a fault must be one; it looks at the real broker and the real Redis."""
     done = run("doctor", "--home", str(stack.home.root), "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     checks = {check["check"]: check for check in json.loads(done.stdout)["checks"]}
-    for name in ("versions", "parts", "Kafka", "topics", "clock", "Redis"):
+    for name in ("versions", "parts", "server", "Kafka", "topics", "clock", "Redis"):
         assert checks[name]["state"] == "ok", checks[name]
 
 

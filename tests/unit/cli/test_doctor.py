@@ -1,6 +1,7 @@
 """``nextclick doctor``: each thing that can be wrong is found, and comes with what to do."""
 
 import socket
+from importlib.metadata import version
 from types import SimpleNamespace
 
 import pytest
@@ -8,9 +9,10 @@ import redis
 from confluent_kafka import KafkaError, KafkaException
 
 from cli import doctor
-from cli.stack import checkup
+from cli.stack import apps, checkup
 from cli.stack.checkup import GIB, Finding, State
 from cli.stack.layout import Home, Ports
+from cli.stack.stack import Stack
 from nextclick.topics import EVENTS, SESSIONS, TOPICS, topic
 
 
@@ -175,6 +177,27 @@ def test_a_machine_without_a_stack_is_checked_without_services(tmp_path, monkeyp
     monkeypatch.setattr(doctor, "replica_bytes", lambda _: GIB)
     checks = [finding.check for finding in doctor.examine(Home(tmp_path))]
     assert checks == ["versions", "ports", "disk", "memory", "real-time right"]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "state"), [(version("nextclick"), State.OK), ("0.0.9", State.WARNING)]
+)
+def test_a_server_of_another_version_is_told(tmp_path, monkeypatch, theirs, state):
+    """The package was upgraded under a running stack: both work, but not as one expects."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(doctor, "replica_bytes", lambda _: GIB)
+    monkeypatch.setattr(doctor, "of_kafka", lambda *_: iter(()))
+    monkeypatch.setattr(checkup, "of_redis", lambda *_: Finding("Redis", State.OK, ""))
+    monkeypatch.setattr(apps, "serving", lambda _: True)
+    monkeypatch.setattr(apps, "server_status", lambda _: {"version": theirs})
+    home = Home(tmp_path)
+    monkeypatch.setattr(Stack, "running", lambda _: Stack(home, Ports.free(), bound=False))
+    findings = {finding.check: finding for finding in doctor.examine(home)}
+    assert findings["server"].state == state
+    assert theirs in findings["server"].found
+    assert ("`nextclick up`" in findings["server"].to_do) == (state is State.WARNING)
+    monkeypatch.setattr(apps, "server_status", lambda _: {})  # `parts` says that it is away
+    assert "server" not in [finding.check for finding in doctor.examine(home)]
 
 
 def test_only_a_fault_fails():

@@ -11,25 +11,35 @@ from cli.live.import_record import ImportRecord
 from cli.stack.layout import Home
 from evaluation.click_files.columns import Columns
 from evaluation.datasets import Session
+from streaming.raw_record import RawRecord
+from streaming.sessionize import KeyState, Update, process
 
+ARRIVED_MS = 1_700_000_000_000
 SESSIONS = [Session(f"s{s}", ("a", "b", "c"), (s, s + 1, s + 2)) for s in range(1, 4_001)]
 CLICKS = 3 * len(SESSIONS)
 
 
 class Broker:
-    """Takes what is produced; ends the process that sends after ``lives_for`` events."""
+    """Takes what is produced; ends the process that sends after ``lives_for`` events.
 
-    def __init__(self, lives_for):
+    The sessions job processes what it has taken: ``states`` are those of its keys, which the broker
+    of the next process goes on with.
+    """
+
+    def __init__(self, lives_for, states=None):
         self.lives_for = lives_for
-        self.event_ids = []
+        self.event_ids, self.states = [], {} if states is None else states
 
     def __call__(self, _):
         return self
 
-    def produce(self, _topic, raw, _key, **_options):
+    def produce(self, topic, raw, key, **_options):
         if len(self.event_ids) == self.lives_for:
             raise KeyboardInterrupt
         self.event_ids.append(json.loads(raw)["event_id"])
+        record = RawRecord(raw, key.encode(), topic, 0, 0, ARRIVED_MS, replayed=True)
+        self.states[key], outcome = process(self.states.get(key), record)
+        assert isinstance(outcome, Update)
 
     def poll(self, _):
         return 0
@@ -44,14 +54,14 @@ def record_of(tmp_path, text="clicks", **columns):
     return ImportRecord.of(Home(tmp_path / "home"), [file], Columns(**columns), "")
 
 
-def run(monkeypatch, tmp_path, lives_for=-1):
+def run(monkeypatch, tmp_path, lives_for=-1, sessions=SESSIONS, states=None):
     """Import in a fresh process, as it were; returns the ids that the broker has got."""
-    broker = Broker(lives_for)
+    broker = Broker(lives_for, states)
     monkeypatch.setattr(history, "Producer", broker)
     record = record_of(tmp_path)
     before = record.acknowledged
     try:
-        send_history("kafka", SESSIONS, first=before, acknowledged=record.write)
+        send_history("kafka", sessions, first=before, acknowledged=record.write)
     except KeyboardInterrupt:
         assert lives_for >= 0
     return broker.event_ids
@@ -68,6 +78,32 @@ def test_an_import_that_was_ended_goes_on_where_it_was(monkeypatch, tmp_path, li
     assert len(set(first + second)) == CLICKS
     assert first[len(first) - repeated :] == second[:repeated]
     assert run(monkeypatch, tmp_path) == []
+
+
+LONG = 600
+BEGAN_MS = 1_600_000_000_000
+ONE_LONG = Session("long", ("a",) * LONG, tuple(BEGAN_MS + 1_000 * n for n in range(LONG)))
+SHORT = [Session(f"s{n}", ("a",), (BEGAN_MS + 1_500 * n,)) for n in range(LONG // 2)]
+
+
+@pytest.mark.parametrize(
+    "sessions",
+    [[ONE_LONG], [ONE_LONG, *SHORT]],
+    ids=["alone", "among others"],
+)
+@pytest.mark.parametrize("lives_for", [[255], [257], [599], [300, 2, 300]])
+def test_each_click_of_an_import_that_was_ended_is_applied_once(
+    monkeypatch, tmp_path, lives_for, sessions
+):
+    """Of a session of 600 clicks the job knows the last 256: sent twice, all were applied again."""
+    states = {}
+    sent = [len(run(monkeypatch, tmp_path, life, sessions, states)) for life in [*lives_for, -1]]
+    clicks = sum(len(session.items) for session in sessions)
+    assert sent[:-1] == lives_for
+    held = [KeyState.from_bytes(state).session for state in states.values()]
+    assert sum(session.applied for session in held) == clicks
+    assert sum(session.duplicates for session in held) == sum(sent) - clicks
+    assert {session.session_id: session.applied for session in held}["long"] == LONG
 
 
 def test_other_files_or_columns_are_another_import(tmp_path):

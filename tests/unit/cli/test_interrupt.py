@@ -1,10 +1,12 @@
-"""Ctrl-C is noticed even where its exception is lost."""
+"""Ctrl-C is noticed even where its exception is lost, and said even where it becomes another."""
 
-import os
+import signal
 import subprocess
 import sys
 
-from cli.stack.layout import PROJECT
+import pytest
+
+from tests.command import ENVIRONMENT
 
 LOST = """
 import os, signal
@@ -25,9 +27,35 @@ except KeyboardInterrupt:
 """
 
 
+WRAPPED = """
+import os, sys
+from cli import main
+def compiling():
+    try:
+        os.kill(os.getpid(), int(os.environ['NUMBER']))
+        sum(range(1000))
+    except KeyboardInterrupt as e:
+        raise RuntimeError('failed in nopython mode') from e
+main.app.command('compiling')(compiling)
+sys.argv = ['nextclick', 'compiling']
+main.main()
+"""
+
+
+def run(program, **variables):
+    argv = [sys.executable, "-c", program]
+    env = ENVIRONMENT | variables
+    return subprocess.run(argv, capture_output=True, text=True, env=env, timeout=240, check=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_becomes_another_error_is_told_as_what_it_is(number):
+    """Ended while numba compiled, `evaluate` printed a hundred lines of numba's."""
+    done = run(WRAPPED, NUMBER=str(int(number)))
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
 def test_an_interrupt_that_python_drops_is_noticed_by_whatever_waits_next():
     """Once in some runs Ctrl-C struck inside a fork's hook, and the demo went on for minutes."""
-    env = {**os.environ, "PYTHONPATH": f"{PROJECT}:{PROJECT / 'proto'}"}
-    argv = [sys.executable, "-c", LOST]
-    done = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=240, check=False)
-    assert done.stdout.split() == ["lost", "noticed"], done.stderr
+    done = run(LOST)
+    assert (done.stdout.split(), done.stderr) == (["lost", "noticed"], "")

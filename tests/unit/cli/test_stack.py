@@ -17,6 +17,7 @@ from cli.stack.flink_settings import cluster_settings
 from cli.stack.layout import Child, Home, Ports
 from cli.stack.process import child_of, find, spawn, stop, tail, wait_until
 from cli.stack.stack import Stack
+from tests.command import ENVIRONMENT
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -32,6 +33,20 @@ def test_free_ports_are_different():
     values = [getattr(ports, name) for name in ports.__dataclass_fields__]
     assert len(set(values)) == len(values)
     ports.check()
+
+
+def test_a_broker_that_does_not_answer_yet_prints_nothing():
+    """Each start printed lines of Kafka's client beside what `up` says."""
+    with socket.socket() as closed:  # bound, and nobody listens
+        closed.bind(("127.0.0.1", 0))
+        program = (
+            "from cli.stack.kafka import ready\n"
+            "from cli.stack.layout import Ports\n"
+            f"print(ready(Ports(kafka={closed.getsockname()[1]})))"
+        )
+        argv = [sys.executable, "-c", program]
+        done = subprocess.run(argv, capture_output=True, text=True, check=True, env=ENVIRONMENT)
+    assert (done.stdout, done.stderr) == ("False\n", "")
 
 
 def test_free_ports_leave_room_for_further_workers(monkeypatch):

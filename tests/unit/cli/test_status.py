@@ -1,8 +1,13 @@
-"""What `nextclick status` says of the learners."""
+"""What `nextclick status` says of the parts and of the learners."""
 
-from cli.stack import flink
-from cli.stack.layout import Ports
+from cli import status
+from cli.stack import flink, lag
+from cli.stack.layout import Child, Home, Ports
+from cli.stack.stack import Stack
 from cli.status import learned
+from streaming.jobs.registry import JOBS
+from tests.unit.cli.kafka_of_groups import KafkaOfGroups
+from tests.unit.documented_figures import explained
 
 
 def test_the_share_of_the_ranker_counts_what_never_reached_it():
@@ -36,3 +41,36 @@ def test_what_a_task_has_passed_over_is_that_of_its_own_operator(monkeypatch):
     assert flink.refused(Ports(), "f", "learn-vectors") == 7
     assert flink.refused(Ports(), "f", "learn-ranker") == 0
     assert flink.refused(Ports(), "gone", "learn-vectors") == 0
+
+
+def test_the_lag_of_a_job_is_that_of_all_its_topics(monkeypatch, tmp_path):
+    """With all of `sessions` unread, the score job was said to be up to date."""
+    kafka = KafkaOfGroups()
+    held = {"events": 3, "sessions": 5, "items": 7, "examples": 11, "impressions": 13}
+    for name, records in {**held, "commands": 17}.items():
+        for n in range(records):
+            kafka.write(name, n % 4)
+    kafka.read("score-job", "impressions")
+    kafka.read("vectors-job", "sessions")
+    kafka.read("session-store", "sessions")
+    for n in range(6):
+        kafka.write("sessions", n % 4)
+    kafka.delete_oldest("events", 1)
+    unread = {"sessions": 3 - 1, "vectors": 6 + 7 + 17, "ranker": 11 + 17, "score": 5 + 6}
+    assert set(unread) == {part.name for job in JOBS.values() for part in job.parts}
+
+    monkeypatch.setattr(lag, "Consumer", kafka.consumer)
+    monkeypatch.setattr(status.apps, "server_status", lambda _: {})
+    monkeypatch.setattr(status.apps, "emitter_status", lambda _: {})
+    monkeypatch.setattr(status.flink, "restarts", lambda *_: 0)
+    monkeypatch.setattr(status.flink, "refused", lambda *_: 0)
+    running = [{"jid": name, "name": name, "state": "RUNNING"} for name in ("sessions", "learners")]
+    monkeypatch.setattr(status.flink, "jobs", lambda _: running)
+    stack = Stack(Home(tmp_path), Ports.free(), bound=False)
+    stack.children = [Child("store", 0, 0.0)]
+    stack.jobs = {"sessions": "sessions", "learners": "learners"}
+    said = status.describe(stack)
+    for row in said["parts"] + said["models"]:
+        assert set(row) <= explained()
+    found = {part["name"]: part["lag"] for part in said["parts"]}
+    assert found == {"store": 6, **{f"job {name}": records for name, records in unread.items()}}

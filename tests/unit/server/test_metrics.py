@@ -8,6 +8,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from server import metrics
 from streaming import store_metrics
+from tests.unit.documented_figures import figures
 
 OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
 DECLARED = {
@@ -33,10 +34,8 @@ def test_every_metric_is_documented_with_its_labels():
 
 def test_every_metric_is_held_to_the_truth():
     """The table of figures names the test that counts each of them from outside."""
-    text = OPERATING.read_text()
-    table = text.partition("| figure | what it means | the test |")[2].partition("\n\n")[0]
-    figures = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
-    held = re.findall(r"`(nextclick_\w+?)(?:_total)?`", " ".join(figures))
+    names = [name.removesuffix("_total") for names, _, _ in figures() for name in names]
+    held = [name for name in names if name.startswith("nextclick_")]
     assert sorted(held) == sorted(DECLARED)
 
 

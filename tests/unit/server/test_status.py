@@ -1,7 +1,7 @@
 """A replica reports what a count from outside gives, and every figure has a test."""
 
 import re
-from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,29 +17,57 @@ from records import item_vectors
 from records.item_vectors import ItemVectors
 from server import status
 from server.replica import log_watch
+from server.replica.examples import ExampleEmitter
+from server.replica.lag_meter import Lag
+from server.replica.refused import INVALID, Refused
 from server.replica.replica import Replica
+from tests.unit.documented_figures import ROOT, explained, figures
 
-ROOT = Path(__file__).parents[3]
-ROW = re.compile(r"^\| (.*) \| .* \| `(tests/\S+\.py): (test_\w+)` \|$", re.MULTILINE)
-
-
-def figures():
-    """Each row of the table: the names of its figures, and file and name of the test."""
-    text = (ROOT / "docs" / "operating.md").read_text()
-    table = text.partition("| figure | what it means | the test |")[2].partition("\n\n")[0]
-    rows = ROW.findall(table)
-    assert len(rows) == len(table.splitlines()) - 2, "a row that is not read"
-    return [(re.findall(r"`(\w+)`", names), path, test) for names, path, test in rows]
+BY_NAME = {"lags", "scores", "learners", "scoreboard", "windows", "kept_snapshots"}
+"""Figures whose keys are names: of topics, models, sizes, snapshots."""
 
 
 def replica():
     return Replica(Engine(Limits(max_items=64, max_sessions=64, pairs=64), sample=0, remote=True))
 
 
-def test_every_figure_of_the_status_is_explained():
+def names_in(value, *, by_name=False):
+    """Return the names of all figures in plain values; those at a cut-off without it."""
+    inner = value.items() if isinstance(value, dict) else ()
+    found = {re.sub(r"_(5|10|20)$", "", key) for key, _ in inner if not by_name}
+    for key, held in inner:
+        found |= names_in(held, by_name=not by_name and key in BY_NAME)
+    for held in value if isinstance(value, list) else ():
+        found |= names_in(held)
+    return found
+
+
+def full_replica():
+    """A replica of which every figure of the status has a value."""
+    it = replica()
+    score = Score(model="ranker")
+    score.drifts.add(began_ms=1)
+    score.windows.add(size=1_000).at.add(k=20)
+    it.apply_score(b"ranker", score.SerializeToString())
+    it.apply_learner(b"vectors", LearnerState(applied=1).SerializeToString())
+    it.lags = {"sessions": Lag(1, 2)}
+    it.refused.add(Refused("sessions", 0, 1, INVALID, "torn"))
+    it.kept_snapshots = {"kept-1": "of other limits"}
+    return it
+
+
+def test_every_figure_of_the_status_is_explained(monkeypatch):
     """An operator steers by them, and has to know what they count."""
-    explained = {name for names, _, _ in figures() for name in names}
-    assert set(status.describe(replica(), serving=True)) <= explained
+    learned = {"blend": {"hit_rate": 0.6, "mrr": 0.2}}
+    monkeypatch.setattr(Engine, "prequential_scores", property(lambda _: learned))
+    said = status.describe(full_replica(), serving=True)
+    assert all(said[name] for name in BY_NAME & set(said))
+    emitter = SimpleNamespace(
+        emitted=0, passed_over=0, passed_over_checksum=0, sessions=SimpleNamespace(sampling=False)
+    )
+    found = names_in(said | ExampleEmitter.describe(emitter))
+    assert {"ms", "repetitions", "noticed_ms", "slope", "hit_rate", "since_ms", "offset"} <= found
+    assert found <= explained()
 
 
 def test_every_figure_is_held_to_the_truth_by_a_test_that_exists():

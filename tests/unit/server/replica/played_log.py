@@ -34,6 +34,7 @@ class FakeConsumer:
     """Ends of partitions, and messages to poll, as the test says."""
 
     def __init__(self, config):
+        self.config = config
         self.ends, self.messages, self.failures = {}, [], 0
         self.asked, self.assigned, self.paused, self.closed = 0, [], set(), False
 

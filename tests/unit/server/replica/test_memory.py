@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from online_models.memory.layout import Limits
+from server.replica.catalogue_entries import MOST_BYTES
+from server.replica.early_vectors import MOST_EARLY
 from server.replica.log_reader import QUEUE_KB
-from server.replica.memory import most_bytes
+from server.replica.memory import EARLY_BYTES, most_bytes
 
 FILL = """
 import json, sys, time, numpy as np, psutil
@@ -74,6 +76,15 @@ def test_the_docs_tell_the_formula():
     for items, sessions in ((1 << 14, 1 << 16), (1 << 18, 1 << 20)):
         by_docs = items * int(item.replace(",", "")) + sessions * int(session) + int(rest) * 10**6
         assert by_docs == pytest.approx(most(max_items=items, max_sessions=sessions), rel=0.02)
+
+
+def test_the_formula_has_what_the_client_of_kafka_may_read_ahead(reader):
+    """The full process below has none: its queue is in no measurement."""
+    it = reader()
+    it.start()
+    ahead = 1_024 * it._consumer.config["queued.max.messages.kbytes"]
+    waiting = 2 * MOST_BYTES + MOST_EARLY * EARLY_BYTES
+    assert most_bytes(Limits())["queues"] == waiting + ahead
 
 
 @pytest.mark.parametrize(

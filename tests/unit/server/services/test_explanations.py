@@ -1,5 +1,7 @@
 """What an explained answer says of its items: reasons, probabilities, timings."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -61,3 +63,22 @@ def test_explanations_come_with_reasons_and_timings(shop):
     )
     assert all(item.reasons for item in answer.items)
     assert [t.stage for t in answer.timings] == ["parse", "session", "score", "reply"]
+
+
+def test_the_shares_of_an_items_reasons_add_up(shop):
+    """A shop reads them as parts of a whole."""
+    answer = shop.recommend(session_id="x", session_items=["i4", "i5"], explain=True)
+    for item in answer.items:
+        shares = [reason.share for reason in item.reasons]
+        assert sum(shares) == pytest.approx(1)
+        assert shares == sorted(shares, reverse=True)
+        assert min(shares) >= 0
+    assert any(len(item.reasons) > 1 for item in answer.items)
+
+
+def test_timings_are_no_longer_than_the_call(shop):
+    """They are read where an answer is slow, to see what of it is ours."""
+    began = time.perf_counter_ns()
+    answer = shop.recommend(session_id="x", session_items=["i4", "i5"], explain=True)
+    took_us = (time.perf_counter_ns() - began) // 1_000
+    assert 0 < sum(timing.duration_us for timing in answer.timings) <= took_us

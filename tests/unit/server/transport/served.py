@@ -61,7 +61,7 @@ class Served:
         )
         self.handlers = (
             self.shop.service,
-            Events(self.producer, self.shop.replica, ""),
+            Events(self.producer, self.shop.replica, settings),
             Catalogue(self.producer, self.shop.replica, ""),
             Models(self.producer, self.shop.replica, ""),
         )

@@ -111,12 +111,20 @@ def test_models_are_listed_and_steered(served):
     assert [m.name for m in listed] == ["blend", "vectors", "ranker"]
     assert listed[0].answering
     assert listed[2].age_ms == -1
+    published_ms = now() - 80_000
     served.shop.replica.learners["ranker"] = learning_pb2.LearnerState(
-        version=9, learned=70, kept_versions=[3, 7], timestamp_ms=1
+        version=9,
+        learned=70,
+        paused=True,
+        rolled_back_to=3,
+        kept_versions=[3, 7],
+        timestamp_ms=published_ms,
     )
     listed = models.ListModels(model_service_pb2.ListModelsRequest(), timeout=LIMIT_S).models
-    assert (listed[2].version, listed[2].examples, list(listed[2].kept_versions)) == (9, 70, [3, 7])
-    assert listed[2].age_ms > 0
+    ranker, now_ms = listed[2], now()
+    assert (ranker.version, ranker.examples, ranker.paused) == (9, 70, True)
+    assert (ranker.rolled_back_to, list(ranker.kept_versions)) == (3, [3, 7])
+    assert 80_000 <= ranker.age_ms <= now_ms - published_ms
     models.PauseLearning(model_service_pb2.PauseLearningRequest(model="vectors"), timeout=LIMIT_S)
     models.ResumeLearning(model_service_pb2.ResumeLearningRequest(model="vectors"), timeout=LIMIT_S)
     models.RollBack(model_service_pb2.RollBackRequest(model="ranker", version=7), timeout=LIMIT_S)
