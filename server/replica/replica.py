@@ -134,9 +134,7 @@ class Replica:
         if self._held is not None:
             positions = self.positions
             for held in self._held.release(lambda p: positions.get((sessions_topic, p), 0)):
-                self._put_vectors(
-                    held.item_id, ItemVectors(held.context, held.target, 0, held.offsets)
-                )
+                self._put_vectors(held.item_id, held.record, item_vectors.decode(held.record))
 
     def apply_session(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `sessions`; a tombstone erases the session."""
@@ -173,21 +171,22 @@ class Replica:
             if self._held is not None:
                 self._held.drop(item_id)
             return
-        record = item_vectors.decode(value)
+        vectors = item_vectors.decode(value)
         if self._held is not None:
-            self._held.hold(HeldVector(item_id, record.context, record.target, record.offsets))
+            self._held.hold(HeldVector(item_id, value, vectors.offsets))
         else:
-            self._put_vectors(item_id, record)
+            self._put_vectors(item_id, value, vectors)
 
-    def _put_vectors(self, item_id: str, vectors: ItemVectors) -> None:
+    def _put_vectors(self, item_id: str, record: bytes, vectors: ItemVectors) -> None:
         if not self.engine.put_vectors(item_id, vectors.context, vectors.target):
-            self._early.keep(item_id, vectors)
+            self._early.keep(item_id, record)
 
     def _put_early(self, item_id: str) -> None:
         """Apply the vectors of an item that came before it had a row, if it has one now."""
         if item_id in self._early and self.engine.row(item_id):
-            vectors = self._early.take(item_id)
-            assert vectors is not None
+            record = self._early.take(item_id)
+            assert record is not None
+            vectors = item_vectors.decode(record)
             self.engine.put_vectors(item_id, vectors.context, vectors.target)
 
     def apply_row(
