@@ -59,8 +59,7 @@ def examine(home: Home) -> Iterator[Finding]:
         yield checkup.of_ports(Ports(grpc=settings.grpc_port, http=settings.http_port))
     yield checkup.of_disk(home.root)
     yield checkup.of_memory(
-        replica_bytes(settings),
-        2 if local else 1,  # a server and the example emitter
+        replica_bytes(settings, emitter=local),
         checkup.JAVA_BYTES if local else 0,
         checkup.total_memory(),
     )
@@ -103,10 +102,12 @@ def of_parts(stack: Stack) -> Finding:
     return Finding("parts", State.OK, f"all {len(stack.children)} run, the server is SERVING")
 
 
-def replica_bytes(settings: ServerSettings) -> int:
-    """Return the most bytes that a replica may take."""
+def replica_bytes(settings: ServerSettings, *, emitter: bool) -> list[int]:
+    """Return the most bytes that a server may take, and an emitter if there is one."""
     from online_models.memory.layout import Limits  # noqa: PLC0415 - loads the models
     from server.replica.memory import most_bytes  # noqa: PLC0415
+    from server.replica.replica import Role  # noqa: PLC0415
 
     limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
-    return sum(most_bytes(limits).values())
+    roles = (Role.SERVER, Role.EMITTER) if emitter else (Role.SERVER,)
+    return [sum(most_bytes(limits, role).values()) for role in roles]

@@ -123,16 +123,24 @@ class Phase(NamedTuple):
         Forgets them in the places ``first`` to ``end - 1``.
     cost
         Work of a place; see `memory.table.Forget`.
+    leaving
+        Whether the places may name an item that leaves.
     """
 
     places: Callable[[], int]
     forget: Callable[[int, int], None]
     cost: int = 1
+    leaving: bool = True
+
+    @property
+    def swept(self) -> int:
+        """Places that a sweep visits."""
+        return self.places() if self.leaving else 0
 
     @property
     def work(self) -> int:
-        """Work of the whole phase."""
-        return self.places() * self.cost
+        """Work of the whole phase in a sweep."""
+        return self.swept * self.cost
 
 
 def phases_of(items: ItemRows, state: State, used: Collection[Table] = TABLES) -> list[Phase]:
@@ -143,7 +151,7 @@ def phases_of(items: ItemRows, state: State, used: Collection[Table] = TABLES) -
 def _phase(which: int, items: ItemRows, state: State) -> Phase:
     table = _FORGETTING[which]
     assert table.forget is not None
-    places, cost = table.forget.places, table.forget.cost
+    places = table.forget.places
 
     def count() -> int:
         return (
@@ -152,7 +160,10 @@ def _phase(which: int, items: ItemRows, state: State) -> Phase:
             else used_entries(places or table.name, items.arrays, items.limits)
         )
 
-    return Phase(count, lambda first, end: _forget(state, which, first, end), cost)
+    def forget(first: int, end: int) -> None:
+        _forget(state, which, first, end)
+
+    return Phase(count, forget, table.forget.cost, table.forget.leaving)
 
 
 class Sweep:
@@ -328,7 +339,7 @@ class Sweep:
         self.phase += 1
         self.at = 0
         last = self.phase == len(self._phases)
-        self.size = 0 if last else self._phases[self.phase].places()
+        self.size = 0 if last else self._phases[self.phase].swept
 
     def _let_leave(self, work: int) -> int:
         items = self._items

@@ -52,12 +52,7 @@ def decode(value: bytes) -> ItemVectors:
         message = pb.ItemVectors.FromString(value)
     except DecodeError as e:
         raise RecordError("record", f"is no ItemVectors: {e}") from None
-    context, target = _vector("context", message.context), _vector("target", message.target)
-    return ItemVectors(context, target, message.version, message.offsets)
-
-
-def _vector(field: str, raw: bytes) -> NDArray[np.float32]:
-    vector = unpack(field, raw, HALF, DIMENSIONS)
-    if not np.isfinite(vector).all():
-        raise RecordError(field, "has numbers that are not finite")
-    return vector
+    context = unpack("context", message.context, HALF, DIMENSIONS)
+    target = unpack("target", message.target, HALF, DIMENSIONS)
+    # The message's own list of offsets would keep the whole message.
+    return ItemVectors(context, target, message.version, tuple(message.offsets))

@@ -20,6 +20,7 @@ from nextclick.limits import (
     MAX_KEY_BYTES,
     MAX_PAGE,
     MAX_RANKINGS,
+    MAX_SCORE_DRIFTS,
     MAX_SCORE_WINDOWS,
     SESSION_STEPS,
 )
@@ -40,6 +41,12 @@ def check_size(name: str, key: bytes, value: bytes | None) -> None:
     most = TOPICS[name].max_value_bytes
     if value is not None and most is not None and len(value) > most:
         raise RecordError("record", f"has {len(value)} bytes; at most {most} are read")
+
+
+def check_at_most(field: str, values: Sized, most: int) -> None:
+    """Raise `RecordError` if a repeated field has more than ``most`` entries."""
+    if len(values) > most:
+        raise RecordError(field, f"has {len(values)} entries; at most {most} are read")
 
 
 def check_times(told: SessionRecord | Example, arrived_ms: int | None) -> None:
@@ -85,8 +92,8 @@ def decode_session(value: bytes, arrived_ms: int | None = None) -> SessionRecord
     if not session.session_id:
         raise RecordError("session_id", "is missing")
     check_times(session, arrived_ms)
-    _at_most("steps", session.steps, SESSION_STEPS)
-    _at_most("hidden_item_ids", session.hidden_item_ids, MAX_HIDDEN_ITEMS)
+    check_at_most("steps", session.steps, SESSION_STEPS)
+    check_at_most("hidden_item_ids", session.hidden_item_ids, MAX_HIDDEN_ITEMS)
     _check_key("session_id", session.session_id)
     _check_ids("user_id", (session.user_id,))
     if len(value) > MAX_ID_BYTES:  # otherwise no id in it can be longer
@@ -108,21 +115,21 @@ def decode_impression(value: bytes) -> Impression:
     answer = _parsed(Impression, value)
     _check_key("session_id", answer.session_id)
     _check_ids("names", (answer.recommendation_id, answer.model, answer.policy))
-    _at_most("item_ids", answer.item_ids, MAX_PAGE)
+    check_at_most("item_ids", answer.item_ids, MAX_PAGE)
     _check_ids("item_ids", answer.item_ids)
-    _at_most("appended_item_ids", answer.appended_item_ids, SESSION_STEPS)
+    check_at_most("appended_item_ids", answer.appended_item_ids, SESSION_STEPS)
     _check_ids("appended_item_ids", answer.appended_item_ids)
-    _at_most("scores", answer.scores, MAX_PAGE)
-    _at_most("propensities", answer.propensities, MAX_PAGE)
+    check_at_most("scores", answer.scores, MAX_PAGE)
+    check_at_most("propensities", answer.propensities, MAX_PAGE)
     _check_finite("scores", answer.scores)
     _check_finite("propensities", answer.propensities)
     _check_finite("diversity, popularity", (answer.diversity, answer.popularity))
-    _at_most("shadows", answer.shadows, MAX_RANKINGS)
+    check_at_most("shadows", answer.shadows, MAX_RANKINGS)
     for shadow in answer.shadows:
         _check_ids("shadows.model", (shadow.model,))
-        _at_most("shadows.item_ids", shadow.item_ids, MAX_PAGE)
+        check_at_most("shadows.item_ids", shadow.item_ids, MAX_PAGE)
         _check_ids("shadows.item_ids", shadow.item_ids)
-        _at_most("shadows.scores", shadow.scores, MAX_PAGE)
+        check_at_most("shadows.scores", shadow.scores, MAX_PAGE)
         _check_finite("shadows.scores", shadow.scores)
         _check_finite("shadows", (shadow.diversity, shadow.popularity))
     return answer
@@ -139,14 +146,15 @@ def decode_score(value: bytes) -> Score:
     """
     score = _parsed(Score, value)
     _check_ids("model", (score.model,))
-    _at_most("windows", score.windows, MAX_SCORE_WINDOWS)
+    check_at_most("windows", score.windows, MAX_SCORE_WINDOWS)
     check = score.calibration
     _check_finite("calibration", (check.slope, check.intercept, check.predicted, check.observed))
     _check_finite("click_through_rate", (score.click_through_rate,))
+    check_at_most("drifts", score.drifts, MAX_SCORE_DRIFTS)
     for drift in score.drifts:
         _check_finite("drifts", (drift.hit_rate_before, drift.hit_rate_after))
     for window in score.windows:
-        _at_most("windows.at", window.at, MAX_SCORE_WINDOWS)
+        check_at_most("windows.at", window.at, MAX_SCORE_WINDOWS)
         _check_finite("windows", (window.coverage, window.diversity, window.popularity))
         for at in window.at:
             _check_finite("windows.at", (at.hit_rate, at.mrr, at.ndcg))
@@ -158,11 +166,6 @@ def _parsed(kind: type[AnyMessage], value: bytes) -> AnyMessage:
         return kind.FromString(value)
     except DecodeError as e:
         raise RecordError("record", f"is no {kind.DESCRIPTOR.name}: {e}") from None
-
-
-def _at_most(field: str, values: Sized, most: int) -> None:
-    if len(values) > most:
-        raise RecordError(field, f"has {len(values)} entries; at most {most} are read")
 
 
 def _check_finite(field: str, numbers: Iterable[float]) -> None:

@@ -9,11 +9,13 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
+from nextclick.limits import MAX_KEPT_VERSIONS, MAX_SAMPLED_PERIODS
 from nextclick.v1 import learning_pb2 as pb
 from online_models.ranking.features.registry import FITTING_SCHEMAS, SCHEMA
 from online_models.ranking.ranker_weights import SIZES, RankerWeights
 from records.arrays import FLOAT, unpack
 from records.errors import RecordError
+from records.limited import check_at_most
 
 
 class LearnerRecord(NamedTuple):
@@ -50,13 +52,16 @@ def decode(value: bytes) -> LearnerRecord:
     Raises
     ------
     RecordError
-        If it is not such a message, or an array of weights that fit does not have the length in
-        `SIZES`, has a number that is not finite, or holds what cannot be.
+        If it is not such a message, has more versions or periods than a learner keeps, or an array
+        of weights that fit does not have the length in `SIZES`, has a number that is not finite, or
+        holds what cannot be.
     """
     try:
         state = pb.LearnerState.FromString(value)
     except DecodeError as e:
         raise RecordError("record", f"is no LearnerState: {e}") from None
+    check_at_most("kept_versions", state.kept_versions, MAX_KEPT_VERSIONS)
+    check_at_most("sampled", state.sampled, MAX_SAMPLED_PERIODS)
     if not state.HasField("weights"):
         return LearnerRecord(state, None, None)
     fits = state.weights.feature_schema in FITTING_SCHEMAS

@@ -183,7 +183,8 @@ def change(
             if nearest.due:
                 main = nearest.build()
                 with lock:
-                    nearest.swap(main)
+                    before = nearest.swap(main)
+                del before  # not while others wait for the lock
                 rebuilds[0] += 1
 
     threads = [threading.Thread(target=churn), threading.Thread(target=rebuild)]

@@ -11,7 +11,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -101,21 +101,19 @@ def of_disk(folder: Path) -> Finding:
     return Finding("disk", state, f"{free / GIB:.1f} GiB free for {folder}", to_do)
 
 
-def of_memory(replica: int, replicas: int, rest: int, total: int) -> Finding:
+def of_memory(replicas: Sequence[int], rest: int, total: int) -> Finding:
     """Check that the machine has the memory that the limits allow the replicas to take.
 
     Parameters
     ----------
-    replica
-        The most bytes of a replica.
     replicas
-        Replicas on this machine.
+        The most bytes of each replica on this machine.
     rest
         Bytes of what else runs with them.
     total
         Bytes of the machine.
     """
-    needed = replicas * replica + rest
+    needed = sum(replicas) + rest
     found = f"{needed / GIB:.1f} GiB at the limits that are set, of {total / GIB:.1f}"
     if needed <= total:
         return Finding("memory", State.OK, found)

@@ -56,8 +56,9 @@ class Kept(StrEnum):
 class Forget:
     """How a table whose entries name rows forgets items that leave, and follows those that move.
 
-    A row is used again only after `kernel` has been called for all places. Tables are swept in
-    their order in `state_tables.TABLES`: one that takes rows over from another comes after it.
+    A row is used again only after `kernel` has been called for all places, except for tables that
+    drop an item as it leaves. Tables are swept in their order in `state_tables.TABLES`: one that
+    takes rows over from another comes after it.
 
     Parameters
     ----------
@@ -71,11 +72,14 @@ class Forget:
         number; "": the entries of the table itself.
     cost
         Work of a place, compared with that of a session: a step takes that many fewer of them.
+    leaving
+        Whether a place may name an item that leaves; otherwise they only follow those that move.
     """
 
     kernel: Any
     places: str | int = ""
     cost: int = 1
+    leaving: bool = True
 
 
 @dataclass(frozen=True)

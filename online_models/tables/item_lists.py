@@ -46,7 +46,7 @@ Records = NDArray[Any]
 
 @njit(cache=True)
 def _forget_links(st: State, row: int) -> None:
-    """Let an item's neighbours be those that they become; none of them leaves: see `remove`."""
+    """Let an item's neighbours be those that they become."""
     links = st.item_links[row]
     for place in range(len(links)):
         links[place].before = st.becomes[links[place].before]
@@ -65,17 +65,24 @@ def _forget_ends(st: State, place: int) -> None:
 
 
 TABLES = (
-    Table("item_links", LINK, ("rows", LINKS), Kept.ROWS, forget=Forget(_forget_links)),
+    Table(
+        "item_links",
+        LINK,
+        ("rows", LINKS),
+        Kept.ROWS,
+        forget=Forget(_forget_links, leaving=False),
+    ),
     Table(
         "item_lists",
         LIST,
         (1 + MOST_CATEGORIES, 2),
         Kept.WHOLE,
-        forget=Forget(_forget_ends, -(-(1 + MOST_CATEGORIES) // SWEPT_LISTS)),
+        forget=Forget(_forget_ends, -(-(1 + MOST_CATEGORIES) // SWEPT_LISTS), leaving=False),
     ),
 )
 """``item_links`` has an item's links in the list of all items, then by place of its categories;
-``item_lists`` has the lists by number of the category, and by whether their items were clicked."""
+``item_lists`` has the lists by number of the category, and by whether their items were clicked. An
+item that leaves is taken out of its lists at once: a sweep through all of them took 2 ms."""
 
 
 @njit(cache=True, inline="always")

@@ -165,7 +165,7 @@ class VectorIndex:
             vectors[part] = self._vectors[rows[part]]
         return MainIndex(len(self._vectors), rows, vectors)
 
-    def swap(self, main: MainIndex, at_most: int | None = None) -> bool:
+    def swap(self, main: MainIndex, at_most: int | None = None) -> MainIndex | None:
         """Take over changes made since `build` began; swap ``main`` in once none is left.
 
         Parameters
@@ -177,8 +177,9 @@ class VectorIndex:
 
         Returns
         -------
-        bool
-            Whether ``main`` is in use; if not, call again.
+        MainIndex or None
+            Once ``main`` is in use, the index before it; to free that takes milliseconds, so keep
+            it until others need not wait. None if ``main`` is not in use yet: call again.
         """
         changed = self._changed_since_build or set()
         for _ in range(len(changed) if at_most is None else min(at_most, len(changed))):
@@ -188,10 +189,10 @@ class VectorIndex:
             else:
                 main.remove(row)
         if changed:
-            return False
+            return None
         self._changed_since_build = None
-        self._main = main
-        return True
+        before, self._main = self._main, main
+        return before
 
     def give_up(self) -> None:
         """Forget a build that has failed: the next one is `due` as if it had not begun."""

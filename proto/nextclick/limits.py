@@ -56,6 +56,9 @@ SAMPLED_SHARE = 0.25
 MAX_SAMPLED_PERIODS = 256
 """Periods of sampling that a learner remembers."""
 
+MAX_KEPT_VERSIONS = 20
+"""Versions that the ranker can be rolled back to."""
+
 # ---- fields of events and items; bytes are those of UTF-8
 
 MAX_RECORD_BYTES = 65_536
@@ -98,6 +101,9 @@ MAX_RANKINGS = 16
 
 MAX_SCORE_WINDOWS = 8
 """Windows of a score, and cut-offs in each."""
+
+MAX_SCORE_DRIFTS = 10
+"""Drifts of a score that are kept; the oldest make room."""
 
 # ---- requests
 

@@ -6,19 +6,16 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-MAX_HELD = 500_000
-"""The most held vectors; a new one replaces the oldest."""
+MOST_HELD = 262_144
+"""The most held vectors; a new one replaces the oldest. As many as a learner of the default limits
+has when an emitter begins without a snapshot, and what it publishes in some 40 s of an import."""
 
 
 class HeldVector(NamedTuple):
-    """An item's two vectors, and their learner's next offset of each partition of `sessions`."""
+    """A record of `vectors`, and its learner's next offset of each partition of `sessions`."""
 
     item_id: str
-    context: NDArray[np.float32]
-    target: NDArray[np.float32]
+    record: bytes
     offsets: Sequence[int]
 
 
@@ -29,10 +26,13 @@ class HeldVectors:
     trust vectors more than it can when answering: that cost 2 points of MRR in a bootstrap.
     """
 
-    def __init__(self, limit: int = MAX_HELD) -> None:
+    def __init__(self, limit: int = MOST_HELD) -> None:
         self._limit = limit
-        self._held: deque[tuple[int, HeldVector]] = deque()
+        self._held: deque[HeldVector] = deque()
         self._number = 0
+        """Number of the next one."""
+        self._offsets: Sequence[int] = ()
+        """Those of the last one: the learner publishes many vectors with the same."""
         self._counts: Counter[str] = Counter()
         self._dropped: dict[str, int] = {}
         """Items that were dropped, and the number of the first vector held since."""
@@ -44,7 +44,10 @@ class HeldVectors:
         """Keep an item's vectors for later."""
         if len(self._held) >= self._limit:
             self._pop()
-        self._held.append((self._number, vector))
+        if vector.offsets == self._offsets:
+            vector = vector._replace(offsets=self._offsets)
+        self._offsets = vector.offsets
+        self._held.append(vector)
         self._number += 1
         self._counts[vector.item_id] += 1
 
@@ -62,14 +65,15 @@ class HeldVectors:
             Returns this replica's next offset of a partition of `sessions`.
         """
         held = self._held
-        while held and all(applied(p) >= offset for p, offset in enumerate(held[0][1].offsets)):
+        while held and all(applied(p) >= offset for p, offset in enumerate(held[0].offsets)):
             vector = self._pop()
             if vector is not None:
                 yield vector
 
     def _pop(self) -> HeldVector | None:
         """Remove the oldest; return it unless it was dropped."""
-        number, vector = self._held.popleft()
+        number = self._number - len(self._held)
+        vector = self._held.popleft()
         item_id = vector.item_id
         dropped = number < self._dropped.get(item_id, 0)
         self._counts[item_id] -= 1

@@ -112,8 +112,9 @@ class IndexBuilder:
     def _rebuild(self, index: VectorIndex) -> None:
         """Build and swap; changes made meanwhile are taken over in slices, as the log is read."""
         main = index.build()
-        swapped = False
-        while not swapped:
+        before = None
+        while before is None:
             with self._replica.slice() as until:
-                while not swapped and time.perf_counter() < until:
-                    swapped = index.swap(main, CHANGES)
+                while before is None and time.perf_counter() < until:
+                    before = index.swap(main, CHANGES)
+        # The index before is freed here, without the lock.

@@ -6,7 +6,9 @@ from online_models.memory.layout import Limits
 from online_models.state_tables import max_bytes
 from server.replica.catalogue_entries import MOST_BYTES
 from server.replica.early_vectors import MOST_EARLY
+from server.replica.held_vectors import MOST_HELD
 from server.replica.log_reader import QUEUE_KB
+from server.replica.replica import Role
 
 PROCESS_BYTES = 330_000_000
 """Python, libraries and compiled kernels."""
@@ -25,28 +27,34 @@ INDEX_BYTES = 2 * 768 + 256
 """Of an item in the vector index: vector and links twice, since a rebuild makes a new one beside
 the old one, and the vector to which the delta is compared."""
 
-EARLY_BYTES = 1_000
-"""Of an item whose vectors came before it had a row."""
+EARLY_BYTES, HELD_BYTES = 570, 520
+"""Of a record of `vectors` that came before its item had a row; of one that an emitter holds."""
 
 ONLY_LEARNERS = ("token_vectors", "token_sums", "replay_features")
 """Tables that a replica never touches: its pages of them take no memory."""
 
 
-def most_bytes(limits: Limits, record_bytes: int = RECORD_BYTES) -> dict[str, int]:
+def most_bytes(
+    limits: Limits, role: Role = Role.SERVER, record_bytes: int = RECORD_BYTES
+) -> dict[str, int]:
     """Return the most bytes that each part of a replica takes, whose sum is its process's memory.
 
     Parameters
     ----------
     limits
         Items and sessions of the models.
+    role
+        A server has an index, an emitter holds vectors.
     record_bytes
         Bytes of an item's record in the catalogue.
     """
+    server = role is Role.SERVER
     return {
         "process": PROCESS_BYTES,
         "models": max_bytes(limits, but=ONLY_LEARNERS),
         "sessions": limits.max_sessions * SESSION_BYTES,
         "catalogue": limits.max_items * (record_bytes + ENTRY_BYTES),
-        "index": limits.max_items * INDEX_BYTES,
+        "index": limits.max_items * INDEX_BYTES if server else 0,
+        "held vectors": 0 if server else MOST_HELD * HELD_BYTES,
         "queues": 2 * MOST_BYTES + MOST_EARLY * EARLY_BYTES + 1_024 * QUEUE_KB,
     }

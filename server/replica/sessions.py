@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -143,12 +144,15 @@ class SessionTable:
         steps = record.steps
         seqs = [step.seq for step in steps]  # reading a field 5,000 times took a millisecond
         news = sorted((seq, at) for at, seq in enumerate(seqs) if seq > applied)
+        arrived: list[int] = []
+        before = []  # of each step, how many of those before it have arrived earlier
+        for seq in seqs:
+            before.append(bisect_left(arrived, seq))
+            insort(arrived, seq)
         kept = len(self._engine.session_rows(entry.number))
         for seq, at in news:
-            before = sum(other < seq for other in seqs[:at])
-            known = sum(other < seq for other in seqs)
             # The engine may still keep older steps that the record has dropped.
-            place = max(kept - known, 0) + before
+            place = max(kept - bisect_left(arrived, seq), 0) + before[at]
             if self.before_learning is not None and place == kept:
                 click = _place(record, steps[at])
                 self.before_learning(record.session_id, click, entry.number, steps[at].item_id)

@@ -6,6 +6,7 @@ import logging
 import struct
 from collections.abc import Iterable, Iterator
 
+from nextclick.limits import MAX_KEPT_VERSIONS
 from nextclick.topics import COMMANDS, RANKER, RANKER_MODEL, topic
 from nextclick.v1 import learning_pb2 as pb
 from online_models.learners.ranker import RankerLearner
@@ -23,9 +24,6 @@ _NUMBER = struct.Struct("<I")
 
 PAGES = 1 << 13
 """Of the notes on sessions: 262,144 of them, 8 MB. Repetitions are of the last minutes."""
-
-KEPT_VERSIONS = 20
-"""The most versions that it can be rolled back to."""
 
 FIRST_KEPT = 200
 """The first version is kept after this many cases."""
@@ -122,7 +120,7 @@ class RankerTask:
         version = self.progress.version + 1
         if version in self._versions:
             return
-        self.progress.kept = [*self.progress.kept, version][-KEPT_VERSIONS:]
+        self.progress.kept = [*self.progress.kept, version][-MAX_KEPT_VERSIONS:]
         self._versions[version] = _NUMBER.pack(self.learned) + self._learner.dump()
         self._changed[f"v{version}"] = self._versions[version]
         for old in set(self._versions) - set(self.progress.kept):

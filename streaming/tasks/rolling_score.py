@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from river import drift, linear_model, optim
 
-from nextclick.limits import SCORED_ITEMS
+from nextclick.limits import MAX_SCORE_DRIFTS, SCORED_ITEMS
 from nextclick.v1 import scoreboard_pb2 as pb
 from online_models import metrics
 
@@ -23,7 +23,6 @@ WINDOWS = (1_000, 10_000)
 BLOCK = 125
 """Cases that are stored as one row."""
 
-KEPT_DRIFTS = 10
 FADING = 1 / 1_000
 """Weight of a new answer in the click-through rate, of a new case in the calibration check."""
 
@@ -169,7 +168,7 @@ class RollingScore:
             hit_rate_before=metrics.hit_rate(before["rank"], SCORED_ITEMS),
             hit_rate_after=metrics.hit_rate(after["rank"], SCORED_ITEMS),
         )
-        del drifts[:-KEPT_DRIFTS]
+        del drifts[:-MAX_SCORE_DRIFTS]
 
     def _latest(self, size: int) -> NDArray[np.void]:
         """Return the last cases, oldest first."""

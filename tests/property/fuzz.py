@@ -2,13 +2,15 @@
 
 import random
 import time
+from array import array
 
 import numpy as np
 
 from nextclick import Event, Item, encode_event, encode_item
-from nextclick.limits import MAX_PAGE, MAX_RANKINGS, SCORED_ITEMS, SESSION_STEPS
+from nextclick.limits import MAX_MESSAGE_BYTES, MAX_PAGE, MAX_RANKINGS, SCORED_ITEMS, SESSION_STEPS
 from nextclick.topics import (
     COMMANDS,
+    DEAD_LETTERS,
     EVENTS,
     EXAMPLES,
     IMPRESSIONS,
@@ -28,23 +30,35 @@ from online_models.ranking.candidates import CANDIDATES
 from online_models.ranking.features.registry import N_FEATURES, SCHEMA
 from records import example, item_vectors
 from records.session_life import Applied
+from server.replica.followed_topics import FOLLOWED
 
 NOW_MS = 1_700_000_000_000
 
+READ_BY_REPLICAS = (*(followed.name for followed in FOLLOWED), DEAD_LETTERS)
+"""Topics of which a replica applies the records, and that of which it counts them."""
+
+RUNS = 4
+"""The most runs by which `longest` judges."""
+
 
 class Fuzz:
-    """Makes records, and measures what applying them takes: ``longest`` is the longest so far."""
+    """Makes records, and keeps what applying each takes."""
 
     def __init__(self, seed):
         self.random = random.Random(seed)
-        self.longest = (0.0, "")
+        self.took, self.names = array("d"), []
+        """Processor time of each step, in seconds, and what it was."""
+
+    def note(self, name, seconds):
+        self.took.append(seconds)
+        self.names.append(name)
 
     def measured(self, name, work):
         started = time.thread_time()
         try:
             return work()
         finally:
-            self.longest = max(self.longest, (time.thread_time() - started, name))
+            self.note(name, time.thread_time() - started)
 
     def fuzzed(self, topic):
         """Return key and value of a record, most of them not as they should be; or a tombstone."""
@@ -52,7 +66,7 @@ class Fuzz:
         if self.random.random() < 0.05:
             value = None
         else:
-            value = self.mutated(value, TOPICS[topic].max_value_bytes)
+            value = self.mutated(value, TOPICS[topic].max_value_bytes or MAX_MESSAGE_BYTES)
         if self.random.random() < 0.05:
             key = self.random.randbytes(self.random.choice([0, 10, 100_000]))
         return key, value
@@ -104,7 +118,7 @@ class Fuzz:
         if topic == RANKER:
             state = learning_pb2.LearnerState(version=1, kept_versions=range(20))
             return RANKER_MODEL.encode(), state.SerializeToString()
-        if topic in (EVENTS, IMPRESSIONS, EXAMPLES, COMMANDS):
+        if topic in (EVENTS, IMPRESSIONS, EXAMPLES, COMMANDS, DEAD_LETTERS):
             return self.record_of_jobs(topic)
         assert topic == SCOREBOARD
         name = pick.choice(["blend", "ranker"])
@@ -113,10 +127,10 @@ class Fuzz:
         return name.encode(), score.SerializeToString()
 
     def record_of_jobs(self, topic):
-        """Return key and value of a valid record of a topic that only jobs read."""
+        """Return key and value of a valid record of a topic that jobs read, or of a dead letter."""
         pick = self.random
         session_id = self.name("s")
-        if topic == EVENTS:
+        if topic in (EVENTS, DEAD_LETTERS):
             kind = pick.choice(["view", "purchase", "rating", "dislike", "unknown"])
             event = Event(
                 kind,
@@ -188,3 +202,23 @@ class Fuzz:
             else:
                 out[at:at] = out[at : at + pick.randrange(200)]
         return bytes(out)
+
+
+def longest(run, bound_s):
+    """Return the most processor time that a step takes, in seconds, and what it is.
+
+    Of each step, the least of all runs counts; there are more runs while one is beyond ``bound_s``.
+    Loading of code, collection of garbage and the neighbours' use of the caches count as processor
+    time, too, but not at the same step of each run. ``run()`` returns a `Fuzz` that has done the
+    same steps every time.
+    """
+    least, names = None, []
+    for _ in range(RUNS):
+        fuzz = run()
+        assert least is None or fuzz.names == names
+        took, names = np.array(fuzz.took), fuzz.names
+        least = took if least is None else np.minimum(least, took)
+        if least.max() <= bound_s:
+            break
+    at = int(least.argmax())
+    return float(least[at]), names[at]

@@ -8,22 +8,21 @@ from pkgutil import resolve_name
 
 import pytest
 
-from nextclick.topics import DEAD_LETTERS, IMPRESSIONS, SESSIONS, TOPICS
+from nextclick.topics import IMPRESSIONS, SESSIONS, TOPICS
 from records.refused import RefusedRecords
-from server.replica.followed_topics import FOLLOWED
 from streaming.jobs.registry import JOBS
 from streaming.raw_record import RawRecord
 from streaming.session_writer import Batch
 from streaming.sessionize import RatingThresholds
 from streaming.tasks.checked import apply_checked
 from streaming.tasks.task import TaskOptions
-from tests.property.fuzz import NOW_MS, Fuzz
+from tests.property.fuzz import NOW_MS, READ_BY_REPLICAS, Fuzz, longest
 
 PUBLISH_EVERY = 500
 WARM_UP = 30
 
-BOUND_S = 1.0
-"""As in test_never_stuck: far above what a record should take, since loading of code counts."""
+BOUND_MS = 50
+"""Nobody waits for a job as for a replica's lock: vectors learn a session of 50 new steps in 10."""
 
 
 class Jobs(Fuzz):
@@ -70,38 +69,36 @@ class Jobs(Fuzz):
                 list(task.publish(record.append_time_ms))
 
 
-@pytest.fixture(scope="module")
-def jobs():
-    return Jobs(1)
-
-
-def test_every_topic_is_fuzzed(jobs):
+def test_every_topic_is_fuzzed():
     """A topic that is added would be read by what nobody has tried to stop."""
-    by_replicas = {followed.name for followed in FOLLOWED}
-    assert by_replicas | set(jobs.readers) == set(TOPICS) - {DEAD_LETTERS}
+    assert {*READ_BY_REPLICAS, *Jobs(1).readers} == set(TOPICS)
 
 
 @pytest.mark.parametrize(
     "rounds", [300, pytest.param(100_000, marks=[pytest.mark.long, pytest.mark.timeout(7_200)])]
 )
-def test_whatever_comes_the_jobs_go_on(jobs, rounds, record_property):
+def test_whatever_comes_the_jobs_go_on(rounds, record_property):
     """An exception would restart a job for ever: it reads the same record again."""
-    for _ in range(WARM_UP):
-        for topic in jobs.readers:
-            jobs.feed(topic, *jobs.record(topic))
-    jobs.longest = (0.0, "")
-    for _ in range(rounds):
-        for topic in jobs.readers:
-            jobs.feed(topic, *jobs.fuzzed(topic))
-    seconds, what = jobs.longest
+
+    def run():
+        jobs = Jobs(1)
+        for _ in range(WARM_UP):
+            for topic in jobs.readers:
+                jobs.feed(topic, *jobs.record(topic))
+        for _ in range(rounds):
+            for topic in jobs.readers:
+                jobs.feed(topic, *jobs.fuzzed(topic))
+        vectors, ranker, score = (
+            next(task for task in jobs.tasks if type(task).__name__ == name)
+            for name in ("VectorsTask", "RankerTask", "ScoreTask")
+        )
+        assert vectors.learned
+        assert ranker.learned
+        jobs.feed(IMPRESSIONS, *jobs.record(IMPRESSIONS))
+        assert list(score.publish(NOW_MS * 2))
+        return jobs
+
+    seconds, what = longest(run, BOUND_MS / 1_000)
     record_property("longest_hold_ms", 1_000 * seconds)
     print(f"longest record: {1_000 * seconds:.2f} ms of processor time, of {what}")
-    assert seconds < BOUND_S, what
-    vectors, ranker, score = (
-        next(task for task in jobs.tasks if type(task).__name__ == name)
-        for name in ("VectorsTask", "RankerTask", "ScoreTask")
-    )
-    assert vectors.learned
-    assert ranker.learned
-    jobs.feed(IMPRESSIONS, *jobs.record(IMPRESSIONS))
-    assert list(score.publish(NOW_MS * 2))
+    assert 1_000 * seconds <= BOUND_MS, what

@@ -1,17 +1,21 @@
 """Random and mutated bytes on every topic that a replica reads, and in every call that it answers.
 
-Between them, answers are asked for. The longest hold of the lock is told, in processor time.
+Between them, answers are asked for. The longest hold of the replica's lock, or call, is told, in
+processor time.
 """
 
+import gc
+import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 from prometheus_client import REGISTRY
 
-from nextclick.codec import decode_event, decode_item
+from nextclick.codec import DeadLetterReason, decode_event, decode_item
 from nextclick.convert import event_to_proto, item_to_proto
 from nextclick.limits import MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES, SESSION_STEPS
-from nextclick.topics import EVENTS, ITEMS
+from nextclick.topics import DEAD_LETTERS, EVENTS, ITEMS
 from nextclick.v1 import catalog_service_pb2, event_service_pb2, model_service_pb2
 from nextclick.v1 import recommendation_service_pb2 as pb
 from online_models.engine import Engine
@@ -19,9 +23,10 @@ from online_models.memory.layout import Limits
 from records.refused import FAILED
 from server.deferred import Deferred
 from server.errors import RequestError
+from server.interpreter import exempt_from_collection
 from server.kafka.acked_producer import Outcome
 from server.replica import log_reader
-from server.replica.followed_topics import FOLLOWED
+from server.replica import replica as replicas
 from server.replica.log_reader import LogReader
 from server.replica.replica import Replica
 from server.services.catalogue import Catalogue
@@ -33,7 +38,7 @@ from server.transport.fast_lane import Aside
 from server.transport.lanes import Lanes
 from server.transport.methods import METHODS
 from settings.server import ServerSettings
-from tests.property.fuzz import Fuzz
+from tests.property.fuzz import READ_BY_REPLICAS, Fuzz, longest
 from tests.unit.server.replica.played_log import FakeBroker, FakeConsumer, Message
 from tests.unit.server.services.shop import FakeRedis, NoImpressions
 
@@ -45,9 +50,27 @@ WARM_UP = 30
 FAR_S = 2**33
 """A deadline that will not come."""
 
-BOUND_S = 1.0
-"""Far above the 2 ms that a hold should take: on a busy machine, collection of garbage and loading
-of code count as processor time, too. What is not bounded takes seconds."""
+
+class WatchedLock:
+    """A lock that knows its longest hold, in seconds of its holder's processor time."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self.longest = self._since = 0.0
+
+    def acquire(self):
+        self._lock.acquire()
+        self._since = time.thread_time()
+
+    def release(self):
+        self.longest = max(self.longest, time.thread_time() - self._since)
+        self._lock.release()
+
+    def __enter__(self):
+        self.acquire()
+
+    def __exit__(self, *_):
+        self.release()
 
 
 class NoKafka:
@@ -58,18 +81,19 @@ class NoKafka:
 
 
 class Fuzzer(Fuzz):
-    """A replica under a log reader, all services, and what the longest of their steps took."""
+    """A replica under a log reader, all services, and what their steps took."""
 
     def __init__(self, seed):
         super().__init__(seed)
         self.replica = Replica(Engine(LIMITS, sample=0, remote=True))
         self.replica.engine.begin_index(time.monotonic)
         self.replica.caught_up = True
+        self.lock = self.replica._lock = WatchedLock()
         self.reader = LogReader(self.replica, ServerSettings())
         self.service = Recommendations(self.replica, FakeRedis(), NoImpressions(), shadow_sample=2)
         handlers = [
             self.service,
-            Events(NoKafka(), self.replica, ""),
+            Events(NoKafka(), self.replica, ServerSettings()),
             Catalogue(NoKafka(), self.replica, ""),
             Models(NoKafka(), self.replica, ""),
         ]
@@ -91,16 +115,26 @@ class Fuzzer(Fuzz):
             return None
 
     def apply(self, topic, key, value):
-        message = Message(topic, 0, self.offset, value)
-        message._fields["key"] = key
+        headers = self.headers() if topic == DEAD_LETTERS else None
+        message = Message(topic, 0, self.offset, value, headers=headers)
         message.key = lambda: key
         self.offset += 1
-        self.timed(topic, lambda: self.reader._apply_one(message))
+        self.lock.longest = 0.0
+        self.reader._apply([message])
+        self.note(topic, self.lock.longest)
+
+    def headers(self):
+        """Return the headers of a dead letter, some of which no job writes."""
+        pick = self.random
+        reason = "reason", pick.choice([None, b"", b"unknown", DeadLetterReason.TOO_LATE.encode()])
+        return [reason] + [("x", b"")] * pick.choice([0, 4, 10_000])
 
     def call(self, name, raw):
         answer = self.timed(name, lambda: self.calls[name](raw, FAR_S))
         if isinstance(answer, Aside):
-            self.timed(name, answer.work)
+            self.lock.longest = 0.0
+            answer.work()  # on a thread of its own: of its time, only that under the lock counts
+            self.note(name, self.lock.longest)
             self.timed(name, answer.at_once)
         self.timed("impressions", self.service.send_impressions)
 
@@ -155,15 +189,15 @@ class Fuzzer(Fuzz):
     def warm_up(self):
         """Send only what is valid: the first of each kind loads compiled code."""
         for _ in range(WARM_UP):
-            for followed in FOLLOWED:
-                self.apply(followed.name, *self.record(followed.name))
+            for topic in READ_BY_REPLICAS:
+                self.apply(topic, *self.record(topic))
             for name in self.calls:
                 self.call(name, self.request(name))
 
     def run(self, rounds):
         for _ in range(rounds):
-            for followed in FOLLOWED:
-                self.apply(followed.name, *self.fuzzed(followed.name))
+            for topic in READ_BY_REPLICAS:
+                self.apply(topic, *self.fuzzed(topic))
             name = self.random.choice(list(self.calls))
             self.call(name, self.fuzzed_request(name))
 
@@ -178,29 +212,46 @@ def bugs():
     )
 
 
-@pytest.fixture
-def fuzzer(monkeypatch):
-    monkeypatch.setattr(log_reader, "Consumer", FakeConsumer)
-    monkeypatch.setattr(log_reader, "Broker", FakeBroker)
-    return Fuzzer(1)
+@contextmanager
+def collected_as_in_the_server():
+    """Set the collector of garbage as the server does before it answers."""
+    before = gc.get_threshold()
+    exempt_from_collection()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
 
 
 @pytest.mark.parametrize(
-    "rounds", [300, pytest.param(100_000, marks=[pytest.mark.long, pytest.mark.timeout(7_200)])]
+    ("rounds", "bound_ms"),
+    [
+        (300, 10),
+        pytest.param(100_000, 2, marks=[pytest.mark.long, pytest.mark.timeout(7_200)]),
+    ],
 )
-def test_whatever_comes_answers_go_on(fuzzer, rounds, record_property):
+def test_whatever_comes_answers_go_on(rounds, bound_ms, record_property, monkeypatch):
     """One record or request that takes seconds, or ends a thread, would be an outage for all."""
+    monkeypatch.setattr(log_reader, "Consumer", FakeConsumer)
+    monkeypatch.setattr(log_reader, "Broker", FakeBroker)
+    monkeypatch.setattr(replicas, "BUSY_S", 0.0)  # nobody waits for the lock here
     before = bugs()
-    fuzzer.warm_up()
-    fuzzer.longest = (0.0, "")
-    fuzzer.run(rounds)
-    seconds, what = fuzzer.longest
+
+    def run():
+        fuzzer = Fuzzer(1)
+        fuzzer.warm_up()
+        with collected_as_in_the_server():
+            fuzzer.run(rounds)
+        assert fuzzer.offset == (rounds + WARM_UP) * len(READ_BY_REPLICAS)
+        answer = fuzzer.service.recommend(
+            pb.RecommendRequest(session_id="new", session_items=["i1"]).SerializeToString()
+        )
+        assert isinstance(answer, (bytes, Deferred))
+        return fuzzer
+
+    seconds, what = longest(run, bound_ms / 1_000)
     record_property("longest_hold_ms", 1_000 * seconds)
     print(f"longest hold: {1_000 * seconds:.2f} ms of processor time, {what}")
-    assert fuzzer.offset == (rounds + WARM_UP) * len(FOLLOWED)
     assert bugs() == before
-    assert seconds < BOUND_S, what
-    answer = fuzzer.service.recommend(
-        pb.RecommendRequest(session_id="new", session_items=["i1"]).SerializeToString()
-    )
-    assert isinstance(answer, (bytes, Deferred))
+    assert 1_000 * seconds <= bound_ms, what

@@ -142,8 +142,8 @@ def test_a_redis_that_is_away_is_a_fault():
 
 def test_memory_disk_and_ports_are_those_that_the_settings_need(tmp_path, monkeypatch):
     """A limit that is too large ends with the kernel's choice of a victim, days later."""
-    assert checkup.of_memory(GIB, 2, 4 * GIB, 8 * GIB).state == State.OK
-    short = checkup.of_memory(4 * GIB, 2, 4 * GIB, 8 * GIB)
+    assert checkup.of_memory([GIB, GIB], 4 * GIB, 8 * GIB).state == State.OK
+    short = checkup.of_memory([4 * GIB, 4 * GIB], 4 * GIB, 8 * GIB)
     assert short.state == State.WARNING
     assert "NEXTCLICK_MAX_ITEMS" in short.to_do
     for free, state in ((20, State.OK), (5, State.WARNING), (0.5, State.FAULT)):
@@ -174,7 +174,7 @@ def test_a_right_that_is_missing_is_a_warning(monkeypatch):
 def test_a_machine_without_a_stack_is_checked_without_services(tmp_path, monkeypatch):
     """Before the first `up` there is no Kafka to ask."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(doctor, "replica_bytes", lambda _: GIB)
+    monkeypatch.setattr(doctor, "replica_bytes", lambda *_, **__: [GIB])
     checks = [finding.check for finding in doctor.examine(Home(tmp_path))]
     assert checks == ["versions", "ports", "disk", "memory", "real-time right"]
 

@@ -90,6 +90,7 @@ TOLD = [
         f"{PROTOS}/learning.proto",
         [f"The latest periods of sampling, oldest first; at most {limits.MAX_SAMPLED_PERIODS}."],
     ),
+    (f"{PROTOS}/scoreboard.proto", [f"the last {limits.MAX_SCORE_DRIFTS}, oldest first."]),
     (f"{PROTOS}/impression.proto", [f"at most the first {limits.SCORED_ITEMS}."]),
     (
         "docs/architecture.md",

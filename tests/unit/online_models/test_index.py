@@ -85,7 +85,8 @@ def test_changes_during_a_build_survive_the_swap(filled):
     index.put(5_001, vectors[0])
     index.put(1, vectors[500])
     index.remove(2)
-    index.swap(main)
+    before = index._main
+    assert index.swap(main) is before
     assert 5_001 in index.query(vectors[0], 3)[0]
     assert 1 in index.query(vectors[500], 3)[0]
     assert 2 not in index.query(vectors[1], 50)[0]

@@ -11,6 +11,7 @@ from nextclick.limits import (
     MAX_KEY_BYTES,
     MAX_PAGE,
     MAX_RANKINGS,
+    MAX_SCORE_DRIFTS,
     MAX_SCORE_WINDOWS,
     SCORED_ITEMS,
     SESSION_STEPS,
@@ -78,7 +79,12 @@ def impression(**changes):
 
 def score(**changes):
     window = ScoreWindow(size=MOST, cases=MOST, at=[CutoffScores(k=20, hit_rate=0.5)] * 8)
-    return Score(**({"model": LONGEST, "windows": [window] * MAX_SCORE_WINDOWS} | changes))
+    fields = {
+        "model": LONGEST,
+        "windows": [window] * MAX_SCORE_WINDOWS,
+        "drifts": [Drift(began_ms=LATEST_MS, hit_rate_before=0.5)] * MAX_SCORE_DRIFTS,
+    }
+    return Score(**(fields | changes))
 
 
 @pytest.mark.parametrize(
@@ -151,6 +157,7 @@ def test_a_record_tells_of_no_arrival_after_its_own(decode, field):
         (score(windows=[ScoreWindow(at=[CutoffScores(mrr=NAN)])]), decode_score, "windows.at"),
         (score(model=LONGER), decode_score, "model"),
         (score(windows=[ScoreWindow()] * 9), decode_score, "windows"),
+        (score(drifts=[Drift()] * 11), decode_score, "drifts"),
         (score(windows=[ScoreWindow(at=[CutoffScores()] * 9)]), decode_score, "windows.at"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextclick.limits import MAX_KEY_BYTES
+from nextclick.limits import MAX_KEPT_VERSIONS, MAX_KEY_BYTES, MAX_SAMPLED_PERIODS
 from nextclick.v1 import learning_pb2 as pb
 from online_models.learners.ranker import RankerLearner
 from online_models.ranking.candidates import CANDIDATES
@@ -240,6 +240,20 @@ def test_weights_that_cannot_be_are_refused():
         ranker_weights.decode(weights(variance=np.full(size, -1, np.float32).tobytes()))
     with pytest.raises(RecordError, match=r"^learned: "):
         ranker_weights.decode(weights(learned=1 << 63))
+
+
+@pytest.mark.parametrize(
+    ("field", "most"),
+    [
+        ("kept_versions", [1] * MAX_KEPT_VERSIONS),
+        ("sampled", [pb.SampledPeriod()] * MAX_SAMPLED_PERIODS),
+    ],
+)
+def test_more_than_a_learner_keeps_is_refused(field, most):
+    """A record has room for 130,000 versions, and `ListModels` copies them for every caller."""
+    assert ranker_weights.decode(pb.LearnerState(**{field: most}).SerializeToString())
+    with pytest.raises(RecordError, match=rf"^{field}: has {len(most) + 1} entries"):
+        ranker_weights.decode(pb.LearnerState(**{field: [*most, most[0]]}).SerializeToString())
 
 
 @pytest.mark.parametrize("decode", [example.parse, item_vectors.decode, ranker_weights.decode])

@@ -15,11 +15,11 @@ from online_models.engine import Engine
 from online_models.memory.layout import Limits
 from records import item_vectors
 from records.item_vectors import ItemVectors
+from records.refused import INVALID, Refused
 from server import status
 from server.replica import log_watch
 from server.replica.examples import ExampleEmitter
 from server.replica.lag_meter import Lag
-from server.replica.refused import INVALID, Refused
 from server.replica.replica import Replica
 from tests.unit.documented_figures import ROOT, explained, figures
 

@@ -2,9 +2,9 @@
 
 import zlib
 
+from nextclick.limits import MAX_KEPT_VERSIONS
 from nextclick.v1 import learning_pb2 as pb
 from streaming.jobs.registry import REFUSED
-from streaming.tasks.ranker import KEPT_VERSIONS
 from streaming.tasks.task import pack_meta, unpack_meta
 from tests.unit.streaming.flink_host import Host
 from tests.unit.streaming.learners_under_test import (
@@ -54,7 +54,7 @@ def test_kept_versions_survive_a_restart():
     host.start()
     host.publish()
     assert list(host.operator._task._versions) == kept
-    assert len(kept) <= KEPT_VERSIONS
+    assert len(kept) <= MAX_KEPT_VERSIONS
 
 
 def test_unusable_examples_teach_nothing():

@@ -12,9 +12,11 @@ from server.replica.broker import TopicNow
 class Message:
     """A record, or an event of a partition that has an error code."""
 
-    def __init__(self, topic, partition, offset, value=None, error=None, arrived_ms=1):
+    def __init__(
+        self, topic, partition, offset, value=None, error=None, arrived_ms=1, headers=None
+    ):
         self._fields = {"topic": topic, "partition": partition, "offset": offset, "value": value}
-        self._fields["arrived_ms"] = arrived_ms
+        self._fields |= {"arrived_ms": arrived_ms, "headers": headers}
         self._error = error
 
     def __getattr__(self, name):

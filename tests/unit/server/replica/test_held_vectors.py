@@ -1,16 +1,13 @@
 """Held vectors: none is used too early, none is lost."""
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from server.replica.held_vectors import HeldVector, HeldVectors
 
-ZERO = np.zeros(2, np.float32)
-
 
 def vector(item_id, *offsets):
-    return HeldVector(item_id, ZERO, ZERO, offsets)
+    return HeldVector(item_id, b"record", offsets)
 
 
 def released(held, *applied):

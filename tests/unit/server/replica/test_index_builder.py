@@ -1,6 +1,7 @@
 """Nearest items in answers: new ones are found at once, deleted ones never."""
 
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -152,6 +153,16 @@ def test_no_slice_takes_over_many_changes_of_a_build(replica, monkeypatch):
     assert index.delta_size == 1_000
     assert parts == [CHANGES] * len(parts)
     assert len(parts) >= 1_000 / CHANGES
+
+
+def test_the_index_before_is_freed_without_the_lock(replica):
+    """To free its graph takes 1.2 ms with 30,000 rows, 25 with 262,144."""
+    index = replica.engine.index
+    index.rebuild()
+    held = []
+    weakref.finalize(index._main, lambda: held.append(replica._lock.locked()))
+    IndexBuilder(replica)._rebuild(index)
+    assert held == [False]
 
 
 def test_a_restart_indexes_what_the_snapshot_has(replica, tmp_path):

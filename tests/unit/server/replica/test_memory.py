@@ -4,15 +4,21 @@ import json
 import re
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from online_models.engine import Engine
 from online_models.memory.layout import Limits
+from records import item_vectors
+from records.item_vectors import ItemVectors
 from server.replica.catalogue_entries import MOST_BYTES
 from server.replica.early_vectors import MOST_EARLY
 from server.replica.log_reader import QUEUE_KB
-from server.replica.memory import EARLY_BYTES, most_bytes
+from server.replica.memory import EARLY_BYTES, HELD_BYTES, most_bytes
+from server.replica.replica import Replica, Role
 
 FILL = """
 import json, sys, time, numpy as np, psutil
@@ -65,6 +71,37 @@ print(json.dumps({
 
 def most(**limits):
     return sum(most_bytes(Limits(**limits)).values())
+
+
+def test_the_docs_tell_the_formula_of_the_emitter():
+    """Its held vectors took a gigabyte that neither the formula nor the docs had."""
+    told = (Path(__file__).parents[4] / "docs" / "operating.md").read_text()
+    item, session, rest = re.search(
+        r"emitter, at most: `max_items` x\s([\d,]+) bytes \+ `max_sessions` x (\d+) \+ (\d+) MB",
+        told,
+    ).groups()
+    for items, sessions in ((1 << 14, 1 << 16), (1 << 18, 1 << 20)):
+        by_docs = items * int(item.replace(",", "")) + sessions * int(session) + int(rest) * 10**6
+        limits = Limits(max_items=items, max_sessions=sessions)
+        assert by_docs == pytest.approx(sum(most_bytes(limits, Role.EMITTER).values()), rel=0.02)
+
+
+@pytest.mark.parametrize(("role", "each"), [(Role.SERVER, EARLY_BYTES), (Role.EMITTER, HELD_BYTES)])
+def test_records_of_vectors_that_wait_take_what_the_formula_says(role, each):
+    """Each took two kilobytes: its arrays, and a message that its offsets kept alive."""
+    n = 20_000
+    replica = Replica(Engine(Limits(16, 16, pairs=16), sample=0, remote=True), role)
+    vectors = np.random.default_rng(0).normal(size=(2, 64)).astype(np.float32)
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for number in range(n):
+        record = item_vectors.encode(
+            ItemVectors(*vectors, 1_000_000, [1_000_000 + number // 100] * 4)
+        )
+        replica.apply_vectors(f"item {number:08}".encode(), record)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (after - before) / n == pytest.approx(each, rel=0.15)
 
 
 def test_the_docs_tell_the_formula():
