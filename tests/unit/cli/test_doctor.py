@@ -185,7 +185,7 @@ def test_a_machine_without_a_stack_is_checked_without_services(tmp_path, monkeyp
 def test_a_server_of_another_version_is_told(tmp_path, monkeypatch, theirs, state):
     """The package was upgraded under a running stack: both work, but not as one expects."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(doctor, "replica_bytes", lambda _: GIB)
+    monkeypatch.setattr(doctor, "replica_bytes", lambda *_, **__: [GIB])
     monkeypatch.setattr(doctor, "of_kafka", lambda *_: iter(()))
     monkeypatch.setattr(checkup, "of_redis", lambda *_: Finding("Redis", State.OK, ""))
     monkeypatch.setattr(apps, "serving", lambda _: True)
