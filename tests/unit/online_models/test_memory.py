@@ -26,8 +26,8 @@ rng = np.random.default_rng(0)
 walk = rng.permutation(items)
 for n in range(sessions + sessions // 20):
     number = engine.open_session()
-    # Every item is clicked, some of them often.
-    engine.learn(number, f"item-{walk[n % items]}")
+    # Every item is clicked in two sessions, which confirms it, and some of them often.
+    engine.learn(number, f"item-{walk[n // 2 % items]}")
     engine.learn(number, f"item-{int(items * rng.random() ** 3)}")
 for n in range(0, items, 50):
     engine.put_item(f"item-{n}", categories=(f"c{n % 97}",), title=f"word{n % 1009}")

@@ -292,4 +292,4 @@ def test_a_record_of_many_new_items_sweeps_as_much_as_one_new_item():
             work.append(0)
             sessions.apply(SessionRecord(session_id=session_id, version=50, steps=steps))
     assert max(work) == MOST_PLACES
-    assert any(engine.row(f"new{n}-0") for n in range(30))
+    assert any(item_id.startswith("new") for item_id in engine.rows)
