@@ -94,5 +94,8 @@ def cluster_settings(home: Home, ports: Ports) -> dict[str, Any]:
         # with a timeout of 8 s, Flink took jobs away from a TaskManager that was still starting.
         "heartbeat": {"interval": 2000, "timeout": 120_000, "rpc-failure-threshold": 2},
         "pekko": {"ask": {"timeout": "60 s"}, "startup-timeout": "60 s"},
+        # Metrics stand still for so long after a TaskManager has died, by default 10 minutes: Flink
+        # waits for all answers before it asks again.
+        "web": {"timeout": "60 s"},
         "pipeline": {"object-reuse": True},
     }
