@@ -10,7 +10,7 @@ from nextclick import Client, Event, NextclickError, encode_event
 from nextclick.topics import REPLAY_HEADER, redis_session_key
 from nextclick.v1.session_pb2 import SessionRecord
 from tests.integration.conftest import eventually
-from tests.integration.test_fuzz import expected_of, good_events
+from tests.integration.test_fuzz import expected_of, good_events, of_run
 from tests.integration.test_path import fresh, now_ms, views
 
 
@@ -28,16 +28,16 @@ def test_a_killed_taskmanager_changes_no_version_of_any_session(stack, producer,
     process.kill(stack.child(name))
     stack.replace(name, flink.start_taskmanager(stack.home, int(name[-1]), bound=True))
     newest, dead = expected_of(
-        eventually(events.read, lambda m: len(m) >= len(clicks), "the events")
+        eventually(
+            lambda: of_run(events.read(), run), lambda m: len(m) >= len(clicks), "the events"
+        )
     )
     assert not dead
     seen = {}
 
     def read():
-        for m in sessions.read():
-            session_id = m.key().decode()
-            if session_id.startswith(run):  # the checkpoint may be older than this test
-                seen.setdefault(session_id, []).append(m.value())
+        for m in of_run(sessions.read(), run):  # the checkpoint may be older than this test
+            seen.setdefault(m.key().decode(), []).append(m.value())
         sessions.messages.clear()
         return {session_id: values[-1] for session_id, values in seen.items()} == newest
 
