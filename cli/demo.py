@@ -12,7 +12,7 @@ import typer
 
 from cli.console import err, print_json, print_result, print_table, progress
 from cli.errors import CommandError
-from cli.figures import count, milliseconds, percent, seconds
+from cli.figures import count, percent, seconds
 from cli.files import (
     ItemColumn,
     SessionColumn,
@@ -23,7 +23,7 @@ from cli.files import (
 )
 from cli.live.bootstrap import PREFIX, QUIET_S, bootstrap, wait_applied, wait_scored
 from cli.live.ledger import Ledger
-from cli.live.player import K, Player, Score
+from cli.live.player import K, Player, Score, readable_score
 from cli.options import Json
 from cli.stack.layout import SAMPLE
 from cli.stack.process import find
@@ -32,7 +32,6 @@ from cli.stack.temporary import temporary_stack
 from evaluation.click_files.columns import Columns
 from evaluation.datasets import Session, load_sessions, split_last
 from nextclick import Client
-from online_models import metrics
 
 RATE = 50.0
 """Live clicks a second."""
@@ -137,21 +136,16 @@ def figures(
     score: Score, book: Ledger, sent: int, lost: int, status: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the figures that the command prints."""
-    latency, freshness = metrics.spread(score.latency_us), metrics.spread(score.freshness_ms)
-    cases = len(score.ranks)
+    played = score.figures()
     return {
+        **played,
         "sent": sent,
         "applied": book.applied,
         "dead_lettered": book.dead_lettered,
         "duplicates": book.duplicates,
         "lost": lost,
-        "cases": cases,
-        "stale": score.stale / cases if cases else 0.0,
         "stale_answers": score.stale,
-        "hit_rate": metrics.hit_rate(score.ranks, K),
-        "mrr": metrics.mrr(score.ranks, K),
-        "latency_us": latency,
-        "freshness_ms": {**freshness, "probes": len(score.freshness_ms)},
+        "freshness_ms": {**played["freshness_ms"], "probes": len(score.freshness_ms)},
         "clicks_learned": status.get("clicks", 0),
         "items": status.get("items", 0),
         "vectors": status.get("vectors", 0),
@@ -185,12 +179,7 @@ def show(result: dict[str, Any]) -> None:
             "  dead letters": count(result["dead_lettered"]),
             "  duplicates": count(result["duplicates"]),
             "  lost": count(result["lost"]),
-            "recommendations before a click": count(result["cases"]),
-            f"  hit rate@{K}": percent(result["hit_rate"]),
-            f"  MRR@{K}": percent(result["mrr"]),
-            "  without the last click": percent(result["stale"]),
-            "answer time p50, p99": milliseconds(result["latency_us"], 1e-3),
-            "click to answer p50, p99": milliseconds(result["freshness_ms"]),
+            **readable_score(result),
             "items with vectors": count(result["vectors"]),
             "examples learned by the ranker": count(result["examples"]),
             "time": seconds(result["seconds"]),

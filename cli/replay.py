@@ -9,7 +9,7 @@ import typer
 
 from cli.console import print_json, print_result, progress
 from cli.errors import CommandError
-from cli.figures import count, milliseconds, percent, seconds
+from cli.figures import count, seconds
 from cli.files import (
     ClickFiles,
     ItemColumn,
@@ -20,13 +20,12 @@ from cli.files import (
     read_files,
 )
 from cli.live.history import send_history
-from cli.live.player import K, Player
+from cli.live.player import Player, readable_score
 from cli.options import DEFAULT_HOME, HomeFolder, Json
 from cli.server_client import server_client
 from cli.stack.stack import Stack
 from evaluation.click_files.columns import Columns
 from evaluation.datasets import Session
-from online_models import metrics
 
 
 def replay(
@@ -72,12 +71,7 @@ def replay(
                 score = player.play(lambda n, note: bar.update(task, advance=n, note=note))
             result = {
                 "sent": score.sent,
-                "cases": len(score.ranks),
-                "hit_rate": metrics.hit_rate(score.ranks, K),
-                "mrr": metrics.mrr(score.ranks, K),
-                "stale": score.stale / max(len(score.ranks), 1),
-                "latency_us": metrics.spread(score.latency_us),
-                "freshness_ms": metrics.spread(score.freshness_ms),
+                **score.figures(),
                 "errors": len(score.errors),
             }
         else:
@@ -103,12 +97,7 @@ def readable(result: dict[str, Any]) -> dict[str, str]:
     rows = {"clicks sent": count(result["sent"])}
     if "cases" in result:
         rows |= {
-            "recommendations before a click": count(result["cases"]),
-            f"  hit rate@{K}": percent(result["hit_rate"]),
-            f"  MRR@{K}": percent(result["mrr"]),
-            "  without the last click": percent(result["stale"]),
-            "answer time p50, p99": milliseconds(result["latency_us"], 1e-3),
-            "click to answer p50, p99": milliseconds(result["freshness_ms"]),
+            **readable_score(result),
             "failed calls": count(result["errors"]),
         }
     return rows | {"time": seconds(result["seconds"])}

@@ -11,8 +11,10 @@ import heapq
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from cli import interrupt
+from cli.figures import count, milliseconds, percent
 from evaluation.datasets import Session, clicks_in_order
 from nextclick import Client, Event, NextclickError
 from online_models import metrics
@@ -61,6 +63,29 @@ class Score:
             f"hit rate@20 {metrics.hit_rate(self.ranks, K):.3f}  "
             f"MRR@20 {metrics.mrr(self.ranks, K):.3f}  p50 {p50:.2f} ms"
         )
+
+    def figures(self) -> dict[str, Any]:
+        """Return what commands tell of it with ``--json``."""
+        return {
+            "cases": len(self.ranks),
+            "hit_rate": metrics.hit_rate(self.ranks, K),
+            "mrr": metrics.mrr(self.ranks, K),
+            "stale": self.stale / max(len(self.ranks), 1),
+            "latency_us": metrics.spread(self.latency_us),
+            "freshness_ms": metrics.spread(self.freshness_ms),
+        }
+
+
+def readable_score(figures: dict[str, Any]) -> dict[str, str]:
+    """Return the figures of a `Score` as people read them."""
+    return {
+        "recommendations before a click": count(figures["cases"]),
+        f"  hit rate@{K}": percent(figures["hit_rate"]),
+        f"  MRR@{K}": percent(figures["mrr"]),
+        "  without the last click": percent(figures["stale"]),
+        "answer time p50, p99": milliseconds(figures["latency_us"], 1e-3),
+        "click to answer p50, p99": milliseconds(figures["freshness_ms"]),
+    }
 
 
 class Player:
