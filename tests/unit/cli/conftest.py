@@ -33,6 +33,12 @@ def mistaken(monkeypatch, tmp_path, capsys):
 
 
 @pytest.fixture
+def home(tmp_path):
+    """A stack's folder."""
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
 def pretended(monkeypatch):
     """Pretends that a stack runs in the folder."""
     ports = Ports.free()

@@ -1,7 +1,6 @@
-"""The stack's bookkeeping: ports, processes, the file that says what runs."""
+"""The stack's bookkeeping: ports, jobs, the file that says what runs."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -15,16 +14,11 @@ from cli.errors import CommandError
 from cli.stack import apps, flink, kafka
 from cli.stack.flink_settings import cluster_settings
 from cli.stack.layout import Child, Home, Ports
-from cli.stack.process import child_of, find, spawn, stop, tail, wait_until
+from cli.stack.process import find, spawn, stop, tail, wait_until
 from cli.stack.stack import Stack
 from tests.command import ENVIRONMENT
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
-
-
-@pytest.fixture
-def home(tmp_path):
-    return Home(tmp_path / "home")
 
 
 def test_free_ports_are_different():
@@ -96,75 +90,6 @@ def test_no_cluster_id_looks_like_an_option(monkeypatch):
     assert kafka.new_cluster_id() == "_" + "A" * 21
 
 
-def test_a_child_is_found_and_ended(home):
-    """`down` must end what `up` started."""
-    child = spawn("sleeper", SLEEP, home.log("sleeper"), {}, bound=True)
-    assert find(child) is not None
-    stop([child])
-    assert find(child) is None
-    stop([child])
-
-
-def test_a_child_that_ignores_sigterm_is_killed(home):
-    """A hanging part must not keep `down` from ending."""
-    code = (
-        "import signal, time; signal.signal(15, signal.SIG_IGN); "
-        "print('deaf', flush=True); time.sleep(600)"
-    )
-    child = spawn("deaf", [sys.executable, "-c", code], home.log("deaf"), {}, bound=True)
-    wait_until(lambda: "deaf" in tail(home.log("deaf")), 60, "the child")
-    stop([child], grace_s=0.2)
-    assert find(child) is None
-
-
-def test_another_process_of_the_same_pid_is_left_alone():
-    """Pids come back: only the time of creation tells our process from a stranger's."""
-    mine = psutil.Process()
-    assert find(Child("me", mine.pid, mine.create_time())) is not None
-    stranger = Child("me", mine.pid, mine.create_time() - 100)
-    assert find(stranger) is None
-    stop([stranger])
-
-
-@pytest.mark.parametrize("step_s", [-3_600, 3_600])
-def test_a_part_is_found_after_the_clock_was_set(home, monkeypatch, step_s):
-    """The boot's time moves with the clock: `down` found nothing, the supervisor all parts dead."""
-    child = spawn("sleeper", SLEEP, home.log("sleeper"), {}, bound=True)
-    booted = psutil.boot_time()
-    monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: booted + step_s)
-    assert abs(psutil.Process(child.pid).create_time() - child.created - step_s) < 10
-    assert find(child) is not None
-    stop([child])
-    assert find(child) is None
-
-
-def test_a_process_of_another_boot_is_a_stranger(monkeypatch, tmp_path):
-    """A part that starts with the machine has much the same pid and tick each time."""
-    mine = child_of("me", os.getpid())
-    assert find(mine) is not None
-    other = tmp_path / "boot_id"
-    other.write_text("another boot")
-    monkeypatch.setattr("cli.stack.process._BOOT_ID", other)
-    assert find(mine) is None
-
-
-def test_a_part_that_was_not_recorded_ends_with_its_starter(tmp_path):
-    """A supervisor that was killed in between left a part on a port, that nobody knew of."""
-    code = (
-        "import sys, time; from pathlib import Path; from cli.stack.process import spawn\n"
-        f"log = Path({str(tmp_path / 'log')!r})\n"
-        "argv = [sys.executable, '-c', 'print(\"it runs\", flush=True)']\n"
-        "print(spawn('x', argv, log, {}, bound=False).pid, flush=True); time.sleep(600)"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    pid = int(parent.stdout.readline())
-    assert psutil.pid_exists(pid)
-    parent.kill()
-    parent.wait()
-    wait_until(lambda: _gone(pid), 60, "the part's end")
-    assert tail(tmp_path / "log") == ""
-
-
 def test_a_part_runs_once_it_is_recorded(home):
     """And its pid is that of the program, whose input is empty."""
     code = "import os, sys, time; print(os.getpid(), repr(sys.stdin.read())); time.sleep(600)"
@@ -189,43 +114,6 @@ def test_a_part_that_cannot_be_recorded_is_ended(home, monkeypatch):
         stack._add(child)
     assert find(child) is None
     assert stack.children == []
-
-
-def _gone(pid):
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def test_a_bound_child_dies_with_its_parent(tmp_path):
-    """kill -9 of a demo must not leave a broker behind."""
-    code = (
-        "import sys, time; from pathlib import Path; from cli.stack.process import spawn\n"
-        "sleep = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
-        f"c = spawn('x', sleep, Path({str(tmp_path / 'log')!r}), {{}}, bound=True)\n"
-        "print(c.pid, flush=True); time.sleep(600)"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    pid = int(parent.stdout.readline())
-    assert psutil.pid_exists(pid)
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
-    wait_until(lambda: _gone(pid), 60, "the child's end")
-
-
-def test_waiting_ends_when_a_child_has_died(home):
-    """A part that cannot start says so at once, with the end of its log."""
-    argv = [sys.executable, "-c", "print('no such disk'); raise SystemExit(3)"]
-    child = spawn("broken", argv, home.log("broken"), {}, bound=True)
-    with pytest.raises(CommandError, match=r"broken has ended[\s\S]*no such disk"):
-        wait_until(lambda: False, 60, "never", [(child, home.log("broken"))])
-
-
-def test_waiting_ends_at_its_limit(home):
-    """Nothing waits for ever."""
-    with pytest.raises(CommandError, match="the thing: not within 0 s"):
-        wait_until(lambda: False, 0.1, "the thing")
 
 
 def test_what_runs_is_written_down_and_read_again(home):
