@@ -15,6 +15,7 @@ from typing import Any
 from confluent_kafka import KafkaException, Producer
 
 from nextclick.topics import EXAMPLES, PRODUCER_CONFIG, RANKER_MODEL, SESSIONS, VECTORS_MODEL, topic
+from nextclick.v1.learning_pb2 import LearnerState
 from records import example
 from records.checksum import add_click
 from records.session_life import Applied
@@ -48,11 +49,10 @@ class Pace:
     offset: int = 0
     moved: float = 0.0
 
-    def behind(self, given: int, applied: int, now: float) -> int:
-        """Return how many records the learner is behind; 0 if it makes no progress."""
+    def behind(self, distance: int, applied: int, now: float) -> int:
+        """Return how many records of ``distance`` count; 0 if the learner makes no progress."""
         if applied != self.applied:
             self.applied, self.moved = applied, now
-        distance = given - applied
         if now - self.moved > PATIENCE_S:
             self.offset = distance
         self.offset = min(self.offset, distance)
@@ -136,16 +136,32 @@ class ExampleEmitter:
         self._producer.poll(0)
         self._replica.release_vectors(self._sessions)
         now = time.monotonic()
-        given = {VECTORS_MODEL: self._replica.engine.clicks, RANKER_MODEL: self.emitted}
-        most = 0  # an example that another emitter, or a run before, has emitted counts as well
+        distances = {VECTORS_MODEL: self._ahead_of_vectors, RANKER_MODEL: self._ahead_of_ranker}
+        most = 0
         for model, pace in self._paces.items():
             state = self._replica.learners.get(model)
             if state is not None:
                 read = state.applied + state.repetitions
-                most = max(most, pace.behind(given[model], read, now))
+                most = max(most, pace.behind(distances[model](state), read, now))
         self._paused = most > (RESUME_BEHIND if self._paused else PAUSE_BEHIND)
         self.sessions.adapt(self._replica.click_lag_ms, time.time_ns() // 1_000_000)
         return self._paused
+
+    def _ahead_of_vectors(self, state: LearnerState) -> int:
+        """Return how many records of `sessions` are applied here, but not by the learner."""
+        positions = self._replica.positions
+        return sum(
+            max(0, positions.get((self._sessions, partition), 0) - offset)
+            for partition, offset in enumerate(state.offsets)
+        )
+
+    def _ahead_of_ranker(self, state: LearnerState) -> int:
+        """Return how many examples are emitted, but not read by the learner.
+
+        It has also read what another emitter, or a run before, has emitted: less than none is left
+        then, and counts as none (`Pace`).
+        """
+        return self.emitted - state.applied - state.repetitions
 
     def describe(self) -> dict[str, Any]:
         """Return how far the emitter is as plain values, for ``/status``."""

@@ -18,7 +18,7 @@ from pyflink.datastream.connectors.kafka import KafkaOffsetsInitializer
 from pyflink.datastream.data_stream import DataStream, KeyedStream
 from pyflink.java_gateway import get_gateway
 
-from nextclick.topics import FETCH_WAIT_MS, PATIENT_FETCH_BYTES, topic
+from nextclick.topics import FETCH_WAIT_MS, topic
 from settings.jobs import JobSettings, StateBackend
 from settings.load import load
 from streaming.output import Output
@@ -73,16 +73,16 @@ def environment(parallelism: int = 1) -> StreamExecutionEnvironment:
     return env
 
 
-def read_keyed(
+def read(
     env: StreamExecutionEnvironment,
     kafka: str,
     topics: Sequence[str],
     group: str,
     *,
     uid: str,
-    one_key: bool = False,
-) -> KeyedStream:
-    """Return the records of topics from their beginning, keyed by their Kafka key.
+    fetch_bytes: int = 1,
+) -> DataStream:
+    """Return the records of topics from their beginning.
 
     Parameters
     ----------
@@ -91,13 +91,12 @@ def read_keyed(
         positions are those of the checkpoint.
     uid
         Name of the source; a job resumes from the positions stored under it.
-    one_key
-        Give all records the same key, for a model that learns from all of them. They are then
-        fetched in batches, and arrive up to `FETCH_WAIT_MS` late.
+    fetch_bytes
+        The broker answers a fetch with so many bytes, or after `FETCH_WAIT_MS`.
 
     Returns
     -------
-    A stream whose function sees rows of ``Records.recordType``.
+    A stream of rows of ``Records.keyedType``.
     """
     jvm: Any = get_gateway().jvm
     names = jvm.java.util.ArrayList()
@@ -112,15 +111,29 @@ def read_keyed(
         .setDeserializer(jvm.nextclick.Records.Reader())
         .setProperty("partition.discovery.interval.ms", str(DISCOVERY_MS))
         .setProperty("fetch.max.wait.ms", str(FETCH_WAIT_MS))
-        .setProperty("fetch.min.bytes", str(PATIENT_FETCH_BYTES) if one_key else "1")
+        .setProperty("fetch.min.bytes", str(fetch_bytes))
     )
     rows = Types.ROW([Types.STRING(), _record_type()])
-    stream = env.from_source(
+    return env.from_source(
         Source(builder.build()), WatermarkStrategy.no_watermarks(), uid, rows
     ).uid(uid)
+
+
+def read_keyed(
+    env: StreamExecutionEnvironment, kafka: str, topics: Sequence[str], group: str, *, uid: str
+) -> KeyedStream:
+    """Return the records of topics, keyed by their Kafka key.
+
+    Parameters are those of `read`.
+
+    Returns
+    -------
+    A stream whose function sees rows of ``Records.recordType``.
+    """
+    jvm: Any = get_gateway().jvm
+    stream = read(env, kafka, topics, group, uid=uid)
     key_type = Types.ROW([Types.STRING()])
-    key = jvm.nextclick.Records.One() if one_key else jvm.nextclick.Records.Key()
-    keyed = stream._j_data_stream.keyBy(key, key_type.get_java_type_info())
+    keyed = stream._j_data_stream.keyBy(jvm.nextclick.Records.Key(), key_type.get_java_type_info())
     return KeyedStream(keyed, Types.STRING(), stream)
 
 

@@ -14,7 +14,8 @@ from pyflink.datastream import StreamExecutionEnvironment
 
 from nextclick.topics import topic
 from streaming.jobs.arguments import job_parser
-from streaming.jobs.flink import environment, output_type, read_keyed, write_records
+from streaming.jobs.batches import read_batches
+from streaming.jobs.flink import environment, output_type, write_records
 from streaming.jobs.registry import JOBS, Part
 from streaming.jobs.task_operator import TaskOperator
 from streaming.tasks.task import TaskOptions
@@ -41,9 +42,9 @@ def _add(env: StreamExecutionEnvironment, kafka: str, part: Part, options: TaskO
     tenant = options.tenant
     names = [topic(name, tenant) for name in part.topics]
     group, name = topic(part.group, tenant), part.name
-    records = read_keyed(env, kafka, names, group, uid=f"{name}-input", one_key=True)
+    batches = read_batches(env, kafka, names, group, uid=f"{name}-input")
     operator = TaskOperator(partial(resolve_name(part.hosts), options), tenant)
-    out = records.process(operator, output_type()).name(part.operator).uid(part.operator)
+    out = batches.process(operator, output_type()).name(part.operator).uid(part.operator)
     write_records(out, kafka, uid=name)
 
 

@@ -1,5 +1,9 @@
-"""Flink's part, played by a test: states by name, and timers whose clock is set by hand."""
+"""Flink's part, played by a test: states by name, batches, and a clock that is set by hand."""
 
+import copy
+import struct
+
+from streaming.jobs.batches import BATCH
 from streaming.jobs.task_operator import TaskOperator
 
 
@@ -47,15 +51,44 @@ class Counter:
         self.count += 1
 
 
+def packed(record):
+    """A record as ``Batches.java`` packs it."""
+    value, key, topic, partition, offset, time_ms, replayed = record
+    topic = topic.encode()
+    sizes = len(value), len(key), len(topic)
+    return struct.pack("<5i2q", *sizes, partition, replayed, offset, time_ms) + value + key + topic
+
+
 class Host:
-    """Flink's part: states and counters by name, a timer service whose clock is set by hand."""
+    """Flink's part: states and counters by name, batches, a clock that is set by hand."""
 
     def __init__(self, make):
         self.states = {}
         self.counters = {}
-        self.timers = set()
+        self.batch = []
         self.now = 0
         self.make = make
+        self.start()
+
+    def checkpoint(self):
+        """A copy of the states."""
+        self.before_checkpoint()
+        return copy.deepcopy(self.states)
+
+    def before_checkpoint(self):
+        """What is in a batch is passed on."""
+        if self.batch:
+            assert not self.pass_on(tick=0)
+
+    def restore(self, checkpoint):
+        """What has happened since a checkpoint is lost."""
+        self.states = copy.deepcopy(checkpoint)
+        self.batch.clear()
+        self.start()
+
+    def restart(self):
+        """A checkpoint, from which a new operator goes on."""
+        self.before_checkpoint()
         self.start()
 
     def start(self):
@@ -78,19 +111,19 @@ class Host:
     def timer_service(self):
         return self
 
-    def register_processing_time_timer(self, timestamp):
-        self.timers.add(timestamp)
-
     def current_processing_time(self):
         return self.now
 
     def feed(self, record):
-        assert not list(self.operator.process_element(tuple(record), self))
+        self.batch.append(packed(record))
+        if len(self.batch) == BATCH:
+            assert not self.pass_on(tick=0)
+
+    def pass_on(self, tick):
+        batch, self.batch = b"".join(self.batch), []
+        return list(self.operator.process_element((batch, tick), self))
 
     def publish(self):
-        """Let the timers fire that are due next; what is published, by topic and key."""
-        if not self.timers:
-            list(self.operator.on_timer(0, self))
-        due, self.timers = self.timers, set()
-        rows = [row for timer in sorted(due) for row in self.operator.on_timer(timer, self)]
+        """A tick; what is published, by topic and key."""
+        rows = self.pass_on(tick=1)
         return {(row[0], row[1].decode()): row[2] for row in rows}

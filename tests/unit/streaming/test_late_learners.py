@@ -1,6 +1,5 @@
 """A learner that is late learns a sample of whole sessions, and every click is accounted for."""
 
-import copy
 import zlib
 
 import numpy as np
@@ -117,7 +116,7 @@ def test_a_late_learner_that_crashes_has_still_counted_every_click_once(model):
     rng = np.random.default_rng(3)
     host = Host(CASES[model][0])
     played(host, records[:2], late_ms=10 * MAX_LEARNER_LATE_MS)
-    checkpoint, position, at, crashes = copy.deepcopy(host.states), 2, 2, 0
+    checkpoint, position, at, crashes = host.checkpoint(), 2, 2, 0
     while at < len(records):
         end = min(at + int(rng.integers(1, 120)), len(records))
         # A learner at the limit; after a crash it is later than before.
@@ -125,10 +124,10 @@ def test_a_late_learner_that_crashes_has_still_counted_every_click_once(model):
         state = played(host, records[at:end], late_ms, clicks_a_publication=30)
         at = end
         if rng.random() < 0.3:
-            checkpoint, position = copy.deepcopy(host.states), at
+            checkpoint, position = host.checkpoint(), at
         if rng.random() < 0.1:
-            host.states, at = copy.deepcopy(checkpoint), position
-            host.start()
+            host.restore(checkpoint)
+            at = position
             played(host, records[at : at + 1], late_ms=0)  # how long it has been up: not known
             host.operator._task.progress.sample._since_ms = -PATIENCE_MS
             at, crashes = at + 1, crashes + 1

@@ -51,7 +51,7 @@ def test_kept_versions_survive_a_restart():
         host.feed(record)
     host.publish()
     kept = list(host.operator._task._versions)
-    host.start()
+    host.restart()
     host.publish()
     assert list(host.operator._task._versions) == kept
     assert len(kept) <= MAX_KEPT_VERSIONS
@@ -97,7 +97,7 @@ def test_an_example_is_learned_once_whoever_repeats_it():
     twice = ranker_of([*plain[:behind], *both, *plain[-behind:]])
     assert learned(twice) == learned(once)
     assert twice.operator._task.progress.repetitions == len(plain)
-    twice.start()
+    twice.restart()
     for record in plain[-60:]:
         twice.feed(record)
     assert learned(twice) == learned(once), "a restarted job knows what it has learned"
@@ -137,7 +137,7 @@ def test_rows_of_other_features_are_dropped_and_said(caplog):
         # A feature fewer; in versions, another schema.
         changed = row[:-24] if name[0] == "s" else row[:4] + b"other..." + row[12:]
         host.states["rows"].held[name] = changed
-    host.start()
+    host.restart()
     for record in example_records(5, "after"):
         host.feed(record)
     host.publish()
@@ -147,7 +147,7 @@ def test_rows_of_other_features_are_dropped_and_said(caplog):
     cases = {name for name in host.states["rows"].held if name[0] != "n"}
     assert cases == {f"s{n}" for n in range(task.learned)}
     expected = learned(host)
-    host.start()
+    host.restart()
     assert learned(host) == expected
 
 
@@ -159,7 +159,7 @@ def test_a_state_that_mixes_features_is_read():
     host.publish()
     rows = host.states["rows"].held
     rows |= {"s900": rows["s0"][:-24], "v7": b"\0" * 4 + b"other..." + b"\0" * 40}
-    host.start()
+    host.restart()
     host.publish()
     assert host.operator._task.learned == 30 - sum(i % 7 == 3 for i in range(30))
     host.feed(example_records(1)[0])

@@ -1,6 +1,5 @@
 """The task of the live score: a score for each ranking, whatever dies or comes."""
 
-import copy
 import math
 import random
 from pathlib import Path
@@ -81,17 +80,17 @@ def test_a_crash_anywhere_changes_no_figure():
     expected = task_of(*records)
     rng = random.Random(13)
     host = Host(lambda: ScoreTask(TaskOptions()))
-    checkpoint, at = (copy.deepcopy(host.states), 0), 0
+    checkpoint, at = (host.checkpoint(), 0), 0
     crashes = 0
     while at < len(records):
         host.feed(records[at])
         at += 1
         if rng.random() < 0.05:
-            checkpoint = (copy.deepcopy(host.states), at)
+            checkpoint = (host.checkpoint(), at)
         elif rng.random() < 0.02 and crashes < 12:
             crashes += 1
-            host.states, at = copy.deepcopy(checkpoint[0]), checkpoint[1]
-            host.start()
+            host.restore(checkpoint[0])
+            at = checkpoint[1]
     assert crashes == 12
     host.publish()
     task = host.operator._task

@@ -62,7 +62,7 @@ def test_a_deleted_item_leaves_a_tombstone():
     assert host.publish()["vectors", "x"]
     host.feed(raw("items", encode_item(Item("x", deleted=True))))
     assert host.publish()["vectors", "x"] == b""
-    host.start()
+    host.restart()
     assert ("vectors", "x") not in host.publish()
     host.feed(raw("items", encode_item(Item("x", categories=("c",)))))
     assert host.publish().get(("vectors", "x"))
@@ -80,7 +80,7 @@ def test_an_item_that_leaves_is_dropped_by_the_replicas_even_after_a_crash():
     for n in range(1_000):
         host.feed(click(f"s{n}", f"i{n}"))
         if n % 100 == 50:
-            host.start()
+            host.restart()
         if n % 70 == 0:
             published |= host.publish()
     for _ in range(3):
@@ -128,7 +128,7 @@ def test_notes_of_the_versions_before_are_taken_over():
     }
     host.states["seen"].held = {f"s{n}": struct.pack("<Ii", 2, n) for n in range(100, 200)}
     for _ in range(2):
-        host.start()
+        host.restart()
         for n in range(200):
             host.feed(session_record(f"s{n}", 3))
         host.publish()

@@ -249,10 +249,26 @@ def test_a_learner_that_falls_behind_is_waited_for_until_it_stands_still():
     """A bootstrap must not run away from the vectors; a dead learner must not stop the log."""
     pace = Pace()
     assert pace.behind(0, 0, 100.0) == 0
-    assert pace.behind(PAUSE_BEHIND + 1, 1, 101.0) == PAUSE_BEHIND
-    assert pace.behind(PAUSE_BEHIND + 1, PAUSE_BEHIND - RESUME_BEHIND, 102.0) == RESUME_BEHIND + 1
-    assert pace.behind(3 * PAUSE_BEHIND, PAUSE_BEHIND - RESUME_BEHIND, 102.0 + PATIENCE_S + 1) == 0
-    assert pace.behind(3 * PAUSE_BEHIND + 5, PAUSE_BEHIND - RESUME_BEHIND + 1, 114.0) == 4
+    assert pace.behind(PAUSE_BEHIND, 1, 101.0) == PAUSE_BEHIND
+    assert pace.behind(RESUME_BEHIND + 1, 1_000, 102.0) == RESUME_BEHIND + 1
+    assert pace.behind(3 * PAUSE_BEHIND, 1_000, 102.0 + PATIENCE_S + 1) == 0
+    assert pace.behind(3 * PAUSE_BEHIND + 4, 1_001, 114.0) == 4
+
+
+def test_a_learner_that_is_ahead_is_not_waited_for(emitter):
+    """Of one far ahead, each 1,500 clicks that the emitter gained cost 10 s."""
+    replica, examples = emitter
+    state = pb.LearnerState(applied=900_000, offsets=[500_000, 400_000])
+    for position in range(0, 500_000, 10_000):
+        replica.positions["sessions", 0] = position
+        replica.apply_learner(b"vectors", state.SerializeToString())
+        assert not examples.keep_pace()
+    replica.positions["sessions", 0] = 500_000 + PAUSE_BEHIND + 1
+    assert examples.keep_pace()
+    state.offsets[0] += PAUSE_BEHIND - RESUME_BEHIND + 1
+    state.applied += 1
+    replica.apply_learner(b"vectors", state.SerializeToString())
+    assert not examples.keep_pace()
 
 
 def test_a_late_emitter_takes_a_sample_of_sessions_and_counts_the_others():

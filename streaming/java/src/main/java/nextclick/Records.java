@@ -62,28 +62,13 @@ public final class Records {
     }
   }
 
-  /** Keys the rows of {@link Reader}; PyFlink wants the key wrapped in a row. */
+  /** Keys rows by their first field; PyFlink wants the key wrapped in a row. */
   public static final class Key implements KeySelector<Row, Row>, ResultTypeQueryable<Row> {
     private static final long serialVersionUID = 1L;
 
     @Override
     public Row getKey(Row row) {
       return Row.of(row.getField(0));
-    }
-
-    @Override
-    public TypeInformation<Row> getProducedType() {
-      return new RowTypeInfo(STRING);
-    }
-  }
-
-  /** Keys all rows alike: for a model that learns from all of them in one place. */
-  public static final class One implements KeySelector<Row, Row>, ResultTypeQueryable<Row> {
-    private static final long serialVersionUID = 1L;
-
-    @Override
-    public Row getKey(Row row) {
-      return Row.of("");
     }
 
     @Override
