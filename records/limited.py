@@ -94,9 +94,9 @@ def decode_session(value: bytes, arrived_ms: int | None = None) -> SessionRecord
     check_times(session, arrived_ms)
     check_at_most("steps", session.steps, SESSION_STEPS)
     check_at_most("hidden_item_ids", session.hidden_item_ids, MAX_HIDDEN_ITEMS)
-    _check_key("session_id", session.session_id)
-    _check_ids("user_id", (session.user_id,))
     if len(value) > MAX_ID_BYTES:  # otherwise no id in it can be longer
+        _check_key("session_id", session.session_id)
+        _check_ids("user_id", (session.user_id,))
         _check_ids("steps.item_id", [step.item_id for step in session.steps])
         _check_ids("steps.recommendation_id", [step.recommendation_id for step in session.steps])
         _check_ids("hidden_item_ids", session.hidden_item_ids)

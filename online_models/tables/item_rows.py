@@ -104,6 +104,8 @@ class ItemRows:
         self.rows = ShardedDict[int]()
         self.leaving: list[int] = []
         self.free: list[int] = []
+        self.given = 0
+        """How often an item has got a row."""
         self.in_catalogue = 0
         """Items that the catalogue has."""
         self.on_new_item: list[Callable[[int], None]] = []
@@ -149,6 +151,7 @@ class ItemRows:
         else:
             return 0
         self.rows[item_id] = row
+        self.given += 1
         self.arrays["becomes"][row] = row
         self.arrays["stats"]["born"][row] = self.clock
         self.begin_row(row)

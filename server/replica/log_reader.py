@@ -238,16 +238,16 @@ class LogReader:
         catalogue.report()
 
     def _apply_one(self, message: Message) -> None:
-        place = (cast("str", message.topic()), cast("int", message.partition()))
+        place: Place = message.topic(), message.partition()  # type: ignore[assignment]
         error = message.error()
         if error is not None:
             if error.code() == KafkaError._PARTITION_EOF:
-                self._note_end(place, cast("int", message.offset()))
+                self._note_end(place, message.offset() or 0)
             else:
                 log.warning("Kafka: %s", error.str())
             return
-        key, value = cast("bytes", message.key()) or b"", message.value()
-        position = cast("int", message.offset()) + 1
+        key, value = message.key() or b"", message.value()
+        offset: int = message.offset()  # type: ignore[assignment]
         arrived_ms = message.timestamp()[1]
         # One record that cannot be used must not keep all others from being learned.
         reason = TOO_LARGE
@@ -257,14 +257,14 @@ class LogReader:
             times = (arrived_ms,) if place[0] in self._clicks else ()
             self._apply_record[place[0]](key, value, *times)
         except (RecordError, InvalidEventError) as e:
-            self._replica.refused.add(Refused(*place, position - 1, reason, str(e)))
+            self._replica.refused.add(Refused(*place, offset, reason, str(e)))
         except Exception as e:
-            refused = Refused(*place, position - 1, FAILED, repr(e))
+            refused = Refused(*place, offset, FAILED, repr(e))
             self._replica.refused.add(refused, e)
         self._meter.arrived_ms[place] = arrived_ms
-        self._replica.positions[place] = position
+        self._replica.positions[place] = offset + 1
         behind = self._assignment.behind
-        if position >= behind.get(place, position + 1):
+        if behind and offset + 1 >= behind.get(place, offset + 2):
             del behind[place]
 
     def _note_end(self, place: Place, end: int) -> None:

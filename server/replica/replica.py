@@ -145,11 +145,14 @@ class Replica:
             self.sessions.erase(key.decode(errors="replace"))
             return
         record = decode_session(value, arrived_ms)
-        self._returned += [
-            item_id
-            for item_id in self.sessions.apply(record)
-            if item_id in self._early or self.catalogue.keeps(item_id)
-        ]
+        given = self.engine.given
+        learned = self.sessions.apply(record)
+        if self.engine.given != given:
+            self._returned += [
+                item_id
+                for item_id in learned
+                if item_id in self._early or self.catalogue.keeps(item_id)
+            ]
 
     @property
     def unsettled(self) -> bool:
