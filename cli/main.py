@@ -24,6 +24,7 @@ from cli.results import results
 from cli.sentences import sentence_of
 from cli.serve import serve
 from cli.status import status
+from cli.topics import topics_app
 from cli.up import up
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ for command in (up, down, status, doctor, demo, replay, recommend, evaluate, res
     app.command()(command)
 app.command("import")(import_history)
 app.add_typer(jobs_app, name="jobs")
+app.add_typer(topics_app, name="topics")
 app.add_typer(models_app, name="models")
 app.add_typer(bench_app, name="bench")
 

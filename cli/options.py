@@ -43,6 +43,12 @@ EmitterHttpPort = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0, max=2**32 - 1)]
+Kafka = Annotated[
+    str | None, typer.Option(help="Kafka bootstrap servers; default: NEXTCLICK_KAFKA.")
+]
+Tenant = Annotated[
+    str | None, typer.Option(help="Prefix of topics and keys; default: NEXTCLICK_TENANT.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 DEFAULT_HOME = Path(".nextclick")

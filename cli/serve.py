@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import typer
 
 from cli.errors import CommandError
-from cli.options import GrpcPort, HttpPort
+from cli.options import GrpcPort, HttpPort, Kafka, Tenant
 from cli.stack.layout import PYTHON_PATH
 from cli.stack.workers import Workers
 from settings.base import PREFIX
@@ -21,16 +21,12 @@ from settings.server import ServerSettings
 def serve(
     grpc_port: GrpcPort = None,
     http_port: HttpPort = None,
-    kafka: Annotated[
-        str | None, typer.Option(help="Kafka bootstrap servers; default: NEXTCLICK_KAFKA.")
-    ] = None,
+    kafka: Kafka = None,
     redis: Annotated[
         str | None,
         typer.Option(help="URL of Redis, without a password; default: NEXTCLICK_REDIS."),
     ] = None,
-    tenant: Annotated[
-        str | None, typer.Option(help="Prefix of topics and keys; default: NEXTCLICK_TENANT.")
-    ] = None,
+    tenant: Tenant = None,
     workers: Annotated[
         int,
         typer.Option(

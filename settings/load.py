@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -36,9 +36,18 @@ UNKNOWN = "there is no such setting"
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
-def load(kind: type[AnySettings]) -> AnySettings:
+def load(kind: type[AnySettings], **given: Any) -> AnySettings:
     """Return the settings of a process, or exit with one line for each invalid one.
 
+    Parameters
+    ----------
+    kind
+        The settings of the process.
+    given
+        Values that win over environment and file; None: none is given.
+
+    Notes
+    -----
     A name that is no setting of any process is invalid: it is most likely misspelt.
 
     Raises
@@ -49,7 +58,7 @@ def load(kind: type[AnySettings]) -> AnySettings:
     if faults:
         raise SystemExit("\n".join(faults))
     try:
-        return kind()
+        return kind(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as e:
         faults = [_told(error) for error in e.errors()]
         raise SystemExit("\n".join(faults)) from None

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from cli.console import err, print_json, print_result
 from cli.figures import count, microseconds
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
-from cli.stack import flink, kafka
+from cli.stack import flink, kafka, topics
 from cli.stack.layout import SAMPLE
 from cli.stack.process import find, wait_until
 from cli.stack.stack import Stack
@@ -92,7 +92,7 @@ def learning(
 
 def measure(stack: Stack, examples: int, clicks: int, sessions: int = 0) -> dict[str, Any]:
     """Return how much each job learns a second, while the rest of the stack is idle."""
-    kafka.create_topics(stack.kafka, TENANT)
+    topics.create(kafka.admin_client(stack.kafka), TENANT)
     with err.status("preloading"):
         n_clicks, n_examples = preload(stack.kafka, examples, clicks)
     with stack.more_taskmanagers() as (host,):
@@ -134,7 +134,7 @@ def readable(result: dict[str, Any]) -> dict[str, str]:
 
 def long_run(stack: Stack, host: str, sessions: int) -> dict[str, Any]:
     """Return what a click costs the vectors job at the start, and once it has seen the sessions."""
-    kafka.create_topics(stack.kafka, LONG_TENANT)
+    topics.create(kafka.admin_client(stack.kafka), LONG_TENANT)
     n, before = 0, 2 * sessions
     with err.status("preloading the long run"):
         producer = Producer({**PRODUCER_CONFIG, "bootstrap.servers": stack.kafka})

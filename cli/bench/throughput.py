@@ -18,7 +18,7 @@ from cli.console import err, print_json, print_result
 from cli.figures import seconds
 from cli.live.history import send_history
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
-from cli.stack import apps, flink, kafka
+from cli.stack import apps, flink, kafka, topics
 from cli.stack.layout import Child, Ports
 from cli.stack.process import spawn, stop, wait_until
 from cli.stack.stack import Stack
@@ -66,7 +66,7 @@ def throughput(
 def measure(stack: Stack, events: int, slots: list[int]) -> dict[str, Any]:
     """Return the rates of all parts, on a stack that nothing else uses."""
     for tenant in (TENANT, FLOOR_TENANT):
-        kafka.create_topics(stack.kafka, tenant)
+        topics.create(kafka.admin_client(stack.kafka), tenant)
     with err.status("preloading"):
         sent = send_history(stack.kafka, repeated(events), tenant=TENANT)
     with stack.more_taskmanagers():

@@ -14,21 +14,18 @@ import time
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psutil
 import redis
 from confluent_kafka import KafkaException, Message, Producer
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
-    ConfigResource,
-    ResourceType,
-)
+from confluent_kafka.admin import AdminClient
 
 from cli.errors import CommandError
+from cli.stack import topics
 from cli.stack.java import java_home
 from cli.stack.layout import FLINK_JARS, KAFKA_JARS, Ports
-from nextclick.topics import COMMANDS, TOPICS, topic
+from nextclick.topics import COMMANDS, topic
 
 GIB = 1 << 30
 LITTLE_DISK, LEAST_DISK = 10 * GIB, GIB
@@ -145,54 +142,22 @@ def of_realtime(*, wanted: bool) -> Finding:
 def of_topics(admin: AdminClient, address: str, tenant: str) -> Iterable[Finding]:
     """Check that Kafka answers, and its topics and their settings."""
     try:
-        there = admin.list_topics(timeout=ANSWER_S).topics
-        names = {topic(name, tenant): declared for name, declared in TOPICS.items()}
-        wanted = [ConfigResource(ResourceType.TOPIC, name) for name in names if name in there]
-        held = {
-            resource.name: {name: entry.value for name, entry in future.result(ANSWER_S).items()}
-            for resource, future in (admin.describe_configs(wanted) if wanted else {}).items()
-        }
+        cluster = topics.look(admin, tenant)
     except KafkaException as e:
         to_do = "start Kafka, or set NEXTCLICK_KAFKA to its address"
         yield Finding("Kafka", State.FAULT, f"{address} does not answer: {e.args[0].str()}", to_do)
         return
     yield Finding("Kafka", State.OK, f"{address} answers")
-    missing = [name for name in names if name not in there]
+    missing = topics.missing(cluster, tenant)
     if missing:
-        to_do = "`nextclick up` creates those of its own Kafka; in another, create them"
+        to_do = "`nextclick topics create` creates them; `nextclick up` those of its own Kafka"
         yield Finding("topics", State.FAULT, f"not there: {', '.join(missing)}", to_do)
-    faults = list(differences(names, there, held))
-    if faults:
-        to_do = "change the topics' settings (docs/architecture.md says what each is for)"
-        yield Finding("topics", State.WARNING, "; ".join(faults), to_do)
-    if not missing and not faults:
-        yield Finding("topics", State.OK, f"{len(names)}, as declared")
-
-
-def differences(
-    names: dict[str, Any], there: dict[str, Any], held: dict[str, dict[str, str]]
-) -> Iterable[str]:
-    """Yield where topics differ from what is declared: partitions, and settings.
-
-    Parameters
-    ----------
-    names
-        `nextclick.topics.Topic` by the topic's full name.
-    there
-        The broker's metadata of topics.
-    held
-        The broker's settings of topics.
-    """
-    for name, declared in names.items():
-        if name not in held:
-            continue
-        partitions = len(there[name].partitions)
-        if partitions != declared.partitions:
-            yield f"{name} has {partitions} partitions, not {declared.partitions}"
-        for setting, value in declared.config.items():
-            found = held[name].get(setting) or ""
-            if sorted(found.split(",")) != sorted(value.split(",")):
-                yield f"{name}: {setting} is {found}, not {value}"
+    found = [f"{entry.topic}: {entry.told}" for entry in topics.differences(cluster, tenant)]
+    if found:
+        to_do = "`nextclick topics check` says what follows from each"
+        yield Finding("topics", State.WARNING, "; ".join(found), to_do)
+    if not missing and not found:
+        yield Finding("topics", State.OK, f"{len(cluster.held)}, as declared")
 
 
 def of_clock(kafka: str, tenant: str) -> Finding:

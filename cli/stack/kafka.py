@@ -1,4 +1,4 @@
-"""A Kafka broker (KRaft, one process) and its topics."""
+"""A Kafka broker (KRaft, one process)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import subprocess
 import uuid
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 
 from cli.errors import CommandError
 from cli.stack.java import java_home
 from cli.stack.last_words import cause
 from cli.stack.layout import KAFKA_JARS, Child, Home, Ports
 from cli.stack.process import START_S, spawn, wait_until
-from nextclick.topics import TOPICS, topic
 
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
@@ -100,19 +99,3 @@ def admin_client(kafka: str) -> AdminClient:
 def wait(home: Home, ports: Ports, child: Child) -> None:
     """Wait until the broker answers."""
     wait_until(lambda: ready(ports), START_S, "Kafka", [(child, home.log("kafka"))])
-
-
-def create_topics(kafka: str, tenant: str = "", replication: int = 1) -> None:
-    """Create the topics that do not exist yet."""
-    admin = admin_client(kafka)
-    wanted = [
-        NewTopic(topic(t.name, tenant), t.partitions, replication, config=t.config)
-        for t in TOPICS.values()
-    ]
-    there = admin.list_topics(timeout=10).topics
-    missing = [new for new in wanted if new.topic not in there]
-    for name, future in (admin.create_topics(missing) if missing else {}).items():
-        try:
-            future.result(timeout=30)
-        except KafkaException as e:
-            raise CommandError(f"Kafka cannot create the topic {name}: {e}") from e

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cli.errors import CommandError
-from cli.stack import apps, flink, job_state, kafka, redis, watch_record
+from cli.stack import apps, flink, job_state, kafka, redis, topics, watch_record
 from cli.stack.layout import EDIT_FILE, LOCK_FILE, Child, Home, Ports, put
 from cli.stack.parts import TASKMANAGERS, parts_of
 from cli.stack.process import BEHIND, STREAM, find, give_way, go, kill, stop
@@ -182,7 +182,7 @@ class Stack:
         cache, broker = self._started("redis"), self._started("kafka")
         kafka.wait(home, ports, broker)
         redis.wait(home, ports, cache)
-        kafka.create_topics(self.kafka)
+        topics.create(kafka.admin_client(self.kafka))
         give_way(broker, STREAM)  # not before: all other parts wait for its start
         progress("the server and the session store start")
         server = self._started("server")

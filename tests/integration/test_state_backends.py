@@ -7,7 +7,7 @@ from functools import cached_property
 import pytest
 
 from cli.bench.learning import put
-from cli.stack import flink, kafka, process
+from cli.stack import flink, kafka, process, topics
 from nextclick import Event, encode_event
 from nextclick.topics import topic
 from nextclick.v1.session_pb2 import SessionRecord
@@ -64,7 +64,7 @@ class Clicks:
 
     def __init__(self, stack, producer, sessions):
         self.tenant = f"rocks{uuid.uuid4().hex[:6]}"
-        kafka.create_topics(stack.kafka, self.tenant)
+        topics.create(kafka.admin_client(stack.kafka), self.tenant)
         self._producer = producer
         self._sessions = sessions
         self._servers = stack.kafka

@@ -4,9 +4,12 @@ After a change that is meant, write them again: ``python -m tests.unit.cli.shown
 """
 
 import io
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from unittest import mock
+
+import typer
 
 from cli import (
     demo,
@@ -20,6 +23,7 @@ from cli import (
     replay,
     results,
     status,
+    topics,
     up,
 )
 from cli.bench import (
@@ -37,6 +41,7 @@ from cli.console import out, print_result
 from cli.stack.layout import Home, Ports
 from cli.stack.stack import Stack
 from nextclick import Recommendation
+from tests.unit.cli.kafka_of_topics import Broker, without_events, wrong_in_part
 from tests.unit.cli.made_bench_results import BENCHED
 from tests.unit.cli.made_results import (
     ANSWER,
@@ -97,6 +102,17 @@ def stop(running):
     return with_stand_ins(down, down.down, Path("shops/[old]/.nextclick"), Stack=stack)
 
 
+def topics_of(broker, command):
+    """A function that runs a command of `nextclick topics` on a made cluster."""
+
+    def run():
+        made = mock.patch.object(topics, "admin_client", return_value=broker)
+        with made, suppress(typer.Exit):
+            command()
+
+    return run
+
+
 def table(title, rows):
     return partial(print_result, title, rows)
 
@@ -138,6 +154,10 @@ SHOWN = {
     "models-pause": model(models.pause),
     "models-resume": model(models.resume),
     "models-roll-back": model(models.roll_back, 321),
+    "topics-create": topics_of(without_events(), topics.create),
+    "topics-check": topics_of(wrong_in_part(), topics.check),
+    "topics-check-nothing": topics_of(Broker(), topics.check),
+    "topics-describe": topics_of(without_events(), topics.describe),
     "bench-flood": table("A flood of invented ids", flood.readable(BENCHED["flood"])),
     "bench-freshness": table(
         "From a click to its effect", freshness.readable(BENCHED["freshness"])

@@ -13,45 +13,13 @@ from cli.stack import apps, checkup
 from cli.stack.checkup import GIB, Finding, State
 from cli.stack.layout import Home, Ports
 from cli.stack.stack import Stack
-from nextclick.topics import EVENTS, SESSIONS, TOPICS, topic
+from nextclick.topics import EVENTS, SESSIONS
+from tests.unit.cli.kafka_of_topics import Broker
 
 
 def ports(**changed):
     free = Ports.free()
     return Ports(**{**{name: getattr(free, name) for name in free.__dataclass_fields__}, **changed})
-
-
-class Future:
-    def __init__(self, value):
-        self.value = value
-
-    def result(self, timeout):
-        return self.value
-
-
-class Broker:
-    """The admin client of a broker whose topics are as declared, but for what a test changes."""
-
-    def __init__(self, tenant=""):
-        self.topics = {
-            topic(name, tenant): SimpleNamespace(partitions=dict.fromkeys(range(t.partitions)))
-            for name, t in TOPICS.items()
-        }
-        self.settings = {topic(name, tenant): dict(t.config) for name, t in TOPICS.items()}
-
-    def list_topics(self, timeout):
-        return SimpleNamespace(topics=self.topics)
-
-    def describe_configs(self, resources):
-        return {
-            resource: Future(
-                {
-                    name: SimpleNamespace(value=str(value))
-                    for name, value in self.settings[resource.name].items()
-                }
-            )
-            for resource in resources
-        }
 
 
 def found(broker, tenant=""):
@@ -72,11 +40,11 @@ def test_a_topic_that_is_missing_or_differs_is_named():
     finding = found(broker)["topics"]
     assert (finding.state, finding.found) == (State.FAULT, f"not there: {EVENTS}")
     broker = Broker()
-    broker.topics[SESSIONS].partitions[4] = None
+    broker.add_partition(SESSIONS)
     broker.settings[SESSIONS]["cleanup.policy"] = "delete"
     finding = found(broker)["topics"]
     assert finding.state == State.WARNING
-    assert "sessions has 5 partitions, not 4" in finding.found
+    assert "sessions: partitions is 5, not 4" in finding.found
     assert "sessions: cleanup.policy is delete, not compact" in finding.found
 
 

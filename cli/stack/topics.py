@@ -1,0 +1,232 @@
+"""A cluster's topics beside those that are declared (`nextclick.topics`): made and compared.
+
+What a cluster may choose for itself, its copies of each record, follows from its brokers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
+
+from cli.errors import CommandError
+from nextclick.topics import TOPICS, Topic, topic
+
+ANSWER_S = 5.0
+CREATED_S = 30.0
+
+COPIES = 3
+"""Replicas of each partition, where there are as many brokers."""
+
+OVERHEAD_BYTES = 4_096
+"""Of a record and its batch, beyond the value: a key of 320 bytes, headers, framing."""
+
+PARTITIONS, REPLICAS, IN_SYNC = "partitions", "replication", "min.insync.replicas"
+LARGEST = "max.message.bytes"
+
+
+class Held(NamedTuple):
+    """A topic as the cluster holds it: partitions, the fewest replicas of one, and settings."""
+
+    partitions: int
+    replicas: int
+    config: Mapping[str, str]
+
+
+class Difference(NamedTuple):
+    """Where a topic is not as declared, and what follows from it."""
+
+    topic: str
+    setting: str
+    found: str
+    wanted: str
+    consequence: str
+
+    @property
+    def told(self) -> str:
+        """What differs, in words."""
+        return f"{self.setting} is {self.found or 'not set'}, not {self.wanted}"
+
+
+class Cluster(NamedTuple):
+    """What a cluster has of a tenant's topics.
+
+    Parameters
+    ----------
+    brokers
+        How many there are.
+    held
+        The topics that are there, by their full names.
+    """
+
+    brokers: int
+    held: Mapping[str, Held]
+
+    @property
+    def copies(self) -> int:
+        """Replicas that each partition should have."""
+        return min(COPIES, max(self.brokers, 1))
+
+    @property
+    def in_sync(self) -> int:
+        """Replicas that must have a record before it is acknowledged: one broker may be away."""
+        return max(self.copies - 1, 1)
+
+
+def declared(tenant: str) -> dict[str, Topic]:
+    """Return the declared topics by the names that they have for a tenant."""
+    return {topic(name, tenant): entry for name, entry in TOPICS.items()}
+
+
+def look(admin: AdminClient, tenant: str) -> Cluster:
+    """Return what the cluster has of the tenant's topics.
+
+    Raises
+    ------
+    KafkaException
+        If it does not answer.
+    """
+    metadata = admin.list_topics(timeout=ANSWER_S)
+    there = [name for name in declared(tenant) if name in metadata.topics]
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in there]
+    held = {}
+    for resource, future in (admin.describe_configs(resources) if there else {}).items():
+        config = {name: entry.value or "" for name, entry in future.result(ANSWER_S).items()}
+        partitions = metadata.topics[resource.name].partitions
+        replicas = min((len(part.replicas) for part in partitions.values()), default=0)
+        held[resource.name] = Held(len(partitions), replicas, config)
+    return Cluster(len(metadata.brokers), held)
+
+
+def create(admin: AdminClient, tenant: str = "", copies: int | None = None) -> list[str]:
+    """Create the topics that are not there yet; those that are stay as they are.
+
+    Parameters
+    ----------
+    admin, tenant
+        The cluster, and whose topics.
+    copies
+        Replicas of each partition; None: as many as the cluster allows, up to `COPIES`.
+
+    Returns
+    -------
+    The names of the new ones.
+
+    Raises
+    ------
+    CommandError
+        If the cluster refuses one.
+    """
+    cluster = look(admin, tenant)
+    if copies is not None:
+        cluster = cluster._replace(brokers=copies)
+    new = [
+        NewTopic(
+            name,
+            entry.partitions,
+            copies or cluster.copies,
+            config=entry.config | {IN_SYNC: str(cluster.in_sync)},
+        )
+        for name, entry in declared(tenant).items()
+        if name not in cluster.held
+    ]
+    for name, future in (admin.create_topics(new) if new else {}).items():
+        try:
+            future.result(timeout=CREATED_S)
+        except KafkaException as e:
+            raise CommandError(f"Kafka cannot create the topic {name}: {e.args[0].str()}") from e
+    return [entry.topic for entry in new]
+
+
+def missing(cluster: Cluster, tenant: str) -> list[str]:
+    """Return the topics that are not there."""
+    return [name for name in declared(tenant) if name not in cluster.held]
+
+
+def differences(cluster: Cluster, tenant: str) -> Iterator[Difference]:
+    """Yield where the topics that are there are not as declared."""
+    for name, entry in declared(tenant).items():
+        if name in cluster.held:
+            yield from _of_topic(name, entry, cluster)
+
+
+def records(admin: AdminClient, name: str, partitions: int) -> int:
+    """Return the offsets from a topic's beginning to its end: its records, if not compacted."""
+    ends: list[int] = []
+    for spec in (OffsetSpec.earliest, OffsetSpec.latest):
+        asked = {TopicPartition(name, part): spec() for part in range(partitions)}  # type: ignore[no-untyped-call]
+        found = admin.list_offsets(asked, request_timeout=ANSWER_S)
+        ends.append(sum(future.result(ANSWER_S).offset for future in found.values()))
+    return ends[1] - ends[0]
+
+
+def _of_topic(name: str, entry: Topic, cluster: Cluster) -> Iterator[Difference]:
+    held = cluster.held[name]
+    if held.partitions != entry.partitions:
+        yield Difference(
+            name, PARTITIONS, str(held.partitions), str(entry.partitions),
+            "any number is followed; another one divides the sessions that are open"
+        )  # fmt: skip
+    if held.replicas < cluster.copies:
+        yield Difference(
+            name, REPLICAS, str(held.replicas), str(cluster.copies),
+            "a broker whose disk is lost takes records with it"
+        )  # fmt: skip
+    for setting, wanted in entry.config.items():
+        found = held.config.get(setting, "")
+        if sorted(found.split(",")) != sorted(wanted.split(",")):
+            yield Difference(name, setting, found, wanted, _consequence(setting, found, wanted))
+    in_sync = int(held.config.get(IN_SYNC) or 1)
+    if in_sync < cluster.in_sync:
+        consequence = "acknowledged records are lost with a single broker"
+        yield Difference(name, IN_SYNC, str(in_sync), str(cluster.in_sync), consequence)
+    elif in_sync >= held.replicas > 1:
+        consequence = "a single broker that is away stops all writing"
+        yield Difference(name, IN_SYNC, str(in_sync), str(cluster.in_sync), consequence)
+    largest = int(held.config.get(LARGEST) or 1 << 20)
+    least = (entry.max_value_bytes or 0) + OVERHEAD_BYTES
+    if largest < least:
+        consequence = "its largest records are refused"
+        yield Difference(name, LARGEST, str(largest), f"at least {least}", consequence)
+
+
+def _consequence(setting: str, found: str, wanted: str) -> str:
+    if setting == "cleanup.policy":
+        lost = set(wanted.split(",")) - set(found.split(","))
+        if "compact" in lost:
+            return "what a new replica needs is deleted by age, or old values are never cleared"
+        if "delete" in lost:
+            return "it grows without an end"
+        return "records are deleted, or cleared, that are still needed"
+    if setting == "message.timestamp.type":
+        return "times are the clients': a history is deleted at once, delays and lives are wrong"
+    shorter = 0 <= _number(found) < _number(wanted)
+    return _SHORTER[setting] if shorter else _LONGER[setting]
+
+
+_SHORTER = {
+    "retention.ms": "who was away for longer misses records",
+    "retention.bytes": "in a rush, records are deleted before they are read",
+    "delete.retention.ms": "a replica that was away for longer keeps what was deleted",
+    "segment.bytes": "more files are open",
+}
+"""What follows if a setting is smaller than declared."""
+
+_LONGER = {
+    "retention.ms": "it takes more disk, and personal data stays for longer",
+    "retention.bytes": "it takes more disk",
+    "delete.retention.ms": "it takes more disk",
+    "segment.bytes": "it is cleared later: a new replica reads for longer",
+}
+
+
+def _number(value: str) -> int:
+    return int(value) if value.lstrip("-").isdigit() else -1
