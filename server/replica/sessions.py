@@ -277,8 +277,8 @@ class SessionTable:
             self._names[number % len(self._names)] = name
             if current:
                 self._users[user_id] = name
-        for name in self._ids(self._numbers()):
-            self._note_visit(self._entries[name].user_id, name)
+            else:
+                self._note_visit(user_id, name)
 
 
 def _place(record: pb.SessionRecord, step: pb.Step) -> Applied:

@@ -1,5 +1,6 @@
 """The replica's sessions: each step learned once, in order, at its place, whatever is repeated."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -147,6 +148,28 @@ def test_dump_and_load_give_the_same_table():
     again.load(sessions.dump())
     assert again.get("s") == sessions.get("s")
     assert list(again.dump()) == list(sessions.dump())
+
+
+@pytest.mark.parametrize("rows_a_part", [1, 7, 64])
+def test_each_row_of_a_snapshot_is_looked_at_once(rows_a_part, monkeypatch):
+    """With each part all before it were, too: minutes with a million sessions."""
+    sessions = table()
+    for n in range(40):
+        name = f"s{n}" if n % 3 == 0 else f"u:v{n % 4}~{1_000 + n}.{n}"
+        record = user_record(name, f"v{n % 4}", 100 + n)
+        record.incarnation = record.appended_ms = 1_000 + n
+        sessions.apply(record)
+    rows, looked = list(sessions.dump()), []
+    note = SessionTable._note_visit
+    monkeypatch.setattr(
+        SessionTable, "_note_visit", lambda *args: (looked.append(args[2]), note(*args))
+    )
+    again = SessionTable(sessions._engine)
+    for first in range(0, len(rows), rows_a_part):
+        again.load(rows[first : first + rows_a_part])
+    assert len(looked) == len(set(looked)) <= len(rows)
+    for user in ("v0", "v1", "v2", "v3"):
+        assert again.last_visit(user) == sessions.last_visit(user) != ""
 
 
 DAYS = 24 * 60
