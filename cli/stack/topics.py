@@ -78,7 +78,12 @@ class Cluster(NamedTuple):
     @property
     def in_sync(self) -> int:
         """Replicas that must have a record before it is acknowledged: one broker may be away."""
-        return max(self.copies - 1, 1)
+        return in_sync(self.copies)
+
+
+def in_sync(copies: int) -> int:
+    """Return how many of the copies of a record must be there before it is acknowledged."""
+    return max(min(copies, COPIES) - 1, 1)
 
 
 def declared(tenant: str) -> dict[str, Topic]:
@@ -126,14 +131,13 @@ def create(admin: AdminClient, tenant: str = "", copies: int | None = None) -> l
         If the cluster refuses one.
     """
     cluster = look(admin, tenant)
-    if copies is not None:
-        cluster = cluster._replace(brokers=copies)
+    copies = copies or cluster.copies
     new = [
         NewTopic(
             name,
             entry.partitions,
-            copies or cluster.copies,
-            config=entry.config | {IN_SYNC: str(cluster.in_sync)},
+            copies,
+            config=entry.config | {IN_SYNC: str(in_sync(copies))},
         )
         for name, entry in declared(tenant).items()
         if name not in cluster.held
@@ -184,18 +188,18 @@ def _of_topic(name: str, entry: Topic, cluster: Cluster) -> Iterator[Difference]
         found = held.config.get(setting, "")
         if sorted(found.split(",")) != sorted(wanted.split(",")):
             yield Difference(name, setting, found, wanted, _consequence(setting, found, wanted))
-    in_sync = int(held.config.get(IN_SYNC) or 1)
-    if in_sync < cluster.in_sync:
+    least = int(held.config.get(IN_SYNC) or 1)
+    if least < cluster.in_sync:
         consequence = "acknowledged records are lost with a single broker"
-        yield Difference(name, IN_SYNC, str(in_sync), str(cluster.in_sync), consequence)
-    elif in_sync >= held.replicas > 1:
+        yield Difference(name, IN_SYNC, str(least), str(cluster.in_sync), consequence)
+    elif least >= held.replicas > 1:
         consequence = "a single broker that is away stops all writing"
-        yield Difference(name, IN_SYNC, str(in_sync), str(cluster.in_sync), consequence)
+        yield Difference(name, IN_SYNC, str(least), str(cluster.in_sync), consequence)
     largest = int(held.config.get(LARGEST) or 1 << 20)
-    least = (entry.max_value_bytes or 0) + OVERHEAD_BYTES
-    if largest < least:
+    needed = (entry.max_value_bytes or 0) + OVERHEAD_BYTES
+    if largest < needed:
         consequence = "its largest records are refused"
-        yield Difference(name, LARGEST, str(largest), f"at least {least}", consequence)
+        yield Difference(name, LARGEST, str(largest), f"at least {needed}", consequence)
 
 
 def _consequence(setting: str, found: str, wanted: str) -> str:

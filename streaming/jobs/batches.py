@@ -10,13 +10,13 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pyflink.common import Row, Types
+from pyflink.common import Row
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.datastream.data_stream import DataStream, KeyedStream
 from pyflink.java_gateway import get_gateway
 
 from nextclick.topics import PATIENT_FETCH_BYTES
-from streaming.jobs.flink import read
+from streaming.jobs.flink import keyed, read
 from streaming.raw_record import RawRecord
 
 BATCH = 256
@@ -47,20 +47,15 @@ def read_batches(
     """
     jvm: Any = get_gateway().jvm
     records = read(env, kafka, topics, group, uid=uid, fetch_bytes=PATIENT_FETCH_BYTES)
-    batches = DataStream(
-        records._j_data_stream.transform(
-            f"{uid}-batches",
-            jvm.nextclick.Batches.batchType(),
-            jvm.nextclick.Batches(BATCH, BATCH_BYTES, TICK_MS),
-        )
+    batches = records._j_data_stream.transform(
+        f"{uid}-batches",
+        jvm.nextclick.Batches.batchType(),
+        jvm.nextclick.Batches(BATCH, BATCH_BYTES, TICK_MS),
     )
-    key = jvm.nextclick.Records.Key()
-    key_type = Types.ROW([Types.STRING()]).get_java_type_info()
-    keyed = batches._j_data_stream.keyBy(key, key_type)
-    return KeyedStream(keyed, Types.STRING(), batches)
+    return keyed(DataStream(batches))
 
 
-def unpack(row: Row) -> tuple[Iterator[RawRecord], bool]:
+def unpack(row: Row) -> tuple[list[RawRecord], bool]:
     """Return the records of a batch (see ``Batches.java``), and whether it was passed on by a tick.
 
     Parameters
@@ -69,7 +64,7 @@ def unpack(row: Row) -> tuple[Iterator[RawRecord], bool]:
         The records packed, and 1 at a tick.
     """
     packed, tick = row
-    return _records(bytes(packed)), tick == 1
+    return list(_records(bytes(packed))), tick == 1
 
 
 def _records(packed: bytes) -> Iterator[RawRecord]:

@@ -130,11 +130,15 @@ def read_keyed(
     -------
     A stream whose function sees rows of ``Records.recordType``.
     """
+    return keyed(read(env, kafka, topics, group, uid=uid))
+
+
+def keyed(stream: DataStream) -> KeyedStream:
+    """Key a stream of rows by their first field, a text; its function sees the second one."""
     jvm: Any = get_gateway().jvm
-    stream = read(env, kafka, topics, group, uid=uid)
-    key_type = Types.ROW([Types.STRING()])
-    keyed = stream._j_data_stream.keyBy(jvm.nextclick.Records.Key(), key_type.get_java_type_info())
-    return KeyedStream(keyed, Types.STRING(), stream)
+    key_type = Types.ROW([Types.STRING()]).get_java_type_info()
+    by_key = stream._j_data_stream.keyBy(jvm.nextclick.Records.Key(), key_type)
+    return KeyedStream(by_key, Types.STRING(), stream)
 
 
 def raw_record(row: Row) -> RawRecord:

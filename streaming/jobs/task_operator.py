@@ -7,7 +7,7 @@ the task continues from it bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 from pyflink.common import Row, Time, Types
@@ -79,7 +79,7 @@ class TaskOperator(KeyedProcessFunction):
             for former in self._former_notes:
                 former.clear()
         waiting = [entry for entry in self._former_waiting.values() if entry[0] > count]
-        self._apply(task, (RawRecord(*raw) for _, raw in sorted(waiting)))
+        self._apply(task, [RawRecord(*raw) for _, raw in sorted(waiting)])
         self._former_waiting.clear()
         return task
 
@@ -92,12 +92,10 @@ class TaskOperator(KeyedProcessFunction):
         for name, note in seen.items():
             yield FORMER_NOTE + name, bytes(note)
 
-    def _apply(self, task: StreamTask, records: Iterable[RawRecord]) -> None:
-        applied = False
+    def _apply(self, task: StreamTask, records: list[RawRecord]) -> None:
         for raw in records:
             apply_checked(task, raw, self._refused, self._tenant)
-            applied = True
-        if applied:
+        if records:
             self._save(task)
 
     def _save(self, task: StreamTask) -> None:
@@ -106,4 +104,4 @@ class TaskOperator(KeyedProcessFunction):
         for name, row in rows.items():
             if not row:
                 self._rows.remove(name)
-        self._meta.update((0, meta))
+        self._meta.update((0, meta))  # none waits: the version before kept the last one's number
