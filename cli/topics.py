@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -93,22 +93,23 @@ def describe(kafka: Kafka = None, tenant: Tenant = None, json: Json = False) -> 
     for name, entry in topics.declared(settings.tenant).items():
         if name in cluster.held:
             held = cluster.held[name]
-            config = {key: held.config.get(key, "") for key in (*entry.config, topics.IN_SYNC)}
-            records = topics.records(admin, name, held.partitions)
-            rows.append((name, held.partitions, held.replicas, records, config))
+            shown = (*entry.config, topics.IN_SYNC)
+            row: dict[str, Any] = {
+                "topic": name,
+                "partitions": held.partitions,
+                "replication": held.replicas,
+                "records": topics.records(admin, name, held.partitions),
+                "config": {key: held.config.get(key, "") for key in shown},
+            }
+            rows.append((entry, row))
     if json:
-        keys = ("topic", "partitions", "replication", "records", "config")
-        print_json({"topics": [dict(zip(keys, row, strict=True)) for row in rows]})
+        print_json({"topics": [row for _, row in rows]})
         return
+    numbers = ("partitions", "replication", "records")
     print_table(
         "topics (offsets from beginning to end)",
         ("topic", "partitions", "copies", "offsets", "kept..."),
-        [
-            (name, count(partitions), count(copies), count(n), entry.kept)
-            for (name, partitions, copies, n, _), entry in zip(
-                rows, (topics.declared(settings.tenant)[row[0]] for row in rows), strict=True
-            )
-        ],
+        [(row["topic"], *(count(row[key]) for key in numbers), entry.kept) for entry, row in rows],
     )
     if absent := topics.missing(cluster, settings.tenant):
         print_line(f"not there: {', '.join(absent)}; `nextclick topics create` creates them")

@@ -47,6 +47,7 @@ def test_answers_to_requests_that_carry_the_session_are_scored_by_the_next_click
     )
     # Which ranking answers may change meanwhile; the others are scored in the shadow.
     ranks = defaultdict(Counter)
+    found = 0
     for answer in answers:
         clicked = answer.session_version + len(answer.appended_item_ids)
         assert list(answer.appended_item_ids) == items[answer.session_version : clicked]
@@ -54,6 +55,7 @@ def test_answers_to_requests_that_carry_the_session_are_scored_by_the_next_click
             listed = list(ranking.item_ids)[:20]
             place = listed.index(items[clicked]) + 1 if items[clicked] in listed else 0
             ranks[ranking.model][place] += 1
+            found += ranking is answer and place > 0
     expected = {
         model: before.get(model, NOTHING)["cases"] + n.total() for model, n in ranks.items()
     }
@@ -69,7 +71,6 @@ def test_answers_to_requests_that_carry_the_session_are_scored_by_the_next_click
         assert round(now["hits"] - then["hits"]) == hits
         gain = sum(n / rank for rank, n in counted.items() if rank)
         assert abs(now["gain"] - then["gain"] - gain) < 0.01
-    found = sum(n for counted in ranks.values() for rank, n in counted.items() if rank)
     assert found > VISITORS, "what others clicked next is found"
 
 

@@ -22,6 +22,9 @@ class Message:
     def __getattr__(self, name):
         return lambda: self._fields[name]
 
+    def __len__(self):
+        return len(self._fields["value"] or b"")
+
     def key(self):
         return b"k"
 

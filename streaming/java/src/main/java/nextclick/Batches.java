@@ -3,8 +3,7 @@ package nextclick;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.Arrays;
 import org.apache.flink.api.common.typeinfo.BasicTypeInfo;
 import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
 import org.apache.flink.api.java.typeutils.RowTypeInfo;
@@ -22,12 +21,13 @@ public final class Batches extends AbstractStreamOperator<Row>
     implements OneInputStreamOperator<Row, Row> {
   private static final long serialVersionUID = 1L;
   private static final int HEADER = 3 * Integer.BYTES + 2 * Integer.BYTES + 2 * Long.BYTES;
+  private static final int FIRST_BYTES = 1 << 16;
 
   private final int maxRecords;
   private final int maxBytes;
   private final long tickMs;
-  private transient List<Row> records;
-  private transient int bytes;
+  private transient ByteBuffer packed;
+  private transient int records;
 
   /** At most so many records, and so many bytes before the last of them; ticks every tickMs. */
   public Batches(int maxRecords, int maxBytes, long tickMs) {
@@ -47,24 +47,23 @@ public final class Batches extends AbstractStreamOperator<Row>
   @Override
   public void open() throws Exception {
     super.open();
-    records = new ArrayList<>(maxRecords);
-    bytes = 0;
+    packed = ByteBuffer.allocate(FIRST_BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    records = 0;
     setTimer();
   }
 
   @Override
   public void processElement(StreamRecord<Row> element) {
-    Row record = (Row) element.getValue().getField(1);
-    records.add(record);
-    bytes += size(record);
-    if (records.size() >= maxRecords || bytes >= maxBytes) {
+    pack((Row) element.getValue().getField(1));
+    records++;
+    if (records >= maxRecords || packed.position() >= maxBytes) {
       passOn(0);
     }
   }
 
   @Override
   public void prepareSnapshotPreBarrier(long checkpointId) {
-    if (!records.isEmpty()) {
+    if (records > 0) {
       passOn(0);
     }
   }
@@ -80,33 +79,29 @@ public final class Batches extends AbstractStreamOperator<Row>
   }
 
   private void passOn(int tick) {
-    ByteBuffer packed = ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN);
-    for (Row record : records) {
-      pack(record, packed);
-    }
-    records.clear();
-    bytes = 0;
-    output.collect(new StreamRecord<>(Row.of("", Row.of(packed.array(), tick))));
-  }
-
-  private static int size(Row record) {
-    byte[] value = (byte[]) record.getField(0);
-    byte[] key = (byte[]) record.getField(1);
-    return HEADER + value.length + key.length + topic(record).length;
-  }
-
-  private static byte[] topic(Row record) {
-    return ((String) record.getField(2)).getBytes(StandardCharsets.UTF_8);
+    byte[] batch = Arrays.copyOf(packed.array(), packed.position());
+    packed.clear();
+    records = 0;
+    output.collect(new StreamRecord<>(Row.of("", Row.of(batch, tick))));
   }
 
   /** Sizes of value, key and topic, partition, 1 if replayed, offset, timestamp; then the bytes. */
-  private static void pack(Row record, ByteBuffer packed) {
+  private void pack(Row record) {
     byte[] value = (byte[]) record.getField(0);
     byte[] key = (byte[]) record.getField(1);
-    byte[] topic = topic(record);
+    byte[] topic = ((String) record.getField(2)).getBytes(StandardCharsets.UTF_8);
+    makeRoom(HEADER + value.length + key.length + topic.length);
     packed.putInt(value.length).putInt(key.length).putInt(topic.length);
     packed.putInt((Integer) record.getField(3)).putInt((Integer) record.getField(6));
     packed.putLong((Long) record.getField(4)).putLong((Long) record.getField(5));
     packed.put(value).put(key).put(topic);
+  }
+
+  private void makeRoom(int bytes) {
+    if (packed.remaining() < bytes) {
+      int size = Math.max(2 * packed.capacity(), packed.position() + bytes);
+      byte[] copy = Arrays.copyOf(packed.array(), size);
+      packed = ByteBuffer.wrap(copy).order(ByteOrder.LITTLE_ENDIAN).position(packed.position());
+    }
   }
 }
