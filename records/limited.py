@@ -63,9 +63,10 @@ def check_times(told: SessionRecord | Example, arrived_ms: int | None) -> None:
         When the record itself arrived, on the broker's clock; None: where it is stored, that was
         checked before.
     """
-    if told.incarnation < 0 or told.appended_ms < 0:
+    first, last = told.incarnation, told.appended_ms
+    if first < 0 or last < 0:
         raise RecordError("incarnation, appended_ms", "must not be negative")
-    latest = max(told.incarnation, told.appended_ms)
+    latest = max(first, last)
     if arrived_ms is not None and latest > arrived_ms + MAX_CLOCK_SKEW_MS:
         ahead = f"are {(latest - arrived_ms) // 1_000} s ahead of the record's arrival"
         most = f"at most {MAX_CLOCK_SKEW_MS // 1_000} are read"

@@ -36,7 +36,8 @@ class Applied(NamedTuple):
 
     def returns(self, record: SessionRecord) -> bool:
         """Whether a record is of a new life, none of whose events has been applied."""
-        return record.incarnation > max(self.incarnation, self.appended_ms)
+        incarnation = record.incarnation
+        return incarnation > self.incarnation and incarnation > self.appended_ms
 
     def version_in(self, record: SessionRecord) -> int:
         """Return the version, in the life of a record that `precedes`, of what has been applied.

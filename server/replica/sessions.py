@@ -98,8 +98,9 @@ class SessionTable:
         if entry is None:
             applied = self.known_of_evicted.applied(record.session_id)
             entry = self._open(record.session_id)
-            entry.applied = applied
-            self._place_applied(entry, record)
+            if applied != UNKNOWN:
+                entry.applied = applied
+                self._place_applied(entry, record)
         elif entry.applied.returns(record):
             self._remove(record.session_id)
             entry = self._open(record.session_id)
@@ -119,7 +120,8 @@ class SessionTable:
             if step.seq <= applied:
                 at_s = seconds(step.timestamp_ms)
                 self._engine.place(entry.number, step.item_id, at_s)
-                _note_purchase(entry, step)
+                if step.type == pb.EVENT_TYPE_PURCHASE:
+                    _note_purchase(entry, step.item_id)
 
     def _learn(self, entry: Entry, record: pb.SessionRecord) -> list[str]:
         steps = record.steps
@@ -166,7 +168,8 @@ class SessionTable:
         for step in steps:
             if step.strengthened_seq > applied:
                 self._engine.strengthen(step.item_id)
-            _note_purchase(entry, step)
+            if step.type == pb.EVENT_TYPE_PURCHASE:
+                _note_purchase(entry, step.item_id)
 
     def _note_user(self, entry: Entry, record: pb.SessionRecord) -> None:
         """Make the session its user's current one, unless another has a later click.
@@ -293,9 +296,9 @@ def _note_arrival(entry: Entry, record: pb.SessionRecord) -> None:
         entry.applied = max(entry.applied, Applied.after(record))
 
 
-def _note_purchase(entry: Entry, step: pb.Step) -> None:
-    if step.type == pb.EVENT_TYPE_PURCHASE and step.item_id not in entry.purchased:
-        entry.purchased = (*entry.purchased, step.item_id)[-200:]
+def _note_purchase(entry: Entry, item_id: str) -> None:
+    if item_id not in entry.purchased:
+        entry.purchased = (*entry.purchased, item_id)[-200:]
 
 
 def seconds(time_ms: int) -> int:
