@@ -181,7 +181,7 @@ def by_candidates(engine: Engine, queries: Sequence[tuple[Any, int]]) -> list[di
     bins = np.digitize(sizes, CANDIDATES, right=True)
     return [
         {
-            "candidates": float(sizes[bins == b].mean()),
+            "candidates": round(sizes[bins == b].mean()),
             "answers": int((bins == b).sum()),
             "recommend_us": metrics.spread(times[bins == b].tolist()),
         }
@@ -221,7 +221,7 @@ def show(result: dict[str, Any]) -> None:
         ("", "p50, us", "p99, us"),
         [
             (
-                f"{kind} {row[name]:.0f}",
+                f"{kind} {row[name]}",
                 f"{row['recommend_us']['p50']:,.0f}",
                 f"{row['recommend_us']['p99']:,.0f}",
             )

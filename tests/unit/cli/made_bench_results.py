@@ -75,7 +75,7 @@ BENCHED = {
         "length": [{"length": n, "recommend_us": SPREAD_US} for n in LENGTHS],
         "candidates": [
             {"candidates": mean, "answers": 500, "recommend_us": SPREAD_US}
-            for mean in (9.7, 38.6, 234.2)
+            for mean in (10, 39, 234)
         ],
         "page": [{"page": n, "recommend_us": SPREAD_US} for n in PAGES],
     },
