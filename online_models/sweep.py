@@ -33,8 +33,9 @@ BATCH_SHARE, LARGEST_SHARE = 32, 4
 """A sweep frees one row in `BATCH_SHARE`; more if it would otherwise be too much work for each new
 item, but at most one in `LARGEST_SHARE`."""
 
-PLACES_A_CLICK, MOST_PLACES = 64, 4_096
-"""Places that are swept with each click, and the most with each new item: 0.3 ms."""
+PLACES_A_CLICK, MOST_PLACES, TURN_PLACES = 64, 4_096, 2_048
+"""Places that are swept with each click, the most with each new item: 0.3 ms, and with all of the
+items of a record that has many, which take long themselves (`Engine.one_turn`)."""
 
 LEAVE_WORK, CLEAR_WORK, ROWS_AT_ONCE = 256, 32, 16
 """Work for an item that leaves, and for a row that is cleared, in places; the most rows in one
@@ -234,10 +235,13 @@ class Sweep:
             self._begin(self._batch(), UNCONFIRMED)
 
     def spend(self, work: int) -> None:
-        """Do about ``work`` places, as far as the budget allows."""
+        """Do about ``work`` places, as far as the budget allows.
+
+        A step may do more, such as an item that leaves for a click's few places: that counts.
+        """
         work = int(min(work, self.budget))
-        self.budget -= work
-        self.step(work)
+        if work > 0:
+            self.budget -= max(work, self.step(work))
 
     def _batch(self) -> int:
         """Return how many rows a sweep frees."""
@@ -313,10 +317,12 @@ class Sweep:
 
     # ---- the steps
 
-    def step(self, work: int) -> None:
-        """Do about ``work`` places of the sweep."""
-        while work > 0 and self.active:
-            work -= self._advance(work)
+    def step(self, work: int) -> int:
+        """Do about ``work`` places of the sweep; return how many it were."""
+        done = 0
+        while done < work and self.active:
+            done += self._advance(work - done)
+        return done
 
     def _advance(self, work: int) -> int:
         if self.phase < 0:

@@ -143,9 +143,10 @@ def of_topics(admin: AdminClient, address: str, tenant: str) -> Iterable[Finding
     """Check that Kafka answers, and its topics and their settings."""
     try:
         cluster = topics.look(admin, tenant)
-    except KafkaException as e:
+    except (KafkaException, TimeoutError) as e:
         to_do = "start Kafka, or set NEXTCLICK_KAFKA to its address"
-        yield Finding("Kafka", State.FAULT, f"{address} does not answer: {e.args[0].str()}", to_do)
+        why = e.args[0].str() if isinstance(e, KafkaException) else "it took too long"
+        yield Finding("Kafka", State.FAULT, f"{address} does not answer: {why}", to_do)
         return
     yield Finding("Kafka", State.OK, f"{address} answers")
     missing = topics.missing(cluster, tenant)

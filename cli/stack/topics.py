@@ -75,11 +75,6 @@ class Cluster(NamedTuple):
         """Replicas that each partition should have."""
         return min(COPIES, max(self.brokers, 1))
 
-    @property
-    def in_sync(self) -> int:
-        """Replicas that must have a record before it is acknowledged: one broker may be away."""
-        return in_sync(self.copies)
-
 
 def in_sync(copies: int) -> int:
     """Return how many of the copies of a record must be there before it is acknowledged."""
@@ -179,7 +174,7 @@ def _of_topic(name: str, entry: Topic, cluster: Cluster) -> Iterator[Difference]
             name, PARTITIONS, str(held.partitions), str(entry.partitions),
             "any number is followed; another one divides the sessions that are open"
         )  # fmt: skip
-    if held.replicas < cluster.copies:
+    if held.replicas < min(cluster.copies, 2):
         yield Difference(
             name, REPLICAS, str(held.replicas), str(cluster.copies),
             "a broker whose disk is lost takes records with it"
@@ -188,13 +183,16 @@ def _of_topic(name: str, entry: Topic, cluster: Cluster) -> Iterator[Difference]
         found = held.config.get(setting, "")
         if sorted(found.split(",")) != sorted(wanted.split(",")):
             yield Difference(name, setting, found, wanted, _consequence(setting, found, wanted))
-    least = int(held.config.get(IN_SYNC) or 1)
-    if least < cluster.in_sync:
+    least, due = int(held.config.get(IN_SYNC) or 1), in_sync(held.replicas)
+    if least < due:
         consequence = "acknowledged records are lost with a single broker"
-        yield Difference(name, IN_SYNC, str(least), str(cluster.in_sync), consequence)
-    elif least >= held.replicas > 1:
+        yield Difference(name, IN_SYNC, str(least), str(due), consequence)
+    elif least > held.replicas:
+        consequence = "there are fewer copies: all writing is refused"
+        yield Difference(name, IN_SYNC, str(least), str(due), consequence)
+    elif least == held.replicas > 1:
         consequence = "a single broker that is away stops all writing"
-        yield Difference(name, IN_SYNC, str(least), str(cluster.in_sync), consequence)
+        yield Difference(name, IN_SYNC, str(least), str(due), consequence)
     largest = int(held.config.get(LARGEST) or 1 << 20)
     needed = (entry.max_value_bytes or 0) + OVERHEAD_BYTES
     if largest < needed:
@@ -212,7 +210,7 @@ def _consequence(setting: str, found: str, wanted: str) -> str:
         return "records are deleted, or cleared, that are still needed"
     if setting == "message.timestamp.type":
         return "times are the clients': a history is deleted at once, delays and lives are wrong"
-    shorter = 0 <= _number(found) < _number(wanted)
+    shorter = _number(found) >= 0 and not 0 <= _number(wanted) <= _number(found)
     return _SHORTER[setting] if shorter else _LONGER[setting]
 
 

@@ -97,8 +97,8 @@ class Topic(NamedTuple):
         if self.retention_days is not None:
             policies.append("delete")
             config["retention.ms"] = str(self.retention_days * DAY_MS)
-        if self.retention_gib is not None:
-            config["retention.bytes"] = str((self.retention_gib << 30) // self.partitions)
+            gib = self.retention_gib
+            config["retention.bytes"] = str(-1 if gib is None else (gib << 30) // self.partitions)
         if self.tombstone_days is not None:
             config["delete.retention.ms"] = str(self.tombstone_days * DAY_MS)
         if self.segment_bytes is not None:

@@ -9,13 +9,13 @@ live traffic, the two are milliseconds apart.
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaException, Producer
 
 from nextclick.topics import EXAMPLES, PRODUCER_CONFIG, RANKER_MODEL, SESSIONS, VECTORS_MODEL, topic
-from nextclick.v1.learning_pb2 import LearnerState
 from records import example
 from records.checksum import add_click
 from records.session_life import Applied
@@ -43,16 +43,16 @@ def draw(session_id: str, click: Applied) -> float:
 
 @dataclass(slots=True)
 class Pace:
-    """How far a learner is behind its input, not counting what it had missed at the start."""
+    """How far a learner is behind an input, not counting what it had missed at the start."""
 
-    applied: int = 0
+    read: int = 0
     offset: int = 0
     moved: float = 0.0
 
-    def behind(self, distance: int, applied: int, now: float) -> int:
+    def behind(self, distance: int, read: int, now: float) -> int:
         """Return how many records of ``distance`` count; 0 if the learner makes no progress."""
-        if applied != self.applied:
-            self.applied, self.moved = applied, now
+        if read != self.read:
+            self.read, self.moved = read, now
         if now - self.moved > PATIENCE_S:
             self.offset = distance
         self.offset = min(self.offset, distance)
@@ -89,7 +89,9 @@ class ExampleEmitter:
         """Examples; sampled clicks of the other sessions, but first ones, and their checksum."""
         self._sessions = topic(SESSIONS, settings.tenant)
         self._topic = topic(EXAMPLES, settings.tenant)
-        self._paces = {VECTORS_MODEL: Pace(), RANKER_MODEL: Pace()}
+        self._vectors_paces: dict[int, Pace] = defaultdict(Pace)
+        """By partition of `sessions`: one that its learner never reads is not waited for."""
+        self._ranker_pace = Pace()
         self._paused = False
         self._producer = Producer(
             {
@@ -136,32 +138,35 @@ class ExampleEmitter:
         self._producer.poll(0)
         self._replica.release_vectors(self._sessions)
         now = time.monotonic()
-        distances = {VECTORS_MODEL: self._ahead_of_vectors, RANKER_MODEL: self._ahead_of_ranker}
-        most = 0
-        for model, pace in self._paces.items():
-            state = self._replica.learners.get(model)
-            if state is not None:
-                read = state.applied + state.repetitions
-                most = max(most, pace.behind(distances[model](state), read, now))
+        most = max(self._ahead_of_vectors(now), self._ahead_of_ranker(now))
         self._paused = most > (RESUME_BEHIND if self._paused else PAUSE_BEHIND)
         self.sessions.adapt(self._replica.click_lag_ms, time.time_ns() // 1_000_000)
         return self._paused
 
-    def _ahead_of_vectors(self, state: LearnerState) -> int:
+    def _ahead_of_vectors(self, now: float) -> int:
         """Return how many records of `sessions` are applied here, but not by the learner."""
-        positions = self._replica.positions
-        return sum(
-            max(0, positions.get((self._sessions, partition), 0) - offset)
-            for partition, offset in enumerate(state.offsets)
-        )
+        state = self._replica.learners.get(VECTORS_MODEL)
+        if state is None:
+            return 0
+        ahead = 0
+        for (name, partition), position in self._replica.positions.items():
+            if name == self._sessions:
+                read = state.offsets[partition] if partition < len(state.offsets) else 0
+                pace = self._vectors_paces[partition]
+                ahead += pace.behind(max(position - read, 0), read, now)
+        return ahead
 
-    def _ahead_of_ranker(self, state: LearnerState) -> int:
+    def _ahead_of_ranker(self, now: float) -> int:
         """Return how many examples are emitted, but not read by the learner.
 
         It has also read what another emitter, or a run before, has emitted: less than none is left
         then, and counts as none (`Pace`).
         """
-        return self.emitted - state.applied - state.repetitions
+        state = self._replica.learners.get(RANKER_MODEL)
+        if state is None:
+            return 0
+        read = state.applied + state.repetitions
+        return self._ranker_pace.behind(self.emitted - read, read, now)
 
     def describe(self) -> dict[str, Any]:
         """Return how far the emitter is as plain values, for ``/status``."""

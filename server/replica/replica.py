@@ -32,8 +32,8 @@ from server.replica.lag_meter import Lag
 from server.replica.sessions import BeforeLearning, SessionTable
 
 SLICE_S, BUSY_SLICE_S = 0.000_5, 0.000_25
-"""How long a slice of the log holds the lock, up to a record more: with that, 2 ms at most. The
-second while there are requests."""
+"""How long a slice of the log holds the lock, up to a small record more, or a large one alone: with
+that, 2 ms at most. The second while there are requests."""
 
 BUSY_PAUSE_S, BUSY_S = 0.000_1, 0.1
 """The pause before a slice while there are requests, and how long a request counts.

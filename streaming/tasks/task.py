@@ -98,15 +98,19 @@ class Progress:
     rolled_back_to: int = 0
     kept: list[int] = field(default_factory=list)
     _oldest_ms: int | None = None
+    _unread: bool = True
     """When the oldest of the records arrived that were applied since `adapt` was called."""
 
     def note_arrival(self, arrived_ms: int) -> None:
         """Note when a record arrived that is applied now."""
+        self._unread = False
         if self._oldest_ms is None or arrived_ms < self._oldest_ms:
             self._oldest_ms = arrived_ms
 
     def adapt(self, now_ms: int) -> bool:
         """Sample sessions while the learner is late; return whether that has begun or ended."""
+        if self._unread:  # nothing yet since the start: how late it is, is not known
+            return False
         late_ms = 0 if self._oldest_ms is None else now_ms - self._oldest_ms
         self._oldest_ms = None
         return self.sample.adapt(late_ms, now_ms)

@@ -48,12 +48,15 @@ def test_a_topic_that_is_missing_or_differs_is_named():
     assert "sessions: cleanup.policy is delete, not compact" in finding.found
 
 
-def test_a_kafka_that_is_away_is_named_with_the_setting():
+@pytest.mark.parametrize(
+    "error", [KafkaException(KafkaError(KafkaError._TRANSPORT)), TimeoutError()]
+)
+def test_a_kafka_that_is_away_is_named_with_the_setting(error):
     """The address is most often what is wrong."""
     broker = Broker()
 
     def away(timeout):
-        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+        raise error
 
     broker.list_topics = away
     finding = found(broker)["Kafka"]

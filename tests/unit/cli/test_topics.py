@@ -56,6 +56,7 @@ def test_a_topic_that_kafka_refuses_is_named():
         (EVENTS, "retention.ms", "1000", "misses records"),
         (EVENTS, "retention.ms", "-1", "more disk"),
         (EXAMPLES, "retention.bytes", "1000", "before they are read"),
+        (EVENTS, "retention.bytes", "1000", "before they are read"),
         (EXAMPLES, "retention.bytes", "-1", "more disk"),
         (ITEMS, "delete.retention.ms", "86400000", "keeps what was deleted"),
         (SESSIONS, "segment.bytes", "1073741824", "reads for longer"),
@@ -74,12 +75,30 @@ def test_what_follows_from_each_setting_that_differs_is_said(topic, setting, val
 
 
 @pytest.mark.parametrize(
-    ("in_sync", "consequence"), [("1", "acknowledged records are lost"), ("3", "stops all writing")]
+    ("copies", "in_sync", "wanted", "consequence"),
+    [
+        (3, "1", "2", "acknowledged records are lost"),
+        (3, "3", "2", "stops all writing"),
+        (2, "2", "1", "stops all writing"),
+        (1, "2", "1", "all writing is refused"),
+    ],
 )
-def test_copies_that_must_have_a_record_are_neither_one_nor_all(in_sync, consequence):
-    broker = Broker(brokers=3)
+def test_copies_that_must_have_a_record_are_neither_one_nor_all(
+    copies, in_sync, wanted, consequence
+):
+    broker = Broker(brokers=copies)
     broker.settings[EVENTS]["min.insync.replicas"] = in_sync
-    assert consequence in found(broker)[EVENTS, "min.insync.replicas"].consequence
+    difference = found(broker)[EVENTS, "min.insync.replicas"]
+    assert (difference.found, difference.wanted) == (in_sync, wanted)
+    assert consequence in difference.consequence
+
+
+def test_what_is_created_with_two_copies_on_three_brokers_is_as_declared():
+    """A check that fails for ever on what `create` was told is soon switched off."""
+    broker = Broker(brokers=3)
+    broker.topics[EVENTS].partitions = {p: partition(2) for p in range(TOPICS[EVENTS].partitions)}
+    broker.settings[EVENTS]["min.insync.replicas"] = str(topics.in_sync(2))
+    assert not found(broker)
 
 
 def test_partitions_and_copies_that_differ_are_told():
@@ -97,7 +116,7 @@ def test_every_declared_setting_has_a_consequence():
     """One that is declared later would be a traceback in the middle of a check."""
     for name, declared in TOPICS.items():
         for setting in declared.config:
-            for value in ("1", "-1", "other"):
+            for value in {"1", "-1", "other"} - {declared.config[setting]}:
                 broker = Broker()
                 broker.settings[name][setting] = value
                 assert found(broker)[name, setting].consequence

@@ -146,3 +146,17 @@ def test_a_learner_with_nothing_left_to_apply_samples_no_more():
     state = pb.LearnerState.FromString(host.publish()["ranker", "vectors"])
     assert state.sampled[-1].until_incarnation
     assert not host.publish(), "said once"
+
+
+@pytest.mark.parametrize("model", CASES)
+def test_a_late_learner_that_restarts_is_late_until_it_has_read_something(model):
+    """The tick before its first record found nothing left to read: 30 s of everything followed."""
+    records = late_records(model, 1_700)
+    host = Host(CASES[model][0])
+    late = played(host, records[:5_000], MAX_LEARNER_LATE_MS + 1)
+    assert late.sampled[-1].until_incarnation == 0
+    host.restart()
+    host.now += PATIENCE_MS + 1
+    host.publish()
+    assert host.operator._task.progress.sample.sampling
+    assert played(host, records[5_000:], late_ms=0).sampled[-1].until_incarnation

@@ -271,6 +271,37 @@ def test_a_learner_that_is_ahead_is_not_waited_for(emitter):
     assert not examples.keep_pace()
 
 
+def test_a_partition_that_the_learner_never_reads_is_not_waited_for(emitter, monkeypatch):
+    """Retention had emptied three of four: the emitter waited while the fourth was learned."""
+    replica, examples = emitter
+    clock = [1_000.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    replica.positions |= {("sessions", p): 5_000_000 for p in range(4)}
+    state = pb.LearnerState(offsets=[0, 0, 0, 5_000_000])
+    for _ in range(100):
+        clock[0] += PATIENCE_S / 20
+        state.applied += 1
+        state.offsets[3] += 1
+        replica.positions["sessions", 3] += 1
+        replica.apply_learner(b"vectors", state.SerializeToString())
+        assert not examples.keep_pace()
+    replica.positions["sessions", 3] += PAUSE_BEHIND + 1
+    assert examples.keep_pace()
+
+
+def test_partitions_of_which_the_learner_says_nothing_yet_are_waited_for(emitter):
+    """A learner names the partitions up to the last one that it has read."""
+    replica, examples = emitter
+    replica.positions |= {("sessions", 0): 1, ("sessions", 1): 0}
+    replica.apply_learner(b"vectors", pb.LearnerState(offsets=[1]).SerializeToString())
+    assert not examples.keep_pace()
+    replica.positions["sessions", 1] = PAUSE_BEHIND + 1
+    assert not examples.keep_pace(), "it has never made progress there"
+    replica.apply_learner(b"vectors", pb.LearnerState(offsets=[1, 1]).SerializeToString())
+    replica.positions["sessions", 1] += PAUSE_BEHIND + 1
+    assert examples.keep_pace()
+
+
 def test_a_late_emitter_takes_a_sample_of_sessions_and_counts_the_others():
     """Beyond what the learners can do, fewer examples are better than old ones."""
     all_clicks, _ = taken()

@@ -18,7 +18,7 @@ from server.replica import log_reader
 from server.replica.broker import TopicNow
 from server.replica.catalogue_entries import DROPPED_AT_ONCE
 from server.replica.followed_topics import FOLLOWED
-from server.replica.log_reader import AT_ONCE, POLL, POLL_BYTES
+from server.replica.log_reader import AT_ONCE, POLL, POLL_BYTES, SMALL_BYTES
 from tests.unit.server.replica.played_log import Message, record, until
 
 
@@ -121,6 +121,25 @@ def test_items_that_return_get_their_entries_in_slices_of_their_own(replica, rea
     assert slices[1:6] == [[], *[[("put_again", None)]] * 3, []]
     assert [replica.catalogue.get(item.item_id) for item in back] == back
     assert not replica.catalogue.left
+
+
+def test_a_slice_begins_with_a_large_message(replica, reader, monkeypatch):
+    """One at the end of a slice added its millisecond to that of the others."""
+    done, whole = [], replica.slice
+
+    @contextmanager
+    def slice_of_many():
+        with whole() as until:
+            done.append([])
+            yield until + 60
+
+    monkeypatch.setattr(replica, "slice", slice_of_many)
+    it = reader()
+    it._apply_one = lambda message: done[-1].append(len(message))
+    large = SMALL_BYTES + 1
+    it._apply([Message(SESSIONS, 0, 0, bytes(n)) for n in (1, SMALL_BYTES, large, 2, large, large)])
+    assert done == [[1, SMALL_BYTES], [large, 2], [large], [large]]
+    it.start()
 
 
 def test_room_for_large_entries_is_made_in_slices_of_its_own(replica, reader, slices):

@@ -8,7 +8,7 @@ from nextclick import Event, encode_event
 from nextclick.v1.session_pb2 import SessionRecord, Step
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
-from online_models.sweep import MOST_PLACES
+from online_models.sweep import TURN_PLACES
 from records.session_life import Applied
 from server.replica.sessions import SessionTable
 from streaming.raw_record import RawRecord
@@ -295,8 +295,11 @@ def test_rows_of_the_version_before_are_loaded():
     assert kept(again) == ["x"]
 
 
-def test_a_record_of_many_new_items_sweeps_as_much_as_one_new_item():
-    """In a full table, each of 50 items did its part of a sweep: 15 ms in one hold of the lock."""
+def test_a_record_of_many_new_items_sweeps_little():
+    """In a full table, each of 50 items did its part of a sweep: 15 ms in one hold of the lock.
+
+    Then each of 94 clicks let at least one item leave, which was not counted: 5 ms.
+    """
     limits = Limits(max_items=512, max_sessions=1 << 16, pairs=64)
     engine = Engine(limits, sample=0, remote=True)
     for i in range(limits.max_items):
@@ -305,8 +308,9 @@ def test_a_record_of_many_new_items_sweeps_as_much_as_one_new_item():
     sessions, work, step = SessionTable(engine), [0], engine._sweep.step
 
     def noted(places):
-        work[-1] += places
-        step(places)
+        done = step(places)
+        work[-1] += done
+        return done
 
     engine._sweep.step = noted
     for n in range(30):
@@ -314,5 +318,5 @@ def test_a_record_of_many_new_items_sweeps_as_much_as_one_new_item():
             steps = [Step(item_id=f"new{n}-{i}", seq=i + 1) for i in range(50)]
             work.append(0)
             sessions.apply(SessionRecord(session_id=session_id, version=50, steps=steps))
-    assert max(work) == MOST_PLACES
+    assert TURN_PLACES <= max(work) <= 2 * TURN_PLACES
     assert any(item_id.startswith("new") for item_id in engine.rows)

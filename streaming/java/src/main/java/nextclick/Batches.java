@@ -68,6 +68,14 @@ public final class Batches extends AbstractStreamOperator<Row>
     }
   }
 
+  @Override
+  public void finish() throws Exception {
+    if (records > 0) {
+      passOn(0);
+    }
+    super.finish();
+  }
+
   private void setTimer() {
     long now = getProcessingTimeService().getCurrentProcessingTime();
     getProcessingTimeService().registerTimer(now + tickMs, time -> tick());
