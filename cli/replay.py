@@ -21,7 +21,7 @@ from cli.files import (
 )
 from cli.live.history import send_history
 from cli.live.player import Player, readable_score
-from cli.options import DEFAULT_HOME, HomeFolder, Json
+from cli.options import DEFAULT_HOME, HomeFolder, Json, StackTenant
 from cli.server_client import server_client
 from cli.stack.stack import Stack
 from evaluation.click_files.columns import Columns
@@ -46,6 +46,7 @@ def replay(
     item: ItemColumn = None,
     time_: TimeColumn = None,
     type_: TypeColumn = None,
+    tenant: StackTenant = None,
     home: HomeFolder = DEFAULT_HOME,
     json: Json = False,
 ) -> None:
@@ -56,6 +57,12 @@ def replay(
     stack = Stack.in_folder(home)
     if rate is not None and speedup is not None:
         raise CommandError("give --rate or --speedup, not both")
+    tenant = stack.tenant_or(tenant)
+    if recommend and tenant != stack.tenant:
+        raise CommandError(
+            f"the stack's server answers for {told(stack.tenant)}, not for {told(tenant)}: replay "
+            "without --recommend, or without --tenant"
+        )
     sessions, _ = read_files(file, Columns(session, user, item, time_, type_), prefix)
     if speedup is not None:
         rate = natural_rate(sessions) * speedup
@@ -79,6 +86,7 @@ def replay(
                 stack.kafka,
                 sessions,
                 prefix=prefix,
+                tenant=tenant,
                 rate=rate,
                 tick=lambda n: bar.advance(task, n),
             )
@@ -115,3 +123,8 @@ def natural_rate(sessions: list[Session]) -> float:
     if len(times) < 2 or max(times) == min(times):
         raise CommandError("the file has no clock to speed up; use --rate")
     return len(times) / ((max(times) - min(times)) / 1000)
+
+
+def told(tenant: str) -> str:
+    """Return a tenant in words."""
+    return f"the tenant {tenant}" if tenant else "no tenant"
