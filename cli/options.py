@@ -49,6 +49,10 @@ Kafka = Annotated[
 Tenant = Annotated[
     str | None, typer.Option(help="Prefix of topics and keys; default: NEXTCLICK_TENANT.")
 ]
+ServedTenant = Annotated[
+    str | None,
+    typer.Option("--tenant", help="Whom the server must serve; default: NEXTCLICK_TENANT."),
+]
 StackTenant = Annotated[
     str | None, typer.Option("--tenant", help="Whose topics and jobs; default: the stack's.")
 ]

@@ -58,11 +58,6 @@ def replay(
     if rate is not None and speedup is not None:
         raise CommandError("give --rate or --speedup, not both")
     tenant = stack.tenant_or(tenant)
-    if recommend and tenant != stack.tenant:
-        raise CommandError(
-            f"the stack's server answers for {told(stack.tenant)}, not for {told(tenant)}: replay "
-            "without --recommend, or without --tenant"
-        )
     sessions, _ = read_files(file, Columns(session, user, item, time_, type_), prefix)
     if speedup is not None:
         rate = natural_rate(sessions) * speedup
@@ -72,8 +67,8 @@ def replay(
     with progress() as bar:
         task = bar.add_task("clicks", total=total, note="")
         if recommend:
-            with server_client(target=stack.target) as client:
-                client.list_models()  # what would fail each call is told before the first click
+            # It asks whom the server serves: what would fail each call is told before the first.
+            with server_client(target=stack.target, tenant=tenant) as client:
                 player = Player(client, sessions, rate=rate or 50.0, prefix=prefix)
                 score = player.play(lambda n, note: bar.update(task, advance=n, note=note))
             result = {
@@ -123,8 +118,3 @@ def natural_rate(sessions: list[Session]) -> float:
     if len(times) < 2 or max(times) == min(times):
         raise CommandError("the file has no clock to speed up; use --rate")
     return len(times) / ((max(times) - min(times)) / 1000)
-
-
-def told(tenant: str) -> str:
-    """Return a tenant in words."""
-    return f"the tenant {tenant}" if tenant else "no tenant"

@@ -15,7 +15,9 @@ from cli.stack.parts import parts_of
 from cli.stack.stack import Stack
 from evaluation.click_files.columns import Columns
 from nextclick.topics import topic
+from nextclick.v1 import model_service_pb2 as model_pb
 from tests.unit.cli.mistakes import check
+from tests.unit.nextclick.fake_server import Fake, serving
 
 
 @pytest.fixture
@@ -140,7 +142,53 @@ def test_an_import_for_another_tenant_begins_anew(tmp_path):
     assert (record("").acknowledged, record("shop").acknowledged) == (7, 0)
 
 
-def test_a_live_replay_is_not_played_to_the_server_of_another_tenant(mistaken, pretended):
+ASKING = ("recommend --session-id s", "models list", "models pause ranker", "models resume ranker")
+
+
+@pytest.mark.parametrize("words", [*ASKING, "models roll-back ranker 3"])
+def test_a_server_of_another_tenant_is_not_asked(mistaken, monkeypatch, words):
+    """One shop would get, or steer, the models of another."""
+    fake = Fake()
+    with serving(fake) as target:
+        port = target.rpartition(":")[2]
+        for served, asked in (("shop", "shop2"), ("shop", ""), ("", "shop")):
+            fake.answers = [models_of(served)]
+            said = mistaken(*words.split(), "--grpc-port", port, "--tenant", asked)
+            told = [f"the tenant {tenant}" if tenant else "no tenant" for tenant in (served, asked)]
+            check(said, f"the server at {target} serves {told[0]}, not {told[1]}: --grpc-port")
+        fake.answers = [models_of("shop")]
+        monkeypatch.setenv("NEXTCLICK_TENANT", "shop2")
+        check(mistaken(*words.split(), "--grpc-port", port), "not the tenant shop2")
+    assert {method.rpartition("/")[2] for method in fake.methods} == {"ListModels"}
+
+
+def test_the_server_of_the_tenant_is_asked(mistaken):
+    """The option changes nothing else."""
+    fake = Fake()
+    with serving(fake) as target:
+        for words, calls in ((("--tenant", "shop"), 2), ((), 1)):
+            fake.answers = [models_of("shop")]
+            assert (
+                mistaken("models", "list", "--grpc-port", target.rpartition(":")[2], *words)[0] == 0
+            )
+            assert len(fake.methods) == calls
+            fake.methods.clear()
+
+
+def test_a_live_replay_is_not_played_to_the_server_of_another_tenant(
+    mistaken, monkeypatch, tmp_path
+):
     """Its answers would know nothing of the clicks."""
-    said = mistaken("replay", "clicks.csv", "--recommend", "--tenant", "shop")
-    check(said, "the stack's server answers for no tenant, not for the tenant shop: replay without")
+    fake = Fake()
+    fake.answers = [models_of("shop")]
+    with serving(fake) as target:
+        ports = Ports(grpc=int(target.rpartition(":")[2]))
+        stack = Stack(Home(tmp_path), ports, bound=False, tenant="shop")
+        monkeypatch.setattr(Stack, "in_folder", lambda _: stack)
+        said = mistaken("replay", "clicks.csv", "--recommend", "--tenant", "shop2")
+    check(said, f"the server at {target} serves the tenant shop, not the tenant shop2")
+
+
+def models_of(tenant):
+    """What a server of a tenant says of its models."""
+    return model_pb.ListModelsResponse(models=[model_pb.Model(name="blend", tenant=tenant)])
