@@ -177,7 +177,7 @@ def list_jobs(
 
     nextclick jobs list
     """
-    known = other_flink.jobs_of(address) if address else known_to(Stack.in_folder(home))
+    known = known_to(Stack.in_folder(home)) if address is None else other_flink.jobs_of(address)
     rows = [
         {"name": job["name"], "state": job["state"], "job_id": job["jid"]}
         for job in known

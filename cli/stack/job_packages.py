@@ -16,7 +16,7 @@ from cli.stack.layout import PROJECT
 OURS = ("online_models", "records", "settings", "streaming")
 """Packages of the project that the jobs import, beside the client's, which is in ``proto``."""
 
-REQUIRED = ("numba", "orjson", "pydantic-settings", "river", "scipy")
+REQUIRED = ("numba", "pydantic-settings", "river")
 """What they require that apache-flink does not; a test compares it with what they import."""
 
 FLINK = "apache-flink"
