@@ -9,7 +9,6 @@ from typing import Any
 
 from cli.stack.layout import PYTHON_PATH, Child, Home, Ports
 from cli.stack.process import BEHIND, START_S, STREAM, spawn, wait_until
-from nextclick.topics import topic
 from settings.load import load
 from settings.server import ServerSettings
 
@@ -28,7 +27,7 @@ def environment(home: Home, ports: Ports, tenant: str = "") -> dict[str, str]:
         "NEXTCLICK_GRPC_PORT": str(ports.grpc),
         "NEXTCLICK_HTTP_PORT": str(ports.http),
         "NEXTCLICK_STORE_HTTP_PORT": str(ports.store_http),
-        "NEXTCLICK_DATA_DIR": str(home.path(topic("server", tenant))),
+        "NEXTCLICK_DATA_DIR": str(home.path("server")),
         "PYTHONPATH": PYTHON_PATH,
     }
 
@@ -60,7 +59,7 @@ def start_emitter(home: Home, ports: Ports, *, bound: bool, tenant: str = "") ->
     env = environment(home, ports, tenant) | {
         "NEXTCLICK_EMIT_EXAMPLES": "true",
         "NEXTCLICK_HTTP_PORT": str(ports.emitter_http),
-        "NEXTCLICK_DATA_DIR": str(home.path(topic(EMITTER, tenant))),
+        "NEXTCLICK_DATA_DIR": str(home.path(EMITTER)),
     }
     return spawn(EMITTER, argv, home.log(EMITTER), env, bound=bound, niceness=BEHIND)
 

@@ -321,8 +321,7 @@ class Stack:
 
     def prune(self) -> None:
         """Delete the data of a stack that is not run again; its logs stay."""
-        replicas = (topic(name, self.tenant) for name in ("server", apps.EMITTER))
-        for folder in ("kafka", "flink", "redis", *replicas):
+        for folder in ("kafka", "flink", "redis", "server", apps.EMITTER):
             shutil.rmtree(self.home.root / folder, ignore_errors=True)
 
     def reset(self, *, keep: str) -> None:

