@@ -78,7 +78,7 @@ def submit(
     nextclick jobs submit sessions
     """
     flink.job_named(name)
-    of_other = {
+    of_other: dict[str, str | None] = {
         "--kafka": kafka,
         "--states": states,
         "--from": from_state,

@@ -98,7 +98,7 @@ def serve_pages(
     SystemExit
         If it is not possible to listen there.
     """
-    metrics = OfTenant(tenant) if tenant else REGISTRY
+    metrics: Collector = OfTenant(tenant) if tenant else REGISTRY
     served = {"/metrics": lambda: _metrics(metrics), **pages}
 
     class Handler(BaseHTTPRequestHandler):
