@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.metadata import version
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import redis
@@ -20,13 +21,20 @@ from cli.stack.stack import Stack
 from settings.load import load
 from settings.server import ServerSettings
 
+DoctorsTenant = Annotated[
+    str | None,
+    typer.Option("--tenant", help="Whose topics; default: the stack's, or NEXTCLICK_TENANT."),
+]
 
-def doctor(home: HomeFolder = DEFAULT_HOME, json: Json = False) -> None:
+
+def doctor(
+    tenant: DoctorsTenant = None, home: HomeFolder = DEFAULT_HOME, json: Json = False
+) -> None:
     """Check this machine, and the stack that runs here or the services of the settings.
 
     nextclick doctor
     """
-    findings = list(examine(Home(home.absolute())))
+    findings = list(examine(Home(home.absolute()), tenant))
     if json:
         print_json({"ok": not faulty(findings), "checks": [f._asdict() for f in findings]})
     else:
@@ -49,9 +57,9 @@ def show(findings: list[Finding]) -> None:
         print_table("what to do", ("check", "what to do..."), to_do)
 
 
-def examine(home: Home) -> Iterator[Finding]:
-    """Yield what each check finds."""
-    settings = load(ServerSettings)
+def examine(home: Home, given: str | None = None) -> Iterator[Finding]:
+    """Yield what each check finds; ``given`` is a tenant."""
+    settings = load(ServerSettings, tenant=given)
     stack = Stack.running(home)
     local = stack is not None or "kafka" not in settings.model_fields_set
     yield checkup.of_tools()
@@ -71,7 +79,7 @@ def examine(home: Home) -> Iterator[Finding]:
         yield of_parts(stack)
         if theirs := apps.server_status(stack.ports).get("version"):
             yield checkup.of_server(theirs, version("nextclick"))
-    tenant = "" if stack else settings.tenant
+    tenant = stack.tenant_or(given) if stack else settings.tenant
     kafka = stack.kafka if stack else settings.kafka
     yield from of_kafka(kafka, tenant)
     url = f"redis://127.0.0.1:{stack.ports.redis}/0" if stack else settings.redis

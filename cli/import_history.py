@@ -20,7 +20,7 @@ from cli.files import (
 )
 from cli.live.history import send_history
 from cli.live.import_record import ImportRecord
-from cli.options import DEFAULT_HOME, HomeFolder, Json
+from cli.options import DEFAULT_HOME, HomeFolder, Json, StackTenant
 from cli.stack.stack import Stack
 from evaluation.click_files.columns import Columns
 
@@ -33,6 +33,7 @@ def import_history(
     time_: TimeColumn = None,
     type_: TypeColumn = None,
     prefix: Annotated[str, typer.Option(help="Put before the files' session ids.")] = "",
+    tenant: StackTenant = None,
     home: HomeFolder = DEFAULT_HOME,
     json: Json = False,
 ) -> None:
@@ -47,7 +48,8 @@ def import_history(
     stack = Stack.in_folder(home)
     columns = Columns(session, user, item, time_, type_)
     sessions, report = read_files(files, columns, prefix)
-    record = ImportRecord.of(stack.home, files, columns, prefix)
+    tenant = stack.tenant_or(tenant)
+    record = ImportRecord.of(stack.home, files, columns, prefix, tenant)
     before = record.acknowledged
     with progress() as bar:
         task = bar.add_task("clicks to Kafka", total=report.clicks, completed=before, note="")
@@ -55,6 +57,7 @@ def import_history(
             stack.kafka,
             sessions,
             prefix=prefix,
+            tenant=tenant,
             first=before,
             tick=lambda n: bar.advance(task, n),
             acknowledged=record.write,

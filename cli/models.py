@@ -10,7 +10,7 @@ import typer
 
 from cli.console import print_json, print_line, print_table
 from cli.figures import count, percent
-from cli.options import GrpcPort, Json
+from cli.options import GrpcPort, Json, ServedTenant
 from cli.server_client import server_client
 from nextclick import Model
 from nextclick.topics import RANKER_MODEL, VECTORS_MODEL
@@ -26,12 +26,14 @@ Name = Annotated[
 
 
 @models_app.command("list")
-def list_models(grpc_port: GrpcPort = None, json: Json = False) -> None:
+def list_models(
+    grpc_port: GrpcPort = None, tenant: ServedTenant = None, json: Json = False
+) -> None:
     """Show version, examples learned and running score of each model.
 
     nextclick models list
     """
-    with server_client(grpc_port) as client:
+    with server_client(grpc_port, tenant=tenant) as client:
         models = client.list_models()
     if json:
         print_json({"models": [as_json(model) for model in models]})
@@ -40,23 +42,23 @@ def list_models(grpc_port: GrpcPort = None, json: Json = False) -> None:
 
 
 @models_app.command()
-def pause(name: Name, grpc_port: GrpcPort = None) -> None:
+def pause(name: Name, grpc_port: GrpcPort = None, tenant: ServedTenant = None) -> None:
     """Pause a model's learning: until it is resumed, it skips its input and never learns it.
 
     nextclick models pause ranker
     """
-    with server_client(grpc_port) as client:
+    with server_client(grpc_port, tenant=tenant) as client:
         client.pause_learning(name)
     print_line(f"{name} pauses")
 
 
 @models_app.command()
-def resume(name: Name, grpc_port: GrpcPort = None) -> None:
+def resume(name: Name, grpc_port: GrpcPort = None, tenant: ServedTenant = None) -> None:
     """Let a paused model learn again.
 
     nextclick models resume ranker
     """
-    with server_client(grpc_port) as client:
+    with server_client(grpc_port, tenant=tenant) as client:
         client.resume_learning(name)
     print_line(f"{name} resumes")
 
@@ -66,12 +68,13 @@ def roll_back(
     name: Name,
     version: Annotated[int, typer.Argument(min=1, help="One of its kept versions.")],
     grpc_port: GrpcPort = None,
+    tenant: ServedTenant = None,
 ) -> None:
     """Restore an earlier version of a model, which then learns on from there.
 
     nextclick models roll-back ranker 120
     """
-    with server_client(grpc_port) as client:
+    with server_client(grpc_port, tenant=tenant) as client:
         client.roll_back(name, version)
     print_line(f"{name} goes back to version {version}")
 

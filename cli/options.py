@@ -49,6 +49,13 @@ Kafka = Annotated[
 Tenant = Annotated[
     str | None, typer.Option(help="Prefix of topics and keys; default: NEXTCLICK_TENANT.")
 ]
+ServedTenant = Annotated[
+    str | None,
+    typer.Option("--tenant", help="Whom the server must serve; default: NEXTCLICK_TENANT."),
+]
+StackTenant = Annotated[
+    str | None, typer.Option("--tenant", help="Whose topics and jobs; default: the stack's.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 DEFAULT_HOME = Path(".nextclick")

@@ -9,7 +9,7 @@ import typer
 
 from cli.console import print_json, print_line, print_table
 from cli.figures import percent
-from cli.options import GrpcPort, Json
+from cli.options import GrpcPort, Json, ServedTenant
 from cli.server_client import server_client
 from nextclick import Recommendation, RecommendedItem
 from nextclick.limits import DEFAULT_PAGE, MAX_PAGE
@@ -37,13 +37,14 @@ def recommend(
     ] = DEFAULT_PAGE,
     explain: Annotated[bool, typer.Option(help="Show why each item is recommended.")] = False,
     grpc_port: GrpcPort = None,
+    tenant: ServedTenant = None,
     json: Json = False,
 ) -> None:
     """Ask the running server what a visitor will want next.
 
     nextclick recommend --session-id s1 --item-id 17116 -k 5 --explain
     """
-    with server_client(grpc_port, timeout_s=5) as client:
+    with server_client(grpc_port, tenant=tenant, timeout_s=5) as client:
         answer = client.recommend(
             session_id,
             user_id=user_id,

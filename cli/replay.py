@@ -21,7 +21,7 @@ from cli.files import (
 )
 from cli.live.history import send_history
 from cli.live.player import Player, readable_score
-from cli.options import DEFAULT_HOME, HomeFolder, Json
+from cli.options import DEFAULT_HOME, HomeFolder, Json, StackTenant
 from cli.server_client import server_client
 from cli.stack.stack import Stack
 from evaluation.click_files.columns import Columns
@@ -46,6 +46,7 @@ def replay(
     item: ItemColumn = None,
     time_: TimeColumn = None,
     type_: TypeColumn = None,
+    tenant: StackTenant = None,
     home: HomeFolder = DEFAULT_HOME,
     json: Json = False,
 ) -> None:
@@ -56,6 +57,7 @@ def replay(
     stack = Stack.in_folder(home)
     if rate is not None and speedup is not None:
         raise CommandError("give --rate or --speedup, not both")
+    tenant = stack.tenant_or(tenant)
     sessions, _ = read_files(file, Columns(session, user, item, time_, type_), prefix)
     if speedup is not None:
         rate = natural_rate(sessions) * speedup
@@ -65,8 +67,8 @@ def replay(
     with progress() as bar:
         task = bar.add_task("clicks", total=total, note="")
         if recommend:
-            with server_client(target=stack.target) as client:
-                client.list_models()  # what would fail each call is told before the first click
+            # It asks whom the server serves: what would fail each call is told before the first.
+            with server_client(target=stack.target, tenant=tenant) as client:
                 player = Player(client, sessions, rate=rate or 50.0, prefix=prefix)
                 score = player.play(lambda n, note: bar.update(task, advance=n, note=note))
             result = {
@@ -79,6 +81,7 @@ def replay(
                 stack.kafka,
                 sessions,
                 prefix=prefix,
+                tenant=tenant,
                 rate=rate,
                 tick=lambda n: bar.advance(task, n),
             )

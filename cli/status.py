@@ -9,7 +9,7 @@ from typing import Any
 from cli.console import print_json, print_line, print_table
 from cli.errors import CommandError
 from cli.figures import clock, count, hundredths, percent
-from cli.options import DEFAULT_HOME, HomeFolder, Json
+from cli.options import DEFAULT_HOME, HomeFolder, Json, StackTenant
 from cli.stack import apps, flink, watch_record
 from cli.stack.apps import EMITTER
 from cli.stack.lag import group_lag
@@ -26,18 +26,24 @@ LIVE_COLUMNS = (
     "diver-\nsity", "CTR",
 )  # fmt: skip
 
+OF_ONE_TENANT = ("server", "store", EMITTER)
+"""Parts that serve the stack's own tenant; all others are shared."""
+
 COUNTED = ("applied", "checksum", "passed_over", "passed_over_checksum")
 """Figures of a learner that `--json` shows."""
 
 
-def status(home: HomeFolder = DEFAULT_HOME, json: Json = False) -> None:
+def status(tenant: StackTenant = None, home: HomeFolder = DEFAULT_HOME, json: Json = False) -> None:
     """Show the parts of the running stack with their lag, and the models with their scores.
+
+    With another tenant than the stack's, these are the shared parts and that tenant's jobs: its
+    servers are not the stack's, and tell of themselves.
 
     nextclick status --json
     """
     stack = Stack.in_folder(home)
     try:
-        result = describe(stack)
+        result = describe(stack, tenant)
         if json:
             print_json(result)
             return
@@ -70,22 +76,23 @@ def show(result: dict[str, Any]) -> None:
             for part in result["parts"]
         ],
     )
-    print_table(
-        "models",
-        ("model", "version", "examples", "share", "answers", "hit rate@20", "MRR@20"),
-        [
-            (
-                model["name"],
-                count(model["version"]),
-                count(model["examples"]),
-                percent(model["share"], 1),
-                "yes" if model["answers"] else "",
-                percent(model["hit_rate"]),
-                percent(model["mrr"]),
-            )
-            for model in result["models"]
-        ],
-    )
+    if result["models"]:
+        print_table(
+            "models",
+            ("model", "version", "examples", "share", "answers", "hit rate@20", "MRR@20"),
+            [
+                (
+                    model["name"],
+                    count(model["version"]),
+                    count(model["examples"]),
+                    percent(model["share"], 1),
+                    "yes" if model["answers"] else "",
+                    percent(model["hit_rate"]),
+                    percent(model["mrr"]),
+                )
+                for model in result["models"]
+            ],
+        )
     if live:
         print_table("live score of lists of 20, in %", LIVE_COLUMNS, live)
     show_drifts(result["scoreboard"])
@@ -138,35 +145,42 @@ def show_drifts(scoreboard: dict[str, Any]) -> None:
             )
 
 
-def describe(stack: Stack) -> dict[str, Any]:
-    """Return the parts and the models of a stack.
+def describe(stack: Stack, given: str | None = None) -> dict[str, Any]:
+    """Return the parts and the models of a stack; ``given`` is a tenant, if not the stack's own.
 
     A part has a name, a state, its lag in records, how many records it has passed over if it is a
     job's, how often it was started again, how it ended last, and the last lines of its log then.
     """
     parts: list[dict[str, Any]] = []
+    tenant = stack.tenant_or(given)
+    ours = tenant == stack.tenant
     server, emitter = apps.server_status(stack.ports), apps.emitter_status(stack.ports)
     watched = watch_record.read(stack.home)
     for child in stack.children:
+        if child.name in OF_ONE_TENANT and not ours:
+            continue
         state, lag = "UP" if find(child) else "DOWN", None
         if child.name == "server" and server:
             state, lag = server["state"], server["lag"]
         elif child.name == EMITTER:
             lag = emitter.get("lag")
         elif child.name == "store":
-            lag = group_lag(stack.kafka, store.GROUP, (SESSIONS,))
+            lag = group_lag(stack.kafka, store.GROUP, (SESSIONS,), tenant)
         deaths = watched.get(child.name, Deaths())
         row = {"name": child.name, "state": state, "lag": lag, "refused": None}
         parts.append(row | described(deaths))
     for job in flink.jobs(stack.ports):
-        if job["jid"] != stack.jobs.get(job["name"]):
+        owner, name = flink.tenant_and_job(job["name"])
+        if owner != tenant or job["jid"] != stack.jobs.get(job["name"]):
             continue
         deaths = Deaths(restarts=flink.restarts(stack.ports, job["jid"]))
-        for part in JOBS[job["name"]].parts:
-            lag = group_lag(stack.kafka, part.group, part.topics)
+        for part in JOBS[name].parts:
+            lag = group_lag(stack.kafka, part.group, part.topics, tenant)
             refused = flink.refused(stack.ports, job["jid"], part.operator)
             row = {"name": f"job {part.name}", "state": job["state"], "lag": lag}
             parts.append(row | {"refused": refused} | described(deaths))
+    if not ours:
+        return {"parts": parts, "models": [], "scoreboard": {}}
     # Counts learn from every click, vectors from those that are not passed over, the ranker from a
     # sample of the clicks.
     clicks = server.get("clicks")

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from cli.console import err, print_json, print_result
-from cli.errors import CommandError
 from cli.figures import seconds
 from cli.options import (
     DEFAULT_HOME,
@@ -24,6 +23,7 @@ from cli.options import (
     KafkaPort,
     RedisPort,
     StoreHttpPort,
+    Tenant,
 )
 from cli.stack.detach import start_detached
 from cli.stack.layout import PYTHON_PATH, Home, Ports
@@ -48,6 +48,7 @@ def up(
     flink_rpc_port: FlinkRpcPort = DEFAULTS.flink_rpc,
     store_http_port: StoreHttpPort = None,
     emitter_http_port: EmitterHttpPort = DEFAULTS.emitter_http,
+    tenant: Tenant = None,
     from_nothing: Annotated[
         bool,
         typer.Option(
@@ -66,12 +67,7 @@ def up(
     """
     started = time.monotonic()
     load(JobSettings)  # what is wrong with them is said before anything starts
-    server, store = load(ServerSettings), load(StoreSettings)
-    if server.tenant:
-        raise CommandError(
-            f"NEXTCLICK_TENANT is {server.tenant}, but the stack of `nextclick up` has no tenants: "
-            "unset it, or serve a tenant of your own Kafka with `nextclick serve`"
-        )
+    server, store = load(ServerSettings, tenant=tenant), load(StoreSettings)
     if store_http_port is None and "store_http_port" in store.model_fields_set:
         store_http_port = store.store_http_port
     ports = Ports(
@@ -88,7 +84,7 @@ def up(
     say = partial(err.print, highlight=False, soft_wrap=True)
     for name in sorted({"kafka", "redis"} & server.model_fields_set):
         say(f"NEXTCLICK_{name.upper()} is not used: the stack has a {name.title()} of its own")
-    stack = Stack(Home(home.absolute()), ports, bound=False, say=say)
+    stack = Stack(Home(home.absolute()), ports, bound=False, tenant=server.tenant, say=say)
     stack.home.take()
 
     def start() -> list[str]:
@@ -108,7 +104,8 @@ def up(
 def show(stack: Stack, lasted_s: float) -> None:
     """Print where the parts of a stack listen that people use."""
     ports = stack.ports
-    parts = {"gRPC": stack.target}
+    parts = {"tenant": stack.tenant} if stack.tenant else {}
+    parts["gRPC"] = stack.target
     if ports.http:
         parts["metrics"] = f"http://127.0.0.1:{ports.http}/metrics"
     parts |= {"Kafka": stack.kafka, "Flink": f"http://127.0.0.1:{ports.flink}"}

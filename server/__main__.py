@@ -63,7 +63,7 @@ def run(settings: ServerSettings, policy: Policy | None, stop: threading.Event) 
     """Run a replica on the data of its folder."""
     limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
     role = Role.EMITTER if settings.emit_examples else Role.SERVER
-    replica = snapshot.read(settings.data_dir, limits, role) or Replica(
+    replica = snapshot.read(settings.data_dir, limits, role, settings.tenant) or Replica(
         Engine(limits, sample=0, remote=True), role
     )
     replica.kept_snapshots = saved_snapshots.kept(settings.data_dir)
@@ -107,6 +107,7 @@ def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Eve
             settings.host,
             settings.http_port,
             lambda: status.describe(replica, serving.is_set()),
+            settings.tenant,
         )
     redis_view.start()
     if not settings.share_port:
@@ -151,6 +152,7 @@ def emit_examples(replica: Replica, settings: ServerSettings, stop: threading.Ev
             settings.host,
             settings.http_port,
             lambda: status.describe(replica, replica.caught_up) | emitter.describe(),
+            settings.tenant,
         )
     warm_up(remote=True)
     snapshots = PeriodicSnapshots(replica, settings.data_dir, settings.snapshot_interval_s)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from settings.sessions import SessionSettings
 
@@ -15,7 +16,18 @@ StateBackend = Literal["heap", "rocksdb"]
 class JobSettings(SessionSettings):
     """Settings of the Flink jobs, read when a job is submitted."""
 
+    job_states: str = Field(
+        default="",
+        description="URI of the folder of checkpoints and savepoints on a Flink of your own",
+    )
     state_backend: StateBackend = Field(
         default="heap",
         description="Where jobs keep their state: heap, or rocksdb with incremental checkpoints",
     )
+
+    @field_validator("job_states")
+    @classmethod
+    def _uri_of_folder(cls, value: str) -> str:
+        if value and not re.match(r"[a-z][a-z0-9+.-]*:/", value):
+            raise ValueError("is no URI of a folder, such as s3://bucket/jobs or file:///mnt/jobs")
+        return value

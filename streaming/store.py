@@ -197,15 +197,16 @@ class SessionStore:
         return None
 
 
-def serve_metrics(host: str, port: int) -> BoundedHTTPServer:
-    """Serve the metrics in the background.
+def serve_metrics(host: str, port: int, tenant: str = "") -> BoundedHTTPServer:
+    """Serve the metrics in the background, with a tenant as their label.
 
     Raises
     ------
     SystemExit
         If that is not possible there.
     """
-    return serve_pages(host, port, "NEXTCLICK_STORE_HOST and NEXTCLICK_STORE_HTTP_PORT", {})
+    where = "NEXTCLICK_STORE_HOST and NEXTCLICK_STORE_HTTP_PORT"
+    return serve_pages(host, port, where, {}, tenant)
 
 
 def main() -> None:
@@ -213,7 +214,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = load(StoreSettings)
     if settings.store_http_port:
-        serve_metrics(settings.store_host, settings.store_http_port)
+        serve_metrics(settings.store_host, settings.store_http_port, settings.tenant)
     store = SessionStore(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: store.stop())

@@ -209,13 +209,13 @@ def consumer_rate(stack: Stack, total: int) -> float:
 
 
 def metric(port: int, name: str) -> float:
-    """Return the value of a Prometheus metric, 0 while its process does not answer."""
+    """Return the value of a Prometheus metric of a tenant, 0 while its process does not answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as reply:
             lines = reply.read().decode().splitlines()
     except OSError:
         return 0.0
-    return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0.0)
+    return next((float(line.split()[1]) for line in lines if line.startswith(f"{name}{{")), 0.0)
 
 
 def readable(result: dict[str, Any]) -> dict[str, str]:

@@ -33,7 +33,9 @@ class ImportRecord:
     acknowledged: int = 0
 
     @classmethod
-    def of(cls, home: Home, files: Sequence[Path], columns: Columns, prefix: str) -> ImportRecord:
+    def of(
+        cls, home: Home, files: Sequence[Path], columns: Columns, prefix: str, tenant: str = ""
+    ) -> ImportRecord:
         """Return the record of an import: what an earlier run has written, or an empty one.
 
         Raises
@@ -41,7 +43,8 @@ class ImportRecord:
         CommandError
             If it is damaged.
         """
-        identity = hashlib.sha256(repr((columns, prefix)).encode())
+        told = (columns, prefix, tenant) if tenant else (columns, prefix)
+        identity = hashlib.sha256(repr(told).encode())
         for path in files:
             with path.open("rb") as file:
                 identity.update(hashlib.file_digest(file, "sha256").digest())

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import urllib.request
+from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from cli.errors import CommandError
-from cli.stack.flink_settings import cluster_settings
 from cli.stack.java import java_home
 from cli.stack.last_words import cause
 from cli.stack.layout import FLINK_JARS, PROJECT, PYTHON_PATH, Child, Home, Ports
@@ -27,6 +27,9 @@ from cli.stack.process import START_S, STREAM, spawn, wait_until
 from streaming.jobs.registry import JOBS, REFUSED, Job
 
 FLINK_HOME = Path(str(find_spec("pyflink").origin)).parent  # type: ignore[union-attr]
+
+Where = Ports | str
+"""A Flink: that of a stack, by its ports, or any, by the ``HOST:PORT`` of its REST API."""
 
 ENDED = ("CANCELED", "FINISHED", "FAILED")
 """States of jobs that do not run any more."""
@@ -44,13 +47,13 @@ logger.nextclick.level = ERROR
 """
 
 
-def prepare(home: Home, ports: Ports) -> None:
-    """Write the settings and link the jars."""
+def prepare(home: Home, settings: dict[str, Any]) -> None:
+    """Write the settings of a cluster, or of a client, and link the jars."""
     if not any(FLINK_JARS.glob("nextclick-flink-*.jar")):
         raise CommandError(f"the jobs' jars are not in {FLINK_JARS}; run `make setup`")
     # Flink reads YAML, and JSON is valid YAML.
     conf = home.path("flink", "conf")
-    (conf / "config.yaml").write_text(json.dumps(cluster_settings(home, ports)))
+    (conf / "config.yaml").write_text(json.dumps(settings))
     for file in (FLINK_HOME / "conf").glob("log4j*.properties"):
         (conf / file.name).write_text(file.read_text() + QUIET_LOGGERS)
     lib = home.path("flink", "lib")
@@ -106,13 +109,18 @@ def _start(home: Home, name: str, script: str, *settings: str, bound: bool) -> C
     return spawn(name, argv, home.log(name), env, bound=bound, niceness=STREAM)
 
 
-def rest(ports: Ports, path: str) -> Any:
+def rest(where: Where, path: str) -> Any:
     """Return the answer of the REST API, None if there is none."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{ports.flink}/{path}", timeout=REST_S) as r:
+        with urllib.request.urlopen(_url(where, path), timeout=REST_S) as r:
             return json.load(r)
-    except (OSError, ValueError):
+    except (OSError, ValueError, HTTPException):
         return None
+
+
+def _url(where: Where, path: str) -> str:
+    address = where if isinstance(where, str) else f"127.0.0.1:{where.flink}"
+    return f"http://{address}/{path}"
 
 
 def registered(ports: Ports) -> int:
@@ -140,19 +148,32 @@ def wait_slots(home: Home, ports: Ports, n: int, children: list[Child]) -> None:
     wait_until(lambda: slots(ports) >= n, START_S, f"{n} free slots of Flink", logs)
 
 
-def jobs(ports: Ports) -> list[dict[str, Any]]:
+def jobs(where: Where) -> list[dict[str, Any]]:
     """Return the jobs: ``jid``, ``name``, ``state``."""
-    return known_jobs(ports) or []
+    return known_jobs(where) or []
 
 
-def known_jobs(ports: Ports) -> list[dict[str, Any]] | None:
+def known_jobs(where: Where) -> list[dict[str, Any]] | None:
     """Return the jobs as `jobs` does, None if no JobManager answers."""
-    overview = rest(ports, "jobs/overview")
+    overview = rest(where, "jobs/overview")
     return list(overview["jobs"]) if overview else None
 
 
+def tenant_and_job(name: str) -> tuple[str, str]:
+    """Return whose a job is, and which one, by its name in Flink.
+
+    >>> tenant_and_job("shop.sessions"), tenant_and_job("sessions")
+    (('shop', 'sessions'), ('', 'sessions'))
+    """
+    tenant, _, job = name.rpartition(".")
+    return tenant, job
+
+
 def runs_of(name: str, known: list[dict[str, Any]]) -> list[str]:
-    """Return the ids of a job's runs that have not ended, of those that `jobs` returns."""
+    """Return the ids of a job's runs that have not ended, of those that `jobs` returns.
+
+    ``name`` is the job's name in Flink, which begins with its tenant.
+    """
     return [job["jid"] for job in known if job["name"] == name and job["state"] not in ENDED]
 
 
@@ -209,14 +230,19 @@ def job_named(name: str) -> Job:
 
 
 def submit(
-    home: Home, job: Job, *args: str, from_state: str = "", states: tuple[Path, Path] | None = None
+    home: Home,
+    job: Job,
+    *args: str,
+    from_state: str = "",
+    states: tuple[Path, Path] | None = None,
+    python: str = sys.executable,
 ) -> str:
-    """Submit a job.
+    """Submit a job to the cluster that the settings in a folder name.
 
     Parameters
     ----------
     home
-        Folder of the running stack.
+        Folder of the running stack, or of a client (`prepare`).
     job
         Its declaration.
     args
@@ -224,7 +250,9 @@ def submit(
     from_state
         URI of the checkpoint to resume from, empty for none.
     states
-        Folders of its checkpoints and savepoints; None: the cluster's.
+        Folders of its checkpoints and savepoints; None: those of the settings.
+    python
+        The interpreter of the TaskManagers.
 
     Returns
     -------
@@ -243,7 +271,7 @@ def submit(
     if states is not None:
         argv += [f"-Dexecution.checkpointing.dir={states[0].as_uri()}"]
         argv += [f"-Dexecution.checkpointing.savepoint-dir={states[1].as_uri()}"]
-    argv += ["-py", str(script), "-pyexec", sys.executable, "-pyclientexec", sys.executable]
+    argv += ["-py", str(script), "-pyexec", python, "-pyclientexec", sys.executable]
     argv += [job.name, *args]
     env = {**os.environ, **environment(home)}
     try:
@@ -263,20 +291,35 @@ def submit(
     return match[1]
 
 
-def cancel(ports: Ports, job_id: str) -> None:
+def cancel(where: Where, job_id: str) -> None:
     """End a job and wait until it has ended."""
-    url = f"http://127.0.0.1:{ports.flink}/jobs/{job_id}?mode=cancel"
+    url = _url(where, f"jobs/{job_id}?mode=cancel")
     urllib.request.urlopen(urllib.request.Request(url, method="PATCH"), timeout=REST_S).close()
 
     def cancelled() -> bool:
-        job = rest(ports, f"jobs/{job_id}")
+        job = rest(where, f"jobs/{job_id}")
         return bool(job) and job["state"] == "CANCELED"
 
     wait_until(cancelled, START_S, f"the end of the job {job_id}")
 
 
 def stop_with_savepoint(ports: Ports, job_id: str, folder: Path) -> Path:
-    """End a job with a savepoint that every state backend can read, and return the savepoint.
+    """End a job of a stack with a savepoint in a folder, and return the savepoint."""
+    savepoint = stop_to(ports, job_id, folder.as_uri())
+    return Path(url2pathname(urlsplit(savepoint).path))
+
+
+def stop_to(where: Where, job_id: str, folder: str) -> str:
+    """End a job with a savepoint that every state backend can read, and return its URI.
+
+    Parameters
+    ----------
+    where
+        The Flink.
+    job_id
+        The job's run.
+    folder
+        URI of the folder that the savepoint is written into, as the cluster reaches it.
 
     Raises
     ------
@@ -287,12 +330,12 @@ def stop_with_savepoint(ports: Ports, job_id: str, folder: Path) -> Path:
 
     def saved() -> bool:
         nonlocal saving
-        saving = rest(ports, f"jobs/{job_id}/savepoints/{trigger}") or {}
+        saving = rest(where, f"jobs/{job_id}/savepoints/{trigger}") or {}
         return bool(saving) and saving["status"]["id"] == "COMPLETED"
 
-    order = {"targetDirectory": folder.as_uri(), "drain": False, "formatType": "CANONICAL"}
+    order = {"targetDirectory": folder, "drain": False, "formatType": "CANONICAL"}
     request = urllib.request.Request(
-        f"http://127.0.0.1:{ports.flink}/jobs/{job_id}/stop",
+        _url(where, f"jobs/{job_id}/stop"),
         json.dumps(order).encode(),
         {"Content-Type": "application/json"},
     )
@@ -308,15 +351,17 @@ def stop_with_savepoint(ports: Ports, job_id: str, folder: Path) -> Path:
             f"the state of the job {job_id} could not be saved: {cause(why)}; it runs on, and "
             "Flink's web interface has its exceptions"
         )
-    return Path(url2pathname(urlsplit(saving["operation"]["location"]).path))
+    return str(saving["operation"]["location"])
 
 
 def wait_running(home: Home, ports: Ports, job_id: str, jobmanager: Child | None = None) -> None:
     """Wait until all tasks of a job run; in vain if the JobManager dies, which forgets it."""
-
-    def running() -> bool:
-        job = rest(ports, f"jobs/{job_id}")
-        return bool(job) and all(v["status"] == "RUNNING" for v in job["vertices"])
-
     logs = [(jobmanager, home.log(jobmanager.name))] if jobmanager else []
-    wait_until(running, START_S, f"the job {job_id} RUNNING (see {home.path('logs')})", logs)
+    what = f"the job {job_id} RUNNING (see {home.path('logs')})"
+    wait_until(lambda: all_run(ports, job_id), START_S, what, logs)
+
+
+def all_run(where: Where, job_id: str) -> bool:
+    """Whether all tasks of a job run."""
+    job = rest(where, f"jobs/{job_id}")
+    return bool(job) and all(vertex["status"] == "RUNNING" for vertex in job["vertices"])

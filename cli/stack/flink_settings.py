@@ -1,6 +1,7 @@
-"""The settings of the Flink cluster: memory, ports, checkpoints, timeouts.
+"""The settings of Flink: of a stack's cluster, and of jobs on a cluster that is not ours.
 
 JobManager and TaskManagers read them when they start; ``flink.py`` writes them and starts these.
+What a job depends on is given with it to any other cluster, whatever the settings there.
 """
 
 from __future__ import annotations
@@ -28,17 +29,21 @@ _JVM_OPTIONS = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in _OP
     "--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
 ]
 
+_CLIENT_OPTIONS = "-XX:TieredStopAtLevel=1"
+
 
 def cluster_settings(home: Home, ports: Ports) -> dict[str, Any]:
     """Return the cluster's settings; sizes and timeouts were tried on 2 cores."""
+    states = (home.path("flink", "checkpoints").as_uri(), home.path("flink", "savepoints").as_uri())
     return {
+        **job_settings(*states, python=sys.executable),
         "env": {
             "java": {
                 "opts": {
                     "all": " ".join(_JVM_OPTIONS),
                     "jobmanager": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
                     "taskmanager": "-XX:+UseSerialGC",
-                    "client": "-XX:TieredStopAtLevel=1",
+                    "client": _CLIENT_OPTIONS,
                 }
             }
         },
@@ -67,18 +72,59 @@ def cluster_settings(home: Home, ports: Ports) -> dict[str, Any]:
                 "managed": {"size": MANAGED[load(JobSettings).state_backend]},
             },
         },
-        "parallelism": {"default": 1},
         "rest": {"address": "127.0.0.1", "bind-address": "127.0.0.1", "port": ports.flink},
+        # A dead TaskManager refuses two heartbeats. A silent one may just wait for a busy core:
+        # with a timeout of 8 s, Flink took jobs away from a TaskManager that was still starting.
+        "heartbeat": {"interval": 2000, "timeout": 120_000, "rpc-failure-threshold": 2},
+        "pekko": {"ask": {"timeout": "60 s"}, "startup-timeout": "60 s"},
+        # Metrics stand still for so long after a TaskManager has died, by default 10 minutes: Flink
+        # waits for all answers before it asks again.
+        "web": {"timeout": "60 s"},
+    }
+
+
+def client_settings(
+    address: str, checkpoints: str, savepoints: str, *, python: str
+) -> dict[str, Any]:
+    """Return the settings of a client that submits jobs to another cluster.
+
+    Parameters
+    ----------
+    address
+        ``HOST:PORT`` of the cluster's REST API.
+    checkpoints, savepoints, python
+        See `job_settings`.
+    """
+    host, _, port = address.rpartition(":")
+    return {
+        **job_settings(checkpoints, savepoints, python=python),
+        "env": {"java": {"opts": {"all": " ".join(_JVM_OPTIONS), "client": _CLIENT_OPTIONS}}},
+        "rest": {"address": host, "port": int(port)},
+    }
+
+
+def job_settings(checkpoints: str, savepoints: str, *, python: str) -> dict[str, Any]:
+    """Return what the jobs depend on: thread mode, checkpoints that stay, restarts for ever.
+
+    Parameters
+    ----------
+    checkpoints, savepoints
+        URIs of the folders of both, which all of the cluster reaches.
+    python
+        The interpreter of the TaskManagers.
+    """
+    return {
+        "parallelism": {"default": 1},
         "python": {
             "execution-mode": "thread",
-            "executable": sys.executable,
+            "executable": python,
             "client": {"executable": sys.executable},
         },
         "execution": {
             "checkpointing": {
                 "interval": f"{CHECKPOINT_S} s",
-                "dir": home.path("flink", "checkpoints").as_uri(),
-                "savepoint-dir": home.path("flink", "savepoints").as_uri(),
+                "dir": checkpoints,
+                "savepoint-dir": savepoints,
                 "externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
                 "min-pause": "500 ms",
                 "timeout": "10 min",
@@ -90,12 +136,5 @@ def cluster_settings(home: Home, ports: Ports) -> dict[str, Any]:
             "type": "fixed-delay",
             "fixed-delay": {"attempts": 1_000_000, "delay": "1 s"},
         },
-        # A dead TaskManager refuses two heartbeats. A silent one may just wait for a busy core:
-        # with a timeout of 8 s, Flink took jobs away from a TaskManager that was still starting.
-        "heartbeat": {"interval": 2000, "timeout": 120_000, "rpc-failure-threshold": 2},
-        "pekko": {"ask": {"timeout": "60 s"}, "startup-timeout": "60 s"},
-        # Metrics stand still for so long after a TaskManager has died, by default 10 minutes: Flink
-        # waits for all answers before it asks again.
-        "web": {"timeout": "60 s"},
         "pipeline": {"object-reuse": True},
     }

@@ -13,7 +13,7 @@ from cli.sentences import sentence_of
 from cli.stack import flink, job_state
 from cli.stack.backoff import Backoff
 from cli.stack.process import BEHIND, give_way
-from cli.stack.stack import LEARNERS, Stack
+from cli.stack.stack import Stack, is_learners
 
 log = logging.getLogger("nextclick.supervisor")
 
@@ -42,7 +42,7 @@ def plan(name: str, job_id: str, known: list[dict[str, Any]]) -> Plan | None:
     Parameters
     ----------
     name
-        The job's name.
+        The job's name in Flink.
     job_id
         The recorded run, empty if there is none.
     known
@@ -75,7 +75,7 @@ class JobKeeper:
         self._submissions: dict[str, threading.Thread] = {}
         self._backoffs: dict[str, Backoff] = {}
         self._due: dict[str, float] = {}
-        self._behind = 0
+        self._behind: set[int] = set()
 
     def look(self) -> None:
         """Compare the jobs that run with those that shall; submit what is missing."""
@@ -99,7 +99,9 @@ class JobKeeper:
                 for other in todo.cancel:
                     log.warning("the job %s runs twice: %s is cancelled", name, other)
                     flink.cancel(stack.ports, other)
-        self._put_learners_behind(running.jobs.get(LEARNERS, ""))
+        for name, job_id in running.jobs.items():
+            if job_id and is_learners(name):
+                self._put_behind(job_id)
 
     def _submit(self, name: str) -> None:
         if self._clock() < self._due.get(name, 0.0):
@@ -119,9 +121,9 @@ class JobKeeper:
         pause = self._backoffs.setdefault(name, Backoff()).after(self._clock() - started)
         self._due[name] = self._clock() + pause
 
-    def _put_learners_behind(self, job_id: str) -> None:
-        """Lower the priority of a TaskManager that has taken over the learners."""
-        host = self._stack.find_child(flink.host_of(self._stack.ports, job_id)) if job_id else None
-        if host is not None and host.pid != self._behind:
+    def _put_behind(self, job_id: str) -> None:
+        """Lower the priority of a TaskManager that has taken over learners."""
+        host = self._stack.find_child(flink.host_of(self._stack.ports, job_id))
+        if host is not None and host.pid not in self._behind:
             give_way(host, BEHIND)
-            self._behind = host.pid
+            self._behind.add(host.pid)

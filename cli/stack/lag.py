@@ -6,14 +6,20 @@ from collections.abc import Sequence
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from nextclick.topics import topic
 
-def group_lag(kafka: str, group: str, topics: Sequence[str]) -> int | None:
-    """Return the records of topics that a group has not committed; None if unknown."""
-    consumer = Consumer({"bootstrap.servers": kafka, "group.id": group, "log_level": 2})
+
+def group_lag(kafka: str, group: str, topics: Sequence[str], tenant: str = "") -> int | None:
+    """Return the records of topics that a group has not committed; None if unknown.
+
+    Group and topics are named without tenant.
+    """
+    config = {"bootstrap.servers": kafka, "group.id": topic(group, tenant), "log_level": 2}
+    consumer = Consumer(config)
     try:
         parts = [
             TopicPartition(name, partition)
-            for name in topics
+            for name in (topic(each, tenant) for each in topics)
             for partition in consumer.list_topics(name, timeout=10).topics[name].partitions
         ]
         lag = 0

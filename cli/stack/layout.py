@@ -155,15 +155,19 @@ class Running:
     children
         Its processes.
     jobs
-        The jobs that shall run, with the id of their last run; empty before the first one.
+        The jobs that shall run, by their names in Flink (``shop.sessions`` for a tenant), with the
+        id of their last run; empty before the first one.
     ending
         Whether it is being ended: then nothing is started again.
+    tenant
+        Whose clicks it serves: the prefix of its topics, Redis keys, jobs and consumer groups.
     """
 
     ports: Ports
     children: list[Child] = field(default_factory=list)
     jobs: dict[str, str] = field(default_factory=dict)
     ending: bool = False
+    tenant: str = ""
 
     def put(self, child: Child) -> None:
         """Add a process, in the place of the one before with its name."""
@@ -258,17 +262,17 @@ class Home:
         return file
 
     @contextmanager
-    def edit(self, ports: Ports) -> Iterator[Running]:
+    def edit(self, ports: Ports, tenant: str = "") -> Iterator[Running]:
         """Change the record of what runs; other processes' changes wait.
 
         Parameters
         ----------
-        ports
+        ports, tenant
             The stack's, for a new record.
         """
         with (self.path() / EDIT_FILE).open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            running = self.read() or Running(ports)
+            running = self.read() or Running(ports, tenant=tenant)
             yield running
             temporary = self.root / f"{STATE_FILE}.{os.getpid()}"
             temporary.write_text(json.dumps(asdict(running), indent=2))
@@ -291,7 +295,8 @@ class Home:
         try:
             ports = Ports(**{name: p for name, p in state["ports"].items() if name in known})
             children = [Child(**child) for child in state["children"]]
-            return Running(ports, children, state.get("jobs", {}), state.get("ending", False))
+            jobs, ending = state.get("jobs", {}), state.get("ending", False)
+            return Running(ports, children, jobs, ending, state.get("tenant", ""))
         except (KeyError, TypeError, AttributeError) as e:
             raise CommandError(
                 f"{path} was written by another version of nextclick: end that stack with "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cli.stack import apps, flink, kafka, redis
 from cli.stack.layout import Child, Home, Ports
@@ -29,8 +29,9 @@ class Part(NamedTuple):
     ends_with_it: tuple[str, ...] = ()
 
 
-def parts_of(home: Home, ports: Ports, *, bound: bool) -> dict[str, Part]:
+def parts_of(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> dict[str, Part]:
     """Return the parts by name, in the order of their start."""
+    ours: dict[str, Any] = {"home": home, "ports": ports, "bound": bound, "tenant": tenant}
     return {
         # The tasks of a dead JobManager belong to no job any more, and their priorities would
         # stay with processes that the next run of the jobs may share out differently.
@@ -41,7 +42,7 @@ def parts_of(home: Home, ports: Ports, *, bound: bool) -> dict[str, Part]:
         },
         "redis": Part(partial(redis.start, home, ports, bound=bound)),
         "kafka": Part(partial(kafka.start, home, ports, bound=bound)),
-        "server": Part(partial(apps.start_server, home, ports, bound=bound)),
-        "store": Part(partial(apps.start_store, home, ports, bound=bound)),
-        apps.EMITTER: Part(partial(apps.start_emitter, home, ports, bound=bound)),
+        "server": Part(partial(apps.start_server, **ours)),
+        "store": Part(partial(apps.start_store, **ours)),
+        apps.EMITTER: Part(partial(apps.start_emitter, **ours)),
     }

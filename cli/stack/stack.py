@@ -12,10 +12,13 @@ from pathlib import Path
 
 from cli.errors import CommandError
 from cli.stack import apps, flink, job_state, kafka, redis, topics, watch_record
+from cli.stack.flink_settings import cluster_settings
 from cli.stack.layout import EDIT_FILE, LOCK_FILE, Child, Home, Ports, put
-from cli.stack.parts import TASKMANAGERS, parts_of
+from cli.stack.parts import TASKMANAGERS, Part, parts_of
 from cli.stack.process import BEHIND, STREAM, find, give_way, go, kill, stop
 from cli.stack.standby import supervisor_of
+from nextclick.topics import topic
+from settings.base import Settings
 from settings.jobs import JobSettings
 from settings.load import load
 
@@ -27,6 +30,11 @@ SUPERVISOR, STANDBY = "supervisor", "standby"
 """Names of the processes that watch over the others (`cli.stack.supervisor`)."""
 
 Progress = Callable[[str], None]
+
+
+def is_learners(name: str) -> bool:
+    """Whether a job, by its name in Flink, is that of the learners, whatever its tenant."""
+    return flink.tenant_and_job(name)[1] == LEARNERS
 
 
 class Stack:
@@ -41,16 +49,25 @@ class Stack:
     bound
         Whether the parts end with this process (demo, tests) or outlive it (``up``).
         A bound stack must be started from the main thread.
+    tenant
+        Whose clicks it serves; empty: its topics and keys have no prefix.
     say
         Told what people should know: that a job starts from nothing.
     """
 
     def __init__(
-        self, home: Home, ports: Ports, *, bound: bool, say: Progress = lambda _: None
+        self,
+        home: Home,
+        ports: Ports,
+        *,
+        bound: bool,
+        tenant: str = "",
+        say: Progress = lambda _: None,
     ) -> None:
         self.home = home
         self.ports = ports
         self.bound = bound
+        self.tenant = tenant
         self.say = say
         self.children: list[Child] = []
         self.jobs: dict[str, str] = {}
@@ -66,13 +83,18 @@ class Stack:
         """Address of the gRPC server."""
         return f"127.0.0.1:{self.ports.grpc}"
 
+    @property
+    def _started_jobs(self) -> list[str]:
+        """Names, in Flink, of the jobs that run from the start."""
+        return [topic(name, self.tenant) for name in STARTED_JOBS]
+
     @classmethod
     def running(cls, home: Home) -> Stack | None:
         """Return the stack that runs in a folder, None if none does."""
         running = home.read()
         if running is None or not any(find(child) for child in running.children):
             return None
-        stack = cls(home, running.ports, bound=False)
+        stack = cls(home, running.ports, bound=False, tenant=running.tenant)
         stack.children, stack.jobs = running.children, running.jobs
         return stack
 
@@ -89,6 +111,10 @@ class Stack:
         if stack is None:
             raise CommandError(f"no stack runs in {folder}; start one with `nextclick up`")
         return stack
+
+    def tenant_or(self, given: str | None) -> str:
+        """Return the tenant that a command is for: this stack's, unless another one is given."""
+        return self.tenant if given is None else load(Settings, tenant=given).tenant
 
     def claim(self) -> int:
         """Take the sole right to start parts in the folder; return its open lock.
@@ -154,19 +180,19 @@ class Stack:
 
     def _adopt(self, found: Stack) -> list[Child]:
         """Take over the parts that a stack without a supervisor has left, and return them."""
-        if self.bound or found.ports != self.ports:
+        if self.bound or (found.ports, found.tenant) != (self.ports, self.tenant):
             raise CommandError(
                 f"parts of a stack run in {self.home.root} without a supervisor"
-                + ("" if self.bound else ", on other ports than these")
+                + ("" if self.bound else ", on other ports than these or for another tenant")
                 + "; `nextclick down` ends them"
             )
         alive = {child.name: child for child in found.children if find(child)}
-        for name, part in parts_of(self.home, self.ports, bound=False).items():
+        for name, part in self._parts(bound=False).items():
             for other in () if name in alive else part.ends_with_it:
                 if other in alive:
                     kill(alive.pop(other))
         self.children, self.jobs = list(alive.values()), found.jobs
-        with self.home.edit(self.ports) as running:
+        with self.home.edit(self.ports, self.tenant) as running:
             running.children, running.ending = self.children, False
         return self.children
 
@@ -175,14 +201,14 @@ class Stack:
         progress("Flink, Redis and Kafka start")
         watch_record.forget(home)
         if self.find_child("jobmanager") is None:
-            flink.prepare(home, ports)
-        for name in STARTED_JOBS:
+            flink.prepare(home, cluster_settings(home, ports))
+        for name in self._started_jobs:
             self.remember_job(name, self.jobs.get(name, ""))
         flinks = [self._started(name) for name in ("jobmanager", *TASKMANAGERS)]
         cache, broker = self._started("redis"), self._started("kafka")
         kafka.wait(home, ports, broker)
         redis.wait(home, ports, cache)
-        topics.create(kafka.admin_client(self.kafka))
+        topics.create(kafka.admin_client(self.kafka), self.tenant)
         give_way(broker, STREAM)  # not before: all other parts wait for its start
         progress("the server and the session store start")
         server = self._started("server")
@@ -198,8 +224,11 @@ class Stack:
         """Return a part that runs; it is started if it does not."""
         child = self.find_child(name)
         if child is None:
-            child = self._add(parts_of(self.home, self.ports, bound=self.bound)[name].start())
+            child = self._add(self._parts(bound=self.bound)[name].start())
         return child
+
+    def _parts(self, *, bound: bool) -> dict[str, Part]:
+        return parts_of(self.home, self.ports, bound=bound, tenant=self.tenant)
 
     def _submit_missing(self, from_nothing: bool) -> None:
         """Submit the jobs that do not run.
@@ -208,7 +237,7 @@ class Stack:
         """
         known = flink.jobs(self.ports)
         missing: list[str] = []
-        for name in STARTED_JOBS:
+        for name in self._started_jobs:
             runs = flink.runs_of(name, known)
             if not runs:
                 missing.append(name)
@@ -225,7 +254,7 @@ class Stack:
         Parameters
         ----------
         name
-            The job.
+            The job, by its name in Flink: with its tenant.
         from_nothing
             Whether it starts without a state; otherwise it resumes from its newest one.
 
@@ -234,18 +263,20 @@ class Stack:
         CommandError
             If its state is gone or of the other state backend, or it does not start.
         """
-        home, job, backend = self.home, flink.job_named(name), load(JobSettings).state_backend
+        tenant, job_name = flink.tenant_and_job(name)
+        home, job, backend = self.home, flink.job_named(job_name), load(JobSettings).state_backend
         last = job_state.to_resume(home, name, backend, from_nothing=from_nothing)
         if not last:
             why = "as told" if from_nothing else "it has no state yet"
             self.say(f"the job {name} starts from nothing, at the beginning of the log: {why}")
         job_state.prune(home, name)
         states = (job_state.checkpoints(home, name, backend), job_state.savepoints(home, name))
-        job_id = flink.submit(home, job, "--kafka", self.kafka, from_state=last, states=states)
+        args = ["--kafka", self.kafka, *(["--tenant", tenant] if tenant else [])]
+        job_id = flink.submit(home, job, *args, from_state=last, states=states)
         self.remember_job(name, job_id)
         flink.wait_running(home, self.ports, job_id, self.find_child("jobmanager"))
         host = self.find_child(flink.host_of(self.ports, job_id))
-        if name == LEARNERS and host is not None:
+        if is_learners(name) and host is not None:
             # When two cores cannot do both, clicks still flow and the learners fall behind.
             give_way(host, BEHIND)
         return job_id
@@ -254,12 +285,12 @@ class Stack:
         """Record the run of a job that shall run."""
         if self.jobs.get(name) != job_id:
             self.jobs = {**self.jobs, name: job_id}
-            with self.home.edit(self.ports) as running:
+            with self.home.edit(self.ports, self.tenant) as running:
                 running.jobs[name] = job_id
 
     def forget_job(self, name: str, job_id: str) -> None:
         """Record that a job shall not run any more, unless it has another run meanwhile."""
-        with self.home.edit(self.ports) as running:
+        with self.home.edit(self.ports, self.tenant) as running:
             if running.jobs.get(name) == job_id:
                 del running.jobs[name]
             self.jobs = running.jobs
@@ -276,7 +307,7 @@ class Stack:
         watch_record.forget(self.home)
 
     def _end_supervision(self) -> None:
-        with self.home.edit(self.ports) as running:
+        with self.home.edit(self.ports, self.tenant) as running:
             running.ending = True
         while watchers := [
             c for c in self._recorded() if c.name in (SUPERVISOR, STANDBY) and find(c) is not None
@@ -325,7 +356,7 @@ class Stack:
                 kill(self.child(child.name))  # perhaps one that has replaced it since
             names = [child.name for child in more]
             self.children = [c for c in self.children if c.name not in names]
-            with self.home.edit(self.ports) as running:
+            with self.home.edit(self.ports, self.tenant) as running:
                 running.children = [c for c in running.children if c.name not in names]
 
     def replace(self, name: str, started: Child) -> None:
@@ -336,7 +367,7 @@ class Stack:
     def _add(self, child: Child) -> Child:
         assert not self.bound or threading.current_thread() is threading.main_thread()
         try:
-            with self.home.edit(self.ports) as running:
+            with self.home.edit(self.ports, self.tenant) as running:
                 running.put(child)
         except BaseException:
             kill(child)  # nobody would know of it

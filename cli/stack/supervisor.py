@@ -133,14 +133,15 @@ def main() -> None:
     if running is None or running.ending:
         return
     me = child_of(SUPERVISOR, os.getpid())
-    stack = Stack(home, running.ports, bound=False, say=log.warning)
+    stack = Stack(home, running.ports, bound=False, tenant=running.tenant, say=log.warning)
     stack.children, stack.jobs = running.children, running.jobs
     stack.replace(SUPERVISOR, me)
     standby = Part(lambda: start_standby(home))
     held = stack.find_child(STANDBY)
     if held is None or held.pid == me.pid or find(held) is None:
         stack.replace(STANDBY, standby.start())
-    parts = {**parts_of(home, running.ports, bound=False), STANDBY: standby}
+    parts = parts_of(home, running.ports, bound=False, tenant=running.tenant)
+    parts[STANDBY] = standby
     supervisor, jobs = Supervisor(stack, parts), JobKeeper(stack)
     threading.Thread(target=_look_after_jobs, args=(jobs, stop), daemon=True).start()
     watch(supervisor, home, stop)

@@ -77,6 +77,7 @@ def models(response: model_pb.ListModelsResponse) -> list[Model]:
             age_ms=model.age_ms if model.age_ms >= 0 else None,
             hit_rate=model.hit_rate if model.HasField("hit_rate") else None,
             mrr=model.mrr if model.HasField("mrr") else None,
+            tenant=model.tenant,
         )
         for model in response.models
     ]

@@ -152,6 +152,8 @@ class Model:
         Running hit rate@20 on clicks before they were learned, 0..1; None if there is none.
     mrr
         The same for MRR@20.
+    tenant
+        Whose clicks it learns; empty: the replica serves no tenant.
     """
 
     name: str
@@ -164,3 +166,4 @@ class Model:
     age_ms: int | None
     hit_rate: float | None
     mrr: float | None
+    tenant: str = ""

@@ -90,16 +90,25 @@ def _write_files(replica: Replica, temporary: Path) -> None:
         _sync(path)
 
 
-def read(folder: Path, limits: Limits, role: Role = Role.SERVER) -> Replica | None:
+def read(
+    folder: Path, limits: Limits, role: Role = Role.SERVER, tenant: str | None = None
+) -> Replica | None:
     """Return the replica of the newest snapshot that can be used, None if there is none.
 
     Those that cannot be used, or are read into smaller limits, are kept aside with the reason.
     Unfinished ones are removed: no other replica may use ``folder``.
+
+    Parameters
+    ----------
+    folder, limits, role
+        The data folder of the replica, its limits, and what it is.
+    tenant
+        Whose topics it must have been learned from; None: anybody's.
     """
     saved_snapshots.remove_unfinished(folder)
     for path in saved_snapshots.newest_first(folder):
         try:
-            replica, lost = _read(path, limits, role)
+            replica, lost = _read(path, limits, role, tenant)
         except Exception as e:  # whatever is wrong with it, the log can rebuild everything
             reason = str(e) if isinstance(e, SnapshotError) else f"damaged: {e!r}"
             log.warning(
@@ -118,11 +127,14 @@ def read(folder: Path, limits: Limits, role: Role = Role.SERVER) -> Replica | No
     return None
 
 
-def _read(path: Path, limits: Limits, role: Role) -> tuple[Replica, str]:
+def _read(path: Path, limits: Limits, role: Role, tenant: str | None) -> tuple[Replica, str]:
     """Return the replica of a snapshot, and what of it is lost in smaller limits."""
     state = orjson.loads((path / "replica.json").read_bytes())
     if state["version"] != VERSION:
         raise SnapshotError(f"version {state['version']}, this code reads {VERSION}")
+    for name, *_ in state["positions"]:
+        if tenant is not None and name.rpartition(".")[0] != tenant:
+            raise SnapshotError(f"it was learned from {name}, a topic of another tenant")
     # A damaged table might not fail here, but crash a kernel after every start.
     sums = orjson.loads((path / "checksums.json").read_bytes())
     for name, checksum in sums.items():

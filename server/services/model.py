@@ -23,6 +23,7 @@ class Models:
     def __init__(self, producer: AckedProducer, replica: Replica, tenant: str) -> None:
         self._producer = producer
         self._replica = replica
+        self._tenant = tenant
         self._topic = topic(COMMANDS, tenant)
 
     def list_models(self, raw: bytes) -> bytes:
@@ -49,6 +50,7 @@ class Models:
             )
         scores = engine.prequential_scores
         for model in response.models:
+            model.tenant = self._tenant
             model.answering = model.name == engine.ranking
             if model.name in scores:
                 model.hit_rate = scores[model.name]["hit_rate"]

@@ -10,7 +10,9 @@ import orjson
 from listeners.http_port import BoundedHTTPServer, Page, serve_pages
 
 
-def serve_http(host: str, port: int, status: Callable[[], dict[str, Any]]) -> BoundedHTTPServer:
+def serve_http(
+    host: str, port: int, status: Callable[[], dict[str, Any]], tenant: str = ""
+) -> BoundedHTTPServer:
     """Serve in the background.
 
     Parameters
@@ -19,6 +21,8 @@ def serve_http(host: str, port: int, status: Callable[[], dict[str, Any]]) -> Bo
         Address to listen on.
     status
         Returns what ``/status`` shows; its ``state`` decides ``/healthz``.
+    tenant
+        Whom the replica serves: a label of its metrics.
 
     Raises
     ------
@@ -34,4 +38,4 @@ def serve_http(host: str, port: int, status: Callable[[], dict[str, Any]]) -> Bo
         "/status": lambda: Page(200, "application/json", orjson.dumps(status())),
         "/healthz": health,
     }
-    return serve_pages(host, port, "NEXTCLICK_HOST and NEXTCLICK_HTTP_PORT", pages)
+    return serve_pages(host, port, "NEXTCLICK_HOST and NEXTCLICK_HTTP_PORT", pages, tenant)

@@ -9,6 +9,7 @@ from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import StateTtlConfig, ValueStateDescriptor
 
 from nextclick.topics import topic
+from streaming.jobs.arguments import NOTHING, Sent
 from streaming.jobs.flink import (
     environment,
     output_row,
@@ -79,6 +80,7 @@ def run(
     ttl_ms: int | None = None,
     parallelism: int = 1,
     out_tenant: str | None = None,
+    sent: Sent = NOTHING,
 ) -> None:
     """Build the graph of a job with one part and submit it to the cluster.
 
@@ -98,9 +100,11 @@ def run(
         Parallel instances, a slot each.
     out_tenant
         Prefix of the topics that are written, if it differs.
+    sent
+        What the cluster lacks.
     """
     (part,) = job.parts
-    env = environment(parallelism)
+    env = environment(parallelism, sent)
     names = [topic(name, tenant) for name in part.topics]
     records = read_keyed(env, kafka, names, topic(part.group, tenant), uid=part.topics[0])
     operator = KeyedProcess(process, tenant if out_tenant is None else out_tenant, state, ttl_ms)

@@ -13,7 +13,7 @@ from pkgutil import resolve_name
 from pyflink.datastream import StreamExecutionEnvironment
 
 from nextclick.topics import topic
-from streaming.jobs.arguments import job_parser
+from streaming.jobs.arguments import job_parser, sent
 from streaming.jobs.batches import read_batches
 from streaming.jobs.flink import environment, output_type, write_records
 from streaming.jobs.registry import JOBS, Part
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
     args = parser.parse_args()
     job = JOBS[args.job]
-    env = environment()
+    env = environment(sent=sent(args))
     options = TaskOptions(args.tenant, args.max_items, args.seed)
     for part in job.parts:
         _add(env, args.kafka, part, options)

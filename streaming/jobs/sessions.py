@@ -9,7 +9,7 @@ from functools import partial
 
 from settings.jobs import JobSettings
 from settings.load import load
-from streaming.jobs.arguments import job_parser
+from streaming.jobs.arguments import job_parser, sent
 from streaming.jobs.keyed_process import run
 from streaming.jobs.registry import JOBS
 from streaming.session_outputs import to_outputs
@@ -45,6 +45,7 @@ def main() -> None:
         state="session",
         ttl_ms=life_ms * KEPT_LIVES,
         parallelism=args.parallelism,
+        sent=sent(args),
     )
 
 

@@ -14,7 +14,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n nextclick/v1/model_service.proto\x12\x0cnextclick.v1\"\xd8\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x10\n\x08\x65xamples\x18\x03 \x01(\x04\x12\x11\n\tanswering\x18\x04 \x01(\x08\x12\x0e\n\x06paused\x18\x05 \x01(\x08\x12\x16\n\x0erolled_back_to\x18\x06 \x01(\x04\x12\x15\n\rkept_versions\x18\x07 \x03(\x04\x12\x0e\n\x06\x61ge_ms\x18\x08 \x01(\x03\x12\x15\n\x08hit_rate\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03mrr\x18\n \x01(\x01H\x01\x88\x01\x01\x42\x0b\n\t_hit_rateB\x06\n\x04_mrr\"\x13\n\x11ListModelsRequest\"9\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.nextclick.v1.Model\"%\n\x14PauseLearningRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\x17\n\x15PauseLearningResponse\"&\n\x15ResumeLearningRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\x18\n\x16ResumeLearningResponse\"1\n\x0fRollBackRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\"\x12\n\x10RollBackResponse2\xe1\x02\n\x0cModelService\x12O\n\nListModels\x12\x1f.nextclick.v1.ListModelsRequest\x1a .nextclick.v1.ListModelsResponse\x12X\n\rPauseLearning\x12\".nextclick.v1.PauseLearningRequest\x1a#.nextclick.v1.PauseLearningResponse\x12[\n\x0eResumeLearning\x12#.nextclick.v1.ResumeLearningRequest\x1a$.nextclick.v1.ResumeLearningResponse\x12I\n\x08RollBack\x12\x1d.nextclick.v1.RollBackRequest\x1a\x1e.nextclick.v1.RollBackResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n nextclick/v1/model_service.proto\x12\x0cnextclick.v1\"\xe8\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x10\n\x08\x65xamples\x18\x03 \x01(\x04\x12\x11\n\tanswering\x18\x04 \x01(\x08\x12\x0e\n\x06paused\x18\x05 \x01(\x08\x12\x16\n\x0erolled_back_to\x18\x06 \x01(\x04\x12\x15\n\rkept_versions\x18\x07 \x03(\x04\x12\x0e\n\x06\x61ge_ms\x18\x08 \x01(\x03\x12\x15\n\x08hit_rate\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03mrr\x18\n \x01(\x01H\x01\x88\x01\x01\x12\x0e\n\x06tenant\x18\x0b \x01(\tB\x0b\n\t_hit_rateB\x06\n\x04_mrr\"\x13\n\x11ListModelsRequest\"9\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.nextclick.v1.Model\"%\n\x14PauseLearningRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\x17\n\x15PauseLearningResponse\"&\n\x15ResumeLearningRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\x18\n\x16ResumeLearningResponse\"1\n\x0fRollBackRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\"\x12\n\x10RollBackResponse2\xe1\x02\n\x0cModelService\x12O\n\nListModels\x12\x1f.nextclick.v1.ListModelsRequest\x1a .nextclick.v1.ListModelsResponse\x12X\n\rPauseLearning\x12\".nextclick.v1.PauseLearningRequest\x1a#.nextclick.v1.PauseLearningResponse\x12[\n\x0eResumeLearning\x12#.nextclick.v1.ResumeLearningRequest\x1a$.nextclick.v1.ResumeLearningResponse\x12I\n\x08RollBack\x12\x1d.nextclick.v1.RollBackRequest\x1a\x1e.nextclick.v1.RollBackResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -22,23 +22,23 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'nextclick.v1.model_service_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MODEL']._serialized_start=51
-  _globals['_MODEL']._serialized_end=267
-  _globals['_LISTMODELSREQUEST']._serialized_start=269
-  _globals['_LISTMODELSREQUEST']._serialized_end=288
-  _globals['_LISTMODELSRESPONSE']._serialized_start=290
-  _globals['_LISTMODELSRESPONSE']._serialized_end=347
-  _globals['_PAUSELEARNINGREQUEST']._serialized_start=349
-  _globals['_PAUSELEARNINGREQUEST']._serialized_end=386
-  _globals['_PAUSELEARNINGRESPONSE']._serialized_start=388
-  _globals['_PAUSELEARNINGRESPONSE']._serialized_end=411
-  _globals['_RESUMELEARNINGREQUEST']._serialized_start=413
-  _globals['_RESUMELEARNINGREQUEST']._serialized_end=451
-  _globals['_RESUMELEARNINGRESPONSE']._serialized_start=453
-  _globals['_RESUMELEARNINGRESPONSE']._serialized_end=477
-  _globals['_ROLLBACKREQUEST']._serialized_start=479
-  _globals['_ROLLBACKREQUEST']._serialized_end=528
-  _globals['_ROLLBACKRESPONSE']._serialized_start=530
-  _globals['_ROLLBACKRESPONSE']._serialized_end=548
-  _globals['_MODELSERVICE']._serialized_start=551
-  _globals['_MODELSERVICE']._serialized_end=904
+  _globals['_MODEL']._serialized_end=283
+  _globals['_LISTMODELSREQUEST']._serialized_start=285
+  _globals['_LISTMODELSREQUEST']._serialized_end=304
+  _globals['_LISTMODELSRESPONSE']._serialized_start=306
+  _globals['_LISTMODELSRESPONSE']._serialized_end=363
+  _globals['_PAUSELEARNINGREQUEST']._serialized_start=365
+  _globals['_PAUSELEARNINGREQUEST']._serialized_end=402
+  _globals['_PAUSELEARNINGRESPONSE']._serialized_start=404
+  _globals['_PAUSELEARNINGRESPONSE']._serialized_end=427
+  _globals['_RESUMELEARNINGREQUEST']._serialized_start=429
+  _globals['_RESUMELEARNINGREQUEST']._serialized_end=467
+  _globals['_RESUMELEARNINGRESPONSE']._serialized_start=469
+  _globals['_RESUMELEARNINGRESPONSE']._serialized_end=493
+  _globals['_ROLLBACKREQUEST']._serialized_start=495
+  _globals['_ROLLBACKREQUEST']._serialized_end=544
+  _globals['_ROLLBACKRESPONSE']._serialized_start=546
+  _globals['_ROLLBACKRESPONSE']._serialized_end=564
+  _globals['_MODELSERVICE']._serialized_start=567
+  _globals['_MODELSERVICE']._serialized_end=920
 # @@protoc_insertion_point(module_scope)

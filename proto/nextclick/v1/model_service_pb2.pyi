@@ -6,7 +6,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Model(_message.Message):
-    __slots__ = ("name", "version", "examples", "answering", "paused", "rolled_back_to", "kept_versions", "age_ms", "hit_rate", "mrr")
+    __slots__ = ("name", "version", "examples", "answering", "paused", "rolled_back_to", "kept_versions", "age_ms", "hit_rate", "mrr", "tenant")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     EXAMPLES_FIELD_NUMBER: _ClassVar[int]
@@ -17,6 +17,7 @@ class Model(_message.Message):
     AGE_MS_FIELD_NUMBER: _ClassVar[int]
     HIT_RATE_FIELD_NUMBER: _ClassVar[int]
     MRR_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: int
     examples: int
@@ -27,7 +28,8 @@ class Model(_message.Message):
     age_ms: int
     hit_rate: float
     mrr: float
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., examples: _Optional[int] = ..., answering: bool = ..., paused: bool = ..., rolled_back_to: _Optional[int] = ..., kept_versions: _Optional[_Iterable[int]] = ..., age_ms: _Optional[int] = ..., hit_rate: _Optional[float] = ..., mrr: _Optional[float] = ...) -> None: ...
+    tenant: str
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., examples: _Optional[int] = ..., answering: bool = ..., paused: bool = ..., rolled_back_to: _Optional[int] = ..., kept_versions: _Optional[_Iterable[int]] = ..., age_ms: _Optional[int] = ..., hit_rate: _Optional[float] = ..., mrr: _Optional[float] = ..., tenant: _Optional[str] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ()

@@ -64,6 +64,12 @@ JOB_ID = "7f3c5e0f0d1f4a3f9b2f6a3f1c0d9e8b"
 SAVEPOINT = HOME / "flink/savepoints/sessions/savepoint-7f3c5e-0123456789ab"
 
 
+JOBS_OF_TWO = [
+    {"name": name, "state": state, "job_id": JOB_ID}
+    for name, state in (("sessions", "RUNNING"), ("shop.sessions", "RESTARTING"))
+]
+
+
 def with_stand_ins(module, command, *args, **stand_ins):
     """A function that runs a command; ``stand_ins`` take the place of names of its module."""
 
@@ -82,7 +88,7 @@ def model(command, *args):
 def job(command, running):
     """A function that runs a command of `nextclick jobs` on a stack."""
     stack = mock.Mock()
-    stack.submit.return_value = JOB_ID
+    stack.submit.return_value, stack.tenant_or.return_value = JOB_ID, ""
     flink = mock.Mock()
     flink.stop_with_savepoint.return_value = SAVEPOINT
     return with_stand_ins(
@@ -150,6 +156,7 @@ SHOWN = {
     ),
     "jobs-submit": job(jobs.submit, ""),
     "jobs-stop": job(jobs.stop, JOB_ID),
+    "jobs-list": lambda: jobs.show(JOBS_OF_TWO),
     "models-list": lambda: models.show(MODELS),
     "models-pause": model(models.pause),
     "models-resume": model(models.resume),

@@ -171,6 +171,19 @@ def test_a_server_of_another_version_is_told(tmp_path, monkeypatch, theirs, stat
     assert "server" not in [finding.check for finding in doctor.examine(home)]
 
 
+def test_the_topics_of_a_tenant_are_looked_at(tmp_path, monkeypatch):
+    """Those of one shop are there, those of another are not."""
+    monkeypatch.setattr(doctor, "admin_client", lambda _: Broker("shop"))
+    monkeypatch.setattr(doctor, "replica_bytes", lambda *_, **__: [GIB])
+    monkeypatch.setattr(checkup, "of_redis", lambda *_: Finding("Redis", State.OK, ""))
+    monkeypatch.setattr(checkup, "of_clock", lambda *_: checkup.clocks(0, 0, 0))
+    monkeypatch.setenv("NEXTCLICK_KAFKA", "broker:9092")
+    monkeypatch.setenv("NEXTCLICK_TENANT", "shop")
+    for given, state in ((None, State.OK), ("shop2", State.FAULT)):
+        found = {f.check: f for f in doctor.examine(Home(tmp_path), given)}
+        assert found["topics"].state is state
+
+
 def test_only_a_fault_fails():
     """Scripts go by the exit code."""
     warning = Finding("x", State.WARNING, "")

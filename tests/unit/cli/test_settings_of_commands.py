@@ -10,6 +10,7 @@ from cli import up as up_module
 from cli.main import app
 from cli.stack import apps
 from cli.stack.layout import Child, Home, Ports
+from cli.stack.stack import Stack
 from settings.load import load
 from settings.server import ServerSettings
 
@@ -63,14 +64,16 @@ def test_a_password_does_not_belong_on_a_command_line(served):
 
 @pytest.fixture
 def up(monkeypatch, tmp_path):
-    """A function that runs ``nextclick up`` until it would start; returns the stack's ports."""
+    """A function that runs ``nextclick up`` until it would start; ports and tenant of the stack."""
     monkeypatch.chdir(tmp_path)
     seen = []
-    monkeypatch.setattr(up_module, "Stack", lambda home, ports, **_: seen.append(ports) or Stub())
     monkeypatch.setattr(up_module, "start_detached", lambda *_: None)
 
-    class Stub:
-        home, ports, target, kafka = Home(tmp_path), Ports(), "", ""
+    def stack(home, ports, *, tenant, **_):
+        seen.append((ports, tenant))
+        return Stack(Home(tmp_path), Ports(), bound=False)
+
+    monkeypatch.setattr(up_module, "Stack", stack)
 
     def run(*options):
         result = CliRunner().invoke(app, ["up", *options], standalone_mode=False)
@@ -85,16 +88,17 @@ def test_up_listens_where_the_settings_say(up, monkeypatch, tmp_path):
     """The server got the default ports of the options, whatever the operator had set."""
     (tmp_path / "nextclick.toml").write_text("http_port = 8888\nstore_http_port = 0\n")
     monkeypatch.setenv("NEXTCLICK_GRPC_PORT", "6000")
-    ports = up("--http-port", "8889")
+    ports, _ = up("--http-port", "8889")
     assert (ports.grpc, ports.http, ports.store_http) == (6000, 8889, 0)
-    assert up().http == 8888
+    assert up()[0].http == 8888
 
 
-def test_up_refuses_a_tenant(up, monkeypatch):
-    """Its topics have none: the clicks of a shop would go to the topics of all."""
+def test_up_serves_the_tenant_that_is_set_or_given(up, monkeypatch):
+    """Otherwise the clicks of a shop would go to the topics of all."""
+    assert up()[1] == ""
     monkeypatch.setenv("NEXTCLICK_TENANT", "shopB")
-    with pytest.raises(Exception, match=r"NEXTCLICK_TENANT is shopB.*nextclick serve"):
-        up()
+    assert up()[1] == "shopB"
+    assert up("--tenant", "shopA")[1] == "shopA"
 
 
 @pytest.mark.parametrize(("setting", "realtime"), [(None, "true"), ("false", None)])

@@ -72,5 +72,31 @@ def test_the_lag_of_a_job_is_that_of_all_its_topics(monkeypatch, tmp_path):
     said = status.describe(stack)
     for row in said["parts"] + said["models"]:
         assert set(row) <= explained()
+    assert status.describe(stack, "shop")["parts"] == []
     found = {part["name"]: part["lag"] for part in said["parts"]}
     assert found == {"store": 6, **{f"job {name}": records for name, records in unread.items()}}
+
+
+def test_the_status_of_a_tenant_is_of_its_own_jobs_and_topics(monkeypatch, tmp_path):
+    """The lag of one shop was that of another, and its server's models were shown as its own."""
+    kafka = KafkaOfGroups()
+    for name in ("events", "shop.events", "shop.events"):
+        kafka.write(name, 1)
+    monkeypatch.setattr(lag, "Consumer", kafka.consumer)
+    monkeypatch.setattr(status.apps, "server_status", lambda _: {})
+    monkeypatch.setattr(status.apps, "emitter_status", lambda _: {})
+    monkeypatch.setattr(status.flink, "restarts", lambda *_: 0)
+    monkeypatch.setattr(status.flink, "refused", lambda *_: 0)
+    names = ("sessions", "shop.sessions", "shop2.sessions")
+    running = [{"jid": name, "name": name, "state": "RUNNING"} for name in names]
+    monkeypatch.setattr(status.flink, "jobs", lambda _: running)
+    for own, other in (("", "shop"), ("shop", "")):
+        stack = Stack(Home(tmp_path), Ports.free(), bound=False, tenant=own)
+        stack.children = [Child("kafka", 0, 0.0), Child("server", 0, 0.0)]
+        stack.jobs = {name: name for name in names}
+        lags = {"": 1, "shop": 2}
+        for tenant, parts in ((own, {"kafka", "server"}), (other, {"kafka"})):
+            said = status.describe(stack, tenant)
+            found = {part["name"]: part["lag"] for part in said["parts"]}
+            assert found == {**dict.fromkeys(parts), "job sessions": lags[tenant]}
+            assert bool(said["models"]) is (tenant == own)

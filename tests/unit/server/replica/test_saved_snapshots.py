@@ -343,3 +343,15 @@ def test_snapshots_of_the_versions_before_are_known_without_the_marker(tmp_path)
     snapshot.write(again, tmp_path)
     assert not first.exists()
     assert names(tmp_path) == ["snapshot-000002", "snapshot-000003"]
+
+
+def test_a_snapshot_of_another_tenant_is_not_read_but_kept(tmp_path):
+    """Whoever mistypes the tenant would answer one shop with what another's visitors clicked."""
+    replica = taught()
+    replica.positions = {("shop.sessions", 0): 40, ("shop.items", 2): 20}
+    snapshot.write(replica, tmp_path)
+    for other in ("", "shop2"):
+        assert snapshot.read(tmp_path, LIMITS, tenant=other) is None
+    assert names(tmp_path) == ["kept-000001"]
+    assert "of another tenant" in (tmp_path / "kept-000001" / "reason.txt").read_text()
+    assert snapshot.read(tmp_path, LIMITS, tenant="shop").positions == replica.positions
