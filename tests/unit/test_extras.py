@@ -46,7 +46,10 @@ ONLY = """
 import importlib, json, sys
 from importlib.abc import MetaPathFinder
 
-hidden, modules = json.loads(sys.stdin.read())
+from nextclick import extras
+
+hidden, lacking, modules = json.loads(sys.stdin.read())
+extras.missing = lambda extra: extra if extra in lacking else ""
 
 class Hide(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
@@ -109,6 +112,7 @@ def test_a_room_can_be_imported_with_its_extra_alone(extra):
         and not (PROJECT / "proto" / name).is_dir()
     ]
     assert ("pyflink" in hidden) is (extra != "jobs")
+    lacking = [other for other in ROOMS if not brought_by(other) <= there]
     modules = [name for folder in ROOMS[extra] for name in modules_of(folder)]
     if extra != "jobs":
         modules = [name for name in modules if not within(name, OF_JOBS)]
@@ -116,7 +120,7 @@ def test_a_room_can_be_imported_with_its_extra_alone(extra):
         modules = [name for name in modules if not within(name, OF_FILES)]
     done = subprocess.run(
         [sys.executable, "-c", ONLY],
-        input=json.dumps([hidden, modules]),
+        input=json.dumps([hidden, lacking, modules]),
         env={"PYTHONPATH": f"{PROJECT}:{PROJECT / 'proto'}"},
         capture_output=True,
         text=True,
