@@ -33,7 +33,7 @@ log = logging.getLogger("nextclick.jobs")
 LOOK_S = 5.0
 REST_S = 10.0
 
-HOME = Home(Path("/var/lib/nextclick/jobs"))
+HOME = Home(Path("/var/lib/nextclick/flink"))
 """The states of the jobs, which JobManager and TaskManagers have at the same place."""
 
 
@@ -53,21 +53,19 @@ def submission(name: str, flink: str, settings: JobSettings) -> list[str]:
         If its state is gone, or of the other state backend.
     """
     full, backend = topic(name, settings.tenant), settings.state_backend
-    host, _, port = flink.rpartition(":")
     state = job_state.to_resume(HOME, full, backend)
     job_state.prune(HOME, full)
     places = {
-        "rest.address": host,
-        "rest.port": port,
         "execution.checkpointing.dir": job_state.checkpoints(HOME, full, backend).as_uri(),
         "execution.checkpointing.savepoint-dir": job_state.savepoints(HOME, full).as_uri(),
     }
     return [
-        *("flink", "run", "--detached"),
+        *("flink", "run", "--detached", "--jobmanager", flink),
         *(["--fromSavepoint", state] if state else []),
         *(f"-D{key}={value}" for key, value in places.items()),
         *("--python", str(PROJECT.joinpath(*JOBS[name].module.split(".")).with_suffix(".py"))),
-        *(name, "--kafka", settings.kafka, "--tenant", settings.tenant),
+        *(name, "--kafka", settings.kafka),
+        *(["--tenant", settings.tenant] if settings.tenant else []),
     ]
 
 

@@ -10,8 +10,7 @@ for part in bin conf lib licenses opt plugins; do
   ln -s "/opt/flink/$part" "$pyflink/$part"
 done
 # flink-python is in opt, but a second job on the same TaskManager needs it in lib.
-ln -s ../opt/flink-python-*.jar /opt/flink/lib/
-for jar in streaming/java/target/flink-lib/*.jar; do
-  ln -s "/opt/nextclick/$jar" /opt/flink/lib/
+for jar in /opt/flink/opt/flink-python-*.jar "$PWD"/streaming/java/target/flink-lib/*.jar; do
+  ln -s "$jar" /opt/flink/lib/
 done
 cp docker/jobs/config.yaml docker/jobs/log4j-console.properties /opt/flink/conf/

@@ -153,7 +153,7 @@ def test_a_click_goes_in_and_an_answer_comes_out(engine, services, say, tmp_path
     states = tmp_path / "jobs"
     states.mkdir()
     states.chmod(0o777)
-    volume = f"{states}:/var/lib/nextclick/jobs"
+    volume = f"{states}:/var/lib/nextclick/flink"
 
     said = engine.run(server, ["nextclick", "topics", "create", "--json"], env)
     assert "events" in json.loads(said)["created"]
