@@ -121,7 +121,11 @@ class Engine:
         argv += [f"--volume={volume}" for volume in volumes]
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [*argv, container, "--", *command], stdout=out, stderr=out, start_new_session=True
+                [*argv, container, "--", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
             )
         self._running.append(process)
         return process

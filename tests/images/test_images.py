@@ -30,13 +30,11 @@ pytestmark = [
 MOST_BYTES = {"server": 700_000_000, "jobs": 1_500_000_000}
 
 OTHER_PROCESSOR = """
-import os, tempfile
 from pathlib import Path
 from llvmlite import binding
 
 binding.get_host_cpu_name = lambda: "skylake"
 binding.get_host_cpu_features = lambda: binding.FeatureMap(sse=True)
-tempfile.tempdir = os.environ["TMPDIR"]
 
 import online_models
 from online_models.engine import warm_up
@@ -214,6 +212,8 @@ def test_a_click_goes_in_and_an_answer_comes_out(engine, services, say, tmp_path
     assert answer.item_ids[0] == "b"
     eventually(lambda: serving(ports.emitter_http), bool, "the emitter SERVING")
     check = [*keep, "--flink", at, "--check"]
-    eventually(lambda: start("check", jobs, check, {}, volume).wait() == 0, bool, "both jobs RUNNING")
+    eventually(
+        lambda: start("check", jobs, check, {}, volume).wait() == 0, bool, "both jobs RUNNING"
+    )
     checkpoints = states / "flink" / "checkpoints-rocksdb" / "sessions"
     eventually(lambda: list(checkpoints.glob("*/chk-*/_metadata")), bool, "a checkpoint")
