@@ -5,27 +5,25 @@ from __future__ import annotations
 import io
 import os
 import sys
+from pkgutil import resolve_name
+from typing import NoReturn
 
 import typer
 
 from cli import interrupt
-from cli.bench.app import bench_app
 from cli.console import err, print_error
-from cli.demo import demo
 from cli.doctor import doctor
 from cli.down import down
-from cli.evaluate import evaluate
-from cli.import_history import import_history
+from cli.errors import CommandError
 from cli.jobs import jobs_app
 from cli.models import models_app
 from cli.recommend import recommend
-from cli.replay import replay
-from cli.results import results
 from cli.sentences import sentence_of
 from cli.serve import serve
 from cli.status import status
 from cli.topics import topics_app
 from cli.up import up
+from nextclick.extras import missing
 
 app = typer.Typer(
     help="A real-time session recommender that learns from every click.",
@@ -33,13 +31,41 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (up, down, status, doctor, demo, replay, recommend, evaluate, results, serve):
+for command in (up, down, status, doctor, recommend, serve):
     app.command()(command)
-app.command("import")(import_history)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(topics_app, name="topics")
 app.add_typer(models_app, name="models")
-app.add_typer(bench_app, name="bench")
+
+OF_FILES = {
+    "demo": "cli.demo:demo",
+    "replay": "cli.replay:replay",
+    "import": "cli.import_history:import_history",
+    "evaluate": "cli.evaluate:evaluate",
+    "results": "cli.results:results",
+    "bench": "cli.bench.app:bench_app",
+}
+"""Commands that read files of clicks, for which they need the extra ``evaluation``."""
+
+
+def add_commands_of_files() -> None:
+    """Add them; where the extra is not installed, each of them says so."""
+    lacking = missing("evaluation")
+
+    def refuse() -> NoReturn:
+        raise CommandError(lacking)
+
+    for name, place in OF_FILES.items():
+        if lacking:
+            takes_all = {"allow_extra_args": True, "ignore_unknown_options": True}
+            app.command(name, help=f"Not here: {lacking}", context_settings=takes_all)(refuse)
+        elif isinstance(found := resolve_name(place), typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
+
+
+add_commands_of_files()
 
 
 INTERRUPTED = 130

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import re
+import sys
 from typing import Any
 
 import psutil
@@ -14,7 +15,6 @@ import redis
 from confluent_kafka import KafkaException
 
 from cli.errors import CommandError
-from evaluation.errors import EvaluationError
 from nextclick import NextclickError
 
 DOCTOR = "`nextclick doctor` looks for the cause"
@@ -58,7 +58,9 @@ def sentence_of(error: BaseException) -> str | None:
     """Return what is wrong and what to do, in one or more lines; None for a bug."""
     told: str | None
     match error:
-        case CommandError() | EvaluationError():
+        case CommandError():
+            told = str(error)
+        case _ if _is_of_evaluation(error):
             told = str(error)
         case SystemExit(code=str(text)):  # settings, ports and folders of our processes
             told = text
@@ -80,6 +82,12 @@ def sentence_of(error: BaseException) -> str | None:
         case _:
             told = _of_usage(error)
     return told
+
+
+def _is_of_evaluation(error: BaseException) -> bool:
+    """Whether evaluation has raised it, if that is loaded: it needs an extra of its own."""
+    errors = sys.modules.get("evaluation.errors")
+    return errors is not None and isinstance(error, errors.EvaluationError)
 
 
 def _of_call(error: NextclickError) -> str:

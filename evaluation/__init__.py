@@ -11,3 +11,8 @@
 
 What cannot be done raises an `evaluation.errors.EvaluationError`.
 """
+
+from nextclick.extras import missing
+
+if lacking := missing("evaluation"):
+    raise ImportError(lacking)

@@ -5,27 +5,43 @@ only checks the file that holds a kernel: after a change to a constant or helper
 would keep running the old machine code.
 """
 
+import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 import numba
 
+HOME = Path(__file__).parent
 
-def _cache_folder() -> str:
-    home = Path(__file__).parent
+
+def kernel_cache(home: Path = HOME) -> Path:
+    """Return the folder of the compiled kernels of the sources in a folder.
+
+    It is beside them where that can be written to. Elsewhere, as in a container, it is a temporary
+    one: numba uses no folder that it cannot write to, so it gets links to the kernels that come
+    with the sources.
+    """
     sources = hashlib.blake2b(digest_size=8)
     for file in sorted(home.rglob("*.py")):
         sources.update(str(file.relative_to(home)).encode() + file.read_bytes())
-    name = f"kernels-{sources.hexdigest()}"
-    here = home / "__pycache__"
+    beside = home / "__pycache__" / f"kernels-{sources.hexdigest()}"
     try:
-        here.mkdir(exist_ok=True)
-        writable = os.access(here, os.W_OK)
+        beside.parent.mkdir(exist_ok=True)
+        writable = os.access(beside.parent, os.W_OK)
     except OSError:
         writable = False
-    return str((here if writable else Path(tempfile.gettempdir())) / name)
+    if writable:
+        return beside
+    elsewhere = Path(tempfile.gettempdir()) / beside.name
+    if beside.is_dir() and not elsewhere.exists():
+        with tempfile.TemporaryDirectory() as folder:  # other processes may do the same
+            links = shutil.copytree(beside, Path(folder) / beside.name, copy_function=os.symlink)
+            with contextlib.suppress(OSError):  # another one was first
+                links.rename(elsewhere)
+    return elsewhere
 
 
-numba.config.CACHE_DIR = _cache_folder()
+numba.config.CACHE_DIR = str(kernel_cache())

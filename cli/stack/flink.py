@@ -24,9 +24,8 @@ from cli.stack.java import java_home
 from cli.stack.last_words import cause
 from cli.stack.layout import FLINK_JARS, PROJECT, PYTHON_PATH, Child, Home, Ports
 from cli.stack.process import START_S, STREAM, spawn, wait_until
+from nextclick.extras import missing
 from streaming.jobs.registry import JOBS, REFUSED, Job
-
-FLINK_HOME = Path(str(find_spec("pyflink").origin)).parent  # type: ignore[union-attr]
 
 Where = Ports | str
 """A Flink: that of a stack, by its ports, or any, by the ``HOST:PORT`` of its REST API."""
@@ -47,6 +46,20 @@ logger.nextclick.level = ERROR
 """
 
 
+def flink_home() -> Path:
+    """Return the folder of Flink, which is PyFlink's.
+
+    Raises
+    ------
+    CommandError
+        If it is not installed.
+    """
+    pyflink = find_spec("pyflink")
+    if pyflink is None:
+        raise CommandError(missing("jobs"))
+    return Path(str(pyflink.origin)).parent
+
+
 def prepare(home: Home, settings: dict[str, Any]) -> None:
     """Write the settings of a cluster, or of a client, and link the jars."""
     if not any(FLINK_JARS.glob("nextclick-flink-*.jar")):
@@ -54,13 +67,14 @@ def prepare(home: Home, settings: dict[str, Any]) -> None:
     # Flink reads YAML, and JSON is valid YAML.
     conf = home.path("flink", "conf")
     (conf / "config.yaml").write_text(json.dumps(settings))
-    for file in (FLINK_HOME / "conf").glob("log4j*.properties"):
+    for file in (flink_home() / "conf").glob("log4j*.properties"):
         (conf / file.name).write_text(file.read_text() + QUIET_LOGGERS)
     lib = home.path("flink", "lib")
     for link in lib.iterdir():
         link.unlink()
     # flink-python is in opt, but a second job on the same TaskManager needs it in lib.
-    jars = [*(FLINK_HOME / "lib").glob("*.jar"), *(FLINK_HOME / "opt").glob("flink-python*.jar")]
+    flinks = flink_home()
+    jars = [*(flinks / "lib").glob("*.jar"), *(flinks / "opt").glob("flink-python*.jar")]
     for jar in [*jars, *FLINK_JARS.glob("*.jar")]:
         (lib / jar.name).symlink_to(jar)
 
@@ -70,7 +84,7 @@ def environment(home: Home) -> dict[str, str]:
     scripts = Path(sys.executable).parent
     return {
         "JAVA_HOME": str(java_home()),
-        "FLINK_HOME": str(FLINK_HOME),
+        "FLINK_HOME": str(flink_home()),
         "FLINK_CONF_DIR": str(home.path("flink", "conf")),
         "FLINK_LOG_DIR": str(home.path("logs")),
         "FLINK_PID_DIR": str(home.path("flink")),
@@ -101,7 +115,7 @@ def start_taskmanager(home: Home, number: int, *, bound: bool) -> Child:
 def _start(home: Home, name: str, script: str, *settings: str, bound: bool) -> Child:
     """Start a process of the cluster; its working files, RocksDB's too, are in its own folder."""
     scratch = home.scratch(name)
-    argv = [str(FLINK_HOME / "bin" / script), "start-foreground"]
+    argv = [str(flink_home() / "bin" / script), "start-foreground"]
     for setting in (f"io.tmp.dirs={scratch}", *settings):
         argv += ["-D", setting]
     env = environment(home)
@@ -265,7 +279,7 @@ def submit(
         If Flink does not accept it.
     """
     script = PROJECT.joinpath(*job.module.split(".")).with_suffix(".py")
-    argv = [str(FLINK_HOME / "bin" / "flink"), "run", "-d"]
+    argv = [str(flink_home() / "bin" / "flink"), "run", "-d"]
     if from_state:
         argv += ["-s", from_state]
     if states is not None:

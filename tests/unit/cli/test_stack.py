@@ -294,7 +294,7 @@ def test_a_job_that_flink_refuses_is_told_with_its_reason_alone(home, tmp_path, 
     trace = "Exception: no\n\tat org.Flink(F.java:1)\nCaused by: java.io.IOException: no slots"
     client.write_text(f"#!/bin/sh\necho '{trace}' >&2\nexit 1\n")
     client.chmod(0o755)
-    monkeypatch.setattr(flink, "FLINK_HOME", tmp_path)
+    monkeypatch.setattr(flink, "flink_home", lambda: tmp_path)
     monkeypatch.setattr(flink, "environment", lambda _: {})
     with pytest.raises(CommandError) as failed:
         flink.submit(home, flink.job_named("sessions"))

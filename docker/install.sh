@@ -1,0 +1,18 @@
+#!/bin/sh
+# Installs the project in this folder into its .venv, for an image: install.sh EXTRAS.
+# Versions are those of requirements.lock. What nobody runs in an image is removed; sbom.json tells
+# what is left, with licences, whose texts are in the packages' own folders.
+set -eu
+
+python3 -m venv .venv
+.venv/bin/pip install --no-cache-dir --constraint requirements.lock --editable ".[$1]"
+
+python3 -m venv /tmp/sbom
+/tmp/sbom/bin/pip install --no-cache-dir cyclonedx-bom==7.5.0
+
+.venv/bin/pip uninstall --yes --quiet setuptools pip
+find .venv -type d -name tests -prune -exec rm -r {} +
+/tmp/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+  --output-file sbom.json .venv/bin/python
+python3 -m compileall -q cli evaluation listeners online_models proto records server settings \
+  streaming

@@ -1,0 +1,115 @@
+"""Keeps jobs running on a JobManager, which knows none of them once it was started again.
+
+    python docker/jobs/keep_jobs.py sessions learners
+
+Whichever does not run is submitted from its newest state, as `nextclick up` does. One that somebody
+cancels stays away until this is started again. With ``--check``, it only says whether all run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cli.errors import CommandError
+from cli.stack import job_state
+from cli.stack.job_keeper import plan
+from cli.stack.layout import PROJECT, Home
+from nextclick.topics import topic
+from settings.jobs import JobSettings
+from settings.load import load
+from streaming.jobs.registry import JOBS
+
+log = logging.getLogger("nextclick.jobs")
+
+LOOK_S = 5.0
+REST_S = 10.0
+
+HOME = Home(Path("/var/lib/nextclick/flink"))
+"""The states of the jobs, which JobManager and TaskManagers have at the same place."""
+
+
+def known_jobs(flink: str) -> list[dict[str, Any]]:
+    """Return the jobs that a JobManager knows: ``jid``, ``name``, ``state``."""
+    with urllib.request.urlopen(f"http://{flink}/jobs/overview", timeout=REST_S) as reply:
+        jobs: list[dict[str, Any]] = json.load(reply)["jobs"]
+        return jobs
+
+
+def submission(name: str, flink: str, settings: JobSettings) -> list[str]:
+    """Return the command that submits a job, from its newest state.
+
+    Raises
+    ------
+    CommandError
+        If its state is gone, or of the other state backend.
+    """
+    full, backend = topic(name, settings.tenant), settings.state_backend
+    state = job_state.to_resume(HOME, full, backend)
+    job_state.prune(HOME, full)
+    places = {
+        "execution.checkpointing.dir": job_state.checkpoints(HOME, full, backend).as_uri(),
+        "execution.checkpointing.savepoint-dir": job_state.savepoints(HOME, full).as_uri(),
+    }
+    return [
+        *("flink", "run", "--detached", "--jobmanager", flink),
+        *(["--fromSavepoint", state] if state else []),
+        *(f"-D{key}={value}" for key, value in places.items()),
+        *("--python", str(PROJECT.joinpath(*JOBS[name].module.split(".")).with_suffix(".py"))),
+        *(name, "--kafka", settings.kafka),
+        *(["--tenant", settings.tenant] if settings.tenant else []),
+    ]
+
+
+def look(names: Sequence[str], flink: str, settings: JobSettings, runs: dict[str, str]) -> None:
+    """Submit those jobs that do not run.
+
+    Parameters
+    ----------
+    names, flink, settings
+        The jobs, the address of the REST API, and the settings of the jobs.
+    runs
+        The last run of each job that is known; it is kept up to date.
+    """
+    known = known_jobs(flink)
+    for name in names:
+        todo = plan(topic(name, settings.tenant), runs.get(name, ""), known)
+        if todo is None:
+            continue
+        runs[name] = todo.job_id
+        if todo.submit:
+            log.info("submitting the job %s", name)
+            subprocess.run(submission(name, flink, settings), check=True)
+
+
+def main() -> None:
+    """Look after the jobs until this process is ended."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("jobs", nargs="+", choices=sorted(JOBS), help="the jobs that shall run")
+    parser.add_argument("--flink", default="jobmanager:8081", help="REST API of the JobManager")
+    parser.add_argument("--check", action="store_true", help="exit with 1 unless all run")
+    args = parser.parse_args()
+    settings = load(JobSettings)
+    if args.check:
+        running = {job["name"] for job in known_jobs(args.flink) if job["state"] == "RUNNING"}
+        sys.exit(0 if {topic(name, settings.tenant) for name in args.jobs} <= running else 1)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    runs: dict[str, str] = {}
+    while True:
+        try:
+            look(args.jobs, args.flink, settings, runs)
+        except (CommandError, OSError, subprocess.CalledProcessError) as e:
+            log.warning("%s; again in %.0f s", e, LOOK_S)
+        time.sleep(LOOK_S)
+
+
+if __name__ == "__main__":
+    main()
