@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from cli.stack.layout import Home, Ports
+from cli.stack.layout import FLINK_METRICS_PORTS, Home, Ports
 from settings.jobs import JobSettings, StateBackend
 from settings.load import load
 
@@ -18,6 +18,8 @@ RocksDB what has changed."""
 
 MANAGED: dict[StateBackend, str] = {"heap": "128m", "rocksdb": "384m"}
 """Memory of a TaskManager that is RocksDB's alone, out of its 1,400 MB; the heap has the rest."""
+
+REPORTER = "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
 
 _OPENED = ("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent")
 _JVM_OPTIONS = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in _OPENED] + [
@@ -94,8 +96,25 @@ def cluster_settings(home: Home, ports: Ports) -> dict[str, Any]:
         # with a timeout of 8 s, Flink took jobs away from a TaskManager that was still starting.
         "heartbeat": {"interval": 2000, "timeout": 120_000, "rpc-failure-threshold": 2},
         "pekko": {"ask": {"timeout": "60 s"}, "startup-timeout": "60 s"},
+        "metrics": _reporter(ports.flink_metrics) if ports.flink_metrics else {},
         # Metrics stand still for so long after a TaskManager has died, by default 10 minutes: Flink
         # waits for all answers before it asks again.
         "web": {"timeout": "60 s"},
         "pipeline": {"object-reuse": True},
+    }
+
+
+def _reporter(first_port: int) -> dict[str, Any]:
+    """Return the settings of Flink's Prometheus reporter, which its distribution has as a plugin.
+
+    Each process of the cluster takes the first port that is free.
+    """
+    return {
+        "reporters": "prometheus",
+        "reporter": {
+            "prometheus": {
+                "factory": {"class": REPORTER},
+                "port": f"{first_port}-{first_port + FLINK_METRICS_PORTS - 1}",
+            }
+        },
     }

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from server import metrics
 
 LOCK_FILE = "lock"
 
@@ -41,6 +44,8 @@ def locked(folder: Path) -> Iterator[None]:
             ) from None
         os.truncate(file, 0)
         os.write(file, str(os.getpid()).encode())
+        metrics.DATA_FREE.set_function(lambda: shutil.disk_usage(folder).free)
+        metrics.DATA_SIZE.set_function(lambda: shutil.disk_usage(folder).total)
         yield
     finally:
         os.close(file)

@@ -91,6 +91,7 @@ class ExampleEmitter:
         self._topic = topic(EXAMPLES, settings.tenant)
         self._paces = {VECTORS_MODEL: Pace(), RANKER_MODEL: Pace()}
         self._paused = False
+        self._queue = metrics.PRODUCER_QUEUE.labels("examples")
         self._producer = Producer(
             {
                 **PRODUCER_CONFIG,
@@ -134,6 +135,7 @@ class ExampleEmitter:
         Called between two polls of the log; applies the held vectors that are due.
         """
         self._producer.poll(0)
+        self._queue.set(len(self._producer))
         self._replica.release_vectors(self._sessions)
         now = time.monotonic()
         distances = {VECTORS_MODEL: self._ahead_of_vectors, RANKER_MODEL: self._ahead_of_ranker}
@@ -144,6 +146,7 @@ class ExampleEmitter:
                 read = state.applied + state.repetitions
                 most = max(most, pace.behind(distances[model](state), read, now))
         self._paused = most > (RESUME_BEHIND if self._paused else PAUSE_BEHIND)
+        metrics.EMITTER_PAUSED.set(self._paused)
         self.sessions.adapt(self._replica.click_lag_ms, time.time_ns() // 1_000_000)
         return self._paused
 

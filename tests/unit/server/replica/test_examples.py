@@ -54,6 +54,9 @@ class FakeProducer:
     def poll(self, _):
         pass
 
+    def __len__(self):
+        return len(self.values)
+
 
 @pytest.fixture
 def emitter(monkeypatch):
