@@ -13,7 +13,7 @@ import pytest
 from cli.errors import CommandError
 from cli.stack import apps, flink, kafka
 from cli.stack.flink_settings import cluster_settings
-from cli.stack.layout import Child, Home, Ports
+from cli.stack.layout import FLINK_METRICS_PORTS, Child, Home, Ports
 from cli.stack.process import find, spawn, stop, tail, wait_until
 from cli.stack.stack import Stack
 from tests.command import ENVIRONMENT
