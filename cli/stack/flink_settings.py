@@ -96,11 +96,11 @@ def cluster_settings(home: Home, ports: Ports) -> dict[str, Any]:
         # with a timeout of 8 s, Flink took jobs away from a TaskManager that was still starting.
         "heartbeat": {"interval": 2000, "timeout": 120_000, "rpc-failure-threshold": 2},
         "pekko": {"ask": {"timeout": "60 s"}, "startup-timeout": "60 s"},
-        "metrics": _reporter(ports.flink_metrics) if ports.flink_metrics else {},
         # Metrics stand still for so long after a TaskManager has died, by default 10 minutes: Flink
         # waits for all answers before it asks again.
         "web": {"timeout": "60 s"},
         "pipeline": {"object-reuse": True},
+        **(_reporter(ports.flink_metrics) if ports.flink_metrics else {}),
     }
 
 
@@ -109,12 +109,9 @@ def _reporter(first_port: int) -> dict[str, Any]:
 
     Each process of the cluster takes the first port that is free.
     """
-    return {
-        "reporters": "prometheus",
-        "reporter": {
-            "prometheus": {
-                "factory": {"class": REPORTER},
-                "port": f"{first_port}-{first_port + FLINK_METRICS_PORTS - 1}",
-            }
-        },
+    reporter = {
+        "factory": {"class": REPORTER},
+        "port": f"{first_port}-{first_port + FLINK_METRICS_PORTS - 1}",
+        "filterLabelValueCharacters": False,  # names of tenants have dots
     }
+    return {"metrics": {"reporters": "prometheus", "reporter": {"prometheus": reporter}}}

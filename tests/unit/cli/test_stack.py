@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import uuid
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
@@ -263,6 +264,17 @@ def test_rocksdb_gets_its_memory_from_that_of_the_heap(home, monkeypatch):
         by_backend[backend] = cluster_settings(home, Ports())["taskmanager"]["memory"]
     assert by_backend["rocksdb"]["managed"] != by_backend["heap"]["managed"]
     assert by_backend["rocksdb"]["process"] == by_backend["heap"]["process"]
+
+
+def test_flinks_metrics_are_exported_where_they_are_asked_for(home):
+    """Its reporter listens on all interfaces, so not unasked; a wrong class, Flink only logs."""
+    assert "metrics" not in cluster_settings(home, Ports())
+    settings = cluster_settings(home, Ports(flink_metrics=9249))["metrics"]
+    reporter = settings["reporter"][settings["reporters"]]
+    assert reporter["port"] == "9249-9256"
+    [jar] = flink.FLINK_HOME.glob("plugins/metrics-prometheus/*.jar")
+    with zipfile.ZipFile(jar) as classes:
+        assert classes.getinfo(reporter["factory"]["class"].replace(".", "/") + ".class")
 
 
 def test_a_killed_taskmanager_leaves_no_files_behind(home, monkeypatch):
