@@ -1,5 +1,6 @@
 """A data folder has one user at a time, however the one before ended."""
 
+import math
 import signal
 import subprocess
 import sys
@@ -50,6 +51,12 @@ def test_the_disk_of_the_folder_is_watched(tmp_path, monkeypatch):
     with locked(tmp_path):
         assert REGISTRY.get_sample_value("nextclick_data_free_bytes") == 7
         assert REGISTRY.get_sample_value("nextclick_data_size_bytes") == 100
+    monkeypatch.undo()
+    with locked(tmp_path / "gone"):
+        (tmp_path / "gone" / "lock").unlink()
+        (tmp_path / "gone").rmdir()
+        free = REGISTRY.get_sample_value("nextclick_data_free_bytes")
+        assert math.isnan(free), "all other metrics must still be read"
 
 
 @pytest.mark.parametrize("folder", ["file", "file/in", "/proc/nothing"])
