@@ -42,6 +42,14 @@ EmitterHttpPort = Annotated[
         "--follower-http-port",  # its name in the version before
     ),
 ]
+FlinkMetricsPort = Annotated[
+    int,
+    port(
+        "First of the 8 ports of Flink's metrics for Prometheus, which all of the network can "
+        "reach; default: none.",
+        least=0,
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0, max=2**32 - 1)]
 Kafka = Annotated[
     str | None, typer.Option(help="Kafka bootstrap servers; default: NEXTCLICK_KAFKA.")

@@ -13,6 +13,7 @@ from cli.figures import seconds
 from cli.options import (
     DEFAULT_HOME,
     EmitterHttpPort,
+    FlinkMetricsPort,
     FlinkPort,
     FlinkRpcPort,
     GrpcPort,
@@ -49,6 +50,7 @@ def up(
     store_http_port: StoreHttpPort = None,
     emitter_http_port: EmitterHttpPort = DEFAULTS.emitter_http,
     tenant: Tenant = None,
+    flink_metrics_port: FlinkMetricsPort = DEFAULTS.flink_metrics,
     from_nothing: Annotated[
         bool,
         typer.Option(
@@ -80,6 +82,7 @@ def up(
         flink_rpc=flink_rpc_port,
         store_http=DEFAULTS.store_http if store_http_port is None else store_http_port,
         emitter_http=emitter_http_port,
+        flink_metrics=flink_metrics_port,
     )
     say = partial(err.print, highlight=False, soft_wrap=True)
     for name in sorted({"kafka", "redis"} & server.model_fields_set):

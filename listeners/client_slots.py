@@ -23,6 +23,11 @@ class ClientSlots:
         self._taken: Counter[str] = Counter()
         self._lock = threading.Lock()
 
+    @property
+    def taken(self) -> int:
+        """How many slots are taken."""
+        return self._taken.total()
+
     def take(self, client: str) -> bool:
         """Take a slot for a client; return False if there is none."""
         with self._lock:

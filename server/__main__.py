@@ -11,12 +11,13 @@ import signal
 import threading
 import time
 
+from listeners.process_info import show_process
 from online_models.engine import Engine
 from online_models.engine.warm_up import warm_up
 from online_models.memory.layout import Limits
 from online_models.ranking.policies import make_policy
 from online_models.ranking.policy import Policy
-from server import status
+from server import metrics, status
 from server.interpreter import exempt_from_collection, switch_threads_often
 from server.kafka.acked_producer import AckedProducer
 from server.kafka.impressions import Impressions
@@ -66,6 +67,9 @@ def run(settings: ServerSettings, policy: Policy | None, stop: threading.Event) 
     replica = snapshot.read(settings.data_dir, limits, role, settings.tenant) or Replica(
         Engine(limits, sample=0, remote=True), role
     )
+    show_process(role.value, settings.tenant)
+    metrics.MAX_ITEMS.set(settings.max_items)
+    metrics.MAX_SESSIONS.set(settings.max_sessions)
     replica.kept_snapshots = saved_snapshots.kept(settings.data_dir)
     replica.engine.policy = policy
     work = {Role.SERVER: answer_calls, Role.EMITTER: emit_examples}[role]
@@ -102,6 +106,7 @@ def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Eve
             after_answers=recommendations.send_impressions,
         )
     serving = threading.Event()
+    metrics.SERVING.set_function(serving.is_set)
     if settings.http_port:
         serve_http(
             settings.host,
@@ -147,6 +152,7 @@ def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Eve
 def emit_examples(replica: Replica, settings: ServerSettings, stop: threading.Event) -> None:
     """Apply the log as a server does, but emit examples instead of answering calls."""
     emitter = ExampleEmitter(replica, settings)
+    metrics.SERVING.set_function(lambda: replica.caught_up)
     if settings.http_port:
         serve_http(
             settings.host,

@@ -94,6 +94,8 @@ class Batch:
     erased: dict[str, bytes] = field(default_factory=dict)
     """The id of the session of each key to erase."""
     positions: dict[int, int] = field(default_factory=dict)
+    first_ms: int | None = None
+    """When its first record arrived in the log; None if that is not known."""
 
     def add(
         self,
@@ -105,6 +107,8 @@ class Batch:
     ) -> None:
         """Add a record of `sessions`, with its time of arrival; a tombstone erases its session."""
         self.positions[partition] = offset + 1
+        if self.first_ms is None:
+            self.first_ms = arrived_ms
         if value is None:
             self._erase(key)
             return

@@ -28,11 +28,12 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 
 from listeners.http_port import BoundedHTTPServer, serve_pages
+from listeners.process_info import show_process
 from nextclick.topics import FETCH_WAIT_MS, SESSIONS, topic
 from settings.load import load
 from settings.store import StoreSettings
 from streaming.session_writer import Batch, SessionWriter
-from streaming.store_metrics import LAG, REDIS_ERRORS, REFILLS, WRITTEN
+from streaming.store_metrics import DELAY, LAG, REDIS_ERRORS, REFILLS, WRITTEN
 
 log = logging.getLogger("nextclick.store")
 
@@ -151,6 +152,8 @@ class SessionStore:
     def _write(self, batch: Batch) -> bool:
         kept = self._retried(lambda: self._writer.write(batch))
         WRITTEN.inc(len(batch.entries))
+        if kept and batch.first_ms is not None:
+            DELAY.observe(max(time.time() - batch.first_ms / 1000, 0.0))
         return kept is not False
 
     def _in_step(self) -> bool:
@@ -215,6 +218,7 @@ def main() -> None:
     settings = load(StoreSettings)
     if settings.store_http_port:
         serve_metrics(settings.store_host, settings.store_http_port, settings.tenant)
+    show_process("store", settings.tenant)
     store = SessionStore(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: store.stop())

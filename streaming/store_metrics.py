@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 WRITTEN = Counter("nextclick_store_written_total", "Keys of sessions and users written to Redis")
 REDIS_ERRORS = Counter(
@@ -16,5 +16,10 @@ FOREIGN = Counter(
 )
 UNREADABLE = Counter(
     "nextclick_store_unreadable_total", "Records passed over: unreadable, or beyond a limit"
+)
+DELAY = Histogram(
+    "nextclick_store_delay_seconds",
+    "Time from a record's arrival in `sessions` until it was in Redis; of the first of each batch",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60),
 )
 LAG = Gauge("nextclick_store_lag_records", "Records of `sessions` not yet in Redis")

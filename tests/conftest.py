@@ -16,7 +16,9 @@ settings.load_profile("any")
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory):
     """The whole stack, SERVING; started when the first test asks for it."""
-    stack = Stack(Home(tmp_path_factory.mktemp("stack")), Ports.free(), bound=True)
+    stack = Stack(
+        Home(tmp_path_factory.mktemp("stack")), Ports.free(flink_metrics=True), bound=True
+    )
     stack.start()
     yield stack
     stack.stop()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from cli.stack.layout import Home, Ports
+from cli.stack.layout import FLINK_METRICS_PORTS, Home, Ports
 from settings.jobs import JobSettings, StateBackend
 from settings.load import load
 
@@ -19,6 +19,8 @@ RocksDB what has changed."""
 
 MANAGED: dict[StateBackend, str] = {"heap": "128m", "rocksdb": "384m"}
 """Memory of a TaskManager that is RocksDB's alone, out of its 1,400 MB; the heap has the rest."""
+
+REPORTER = "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
 
 _OPENED = ("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent")
 _JVM_OPTIONS = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in _OPENED] + [
@@ -137,4 +139,18 @@ def job_settings(checkpoints: str, savepoints: str, *, python: str) -> dict[str,
             "fixed-delay": {"attempts": 1_000_000, "delay": "1 s"},
         },
         "pipeline": {"object-reuse": True},
+        **(_reporter(ports.flink_metrics) if ports.flink_metrics else {}),
     }
+
+
+def _reporter(first_port: int) -> dict[str, Any]:
+    """Return the settings of Flink's Prometheus reporter, which its distribution has as a plugin.
+
+    Each process of the cluster takes the first port that is free.
+    """
+    reporter = {
+        "factory": {"class": REPORTER},
+        "port": f"{first_port}-{first_port + FLINK_METRICS_PORTS - 1}",
+        "filterLabelValueCharacters": False,  # names of tenants have dots
+    }
+    return {"metrics": {"reporters": "prometheus", "reporter": {"prometheus": reporter}}}

@@ -38,6 +38,12 @@ MAX_LOG_BYTES = 20_000_000
 """A longer log is begun anew (`Home.rotate_logs`)."""
 FREE_RANGE = (15_000, 32_000)
 
+FLINK_METRICS_PORTS = 8
+"""Ports for the reporters of Flink's processes, of which each takes the first that is free."""
+
+OPTIONAL_PORTS = ("store_http", "flink_metrics")
+"""Those that may be 0: the part does without."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:
@@ -52,24 +58,30 @@ class Ports:
     flink_rpc: int = 6123
     store_http: int = 8082
     emitter_http: int = 8083
+    flink_metrics: int = 0
+    """The first of `FLINK_METRICS_PORTS` for Prometheus. Off unless it is asked for: Flink's
+    reporter listens on all interfaces."""
 
     @classmethod
-    def free(cls, workers: int = 1) -> Ports:
+    def free(cls, workers: int = 1, *, flink_metrics: bool = False) -> Ports:
         """Return ports that nobody listens on, reserved for this process until it ends.
 
         Another process that draws free ports does not get them, even before anything listens.
         They lie below the range of outgoing connections: one of those could take a port before
         the part that is to listen there has started. The ports that follow the HTTP port, for
-        further workers, are free as well.
+        further workers, and those of Flink's metrics are free as well.
         """
+        wanted = {"http": workers, "flink_metrics": FLINK_METRICS_PORTS if flink_metrics else 0}
         ports: dict[str, int] = {}
         taken: set[int] = set()
         candidates = iter(random.sample(range(*FREE_RANGE), 1_000))
         for name in (f.name for f in fields(cls)):
-            wanted = range(workers if name == "http" else 1)
-            first = next(p for p in candidates if all(_free(p + i, taken) for i in wanted))
+            row = range(wanted.get(name, 1))
+            if not row:
+                continue
+            first = next(p for p in candidates if all(_free(p + i, taken) for i in row))
             ports[name] = first
-            taken.update(first + i for i in wanted)
+            taken.update(first + i for i in row)
         _reserved.update(taken)
         return cls(**ports)
 
@@ -79,8 +91,8 @@ class Ports:
         for name, port in asdict(self).items():
             option = "--" + name.replace("_", "-") + "-port"
             if not port:
-                if name == "store_http":
-                    continue  # no metrics
+                if name in OPTIONAL_PORTS:
+                    continue
                 raise CommandError(f"the stack needs a port here; choose one with {option}")
             if port in given:
                 raise CommandError(

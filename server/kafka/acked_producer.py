@@ -16,6 +16,7 @@ from confluent_kafka import (
 )
 
 from nextclick.topics import PRODUCER_CONFIG
+from server import metrics
 from server.priority import without_priority
 from settings.server import ServerSettings
 
@@ -82,8 +83,10 @@ class AckedProducer:
         self._stop.set()
 
     def _poll(self) -> None:
+        queue = metrics.PRODUCER_QUEUE.labels("puts")
         while not self._stop.is_set():
             self._producer.poll(0.1)
+            queue.set(len(self._producer))
 
 
 def _arrived_ms(message: Message) -> int:

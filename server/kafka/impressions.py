@@ -72,8 +72,10 @@ class Impressions:
         self._stop.set()
 
     def _poll(self) -> None:
+        queue = metrics.PRODUCER_QUEUE.labels("impressions")
         while not self._stop.is_set():
             self._producer.poll(0.5)
+            queue.set(len(self._producer))
 
 
 def _delivered(error: KafkaError | None, _: Message) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from server import metrics
 
 LOCK_FILE = "lock"
 
@@ -41,6 +45,16 @@ def locked(folder: Path) -> Iterator[None]:
             ) from None
         os.truncate(file, 0)
         os.write(file, str(os.getpid()).encode())
+        metrics.DATA_FREE.set_function(lambda: _disk(folder, "free"))
+        metrics.DATA_SIZE.set_function(lambda: _disk(folder, "total"))
         yield
     finally:
         os.close(file)
+
+
+def _disk(folder: Path, what: str) -> float:
+    """Return the free bytes of the disk with a folder, or all; no number if the folder is gone."""
+    try:
+        return float(getattr(shutil.disk_usage(folder), what))
+    except OSError:
+        return math.nan

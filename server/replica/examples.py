@@ -93,6 +93,7 @@ class ExampleEmitter:
         """By partition of `sessions`: one that its learner never reads is not waited for."""
         self._ranker_pace = Pace()
         self._paused = False
+        self._queue = metrics.PRODUCER_QUEUE.labels("examples")
         self._producer = Producer(
             {
                 **PRODUCER_CONFIG,
@@ -136,10 +137,12 @@ class ExampleEmitter:
         Called between two polls of the log; applies the held vectors that are due.
         """
         self._producer.poll(0)
+        self._queue.set(len(self._producer))
         self._replica.release_vectors(self._sessions)
         now = time.monotonic()
         most = max(self._ahead_of_vectors(now), self._ahead_of_ranker(now))
         self._paused = most > (RESUME_BEHIND if self._paused else PAUSE_BEHIND)
+        metrics.EMITTER_PAUSED.set(self._paused)
         self.sessions.adapt(self._replica.click_lag_ms, time.time_ns() // 1_000_000)
         return self._paused
 

@@ -36,6 +36,8 @@ def sampling(state: LearnerState) -> bool:
 
 def show(model: str, state: LearnerState) -> None:
     """Set the gauges of a learner."""
+    metrics.LEARNER_PUBLISHED.labels(model).set(state.timestamp_ms / 1000)
     metrics.LEARNER_APPLIED.labels(model).set(state.applied)
     metrics.LEARNER_PASSED_OVER.labels(model).set(state.passed_over)
     metrics.LEARNER_SAMPLING.labels(model).set(sampling(state))
+    metrics.LEARNER_PAUSED.labels(model).set(state.paused)

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -77,6 +78,8 @@ class LogReader:
         self._followed = {topic(followed.name, settings.tenant): followed for followed in FOLLOWED}
         self._clicks = {name for name, followed in self._followed.items() if followed.clicks}
         self._dead_letters = topic(DEAD_LETTERS, settings.tenant)
+        for name, reason in product(self._followed, (TOO_LARGE, INVALID, FAILED)):
+            metrics.UNREADABLE.labels(name, reason)
         self._stop = threading.Event()
         self._broker = Broker(settings.kafka, [*self._followed, self._dead_letters])
         self._meter = LagMeter(replica.positions)
@@ -288,6 +291,6 @@ class LogReader:
 
 
 def _reason(message: Message) -> str:
-    """Return the reason of a dead letter, `unknown` if it has none that is known."""
+    """Return the reason of a dead letter."""
     headers = cast("list[tuple[str, bytes | None]]", message.headers() or [])[:MAX_HEADERS]
-    return REASONS.get(dict(headers).get("reason") or b"", "unknown")
+    return REASONS.get(dict(headers).get("reason") or b"", metrics.UNKNOWN_REASON)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 
+from online_models.ranking.rankings import NAMES as RANKING_NAMES
 from server import metrics
 from server.replica.broker import Broker, TopicNow
 from server.replica.lag_meter import Lag, LagMeter
@@ -78,6 +79,7 @@ class LogWatch:
         broker, meter, replica = self._broker, self._meter, self._replica
         broker.poll()
         replica.kafka_up = broker.up and not self.hindered
+        metrics.KAFKA_UP.set(replica.kafka_up)
         if ends := broker.ends():
             meter.note_ends(ends, self._asked_ms)
         if now >= self._ends_due and replica.positions:
@@ -89,6 +91,8 @@ class LogWatch:
             self._topics_due = now + ASK_TOPICS_S
             broker.ask_topics()
         self._show(meter.measure())
+        if replica.caught_up:
+            replica.freshness.observe()
         _show_size(replica)
 
     def _compare(self, topics: dict[str, TopicNow]) -> None:
@@ -119,3 +123,7 @@ def _show_size(replica: Replica) -> None:
     metrics.SESSIONS.set(len(replica.sessions))
     metrics.ITEMS.set(len(replica.engine.rows))
     metrics.ITEMS_WAITING.set(len(replica.catalogue.waiting))
+    metrics.HELD_VECTORS.set(replica.held_vectors)
+    metrics.SNAPSHOTS_KEPT.set(len(replica.kept_snapshots))
+    for name in RANKING_NAMES:
+        metrics.ANSWERING.labels(name).set(name == replica.engine.ranking)

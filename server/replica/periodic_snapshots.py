@@ -42,19 +42,28 @@ class PeriodicSnapshots:
         self._clock = clock
         self._due = clock() + interval_s
         self._written: dict[tuple[str, int], int] = {}
+        metrics.SNAPSHOT_INTERVAL.set(interval_s)
 
     def __call__(self) -> None:
         """Write a snapshot if it is due and anything was applied since the last one."""
         if not self._interval_s or self._clock() < self._due:
             return
         if self._replica.positions != self._written:
-            started = self._clock()
-            try:
-                snapshot.write(self._replica, self._folder)
-                self._written = dict(self._replica.positions)
-                log.info("reading the log paused for %.2f s", self._clock() - started)
-            except Exception:
-                # Whatever it is, it must not stop the reading of the log.
-                log.exception("cannot write a snapshot into %s; trying again later", self._folder)
-                metrics.SNAPSHOTS_FAILED.inc()
+            self._write()
+        else:
+            metrics.SNAPSHOT_TIME.set_to_current_time()
         self._due = self._clock() + self._interval_s
+
+    def _write(self) -> None:
+        started = self._clock()
+        try:
+            snapshot.write(self._replica, self._folder)
+        except Exception:
+            # Whatever it is, it must not stop the reading of the log.
+            log.exception("cannot write a snapshot into %s; trying again later", self._folder)
+            metrics.SNAPSHOTS_FAILED.inc()
+            return
+        self._written = dict(self._replica.positions)
+        taken_s = self._clock() - started
+        metrics.SNAPSHOT_DURATION.set(taken_s)
+        log.info("reading the log paused for %.2f s", taken_s)

@@ -27,6 +27,7 @@ from server import metrics
 from server.replica import learners, scoreboard
 from server.replica.catalogue_entries import CatalogueEntries
 from server.replica.early_vectors import EarlyVectors
+from server.replica.freshness import Freshness
 from server.replica.held_vectors import HeldVector, HeldVectors
 from server.replica.lag_meter import Lag
 from server.replica.sessions import BeforeLearning, SessionTable
@@ -88,6 +89,7 @@ class Replica:
         """How far behind the log, by topic."""
         self.lag_ms = self.lag_records = 0
         """The longest of these times; the sum of the records."""
+        self.freshness = Freshness()
         self.click_lag_ms = 0
         """The time of the clicks alone."""
         self._early = EarlyVectors()
@@ -149,12 +151,19 @@ class Replica:
         record = decode_session(value, arrived_ms)
         given = self.engine.given
         learned = self.sessions.apply(record)
+        if learned and arrived_ms is not None:
+            self.freshness.note(record.appended_ms, arrived_ms)
         if self.engine.given != given:
             self._returned += [
                 item_id
                 for item_id in learned
                 if item_id in self._early or self.catalogue.keeps(item_id)
             ]
+
+    @property
+    def held_vectors(self) -> int:
+        """How many vectors are held until their clicks are applied here."""
+        return 0 if self._held is None else len(self._held)
 
     @property
     def unsettled(self) -> bool:

@@ -37,6 +37,7 @@ def describe(score: Score) -> dict[str, Any]:
 
 def show(score: Score) -> None:
     """Set the gauges of a ranking."""
+    metrics.SCORE_PUBLISHED.labels(score.model).set(score.timestamp_ms / 1000)
     metrics.CLICK_THROUGH_RATE.labels(score.model).set(score.click_through_rate)
     if score.drifts:
         metrics.DRIFT.labels(score.model).set(score.drifts[-1].began_ms / 1000)

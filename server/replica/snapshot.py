@@ -24,6 +24,7 @@ import orjson
 from nextclick.topics import SCOREBOARD
 from online_models.engine import Engine, SnapshotError
 from online_models.memory.layout import Limits
+from server import metrics
 from server.replica import catalogue_entries, saved_snapshots
 from server.replica.replica import Replica, Role
 
@@ -59,6 +60,7 @@ def write(replica: Replica, folder: Path) -> Path:
     _sync(folder)
     saved_snapshots.prune(folder)
     replica.kept_snapshots = saved_snapshots.kept(folder)
+    metrics.SNAPSHOT_TIME.set_to_current_time()
     log.info(
         "wrote %s: %d clicks, %d sessions", target, replica.engine.clicks, len(replica.sessions)
     )
@@ -117,6 +119,7 @@ def read(
             )  # fmt: skip
             saved_snapshots.keep(path, reason)
             continue
+        metrics.SNAPSHOT_TIME.set(path.stat().st_mtime)
         log.info("read %s: %d clicks", path, replica.engine.clicks)
         if lost:
             log.warning("%s is kept: %s", path, lost)

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import grpc
 
+from server import metrics
 from server.errors import unauthenticated
 from server.transport.rich_status import abort
 
@@ -32,6 +33,7 @@ class TokenAuth(grpc.ServerInterceptor):  # type: ignore[type-arg]
 
 
 def _refuse(_: Any, context: grpc.ServicerContext) -> NoReturn:
+    metrics.REFUSED.labels("unauthenticated").inc()
     error = unauthenticated(
         "the call does not carry the server's token; send it as 'authorization: Bearer TOKEN'"
     )

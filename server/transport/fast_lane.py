@@ -25,6 +25,7 @@ import grpc
 from grpc import _server
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
+from server import metrics
 from server.transport.pool import Pool
 
 log = logging.getLogger("nextclick.grpc")
@@ -191,9 +192,9 @@ class FastLane:
         message = event.batch_operations[0].message()
         call.received = True
         if message is None:
-            reply = NO_MESSAGE
+            reply = _refused("no_message", NO_MESSAGE)
         elif call.deadline < time.time():
-            reply = TOO_LATE
+            reply = _refused("late", TOO_LATE)
         else:
             answer = call.behaviour(message, call.deadline)
             if not isinstance(answer, Aside):
@@ -208,7 +209,9 @@ class FastLane:
     @staticmethod
     def _in_time(call: _Call, answer: Aside) -> Reply:
         """Return the reply of a call whose turn has come."""
-        return TOO_LATE if call.deadline < time.time() else answer.work()
+        if call.deadline < time.time():
+            return _refused("late", TOO_LATE)
+        return answer.work()
 
     def _send(self, call: _Call, reply: Reply) -> None:
         try:
@@ -237,6 +240,12 @@ TOO_LATE = Reply(
     code=grpc.StatusCode.DEADLINE_EXCEEDED.value[0],
     details="the deadline had passed before the call could be answered",
 )
+
+
+def _refused(reason: str, reply: Reply) -> Reply:
+    """Count a call that is closed without its handler; return its reply."""
+    metrics.REFUSED.labels(reason).inc()
+    return reply
 
 
 def _operations(reply: Reply) -> list[Any]:

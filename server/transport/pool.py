@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from server import metrics
+
 T = TypeVar("T")
 
 
@@ -25,7 +27,14 @@ class Pool:
 
     def __init__(self, name: str, threads: int, most: int) -> None:
         self.threads = ThreadPoolExecutor(threads, name)
+        self._most = most
         self._free = threading.BoundedSemaphore(most)
+        metrics.LANE_CALLS.labels(name).set_function(lambda: self.work)
+
+    @property
+    def work(self) -> int:
+        """How much work runs or waits for a thread."""
+        return self._most - self._free._value
 
     def submit(self, work: Callable[[], T], then: Callable[[T], None]) -> bool:
         """Have a thread do the work, then pass on its result; return False if there is no room.

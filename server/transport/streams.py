@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 
 from listeners.client_slots import ClientSlots, client_of
+from server import metrics
 from server.errors import overloaded
 from server.transport.rich_status import Told, abort
 
@@ -36,6 +37,7 @@ class Streams:
     def __init__(self, kind: str, most: int, most_of_client: int) -> None:
         self._threads = ThreadPoolExecutor(most + SPARE_THREADS, kind)
         self._slots = ClientSlots(most, most_of_client)
+        metrics.OPEN_STREAMS.labels(kind).set_function(lambda: self._slots.taken)
         self._full = overloaded(
             f"{most} {kind} are open already, or {most_of_client} from your address; close one"
         )

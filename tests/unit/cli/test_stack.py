@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import uuid
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
@@ -13,7 +14,7 @@ import pytest
 from cli.errors import CommandError
 from cli.stack import apps, flink, kafka
 from cli.stack.flink_settings import cluster_settings
-from cli.stack.layout import Child, Home, Ports
+from cli.stack.layout import FLINK_METRICS_PORTS, Child, Home, Ports
 from cli.stack.process import find, spawn, stop, tail, wait_until
 from cli.stack.stack import Stack
 from tests.command import ENVIRONMENT
@@ -23,7 +24,7 @@ SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 
 def test_free_ports_are_different():
     """Two parts on one port would be one part."""
-    ports = Ports.free()
+    ports = Ports.free(flink_metrics=True)
     values = [getattr(ports, name) for name in ports.__dataclass_fields__]
     assert len(set(values)) == len(values)
     ports.check()
@@ -44,12 +45,18 @@ def test_a_broker_that_does_not_answer_yet_prints_nothing():
 
 
 def test_free_ports_leave_room_for_further_workers(monkeypatch):
-    """Worker i has the HTTP port + i: another part there would be one that cannot start."""
+    """Worker i has the HTTP port + i: another part there would be one that cannot start.
+
+    Nor would there be metrics of a part of Flink without a port for its reporter.
+    """
     drawn = [*range(20_000, 20_020), *range(20_100, 20_120)]
     monkeypatch.setattr("cli.stack.layout.random.sample", lambda *_: drawn)
-    ports = Ports.free(workers=3)
-    others = {getattr(ports, name) for name in ports.__dataclass_fields__} - {ports.http}
-    assert not others & {ports.http, ports.http + 1, ports.http + 2}
+    ports = Ports.free(workers=3, flink_metrics=True)
+    drawn_first = {getattr(ports, name) for name in ports.__dataclass_fields__}
+    rows = (ports.http, 3), (ports.flink_metrics, FLINK_METRICS_PORTS)
+    for first, n in rows:
+        assert not drawn_first & set(range(first + 1, first + n))
+    assert Ports.free().flink_metrics == 0
 
 
 def test_no_other_process_draws_the_same_ports(monkeypatch):
@@ -60,7 +67,7 @@ def test_no_other_process_draws_the_same_ports(monkeypatch):
     program = (
         "import dataclasses, cli.stack.layout as layout\n"
         f"layout.random.sample = lambda *_: {drawn}\n"
-        "print(*dataclasses.astuple(layout.Ports.free()))"
+        "print(*dataclasses.astuple(layout.Ports.free(flink_metrics=True)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -79,7 +86,7 @@ def test_a_taken_port_is_named_with_the_option_to_change_it():
 
 
 def _free():
-    ports = Ports.free()
+    ports = Ports.free(flink_metrics=True)
     return {name: getattr(ports, name) for name in ports.__dataclass_fields__}
 
 
@@ -257,6 +264,17 @@ def test_rocksdb_gets_its_memory_from_that_of_the_heap(home, monkeypatch):
         by_backend[backend] = cluster_settings(home, Ports())["taskmanager"]["memory"]
     assert by_backend["rocksdb"]["managed"] != by_backend["heap"]["managed"]
     assert by_backend["rocksdb"]["process"] == by_backend["heap"]["process"]
+
+
+def test_flinks_metrics_are_exported_where_they_are_asked_for(home):
+    """Its reporter listens on all interfaces, so not unasked; a wrong class, Flink only logs."""
+    assert "metrics" not in cluster_settings(home, Ports())
+    settings = cluster_settings(home, Ports(flink_metrics=9249))["metrics"]
+    reporter = settings["reporter"][settings["reporters"]]
+    assert reporter["port"] == "9249-9256"
+    [jar] = flink.FLINK_HOME.glob("plugins/metrics-prometheus/*.jar")
+    with zipfile.ZipFile(jar) as classes:
+        assert classes.getinfo(reporter["factory"]["class"].replace(".", "/") + ".class")
 
 
 def test_a_killed_taskmanager_leaves_no_files_behind(home, monkeypatch):

@@ -8,6 +8,7 @@ def test_one_client_leaves_slots_to_others():
     slots = ClientSlots(3, 2)
     assert [slots.take("a") for _ in range(3)] == [True, True, False]
     assert [slots.take("b") for _ in range(2)] == [True, False]
+    assert slots.taken == 3
     slots.give_back("a")
     assert slots.take("b")
     assert not slots.take("a")

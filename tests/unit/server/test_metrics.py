@@ -1,11 +1,14 @@
 """Metrics: each one is documented."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
+from listeners import process_info
 from server import metrics
 from streaming import store_metrics
 from tests.unit.documented_figures import figures
@@ -13,7 +16,7 @@ from tests.unit.documented_figures import figures
 OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
 DECLARED = {
     metric.describe()[0].name: metric
-    for module in (metrics, store_metrics)
+    for module in (metrics, store_metrics, process_info)
     for metric in vars(module).values()
     if isinstance(metric, MetricWrapperBase)
 }
@@ -37,6 +40,27 @@ def test_every_metric_is_held_to_the_truth():
     names = [name.removesuffix("_total") for names, _, _ in figures() for name in names]
     held = [name for name in names if name.startswith("nextclick_")]
     assert sorted(held) == sorted(DECLARED)
+
+
+def test_what_was_not_measured_is_no_number_and_what_did_not_happen_is_0():
+    """An alert on recall fired after each start, and one on the first dead letter never."""
+    program = "from prometheus_client import generate_latest; import server.metrics; " + (
+        "print(generate_latest().decode())"
+    )
+    argv = [sys.executable, "-c", program]
+    lines = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    values = dict(line.rsplit(" ", 1) for line in lines if line.startswith("nextclick_"))
+    for name in ("redis_up", "index_recall", "snapshot_timestamp_seconds"):
+        assert values[f"nextclick_{name}"] == "NaN"
+    for counted in (
+        'dead_letters_total{reason="malformed_json"}',
+        'dead_letters_total{reason="unknown"}',
+        'degraded_total{reason="DEGRADED_REASON_CATCHING_UP"}',
+        'events_total{outcome="not_acknowledged"}',
+        'redis_reads_total{outcome="failed"}',
+        'calls_refused_total{reason="late"}',
+    ):
+        assert values[f"nextclick_{counted}"] == "0.0"
 
 
 @pytest.mark.parametrize("name", DECLARED)

@@ -13,6 +13,7 @@ from nextclick.v1.scoreboard_pb2 import Score
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
+from online_models.ranking.rankings import NAMES as RANKINGS
 from records import item_vectors
 from records.item_vectors import ItemVectors
 from records.refused import INVALID, Refused
@@ -20,15 +21,18 @@ from server import status
 from server.replica import log_watch
 from server.replica.examples import ExampleEmitter
 from server.replica.lag_meter import Lag
-from server.replica.replica import Replica
+from server.replica.replica import Replica, Role
 from tests.unit.documented_figures import ROOT, explained, figures
 
 BY_NAME = {"lags", "scores", "learners", "scoreboard", "windows", "kept_snapshots"}
 """Figures whose keys are names: of topics, models, sizes, snapshots."""
 
 
+LIMITS = Limits(max_items=64, max_sessions=64, pairs=64)
+
+
 def replica():
-    return Replica(Engine(Limits(max_items=64, max_sessions=64, pairs=64), sample=0, remote=True))
+    return Replica(Engine(LIMITS, sample=0, remote=True))
 
 
 def names_in(value, *, by_name=False):
@@ -114,7 +118,7 @@ def gauge(name, **labels):
 
 def test_the_gauges_of_the_live_score_are_what_the_scoreboard_says():
     """Alerts are set on the gauges, and people then look at the scoreboard."""
-    score = Score(model="gauged", click_through_rate=0.25)
+    score = Score(model="gauged", click_through_rate=0.25, timestamp_ms=6_000_000)
     score.drifts.add(began_ms=1_000_000)
     score.drifts.add(began_ms=5_000_000)
     for size in (1_000, 10_000):
@@ -130,7 +134,8 @@ def test_the_gauges_of_the_live_score_are_what_the_scoreboard_says():
     assert said["10000"]["hit_rate_20"] == pytest.approx(0.1)
     assert said["10000"]["shown"] is None
     assert gauge("nextclick_click_through_rate", model="gauged") == 0.25
-    assert gauge("nextclick_drift_began_seconds", model="gauged") == 5_000
+    assert gauge("nextclick_drift_began_timestamp_seconds", model="gauged") == 5_000
+    assert gauge("nextclick_score_published_timestamp_seconds", model="gauged") == 6_000
 
 
 def test_the_gauges_of_sizes_are_those_of_the_status(monkeypatch):
@@ -162,14 +167,28 @@ def test_the_gauges_of_sizes_are_those_of_the_status(monkeypatch):
         for metric, score in scores.items():
             assert gauge("nextclick_prequential_score", model=model, metric=metric) == score
     assert said["scores"] == learned
+    answering = {name: gauge("nextclick_answering", model=name) for name in RANKINGS}
+    assert [name for name, answers in answering.items() if answers] == [said["ranking"]]
+
+
+def test_vectors_that_an_emitter_holds_are_counted():
+    """While clicks and learner are far apart, they wait here."""
+    it = Replica(Engine(LIMITS, sample=0, remote=True), Role.EMITTER)
+    some = np.ones(64, np.float32)
+    vectors = ItemVectors(some, some, offsets=(5,))
+    it.apply_vectors(b"i1", item_vectors.encode(vectors))
+    log_watch._show_size(it)
+    assert gauge("nextclick_held_vectors") == 1
 
 
 def test_the_share_that_is_learned_is_that_of_the_learners_counts():
     """An operator sees there that quality was given up for speed, and an alert that it is now."""
     it = replica()
     state = LearnerState(applied=200, checksum=7, passed_over=50, passed_over_checksum=3)
+    state.timestamp_ms = 7_000
     it.apply_learner(b"vectors", state.SerializeToString())
     state.sampled.add(from_incarnation=5, share=0.25)
+    state.paused = True
     it.apply_learner(b"ranker", state.SerializeToString())
     learners = status.describe(it, serving=True)["learners"]
     for model, sampling in (("vectors", False), ("ranker", True)):
@@ -180,6 +199,8 @@ def test_the_share_that_is_learned_is_that_of_the_learners_counts():
         assert gauge("nextclick_learner_applied", model=model) == 200
         assert gauge("nextclick_learner_passed_over", model=model) == 50
         assert gauge("nextclick_learner_sampling", model=model) == sampling
+        assert gauge("nextclick_learner_paused", model=model) == said["paused"] == sampling
+        assert gauge("nextclick_learner_published_timestamp_seconds", model=model) == 7
     state.sampled[0].until_incarnation = 9
     it.apply_learner(b"ranker", state.SerializeToString())
     assert not status.describe(it, serving=True)["learners"]["ranker"]["sampling"]

@@ -165,12 +165,13 @@ def counted(name):
 
 def test_what_is_written_passed_over_and_tried_again_is_counted(running, monkeypatch):
     """Redis that fills with nothing, or fails at each write, must be seen from outside."""
-    names = ("written", "unreadable", "foreign_keys", "redis_errors")
+    delays = lambda: REGISTRY.get_sample_value("nextclick_store_delay_seconds_count")  # noqa: E731
+    names, delays_before = ("written", "unreadable", "foreign_keys", "redis_errors"), delays()
     before = {name: counted(name) for name in names}
     batch = Batch()
     for n, session_id in enumerate(("s", "t", "s")):
         record = SessionRecord(session_id=session_id, version=n + 1, last_timestamp_ms=1)
-        batch.add(0, n, session_id.encode(), record.SerializeToString())
+        batch.add(0, n, session_id.encode(), record.SerializeToString(), 1_000 + n)
     batch.add(0, 3, b"u", b"\xff")
     ahead = SessionRecord(session_id="u", version=1, appended_ms=1 << 42)
     batch.add(0, 4, b"u", ahead.SerializeToString(), 1)
@@ -191,6 +192,8 @@ def test_what_is_written_passed_over_and_tried_again_is_counted(running, monkeyp
         "foreign_keys": 1,  # as the script counts them, which a real Redis runs
         "redis_errors": 2,
     }
+    assert batch.first_ms == 1_000
+    assert delays() == delays_before + 1
 
 
 def test_a_redis_that_has_lost_writes_is_counted(running, monkeypatch):

@@ -1,10 +1,12 @@
 """Writes that a caller waits for end before the caller's patience does."""
 
 import pytest
+from prometheus_client import REGISTRY
 
 from server.kafka import acked_producer
 from server.kafka.acked_producer import REPLY_S, AckedProducer, waiting_time
 from settings.server import ServerSettings
+from tests.unit.server.replica.played_log import until
 
 
 @pytest.mark.parametrize("left_s", [0.004, 0.2, 1.0, 60.0])
@@ -23,9 +25,11 @@ def test_what_the_broker_does_not_acknowledge_is_an_error_of_each_record(monkeyp
     """Each one is sent again; the waiting is as long as the caller's deadline allows."""
     waits = []
     monkeypatch.setattr(acked_producer._Countdown, "wait", lambda _, seconds: waits.append(seconds))
-    acked = AckedProducer(ServerSettings(kafka="127.0.0.1:1", put_timeout_s=0.5))
+    acked = AckedProducer(ServerSettings(kafka="127.0.0.1:1", put_timeout_s=60))
     outcomes = acked.put("events", [("k", b"a"), ("k", b"b")], 0.2)
+    queue = {"producer": "puts"}
+    until(lambda: REGISTRY.get_sample_value("nextclick_producer_queue_records", queue) == 2)
     acked._stop.set()
     assert len(outcomes) == 2
     assert all("in time" in outcome.error for outcome in outcomes)
-    assert waits == [waiting_time(0.5, 0.2)]
+    assert waits == [waiting_time(60, 0.2)]

@@ -5,6 +5,7 @@ from prometheus_client import REGISTRY
 from nextclick.v1.impression_pb2 import Impression
 from server.kafka.impressions import Impressions
 from settings.server import ServerSettings
+from tests.unit.server.replica.played_log import until
 
 
 def value(name):
@@ -23,6 +24,8 @@ def test_a_full_queue_drops_and_counts():
     # One that waited for room would have got some: after 30 s the first ones are given up.
     assert value("nextclick_impressions_total") - queued == 5
     assert value("nextclick_impressions_dropped_total") - dropped == 15
+    queue = {"producer": "impressions"}
+    until(lambda: REGISTRY.get_sample_value("nextclick_producer_queue_records", queue) == 5)
     impressions._stop.set()
 
 

@@ -1,12 +1,16 @@
 """A data folder has one user at a time, however the one before ended."""
 
+import math
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from prometheus_client import REGISTRY
 
+from server.replica import data_folder
 from server.replica.data_folder import locked
 
 HOLDER = (
@@ -38,6 +42,21 @@ def test_a_folder_is_free_after_use(tmp_path):
         raise ValueError("work")
     with locked(tmp_path):
         assert (tmp_path / "lock").read_text().isdigit()
+
+
+def test_the_disk_of_the_folder_is_watched(tmp_path, monkeypatch):
+    """A snapshot that finds no room is one that the next start lacks."""
+    usage = SimpleNamespace(total=100, free=7)
+    monkeypatch.setattr(data_folder.shutil, "disk_usage", {tmp_path: usage}.get)
+    with locked(tmp_path):
+        assert REGISTRY.get_sample_value("nextclick_data_free_bytes") == 7
+        assert REGISTRY.get_sample_value("nextclick_data_size_bytes") == 100
+    monkeypatch.undo()
+    with locked(tmp_path / "gone"):
+        (tmp_path / "gone" / "lock").unlink()
+        (tmp_path / "gone").rmdir()
+        free = REGISTRY.get_sample_value("nextclick_data_free_bytes")
+        assert math.isnan(free), "all other metrics must still be read"
 
 
 @pytest.mark.parametrize("folder", ["file", "file/in", "/proc/nothing"])

@@ -54,6 +54,9 @@ class FakeProducer:
     def poll(self, _):
         pass
 
+    def __len__(self):
+        return len(self.values)
+
 
 @pytest.fixture
 def emitter(monkeypatch):
@@ -124,6 +127,9 @@ def test_examples_that_kafka_does_not_take_are_counted_apart(emitter):
     taken = len(examples._producer.values)
     assert taken > 0
     assert counted("examples") - sent == examples.emitted == taken
+    examples.keep_pace()
+    queue = {"producer": "examples"}
+    assert REGISTRY.get_sample_value("nextclick_producer_queue_records", queue) == taken
 
     refused = []
 
@@ -240,9 +246,11 @@ def test_examples_that_were_learned_before_do_not_hold_the_log_back(emitter):
     state = pb.LearnerState(applied=700)
     replica.apply_learner(b"ranker", state.SerializeToString())
     assert examples.keep_pace()
+    assert REGISTRY.get_sample_value("nextclick_emitter_paused") == 1
     state.repetitions = PAUSE_BEHIND
     replica.apply_learner(b"ranker", state.SerializeToString())
     assert not examples.keep_pace()
+    assert REGISTRY.get_sample_value("nextclick_emitter_paused") == 0
 
 
 def test_a_learner_that_falls_behind_is_waited_for_until_it_stands_still():

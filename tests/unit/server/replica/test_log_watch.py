@@ -37,10 +37,10 @@ def test_the_lag_is_seen_while_the_reading_thread_is_kept(replica, reader):
     assert replica.lags[SESSIONS].records == 7
     assert status.describe(replica, True)["lags"][SESSIONS]["records"] == 7
     assert REGISTRY.get_sample_value("nextclick_log_lag_records", {"topic": SESSIONS}) == 7
-    it._broker.up = False
-    until(lambda: not replica.kafka_up)
-    it._broker.up = True
-    until(lambda: replica.kafka_up)
+    for up in (False, True):
+        it._broker.up = up
+        until(lambda up=up: replica.kafka_up is up)
+        until(lambda up=up: REGISTRY.get_sample_value("nextclick_kafka_up") == up)
     goes_on.set()
 
 

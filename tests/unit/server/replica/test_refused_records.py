@@ -41,6 +41,13 @@ def said(caplog):
     return [r.getMessage() for r in caplog.records if "passing over" in r.getMessage()]
 
 
+def test_what_was_never_refused_is_counted_as_0(reader):
+    """Of a series that begins with 1, Prometheus sees no increase, and no alert fires."""
+    reader()
+    labels = {"topic": SCOREBOARD, "reason": "failed"}
+    assert REGISTRY.get_sample_value("nextclick_unreadable_total", labels) == 0
+
+
 POISON = [
     (SESSIONS, b" " * 100_000, TOO_LARGE),
     (SESSIONS, b"\xff\xff", INVALID),

@@ -103,6 +103,10 @@ def count(method, code):
     return REGISTRY.get_sample_value("nextclick_requests_total", labels) or 0.0
 
 
+def refused(reason):
+    return REGISTRY.get_sample_value("nextclick_calls_refused_total", {"reason": reason})
+
+
 class Clock:
     """The fast lane's clock, which a test puts forward: deadlines pass without being waited for."""
 

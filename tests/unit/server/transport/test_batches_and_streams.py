@@ -4,6 +4,7 @@ import threading
 
 import grpc
 import pytest
+from prometheus_client import REGISTRY
 
 from nextclick.v1 import recommendation_service_pb2
 from tests.unit.server.transport.served import LIMIT_S, count, until
@@ -123,6 +124,8 @@ def test_streams_are_bounded_and_hold_up_no_other_call(three_streams, served):
     streams = [served.answers.StreamRecommend(slow(), timeout=LIMIT_S) for _ in range(3)]
     for stream in streams:
         next(stream)
+    open_streams = {"kind": "streams"}
+    assert REGISTRY.get_sample_value("nextclick_open_streams", open_streams) == 3
     assert len(served.recommend(session_id="t1").items) == 20
     with pytest.raises(grpc.RpcError) as error:
         next(served.answers.StreamRecommend(slow(), timeout=LIMIT_S))

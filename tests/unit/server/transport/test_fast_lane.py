@@ -5,13 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
+from prometheus_client import REGISTRY
 
 from nextclick import Client, InvalidRequestError
 from nextclick.v1 import recommendation_service_pb2 as pb
 from server.transport.auth import TokenAuth
 from server.transport.fast_lane import MESSAGE_S, SILENT, TOO_LATE, Aside, FastLane, Reply
 from server.transport.pool import Pool
-from tests.unit.server.transport.served import LIMIT_S, Clock, Served, until
+from tests.unit.server.transport.served import LIMIT_S, Clock, Served, refused, until
 
 FAST, SLOW = "/test.Lane/Fast", "/test.Lane/Slow"
 MAX_ASIDE = 32
@@ -75,19 +76,24 @@ def test_replies_that_take_long_hold_up_no_other_and_are_bounded(lanes):
     lane = lanes(behaviour=behaviour)
     ask = lane.channel.unary_unary(FAST)
     waiting = [ask.future(b"late", timeout=LIMIT_S) for _ in range(MAX_ASIDE)]
-    until(lambda: pool._free._value == 0)
+    until(lambda: pool.work == MAX_ASIDE)
+    assert at_work("aside") == MAX_ASIDE
     assert lane.call(raw=b"fast") == b"fast"
     assert lane.call(raw=b"late") == b"at once"
     assert not any(call.done() for call in waiting)
     go_on.set()
     assert all(call.result().startswith(b"aside") for call in waiting)
-    assert pool._free._value == MAX_ASIDE
+    assert at_work("aside") == 0
     until(lambda: lane.after == MAX_ASIDE + 2)
+
+
+def at_work(lane):
+    return REGISTRY.get_sample_value("nextclick_lane_calls", {"lane": lane})
 
 
 def test_a_call_that_sends_no_message_is_closed(lanes, silence, monkeypatch):
     """Each holds memory, for as long as its client likes."""
-    clock, lane = Clock(monkeypatch), lanes()
+    clock, lane, before = Clock(monkeypatch), lanes(), refused("no_message")
     silent = lane.channel.stream_unary(FAST).future(silence())
     until(lambda: lane.server._state.rpc_states)
     for _ in range(3):
@@ -96,11 +102,12 @@ def test_a_call_that_sends_no_message_is_closed(lanes, silence, monkeypatch):
     assert silent.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert silent.details() == SILENT.details
     until(lambda: not lane.server._state.rpc_states)
+    assert refused("no_message") == before + 1
 
 
 def test_a_call_whose_turn_comes_after_its_deadline_is_not_worked_on(lanes, monkeypatch):
     """Under overload, work for nobody would delay everybody."""
-    clock, pool = Clock(monkeypatch), Pool("aside", 1, 2)
+    clock, pool, before = Clock(monkeypatch), Pool("aside", 1, 2), refused("late")
     begun, release, worked = threading.Event(), threading.Event(), []
 
     def behaviour(raw, deadline):
@@ -117,12 +124,13 @@ def test_a_call_whose_turn_comes_after_its_deadline_is_not_worked_on(lanes, monk
     first = ask.future(b"first", timeout=LIMIT_S)
     assert begun.wait(LIMIT_S)
     late = ask.future(b"late", timeout=LIMIT_S)
-    until(lambda: pool._free._value == 0)
+    until(lambda: pool.work == 2)
     clock.ahead_s = 2 * LIMIT_S
     release.set()
     assert late.exception().details() == TOO_LATE.details
     assert first.result() == b"first"
     assert worked == [b"first"]
+    assert refused("late") == before + 1
 
 
 @pytest.fixture
@@ -217,7 +225,7 @@ def test_an_interceptor_that_fails_fails_the_call_only(lanes):
 
 
 def test_a_call_whose_deadline_has_passed_is_not_worked_on(lanes, monkeypatch):
-    clock = Clock(monkeypatch)
+    clock, before = Clock(monkeypatch), refused("late")
     worked, release = [], threading.Event()
 
     def slow(raw, deadline):
@@ -233,6 +241,7 @@ def test_a_call_whose_deadline_has_passed_is_not_worked_on(lanes, monkeypatch):
     release.set()
     assert late.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert late.details() == TOO_LATE.details
+    assert refused("late") == before + 1
     clock.ahead_s = 0
     assert first.result() == b"first"
     assert lane.call(raw=b"next") == b"next"

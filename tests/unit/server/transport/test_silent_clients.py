@@ -20,7 +20,7 @@ from server.transport.lanes import (
 from server.transport.methods import METHODS, Lane
 from server.transport.reflection import MAX_CLIENT_REFLECTIONS, MAX_REFLECTIONS
 from server.transport.server import MAX_CONNECTION_CALLS
-from tests.unit.server.transport.served import LIMIT_S, Served, until
+from tests.unit.server.transport.served import LIMIT_S, Served, refused, until
 
 SILENT_CALLS = 80
 """More than any pool has threads."""
@@ -81,8 +81,8 @@ def test_silent_streams_have_the_slots_of_their_own_client(
     monkeypatch.setattr("server.transport.streams.client_of", lambda peer: peer)
     streams = [served.channel.stream_stream(path)(silence()) for _ in range(SILENT_CALLS)]
     until(lambda: sum(stream.done() for stream in streams) == SILENT_CALLS - most)
-    refused = {stream.code() for stream in streams if stream.done()}
-    assert refused == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+    codes = {stream.code() for stream in streams if stream.done()}
+    assert codes == {grpc.StatusCode.RESOURCE_EXHAUSTED}
     assert_all_are_answered(served)
     # Any other option makes another connection.
     with grpc.insecure_channel(f"127.0.0.1:{served.port}", [("grpc.other", 1)]) as other:
@@ -92,11 +92,12 @@ def test_silent_streams_have_the_slots_of_their_own_client(
 
 def test_silent_calls_without_the_token_are_refused(silence):
     """They need send no message to be told so; waiting for it, they held up those with a token."""
-    served = Served(token="secret")
+    served, before = Served(token="secret"), refused("unauthenticated")
     try:
         method = served.channel.stream_unary("/nextclick.v1.EventService/PutEvents")
         calls = [method.future(silence()) for _ in range(SILENT_CALLS)]
         assert {call.code() for call in calls} == {grpc.StatusCode.UNAUTHENTICATED}
+        assert refused("unauthenticated") == before + SILENT_CALLS
     finally:
         served.close()
 

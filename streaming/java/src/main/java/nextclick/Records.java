@@ -1,6 +1,9 @@
 package nextclick;
 
 import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
+import java.util.Map;
+import org.apache.flink.api.common.serialization.SerializationSchema;
 import org.apache.flink.api.common.typeinfo.BasicTypeInfo;
 import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
@@ -12,6 +15,8 @@ import org.apache.flink.connector.kafka.source.reader.deserializer.KafkaRecordDe
 import org.apache.flink.kafka.shaded.org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.flink.kafka.shaded.org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.flink.kafka.shaded.org.apache.kafka.common.header.internals.RecordHeaders;
+import org.apache.flink.metrics.Counter;
+import org.apache.flink.metrics.MetricGroup;
 import org.apache.flink.types.Row;
 import org.apache.flink.util.Collector;
 
@@ -79,13 +84,28 @@ public final class Records {
 
   /**
    * Writes rows of (topic, key bytes, value bytes, headers): an empty key is none, an empty value
-   * is a tombstone, headers are lines of {@code name=value}.
+   * is a tombstone, headers are lines of {@code name=value}. Counts the records by topic.
    */
   public static final class Writer implements KafkaRecordSerializationSchema<Row> {
     private static final long serialVersionUID = 1L;
 
+    private transient MetricGroup metrics;
+    private transient Map<String, Counter> written;
+
+    @Override
+    public void open(SerializationSchema.InitializationContext context, KafkaSinkContext sink) {
+      metrics = context.getMetricGroup();
+      written = new HashMap<>();
+    }
+
+    private Counter counter(String topic) {
+      return metrics.addGroup("topic", topic).counter("written");
+    }
+
     @Override
     public ProducerRecord<byte[], byte[]> serialize(Row row, KafkaSinkContext context, Long time) {
+      String topic = (String) row.getField(0);
+      written.computeIfAbsent(topic, this::counter).inc();
       byte[] key = (byte[]) row.getField(1);
       byte[] value = (byte[]) row.getField(2);
       String lines = (String) row.getField(3);
@@ -99,7 +119,7 @@ public final class Records {
         }
       }
       return new ProducerRecord<>(
-          (String) row.getField(0), null, null,
+          topic, null, null,
           key.length == 0 ? null : key, value.length == 0 ? null : value, headers);
     }
   }
