@@ -9,6 +9,7 @@ import sys
 import typer
 
 from cli import interrupt
+from cli.backup import backup_app
 from cli.bench.app import bench_app
 from cli.console import err, print_error
 from cli.demo import demo
@@ -39,6 +40,7 @@ app.command("import")(import_history)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(topics_app, name="topics")
 app.add_typer(models_app, name="models")
+app.add_typer(backup_app, name="backup")
 app.add_typer(bench_app, name="bench")
 
 

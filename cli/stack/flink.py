@@ -275,6 +275,23 @@ def cancel(ports: Ports, job_id: str) -> None:
     wait_until(cancelled, START_S, f"the end of the job {job_id}")
 
 
+def save(ports: Ports, job_id: str, folder: Path) -> Path:
+    """Save the state of a job, which runs on, in a form that every state backend can read.
+
+    Returns
+    -------
+    Path
+        The savepoint, in the folder. It may be moved: it names no other files.
+
+    Raises
+    ------
+    CommandError
+        If Flink cannot save the state.
+    """
+    order = {"target-directory": folder.as_uri(), "cancel-job": False, "formatType": "CANONICAL"}
+    return _saved(ports, job_id, "savepoints", order)
+
+
 def stop_with_savepoint(ports: Ports, job_id: str, folder: Path) -> Path:
     """End a job with a savepoint that every state backend can read, and return the savepoint.
 
@@ -283,6 +300,12 @@ def stop_with_savepoint(ports: Ports, job_id: str, folder: Path) -> Path:
     CommandError
         If Flink cannot save the state; then the job runs on.
     """
+    order = {"targetDirectory": folder.as_uri(), "drain": False, "formatType": "CANONICAL"}
+    return _saved(ports, job_id, "stop", order)
+
+
+def _saved(ports: Ports, job_id: str, how: str, order: dict[str, Any]) -> Path:
+    """Order a savepoint, and return it once it is there."""
     saving: dict[str, Any] = {}
 
     def saved() -> bool:
@@ -290,9 +313,8 @@ def stop_with_savepoint(ports: Ports, job_id: str, folder: Path) -> Path:
         saving = rest(ports, f"jobs/{job_id}/savepoints/{trigger}") or {}
         return bool(saving) and saving["status"]["id"] == "COMPLETED"
 
-    order = {"targetDirectory": folder.as_uri(), "drain": False, "formatType": "CANONICAL"}
     request = urllib.request.Request(
-        f"http://127.0.0.1:{ports.flink}/jobs/{job_id}/stop",
+        f"http://127.0.0.1:{ports.flink}/jobs/{job_id}/{how}",
         json.dumps(order).encode(),
         {"Content-Type": "application/json"},
     )
@@ -300,7 +322,9 @@ def stop_with_savepoint(ports: Ports, job_id: str, folder: Path) -> Path:
         with urllib.request.urlopen(request, timeout=REST_S) as r:
             trigger = json.load(r)["request-id"]
     except OSError as e:
-        raise CommandError(f"Flink does not stop the job {job_id}: {e}; it runs on") from e
+        raise CommandError(
+            f"Flink does not save the state of the job {job_id}: {e}; it runs on"
+        ) from e
     wait_until(saved, SAVEPOINT_S, f"the savepoint of the job {job_id}")
     if "location" not in saving["operation"]:
         why = saving["operation"].get("failure-cause", {}).get("stack-trace", "")
