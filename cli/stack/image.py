@@ -21,7 +21,7 @@ from cli.backups.archive import Entry
 from cli.errors import CommandError
 from cli.stack import apps, flink, job_state
 from cli.stack.flink import SAVEPOINT_S
-from cli.stack.layout import Home
+from cli.stack.layout import IMPORTS, Home
 from cli.stack.process import paused, running, wait_until
 from cli.stack.stack import Stack
 from server.replica import saved_snapshots
@@ -38,9 +38,10 @@ written have their full size at once: 20 MB for each partition."""
 def image_of(stack: Stack, progress: Callable[[str], None]) -> Iterator[list[Entry]]:
     """Yield the files of a running stack, all of one moment; they stay as they are until the end.
 
-    The order matters: snapshots of the replicas and savepoints of the jobs first, then the log,
-    which has all that these have applied. For the last, the broker stands still for some
-    milliseconds: its files only get second names. What it appends to them later is not counted.
+    The order matters: snapshots of the replicas, savepoints of the jobs and records of imports
+    first; then the log, which has all that these have applied or sent. For that, the broker stands
+    still for some milliseconds: its files only get second names. What it appends to them later is
+    not counted.
 
     Parameters
     ----------
@@ -66,6 +67,7 @@ def image_of(stack: Stack, progress: Callable[[str], None]) -> Iterator[list[Ent
             ]
             progress("the jobs save their states")
             entries += _states(stack, staged)
+            entries += _hold(_files(home.path(IMPORTS)), home.root, staged)
             data = home.root / "kafka" / "data"
             with paused(stack.child("kafka")):
                 entries += _hold(_log_files(data), home.root, staged)

@@ -71,8 +71,8 @@ def stack(home, monkeypatch):
         path = home.root / "kafka" / "data" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(raw)
-    home.path("flink"), home.path("redis")
-    (home.root / "redis" / "dump.rdb").touch()
+    (home.path("redis") / "dump.rdb").touch()
+    (home.path("imports") / "0123.json").write_text('{"acknowledged": 7}')
     parts = {"kafka": (BROKER, "kafka/data/sessions-0")}
     parts |= {name: (REPLICA, name) for name in image.REPLICAS}
     for name, (code, folder) in parts.items():
@@ -101,6 +101,7 @@ def test_an_image_has_all_that_a_start_needs_and_no_more(stack, home):
                 "kafka/data/sessions-0/leader-epoch-checkpoint",
                 CLOSED,
                 ACTIVE,
+                "imports/0123.json",
                 *(f"flink/savepoints/learners/savepoint-b/{f}" for f in ("_metadata", "data")),
                 *(f"flink/savepoints/sessions/savepoint-a/{f}" for f in ("_metadata", "data")),
                 *(
