@@ -25,7 +25,6 @@ from cli.stack.layout import IMPORTS, Home
 from cli.stack.process import paused, running, wait_until
 from cli.stack.stack import Stack
 from server.replica import saved_snapshots
-from streaming.jobs.registry import JOBS
 
 REPLICAS = ("server", apps.EMITTER)
 
@@ -144,15 +143,15 @@ def _states(stack: Stack, staged: Path) -> list[Entry]:
             "it runs"
         )
     entries = []
-    for name in JOBS:
-        for run in flink.runs_of(name, known):
-            folder = staged / "flink" / "savepoints" / name
-            folder.mkdir(parents=True)
-            flink.save(stack.ports, run, folder)
-            entries += [_entry(path, staged) for path in _files(folder)]
-            break
-        else:
-            entries += _hold(_last_savepoint(stack.home, name), stack.home.root, staged)
+    runs = {job["name"]: job["jid"] for job in known if job["state"] not in flink.ENDED}
+    for name, run in runs.items():
+        folder = staged / "flink" / "savepoints" / name
+        folder.mkdir(parents=True)
+        flink.save(stack.ports, run, folder)
+        entries += [_entry(path, staged) for path in _files(folder)]
+    submitted = {path.name for path in stack.home.path("flink", "savepoints").iterdir()}
+    for name in sorted(submitted - set(runs)):
+        entries += _hold(_last_savepoint(stack.home, name), stack.home.root, staged)
     return entries
 
 

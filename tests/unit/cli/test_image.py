@@ -155,6 +155,7 @@ def test_a_second_image_is_refused_meanwhile(stack):
 
 def test_a_checkpoint_of_a_job_that_does_not_run_is_refused(stack, home):
     """It names its files by their path, and could not be read elsewhere."""
+    job_state.savepoints(home, "learners")
     state(job_state.checkpoints(home, "learners") / ("0" * 32) / "chk-5", 5)
     with (
         pytest.raises(CommandError, match=r"learners does not run, .* `nextclick jobs submit lea"),
