@@ -73,7 +73,9 @@ def write(entries: Iterable[Entry], out: IO[bytes]) -> dict[str, Held]:
     compressor = zstandard.ZstdCompressor()
     with (
         compressor.stream_writer(out, closefd=False) as packed,
-        tarfile.open(fileobj=packed, mode="w|", copybufsize=CHUNK_BYTES) as tar,
+        tarfile.open(
+            fileobj=packed, mode="w|", bufsize=CHUNK_BYTES, copybufsize=CHUNK_BYTES
+        ) as tar,
     ):
         for entry in entries:
             member = tarfile.TarInfo(entry.name)
@@ -113,7 +115,7 @@ def extract(stream: IO[bytes], folder: Path, files: Mapping[str, Held]) -> None:
     try:
         with (
             zstandard.ZstdDecompressor().stream_reader(stream, closefd=False) as unpacked,
-            tarfile.open(fileobj=unpacked, mode="r|", copybufsize=CHUNK_BYTES) as tar,
+            tarfile.open(fileobj=unpacked, mode="r|", bufsize=CHUNK_BYTES) as tar,
         ):
             for member in tar:
                 if member.name not in missing:

@@ -76,12 +76,10 @@ class Place:
 
     def names(self) -> list[str]:
         """Return the names of all backups, whole or not, the oldest first."""
-        everything = fs.FileSelector(self._root, recursive=True, allow_not_found=True)
+        inside = fs.FileSelector(self._root, allow_not_found=True)
         with self._told():
-            found = self._files.get_file_info(everything)
-        # An object store has no folders but those that its objects' names tell.
-        parts = {Path(file.path).relative_to(self._root).parts[0] for file in found}
-        return sorted(name for name in parts if NAME.fullmatch(name))
+            found = [file.base_name for file in self._files.get_file_info(inside)]
+        return sorted(name for name in found if NAME.fullmatch(name))
 
     @contextmanager
     def writing(self, backup: str, file: str) -> Iterator[IO[bytes]]:

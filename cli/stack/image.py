@@ -21,7 +21,7 @@ from cli.backups.archive import Entry
 from cli.errors import CommandError
 from cli.stack import apps, flink, job_state
 from cli.stack.flink import SAVEPOINT_S
-from cli.stack.layout import IMPORTS, Home
+from cli.stack.layout import IMPORTS, Child, Home
 from cli.stack.process import paused, running, wait_until
 from cli.stack.stack import Stack
 from server.replica import saved_snapshots
@@ -68,7 +68,7 @@ def image_of(stack: Stack, progress: Callable[[str], None]) -> Iterator[list[Ent
             entries += _states(stack, staged)
             entries += _hold(_files(home.path(IMPORTS)), home.root, staged)
             data = home.root / "kafka" / "data"
-            with paused(stack.child("kafka")):
+            with paused(_part(stack, "kafka")):
                 entries += _hold(_log_files(data), home.root, staged)
             yield entries
         finally:
@@ -111,7 +111,7 @@ def _new_snapshots(stack: Stack) -> list[Path]:
     """Have the replicas write a snapshot each, and return these."""
     before = {name: _newest_snapshot(stack.home.root / name) for name in REPLICAS}
     for name in REPLICAS:
-        running(stack.child(name)).send_signal(signal.SIGUSR1)
+        running(_part(stack, name)).send_signal(signal.SIGUSR1)
     return [_newer_snapshot(stack, name, before[name]) for name in REPLICAS]
 
 
@@ -123,10 +123,20 @@ def _newer_snapshot(stack: Stack, name: str, before: Path | None) -> Path:
         newest = _newest_snapshot(stack.home.root / name)
         return newest not in (None, before)
 
-    logs = [(stack.child(name), stack.home.log(name))]
+    logs = [(_part(stack, name), stack.home.log(name))]
     wait_until(written, SAVEPOINT_S, f"a snapshot of the {name}", logs)
     assert newest is not None
     return newest
+
+
+def _part(stack: Stack, name: str) -> Child:
+    part = stack.find_child(name)
+    if part is None:
+        raise CommandError(
+            f"the stack in {stack.home.root} has no {name}; is it still being started? "
+            "`nextclick status` shows its parts"
+        )
+    return part
 
 
 def _newest_snapshot(folder: Path) -> Path | None:
