@@ -109,23 +109,24 @@ class Place:
             with self._files.open_input_stream(path) as stream:
                 yield cast("IO[bytes]", stream)
 
-    def remove(self, backup: str, last: str) -> None:
-        """Remove a backup, file by file, beginning with the one that makes it whole.
+    def remove(self, backup: str, first: str) -> None:
+        """Remove a backup.
 
         Parameters
         ----------
         backup
             Its name.
-        last
-            The file that was written last.
+        first
+            The file that makes it whole: without it, an interrupted removal leaves no backup.
         """
-        inside = fs.FileSelector(f"{self._root}/{backup}", recursive=True, allow_not_found=True)
+        folder = f"{self._root}/{backup}"
         with self._told():
-            held = [f.path for f in self._files.get_file_info(inside) if f.is_file]
-            for path in sorted(held, key=lambda path: not path.endswith(f"/{last}")):
-                self._files.delete_file(path)
-            if not self._remote and Path(self._root, backup).is_dir():
-                Path(self._root, backup).rmdir()
+            for path, remove in (
+                (f"{folder}/{first}", self._files.delete_file),
+                (folder, self._files.delete_dir),
+            ):
+                if self._files.get_file_info(path).type != fs.FileType.NotFound:
+                    remove(path)
 
     @contextmanager
     def _told(self) -> Iterator[None]:

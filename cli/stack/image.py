@@ -185,7 +185,7 @@ def _last_savepoint(home: Home, name: str) -> list[Path]:
 
 
 def _log_files(data: Path) -> list[Path]:
-    return [path for path in _files(data) if path.suffix not in LEFT_OUT]
+    return [path for path in _files(data) if not path.name.endswith(LEFT_OUT)]
 
 
 def _files(folder: Path) -> list[Path]:
