@@ -59,7 +59,7 @@ class Place:
         self._where = where.rstrip("/") or where
         self._remote = where.startswith(S3)
         if self._remote:
-            self._root = self._where.removeprefix(S3).lstrip("/")
+            self._root = where.removeprefix(S3).strip("/")
             if not self._root:
                 raise CommandError(f"{where} names no bucket; write s3://BUCKET/PREFIX")
         elif "://" in where:

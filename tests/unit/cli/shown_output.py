@@ -4,6 +4,7 @@ After a change that is meant, write them again: ``python -m tests.unit.cli.shown
 """
 
 import io
+import itertools
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -134,7 +135,7 @@ def backups_of(command, *args, **stand_ins):
         image_of=mock.MagicMock(),
         name_at=lambda _: "backup-20261127T030000Z",
         os=mock.Mock(),
-        time=mock.Mock(**{"monotonic.side_effect": [0, 71.2]}),
+        time=mock.Mock(**{"monotonic.side_effect": itertools.cycle([0, 71.2])}),
     )
 
 
