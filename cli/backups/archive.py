@@ -73,9 +73,7 @@ def write(entries: Iterable[Entry], out: IO[bytes]) -> dict[str, Held]:
     compressor = zstandard.ZstdCompressor()
     with (
         compressor.stream_writer(out, closefd=False) as packed,
-        tarfile.open(
-            fileobj=packed, mode="w|", bufsize=CHUNK_BYTES, copybufsize=CHUNK_BYTES
-        ) as tar,
+        tarfile.open(fileobj=packed, mode="w|", bufsize=CHUNK_BYTES) as tar,
     ):
         for entry in entries:
             member = tarfile.TarInfo(entry.name)
