@@ -107,6 +107,7 @@ def test_an_interrupted_backup_is_none(place, where, entries):
 
     def broken():
         yield entries[0]
+        assert backups.all_of(place).get(NAMES[1]) is None
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
