@@ -68,6 +68,18 @@ def seconds(time_s: float) -> str:
     return f"{minutes} min {rest} s"
 
 
+def size(n: int) -> str:
+    """Return a number of bytes.
+
+    >>> size(1_234_567_890), size(45_678), size(0)
+    ('1.2 GB', '46 kB', '0 bytes')
+    """
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if n >= scale:
+            return f"{_digits(n / scale)} {unit}"
+    return f"{n} bytes"
+
+
 def clock(time_ms: float) -> str:
     """Return a time in milliseconds since 1970 as a date and a time of day in UTC."""
     return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%SZ}"

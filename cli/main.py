@@ -11,6 +11,7 @@ from typing import NoReturn
 import typer
 
 from cli import interrupt
+from cli.backup import backup_app
 from cli.console import err, print_error
 from cli.doctor import doctor
 from cli.down import down
@@ -36,6 +37,7 @@ for command in (up, down, status, doctor, recommend, serve):
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(topics_app, name="topics")
 app.add_typer(models_app, name="models")
+app.add_typer(backup_app, name="backup")
 
 OF_FILES = {
     "demo": "cli.demo:demo",

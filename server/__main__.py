@@ -48,19 +48,28 @@ REHEARSED = 1_000
 
 
 def main() -> None:
-    """Run a replica until SIGTERM or SIGINT: drain, then write a snapshot."""
+    """Run a replica until SIGTERM or SIGINT: drain, then write a snapshot.
+
+    SIGUSR1 asks for a snapshot meanwhile.
+    """
     log_to_stderr()
-    stop = threading.Event()
+    stop, snapshot_asked_for = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGUSR1, lambda *_: snapshot_asked_for.set())
     switch_threads_often()
     settings = load(ServerSettings)
     policy = policy_of(settings)
     with locked(settings.data_dir):
-        run(settings, policy, stop)
+        run(settings, policy, stop, snapshot_asked_for)
 
 
-def run(settings: ServerSettings, policy: Policy | None, stop: threading.Event) -> None:
+def run(
+    settings: ServerSettings,
+    policy: Policy | None,
+    stop: threading.Event,
+    snapshot_asked_for: threading.Event,
+) -> None:
     """Run a replica on the data of its folder."""
     limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
     role = Role.EMITTER if settings.emit_examples else Role.SERVER
@@ -73,7 +82,10 @@ def run(settings: ServerSettings, policy: Policy | None, stop: threading.Event) 
     replica.kept_snapshots = saved_snapshots.kept(settings.data_dir)
     replica.engine.policy = policy
     work = {Role.SERVER: answer_calls, Role.EMITTER: emit_examples}[role]
-    work(replica, settings, stop)
+    snapshots = PeriodicSnapshots(
+        replica, settings.data_dir, settings.snapshot_interval_s, snapshot_asked_for
+    )
+    work(replica, settings, stop, snapshots)
 
 
 def policy_of(settings: ServerSettings) -> Policy | None:
@@ -88,7 +100,9 @@ def policy_of(settings: ServerSettings) -> Policy | None:
     return policy
 
 
-def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Event) -> None:
+def answer_calls(
+    replica: Replica, settings: ServerSettings, stop: threading.Event, snapshots: PeriodicSnapshots
+) -> None:
     """Apply the log and answer calls."""
     replica.engine.begin_index(time.monotonic)
     with come_first(settings.realtime):
@@ -119,7 +133,6 @@ def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Eve
         with come_first(settings.realtime):
             server.start()  # health says NOT_SERVING meanwhile
     warm_up(remote=True)
-    snapshots = PeriodicSnapshots(replica, settings.data_dir, settings.snapshot_interval_s)
     builder = IndexBuilder(replica)
     with come_first(settings.realtime):  # answers wait for threads that hold the GIL
         log_reader = LogReader(replica, settings, between_polls=snapshots)
@@ -149,7 +162,9 @@ def answer_calls(replica: Replica, settings: ServerSettings, stop: threading.Eve
     snapshot.write(replica, settings.data_dir)
 
 
-def emit_examples(replica: Replica, settings: ServerSettings, stop: threading.Event) -> None:
+def emit_examples(
+    replica: Replica, settings: ServerSettings, stop: threading.Event, snapshots: PeriodicSnapshots
+) -> None:
     """Apply the log as a server does, but emit examples instead of answering calls."""
     emitter = ExampleEmitter(replica, settings)
     metrics.SERVING.set_function(lambda: replica.caught_up)
@@ -161,7 +176,6 @@ def emit_examples(replica: Replica, settings: ServerSettings, stop: threading.Ev
             settings.tenant,
         )
     warm_up(remote=True)
-    snapshots = PeriodicSnapshots(replica, settings.data_dir, settings.snapshot_interval_s)
     log_reader = LogReader(
         replica, settings, between_polls=snapshots, pause_clicks=emitter.keep_pace
     )

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.errors import CommandError
-from cli.stack.layout import Home
+from cli.stack.layout import IMPORTS, Home
 from evaluation.click_files.columns import Columns
 from nextclick.limits import MAX_EVENT_IDS
-
-FOLDER = "imports"
 
 
 @dataclass
@@ -48,7 +46,7 @@ class ImportRecord:
         for path in files:
             with path.open("rb") as file:
                 identity.update(hashlib.file_digest(file, "sha256").digest())
-        path = home.path(FOLDER) / f"{identity.hexdigest()[:16]}.json"
+        path = home.path(IMPORTS) / f"{identity.hexdigest()[:16]}.json"
         try:
             return cls(path, int(json.loads(path.read_text())["acknowledged"]))
         except FileNotFoundError:

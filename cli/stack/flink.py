@@ -317,10 +317,30 @@ def cancel(where: Where, job_id: str) -> None:
     wait_until(cancelled, START_S, f"the end of the job {job_id}")
 
 
+def save(ports: Ports, job_id: str, folder: Path) -> Path:
+    """Save the state of a job, which runs on, in a form that every state backend can read.
+
+    Returns
+    -------
+    Path
+        The savepoint, in the folder. It may be moved: it names no other files.
+
+    Raises
+    ------
+    CommandError
+        If Flink cannot save the state.
+    """
+    order = {"target-directory": folder.as_uri(), "cancel-job": False, "formatType": "CANONICAL"}
+    return _path(_saved(ports, job_id, "savepoints", order))
+
+
 def stop_with_savepoint(ports: Ports, job_id: str, folder: Path) -> Path:
     """End a job of a stack with a savepoint in a folder, and return the savepoint."""
-    savepoint = stop_to(ports, job_id, folder.as_uri())
-    return Path(url2pathname(urlsplit(savepoint).path))
+    return _path(stop_to(ports, job_id, folder.as_uri()))
+
+
+def _path(uri: str) -> Path:
+    return Path(url2pathname(urlsplit(uri).path))
 
 
 def stop_to(where: Where, job_id: str, folder: str) -> str:
@@ -340,6 +360,12 @@ def stop_to(where: Where, job_id: str, folder: str) -> str:
     CommandError
         If Flink cannot save the state; then the job runs on.
     """
+    order = {"targetDirectory": folder, "drain": False, "formatType": "CANONICAL"}
+    return _saved(where, job_id, "stop", order)
+
+
+def _saved(where: Where, job_id: str, how: str, order: dict[str, Any]) -> str:
+    """Order a savepoint, and return its URI once it is there."""
     saving: dict[str, Any] = {}
 
     def saved() -> bool:
@@ -347,9 +373,8 @@ def stop_to(where: Where, job_id: str, folder: str) -> str:
         saving = rest(where, f"jobs/{job_id}/savepoints/{trigger}") or {}
         return bool(saving) and saving["status"]["id"] == "COMPLETED"
 
-    order = {"targetDirectory": folder, "drain": False, "formatType": "CANONICAL"}
     request = urllib.request.Request(
-        _url(where, f"jobs/{job_id}/stop"),
+        _url(where, f"jobs/{job_id}/{how}"),
         json.dumps(order).encode(),
         {"Content-Type": "application/json"},
     )
@@ -357,7 +382,9 @@ def stop_to(where: Where, job_id: str, folder: str) -> str:
         with urllib.request.urlopen(request, timeout=REST_S) as r:
             trigger = json.load(r)["request-id"]
     except OSError as e:
-        raise CommandError(f"Flink does not stop the job {job_id}: {e}; it runs on") from e
+        raise CommandError(
+            f"Flink does not save the state of the job {job_id}: {e}; it runs on"
+        ) from e
     wait_until(saved, SAVEPOINT_S, f"the savepoint of the job {job_id}")
     if "location" not in saving["operation"]:
         why = saving["operation"].get("failure-cause", {}).get("stack-trace", "")

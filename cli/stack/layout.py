@@ -31,6 +31,9 @@ LOCK_FILE, EDIT_FILE = "stack.lock", "stack.json.lock"
 MADE = ("flink", "kafka", "logs", "scratch", "follower")
 """Folders of a stack in which its start changes or deletes files."""
 
+IMPORTS = "imports"
+"""Folder of the records that say how far each import is."""
+
 MARKS = (LOCK_FILE, "kafka/data/meta.properties")
 """Files by one of which a stack's folder is known; the version before made the second only."""
 

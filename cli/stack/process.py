@@ -37,6 +37,9 @@ others keep the cores busy. A part that has died is noticed at once."""
 _WHEN_RECORDED = ["/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh"]
 """Becomes the program in the arguments after a line of input; ends with the input."""
 
+_GO_ON_WHEN_ENDED = ["/bin/sh", "-c", 'read -r _; kill -CONT "$1"', "sh"]
+"""Lets the process in the argument go on at the end of the input."""
+
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _libc = ctypes.CDLL(None)
@@ -224,14 +227,28 @@ def running(child: Child) -> psutil.Process:
 
 @contextlib.contextmanager
 def paused(child: Child) -> Iterator[None]:
-    """Stop a process with SIGSTOP for a while; entered once all of its threads have stopped."""
+    """Stop a process with SIGSTOP for a while; entered once all of its threads have stopped.
+
+    It goes on even if this process is killed meanwhile.
+    """
     process = running(child)
-    process.send_signal(signal.SIGSTOP)
-    try:
+    with _continued_at_the_end(process):
+        process.send_signal(signal.SIGSTOP)
         wait_until(lambda: _stopped(process), START_S, f"{child.name} stopped")
         yield
+
+
+@contextlib.contextmanager
+def _continued_at_the_end(process: psutil.Process) -> Iterator[None]:
+    """Let a stopped process go on afterwards, or when this process has ended, however it ends."""
+    guard = subprocess.Popen(
+        [*_GO_ON_WHEN_ENDED, str(process.pid)], stdin=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        yield
     finally:
-        process.send_signal(signal.SIGCONT)
+        _signal(process, signal.SIGCONT)
+        guard.communicate()  # ends its input
 
 
 def _stopped(process: psutil.Process) -> bool:

@@ -1,8 +1,12 @@
-"""Periodic snapshots: after a crash, only minutes of the log need to be read again."""
+"""Periodic snapshots: after a crash, only minutes of the log need to be read again.
+
+And those that somebody asks for: a backup needs one that is as new as the log.
+"""
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +28,9 @@ class PeriodicSnapshots:
     folder
         Folder of the snapshots.
     interval_s
-        Seconds from the end of one snapshot to the start of the next; 0: never.
+        Seconds from the end of one snapshot to the start of the next; 0: only those asked for.
+    asked_for
+        Is set when a snapshot is to be written, due or not; cleared when it begins.
     clock
         Returns monotonic seconds.
     """
@@ -34,6 +40,7 @@ class PeriodicSnapshots:
         replica: Replica,
         folder: Path,
         interval_s: float,
+        asked_for: threading.Event,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._replica = replica
@@ -41,14 +48,17 @@ class PeriodicSnapshots:
         self._interval_s = interval_s
         self._clock = clock
         self._due = clock() + interval_s
+        self._asked_for = asked_for
         self._written: dict[tuple[str, int], int] = {}
         metrics.SNAPSHOT_INTERVAL.set(interval_s)
 
     def __call__(self) -> None:
-        """Write a snapshot if it is due and anything was applied since the last one."""
-        if not self._interval_s or self._clock() < self._due:
+        """Write a snapshot if one is asked for, or is due and anything was applied since."""
+        asked_for = self._asked_for.is_set()
+        if not asked_for and (not self._interval_s or self._clock() < self._due):
             return
-        if self._replica.positions != self._written:
+        if asked_for or self._replica.positions != self._written:
+            self._asked_for.clear()
             self._write()
         else:
             metrics.SNAPSHOT_TIME.set_to_current_time()

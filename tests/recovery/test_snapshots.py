@@ -1,5 +1,7 @@
 """A replica's snapshot: all or nothing, and the log goes on where it ends."""
 
+import threading
+
 import orjson
 import pytest
 from prometheus_client import REGISTRY
@@ -111,7 +113,7 @@ def test_a_snapshot_that_fails_is_counted_and_leaves_nothing(replica, tmp_path, 
     before = REGISTRY.get_sample_value("nextclick_snapshots_failed_total")
     monkeypatch.setattr(snapshot, "_checksum", lambda path: 1 / 0)
     now = 0.0
-    periodic = PeriodicSnapshots(replica, tmp_path, 10, lambda: now)
+    periodic = PeriodicSnapshots(replica, tmp_path, 10, threading.Event(), lambda: now)
     now = 11.0
     periodic()
     periodic()
@@ -121,6 +123,17 @@ def test_a_snapshot_that_fails_is_counted_and_leaves_nothing(replica, tmp_path, 
     now = 22.0
     periodic()
     assert [path.name for path in tmp_path.iterdir()] == ["snapshot-000001"]
+
+
+def test_a_snapshot_that_is_asked_for_is_written_once_whatever_the_interval(replica, tmp_path):
+    """A backup waits for it, in a quiet shop too, whose newest snapshot has everything."""
+    asked_for = threading.Event()
+    periodic = PeriodicSnapshots(replica, tmp_path, 0, asked_for, lambda: 0.0)
+    for expected in (["snapshot-000001"], ["snapshot-000001", "snapshot-000002"]):
+        asked_for.set()
+        periodic()
+        periodic()
+        assert sorted(path.name for path in tmp_path.iterdir()) == expected
 
 
 def test_only_the_last_two_snapshots_stay(replica, tmp_path):

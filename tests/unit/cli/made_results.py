@@ -1,5 +1,7 @@
 """Made results of the commands, as they hand them to what prints them."""
 
+from cli.backups.archive import Held
+from cli.backups.backup import Backup
 from cli.stack.checkup import Finding, State
 from nextclick import Model, Reason, Recommendation, RecommendedItem
 
@@ -165,3 +167,16 @@ FINDINGS = [
     Finding("disk", State.WARNING, "5.2 GiB free for .nextclick", "make room: the log keeps more"),
     Finding("topics", State.FAULT, "not there: events, sessions", "create them"),
 ]
+
+BACKUPS = {
+    "backup-20261126T030000Z": Backup(
+        "backup-20261126T030000Z", "snapshot", "0.1.0", {"snapshot-000007/models": Held(812, "")}
+    ),
+    "backup-20261127T030000Z": Backup(
+        "backup-20261127T030000Z",
+        "stack",
+        "0.1.0",
+        {f"kafka/data/{n}.log": Held(3_456_789, "") for n in range(1_431)},
+    ),
+    "backup-20261128T030000Z": None,
+}

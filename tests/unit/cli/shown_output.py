@@ -4,6 +4,7 @@ After a change that is meant, write them again: ``python -m tests.unit.cli.shown
 """
 
 import io
+import itertools
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from unittest import mock
 import typer
 
 from cli import (
+    backup,
     demo,
     doctor,
     down,
@@ -45,6 +47,7 @@ from tests.unit.cli.kafka_of_topics import Broker, without_events, wrong_in_part
 from tests.unit.cli.made_bench_results import BENCHED
 from tests.unit.cli.made_results import (
     ANSWER,
+    BACKUPS,
     DEMO,
     EVALUATED,
     FINDINGS,
@@ -119,6 +122,29 @@ def topics_of(broker, command):
     return run
 
 
+def backups_of(command, *args, **stand_ins):
+    """A function that runs a command of `nextclick backup` on made backups."""
+    place = mock.MagicMock()
+    place.__str__.return_value = "s3://backups/shops/north"
+    backups = mock.Mock()
+    backups.all_of.return_value = BACKUPS
+    backups.create.return_value = backups.find.return_value = BACKUPS["backup-20261127T030000Z"]
+    backups.prune.return_value = ["backup-20261119T030000Z"]
+    return with_stand_ins(
+        backup,
+        command,
+        "s3://backups/shops/north",
+        *args,
+        Place=lambda _: place,
+        backups=mock.Mock(**{"all_of.return_value": {}}) if stand_ins.get("none") else backups,
+        Stack=mock.Mock(**{"running.return_value": None}),
+        image_of=mock.MagicMock(),
+        name_at=lambda _: "backup-20261127T030000Z",
+        os=mock.Mock(),
+        time=mock.Mock(**{"monotonic.side_effect": itertools.cycle([0, 71.2])}),
+    )
+
+
 def table(title, rows):
     return partial(print_result, title, rows)
 
@@ -157,6 +183,10 @@ SHOWN = {
     "jobs-submit": job(jobs.submit, ""),
     "jobs-stop": job(jobs.stop, JOB_ID),
     "jobs-list": lambda: jobs.show(JOBS_OF_TWO),
+    "backup-create": backups_of(backup.create, HOME, None, 7),
+    "backup-list": backups_of(backup.list_),
+    "backup-list-nothing": backups_of(backup.list_, none=True),
+    "backup-restore": backups_of(backup.restore, HOME),
     "models-list": lambda: models.show(MODELS),
     "models-pause": model(models.pause),
     "models-resume": model(models.resume),

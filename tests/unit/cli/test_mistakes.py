@@ -48,6 +48,13 @@ WORDS = {
     "serve --workers 0": "--workers",
     "bench index --rate nan": "--rate",
     "bench learning --examples 5": "--examples",
+    "backup create": "Missing argument ... where",
+    "backup create s3://": "s3:// names no bucket; write s3://BUCKET/PREFIX",
+    "backup create gs://shop": "gs://shop is no place for backups; give a folder, or s3://BUCKET",
+    "backup create folder --keep 0": "--keep ... greater than or equal to 1",
+    "backup create folder --data-dir folder": "folder has no snapshot ... NEXTCLICK_DATA_DIR",
+    "backup restore folder": "folder has no whole backup; `nextclick backup create` makes one",
+    "backup restore folder --home folder": "folder is not empty: move it away, or choose another",
 }
 """Command line, and parts of the sentence."""
 
@@ -57,6 +64,7 @@ NEEDS_A_STACK = (
     "import clicks.csv",
     "jobs submit sessions",
     "jobs stop sessions",
+    "backup create backups",
 )
 
 

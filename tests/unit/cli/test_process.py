@@ -11,6 +11,7 @@ import pytest
 from cli.errors import CommandError
 from cli.stack.layout import Child
 from cli.stack.process import child_of, find, paused, spawn, stop, tail, wait_until
+from tests.command import ENVIRONMENT
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -150,3 +151,21 @@ def test_waiting_ends_at_its_limit(home):
     """Nothing waits for ever."""
     with pytest.raises(CommandError, match="the thing: not within 0 s"):
         wait_until(lambda: False, 0.1, "the thing")
+
+
+def test_a_paused_process_goes_on_when_whoever_paused_it_is_killed(busy):
+    """A broker that stood still for good would take no click, and no supervisor would see it."""
+    child, log = busy
+    code = (
+        "import sys, time; from cli.stack.layout import Child; from cli.stack.process import *\n"
+        f"with paused(child_of('busy', {child.pid})): print('paused', flush=True); time.sleep(600)"
+    )
+    pauser = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
+    assert pauser.stdout.readline() == "paused\n"
+    assert find(child).status() == psutil.STATUS_STOPPED
+    size = log.stat().st_size
+    pauser.kill()
+    pauser.communicate()
+    wait_until(lambda: log.stat().st_size > size, 300, "it to go on")

@@ -1,0 +1,237 @@
+"""Backups in a folder and in S3: whole or none, checked when they are read, removed by age."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from pyarrow import fs
+
+from cli.backups import backup as backups
+from cli.backups.archive import Entry
+from cli.backups.place import Place
+from cli.errors import CommandError
+from tests.unit.cli.places_of_backups import s3
+
+NAMES = [f"backup-2026110{day}T030000Z" for day in range(1, 6)]
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    """A bucket of a server that speaks S3."""
+    with s3("backups") as url:
+        yield url
+
+
+@pytest.fixture(params=["folder", "s3"])
+def where(request, tmp_path):
+    """A place without backups."""
+    if request.param == "folder":
+        return str(tmp_path / "backups")
+    return f"{request.getfixturevalue('bucket')}/{tmp_path.name}"
+
+
+@pytest.fixture
+def place(where):
+    return Place(where)
+
+
+@pytest.fixture
+def entries(tmp_path):
+    """Files of all kinds: empty, of zeros, larger than what is read at once, in folders."""
+    made = {
+        "kafka/data/meta.properties": b"version=1\n",
+        "kafka/data/sessions-0/00000000000000000000.log": os.urandom(3 << 20),
+        "server/snapshot-000001/models/rules.npy": bytes(2 << 20),
+        "server/snapshot-000001/nextclick-snapshot": b"",
+    }
+    for name, raw in made.items():
+        (tmp_path / "home" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "home" / name).write_bytes(raw)
+    return [Entry(name, tmp_path / "home" / name, len(raw)) for name, raw in made.items()]
+
+
+def files_of(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in Path(folder).rglob("*")
+        if path.is_file()
+    }
+
+
+def objects(where):
+    """What a place holds: path of each file in it, below a file system."""
+    if where.startswith("s3://"):
+        url = os.environ["AWS_ENDPOINT_URL"]
+        files, root = fs.S3FileSystem(endpoint_override=url), where.removeprefix("s3://")
+    else:
+        files, root = fs.LocalFileSystem(), where
+    found = files.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
+    return files, [file.path for file in found if file.is_file]
+
+
+def made(place, entries, *names):
+    return [backups.create(place, name, "stack", "1.2.3", entries) for name in names]
+
+
+def test_what_was_backed_up_comes_back(place, entries, tmp_path):
+    """The promise."""
+    (backup,) = made(place, entries, NAMES[0])
+    assert backup.size == sum(entry.size for entry in entries)
+    shutil.rmtree(tmp_path / "home")
+    assert backups.find(place, None) == backup
+    backups.restore(place, backup, tmp_path / "again")
+    found = files_of(tmp_path / "again")
+    assert set(found) == {entry.name for entry in entries}
+    assert {name: hashlib.sha256(raw).hexdigest() for name, raw in found.items()} == {
+        name: held.sha256 for name, held in backup.files.items()
+    }
+    assert not list(tmp_path.glob("again.*"))
+
+
+def test_bytes_that_were_appended_later_are_left_out(place, entries, tmp_path):
+    """The broker goes on writing while its files are read."""
+    log = entries[1]
+    before = log.path.read_bytes()
+    with log.path.open("ab") as file:
+        file.write(b"later")
+    (backup,) = made(place, entries, NAMES[0])
+    backups.restore(place, backup, tmp_path / "again")
+    assert (tmp_path / "again" / log.name).read_bytes() == before
+
+
+def test_an_interrupted_backup_is_none(place, where, entries):
+    """Whatever ends it: what is there of it must not be taken for the newest."""
+    first = made(place, entries, NAMES[0])[0]
+
+    def broken():
+        yield entries[0]
+        assert backups.all_of(place).get(NAMES[1]) is None
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        backups.create(place, NAMES[1], "stack", "1.2.3", broken())
+    assert list(backups.all_of(place)) == [NAMES[0]]
+    assert len(objects(where)[1]) == 2
+    with place.writing(NAMES[2], backups.ARCHIVE) as out:  # it was killed
+        out.write(b"half")
+    assert backups.all_of(place) == {NAMES[0]: first, NAMES[2]: None}
+    assert backups.find(place, None) == first
+    with pytest.raises(CommandError, match=r"no whole backup .*`nextclick backup list`"):
+        backups.find(place, NAMES[2])
+
+
+@pytest.mark.parametrize("manifest", [b'{"format": 1, "version', b"[]", b'{"format": 1}'])
+def test_a_torn_manifest_makes_no_backup(place, manifest):
+    """It is written in place in a folder."""
+    for file, raw in ((backups.ARCHIVE, b""), (backups.MANIFEST, manifest)):
+        with place.writing(NAMES[0], file) as out:
+            out.write(raw)
+    assert backups.all_of(place) == {NAMES[0]: None}
+
+
+def test_a_backup_of_a_later_version_is_named(place):
+    """It would be restored wrongly."""
+    with place.writing(NAMES[0], backups.MANIFEST) as out:
+        out.write(b'{"format": 2, "version": "9.0"}')
+    with pytest.raises(CommandError, match=r"another version of nextclick, 9\.0"):
+        backups.find(place, None)
+
+
+def flipped(raw):
+    return raw[: len(raw) // 2] + bytes([raw[len(raw) // 2] ^ 1]) + raw[len(raw) // 2 + 1 :]
+
+
+@pytest.mark.parametrize("damage", [flipped, lambda raw: raw[: len(raw) // 2], lambda _: b""])
+def test_a_damaged_backup_is_refused_and_nothing_is_left(place, entries, tmp_path, damage):
+    """A stack that starts from half of its files would learn and answer wrongly."""
+    (backup,) = made(place, entries, NAMES[0])
+    with place.reading(NAMES[0], backups.ARCHIVE) as stream:
+        raw = stream.read()
+    with place.writing(NAMES[0], backups.ARCHIVE) as out:
+        out.write(damage(raw))
+    with pytest.raises(CommandError, match=r"is damaged: .* nothing was restored"):
+        backups.restore(place, backup, tmp_path / "again")
+    assert not list(tmp_path.glob("again*"))
+
+
+def test_files_of_another_backup_are_refused(place, entries, tmp_path):
+    """Every byte is whole, and yet it is not what the manifest says."""
+    two = made(place, entries, NAMES[0])[0], made(place, entries[:2], NAMES[1])[0]
+    for archive_of, manifest_of in (two, two[::-1]):
+        with place.reading(archive_of.name, backups.ARCHIVE) as stream:
+            raw = stream.read()
+        with place.writing(NAMES[2], backups.ARCHIVE) as out:
+            out.write(raw)
+        mixed = backups.Backup(NAMES[2], "stack", "1.2.3", manifest_of.files)
+        with pytest.raises(CommandError, match=r"is not (in its archive|among the files)"):
+            backups.restore(place, mixed, tmp_path / "again")
+
+
+def test_a_file_that_lies_outside_is_refused(tmp_path, entries):
+    """Whoever can write to the storage must not write to the rest of the disk."""
+    place = Place(str(tmp_path / "backups"))
+    outside = [Entry("../outside", entries[0].path, entries[0].size)]
+    (backup,) = made(place, outside, NAMES[0])
+    with pytest.raises(CommandError, match="is no file of a backup"):
+        backups.restore(place, backup, tmp_path / "again")
+    assert not (tmp_path / "outside").exists()
+
+
+def test_a_file_that_became_shorter_is_told(place, entries):
+    """A broker that died and came back may cut what it had not written in full."""
+    short = entries[1]._replace(size=entries[1].size + 1)
+    with pytest.raises(CommandError, match=r"has become shorter .* back up again"):
+        made(place, [short], NAMES[0])
+    assert backups.all_of(place) == {}
+
+
+def test_a_name_is_given_once(place, entries):
+    """Two stacks that share a place by mistake would mix their files."""
+    made(place, entries, NAMES[0])
+    with pytest.raises(CommandError, match=r"has a backup-.* already"):
+        made(place, entries, NAMES[0])
+    assert backups.find(place, NAMES[0]).size
+
+
+def test_only_the_newest_are_kept(place, where, entries):
+    """Storage is paid for; what is not ours, or just being written, is not touched."""
+    made(place, entries[:1], *NAMES[1:4])
+    for name in (NAMES[0], NAMES[4]):
+        with place.writing(name, backups.ARCHIVE) as out:
+            out.write(b"half")
+    with place.writing("backup-mine", "notes.txt") as out:
+        out.write(b"mine")
+    assert backups.prune(place, 3) == [NAMES[0]]
+    assert backups.prune(place, 2) == [NAMES[1]]
+    assert backups.prune(place, 2) == []
+    assert [name for name, one in backups.all_of(place).items() if one] == NAMES[2:4]
+    held = {path.rpartition("/backup-")[2] for path in objects(where)[1]}
+    ours = {f"{n.removeprefix('backup-')}/{f}" for n in NAMES[2:4] for f in FILES}
+    assert held == ours | {f"{NAMES[4].removeprefix('backup-')}/{backups.ARCHIVE}"} | {
+        "mine/notes.txt"
+    }
+
+
+FILES = (backups.ARCHIVE, backups.MANIFEST)
+
+
+def test_a_folder_that_is_in_use_is_refused(tmp_path, entries):
+    """What is restored would mix with what is there."""
+    place = Place(str(tmp_path / "backups"))
+    (backup,) = made(place, entries, NAMES[0])
+    (tmp_path / "again").mkdir()
+    (tmp_path / "again" / "mine").touch()
+    with pytest.raises(CommandError, match="is not empty: move it away"):
+        backups.restore(place, backup, tmp_path / "again")
+    assert files_of(tmp_path / "again") == {"mine": b""}
+    (tmp_path / "again" / "mine").unlink()
+    backups.restore(place, backup, tmp_path / "again")
+    assert len(files_of(tmp_path / "again")) == len(entries)
+
+
+def test_a_bucket_that_is_not_there_is_told(bucket, entries):
+    """Most often it is misspelt, or at another address."""
+    with pytest.raises(CommandError, match=r"s3://other/x: .*AWS_ENDPOINT_URL says where"):
+        made(Place("s3://other/x"), entries, NAMES[0])
