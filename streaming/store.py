@@ -30,6 +30,7 @@ from confluent_kafka.admin import AdminClient
 from listeners.http_port import BoundedHTTPServer, serve_pages
 from nextclick.topics import FETCH_WAIT_MS, SESSIONS, topic
 from settings.load import load
+from settings.log_lines import log_to_stderr
 from settings.store import StoreSettings
 from streaming.session_writer import Batch, SessionWriter
 from streaming.store_metrics import LAG, REDIS_ERRORS, REFILLS, WRITTEN
@@ -210,8 +211,8 @@ def serve_metrics(host: str, port: int) -> BoundedHTTPServer:
 
 def main() -> None:
     """Run the store until SIGTERM or SIGINT."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = load(StoreSettings)
+    log_to_stderr("store", settings)
     if settings.store_http_port:
         serve_metrics(settings.store_host, settings.store_http_port)
     store = SessionStore(settings)

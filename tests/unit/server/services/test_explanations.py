@@ -62,7 +62,18 @@ def test_explanations_come_with_reasons_and_timings(shop):
         shop.recommend(session_id="x", session_items=["i4", "i5"], page_size=3)
     )
     assert all(item.reasons for item in answer.items)
-    assert [t.stage for t in answer.timings] == ["parse", "session", "score", "reply"]
+    stages = ["parse", "lock", "session", "candidates", "rank", "page", "reply"]
+    assert [t.stage for t in answer.timings] == stages
+
+
+def test_the_timings_of_an_answer_that_waited_for_redis_say_so(shop):
+    """Otherwise the wait would be found in no stage, or in a wrong one."""
+    shop.replica.caught_up = False
+    shop.redis.sessions["me"] = record("me", ["i4", "i5"], version=9)
+    answer = shop.recommend(session_id="me", explain=True)
+    stages = ["parse", "lock", "session", "redis", "candidates", "rank", "page", "reply"]
+    assert [t.stage for t in answer.timings] == stages
+    assert answer.session_version == 9
 
 
 def test_the_shares_of_an_items_reasons_add_up(shop):
