@@ -15,6 +15,7 @@ from cli.stack.layout import PYTHON_PATH
 from cli.stack.workers import Workers
 from settings.base import PREFIX
 from settings.load import load
+from settings.log_lines import log_to_stderr
 from settings.server import ServerSettings
 
 
@@ -63,6 +64,7 @@ def serve(
     )
     if workers > 1:
         settings = load(ServerSettings)
+        log_to_stderr("workers", settings)
         env = os.environ | {"PYTHONPATH": PYTHON_PATH}
         Workers(workers, env, settings.http_port, settings.data_dir).run()
         return

@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from listeners.process_info import show_process
 from online_models.engine import Engine
@@ -21,7 +22,6 @@ from server import metrics, status
 from server.interpreter import exempt_from_collection, switch_threads_often
 from server.kafka.acked_producer import AckedProducer
 from server.kafka.impressions import Impressions
-from server.log_lines import log_to_stderr
 from server.priority import come_first
 from server.readiness import wait_until_ready
 from server.replica import saved_snapshots, snapshot
@@ -36,10 +36,15 @@ from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.model import Models
 from server.services.recommendation import Recommendations
+from server.stages import untimed
 from server.transport.http import serve_http
 from server.transport.server import GrpcServer
 from settings.load import load
+from settings.log_lines import log_to_stderr
 from settings.server import ServerSettings
+
+if TYPE_CHECKING:
+    from server.transport.traces import Traces
 
 log = logging.getLogger("nextclick.server")
 
@@ -52,19 +57,21 @@ def main() -> None:
 
     SIGUSR1 asks for a snapshot meanwhile.
     """
-    log_to_stderr()
     stop, snapshot_asked_for = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     signal.signal(signal.SIGUSR1, lambda *_: snapshot_asked_for.set())
     switch_threads_often()
     settings = load(ServerSettings)
+    role = Role.EMITTER if settings.emit_examples else Role.SERVER
+    log_to_stderr(role.value, settings)
     policy = policy_of(settings)
     with locked(settings.data_dir):
-        run(settings, policy, stop, snapshot_asked_for)
+        run(role, settings, policy, stop, snapshot_asked_for)
 
 
 def run(
+    role: Role,
     settings: ServerSettings,
     policy: Policy | None,
     stop: threading.Event,
@@ -72,7 +79,6 @@ def run(
 ) -> None:
     """Run a replica on the data of its folder."""
     limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
-    role = Role.EMITTER if settings.emit_examples else Role.SERVER
     replica = snapshot.read(settings.data_dir, limits, role, settings.tenant) or Replica(
         Engine(limits, sample=0, remote=True), role
     )
@@ -100,11 +106,27 @@ def policy_of(settings: ServerSettings) -> Policy | None:
     return policy
 
 
+def traces_of(settings: ServerSettings) -> Traces | None:
+    """Return what traces calls, None where nothing does; exit with a message if it cannot."""
+    if not settings.traces_url:
+        return None
+    try:
+        from server.transport.traces import Traces  # noqa: PLC0415 - its packages are optional
+    except ModuleNotFoundError as e:
+        raise SystemExit(
+            f"NEXTCLICK_TRACES_URL: there is no {e.name}; install it with "
+            "`pip install 'nextclick[tracing]'`, or trace nothing"
+        ) from None
+    log.info("traces of %g of the calls go to the receiver", settings.traces_share)
+    return Traces(settings)
+
+
 def answer_calls(
     replica: Replica, settings: ServerSettings, stop: threading.Event, snapshots: PeriodicSnapshots
 ) -> None:
     """Apply the log and answer calls."""
     replica.engine.begin_index(time.monotonic)
+    traces = traces_of(settings)
     with come_first(settings.realtime):
         producer, impressions = AckedProducer(settings), Impressions(settings)
         redis_view = RedisView(settings.redis, settings.tenant, settings.redis_timeout_ms)
@@ -118,6 +140,7 @@ def answer_calls(
                 Models(producer, replica, settings.tenant),
             ),
             after_answers=recommendations.send_impressions,
+            stages=traces.begin if traces else untimed,
         )
     serving = threading.Event()
     metrics.SERVING.set_function(serving.is_set)
@@ -157,6 +180,8 @@ def answer_calls(
     impressions.close()
     producer.close()
     redis_view.close()
+    if traces:
+        traces.close()
     if not stands_still:
         raise SystemExit("the log reader did not stop in time: no snapshot is written")
     snapshot.write(replica, settings.data_dir)

@@ -41,9 +41,11 @@ def unavailable(message: str) -> RequestError:
     return RequestError(message, code=code_pb2.UNAVAILABLE)
 
 
-def internal() -> RequestError:
-    """Return the error for a bug or failure of the server itself."""
-    return RequestError("internal error; see the server's log", code=code_pb2.INTERNAL)
+def internal(request: str) -> RequestError:
+    """Return the error for a bug or failure of the server itself, which has logged it."""
+    return RequestError(
+        f"internal error; see request {request} in the server's log", code=code_pb2.INTERNAL
+    )
 
 
 def code_name(error: RequestError) -> str:

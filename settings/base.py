@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
@@ -41,6 +42,12 @@ class Settings(BaseSettings):
         default="",
         max_length=200,
         description="Prefix of topics and Redis keys",
+    )
+    log_format: Literal["json", "text"] = Field(
+        default="json", description="Lines of the log: json for programs, text for people"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Lowest level of our lines; debug has personal data"
     )
 
     @field_validator("tenant")

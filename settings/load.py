@@ -25,7 +25,7 @@ NAMES = sorted({name for process in PROCESSES for name in process.model_fields})
 OF_KUBERNETES = re.compile(r"(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP))(_|$)")
 """In variables that Kubernetes sets in every container where a service is called nextclick."""
 
-SECRETS = ("REDIS", "TOKEN")
+SECRETS = ("REDIS", "TOKEN", "TRACES_URL")
 """Settings that may hold a password, and so are never quoted."""
 
 QUOTED = 40

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -87,6 +88,16 @@ class ServerSettings(ClientSettings, SessionSettings):
     realtime: bool = Field(
         default=False, description="Answer at real-time priority, where the system allows it"
     )
+    traces_url: str = Field(
+        default="",
+        description="URL of the OTLP receiver (HTTP) that traces of calls go to; empty: none",
+    )
+    traces_share: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Share of the calls that is traced, of those without a traced caller",
+    )
     connection_age_s: float = Field(
         default=0,
         ge=0,
@@ -108,6 +119,14 @@ class ServerSettings(ClientSettings, SessionSettings):
         if self.emit_examples and "data_dir" not in self.model_fields_set:
             self.data_dir = Path(".nextclick/emitter")
         return self
+
+    @field_validator("traces_url")
+    @classmethod
+    def _url_of_receiver(cls, value: str) -> str:
+        url = urlsplit(value)
+        if value and (url.scheme not in ("http", "https") or len(url.path) < 2):
+            raise ValueError("is no URL such as http://collector:4318/v1/traces")
+        return value
 
     @field_validator("max_sessions")
     @classmethod

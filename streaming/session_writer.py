@@ -205,7 +205,8 @@ class SessionWriter:
             return False
         if foreign:
             FOREIGN.inc(foreign)
-            log.warning("left alone %d keys that are not ours, the last one %r", foreign, first)
+            log.warning("left alone %d keys under our prefix that are not ours", foreign)
+            log.debug("the last key that is not ours: %r", first)
         self._mark, self._next = self._next, next(self._marks)
         return True
 

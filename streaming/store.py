@@ -31,6 +31,7 @@ from listeners.http_port import BoundedHTTPServer, serve_pages
 from listeners.process_info import show_process
 from nextclick.topics import FETCH_WAIT_MS, SESSIONS, topic
 from settings.load import load
+from settings.log_lines import log_to_stderr
 from settings.store import StoreSettings
 from streaming.session_writer import Batch, SessionWriter
 from streaming.store_metrics import DELAY, LAG, REDIS_ERRORS, REFILLS, WRITTEN
@@ -214,8 +215,8 @@ def serve_metrics(host: str, port: int, tenant: str = "") -> BoundedHTTPServer:
 
 def main() -> None:
     """Run the store until SIGTERM or SIGINT."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = load(StoreSettings)
+    log_to_stderr("store", settings)
     if settings.store_http_port:
         serve_metrics(settings.store_host, settings.store_http_port, settings.tenant)
     show_process("store", settings.tenant)

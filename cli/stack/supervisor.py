@@ -27,6 +27,9 @@ from cli.stack.parts import Part, parts_of
 from cli.stack.process import STREAM, child_of, exit_of, find, give_way, kill, spawn, tail
 from cli.stack.stack import STANDBY, SUPERVISOR, Stack
 from cli.stack.watch_record import Deaths
+from settings.load import load
+from settings.log_lines import log_to_stderr
+from settings.store import StoreSettings
 
 log = logging.getLogger("nextclick.supervisor")
 
@@ -124,7 +127,11 @@ def start_standby(home: Home) -> Child:
 
 def main() -> None:
     """Watch over the stack in a folder until SIGTERM, or until it is ended."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        settings = load(StoreSettings)
+    except SystemExit:  # a file of settings that was changed must not end the watch
+        settings = StoreSettings.model_construct()
+    log_to_stderr(SUPERVISOR, settings)
     home = Home(Path(sys.argv[1]))
     os.set_inheritable(int(sys.argv[2]), False)  # whoever has it open has the lock
     stop = threading.Event()
@@ -157,8 +164,8 @@ def watch(supervisor: Supervisor, home: Home, stop: threading.Event) -> None:
         pause_s = LOOK_S
         try:
             supervisor.look()
-        except Exception:  # a full disk passes, and what is to watch over it must not end before
-            log.exception("cannot look after the parts")
+        except Exception as e:  # a full disk passes, and the watch must not end before it does
+            log.exception("cannot look after the parts: %s", e)
             pause_s = FAILED_S
 
 
@@ -166,8 +173,8 @@ def _look_after_jobs(jobs: JobKeeper, stop: threading.Event) -> None:
     while not stop.wait(JOBS_LOOK_S):
         try:
             jobs.look()
-        except Exception:  # whatever it is, it must not end the watch
-            log.exception("cannot look after the jobs")
+        except Exception as e:  # whatever it is, it must not end the watch
+            log.exception("cannot look after the jobs: %s", e)
 
 
 if __name__ == "__main__":

@@ -141,6 +141,7 @@ class Answering(PublishedModels):
         own: int = NO_SESSION,
         flt: Filter | None = None,
         times_s: tuple[int, int] = UNKNOWN_TIMES,
+        enter: Callable[[str], None] | None = None,
     ) -> Ranked:
         """Return ``k`` items that the visitor will likely click next.
 
@@ -158,11 +159,14 @@ class Answering(PublishedModels):
         times_s
             Times of the session's last two clicks, the latest one second, in seconds since 1970.
             Unknown (0): those stored for session ``own``.
+        enter
+            Called with the name of each step as it begins, for who times them: ``candidates``,
+            ``rank``, ``page`` and, where there is one, ``policy``.
         """
         size = page_size(k)
         if self.policy is not None:
-            return self._ordered(self.policy, items, size, own, flt, times_s)
-        return self._answer_with(self._lists_of_latest, items, size, own, flt, times_s)
+            return self._ordered(self.policy, items, size, own, flt, times_s, enter)
+        return self._answer_with(self._lists_of_latest, items, size, own, flt, times_s, enter)
 
     def _ordered(
         self,
@@ -172,10 +176,13 @@ class Answering(PublishedModels):
         own: int,
         flt: Filter | None,
         times_s: tuple[int, int],
+        enter: Callable[[str], None] | None,
     ) -> Ranked:
         """Answer in the order of a policy."""
         depth = min(max(size, policy.depth), MAX_ANSWER)
-        ranked = self._answer_with(self._lists_of_latest, items, depth, own, flt, times_s)
+        ranked = self._answer_with(self._lists_of_latest, items, depth, own, flt, times_s, enter)
+        if enter is not None:
+            enter("policy")
         asked = Asked(items, size, own, flt, self._request.number)
         order = policy.order(ranked.rows, ranked.scores, asked, self._view)
         order = checked(policy.name, order, len(ranked.rows))
@@ -197,6 +204,7 @@ class Answering(PublishedModels):
         own: int,
         flt: Filter | None,
         times_s: tuple[int, int],
+        enter: Callable[[str], None] | None = None,
     ) -> Ranked:
         """Answer; in a page that the counts cannot fill, near items come before popular ones.
 
@@ -205,7 +213,10 @@ class Answering(PublishedModels):
         context vectors mostly reflect clicks.
         """
         self._request.write(items, size, own, flt, times_s)
-        n, n_ranked = page.recommend(self._state)
+        if enter is None:
+            n, n_ranked = page.recommend(self._state)
+        else:
+            n, n_ranked = page.recommend_in_steps(self._state, enter)
         n_near = 0
         if self.index is not None and self._request.n_query and n_ranked < n:
             rows = near()

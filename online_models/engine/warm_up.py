@@ -47,6 +47,7 @@ def warm_up(remote: bool = False) -> Engine:
     engine.example(number, "b")
     for flt in (None, Filter(("x",), (1,), True)):
         engine.recommend([1, 2], 20, 0, flt)
+        engine.recommend([1, 2], 20, 0, flt, enter=lambda step: None)
         engine.shadows(20, engine.asked)
         engine.trending(20, flt)
     rows = engine.recommend([1, 2], 20).rows

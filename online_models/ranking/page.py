@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -47,8 +49,29 @@ def recommend(st: State):  # type: ignore[no-untyped-def]
     Returns (number of items, how many of them are ranked). There are as many items as the request
     wants, or all that pass its filter among those that `fill` looks at.
     """
-    n_ranked = min(pick_candidates(st, True), st.request[0].size)
+    n_picked = pick_candidates(st, True)
     order_candidates(st)
+    return write_page(st, n_picked)
+
+
+def recommend_in_steps(st: State, enter: Callable[[str], None]) -> tuple[int, int]:
+    """Answer as `recommend` does; call ``enter`` with the name of each step as it begins."""
+    enter("candidates")
+    n_picked = pick_candidates(st, True)
+    enter("rank")
+    order_candidates(st)
+    enter("page")
+    n, n_ranked = write_page(st, n_picked)
+    return n, n_ranked
+
+
+@njit(cache=True)
+def write_page(st: State, n_picked: int):  # type: ignore[no-untyped-def]
+    """Write the page: the ordered candidates, what else was picked, then what `fill` adds.
+
+    Returns as `recommend` does.
+    """
+    n_ranked = min(n_picked, st.request[0].size)
     n = write_ranked(st, n_ranked)
     for i in range(n, n_ranked):
         st.answer[i] = st.pool[st.order[i]]

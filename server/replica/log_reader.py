@@ -265,7 +265,7 @@ class LogReader:
         except (RecordError, InvalidEventError) as e:
             self._replica.refused.add(Refused(*place, offset, reason, str(e)))
         except Exception as e:
-            refused = Refused(*place, offset, FAILED, repr(e))
+            refused = Refused(*place, offset, FAILED, type(e).__name__)
             self._replica.refused.add(refused, e)
         self._meter.arrived_ms[place] = arrived_ms
         self._replica.positions[place] = offset + 1

@@ -8,6 +8,7 @@ arrived in Kafka.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -25,7 +26,10 @@ from server.kafka.acked_producer import AckedProducer
 from server.replica.replica import Replica
 from server.services.event_times import EventTimes
 from server.services.requests import entries, parsed
+from server.stages import UNTIMED, Untimed
 from settings.server import ServerSettings
+
+log = logging.getLogger("nextclick.events")
 
 
 class Events:
@@ -42,9 +46,11 @@ class Events:
         self._times = EventTimes(replica.sessions, settings.session_life_ms)
         self._clock = clock
         self._topic = topic(EVENTS, settings.tenant)
+        self._verbose = log.isEnabledFor(logging.DEBUG)
 
-    def put_events(self, raw: bytes, timeout_s: float | None) -> bytes:
+    def put_events(self, raw: bytes, timeout_s: float | None, stages: Untimed = UNTIMED) -> bytes:
         """Answer a PutEventsRequest: write the valid events; the response's errors have others."""
+        stages.enter("validate")
         found = entries(raw, "events", MAX_PUT_EVENTS)
         response = pb.PutEventsResponse()
         now_ms = int(self._clock() * 1000)
@@ -69,7 +75,9 @@ class Events:
                 continue
             events[index] = event
             records.append(record)
+        stages.enter("kafka")
         outcomes = self._producer.put(self._topic, records, timeout_s) if records else []
+        stages.enter("reply")
         unacknowledged = 0
         for (index, event), outcome in zip(events.items(), outcomes, strict=True):
             time_ms, arrived_ms = event.timestamp_ms, outcome.arrived_ms
@@ -85,6 +93,15 @@ class Events:
         metrics.EVENTS.labels("accepted").inc(response.accepted)
         metrics.EVENTS.labels("refused").inc(len(found) - unacknowledged - response.accepted)
         metrics.EVENTS.labels("not_acknowledged").inc(unacknowledged)
+        if self._verbose:
+            for event in events.values():
+                names = {"event": event.event_id, "session": event.key, "trace": stages.trace_id}
+                log.debug("put a %s", event.type, extra=names)
+        if stages.facts is not None:
+            stages.facts |= {
+                "nextclick.events": len(found),
+                "nextclick.events.accepted": response.accepted,
+            }
         return response.SerializeToString()
 
 

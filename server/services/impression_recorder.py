@@ -21,6 +21,7 @@ from server.services.replies import (
     Names,
     packed_floats,
 )
+from server.stages import Untimed, clock_ns
 
 log = logging.getLogger("nextclick.answers")
 
@@ -37,6 +38,7 @@ class Shown(NamedTuple):
     time_ms: int
     model: str
     asked: tuple[int, int]
+    stages: Untimed
 
 
 class ImpressionRecorder:
@@ -60,14 +62,20 @@ class ImpressionRecorder:
                 shown = self._unsent.popleft()
             except IndexError:
                 return  # another thread was faster
+            began_ns = clock_ns()
             try:
                 with self._replica.answering():
                     impression = self._impression(shown)
                 # For a visitor without a session, the record's key is the user's.
                 self._impressions.put(impression, event_key(shown.session_id, shown.user_id))
             except Exception:
-                log.exception("an impression was lost")
+                names = {
+                    "request": shown.response.recommendation_id,
+                    "trace": shown.stages.trace_id,
+                }
+                log.exception("an impression was lost", extra=names)
                 metrics.IMPRESSIONS_DROPPED.inc()
+            shown.stages.apart("impression", began_ns)
 
     def _impression(self, shown: Shown) -> bytes:
         """Return the record of an answer; one in ``shadow_sample`` has further measures."""

@@ -6,8 +6,10 @@ import itertools
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import dropwhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +37,12 @@ from server.services.replies import (
 )
 from server.services.requests import parsed
 from server.services.visitor import Rows, UnreadVisitorError, Visitor, n_stored, resolve_visitor
+from server.stages import UNTIMED, Stages, Untimed, clock_ns
 
 log = logging.getLogger("nextclick.answers")
+
+PARSE = "parse"
+"""The first stage of an answer."""
 
 CATCHING_UP_MS = 10_000
 """Answers of a replica with a larger lag are marked as degraded."""
@@ -67,16 +73,20 @@ class Recommendations:
         # Unique without a system call: a prefix for this process, then a counter.
         self._prefix = os.urandom(6).hex()
         self._count = itertools.count(1)
+        self._verbose = log.isEnabledFor(logging.DEBUG)
 
-    def recommend(self, raw: bytes) -> bytes | Deferred[bytes]:
+    def recommend(self, raw: bytes, stages: Untimed = UNTIMED) -> bytes | Deferred[bytes]:
         """Answer a RecommendRequest."""
-        t0 = time.perf_counter_ns()
+        began_ns = clock_ns()
+        stages.enter(PARSE)
         request = parsed(pb.RecommendRequest, raw)
         validation.check_recommend(request)
+        stages = _timed(request, stages, began_ns)
         try:
-            return self._recommend(request, t0, self._unasked())
+            return self._recommend(request, stages, self._unasked())
         except UnreadVisitorError as unread:
-            return self._deferred(unread.question, partial(self._recommend, request, t0))
+            answer = partial(self._recommend, request, stages)
+            return self._deferred(unread.question, answer, stages)
 
     def batch_recommend(self, raw: bytes) -> bytes:
         """Answer a BatchRecommendRequest; clicks may be learned between two of the answers.
@@ -88,12 +98,12 @@ class Recommendations:
         unread: dict[int, Question] = {}
         for i, request in enumerate(requests):
             try:
-                replies[i] = self._recommend(request, time.perf_counter_ns(), self._unasked())
+                replies[i] = self._recommend(request, _timed(request), self._unasked())
             except UnreadVisitorError as e:
                 unread[i] = e.question
             self.send_impressions()
         for i, stored in zip(unread, self._redis.read(list(unread.values())), strict=True):
-            replies[i] = self._recommend(requests[i], time.perf_counter_ns(), stored)
+            replies[i] = self._recommend(requests[i], _timed(requests[i]), stored)
             self.send_impressions()
         return b"".join(map(response_field, replies))
 
@@ -101,12 +111,13 @@ class Recommendations:
         """Answer a StreamRecommendRequest."""
         request = parsed(pb.StreamRecommendRequest, raw).request
         validation.check_recommend(request)
-        t0 = time.perf_counter_ns()
+        stages = _timed(request)
         try:
-            reply = self._recommend(request, t0, self._unasked())
+            reply = self._recommend(request, stages, self._unasked())
         except UnreadVisitorError as unread:
+            stages.enter("redis")
             [stored] = self._redis.read([unread.question])
-            reply = self._recommend(request, t0, stored)
+            reply = self._recommend(request, stages, stored)
         self.send_impressions()
         return response_field(reply)
 
@@ -114,17 +125,20 @@ class Recommendations:
         """Compute answers for nobody, so that the first real ones find everything in caches."""
         for session_id in session_ids:
             request = pb.RecommendRequest(session_id=session_id)
-            self._recommend(request, time.perf_counter_ns(), Stored(), recorded=False)
+            self._recommend(request, UNTIMED, Stored(), recorded=False)
 
     def _unasked(self) -> Stored | None:
         """Return what is known of a visitor before Redis is asked, or if it cannot be."""
         return None if self._redis.up else UNREAD
 
-    def _deferred(self, question: Question, answer: Callable[[Stored], bytes]) -> Deferred[bytes]:
+    def _deferred(
+        self, question: Question, answer: Callable[[Stored], bytes], stages: Untimed = UNTIMED
+    ) -> Deferred[bytes]:
         """Return an answer that reads Redis first, if its turn comes within the timeout."""
         deadline = time.monotonic() + self._redis.timeout_s
 
         def wait() -> bytes:
+            stages.enter("redis")
             in_time = time.monotonic() < deadline
             return answer(self._redis.read([question])[0] if in_time else UNREAD)
 
@@ -133,20 +147,26 @@ class Recommendations:
     def _recommend(
         self,
         request: pb.RecommendRequest,
-        t0: int,
+        stages: Untimed,
         stored: Stored | None,
         recorded: bool = True,
     ) -> bytes:
         tail = list(request.session_items)
-        t1 = time.perf_counter_ns()
+        stages.enter("lock")
         with self._replica.answering():
+            stages.enter("session")
             visitor = resolve_visitor(self._replica, request.session_id, request.user_id, stored)
             rows, appended = self._query(visitor, tail)
-            t2 = time.perf_counter_ns()
             flt = self._filter(request, visitor, rows)
             ranked = self._engine.recommend(
-                rows, validation.page(request.page_size), visitor.number, flt, visitor.times_s
+                rows,
+                validation.page(request.page_size),
+                visitor.number,
+                flt,
+                visitor.times_s,
+                None if stages is UNTIMED else stages.enter,
             )
+            stages.enter("reply")
             asked = self._engine.asked
             response = pb.RecommendResponse(
                 recommendation_id=self._new_id(),
@@ -156,7 +176,6 @@ class Recommendations:
                 degraded=self._degraded(stored),
                 source=_source(ranked),
             )
-            t3 = time.perf_counter_ns()
             if request.explain:
                 self._explain(response, ranked, rows, visitor.number)
                 items = b""
@@ -174,14 +193,29 @@ class Recommendations:
                         time.time_ns() // 1_000_000,
                         self._engine.ranking,
                         asked,
+                        stages,
                     )
                 )
+        if self._verbose and recorded:
+            log.debug(
+                "answered with %d items",
+                len(ranked.rows),
+                extra={
+                    "request": response.recommendation_id,
+                    "session": visitor.session_id,
+                    "trace": stages.trace_id,
+                },
+            )
+        if stages.facts is not None:
+            degraded = map(pb.DegradedReason.Name, response.degraded)
+            stages.facts |= {
+                "nextclick.recommendation_id": response.recommendation_id,
+                "nextclick.session_items": len(rows),
+                "nextclick.items": len(ranked.rows),
+                "nextclick.degraded": " ".join(degraded),
+            }
         if request.explain:
-            t4 = time.perf_counter_ns()
-            laps = zip(("parse", "session", "score", "reply"), (t0, t1, t2, t3, t4), strict=False)
-            ends = (t1, t2, t3, t4)
-            for (stage, start), end in zip(laps, ends, strict=True):
-                response.timings.add(stage=stage, duration_us=(end - start) // 1000)
+            _add_timings(response, stages)
         return response.SerializeToString() + items
 
     def rank(self, raw: bytes) -> bytes | Deferred[bytes]:
@@ -307,6 +341,26 @@ class Recommendations:
         check = board.calibration
         odds = check.slope * log_odds(scores[:SCORED_ITEMS].astype(np.float64)) + check.intercept
         return [float(p) for p in 1 / (1 + np.exp(-odds))]
+
+
+def _timed(
+    request: pb.RecommendRequest, stages: Untimed = UNTIMED, began_ns: int | None = None
+) -> Untimed:
+    """Return the stages of a request: those of its call or, to explain it, some of its own."""
+    if not request.explain or isinstance(stages, Stages):
+        return stages
+    return Stages(PARSE, clock_ns() if began_ns is None else began_ns)
+
+
+def _add_timings(response: pb.RecommendResponse, stages: Untimed) -> None:
+    """Add how long each stage took of an explained answer, not what the call was at before."""
+    assert isinstance(stages, Stages)
+    spans = dropwhile(lambda span: span[0] != PARSE, stages.spans())
+    taken_ns: Counter[str] = Counter()  # stages are entered again once Redis was read
+    for stage, began_ns, ended_ns in spans:
+        taken_ns[stage] += ended_ns - began_ns
+    for stage, nanoseconds in taken_ns.items():
+        response.timings.add(stage=stage, duration_us=nanoseconds // 1_000)
 
 
 def _source(ranked: Ranked) -> pb.AnswerSource:

@@ -26,6 +26,7 @@ from grpc import _server
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from server import metrics
+from server.stages import Untimed, untimed
 from server.transport.pool import Pool
 
 log = logging.getLogger("nextclick.grpc")
@@ -56,20 +57,25 @@ class Aside(NamedTuple):
     """For when the pool has no room; must not block."""
 
 
-Behaviour = Callable[[bytes, float], Reply | Aside]
+Behaviour = Callable[[bytes, float, Untimed], Reply | Aside]
 """Answers a serialised request, given its deadline in seconds since 1970 (without one, far in the
-future); must neither raise nor block."""
+future) and its stages; must neither raise nor block."""
+
+
+StagesOf = Callable[[bytes, Sequence[tuple[str, str | bytes]]], Untimed]
+"""Returns the stages of a call, given its path and its metadata."""
 
 
 class _Call:
     """A call, and the tag of its two events: its message, and its end."""
 
-    __slots__ = ("behaviour", "deadline", "handle", "received", "silent")
+    __slots__ = ("behaviour", "deadline", "handle", "received", "silent", "stages")
 
-    def __init__(self, handle: Any, deadline: float, behaviour: Behaviour) -> None:
+    def __init__(self, handle: Any, deadline: float, behaviour: Behaviour, stages: Untimed) -> None:
         self.handle = handle
         self.deadline = deadline
         self.behaviour = behaviour
+        self.stages = stages
         self.received = False
         self.silent = False
 
@@ -92,6 +98,8 @@ class FastLane:
     after
         Called once a reply has been handed to grpc, for work that the caller need not wait for;
         must not raise.
+    stages
+        Returns the stages of a new call, given its path and its metadata; must not raise.
     """
 
     def __init__(
@@ -100,11 +108,13 @@ class FastLane:
         behaviours: Mapping[str, Behaviour],
         interceptors: Sequence[Any] = (),
         after: Callable[[], None] = lambda: None,
+        stages: StagesOf = untimed,
     ) -> None:
         self._state = server._state  # type: ignore[attr-defined]
         self._behaviours = {name.encode(): call for name, call in behaviours.items()}
         self._interceptors = interceptors
         self._after = after
+        self._stages = stages
 
     def start(self) -> None:
         """Start serving; use it instead of ``server.start()``."""
@@ -170,7 +180,9 @@ class FastLane:
 
     def _begin(self, event: Any, behaviour: Behaviour) -> None:
         """Request the next call from grpc, and the message of this one."""
-        state, call = self._state, _Call(event.call, event.call_details.deadline, behaviour)
+        details = event.call_details
+        stages = self._stages(details.method, event.invocation_metadata)
+        state, call = self._state, _Call(event.call, details.deadline, behaviour, stages)
         with state.lock:
             state.due.remove(_server._REQUEST_CALL_TAG)
             if state.stage is _server._ServerStage.STARTED:
@@ -196,10 +208,11 @@ class FastLane:
         elif call.deadline < time.time():
             reply = _refused("late", TOO_LATE)
         else:
-            answer = call.behaviour(message, call.deadline)
+            answer = call.behaviour(message, call.deadline, call.stages)
             if not isinstance(answer, Aside):
                 reply = answer
             else:
+                call.stages.enter("wait")
                 work, send = partial(self._in_time, call, answer), partial(self._send, call)
                 if answer.pool.submit(work, send):
                     return
@@ -214,12 +227,14 @@ class FastLane:
         return answer.work()
 
     def _send(self, call: _Call, reply: Reply) -> None:
+        call.stages.enter("send")
         try:
             call.handle.start_server_batch(_operations(reply), call)
         except Exception:
             log.exception("a reply could not be sent")
             self._end(call)
             return
+        call.stages.end(reply.code)
         self._after()
 
     def _end(self, call: _Call) -> bool:

@@ -12,6 +12,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from server.errors import not_found
 from server.services.requests import parsed
+from server.stages import Untimed
 from server.transport.fast_lane import Behaviour, Reply
 from server.transport.rich_status import error_reply, told_error
 from server.transport.streams import Streams
@@ -42,7 +43,7 @@ class Health(health.HealthServicer):
         told = partial(told_error, "Watch", HealthCheckRequest)
         return {_path("Watch"): self._watchers.handler(self._watch, told)}
 
-    def _check(self, raw: bytes, _deadline: float) -> Reply:
+    def _check(self, raw: bytes, _deadline: float, _stages: Untimed) -> Reply:
         try:
             service = parsed(HealthCheckRequest, raw).service
             status = self._server_status.get(service)

@@ -14,6 +14,7 @@ from prometheus_client import Counter, Histogram
 from server import metrics
 from server.deferred import Deferred
 from server.errors import RequestError, code_name, overloaded
+from server.stages import UNTIMED, Untimed
 from server.transport.fast_lane import Aside, Behaviour, Reply
 from server.transport.methods import Lane, Method
 from server.transport.pool import Pool
@@ -90,15 +91,16 @@ class Lanes:
     def _fast(self, method: Method, handler: Handler) -> Behaviour:
         measured, complete = self._measured, self._completing(method)
         answered, latency = _measures(method)
+        handle = _staged(method, handler)
 
-        def behaviour(raw: bytes, _deadline: float) -> Reply | Aside:
+        def behaviour(raw: bytes, _deadline: float, stages: Untimed) -> Reply | Aside:
             started = time.perf_counter()
             try:
-                answer = handler(raw)
+                answer = handle(raw, stages)
             except Exception as e:
-                return error_reply(counted_error(method, e))
+                return error_reply(counted_error(method, e, stages))
             if isinstance(answer, Deferred):
-                wait, at_once = (partial(complete, way, started) for way in answer)
+                wait, at_once = (partial(complete, way, started, stages) for way in answer)
                 return Aside(self._redis, wait, at_once)
             measured.append((answered, latency, time.perf_counter() - started))
             return Reply(answer)
@@ -108,29 +110,30 @@ class Lanes:
     def _aside(self, method: Method, handler: Handler) -> Behaviour:
         pool, complete = self._pools[method.lane], self._completing(method)
         full = overloaded(f"too many calls are waiting for {WAITS_FOR[method.lane]}; try later")
+        handle = _staged(method, handler)
 
         def refuse() -> Reply:
             return error_reply(counted_error(method, full))
 
-        def behaviour(raw: bytes, deadline: float) -> Aside:
+        def behaviour(raw: bytes, deadline: float, stages: Untimed) -> Aside:
             def answer() -> bytes:
                 left_s = (deadline - time.time(),) if method.lane is Lane.KAFKA else ()
-                reply: bytes = handler(raw, *left_s)
+                reply: bytes = handle(raw, *left_s, stages)
                 return reply
 
-            return Aside(pool, partial(complete, answer, time.perf_counter()), refuse)
+            return Aside(pool, partial(complete, answer, time.perf_counter(), stages), refuse)
 
         return behaviour
 
-    def _completing(self, method: Method) -> Callable[[Callable[[], bytes], float], Reply]:
+    def _completing(self, method: Method) -> Callable[[Callable[[], bytes], float, Untimed], Reply]:
         """Return what computes the reply of a method's call that has begun at some time."""
         answered, latency = _measures(method)
 
-        def complete(answer: Callable[[], bytes], started: float) -> Reply:
+        def complete(answer: Callable[[], bytes], started: float, stages: Untimed) -> Reply:
             try:
                 reply = Reply(answer())
             except Exception as e:
-                return error_reply(counted_error(method, e))
+                return error_reply(counted_error(method, e, stages))
             self._measured.append((answered, latency, time.perf_counter() - started))
             return reply
 
@@ -154,8 +157,21 @@ def _measures(method: Method) -> tuple[Counter, Histogram]:
     return metrics.REQUESTS.labels(method.name, "OK"), metrics.LATENCY.labels(method.name)
 
 
-def counted_error(method: Method, error: Exception) -> RequestError:
+def _staged(method: Method, handler: Handler) -> Handler:
+    """Return a method's handler as one that takes the stages of its call, last."""
+    if method.staged:
+        return handler
+
+    def handle(raw: bytes, *more: Any) -> Any:
+        *left_s, stages = more
+        stages.enter("answer")
+        return handler(raw, *left_s)
+
+    return handle
+
+
+def counted_error(method: Method, error: Exception, stages: Untimed = UNTIMED) -> RequestError:
     """Count an error of a call, and return it in the form that the caller may see."""
-    told = told_error(method.name, method.request, error)
+    told = told_error(method.name, method.request, error, stages.trace_id)
     metrics.REQUESTS.labels(method.name, code_name(told)).inc()
     return told

@@ -60,6 +60,8 @@ class Method(NamedTuple):
     handler: Callable[..., Any]
     """A method of the class that answers the service; see `Lane` for its arguments."""
     lane: Lane
+    staged: bool = False
+    """Whether the handler enters stages of its own; it then takes the call's as `Stages`, last."""
 
     @property
     def path(self) -> str:
@@ -96,13 +98,13 @@ CATALOGUE = catalog_service_pb2.DESCRIPTOR.services_by_name["CatalogService"]
 MODEL = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
 
 METHODS = (
-    Method(RECOMMENDATION, "Recommend", Recommendations.recommend, Lane.FAST),
+    Method(RECOMMENDATION, "Recommend", Recommendations.recommend, Lane.FAST, staged=True),
     Method(RECOMMENDATION, "Rank", Recommendations.rank, Lane.FAST),
     Method(RECOMMENDATION, "SimilarItems", Recommendations.similar_items, Lane.FAST),
     Method(RECOMMENDATION, "Trending", Recommendations.trending, Lane.FAST),
     Method(RECOMMENDATION, "BatchRecommend", Recommendations.batch_recommend, Lane.IN_TURN),
     Method(RECOMMENDATION, "StreamRecommend", Recommendations.stream_recommend, Lane.STREAM),
-    Method(EVENT, "PutEvents", Events.put_events, Lane.KAFKA),
+    Method(EVENT, "PutEvents", Events.put_events, Lane.KAFKA, staged=True),
     Method(CATALOGUE, "PutItems", Catalogue.put_items, Lane.KAFKA),
     Method(CATALOGUE, "GetItems", Catalogue.get_items, Lane.ASIDE),
     Method(CATALOGUE, "DeleteItems", Catalogue.delete_items, Lane.KAFKA),

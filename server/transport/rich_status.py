@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -20,14 +21,20 @@ Told = Callable[[Exception], RequestError]
 """Returns an error of a call in the form that the caller may see."""
 
 
-def told_error(name: str, request: type[Message], error: Exception) -> RequestError:
-    """Return an error of a method in the form that the caller may see; log it if it is ours."""
+def told_error(
+    name: str, request: type[Message], error: Exception, trace_id: str = ""
+) -> RequestError:
+    """Return an error of a method in the form that the caller may see; log it if it is ours.
+
+    The caller then gets a name of the call, by which its line in the log is found.
+    """
     if isinstance(error, RequestError):
         return error
     if isinstance(error, DecodeError):
         return RequestError(f"the request is not a serialised {request.DESCRIPTOR.name}")
-    log.error("%s failed", name, exc_info=error)
-    return internal()
+    call = secrets.token_hex(8)
+    log.error("%s failed", name, exc_info=error, extra={"request": call, "trace": trace_id})
+    return internal(call)
 
 
 def rich_status(error: RequestError) -> grpc.Status:

@@ -12,8 +12,9 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import SERVICE_NAME
 
 from nextclick.limits import MAX_MESSAGE_BYTES
+from server.stages import untimed
 from server.transport.auth import TokenAuth
-from server.transport.fast_lane import FastLane
+from server.transport.fast_lane import FastLane, StagesOf
 from server.transport.health import Health
 from server.transport.lanes import Lanes
 from server.transport.methods import METHODS
@@ -48,6 +49,8 @@ class GrpcServer:
         The objects that answer the services; together they have every handler of `METHODS`.
     after_answers
         See `Lanes`.
+    stages
+        Returns the stages of a call of `METHODS`; see `FastLane`.
 
     Raises
     ------
@@ -60,6 +63,7 @@ class GrpcServer:
         settings: ServerSettings,
         handlers: Sequence[object],
         after_answers: Callable[[], None],
+        stages: StagesOf = untimed,
     ) -> None:
         lanes = Lanes(settings.max_waiting_puts, after_answers)
         for method in METHODS:
@@ -79,7 +83,7 @@ class GrpcServer:
             options=_options(settings),
         )
         calls = {**lanes.calls, **self._health.calls()}
-        self._lane = FastLane(self._server, calls, interceptors, lanes.after_reply)
+        self._lane = FastLane(self._server, calls, interceptors, lanes.after_reply, stages)
         self._health_names = ["", *services]
         self.set_serving(False)
         self._address = f"{settings.host}:{settings.grpc_port}"

@@ -11,6 +11,13 @@ from online_models.ranking.policy import Ordered
 from tests.unit.server.services.shop import ids, record
 
 
+class Reversed:
+    name, depth = "reversed", 20
+
+    def order(self, rows, scores, asked, items):
+        return Ordered(np.arange(len(rows))[::-1])
+
+
 def test_the_first_items_of_a_long_page_are_explained(shop):
     """Reasons for hundreds of items would take longer than other callers should wait."""
     answer = shop.recommend(session_id="me", session_items=["i4"], page_size=21, explain=True)
@@ -37,13 +44,6 @@ def test_explained_scores_become_probabilities_once_they_are_calibrated(shop):
 
 def test_probabilities_of_re_ordered_answers_are_those_of_the_policys_own_score(shop):
     """What is shown in another order is clicked with another probability."""
-
-    class Reversed:
-        name, depth = "reversed", 20
-
-        def order(self, rows, scores, asked, items):
-            return Ordered(np.arange(len(rows))[::-1])
-
     shop.replica.engine.policy = Reversed()
     for name, slope in (("blend", 1), ("blend+reversed", 0)):
         score = Score(model=name, cases=9)
@@ -62,7 +62,25 @@ def test_explanations_come_with_reasons_and_timings(shop):
         shop.recommend(session_id="x", session_items=["i4", "i5"], page_size=3)
     )
     assert all(item.reasons for item in answer.items)
-    assert [t.stage for t in answer.timings] == ["parse", "session", "score", "reply"]
+    stages = ["parse", "lock", "session", "candidates", "rank", "page", "reply"]
+    assert [t.stage for t in answer.timings] == stages
+
+
+def test_a_policy_has_a_timing_of_its_own(shop):
+    """It is code of the shop's: whether that is slow must be seen."""
+    shop.replica.engine.policy = Reversed()
+    answer = shop.recommend(session_id="x", session_items=["i4", "i5"], explain=True)
+    assert [t.stage for t in answer.timings][-3:] == ["page", "policy", "reply"]
+
+
+def test_the_timings_of_an_answer_that_waited_for_redis_say_so(shop):
+    """Otherwise the wait would be found in no stage, or in a wrong one."""
+    shop.replica.caught_up = False
+    shop.redis.sessions["me"] = record("me", ["i4", "i5"], version=9)
+    answer = shop.recommend(session_id="me", explain=True)
+    stages = ["parse", "lock", "session", "redis", "candidates", "rank", "page", "reply"]
+    assert [t.stage for t in answer.timings] == stages
+    assert answer.session_version == 9
 
 
 def test_the_shares_of_an_items_reasons_add_up(shop):

@@ -20,6 +20,7 @@ from server.kafka.acked_producer import Outcome
 from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.model import Models
+from server.stages import untimed
 from server.transport import fast_lane
 from server.transport.server import GrpcServer
 from settings.server import ServerSettings
@@ -53,7 +54,7 @@ class FakeProducer:
 class Served:
     """A running server and stubs of it."""
 
-    def __init__(self, token="", **more):
+    def __init__(self, token="", stages=untimed, **more):
         self.shop, self.producer = Shop(), FakeProducer()
         self.port = Ports.free().grpc
         settings = ServerSettings(
@@ -65,7 +66,9 @@ class Served:
             Catalogue(self.producer, self.shop.replica, ""),
             Models(self.producer, self.shop.replica, ""),
         )
-        self.server = GrpcServer(settings, self.handlers, self.shop.service.send_impressions)
+        self.server = GrpcServer(
+            settings, self.handlers, self.shop.service.send_impressions, stages
+        )
         self.server.start()
         self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}")
         self.answers = recommendation_service_pb2_grpc.RecommendationServiceStub(self.channel)

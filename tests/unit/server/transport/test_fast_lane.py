@@ -34,7 +34,7 @@ class Lane:
         self.lane.start()
         self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
 
-    def double(self, raw, deadline):
+    def double(self, raw, deadline, stages):
         self.threads.add(threading.current_thread().name)
         return Reply(raw + raw)
 
@@ -66,7 +66,7 @@ def test_replies_that_take_long_hold_up_no_other_and_are_bounded(lanes):
     """Redis may take milliseconds: only who asked for it waits, and only so many at once."""
     go_on, pool = threading.Event(), Pool("aside", 4, MAX_ASIDE)
 
-    def behaviour(raw, deadline):
+    def behaviour(raw, deadline, stages):
         def wait():
             assert go_on.wait(LIMIT_S)
             return Reply(threading.current_thread().name.encode())
@@ -110,7 +110,7 @@ def test_a_call_whose_turn_comes_after_its_deadline_is_not_worked_on(lanes, monk
     clock, pool, before = Clock(monkeypatch), Pool("aside", 1, 2), refused("late")
     begun, release, worked = threading.Event(), threading.Event(), []
 
-    def behaviour(raw, deadline):
+    def behaviour(raw, deadline, stages):
         def work():
             begun.set()
             release.wait(LIMIT_S)
@@ -183,7 +183,7 @@ def test_an_unknown_method_is_grpcs_to_refuse(lanes):
 
 def test_errors_carry_code_details_and_trailers(lanes):
     fault = Reply(b"", grpc.StatusCode.NOT_FOUND.value[0], "no such item", (("why-bin", b"\x01"),))
-    lane = lanes(behaviour=lambda raw, deadline: fault)
+    lane = lanes(behaviour=lambda raw, deadline, stages: fault)
     with pytest.raises(grpc.RpcError) as error:
         lane.call()
     assert error.value.code() == grpc.StatusCode.NOT_FOUND
@@ -228,7 +228,7 @@ def test_a_call_whose_deadline_has_passed_is_not_worked_on(lanes, monkeypatch):
     clock, before = Clock(monkeypatch), refused("late")
     worked, release = [], threading.Event()
 
-    def slow(raw, deadline):
+    def slow(raw, deadline, stages):
         worked.append(raw)
         release.wait(LIMIT_S)
         return Reply(raw)
@@ -251,7 +251,7 @@ def test_a_call_whose_deadline_has_passed_is_not_worked_on(lanes, monkeypatch):
 def test_a_drain_lets_a_call_in_flight_end(lanes):
     begun, release = threading.Event(), threading.Event()
 
-    def slow(raw, deadline):
+    def slow(raw, deadline, stages):
         begun.set()
         release.wait(LIMIT_S)
         return Reply(raw)
