@@ -79,7 +79,7 @@ def submitted(args):
     ):
         module.main()
     if run.called:  # the sessions job
-        (job,) = run.call_args.args
+        job = run.call_args.args[0]
         given = {key: run.call_args.kwargs[key] for key in ("kafka", "tenant", "parallelism")}
         return job, given
     job = next(

@@ -10,8 +10,10 @@ Parts that occur more than once are written once, in ``$defs``.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,54 +59,51 @@ def reduced(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a schema without what no manifest can be wrong in."""
     if schema.get("x-kubernetes-int-or-string"):
         return {"type": ["integer", "string"]}
-    kept = {name: schema[name] for name in KEPT if name in schema}
+    kept = mapped({name: schema[name] for name in KEPT if name in schema}, reduced)
+    if "pattern" in kept:
+        kept["pattern"] = re.sub(r"^\^\(\?i\)", "(?i)^", kept["pattern"])  # Go's, for Python
     if "properties" in kept:
-        kept["properties"] = {
-            name: POD_TEMPLATE if name == "podTemplate" else reduced(of)
-            for name, of in kept["properties"].items()
-        }
+        if "podTemplate" in kept["properties"]:
+            kept["properties"]["podTemplate"] = POD_TEMPLATE
         if not schema.get("x-kubernetes-preserve-unknown-fields"):
             kept.setdefault("additionalProperties", False)
-    for name in ("items", "additionalProperties", "not"):
-        if isinstance(kept.get(name), dict):
-            kept[name] = reduced(kept[name])
     return kept
+
+
+def mapped(schema: dict[str, Any], function: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    """Return a schema whose parts, which are schemas, are what a function makes of them."""
+    new = dict(schema)
+    if "properties" in schema:
+        new["properties"] = {name: function(of) for name, of in schema["properties"].items()}
+    for name in ("items", "additionalProperties", "not"):
+        if isinstance(schema.get(name), dict):
+            new[name] = function(schema[name])
+    for name in ("oneOf", "anyOf"):
+        if name in schema:
+            new[name] = [mapped(of, function) for of in schema[name]]
+    return new
 
 
 def shared(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a schema whose repeated parts are references."""
     times: Counter[str] = Counter()
-    _count(schema, times)
-    names = {
-        text: f"part-{number}"
-        for number, text in enumerate(
-            text for text, n in times.items() if n > 1 and len(text) > WORTH_SHARING
-        )
-    }
-    defs = {name: _referring(json.loads(text), names, text) for text, name in names.items()}
-    whole = _referring(schema, names, "")
+
+    def count(part: dict[str, Any]) -> dict[str, Any]:
+        times[json.dumps(part, sort_keys=True)] += 1
+        return mapped(part, count)
+
+    def refer(part: dict[str, Any]) -> dict[str, Any]:
+        name = names.get(json.dumps(part, sort_keys=True))
+        return {"$ref": f"#/$defs/{name}"} if name else mapped(part, refer)
+
+    mapped(schema, count)
+    repeated = [text for text, n in times.items() if n > 1 and len(text) > WORTH_SHARING]
+    names = {text: f"part-{number}" for number, text in enumerate(repeated)}
+    defs = {name: mapped(json.loads(text), refer) for text, name in names.items()}
+    whole = mapped(schema, refer)
     used = json.dumps([whole, *defs.values()])
     kept = {name: of for name, of in defs.items() if f'"#/$defs/{name}"' in used}
     return whole | ({"$defs": kept} if kept else {})
-
-
-def _count(part: Any, times: Counter[str]) -> None:
-    if isinstance(part, dict):
-        if "type" in part:
-            times[json.dumps(part, sort_keys=True)] += 1
-        for of in part.values():
-            _count(of, times)
-
-
-def _referring(part: Any, names: dict[str, str], itself: str) -> Any:
-    """Return a part with references to others."""
-    if not isinstance(part, dict):
-        return part
-    if "type" in part:
-        text = json.dumps(part, sort_keys=True)
-        if text in names and text != itself:
-            return {"$ref": f"#/$defs/{names[text]}"}
-    return {name: _referring(of, names, itself) for name, of in part.items()}
 
 
 if __name__ == "__main__":
