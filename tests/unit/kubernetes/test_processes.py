@@ -1,0 +1,312 @@
+"""What the manifests give our processes, compared with what these take: variables, ports, paths."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+from unittest import mock
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import pytest
+
+from cli.stack.layout import PROJECT
+from server.transport.http import serve_http
+from settings.base import PREFIX, Settings
+from settings.jobs import JobSettings
+from settings.load import load
+from settings.server import ServerSettings
+from settings.store import StoreSettings
+from streaming.store import serve_metrics
+from tests.unit.kubernetes.manifests import (
+    OURS,
+    OVERLAYS,
+    environment,
+    named,
+    of_kind,
+    overlay,
+    pod,
+    pods,
+    ports,
+    selects,
+)
+
+SETTINGS = {
+    "server": ServerSettings,
+    "emitter": ServerSettings,
+    "store": StoreSettings,
+    "topics": Settings,
+    "flink": JobSettings,
+}
+"""The settings of the process in a pod, by its component."""
+
+NOT_OURS = {"REDIS_PASSWORD", "REDISCLI_AUTH"}
+"""Variables that are of others, or only used in others."""
+
+OUTSIDE = {("Secret", "nextclick"), ("StorageClass", "shared-files")}
+"""What docs/deploy.md says that has to be there before the production overlay."""
+
+
+def settings_of(manifests, of):
+    """Return the settings that a pod's process loads, which refuses unknown names."""
+    given = environment(manifests, of)
+    ours = {name: value for name, value in given.items() if name not in NOT_OURS}
+    assert all(name.startswith(PREFIX) for name in ours), ours
+    with mock.patch.dict(os.environ, ours, clear=True):
+        return load(SETTINGS[of.component])
+
+
+def ours(manifests):
+    return [entry for entry in pods(manifests) if entry.component in SETTINGS]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_every_variable_is_a_setting_of_its_process(name):
+    """A process would not start, or would go on with a default that nobody wanted."""
+    manifests = overlay(name)
+    for entry in ours(manifests):
+        settings_of(manifests, entry)
+        for variable in entry.container.get("env", ()):
+            if variable["name"] not in NOT_OURS:
+                field = variable["name"].removeprefix(PREFIX).lower()
+                assert field in SETTINGS[entry.component].model_fields, (entry.name, field)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("NEXTCLICK_DATADIR", "/var/lib/nextclick/server"),
+        ("NEXTCLICK_DRAIN_S", "ten"),
+        ("NEXT_CLICK_HOST", "0.0.0.0"),
+    ],
+)
+def test_a_misspelt_variable_is_found(variable, value):
+    """The test above would find nothing."""
+    manifests = overlay("production")
+    server = pod(manifests, "server")
+    server.container["env"].append({"name": variable, "value": value})
+    with pytest.raises((SystemExit, AssertionError)):
+        settings_of(manifests, server)
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_processes_listen_where_the_manifests_say(name):
+    """Calls, probes and metrics would reach nobody."""
+    manifests = overlay(name)
+    for component in ("server", "emitter"):
+        entry = pod(manifests, component)
+        settings = settings_of(manifests, entry)
+        assert settings.host == "0.0.0.0"
+        assert settings.emit_examples is (component == "emitter")
+        grpc = {"grpc": settings.grpc_port} if component == "server" else {}
+        assert ports(entry) == grpc | {"http": settings.http_port}
+    settings = settings_of(manifests, pod(manifests, "store"))
+    assert settings.store_host == "0.0.0.0"
+    assert ports(pod(manifests, "store")) == {"http": settings.store_http_port}
+
+
+def faults_of_probes(entry, served):
+    """Return what is wrong with a pod's probes, given the paths that its process serves."""
+    faults = []
+    for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+        probe = entry.container.get(kind, {})
+        if "httpGet" in probe:
+            get = probe["httpGet"]
+            if get["port"] != "http" or "http" not in ports(entry):
+                faults.append(f"{kind}: port {get['port']}")
+            if get["path"] not in served:
+                faults.append(f"{kind}: path {get['path']}")
+        if "grpc" in probe and probe["grpc"]["port"] != ports(entry).get("grpc"):
+            faults.append(f"{kind}: port {probe['grpc']['port']}")
+    return faults
+
+
+def paths_that_answer(server, paths):
+    port = server.server_address[1]
+    try:
+        return {path for path in paths if answers(f"http://127.0.0.1:{port}{path}")}
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def answers(url):
+    try:
+        with urlopen(url, timeout=10) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def served():
+    """The paths that processes serve, of those that probes ask for, by component."""
+    asked = {"/healthz", "/status", "/metrics"}
+    replica = serve_http("127.0.0.1", 0, lambda: {"state": "SERVING"})
+    paths = paths_that_answer(replica, asked)
+    store = paths_that_answer(serve_metrics("127.0.0.1", 0), asked)
+    return {"server": paths, "emitter": paths, "store": store}
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_probes_ask_for_what_is_served(name, served):
+    """A pod would be killed again and again, or never get a call."""
+    for component, paths in served.items():
+        assert not faults_of_probes(pod(overlay(name), component), paths)
+
+
+def test_a_wrong_port_or_path_of_a_probe_is_found(served):
+    """The test above would find nothing."""
+    for probe, kind, key, value in (
+        ("readinessProbe", "grpc", "port", 50052),
+        ("startupProbe", "httpGet", "path", "/health"),
+        ("livenessProbe", "httpGet", "port", 8081),
+    ):
+        server = pod(overlay("production"), "server")
+        server.container[probe][kind][key] = value
+        assert faults_of_probes(server, served["server"])
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_services_lead_to_ports_of_their_pods(name):
+    """A service would have no endpoints."""
+    manifests = overlay(name)
+    for service in of_kind(manifests, "Service"):
+        selector = {"matchLabels": service["spec"]["selector"]}
+        (behind,) = (entry for entry in pods(manifests) if selects(selector, entry.labels))
+        for port in service["spec"]["ports"]:
+            assert ports(behind)[port["targetPort"]] == port["port"]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_kafka_and_redis_are_where_the_settings_say(name):
+    """Every process would wait for them for ever."""
+    manifests = overlay(name)
+    kafka = named(manifests, "Kafka", "nextclick")
+    (listener,) = kafka["spec"]["kafka"]["listeners"]
+    bootstrap = f"{kafka['metadata']['name']}-kafka-bootstrap:{listener['port']}"
+    redis = named(manifests, "Service", "redis")
+    for entry in ours(manifests):
+        if entry.component == "flink":
+            continue  # its brokers are arguments
+        settings = settings_of(manifests, entry)
+        assert settings.kafka == bootstrap
+        if entry.component in {"server", "store"}:
+            url = urlsplit(settings.redis)
+            assert url.hostname == redis["metadata"]["name"]
+            assert url.port == redis["spec"]["ports"][0]["port"]
+            assert url.password
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_commands_exist(name, existing_kafka):
+    """A container would end at once."""
+    for manifests in (overlay(name), existing_kafka):
+        for entry in ours(manifests):
+            if entry.component == "flink":
+                continue
+            program, *words = entry.container["command"]
+            if program == "python":
+                assert words[0] == "-m"
+                assert find_spec(words[1])
+            else:
+                assert program == "nextclick"
+                argv = [sys.executable, "-m", "cli.main", *words, "--help"]
+                done = subprocess.run(argv, capture_output=True, cwd=PROJECT, check=False)
+                assert not done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_what_is_written_is_on_a_volume(name):
+    """The root file system is read-only: the process would fail at its first snapshot."""
+    manifests = overlay(name)
+    for component in ("server", "emitter"):
+        entry = pod(manifests, component)
+        mounts = {mount["mountPath"]: mount["name"] for mount in entry.container["volumeMounts"]}
+        assert mounts[str(settings_of(manifests, entry).data_dir)] == "data"
+    for entry in pods(manifests):
+        mounts = {mount["mountPath"] for mount in entry.container["volumeMounts"]}
+        assert "/tmp" in mounts
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_images_are_of_this_version(name):
+    """Manifests of one version would run another one."""
+    version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+    manifests = overlay(name)
+    images = [container["image"] for entry in pods(manifests) for container in _images(entry)]
+    images += [job["spec"]["image"] for job in of_kind(manifests, "FlinkDeployment")]
+    found = {Path(image).name for image in images if "nextclick" in image}
+    assert found == {f"{image}:{version}" for image in OURS}
+
+
+def _images(entry):
+    return [container for container in entry.spec["containers"] if "image" in container]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_pods_keep_to_the_restricted_standard(name):
+    """A cluster that enforces it would refuse them; a broken process could do more harm."""
+    for entry in pods(overlay(name)):
+        of_pod, of_container = entry.spec["securityContext"], entry.container["securityContext"]
+        assert of_pod["runAsNonRoot"] is True
+        assert of_pod["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert of_container["allowPrivilegeEscalation"] is False
+        assert of_container["readOnlyRootFilesystem"] is True
+        assert of_container["capabilities"] == {"drop": ["ALL"]}
+        assert entry.spec["enableServiceLinks"] is False
+        if entry.component in SETTINGS:
+            assert of_pod["runAsUser"] == of_pod["runAsGroup"] == 10001
+
+
+DOCKERFILES = PROJECT / "docker"
+
+
+@pytest.mark.skipif(not DOCKERFILES.is_dir(), reason="the images are not in this tree")
+@pytest.mark.parametrize("image", ["server", "jobs"])
+def test_the_images_are_made_for_it(image):
+    """Files would belong to another user, or lie elsewhere."""
+    lines = (DOCKERFILES / image / "Dockerfile").read_text().splitlines()
+    assert "USER 10001:10001" in lines
+    assert "WORKDIR /opt/nextclick" in lines
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_what_is_referred_to_exists(name):
+    """A pod would wait for it for ever."""
+    manifests = overlay(name)
+    there = {(m["kind"], m["metadata"]["name"]) for m in manifests} | OUTSIDE
+    for entry in pods(manifests):
+        for source in entry.container.get("envFrom", ()):
+            assert ("ConfigMap", source["configMapRef"]["name"]) in there
+        for variable in entry.container.get("env", ()):
+            if "valueFrom" in variable:
+                assert ("Secret", variable["valueFrom"]["secretKeyRef"]["name"]) in there
+        for volume in entry.spec["volumes"]:
+            if "persistentVolumeClaim" in volume:
+                claim = volume["persistentVolumeClaim"]["claimName"]
+                assert ("PersistentVolumeClaim", claim) in there
+    for job in of_kind(manifests, "FlinkDeployment"):
+        assert ("ServiceAccount", job["spec"]["serviceAccount"]) in there
+    for manifest in manifests:
+        if manifest["kind"] != "Namespace":
+            assert manifest["metadata"]["namespace"] == "nextclick", manifest["kind"]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_secrets_have_the_keys_that_are_asked_for(name):
+    """A pod would wait for them for ever; the production overlay's is made by hand."""
+    manifests = overlay(name)
+    asked = {
+        variable["valueFrom"]["secretKeyRef"]["key"]
+        for entry in pods(manifests)
+        for variable in entry.container.get("env", ())
+        if "valueFrom" in variable
+    }
+    assert asked == {"token", "redis-password"}
+    for secret in of_kind(manifests, "Secret"):
+        assert set(secret["data"]) == asked
+    told = (PROJECT / "docs" / "deploy.md").read_text()
+    assert all(f"--from-literal={key}=" in told for key in asked)
