@@ -82,6 +82,7 @@ def cluster_settings(home: Home, ports: Ports) -> dict[str, Any]:
         # Metrics stand still for so long after a TaskManager has died, by default 10 minutes: Flink
         # waits for all answers before it asks again.
         "web": {"timeout": "60 s"},
+        **(_reporter(ports.flink_metrics) if ports.flink_metrics else {}),
     }
 
 
@@ -139,7 +140,6 @@ def job_settings(checkpoints: str, savepoints: str, *, python: str) -> dict[str,
             "fixed-delay": {"attempts": 1_000_000, "delay": "1 s"},
         },
         "pipeline": {"object-reuse": True},
-        **(_reporter(ports.flink_metrics) if ports.flink_metrics else {}),
     }
 
 
