@@ -37,7 +37,7 @@ def client(monkeypatch, tmp_path):
         (tmp_path / "jars" / name).touch()
     (tmp_path / "left").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "left"))
-    monkeypatch.setattr(flink, "FLINK_HOME", tmp_path / "flink")
+    monkeypatch.setattr(flink, "flink_home", lambda: tmp_path / "flink")
     monkeypatch.setattr(flink, "java_home", lambda: "/java")
     monkeypatch.setattr(job_packages, "write", Path.touch)
     for module in (flink, other_flink):

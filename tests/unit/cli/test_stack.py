@@ -272,7 +272,7 @@ def test_flinks_metrics_are_exported_where_they_are_asked_for(home):
     settings = cluster_settings(home, Ports(flink_metrics=9249))["metrics"]
     reporter = settings["reporter"][settings["reporters"]]
     assert reporter["port"] == "9249-9256"
-    [jar] = flink.FLINK_HOME.glob("plugins/metrics-prometheus/*.jar")
+    [jar] = flink.flink_home().glob("plugins/metrics-prometheus/*.jar")
     with zipfile.ZipFile(jar) as classes:
         assert classes.getinfo(reporter["factory"]["class"].replace(".", "/") + ".class")
 

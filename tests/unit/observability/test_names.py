@@ -6,7 +6,7 @@ import zipfile
 import pytest
 from prometheus_client import Counter, Histogram
 
-from cli.stack.flink import FLINK_HOME
+from cli.stack.flink import flink_home
 from cli.stack.layout import PROJECT
 from streaming.jobs.registry import REFUSED
 from tests.unit.observability_files import filled_in, panels, rules, selectors
@@ -83,7 +83,7 @@ def test_every_metric_of_a_query_exists(name, query):
 
 def test_flink_has_the_metrics_that_it_is_asked_for():
     """Another version of Flink may have renamed them."""
-    [jar] = (FLINK_HOME / "lib").glob("flink-dist-*.jar")
+    [jar] = (flink_home() / "lib").glob("flink-dist-*.jar")
     with zipfile.ZipFile(jar) as classes:
         for metric, name_of in FLINK.items():
             name = re.split(r"_(?=[^_]+$)", metric)[-1]
