@@ -36,7 +36,6 @@ OF_FILES |= {"cli.replay", "cli.results"}
 """What the command line imports only where the extra `evaluation` is installed."""
 
 UNSEEN = {
-    "grpcio-status": "google.rpc and grpc_status, in functions",
     "hiredis": "redis parses with it",
     "scipy": "numba's np.dot needs its BLAS",
 }
@@ -211,8 +210,9 @@ WITHOUT = """
 import sys
 from importlib import metadata
 
-requires, distribution = metadata.requires, metadata.distribution
-lacking = sys.argv.pop(1)
+distribution = metadata.distribution
+_, lacking, extra, module = sys.argv
+requirement = f'{lacking}; extra == "{extra}"'
 
 def without(name):
     if name == lacking:
@@ -220,10 +220,9 @@ def without(name):
     return distribution("pip") if name == "nextclick" else distribution(name)
 
 metadata.distribution = without
-metadata.requires = lambda _: [f'{lacking}; extra == "{sys.argv[1]}"']
-del sys.argv[1]
+metadata.requires = lambda _: [requirement]
 import runpy
-runpy.run_module(sys.argv[1], run_name="__main__", alter_sys=True)
+runpy.run_module(module, run_name="__main__", alter_sys=True)
 """
 
 
