@@ -33,9 +33,8 @@ BATCH_SHARE, LARGEST_SHARE = 32, 4
 """A sweep frees one row in `BATCH_SHARE`; more if it would otherwise be too much work for each new
 item, but at most one in `LARGEST_SHARE`."""
 
-PLACES_A_CLICK, MOST_PLACES, TURN_PLACES = 64, 4_096, 2_048
-"""Places that are swept with each click, the most with each new item: 0.3 ms, and with all of the
-items of a record that has many, which take long themselves (`Engine.one_turn`)."""
+PLACES_A_CLICK, MOST_PLACES = 64, 4_096
+"""Places that are swept with each click, and the most with each new item: 0.3 ms."""
 
 LEAVE_WORK, CLEAR_WORK, ROWS_AT_ONCE = 256, 32, 16
 """Work for an item that leaves, and for a row that is cleared, in places; the most rows in one

@@ -24,7 +24,7 @@ from online_models.memory.layout import Limits
 from online_models.ranking.blend import FITTED
 from online_models.ranking.features import registry as features
 from online_models.sources import popularity
-from online_models.sweep import PLACES_A_CLICK, TURN_PLACES
+from online_models.sweep import MOST_PLACES, PLACES_A_CLICK
 from online_models.tables import sessions
 from online_models.vectors import two_towers
 from online_models.vectors.index import VectorIndex
@@ -138,11 +138,11 @@ class Engine(Inspection):
 
     @contextmanager
     def one_turn(self) -> Iterator[None]:
-        """Learn many steps in no more time for a sweep than `TURN_PLACES` take.
+        """Learn many steps in no more time for a sweep than a single new item may take.
 
         Rows become free later then: a record of 50 new items took 15 ms.
         """
-        self._sweep.budget = TURN_PLACES
+        self._sweep.budget = MOST_PLACES
         try:
             yield
         finally:

@@ -306,7 +306,7 @@ def test_partitions_of_which_the_learner_says_nothing_yet_are_waited_for(emitter
     replica.positions["sessions", 1] = PAUSE_BEHIND + 1
     assert not examples.keep_pace(), "it has never made progress there"
     replica.apply_learner(b"vectors", pb.LearnerState(offsets=[1, 1]).SerializeToString())
-    replica.positions["sessions", 1] += PAUSE_BEHIND + 1
+    replica.positions["sessions", 1] += PAUSE_BEHIND + 2
     assert examples.keep_pace()
 
 
