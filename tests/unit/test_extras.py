@@ -31,6 +31,9 @@ ROOMS = {
 OF_JOBS = {"streaming.jobs", "streaming.tasks"}
 """Packages of `streaming` that Flink alone runs; of them, the others import only lists of names."""
 
+OF_TRACING = {"server.transport.traces"}
+"""What the server imports only where traces are switched on."""
+
 OF_FILES = {"cli.bench", "cli.live", "cli.demo", "cli.evaluate", "cli.files", "cli.import_history"}
 OF_FILES |= {"cli.replay", "cli.results"}
 """What the command line imports only where the extra `evaluation` is installed."""
@@ -115,6 +118,8 @@ def test_a_room_can_be_imported_with_its_extra_alone(extra):
     modules = [name for folder in ROOMS[extra] for name in modules_of(folder)]
     if extra != "jobs":
         modules = [name for name in modules if not within(name, OF_JOBS)]
+    if extra == "server":
+        modules = [name for name in modules if name not in OF_TRACING]
     if extra == "cli":
         modules = [name for name in modules if not within(name, OF_FILES)]
     done = subprocess.run(
