@@ -5,6 +5,7 @@ What a cluster may choose for itself, its copies of each record, follows from it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -183,21 +184,23 @@ def _of_topic(name: str, entry: Topic, cluster: Cluster) -> Iterator[Difference]
         found = held.config.get(setting, "")
         if sorted(found.split(",")) != sorted(wanted.split(",")):
             yield Difference(name, setting, found, wanted, _consequence(setting, found, wanted))
-    least, due = int(held.config.get(IN_SYNC) or 1), in_sync(held.replicas)
-    if least < due:
-        consequence = "acknowledged records are lost with a single broker"
-        yield Difference(name, IN_SYNC, str(least), str(due), consequence)
-    elif least > held.replicas:
-        consequence = "there are fewer copies: all writing is refused"
-        yield Difference(name, IN_SYNC, str(least), str(due), consequence)
-    elif least == held.replicas > 1:
-        consequence = "a single broker that is away stops all writing"
-        yield Difference(name, IN_SYNC, str(least), str(due), consequence)
+    least = int(held.config.get(IN_SYNC) or 1)
+    if consequence := _of_in_sync(least, held.replicas):
+        yield Difference(name, IN_SYNC, str(least), str(in_sync(held.replicas)), consequence)
     largest = int(held.config.get(LARGEST) or 1 << 20)
     needed = (entry.max_value_bytes or 0) + OVERHEAD_BYTES
     if largest < needed:
         consequence = "its largest records are refused"
         yield Difference(name, LARGEST, str(largest), f"at least {needed}", consequence)
+
+
+def _of_in_sync(least: int, copies: int) -> str:
+    """Return what follows if so many copies must have a record, empty if that is well."""
+    if least < in_sync(copies):
+        return "acknowledged records are lost with a single broker"
+    if least > copies:
+        return "there are fewer copies: all writing is refused"
+    return "a single broker that is away stops all writing" if least == copies > 1 else ""
 
 
 def _consequence(setting: str, found: str, wanted: str) -> str:
@@ -210,7 +213,7 @@ def _consequence(setting: str, found: str, wanted: str) -> str:
         return "records are deleted, or cleared, that are still needed"
     if setting == "message.timestamp.type":
         return "times are the clients': a history is deleted at once, delays and lives are wrong"
-    shorter = _number(found) >= 0 and not 0 <= _number(wanted) <= _number(found)
+    shorter = _number(found) < _number(wanted)
     return _SHORTER[setting] if shorter else _LONGER[setting]
 
 
@@ -230,5 +233,5 @@ _LONGER = {
 }
 
 
-def _number(value: str) -> int:
-    return int(value) if value.lstrip("-").isdigit() else -1
+def _number(value: str) -> float:
+    return int(value) if value.isdigit() else math.inf  # -1: no limit

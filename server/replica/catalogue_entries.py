@@ -48,8 +48,6 @@ class WaitingItems:
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
-        self.over = False
-        """Whether they take more memory than they may."""
         self._records = ShardedQueue[bytes]()
 
     def __len__(self) -> int:
@@ -65,11 +63,16 @@ class WaitingItems:
         """Return an item's record, None if there is none."""
         return self._records.get(item_id)
 
+    @property
+    def over(self) -> bool:
+        """Whether they take more memory than they may."""
+        return self._bytes > self._most_bytes
+
     def keep(self, item_id: str, record: bytes) -> int:
         """Keep an item's latest record; return how many older items were dropped for it."""
         self.drop(item_id)
         self._records[item_id] = record
-        self._note(_size(item_id, record))
+        self._bytes += _size(item_id, record)
         return self.drop_oldest()
 
     def drop_oldest(self) -> int:
@@ -91,11 +94,7 @@ class WaitingItems:
         """Keep an item's record no longer."""
         record = self._records.pop(item_id, None)
         if record is not None:
-            self._note(-_size(item_id, record))
-
-    def _note(self, more_bytes: int) -> None:
-        self._bytes += more_bytes
-        self.over = self._bytes > self._most_bytes
+            self._bytes -= _size(item_id, record)
 
 
 class CatalogueEntries:

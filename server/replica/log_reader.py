@@ -206,13 +206,13 @@ class LogReader:
                 while time.perf_counter() < until:
                     if replica.unsettled:
                         self._settle()
-                    elif done < len(messages):
-                        if done > first and len(messages[done]) > SMALL_BYTES:
-                            break
+                    elif done == len(messages) or (
+                        done > first and len(messages[done]) > SMALL_BYTES
+                    ):
+                        break
+                    else:
                         self._apply_one(messages[done])
                         done += 1
-                    else:
-                        break
         replica.refused.report()
 
     def _count_dead_letters(self, messages: list[Message]) -> list[Message]:

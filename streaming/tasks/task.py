@@ -98,8 +98,9 @@ class Progress:
     rolled_back_to: int = 0
     kept: list[int] = field(default_factory=list)
     _oldest_ms: int | None = None
-    _unread: bool = True
     """When the oldest of the records arrived that were applied since `adapt` was called."""
+    _unread: bool = True
+    """Whether no record has arrived since the start."""
 
     def note_arrival(self, arrived_ms: int) -> None:
         """Note when a record arrived that is applied now."""
@@ -109,7 +110,7 @@ class Progress:
 
     def adapt(self, now_ms: int) -> bool:
         """Sample sessions while the learner is late; return whether that has begun or ended."""
-        if self._unread:  # nothing yet since the start: how late it is, is not known
+        if self._unread:  # how late it is, is not known
             return False
         late_ms = 0 if self._oldest_ms is None else now_ms - self._oldest_ms
         self._oldest_ms = None

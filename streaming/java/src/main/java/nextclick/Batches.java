@@ -63,17 +63,19 @@ public final class Batches extends AbstractStreamOperator<Row>
 
   @Override
   public void prepareSnapshotPreBarrier(long checkpointId) {
-    if (records > 0) {
-      passOn(0);
-    }
+    passOnWaiting();
   }
 
   @Override
   public void finish() throws Exception {
+    passOnWaiting();
+    super.finish();
+  }
+
+  private void passOnWaiting() {
     if (records > 0) {
       passOn(0);
     }
-    super.finish();
   }
 
   private void setTimer() {
