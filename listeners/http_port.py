@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from copy import copy
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Metric, generate_latest
-from prometheus_client.registry import Collector
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from listeners.client_slots import ClientSlots
 
@@ -18,29 +16,6 @@ MAX_CONNECTIONS, MAX_CLIENT_CONNECTIONS = 64, 16
 
 SILENCE_S = 10.0
 """A connection that sends nothing for so long is closed."""
-
-
-class OfTenant(Collector):
-    """All metrics of this process with the label ``tenant``: two tenants' never add up by chance.
-
-    Parameters
-    ----------
-    tenant
-        The value of the label.
-    """
-
-    def __init__(self, tenant: str) -> None:
-        self._label = {"tenant": tenant}
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield copies of the metrics: those in the registry have no such label."""
-        for metric in REGISTRY.collect():
-            labelled = copy(metric)
-            labelled.samples = [
-                sample._replace(labels={**sample.labels, **self._label})
-                for sample in metric.samples
-            ]
-            yield labelled
 
 
 class Page(NamedTuple):
@@ -74,11 +49,7 @@ class BoundedHTTPServer(ThreadingHTTPServer):
 
 
 def serve_pages(
-    host: str,
-    port: int,
-    settings: str,
-    pages: Mapping[str, Callable[[], Page]],
-    tenant: str = "",
+    host: str, port: int, settings: str, pages: Mapping[str, Callable[[], Page]]
 ) -> BoundedHTTPServer:
     """Serve the metrics of this process, and pages, in the background.
 
@@ -90,16 +61,13 @@ def serve_pages(
         Names of the settings that say where, for the message.
     pages
         What else there is, by path; asked for each time.
-    tenant
-        Whom the process serves: the label ``tenant`` of each metric; empty: there is no such label.
 
     Raises
     ------
     SystemExit
         If it is not possible to listen there.
     """
-    metrics: Collector = OfTenant(tenant) if tenant else REGISTRY
-    served = {"/metrics": lambda: _metrics(metrics), **pages}
+    served = {"/metrics": _metrics, **pages}
 
     class Handler(BaseHTTPRequestHandler):
         timeout = SILENCE_S
@@ -125,8 +93,8 @@ def serve_pages(
     return server
 
 
-def _metrics(metrics: Collector) -> Page:
-    return Page(200, CONTENT_TYPE_LATEST, generate_latest(metrics))
+def _metrics() -> Page:
+    return Page(200, CONTENT_TYPE_LATEST, generate_latest())
 
 
 def _not_found(served: Mapping[str, object]) -> Page:

@@ -149,7 +149,6 @@ def answer_calls(
             settings.host,
             settings.http_port,
             lambda: status.describe(replica, serving.is_set()),
-            settings.tenant,
         )
     redis_view.start()
     if not settings.share_port:
@@ -198,7 +197,6 @@ def emit_examples(
             settings.host,
             settings.http_port,
             lambda: status.describe(replica, replica.caught_up) | emitter.describe(),
-            settings.tenant,
         )
     warm_up(remote=True)
     log_reader = LogReader(

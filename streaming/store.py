@@ -201,16 +201,15 @@ class SessionStore:
         return None
 
 
-def serve_metrics(host: str, port: int, tenant: str = "") -> BoundedHTTPServer:
-    """Serve the metrics in the background, with a tenant as their label.
+def serve_metrics(host: str, port: int) -> BoundedHTTPServer:
+    """Serve the metrics in the background.
 
     Raises
     ------
     SystemExit
         If that is not possible there.
     """
-    where = "NEXTCLICK_STORE_HOST and NEXTCLICK_STORE_HTTP_PORT"
-    return serve_pages(host, port, where, {}, tenant)
+    return serve_pages(host, port, "NEXTCLICK_STORE_HOST and NEXTCLICK_STORE_HTTP_PORT", {})
 
 
 def main() -> None:
@@ -218,7 +217,7 @@ def main() -> None:
     settings = load(StoreSettings)
     log_to_stderr("store", settings)
     if settings.store_http_port:
-        serve_metrics(settings.store_host, settings.store_http_port, settings.tenant)
+        serve_metrics(settings.store_host, settings.store_http_port)
     show_process("store", settings.tenant)
     store = SessionStore(settings)
     for number in (signal.SIGTERM, signal.SIGINT):

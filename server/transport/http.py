@@ -10,9 +10,7 @@ import orjson
 from listeners.http_port import BoundedHTTPServer, Page, serve_pages
 
 
-def serve_http(
-    host: str, port: int, status: Callable[[], dict[str, Any]], tenant: str = ""
-) -> BoundedHTTPServer:
+def serve_http(host: str, port: int, status: Callable[[], dict[str, Any]]) -> BoundedHTTPServer:
     """Serve in the background.
 
     Parameters
@@ -21,8 +19,6 @@ def serve_http(
         Address to listen on.
     status
         Returns what ``/status`` shows; its ``state`` decides ``/healthz``.
-    tenant
-        Whom the replica serves: a label of its metrics.
 
     Raises
     ------
@@ -38,4 +34,4 @@ def serve_http(
         "/status": lambda: Page(200, "application/json", orjson.dumps(status())),
         "/healthz": health,
     }
-    return serve_pages(host, port, "NEXTCLICK_HOST and NEXTCLICK_HTTP_PORT", pages, tenant)
+    return serve_pages(host, port, "NEXTCLICK_HOST and NEXTCLICK_HTTP_PORT", pages)

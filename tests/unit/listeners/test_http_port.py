@@ -88,21 +88,6 @@ def test_a_replica_tells_its_state():
         server.server_close()
 
 
-def test_metrics_carry_the_tenant():
-    """Those of two shops would add up in every graph; without tenants, nothing changes."""
-    for tenant, label in (("shop", b'tenant="shop"'), ("", b"")):
-        server = serve_metrics("127.0.0.1", Ports.free().store_http, tenant)
-        try:
-            lines = get(server, "/metrics").splitlines()
-        finally:
-            server.shutdown()
-            server.server_close()
-        samples = [line for line in lines if not line.startswith(b"#")]
-        assert samples
-        assert all(label in line for line in samples)
-        assert any(b"tenant" in line for line in samples) is bool(tenant)
-
-
 def test_a_page_that_does_not_exist_is_answered_with_those_that_do(start):
     """Whoever mistypes a path learns the right one."""
     with pytest.raises(urllib.error.HTTPError) as failed:
