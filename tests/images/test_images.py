@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),
 ]
 
-MOST_BYTES = {"server": 700_000_000, "jobs": 1_500_000_000}
+MOST_BYTES = {"server": 700_000_000, "jobs": 1_500_000_000, "demo": 2_500_000_000}
 
 OTHER_PROCESSOR = """
 from pathlib import Path
@@ -63,7 +63,7 @@ def engine(tmp_path_factory, say):
     """The engine, with all images built."""
     engine = Engine(tmp_path_factory.mktemp("images"))
     engine.make_base()
-    for image in ("server", "jobs"):
+    for image in ("server", "jobs", "demo"):
         started = time.monotonic()
         engine.build(image)
         say(f"nextclick-{image} is built in {time.monotonic() - started:.0f} s")
@@ -217,3 +217,19 @@ def test_a_click_goes_in_and_an_answer_comes_out(engine, services, say, tmp_path
     )
     checkpoints = states / "flink" / "checkpoints-rocksdb" / "sessions"
     eventually(lambda: list(checkpoints.glob("*/chk-*/_metadata")), bool, "a checkpoint")
+
+
+def test_the_demo_needs_nothing_but_its_image(engine, say, tmp_path):
+    """For many, it is the first that they see."""
+    tmp_path.chmod(0o777)
+    command = ["nextclick", "demo", "--home", "/var/lib/nextclick/demo"]
+    said = engine.run(
+        engine.container("demo"),
+        [*command, "--max-events", "5000", "--json"],
+        {},
+        f"{tmp_path}:/var/lib/nextclick",
+    )
+    result = json.loads(said[said.index("{") :])
+    say(f"nextclick-demo: {result['seconds']:.0f} s for {result['sent']} events")
+    assert result["sent"] == result["applied"] > 4_000
+    assert result["lost"] == 0
