@@ -43,7 +43,7 @@ def said(caplog):
 
 def test_what_was_never_refused_is_counted_as_0(reader):
     """Of a series that begins with 1, Prometheus sees no increase, and no alert fires."""
-    reader()
+    reader().start()
     labels = {"topic": SCOREBOARD, "reason": "failed"}
     assert REGISTRY.get_sample_value("nextclick_unreadable_total", labels) == 0
 

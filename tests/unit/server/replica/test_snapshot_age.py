@@ -2,6 +2,7 @@
 
 import os
 import time
+from threading import Event
 
 import pytest
 from prometheus_client import REGISTRY
@@ -30,7 +31,7 @@ def test_a_snapshot_that_has_everything_does_not_grow_old(replica, tmp_path):
     """In a quiet night nothing is written, and nobody need be woken."""
     now = 0.0
     replica.positions = {("sessions", 0): 1}
-    periodic = PeriodicSnapshots(replica, tmp_path, 10, lambda: now)
+    periodic = PeriodicSnapshots(replica, tmp_path, 10, Event(), lambda: now)
     assert gauge("_interval_seconds") == 10
     now = 11.0
     periodic()
@@ -49,7 +50,7 @@ def test_how_long_a_snapshot_took_is_told(replica, tmp_path, monkeypatch):
         nonlocal now
         now += 4
 
-    periodic = PeriodicSnapshots(replica, tmp_path, 10, lambda: now)
+    periodic = PeriodicSnapshots(replica, tmp_path, 10, Event(), lambda: now)
     replica.positions = {("sessions", 0): 1}
     monkeypatch.setattr(snapshot, "write", write)
     now = 22.0
