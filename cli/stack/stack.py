@@ -13,8 +13,8 @@ from pathlib import Path
 from cli.errors import CommandError
 from cli.stack import apps, flink, job_state, kafka, redis, topics, watch_record
 from cli.stack.layout import EDIT_FILE, LOCK_FILE, Child, Home, Ports, put
-from cli.stack.parts import TASKMANAGERS, parts_of
-from cli.stack.process import BEHIND, STREAM, find, give_way, go, kill, stop
+from cli.stack.parts import STANDBY, SUPERVISOR, TASKMANAGERS, parts_of, start_standby
+from cli.stack.process import BEHIND, STREAM, child_of, find, give_way, go, kill, stop
 from cli.stack.standby import supervisor_of
 from settings.jobs import JobSettings
 from settings.load import load
@@ -22,9 +22,6 @@ from settings.load import load
 LEARNERS = "learners"
 STARTED_JOBS = ("sessions", LEARNERS)
 """Jobs that a stack runs from its start, as `streaming.jobs.registry` names them."""
-
-SUPERVISOR, STANDBY = "supervisor", "standby"
-"""Names of the processes that watch over the others (`cli.stack.supervisor`)."""
 
 Progress = Callable[[str], None]
 
@@ -148,9 +145,12 @@ class Stack:
     def supervise(self) -> list[str]:
         """Return the command of the supervisor, which this process is to become.
 
-        It keeps the lock of the folder.
+        It keeps the lock of the folder. Its standby has been started: any part may die from now on.
         """
-        return supervisor_of(self.home, self.claim())
+        lock = self.claim()
+        self.replace(SUPERVISOR, child_of(SUPERVISOR, os.getpid()))
+        self.replace(STANDBY, start_standby(self.home))
+        return supervisor_of(self.home, lock)
 
     def _adopt(self, found: Stack) -> list[Child]:
         """Take over the parts that a stack without a supervisor has left, and return them."""
