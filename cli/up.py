@@ -28,7 +28,8 @@ from cli.options import (
 )
 from cli.stack.detach import start_detached
 from cli.stack.layout import PYTHON_PATH, Home, Ports
-from cli.stack.stack import SUPERVISOR, Stack
+from cli.stack.parts import SUPERVISOR
+from cli.stack.stack import Stack
 from cli.stack.temporary import keep
 from settings.jobs import JobSettings
 from settings.load import load

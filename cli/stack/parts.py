@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 from cli.stack import apps, flink, kafka, redis
-from cli.stack.layout import Child, Home, Ports
+from cli.stack.layout import PYTHON_PATH, Child, Home, Ports
+from cli.stack.process import spawn
+
+SUPERVISOR, STANDBY = "supervisor", "standby"
+"""Names of the processes that watch over the others (`cli.stack.supervisor`)."""
 
 TASKMANAGERS = ("taskmanager-1", "taskmanager-2")
 """A TaskManager is one slot with an interpreter lock of its own: one for the sessions job, one for
@@ -46,3 +51,9 @@ def parts_of(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> dict
         "store": Part(partial(apps.start_store, **ours)),
         apps.EMITTER: Part(partial(apps.start_emitter, **ours)),
     }
+
+
+def start_standby(home: Home) -> Child:
+    """Start the process that waits to become the supervisor."""
+    argv = [sys.executable, "-m", "cli.stack.standby", str(home.root)]
+    return spawn(STANDBY, argv, home.log(SUPERVISOR), {"PYTHONPATH": PYTHON_PATH}, bound=False)

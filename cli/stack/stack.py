@@ -14,8 +14,8 @@ from cli.errors import CommandError
 from cli.stack import apps, flink, job_state, kafka, redis, topics, watch_record
 from cli.stack.flink_settings import cluster_settings
 from cli.stack.layout import EDIT_FILE, LOCK_FILE, Child, Home, Ports, put
-from cli.stack.parts import TASKMANAGERS, Part, parts_of
-from cli.stack.process import BEHIND, STREAM, find, give_way, go, kill, stop
+from cli.stack.parts import STANDBY, SUPERVISOR, TASKMANAGERS, Part, parts_of, start_standby
+from cli.stack.process import BEHIND, STREAM, child_of, find, give_way, go, kill, stop
 from cli.stack.standby import supervisor_of
 from nextclick.topics import topic
 from settings.base import Settings
@@ -25,9 +25,6 @@ from settings.load import load
 LEARNERS = "learners"
 STARTED_JOBS = ("sessions", LEARNERS)
 """Jobs that a stack runs from its start, as `streaming.jobs.registry` names them."""
-
-SUPERVISOR, STANDBY = "supervisor", "standby"
-"""Names of the processes that watch over the others (`cli.stack.supervisor`)."""
 
 Progress = Callable[[str], None]
 
@@ -174,9 +171,12 @@ class Stack:
     def supervise(self) -> list[str]:
         """Return the command of the supervisor, which this process is to become.
 
-        It keeps the lock of the folder.
+        It keeps the lock of the folder. Its standby has been started: any part may die from now on.
         """
-        return supervisor_of(self.home, self.claim())
+        lock = self.claim()
+        self.replace(SUPERVISOR, child_of(SUPERVISOR, os.getpid()))
+        self.replace(STANDBY, start_standby(self.home))
+        return supervisor_of(self.home, lock)
 
     def _adopt(self, found: Stack) -> list[Child]:
         """Take over the parts that a stack without a supervisor has left, and return them."""

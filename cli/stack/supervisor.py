@@ -22,10 +22,10 @@ from cli.sentences import sentence_of
 from cli.stack import watch_record
 from cli.stack.backoff import Backoff
 from cli.stack.job_keeper import JobKeeper
-from cli.stack.layout import PYTHON_PATH, Child, Home
-from cli.stack.parts import Part, parts_of
-from cli.stack.process import STREAM, child_of, exit_of, find, give_way, kill, spawn, tail
-from cli.stack.stack import STANDBY, SUPERVISOR, Stack
+from cli.stack.layout import Home
+from cli.stack.parts import STANDBY, SUPERVISOR, Part, parts_of, start_standby
+from cli.stack.process import STREAM, child_of, exit_of, find, give_way, kill, tail
+from cli.stack.stack import Stack
 from cli.stack.watch_record import Deaths
 from settings.load import load
 from settings.log_lines import log_to_stderr
@@ -117,12 +117,6 @@ class Supervisor:
             give_way(child, STREAM)
         self._stack.replace(name, child)
         log.warning("%s was started again (pid %d)", name, child.pid)
-
-
-def start_standby(home: Home) -> Child:
-    """Start the process that waits to become the supervisor."""
-    argv = [sys.executable, "-m", "cli.stack.standby", str(home.root)]
-    return spawn(STANDBY, argv, home.log(SUPERVISOR), {"PYTHONPATH": PYTHON_PATH}, bound=False)
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ from cli.bench.freshness import ends
 from cli.live.ledger import Ledger
 from cli.stack import apps, job_state
 from cli.stack.layout import Home
-from cli.stack.parts import TASKMANAGERS
-from cli.stack.stack import STANDBY, STARTED_JOBS, SUPERVISOR, Stack
+from cli.stack.parts import STANDBY, SUPERVISOR, TASKMANAGERS
+from cli.stack.stack import STARTED_JOBS, Stack
 from nextclick import Client, Event, encode_event
 from nextclick.topics import PRODUCER_CONFIG, partitions, redis_session_key
 from nextclick.v1.learning_pb2 import Example, LearnerState
@@ -37,6 +37,7 @@ def shop(tmp_path_factory):
     done = shop.up()
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("starts from nothing") == len(STARTED_JOBS)
+    assert {SUPERVISOR, STANDBY} <= shop.alive(), "any part may die from now on"
     yield shop
     if Stack.running(shop.home):
         shop.down()

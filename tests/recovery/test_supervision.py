@@ -9,9 +9,9 @@ import pytest
 from cli.errors import CommandError
 from cli.stack import redis, watch_record
 from cli.stack.layout import PYTHON_PATH, Home, Ports
-from cli.stack.parts import parts_of
+from cli.stack.parts import STANDBY, SUPERVISOR, parts_of
 from cli.stack.process import find, go, spawn, stop
-from cli.stack.stack import STANDBY, SUPERVISOR, Stack
+from cli.stack.stack import Stack
 from tests.integration.conftest import eventually
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
