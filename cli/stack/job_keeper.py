@@ -121,7 +121,7 @@ class JobKeeper:
 
     def _put_learners_behind(self, job_id: str) -> None:
         """Lower the priority of a TaskManager that has taken over the learners."""
-        host = self._stack.find_child(flink.host_of(self._stack.ports, job_id)) if job_id else None
+        host = self._stack.host_of(job_id) if job_id else None
         if host is not None and host.pid != self._behind:
             give_way(host, BEHIND)
             self._behind = host.pid
