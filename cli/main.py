@@ -26,9 +26,11 @@ from cli.serve import serve
 from cli.status import status
 from cli.topics import topics_app
 from cli.up import up
+from settings.load import check_names
 
 app = typer.Typer(
     help="A real-time session recommender that learns from every click.",
+    callback=check_names,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -42,10 +44,6 @@ app.add_typer(models_app, name="models")
 app.add_typer(bench_app, name="bench")
 
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it, and after SIGTERM."""
-
-
 def main() -> None:
     """Run the command; what went wrong is told in a sentence (`cli.sentences`)."""
     interrupt.install()
@@ -56,15 +54,15 @@ def main() -> None:
         code = app(prog_name="nextclick", standalone_mode=False)
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
+        code = interrupt.INTERRUPTED
     except BrokenPipeError:  # who reads the output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except (Exception, SystemExit) as e:
         # Numba, for one, makes another error of an interrupt that strikes while it compiles.
-        code = INTERRUPTED if interrupt.requested() else tell(e)
-    if code == INTERRUPTED:
-        err.print("interrupted")
+        code = interrupt.INTERRUPTED if interrupt.requested() else tell(e)
+    if code == interrupt.INTERRUPTED:
+        err.print(interrupt.TOLD)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -78,7 +76,3 @@ def tell(error: BaseException) -> int:
         raise error
     print_error(sentence)
     return int(getattr(error, "exit_code", 1))
-
-
-if __name__ == "__main__":
-    main()

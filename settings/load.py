@@ -54,14 +54,24 @@ def load(kind: type[AnySettings], **given: Any) -> AnySettings:
     ------
     SystemExit
     """
-    faults = [*_unknown_variables(), *_faults_of_file()]
-    if faults:
-        raise SystemExit("\n".join(faults))
+    check_names()
     try:
         return kind(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as e:
         faults = [_told(error) for error in e.errors()]
         raise SystemExit("\n".join(faults)) from None
+
+
+def check_names() -> None:
+    """Exit with one line for each variable, or line of the file, that is no setting of any process.
+
+    Raises
+    ------
+    SystemExit
+    """
+    faults = [*_unknown_variables(), *_faults_of_file()]
+    if faults:
+        raise SystemExit("\n".join(faults))
 
 
 def _told(error: ErrorDetails) -> str:
