@@ -22,7 +22,7 @@ $(PYTHON_STAMP): requirements.lock pyproject.toml
 $(JAVA_STAMP): $(JAVA)/pom.xml $(shell find $(JAVA)/src -name '*.java')
 	@cli/prerequisites.sh > /dev/null || exit 1
 	@echo "building the Java helper and fetching jars" >&2
-	@mvn -q -B -f $(JAVA)/pom.xml package
+	@mvn -q -B -Dstyle.color=never -f $(JAVA)/pom.xml package
 	@touch $@
 
 $(KERNEL_STAMP): $(PYTHON_STAMP) $(shell find online_models -name '*.py')

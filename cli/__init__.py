@@ -1,4 +1,0 @@
-from nextclick.extras import missing
-
-if lacking := missing("cli"):
-    raise SystemExit(lacking)

@@ -86,7 +86,7 @@ def examine(home: Home, given: str | None = None) -> Iterator[Finding]:
     with redis.Redis.from_url(
         url, socket_timeout=2, socket_connect_timeout=2, decode_responses=True
     ) as client:
-        yield checkup.of_redis(client, urlsplit(url).hostname or url)
+        yield checkup.of_redis(client, urlsplit(url).netloc.rpartition("@")[2] or url)
 
 
 def of_kafka(kafka: str, tenant: str) -> Iterator[Finding]:

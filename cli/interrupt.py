@@ -8,11 +8,29 @@ printed.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from types import FrameType
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it, and after SIGTERM."""
+
+TOLD = "interrupted"
+"""What is printed then."""
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
 _requested = False
+
+
+def end_at_once() -> None:
+    """Let SIGINT and SIGTERM end this process as it is: while it loads, there is nothing to undo.
+
+    An exception would be lost in the loading of some module, or end in a traceback through it.
+    """
+    for number in NUMBERS:
+        signal.signal(number, _end)
 
 
 def install() -> None:
@@ -20,8 +38,8 @@ def install() -> None:
 
     A shell ignores SIGINT for what it starts in the background; stopping must work there, too.
     """
-    signal.signal(signal.SIGINT, _interrupt)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in NUMBERS:
+        signal.signal(number, _interrupt)
     sys.unraisablehook = _say_lost
 
 
@@ -34,6 +52,12 @@ def check() -> None:
     """Raise KeyboardInterrupt if a stop was requested."""
     if _requested:
         raise KeyboardInterrupt
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    os.write(sys.stderr.fileno(), f"{TOLD}\n".encode())
+    os._exit(INTERRUPTED)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -25,9 +25,11 @@ from cli.status import status
 from cli.topics import topics_app
 from cli.up import up
 from nextclick.extras import missing
+from settings.load import check_names
 
 app = typer.Typer(
     help="A real-time session recommender that learns from every click.",
+    callback=check_names,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -70,10 +72,6 @@ def add_commands_of_files() -> None:
 add_commands_of_files()
 
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it, and after SIGTERM."""
-
-
 def main() -> None:
     """Run the command; what went wrong is told in a sentence (`cli.sentences`)."""
     interrupt.install()
@@ -84,15 +82,15 @@ def main() -> None:
         code = app(prog_name="nextclick", standalone_mode=False)
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
+        code = interrupt.INTERRUPTED
     except BrokenPipeError:  # who reads the output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except (Exception, SystemExit) as e:
         # Numba, for one, makes another error of an interrupt that strikes while it compiles.
-        code = INTERRUPTED if interrupt.requested() else tell(e)
-    if code == INTERRUPTED:
-        err.print("interrupted")
+        code = interrupt.INTERRUPTED if interrupt.requested() else tell(e)
+    if code == interrupt.INTERRUPTED:
+        err.print(interrupt.TOLD)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -106,7 +104,3 @@ def tell(error: BaseException) -> int:
         raise error
     print_error(sentence)
     return int(getattr(error, "exit_code", 1))
-
-
-if __name__ == "__main__":
-    main()

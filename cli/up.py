@@ -112,5 +112,9 @@ def show(stack: Stack, lasted_s: float) -> None:
     parts["gRPC"] = stack.target
     if ports.http:
         parts["metrics"] = f"http://127.0.0.1:{ports.http}/metrics"
-    parts |= {"Kafka": stack.kafka, "Flink": f"http://127.0.0.1:{ports.flink}"}
+    parts |= {
+        "Kafka": stack.kafka,
+        "Redis": f"127.0.0.1:{ports.redis}",
+        "Flink": f"http://127.0.0.1:{ports.flink}",
+    }
     print_result(f"SERVING after {seconds(lasted_s)}", parts)

@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -54,24 +54,39 @@ def load(kind: type[AnySettings], **given: Any) -> AnySettings:
     ------
     SystemExit
     """
-    faults = [*_unknown_variables(), *_faults_of_file()]
-    if faults:
-        raise SystemExit("\n".join(faults))
+    check_names()
+    given = {name: value for name, value in given.items() if value is not None}
     try:
-        return kind(**{name: value for name, value in given.items() if value is not None})
+        return kind(**given)
     except ValidationError as e:
-        faults = [_told(error) for error in e.errors()]
+        faults = [_told(error, given) for error in e.errors()]
         raise SystemExit("\n".join(faults)) from None
 
 
-def _told(error: ErrorDetails) -> str:
+def check_names() -> None:
+    """Exit with one line for each variable, or line of the file, that is no setting of any process.
+
+    Raises
+    ------
+    SystemExit
+    """
+    faults = [*_unknown_variables(), *_faults_of_file()]
+    if faults:
+        raise SystemExit("\n".join(faults))
+
+
+def _told(error: ErrorDetails, given: Container[str]) -> str:
     """Return what is wrong with a setting, and what it is."""
-    name = "_".join(map(str, error["loc"])).upper()
+    setting = "_".join(map(str, error["loc"]))
+    name = setting.upper()
+    variables = map(str.upper, os.environ)
+    of_file = setting not in given and f"{PREFIX}{name}" not in variables and setting in _held()
+    where = f"{FILE}: {setting}" if of_file else f"{PREFIX}{name}"
     wrong = error["msg"].removeprefix("Value error, ").replace("Input should", "should")
     held = str(error["input"])[:QUOTED]
     if name in SECRETS or re.search(rf"\b{re.escape(held)}\b", wrong):
-        return f"{PREFIX}{name}: {wrong}"
-    return f"{PREFIX}{name}: {wrong} (it is {held!r})"
+        return f"{where}: {wrong}"
+    return f"{where}: {wrong} (it is {held!r})"
 
 
 def _unknown_variables() -> Iterator[str]:
@@ -85,11 +100,17 @@ def _unknown_variables() -> Iterator[str]:
         yield f"{variable}: {UNKNOWN}" + (f"; did you mean {PREFIX}{near.upper()}?" if near else "")
 
 
+def _held() -> dict[str, Any]:
+    """Return what the file of settings says; nothing if there is none."""
+    try:
+        return tomllib.loads(FILE.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+
+
 def _faults_of_file() -> Iterator[str]:
     try:
-        held = tomllib.loads(FILE.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return
+        held = _held()
     except OSError as e:
         yield f"{FILE.absolute()} cannot be read: {e.strerror}"
         return

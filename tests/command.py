@@ -11,7 +11,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'pr
 
 def run(*args, timeout=900, cwd=None):
     """Run ``nextclick`` with arguments; returns the finished process with its output as text."""
-    argv = [sys.executable, "-m", "cli.main", *args]
+    argv = [sys.executable, "-m", "cli", *args]
     return subprocess.run(
         argv, capture_output=True, text=True, timeout=timeout, env=ENVIRONMENT, cwd=cwd, check=False
     )

@@ -33,7 +33,7 @@ def measure(
     """Return the figures of ``count`` workers that follow the stack's log."""
     ports = Ports.free(count)
     data = stack.home.path("serving") / f"workers-{count}"
-    argv = [sys.executable, "-m", "cli.main", "serve", "--workers", str(count)]
+    argv = [sys.executable, "-m", "cli", "serve", "--workers", str(count)]
     argv += ["--grpc-port", str(ports.grpc), "--http-port", str(ports.http)]
     argv += ["--kafka", stack.kafka, "--redis", f"redis://127.0.0.1:{stack.ports.redis}/0"]
     argv += ["--data-dir", str(data)]

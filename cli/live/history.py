@@ -93,41 +93,47 @@ def send_history(
 
     order = clicks_in_order(sessions)
     order = order[-last:] if last is not None else order[first:]
+    headers: list[tuple[str, str | bytes | None]] = [(REPLAY_HEADER, b"1")]
     now_ms = int(time.time() * 1000)
     started = time.monotonic()
     unnoted = Counter[int]()
     """Clicks of each session since the broker was waited for."""
-    for done, (s, p) in enumerate(order, 1):
-        session = sessions[s]
-        session_id = prefix + session.session_id
-        event = Event(
-            "view",
-            session.items[p],
-            session.times_ms[p] if session.times_ms else now_ms - 1000 * (len(session.items) - p),
-            session_id=session_id,
-            event_id=event_id_of(session_id, p),
-        )
-        raw = encode_event(event)
-        while True:
-            try:
-                producer.produce(
-                    name, raw, session_id, headers=[(REPLAY_HEADER, b"1")], on_delivery=delivered
-                )
-                break
-            except BufferError:  # the queue is full: let it drain
-                producer.poll(0.05)
-        if rate is not None:
-            time.sleep(max(started + done / rate - time.monotonic(), 0))
-        if done % TICK == 0:
-            interrupt.check()
-            producer.poll(0)
-            tick(TICK)
-        unnoted[s] += 1
-        due = done % ACKNOWLEDGED_EVERY == 0 or unnoted[s] == MAX_EVENT_IDS
-        if acknowledged is not None and due:
-            wait_acknowledged(done)
-            unnoted.clear()
-    wait_acknowledged(len(order))
+    try:
+        for done, (s, p) in enumerate(order, 1):
+            session = sessions[s]
+            session_id = prefix + session.session_id
+            clockless_ms = now_ms - 1000 * (len(session.items) - p)
+            event = Event(
+                "view",
+                session.items[p],
+                session.times_ms[p] if session.times_ms else clockless_ms,
+                session_id=session_id,
+                event_id=event_id_of(session_id, p),
+            )
+            raw = encode_event(event)
+            while True:
+                try:
+                    producer.produce(name, raw, session_id, headers=headers, on_delivery=delivered)
+                    break
+                except BufferError:  # the queue is full: let it drain
+                    producer.poll(0.05)
+            if rate is not None:
+                time.sleep(max(started + done / rate - time.monotonic(), 0))
+            if done % TICK == 0:
+                interrupt.check()
+                producer.poll(0)
+                tick(TICK)
+            unnoted[s] += 1
+            due = done % ACKNOWLEDGED_EVERY == 0 or unnoted[s] == MAX_EVENT_IDS
+            if acknowledged is not None and due:
+                wait_acknowledged(done)
+                unnoted.clear()
+        wait_acknowledged(len(order))
+    except BaseException:
+        # Otherwise librdkafka complains of what it still holds; the next run sends it.
+        producer.purge()
+        producer.poll(0)
+        raise
     tick(len(order) % TICK)
     return len(order)
 

@@ -23,12 +23,15 @@ from cli.errors import CommandError
 from cli.stack.java import java_home
 from cli.stack.last_words import cause
 from cli.stack.layout import FLINK_JARS, PROJECT, PYTHON_PATH, Child, Home, Ports
-from cli.stack.process import START_S, STREAM, spawn, wait_until
+from cli.stack.process import START_S, STREAM, argv_of, spawn, wait_until
 from nextclick.extras import missing
 from streaming.jobs.registry import JOBS, REFUSED, Job
 
 Where = Ports | str
 """A Flink: that of a stack, by its ports, or any, by the ``HOST:PORT`` of its REST API."""
+
+RESOURCE_ID = "taskmanager.resource-id"
+"""The setting that names a TaskManager: its `Child.name`, and what is another at each start."""
 
 ENDED = ("CANCELED", "FINISHED", "FAILED")
 """States of jobs that do not run any more."""
@@ -108,7 +111,7 @@ def start_taskmanager(home: Home, number: int, *, bound: bool) -> Child:
     Two TaskManagers with the same id would keep evicting each other from the cluster.
     """
     name = f"taskmanager-{number}"
-    resource_id = f"taskmanager.resource-id={name}-{os.urandom(3).hex()}"
+    resource_id = f"{RESOURCE_ID}={name}-{os.urandom(3).hex()}"
     return _start(home, name, "taskmanager.sh", resource_id, bound=bound)
 
 
@@ -192,13 +195,24 @@ def runs_of(name: str, known: list[dict[str, Any]]) -> list[str]:
 
 
 def host_of(ports: Ports, job_id: str) -> str:
-    """Return the `Child.name` of the TaskManager that a job's tasks run on, empty if none does."""
+    """Return the resource id of the TaskManager that a job's tasks run on, empty if none does."""
     job = rest(ports, f"jobs/{job_id}")
     if not job:
         return ""
     vertex = rest(ports, f"jobs/{job_id}/vertices/{job['vertices'][0]['id']}")
     host = vertex["subtasks"][0].get("taskmanager-id") if vertex else None
-    return str(host).rsplit("-", 1)[0] if host else ""
+    return str(host or "")
+
+
+def find_taskmanager(children: list[Child], resource_id: str) -> Child | None:
+    """Return the TaskManager with a resource id; None if it has died.
+
+    Another one of its name may have been started meanwhile: for some seconds, a JobManager does not
+    know, and says that jobs run on the dead one.
+    """
+    name = resource_id.rpartition("-")[0]
+    child = next((child for child in children if child.name == name), None)
+    return child if child and f"{RESOURCE_ID}={resource_id}" in argv_of(child) else None
 
 
 def failures(ports: Ports, job_id: str, since_ms: float) -> list[str]:

@@ -123,7 +123,7 @@ class JobKeeper:
 
     def _put_behind(self, job_id: str) -> None:
         """Lower the priority of a TaskManager that has taken over learners."""
-        host = self._stack.find_child(flink.host_of(self._stack.ports, job_id))
+        host = self._stack.host_of(job_id)
         if host is not None and host.pid not in self._behind:
             give_way(host, BEHIND)
             self._behind.add(host.pid)

@@ -171,6 +171,15 @@ def find(child: Child) -> psutil.Process | None:
         return None
 
 
+def argv_of(child: Child) -> list[str]:
+    """Return a child's program and arguments, empty if it has ended."""
+    process = find(child)
+    try:
+        return process.cmdline() if process else []
+    except psutil.NoSuchProcess:
+        return []
+
+
 def exit_of(child: Child) -> str:
     """Return how a child that has ended did: ``exit 1``, ``signal 9``; ``unknown`` if another's."""
     started = _started.get(child.pid)

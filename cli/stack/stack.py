@@ -275,7 +275,7 @@ class Stack:
         job_id = flink.submit(home, job, *args, from_state=last, states=states)
         self.remember_job(name, job_id)
         flink.wait_running(home, self.ports, job_id, self.find_child("jobmanager"))
-        host = self.find_child(flink.host_of(self.ports, job_id))
+        host = self.host_of(job_id)
         if is_learners(name) and host is not None:
             # When two cores cannot do both, clicks still flow and the learners fall behind.
             give_way(host, BEHIND)
@@ -341,6 +341,10 @@ class Stack:
     def find_child(self, name: str) -> Child | None:
         """Return a part by its name, None if there is none of that name."""
         return next((child for child in self.children if child.name == name), None)
+
+    def host_of(self, job_id: str) -> Child | None:
+        """Return the TaskManager that a job's tasks run on, None if none does."""
+        return flink.find_taskmanager(self.children, flink.host_of(self.ports, job_id))
 
     @contextmanager
     def more_taskmanagers(self, n: int = 1) -> Iterator[list[str]]:

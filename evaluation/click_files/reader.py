@@ -117,7 +117,9 @@ class _Rows:
         self._indexes = {
             role: index for role in (*ROLES, "date") if (index := getattr(chosen, role)) is not None
         }
-        frame = table.read(sorted(set(self._indexes.values())))
+        used = set(self._indexes.values())
+        report.unused = [self._column(n) for n in range(len(table.names)) if n not in used]
+        frame = table.read(sorted(used))
         self._frame = frame.select(
             LINE, *(pl.col(str(index)).alias(role) for role, index in self._indexes.items())
         )
@@ -148,7 +150,10 @@ class _Rows:
         return self._frame.select(pl.col(name).cast(dtype) for name, dtype in CLICKS.items())
 
     def _name(self, role: str) -> str:
-        name = self._table.names[self._indexes[role]]
+        return self._column(self._indexes[role])
+
+    def _column(self, index: int) -> str:
+        name = self._table.names[index]
         return f"column {name}" if name.isdigit() else name
 
     def _describe(self, role: str, how: str = "") -> None:

@@ -10,6 +10,9 @@ from pathlib import Path
 FIRST_LINES = 3
 """Lines that are quoted of each reason."""
 
+UNUSED = 8
+"""Columns that are named of those without a use."""
+
 QUOTED = 60
 """Characters of a quoted line."""
 
@@ -68,6 +71,8 @@ class FileReport:
         Rows that are not empty, without the header.
     clicks
         Clicks read.
+    unused
+        Columns that were taken for nothing.
     other_types
         Rows that are events, but no clicks, by their type.
     refused
@@ -83,6 +88,7 @@ class FileReport:
     columns: list[tuple[str, str]] = field(default_factory=list)
     rows: int = 0
     clicks: int = 0
+    unused: list[str] = field(default_factory=list)
     other_types: dict[str, int] = field(default_factory=dict)
     refused: Refusals = field(default_factory=Refusals)
     notes: list[str] = field(default_factory=list)
@@ -92,6 +98,10 @@ class FileReport:
         """Return the report as lines of text."""
         told = [f"{self.path.name}: {self.form}, {self.rows:,} rows, {self.clicks:,} clicks"]
         told += [f"  {role}: {column}" for role, column in self.columns]
+        if self.unused:
+            more = len(self.unused) - UNUSED
+            named = ", ".join(self.unused[:UNUSED]) + (f", and {more:,} more" if more > 0 else "")
+            told.append(f"  not used: {named}")
         told += [f"  note: {note}" for note in self.notes]
         if self.other_types:
             listed = ", ".join(f"{name} {n:,}" for name, n in self.other_types.items())

@@ -20,7 +20,9 @@ class TimeFault(NamedTuple):
     detail: str
 
 
-def compared_with_arrival(timestamp_ms: int, arrival_ms: int) -> TimeFault | None:
+def compared_with_arrival(
+    timestamp_ms: int, arrival_ms: int, margin_ms: int = 0
+) -> TimeFault | None:
     """Return what is wrong with the time of an event that is no history's, None if nothing.
 
     Parameters
@@ -29,19 +31,23 @@ def compared_with_arrival(timestamp_ms: int, arrival_ms: int) -> TimeFault | Non
         The event's own time.
     arrival_ms
         When its record arrived, on the broker's clock.
+    margin_ms
+        By how much that may be wrong.
     """
     ahead = timestamp_ms - arrival_ms
-    if ahead > MAX_AHEAD_MS:
+    most_ahead = MAX_AHEAD_MS - margin_ms
+    if ahead > most_ahead:
         return TimeFault(
             DeadLetterReason.FROM_FUTURE,
-            f"{ahead // 1000} s after its arrival; at most {MAX_AHEAD_MS // 1000} are taken; "
+            f"{ahead // 1000} s after its arrival; at most {most_ahead // 1000} are taken; "
             f"{unit_hint(timestamp_ms)}",
         )
-    if -ahead > MAX_AGE_MS:
+    if -ahead > MAX_AGE_MS - margin_ms:
         return TimeFault(
             DeadLetterReason.TOO_LATE,
-            f"{-ahead // DAY_MS} days before its arrival; at most {MAX_AGE_MS // DAY_MS} are "
-            f"taken; {unit_hint(timestamp_ms)}; mark histories with the header replay",
+            f"{-ahead / DAY_MS:.1f} days before its arrival; less than {MAX_AGE_MS // DAY_MS} are "
+            f"taken; {unit_hint(timestamp_ms)}; `nextclick import` and the header replay are for "
+            "histories",
         )
     return None
 

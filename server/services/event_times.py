@@ -64,8 +64,7 @@ class EventTimes:
             Milliseconds since 1970.
         """
         time_ms = event.timestamp_ms
-        fault = compared_with_arrival(time_ms, now_ms - MARGIN_MS)
-        fault = fault or compared_with_arrival(time_ms, now_ms + MARGIN_MS)
+        fault = compared_with_arrival(time_ms, now_ms, MARGIN_MS)
         if fault is not None:
             return fault
         key = event.key

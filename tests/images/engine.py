@@ -23,7 +23,7 @@ SLIM = ("usr/share/doc/*/*", "usr/share/man/*", "usr/share/locale/*", "usr/share
 """What Debian's own slim image leaves out of the base, but for copyright files."""
 
 USER = "10001:10001"
-BUILD_S = 1_800.0
+BUILD_S = 3_600.0
 END_S = 60.0
 
 

@@ -23,7 +23,7 @@ from tests.integration.conftest import eventually
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.timeout(5_400),
+    pytest.mark.timeout(12_000),
     pytest.mark.skipif(bool(missing()), reason=missing()),
 ]
 

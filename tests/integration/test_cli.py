@@ -233,7 +233,7 @@ def test_a_small_demo_accounts_for_every_event(tmp_path):
 def test_ctrl_c_in_mid_start_leaves_no_process(tmp_path):
     """Whoever stops a demo must find the machine as it was."""
     home = tmp_path / "stopped"
-    argv = [sys.executable, "-m", "cli.main", "demo", "--home", str(home)]
+    argv = [sys.executable, "-m", "cli", "demo", "--home", str(home)]
     demo = subprocess.Popen(argv, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True)
     eventually(
         lambda: demo.poll() is not None or list(home.glob("logs/kafka.log")), bool, "Kafka's start"

@@ -24,7 +24,7 @@ def test_a_killed_taskmanager_changes_no_version_of_any_session(stack, producer,
     producer.flush()
     eventually(lambda: len(sessions.read()), lambda n: n > 2_000, "the job in mid-stream")
     killed_ms = time.time() * 1000
-    name = flink.host_of(stack.ports, stack.jobs["sessions"])
+    name = stack.host_of(stack.jobs["sessions"]).name
     process.kill(stack.child(name))
     stack.replace(name, flink.start_taskmanager(stack.home, int(name[-1]), bound=True))
     newest, dead = expected_of(

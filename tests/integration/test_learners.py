@@ -113,7 +113,7 @@ def test_what_a_learner_passes_over_is_counted_and_said(stack, producer):
     """A record that breaks a limit was dropped without a word."""
     job = stack.jobs["learners"]
     operator = next(part.operator for part in JOBS["learners"].parts if part.name == RANKER_MODEL)
-    log = stack.home.log(flink.host_of(stack.ports, job))
+    log = stack.home.log(stack.host_of(job).name)
     before = log.read_text(errors="replace").count("passing over commands-")
     producer.produce("commands", b"\xff\xff", RANKER_MODEL)
     producer.flush()

@@ -29,7 +29,7 @@ def serving(ports, worker):
 def test_a_worker_that_dies_is_replaced_without_a_failed_call_elsewhere(stack, tmp_path):
     """A shop does not stop for one process."""
     ports = Ports.free(workers=2)
-    argv = [sys.executable, "-m", "cli.main", "serve", "--workers", "2"]
+    argv = [sys.executable, "-m", "cli", "serve", "--workers", "2"]
     argv += ["--grpc-port", str(ports.grpc), "--http-port", str(ports.http), "--kafka", stack.kafka]
     argv += ["--redis", f"redis://127.0.0.1:{stack.ports.redis}/0", "--data-dir", str(tmp_path)]
     env = {**os.environ, "PYTHONPATH": f"{PROJECT}:{PROJECT / 'proto'}"}

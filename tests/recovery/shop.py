@@ -58,7 +58,7 @@ class Shop:
 
     def niceness(self):
         """Niceness of the parts that give way to answers, as it is and as it shall be."""
-        host = flink.host_of(self.ports, self.home.read().jobs[LEARNERS])
+        host = flink.host_of(self.ports, self.home.read().jobs[LEARNERS]).rpartition("-")[0]
         wanted = dict.fromkeys(("kafka", "jobmanager", *TASKMANAGERS, "store"), STREAM)
         wanted |= {host: BEHIND, apps.EMITTER: BEHIND}
         processes = {name: find(child) for name, child in self.children().items()}

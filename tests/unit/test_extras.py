@@ -232,7 +232,7 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 @pytest.mark.parametrize(
-    ("module", "extra"), [("server", "server"), ("streaming.store", "server"), ("cli.main", "cli")]
+    ("module", "extra"), [("server", "server"), ("streaming.store", "server"), ("cli", "cli")]
 )
 def test_a_program_without_its_extra_ends_with_a_sentence(module, extra):
     """The first thing that people see who have installed the client alone."""

@@ -29,6 +29,7 @@ class Broker:
     def __init__(self, lives_for, states=None):
         self.lives_for = lives_for
         self.event_ids, self.states = [], {} if states is None else states
+        self.purged = False
 
     def __call__(self, _):
         return self
@@ -47,6 +48,9 @@ class Broker:
     def flush(self, _):
         return 0
 
+    def purge(self):
+        self.purged = True
+
 
 def record_of(tmp_path, text="clicks", **columns):
     file = tmp_path / "file"
@@ -64,6 +68,7 @@ def run(monkeypatch, tmp_path, lives_for=-1, sessions=SESSIONS, states=None):
         send_history("kafka", sessions, first=before, acknowledged=record.write)
     except KeyboardInterrupt:
         assert lives_for >= 0
+        assert broker.purged, "librdkafka would complain of what it still holds"
     return broker.event_ids
 
 

@@ -27,6 +27,22 @@ except KeyboardInterrupt:
 """
 
 
+LOADING = """
+import os, runpy, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == 'cli.main':
+            try:
+                os.kill(os.getpid(), int(os.environ['NUMBER']))
+                sum(range(1000))
+            except KeyboardInterrupt:
+                pass   # as Cython's modules do while they are loaded
+sys.meta_path.insert(0, Finder())
+sys.argv = ['nextclick', 'results', '--help']
+runpy.run_module('cli', run_name='__main__')
+"""
+
+
 WRAPPED = """
 import os, sys
 from cli import main
@@ -53,6 +69,13 @@ def test_an_interrupt_that_becomes_another_error_is_told_as_what_it_is(number):
     """Ended while numba compiled, `evaluate` printed a hundred lines of numba's."""
     done = run(WRAPPED, NUMBER=str(int(number)))
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_the_command_is_loaded_ends_it(number):
+    """In the first seconds, it was a traceback through typer and numpy; or an import went on."""
+    done = run(LOADING, NUMBER=str(int(number)))
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
 def test_an_interrupt_that_python_drops_is_noticed_by_whatever_waits_next():

@@ -9,7 +9,7 @@ import types
 import psutil
 import pytest
 
-from cli import main
+from cli import interrupt
 from cli.live import history
 from cli.stack.layout import Child, Home, Ports
 from cli.stack.stack import Stack
@@ -146,13 +146,13 @@ def test_a_full_disk_is_told(mistaken, monkeypatch):
 def test_an_import_whose_record_is_damaged_says_what_to_delete(mistaken, pretended, tmp_path):
     """Otherwise it could never be continued nor begun anew."""
 
-    class Broken:
+    class Broken(Acknowledging):
         def produce(self, *_, **__):
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history, "Producer", lambda _: Broken())
-        assert mistaken("import", "clicks.csv")[0] == main.INTERRUPTED
+        assert mistaken("import", "clicks.csv")[0] == interrupt.INTERRUPTED
     folder = tmp_path / ".nextclick" / "imports"
     folder.mkdir(parents=True, exist_ok=True)
     assert list(folder.iterdir()) == []
@@ -176,6 +176,9 @@ class Acknowledging:
 
     def flush(self, _):
         return 0
+
+    def purge(self):
+        pass
 
 
 @pytest.mark.parametrize("command", ["replay", "import"])

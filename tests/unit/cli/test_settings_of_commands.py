@@ -62,6 +62,15 @@ def test_a_password_does_not_belong_on_a_command_line(served):
         served("--redis", "redis://:secret@cache:6379/0")
 
 
+@pytest.mark.parametrize("words", [["status"], ["down"], ["results"], ["jobs", "list"]])
+def test_every_command_refuses_a_misspelt_setting(monkeypatch, tmp_path, words):
+    """Those that need no settings passed over it, and it had no effect on what was started."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NEXTCLICK_MAXITEMS", "5")
+    result = CliRunner().invoke(app, words, standalone_mode=False)
+    assert "did you mean NEXTCLICK_MAX_ITEMS?" in str(result.exception)
+
+
 @pytest.fixture
 def up(monkeypatch, tmp_path):
     """A function that runs ``nextclick up`` until it would start; ports and tenant of the stack."""

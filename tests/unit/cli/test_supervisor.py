@@ -215,13 +215,23 @@ def test_a_taskmanager_that_takes_over_the_learners_gives_way(stack, clock, monk
     """Nobody waits for the learners: they come after the sessions, also after a restart."""
     stack.remember_job(LEARNERS, "1")
     monkeypatch.setattr(flink, "known_jobs", lambda _: [job(LEARNERS, "1", "RUNNING")])
-    monkeypatch.setattr(flink, "host_of", lambda *_: "taskmanager-1")
+    monkeypatch.setattr(flink, "host_of", lambda *_: host)
     keeper = JobKeeper(stack, clock)
-    for _ in range(2):
-        part(stack, "taskmanager-1", SLEEP)
+    for host in ("taskmanager-1-aa", "taskmanager-1-bb"):
+        part(stack, "taskmanager-1", [*SLEEP, f"{flink.RESOURCE_ID}={host}"])
         keeper.look()
         assert find(stack.child("taskmanager-1")).nice() == BEHIND
         kill(stack.child("taskmanager-1"))
+
+
+def test_one_that_has_taken_the_name_of_the_learners_host_does_not(stack, clock, monkeypatch):
+    """It may have the sessions, for which answers wait, while the JobManager knows of no death."""
+    stack.remember_job(LEARNERS, "1")
+    monkeypatch.setattr(flink, "known_jobs", lambda _: [job(LEARNERS, "1", "RUNNING")])
+    monkeypatch.setattr(flink, "host_of", lambda *_: "taskmanager-1-dead")
+    part(stack, "taskmanager-1", [*SLEEP, f"{flink.RESOURCE_ID}=taskmanager-1-new"])
+    JobKeeper(stack, clock).look()
+    assert find(stack.child("taskmanager-1")).nice() == 0
 
 
 def test_the_pause_is_doubled_up_to_a_limit_and_reset_by_a_steady_life():

@@ -104,7 +104,9 @@ def test_learners_of_every_tenant_give_way(home, monkeypatch):
     stack.remember_job("shop.sessions", "2")
     known = [{"jid": n, "name": name, "state": "RUNNING"} for name, n in stack.jobs.items()]
     monkeypatch.setattr(flink, "known_jobs", lambda _: known)
-    monkeypatch.setattr(flink, "host_of", lambda _, job_id: f"taskmanager-{job_id}")
+    monkeypatch.setattr(flink, "host_of", lambda _, job_id: f"taskmanager-{job_id}-aa")
+    argv = lambda child: [f"{flink.RESOURCE_ID}={child.name}-aa"]  # noqa: E731
+    monkeypatch.setattr(flink, "argv_of", argv)
     stack.children = [Child(f"taskmanager-{n}", n, 0.0) for n in (1, 2)]
     seen = []
     monkeypatch.setattr("cli.stack.job_keeper.give_way", lambda child, _: seen.append(child.name))

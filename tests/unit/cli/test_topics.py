@@ -163,3 +163,18 @@ def test_records_and_settings_are_described(run):
     events = told[0]
     assert events["records"] == sum(part * 99 for part in range(TOPICS[EVENTS].partitions))
     assert events["config"]["message.timestamp.type"] == "LogAppendTime"
+
+
+@pytest.mark.parametrize("words", [["create"], ["check"], ["describe"]])
+def test_a_kafka_that_does_not_answer_is_named(monkeypatch, words):
+    """The stack's Kafka may be on another port: `nextclick doctor` finds nothing wrong there."""
+
+    class Away:
+        def list_topics(self, timeout):
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT, "Broker transport failure"))
+
+    monkeypatch.setattr(command, "admin_client", lambda _: Away())
+    result = CliRunner().invoke(app, ["topics", *words, "--kafka", "broker:9"])
+    assert isinstance(result.exception, CommandError)
+    assert "Kafka at broker:9: " in str(result.exception)
+    assert "--kafka, or NEXTCLICK_KAFKA, says where it is" in str(result.exception)

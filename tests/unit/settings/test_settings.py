@@ -121,6 +121,20 @@ def test_settings_of_another_process_are_none_of_ours(monkeypatch, tmp_path):
     assert (load(JobSettings).state_ttl_s, load(ServerSettings).max_items) == (7, 5)
 
 
+def test_a_wrong_value_is_looked_for_where_it_is(monkeypatch, tmp_path):
+    """One of the file was told as a variable, which nobody had set."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nextclick.toml").write_text("max_items = 'x'\nmax_sessions = 'y'\n")
+    monkeypatch.setenv("NEXTCLICK_MAX_SESSIONS", "z")
+    with pytest.raises(SystemExit) as told:
+        load(ServerSettings, grpc_port="w")
+    assert [line.split(": ")[:-1] for line in sorted(str(told.value).splitlines())] == [
+        ["NEXTCLICK_GRPC_PORT"],
+        ["NEXTCLICK_MAX_SESSIONS"],
+        ["nextclick.toml", "max_items"],
+    ]
+
+
 def test_variables_that_kubernetes_sets_are_no_settings(monkeypatch):
     """Beside a service that is called nextclick, every container of a pod has these."""
     for name, value in {
