@@ -22,26 +22,33 @@ def test_values_are_written_as_promtool_reads_them(values, text):
     assert written(values) == text
 
 
-@pytest.mark.parametrize("up", ["1", "0"])
-def test_what_is_recorded_fires_as_it_would_have(up, tmp_path, monkeypatch):
+STARTED_S = 1_764_000_000
+CHECKPOINT = "flink_jobmanager_job_lastCheckpointCompletedTimestamp"
+
+
+@pytest.mark.parametrize(
+    ("held", "alert"),
+    [
+        ({"up": "1", "nextclick_redis_up": "NaN"}, None),
+        ({"up": "0"}, "NextclickTargetDown"),
+        ({CHECKPOINT: f"{STARTED_S * 1_000}"}, "NextclickCheckpointOld"),
+        ({CHECKPOINT: f"{(STARTED_S + 3_600) * 1_000}"}, None),
+    ],
+)
+def test_what_is_recorded_fires_as_it_would_have(held, alert, tmp_path, monkeypatch):
     """A recording in which nothing could fire would be silent whatever the rules say."""
 
     def ask(url, path, query, start, end, step):
-        times = range(start, end + 1, step)
-        series = {
-            "up": {"__name__": "up", "job": "nextclick-store", "instance": "store:8080"},
-            "nextclick_redis_up": {"__name__": "nextclick_redis_up", "instance": "a"},
-        }
-        values = {"up": up, "nextclick_redis_up": "NaN"}
-        if query not in series:
+        if query not in held:
             return []
-        return [{"metric": series[query], "values": [(at, values[query]) for at in times]}]
+        metric = {"__name__": query, "job": "nextclick-store", "job_name": "sessions"}
+        return [{"metric": metric, "values": [(at, held[query]) for at in range(start, end, step)]}]
 
     monkeypatch.setattr(record_hour, "ask", ask)
     shutil.copy(FOLDER / "rules.yaml", tmp_path)
-    (tmp_path / "hour.yaml").write_text(recorded("", 1_764_000_000, 60))
-    if up == "1":
+    (tmp_path / "hour.yaml").write_text(recorded("", STARTED_S, 60))
+    if alert is None:
         promtool("test", "rules", "hour.yaml", folder=tmp_path)
     else:
-        with pytest.raises(AssertionError, match="NextclickTargetDown"):
+        with pytest.raises(AssertionError, match=alert):
             promtool("test", "rules", "hour.yaml", folder=tmp_path)
