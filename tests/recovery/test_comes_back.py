@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 import zlib
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -87,11 +88,11 @@ class Shop:
         return {name: process and process.nice() for name, process in found.items()}, wanted
 
     def restored(self, name):
-        """The state that the running job came from, None if from nothing."""
+        """The folder of the state that the running job came from, None if from nothing."""
         job_id = self.home.read().jobs[name]
         checkpoints = flink.rest(self.ports, f"jobs/{job_id}/checkpoints")
         restored = checkpoints["latest"]["restored"]
-        return restored["external_path"] if restored else None
+        return urlsplit(restored["external_path"]).path if restored else None
 
 
 @pytest.fixture(scope="module")
@@ -338,7 +339,7 @@ def test_every_start_goes_on_from_the_newest_whole_state(shop):
     for end in (shop.down, lambda: shop.kill(*shop.children())):
         end()
         eventually(lambda: Stack.running(shop.home), lambda s: s is None, "the end of all parts")
-        newest = {name: job_state.newest(shop.home, name).as_uri() for name in STARTED_JOBS}
+        newest = {name: str(job_state.newest(shop.home, name)) for name in STARTED_JOBS}
         done = shop.up()
         assert done.returncode == 0, done.stderr
         assert "from nothing" not in done.stderr
