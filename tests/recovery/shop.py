@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import signal
+from urllib.parse import urlsplit
 
 from cli.stack import apps, flink
 from cli.stack.layout import Ports
@@ -66,8 +67,8 @@ class Shop:
         return {name: process and process.nice() for name, process in found.items()}, wanted
 
     def restored(self, name):
-        """The state that the running job came from, None if from nothing."""
+        """The folder of the state that the running job came from, None if from nothing."""
         job_id = self.home.read().jobs[name]
         checkpoints = flink.rest(self.ports, f"jobs/{job_id}/checkpoints")
         restored = checkpoints["latest"]["restored"]
-        return restored["external_path"] if restored else None
+        return urlsplit(restored["external_path"]).path if restored else None

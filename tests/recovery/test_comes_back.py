@@ -275,7 +275,7 @@ def test_every_start_goes_on_from_the_newest_whole_state(shop):
     for end in (shop.down, lambda: shop.kill(*shop.children())):
         end()
         eventually(lambda: Stack.running(shop.home), lambda s: s is None, "the end of all parts")
-        newest = {name: job_state.newest(shop.home, name).as_uri() for name in STARTED_JOBS}
+        newest = {name: str(job_state.newest(shop.home, name)) for name in STARTED_JOBS}
         done = shop.up()
         assert done.returncode == 0, done.stderr
         assert "from nothing" not in done.stderr
