@@ -204,15 +204,13 @@ def host_of(ports: Ports, job_id: str) -> str:
     return str(host or "")
 
 
-def find_taskmanager(children: list[Child], resource_id: str) -> Child | None:
-    """Return the TaskManager with a resource id; None if it has died.
+def has_id(taskmanager: Child, resource_id: str) -> bool:
+    """Whether a TaskManager lives and has a resource id, not just the name in it.
 
-    Another one of its name may have been started meanwhile: for some seconds, a JobManager does not
-    know, and says that jobs run on the dead one.
+    One that has died may have been started again: for some seconds, a JobManager does not know, and
+    says that jobs run on the dead one.
     """
-    name = resource_id.rpartition("-")[0]
-    child = next((child for child in children if child.name == name), None)
-    return child if child and f"{RESOURCE_ID}={resource_id}" in argv_of(child) else None
+    return f"{RESOURCE_ID}={resource_id}" in argv_of(taskmanager)
 
 
 def failures(ports: Ports, job_id: str, since_ms: float) -> list[str]:

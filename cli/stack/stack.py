@@ -344,7 +344,9 @@ class Stack:
 
     def host_of(self, job_id: str) -> Child | None:
         """Return the TaskManager that a job's tasks run on, None if none does."""
-        return flink.find_taskmanager(self.children, flink.host_of(self.ports, job_id))
+        resource_id = flink.host_of(self.ports, job_id)
+        host = self.find_child(resource_id.rpartition("-")[0])
+        return host if host is not None and flink.has_id(host, resource_id) else None
 
     @contextmanager
     def more_taskmanagers(self, n: int = 1) -> Iterator[list[str]]:
