@@ -34,7 +34,7 @@ def create(
     nextclick topics create --kafka broker:9092 --tenant shop
     """
     settings = load(Settings, kafka=kafka, tenant=tenant)
-    admin = admin_client(settings.kafka)
+    admin = admin_client(settings)
     created = topics.create(admin, settings.tenant, replication)
     if json:
         print_json({"created": created})
@@ -52,7 +52,7 @@ def check(kafka: Kafka = None, tenant: Tenant = None, json: Json = False) -> Non
     nextclick topics check --kafka broker:9092
     """
     settings = load(Settings, kafka=kafka, tenant=tenant)
-    cluster = topics.look(admin_client(settings.kafka), settings.tenant)
+    cluster = topics.look(admin_client(settings), settings.tenant)
     missing = topics.missing(cluster, settings.tenant)
     found = list(topics.differences(cluster, settings.tenant))
     if json:
@@ -87,7 +87,7 @@ def describe(kafka: Kafka = None, tenant: Tenant = None, json: Json = False) -> 
     nextclick topics describe --tenant shop
     """
     settings = load(Settings, kafka=kafka, tenant=tenant)
-    admin = admin_client(settings.kafka)
+    admin = admin_client(settings)
     cluster = topics.look(admin, settings.tenant)
     rows = []
     for name, entry in topics.declared(settings.tenant).items():
