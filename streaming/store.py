@@ -90,10 +90,10 @@ class SessionStore:
 
     def run(self) -> None:
         """Consume the log until `stop`."""
-        self._seek()
         tenant = self._settings.tenant
         if told := self._retried(lambda: self._admin.shortfall(ROLES["store"], tenant)):
             log.error("Kafka: %s", told)
+        self._seek()
         while not self._stop.is_set():
             messages = self._consumer.consume(self._settings.store_batch, timeout=0.05)
             batch = self._batch(messages)

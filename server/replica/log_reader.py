@@ -131,9 +131,9 @@ class LogReader:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self._follow(self._broker.describe())
                 if told := self._broker.shortfall(self._role, self._settings.tenant):
                     log.error("Kafka: %s", told)
+                self._follow(self._broker.describe())
                 break
             except KafkaException as e:
                 log.warning("Kafka: %s; trying again", fault(e, self._settings).told)
