@@ -43,7 +43,6 @@ _GENERAL, _OF_TRANSPORT, _OF_CAUSE = range(3)
 
 _TELLING = {
     "_AUTHENTICATION": _OF_CAUSE,
-    "_SSL": _OF_CAUSE,
     "_TRANSPORT": _OF_TRANSPORT,
     "_RESOLVE": _OF_TRANSPORT,
 }
@@ -76,7 +75,12 @@ class Heard:
 
 
 def _rank(error: Error) -> int:
-    return _TELLING.get(error.name(), _GENERAL)
+    return _OF_CAUSE if _is_of_tls(error) else _TELLING.get(error.name(), _GENERAL)
+
+
+def _is_of_tls(error: Error) -> bool:
+    """Whether TLS has failed; what a broker sends about it comes as an error of transport."""
+    return error.name() == "_SSL" or "SSL routines" in error.str()
 
 
 def fault_of(error: Error, settings: KafkaSettings, what: str = "") -> Fault:
@@ -98,7 +102,7 @@ def fault_of(error: Error, settings: KafkaSettings, what: str = "") -> Fault:
     at = settings.kafka
     if name == "_AUTHENTICATION":
         return Fault(f"{at} does not let {who(settings)} in: {said}", _of_user(settings))
-    if name == "_SSL":
+    if _is_of_tls(error):
         return Fault(f"no TLS with {at}: {said}", _of_certificates(said, settings))
     protocol = settings.kafka_security_protocol
     return Fault(

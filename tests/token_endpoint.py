@@ -19,7 +19,7 @@ ISSUER, AUDIENCE, KEY = "https://tokens.example", "kafka", "first"
 
 
 class TokenEndpoint:
-    """Serves `url` and `keys_url` over HTTPS until it is closed.
+    """Serves `url` over HTTPS until it is closed.
 
     Parameters
     ----------
@@ -37,9 +37,6 @@ class TokenEndpoint:
         endpoint = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._reply(200, {"keys": [endpoint._public()]})
-
             def do_POST(self) -> None:
                 length = int(self.headers["Content-Length"])
                 form = parse_qs(self.rfile.read(length).decode())
@@ -71,8 +68,7 @@ class TokenEndpoint:
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
-        port = self._server.server_address[1]
-        self.url, self.keys_url = (f"https://127.0.0.1:{port}/{name}" for name in ("token", "keys"))
+        self.url = f"https://127.0.0.1:{self._server.server_address[1]}/token"
 
     def close(self) -> None:
         """End the server."""
@@ -89,10 +85,12 @@ class TokenEndpoint:
         signature = self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
         return f"{signed}.{_encoded(signature)}"
 
-    def _public(self) -> dict[str, str]:
+    def keys(self) -> str:
+        """Return what brokers check tokens by, as JSON."""
         numbers = self._key.public_key().public_numbers()
         n, e = (_encoded(x.to_bytes((x.bit_length() + 7) // 8)) for x in (numbers.n, numbers.e))
-        return {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": KEY, "n": n, "e": e}
+        key = {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": KEY, "n": n, "e": e}
+        return json.dumps({"keys": [key]})
 
 
 def _encoded(raw: bytes) -> str:

@@ -110,8 +110,10 @@ def secured_broker(folder: Path) -> Iterator[SecuredBroker]:
         for way, port in zip(WAYS, (ports.kafka, more.kafka, more.grpc, more.http), strict=True)
     }
     own = secured_kafka.properties(home, ports)
-    more_listeners = _listeners(own, addresses, tokens, authority.certificate)
-    allowed = f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={tokens.keys_url}"
+    keys = folder / "keys.json"
+    keys.write_text(tokens.keys())
+    more_listeners = _listeners(own, addresses, keys.as_uri())
+    allowed = f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={keys.as_uri()}"
     with (
         mock.patch.object(secured_kafka, "properties", return_value=own | more_listeners),
         mock.patch.dict(os.environ, JAVA_TOOL_OPTIONS=allowed),
@@ -135,12 +137,11 @@ def secured_broker(folder: Path) -> Iterator[SecuredBroker]:
         tokens.close()
 
 
-def _listeners(own, addresses, tokens, authority):
+def _listeners(own, addresses, keys):
     names = {PLAIN: "PLAIN", TOKENS: "TOKENS", CERTIFICATES: "CERTIFICATES"}
     listeners = ",".join(f"{name}://{addresses[way]}" for way, name in names.items())
     users = " ".join(f'user_{role}="{_escaped(PASSWORD)}"' for role in secured_kafka.ROLES)
     tokens_of = "listener.name.tokens"
-    trusts = f'ssl.truststore.type="PEM" ssl.truststore.location="{authority}"'
     return {
         "listeners": f"{own['listeners']},{listeners}",
         "advertised.listeners": f"{own['advertised.listeners']},{listeners}",
@@ -151,10 +152,10 @@ def _listeners(own, addresses, tokens, authority):
         f"{users};",
         f"{tokens_of}.sasl.enabled.mechanisms": "OAUTHBEARER",
         f"{tokens_of}.oauthbearer.sasl.jaas.config": f"{SECURITY}.oauthbearer."
-        f"OAuthBearerLoginModule required {trusts};",
+        "OAuthBearerLoginModule required;",
         f"{tokens_of}.oauthbearer.sasl.server.callback.handler.class": f"{SECURITY}.oauthbearer."
         "OAuthBearerValidatorCallbackHandler",
-        f"{tokens_of}.sasl.oauthbearer.jwks.endpoint.url": tokens.keys_url,
+        f"{tokens_of}.sasl.oauthbearer.jwks.endpoint.url": keys,
         f"{tokens_of}.sasl.oauthbearer.expected.audience": AUDIENCE,
         f"{tokens_of}.sasl.oauthbearer.expected.issuer": ISSUER,
         "listener.name.certificates.ssl.client.auth": "required",

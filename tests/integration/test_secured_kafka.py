@@ -6,12 +6,6 @@ import threading
 import pytest
 import redis as redis_client
 from confluent_kafka import KafkaException, Producer
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    PrivateFormat,
-    load_pem_private_key,
-)
 
 from cli.live.ledger import Ledger
 from cli.sentences import sentence_of
@@ -93,25 +87,23 @@ def test_both_ask_for_the_scope(broker, java):
     seen(settings)
     topics_that_flinks_client_sees(java, settings.kafka, java_properties(settings))
     assert set(broker.tokens.scopes) == {"of-kafka"}
+    assert len(broker.tokens.scopes) > 1
 
 
 def test_further_properties_of_a_file_reach_both(broker, java, tmp_path):
-    """Some clusters need one that no setting is for; here, keys have passwords of their own."""
-    key, file = tmp_path / "key.pem", tmp_path / "client.properties"
-    plain = load_pem_private_key(broker.certificates["jobs"].key.read_bytes(), None)
-    locked = BestAvailableEncryption(b"of-the-key")
-    key.write_bytes(plain.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked))
+    """Some clusters need one that no setting is for."""
+    file = tmp_path / "client.properties"
     file.write_text(
-        "# by hand\n\nssl.key.password = of-the-key\n"
+        "# by hand\n\nsasl.oauthbearer.scope = by-the-file\n"
         "librdkafka.socket.keepalive.enable=true\njava.metric.reporters=\n"
     )
-    settings = broker.settings(
-        "jobs", CERTIFICATES, kafka_key_file=str(key), kafka_properties_file=str(file)
-    )
-    assert seen(settings) == visible_to("jobs")
-    properties = java_properties(settings)
-    assert "of-the-key" not in str(properties)
-    assert topics_that_flinks_client_sees(java, settings.kafka, properties) == visible_to("jobs")
+    broker.tokens.scopes.clear()
+    more = {"kafka_token_scope": "", "kafka_properties_file": str(file)}
+    settings = broker.settings("jobs", TOKENS, **more)
+    seen(settings)
+    topics_that_flinks_client_sees(java, settings.kafka, java_properties(settings))
+    assert set(broker.tokens.scopes) == {"by-the-file"}
+    assert len(broker.tokens.scopes) > 1
 
 
 SECRET = "not-the-password"
