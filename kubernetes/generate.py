@@ -16,10 +16,13 @@ import yaml
 
 from cli.stack.topics import COPIES, IN_SYNC, in_sync
 from nextclick.topics import TOPICS
-from settings.kafka_rights import ROLES, Role
+from settings.kafka_rights import GROUP, ROLES, TOPIC, Role
 
 FOLDER = Path(__file__).resolve().parent
 RULES = FOLDER.parent / "observability" / "rules.yaml"
+
+KINDS = {TOPIC: "topic", GROUP: "group"}
+"""Kinds of resources, as Strimzi names them."""
 
 CLUSTER = "nextclick"
 """Name of the Kafka resource, whose topics they are."""
@@ -73,7 +76,7 @@ def _acls(role: Role) -> list[dict[str, Any]]:
         operations.setdefault((right.kind, right.name), []).append(named)
     return [
         {
-            "resource": {"type": kind, "name": name, "patternType": "literal"},
+            "resource": {"type": KINDS[kind], "name": name, "patternType": "literal"},
             "operations": named,
         }
         for (kind, name), named in operations.items()

@@ -98,7 +98,7 @@ def fault_of(error: Error, settings: KafkaSettings, what: str = "") -> Fault:
     name, said = error.name(), _SECRETIVE.sub("", error.str())
     if name in _REFUSED:
         refused = what or f"what was asked of a {_REFUSED[name]}"
-        return Fault(f"Kafka refuses {who(settings)} {refused} ({said})", f"grant it: {RIGHTS}")
+        return Fault(f"{who(settings)} is refused {refused} ({said})", f"grant it: {RIGHTS}")
     at = settings.kafka
     if name == "_AUTHENTICATION":
         return Fault(f"{at} does not let {who(settings)} in: {said}", _of_user(settings))
@@ -128,7 +128,7 @@ def who(settings: KafkaSettings) -> str:
         return f"the user {settings.kafka_username}"
     if settings.kafka_certificate_file:
         return f"the user of {settings.kafka_certificate_file}"
-    return "users without a name"
+    return "a user without a name"
 
 
 def _of_user(settings: KafkaSettings) -> str:

@@ -27,10 +27,11 @@ from nextclick.topics import (
 READ, WRITE, DESCRIBE, CREATE = "READ", "WRITE", "DESCRIBE", "CREATE"
 DESCRIBE_CONFIGS = "DESCRIBE_CONFIGS"
 
-TOPIC, GROUP = "topic", "group"
+TOPIC, GROUP = "topic", "consumer group"
 
-IMPLIED = {READ: DESCRIBE, WRITE: DESCRIBE}
-"""Operations that bring another one with them."""
+REPLICAS, LEDGER = "server", "ledger"
+"""Groups of those that read whole topics: Kafka's client asks for the group's coordinator, if only
+to commit nothing there."""
 
 
 class Right(NamedTuple):
@@ -60,7 +61,7 @@ class Role(NamedTuple):
     groups
         Consumer groups that it commits for.
     describes
-        Consumer groups whose lag it tells.
+        Consumer groups that it names, or whose lag it tells, and never commits for.
     manages
         Topics that it creates and compares with what is declared.
     """
@@ -90,8 +91,6 @@ class Role(NamedTuple):
 
 _FOLLOWED = (ITEMS, RANKER, VECTORS, SCOREBOARD, SESSIONS, DEAD_LETTERS)
 _JOBS = ("sessions-job", "vectors-job", "ranker-job", "score-job")
-_REPLICA = "server"
-"""The group that a replica names, and never commits for."""
 
 _DECLARED = (
     Role(
@@ -99,14 +98,14 @@ _DECLARED = (
         "servers: `nextclick serve`",
         reads=_FOLLOWED,
         writes=(EVENTS, ITEMS, COMMANDS, IMPRESSIONS),
-        groups=(_REPLICA,),
+        describes=(REPLICAS,),
     ),
     Role(
         "emitter",
         "the example emitter",
         reads=_FOLLOWED,
         writes=(EXAMPLES,),
-        groups=(_REPLICA,),
+        describes=(REPLICAS,),
     ),
     Role("store", "the session store", reads=(SESSIONS,), groups=("session-store",)),
     Role(
@@ -121,8 +120,7 @@ _DECLARED = (
         "people and their commands: `topics`, `doctor`, `status`, `import`, `replay`",
         reads=(SESSIONS, DEAD_LETTERS),
         writes=(EVENTS, COMMANDS),
-        groups=("ledger",),
-        describes=("session-store", *_JOBS),
+        describes=(LEDGER, "session-store", *_JOBS),
         manages=tuple(TOPICS),
     ),
 )

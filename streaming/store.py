@@ -32,7 +32,8 @@ from nextclick.topics import FETCH_WAIT_MS, SESSIONS, topic
 from settings.kafka import client_config
 from settings.kafka_admin import Admin, fault
 from settings.kafka_faults import fault_of
-from settings.kafka_rights import ROLES
+from settings.kafka_rights import GROUP as KAFKA_GROUP
+from settings.kafka_rights import READ, ROLES, TOPIC, Right
 from settings.load import load
 from settings.log_lines import log_to_stderr
 from settings.store import StoreSettings
@@ -143,9 +144,10 @@ class SessionStore:
     def _batch(self, messages: Iterable[Message]) -> Batch:
         batch = Batch(self._settings.tenant)
         for message in messages:
-            if message.error():
-                what = f"READ on the topic {self._sessions}"
-                log.warning("Kafka: %s", fault_of(message.error(), self._settings, what).told)
+            if error := message.error():
+                group = Right(KAFKA_GROUP, topic(GROUP, self._settings.tenant), READ)
+                right = Right(TOPIC, self._sessions, READ) if message.topic() else group
+                log.warning("Kafka: %s", fault_of(error, self._settings, right.told).told)
             else:
                 batch.add(
                     cast("int", message.partition()),

@@ -18,6 +18,7 @@ from cli.errors import CommandError
 from nextclick.topics import DEAD_LETTERS, SESSIONS, partitions, topic
 from nextclick.v1.session_pb2 import SessionRecord
 from settings.kafka import KafkaSettings, client_config
+from settings.kafka_rights import LEDGER
 
 
 class Ledger:
@@ -40,7 +41,7 @@ class Ledger:
         self.applied = 0
         self.duplicates = 0
         self._consumer = Consumer(
-            {**client_config(kafka), "group.id": "ledger", "fetch.wait.max.ms": 20}
+            {**client_config(kafka), "group.id": topic(LEDGER, tenant), "fetch.wait.max.ms": 20}
         )
         names = (self._sessions, self._dead_letters)
         self._consumer.assign(

@@ -27,7 +27,7 @@ from server.replica.replica import Replica, Role
 from settings.kafka import client_config
 from settings.kafka_admin import fault
 from settings.kafka_faults import fault_of
-from settings.kafka_rights import ROLES
+from settings.kafka_rights import DESCRIBE, GROUP, READ, REPLICAS, ROLES, TOPIC, Right
 from settings.server import ServerSettings
 
 log = logging.getLogger("nextclick.log_reader")
@@ -87,6 +87,7 @@ class LogReader:
         self._stop = threading.Event()
         self._settings = settings
         self._role = ROLES[replica.role.value]
+        self._of_group = Right(GROUP, topic(REPLICAS, settings.tenant), DESCRIBE)
         self._broker = Broker(settings, [*self._followed, self._dead_letters])
         self._meter = LagMeter(replica.positions)
         self._watch = LogWatch(replica, self._broker, self._meter, self._clicks)
@@ -94,7 +95,7 @@ class LogReader:
         patient = replica.role is Role.EMITTER
         self._config = {
             **client_config(settings),
-            "group.id": topic("server", settings.tenant),  # assigned, never committed
+            "group.id": self._of_group.name,  # assigned, never committed
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
@@ -250,8 +251,8 @@ class LogReader:
             if error.code() == KafkaError._PARTITION_EOF:
                 self._note_end(place, message.offset() or 0)
             else:
-                what = f"READ on the topic {place[0]}"
-                log.warning("Kafka: %s", fault_of(error, self._settings, what).told)
+                right = Right(TOPIC, place[0], READ) if place[0] else self._of_group
+                log.warning("Kafka: %s", fault_of(error, self._settings, right.told).told)
             return
         key, value = message.key() or b"", message.value()
         offset: int = message.offset()  # type: ignore[assignment]

@@ -86,12 +86,13 @@ class SecuredBroker(NamedTuple):
         kind = ResourceType.GROUP if right.kind == GROUP else ResourceType.TOPIC
         bound = (kind, right.name, ResourcePatternType.LITERAL, f"User:{role}", "*")
         bound = (*bound, AclOperation[right.operation], AclPermissionType.ALLOW)
-        (future,) = self.owner.delete_acls([AclBindingFilter(*bound)]).values()
+        owner = self.owner
+        (future,) = owner.delete_acls([AclBindingFilter(*bound)]).values()
         assert len(future.result(LIMIT_S)) == 1, "the role does not have it"
         try:
             yield
         finally:
-            (future,) = self.owner.create_acls([AclBinding(*bound)]).values()
+            (future,) = owner.create_acls([AclBinding(*bound)]).values()
             future.result(LIMIT_S)
 
 
