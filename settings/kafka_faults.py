@@ -39,6 +39,9 @@ _REFUSED = {
 }
 """Codes of what an authorizer refuses, and for what."""
 
+_NO_ANSWER = ("_TRANSPORT", "_RESOLVE", "_ALL_BROKERS_DOWN", "_TIMED_OUT", "_TIMED_OUT_QUEUE")
+"""Codes of a broker that is silent, or somebody else."""
+
 _GENERAL, _OF_TRANSPORT, _OF_CAUSE = range(3)
 
 _TELLING = {
@@ -48,7 +51,7 @@ _TELLING = {
 }
 """How much the code of an error of a connection tells; all others just say that none came about."""
 
-_SECRETIVE = re.compile(r"^\S+?/(?:bootstrap|\d+): ")
+_CONNECTION = re.compile(r"^\S+?/(?:bootstrap|\d+): ")
 """How librdkafka names a connection: ``sasl_ssl://broker:9092/bootstrap: ``."""
 
 
@@ -95,7 +98,7 @@ def fault_of(error: Error, settings: KafkaSettings, what: str = "") -> Fault:
     what
         What was asked for, such as ``READ on the topic events``, if that is known.
     """
-    name, said = error.name(), _SECRETIVE.sub("", error.str())
+    name, said = error.name(), _CONNECTION.sub("", error.str())
     if name in _REFUSED:
         refused = what or f"what was asked of a {_REFUSED[name]}"
         return Fault(f"{who(settings)} is refused {refused} ({said})", f"grant it: {RIGHTS}")
@@ -104,6 +107,8 @@ def fault_of(error: Error, settings: KafkaSettings, what: str = "") -> Fault:
         return Fault(f"{at} does not let {who(settings)} in: {said}", _of_user(settings))
     if _is_of_tls(error):
         return Fault(f"no TLS with {at}: {said}", _of_certificates(said, settings))
+    if name not in _NO_ANSWER:
+        return Fault(f"{at}: {said}", "`nextclick doctor` looks for what it lacks")
     protocol = settings.kafka_security_protocol
     return Fault(
         f"{at} does not answer: {said}",

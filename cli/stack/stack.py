@@ -331,7 +331,7 @@ class Stack:
 
     def prune(self) -> None:
         """Delete the data of a stack that is not run again; its logs stay."""
-        for folder in ("kafka", "flink", "redis", "server", apps.EMITTER):
+        for folder in ("kafka", "flink", "redis", "server", apps.EMITTER, "secrets"):
             shutil.rmtree(self.home.root / folder, ignore_errors=True)
 
     def reset(self, *, keep: str) -> None:

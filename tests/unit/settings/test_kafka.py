@@ -172,5 +172,7 @@ def test_a_fault_names_whom_what_and_the_settings(user):
     assert fault.found == "127.0.0.1:9092 does not let the user shop in: wrong"
     assert "NEXTCLICK_KAFKA_PASSWORD_FILE" in fault.to_do
     error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "no")
+    error_of_topic = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, "Unknown topic")
+    assert fault_of(error_of_topic, user()).found == "127.0.0.1:9092: Unknown topic"
     what = "READ on the topic a"
     assert fault_of(error, user(), what).found == f"the user shop is refused {what} (no)"

@@ -29,7 +29,7 @@ public final class SecretFile implements ConfigProvider {
   public ConfigData get(String path, Set<String> keys) {
     String whole;
     try {
-      whole = Files.readString(Path.of(path)).stripTrailing();
+      whole = Files.readString(Path.of(path)).replaceAll("[\\r\\n]+$", "");
     } catch (IOException e) {
       throw new ConfigException("the file " + path + " with a secret of Kafka cannot be read: " + e);
     }
