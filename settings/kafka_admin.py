@@ -46,7 +46,8 @@ class Admin(AdminClient):
     def __init__(self, settings: KafkaSettings, **properties: Any) -> None:
         self._settings = settings
         self._heard = Heard()
-        super().__init__({**client_config(settings), "error_cb": self._heard, **properties})
+        config: dict[str, Any] = {**client_config(settings), "error_cb": self._heard}
+        super().__init__(config | properties)
 
     def list_topics(self, *args: Any, **kwargs: Any) -> Any:
         """Return what brokers and topics there are, as `AdminClient` does.
@@ -133,5 +134,6 @@ _ANY = _Any()
 
 def fault(error: KafkaException, settings: KafkaSettings, what: str = "") -> Fault:
     """Return what an exception of any client means; see `fault_of`."""
-    known = isinstance(error, KafkaFaultError)
-    return error.fault if known else fault_of(error.args[0], settings, what)
+    if isinstance(error, KafkaFaultError):
+        return error.fault
+    return fault_of(error.args[0], settings, what)

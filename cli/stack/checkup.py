@@ -145,8 +145,8 @@ def of_topics(admin: Admin, kafka: KafkaSettings, tenant: str) -> Iterable[Findi
     try:
         cluster = topics.look(admin, tenant)
     except KafkaException as e:
-        found = fault(e, kafka)
-        yield Finding("Kafka", State.FAULT, found.found, found.to_do)
+        why = fault(e, kafka)
+        yield Finding("Kafka", State.FAULT, why.found, why.to_do)
         return
     except TimeoutError:
         to_do = "start Kafka, or set NEXTCLICK_KAFKA to its address"

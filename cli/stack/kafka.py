@@ -103,7 +103,9 @@ def ready(home: Home, ports: Ports) -> bool:
 
 def settings_of(home: Home, ports: Ports, user: str = "operator") -> KafkaSettings:
     """Return how a user reaches the broker of a stack, whatever the environment says of another."""
-    more = secured_kafka.client(home, user) if secured_kafka.is_secured(home) else {}
+    more: dict[str, Any] = {}
+    if secured_kafka.is_secured(home):
+        more = secured_kafka.client(home, user)
     return KafkaSettings.model_construct(kafka=f"127.0.0.1:{ports.kafka}", **more)
 
 
