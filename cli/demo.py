@@ -114,7 +114,7 @@ def run(stack: Stack, traffic: Traffic, max_events: int | None) -> tuple[dict[st
     if max_events is not None:
         n_live = min(n_live, max_events // 5)
         n_history = min(n_history, max_events - n_live)
-    with Ledger(stack.kafka) as book, Client(stack.target, timeout_s=10) as client:
+    with Ledger(stack.kafka_settings) as book, Client(stack.target, timeout_s=10) as client:
         with progress() as bar:
             sent = bootstrap(stack, traffic.history, n_history, book, bar)
             player = Player(client, traffic.live, rate=RATE, prefix=LIVE_PREFIX, max_clicks=n_live)

@@ -18,6 +18,7 @@ from cli.stack.kafka import admin_client
 from cli.stack.layout import Home, Ports
 from cli.stack.process import find
 from cli.stack.stack import Stack
+from settings.kafka import KafkaSettings
 from settings.load import load
 from settings.server import ServerSettings
 
@@ -80,7 +81,7 @@ def examine(home: Home, given: str | None = None) -> Iterator[Finding]:
         if theirs := apps.server_status(stack.ports).get("version"):
             yield checkup.of_server(theirs, version("nextclick"))
     tenant = stack.tenant_or(given) if stack else settings.tenant
-    kafka = stack.kafka if stack else settings.kafka
+    kafka = stack.kafka_settings if stack else settings
     yield from of_kafka(kafka, tenant)
     url = f"redis://127.0.0.1:{stack.ports.redis}/0" if stack else settings.redis
     with redis.Redis.from_url(
@@ -89,7 +90,7 @@ def examine(home: Home, given: str | None = None) -> Iterator[Finding]:
         yield checkup.of_redis(client, urlsplit(url).netloc.rpartition("@")[2] or url)
 
 
-def of_kafka(kafka: str, tenant: str) -> Iterator[Finding]:
+def of_kafka(kafka: KafkaSettings, tenant: str) -> Iterator[Finding]:
     """Yield what is found in Kafka, and its clock if it answers."""
     admin = admin_client(kafka)
     findings = list(checkup.of_topics(admin, kafka, tenant))

@@ -54,7 +54,7 @@ def import_history(
     with progress() as bar:
         task = bar.add_task("clicks to Kafka", total=report.clicks, completed=before, note="")
         sent = send_history(
-            stack.kafka,
+            stack.kafka_settings,
             sessions,
             prefix=prefix,
             tenant=tenant,

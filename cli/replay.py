@@ -78,7 +78,7 @@ def replay(
             }
         else:
             sent = send_history(
-                stack.kafka,
+                stack.kafka_settings,
                 sessions,
                 prefix=prefix,
                 tenant=tenant,

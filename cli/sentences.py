@@ -16,6 +16,7 @@ from confluent_kafka import KafkaException
 
 from cli.errors import CommandError
 from nextclick import NextclickError
+from settings.kafka_admin import KafkaFaultError
 
 DOCTOR = "`nextclick doctor` looks for the cause"
 
@@ -71,6 +72,8 @@ def sentence_of(error: BaseException) -> str | None:
                 f"process {error.pid} belongs to another user, who started the stack: run the "
                 "command as that user, or choose another --home"
             )
+        case KafkaFaultError():
+            told = f"Kafka: {error.fault.told}"
         case KafkaException():
             told = f"Kafka: {error.args[0].str()}; {DOCTOR}"
         case redis.RedisError():

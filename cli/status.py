@@ -165,7 +165,7 @@ def describe(stack: Stack, given: str | None = None) -> dict[str, Any]:
         elif child.name == EMITTER:
             lag = emitter.get("lag")
         elif child.name == "store":
-            lag = group_lag(stack.kafka, store.GROUP, (SESSIONS,), tenant)
+            lag = group_lag(stack.kafka_settings, store.GROUP, (SESSIONS,), tenant)
         deaths = watched.get(child.name, Deaths())
         row = {"name": child.name, "state": state, "lag": lag, "refused": None}
         parts.append(row | described(deaths))
@@ -175,7 +175,7 @@ def describe(stack: Stack, given: str | None = None) -> dict[str, Any]:
             continue
         deaths = Deaths(restarts=flink.restarts(stack.ports, job["jid"]))
         for part in JOBS[name].parts:
-            lag = group_lag(stack.kafka, part.group, part.topics, tenant)
+            lag = group_lag(stack.kafka_settings, part.group, part.topics, tenant)
             refused = flink.refused(stack.ports, job["jid"], part.operator)
             row = {"name": f"job {part.name}", "state": job["state"], "lag": lag}
             parts.append(row | {"refused": refused} | described(deaths))

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from cli.console import print_json, print_line, print_table
-from cli.errors import CommandError
 from cli.figures import count
 from cli.options import Json, Kafka, Tenant
 from cli.stack import topics
@@ -20,17 +15,6 @@ from settings.base import Settings
 from settings.load import load
 
 topics_app = typer.Typer(help="The topics of a Kafka cluster.", no_args_is_help=True)
-
-
-@contextmanager
-def client_of(kafka: str) -> Iterator[AdminClient]:
-    """Yield a client; an error of Kafka in the block says where it was looked for."""
-    try:
-        yield admin_client(kafka)
-    except KafkaException as e:
-        raise CommandError(
-            f"Kafka at {kafka}: {e.args[0].str()}; --kafka, or NEXTCLICK_KAFKA, says where it is"
-        ) from e
 
 
 @topics_app.command()
@@ -50,8 +34,8 @@ def create(
     nextclick topics create --kafka broker:9092 --tenant shop
     """
     settings = load(Settings, kafka=kafka, tenant=tenant)
-    with client_of(settings.kafka) as admin:
-        created = topics.create(admin, settings.tenant, replication)
+    admin = admin_client(settings)
+    created = topics.create(admin, settings.tenant, replication)
     if json:
         print_json({"created": created})
         return
@@ -68,8 +52,7 @@ def check(kafka: Kafka = None, tenant: Tenant = None, json: Json = False) -> Non
     nextclick topics check --kafka broker:9092
     """
     settings = load(Settings, kafka=kafka, tenant=tenant)
-    with client_of(settings.kafka) as admin:
-        cluster = topics.look(admin, settings.tenant)
+    cluster = topics.look(admin_client(settings), settings.tenant)
     missing = topics.missing(cluster, settings.tenant)
     found = list(topics.differences(cluster, settings.tenant))
     if json:
@@ -104,12 +87,8 @@ def describe(kafka: Kafka = None, tenant: Tenant = None, json: Json = False) -> 
     nextclick topics describe --tenant shop
     """
     settings = load(Settings, kafka=kafka, tenant=tenant)
-    with client_of(settings.kafka) as admin:
-        cluster = topics.look(admin, settings.tenant)
-        records = {
-            name: topics.records(admin, name, held.partitions)
-            for name, held in cluster.held.items()
-        }
+    admin = admin_client(settings)
+    cluster = topics.look(admin, settings.tenant)
     rows = []
     for name, entry in topics.declared(settings.tenant).items():
         if name in cluster.held:
@@ -119,7 +98,7 @@ def describe(kafka: Kafka = None, tenant: Tenant = None, json: Json = False) -> 
                 "topic": name,
                 "partitions": held.partitions,
                 "replication": held.replicas,
-                "records": records[name],
+                "records": topics.records(admin, name, held.partitions),
                 "config": {key: held.config.get(key, "") for key in shown},
             }
             rows.append((entry, row))

@@ -1,4 +1,4 @@
-"""Generate the manifests that say what is declared elsewhere: Kafka's topics, Prometheus' rules.
+"""Generate the manifests that say what is declared elsewhere: topics, users, Prometheus' rules.
 
 Usage: python kubernetes/generate.py
 
@@ -16,9 +16,13 @@ import yaml
 
 from cli.stack.topics import COPIES, IN_SYNC, in_sync
 from nextclick.topics import TOPICS
+from settings.kafka_rights import GROUP, ROLES, TOPIC, Role
 
 FOLDER = Path(__file__).resolve().parent
 RULES = FOLDER.parent / "observability" / "rules.yaml"
+
+KINDS = {TOPIC: "topic", GROUP: "group"}
+"""Kinds of resources, as Strimzi names them."""
 
 CLUSTER = "nextclick"
 """Name of the Kafka resource, whose topics they are."""
@@ -49,6 +53,36 @@ def topics() -> list[dict[str, Any]]:
     ]
 
 
+def users() -> list[dict[str, Any]]:
+    """Return a KafkaUser for each role, with its rights."""
+    return [
+        {
+            "apiVersion": "kafka.strimzi.io/v1",
+            "kind": "KafkaUser",
+            "metadata": {"name": f"kafka-{name}", "labels": {"strimzi.io/cluster": CLUSTER}},
+            "spec": {
+                "authentication": {"type": "scram-sha-512"},
+                "authorization": {"type": "simple", "acls": _acls(role)},
+            },
+        }
+        for name, role in ROLES.items()
+    ]
+
+
+def _acls(role: Role) -> list[dict[str, Any]]:
+    operations: dict[tuple[str, str], list[str]] = {}
+    for right in role.rights():
+        named = right.operation.title().replace("_", "")
+        operations.setdefault((right.kind, right.name), []).append(named)
+    return [
+        {
+            "resource": {"type": KINDS[kind], "name": name, "patternType": "literal"},
+            "operations": named,
+        }
+        for (kind, name), named in operations.items()
+    ]
+
+
 def rules() -> list[dict[str, Any]]:
     """Return a PrometheusRule with the rules that compose and its tests use, too."""
     return [
@@ -69,6 +103,7 @@ def text(manifests: list[dict[str, Any]]) -> str:
 
 GENERATED: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "kafka/topics.yaml": topics,
+    "secured-kafka/users.yaml": users,
     "monitoring/rules.yaml": rules,
 }
 """What is in each file, by its name."""

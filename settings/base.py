@@ -15,6 +15,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from settings.kafka import KafkaSettings
+
 PREFIX = "NEXTCLICK_"
 FILE = Path("nextclick.toml")
 """The file of settings, in the working directory."""
@@ -24,7 +26,7 @@ DAY_S = 24 * 3600
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
-class Settings(BaseSettings):
+class Settings(KafkaSettings):
     """Settings from environment variables ``NEXTCLICK_*``, then ``nextclick.toml``, then defaults.
 
     A process serves one tenant.
@@ -34,9 +36,6 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, toml_file=FILE, extra="ignore", allow_inf_nan=False
     )
 
-    kafka: str = Field(
-        default="127.0.0.1:9092", min_length=1, description="Kafka bootstrap servers, host:port"
-    )
     redis: str = Field(default="redis://127.0.0.1:6379/0", description="URL of Redis")
     tenant: str = Field(
         default="",

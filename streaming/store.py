@@ -25,11 +25,15 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
 
 from listeners.http_port import BoundedHTTPServer, serve_pages
 from listeners.process_info import show_process
 from nextclick.topics import FETCH_WAIT_MS, SESSIONS, topic
+from settings.kafka import client_config
+from settings.kafka_admin import Admin, fault
+from settings.kafka_faults import fault_of
+from settings.kafka_rights import GROUP as KAFKA_GROUP
+from settings.kafka_rights import READ, ROLES, TOPIC, Right
 from settings.load import load
 from settings.log_lines import log_to_stderr
 from settings.store import StoreSettings
@@ -67,16 +71,15 @@ class SessionStore:
         self._writer = SessionWriter(client, settings.tenant, settings.session_expiry_s)
         self._consumer = Consumer(
             {
-                "bootstrap.servers": settings.kafka,
+                **client_config(settings),
                 "group.id": topic(GROUP, settings.tenant),
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": FETCH_WAIT_MS,
                 "queued.max.messages.kbytes": 16_384,
-                "log_level": 2,
             }
         )
-        self._admin = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 2})
+        self._admin = Admin(settings)
         self._topic = TopicDescription("", 0)
         self._positions: dict[int, int] = {}
         self._stop = threading.Event()
@@ -88,6 +91,9 @@ class SessionStore:
 
     def run(self) -> None:
         """Consume the log until `stop`."""
+        tenant = self._settings.tenant
+        if told := self._retried(lambda: self._admin.shortfall(ROLES["store"], tenant)):
+            log.error("Kafka: %s", told)
         self._seek()
         while not self._stop.is_set():
             messages = self._consumer.consume(self._settings.store_batch, timeout=0.05)
@@ -117,7 +123,7 @@ class SessionStore:
     def _describe(self) -> TopicDescription:
         topics = TopicCollection([self._sessions])
         [future] = self._admin.describe_topics(topics, request_timeout=5).values()
-        found = future.result()
+        found = self._admin.wait(future, f"DESCRIBE on the topic {self._sessions}")
         return TopicDescription(str(found.topic_id), len(found.partitions))
 
     def _topic_has_changed(self) -> bool:
@@ -129,7 +135,7 @@ class SessionStore:
         try:
             changed = self._describe() != self._topic
         except KafkaException as e:
-            log.warning("Kafka: %s", e.args[0].str())
+            log.warning("Kafka: %s", fault(e, self._settings).told)
             return False
         if changed:
             log.warning("the topic %s has changed: seeking again", self._sessions)
@@ -138,8 +144,10 @@ class SessionStore:
     def _batch(self, messages: Iterable[Message]) -> Batch:
         batch = Batch(self._settings.tenant)
         for message in messages:
-            if message.error():
-                log.warning("Kafka: %s", message.error())
+            if error := message.error():
+                group = Right(KAFKA_GROUP, topic(GROUP, self._settings.tenant), READ)
+                right = Right(TOPIC, self._sessions, READ) if message.topic() else group
+                log.warning("Kafka: %s", fault_of(error, self._settings, right.told).told)
             else:
                 batch.add(
                     cast("int", message.partition()),
@@ -193,8 +201,8 @@ class SessionStore:
                 REDIS_ERRORS.inc()
                 log.warning("Redis: %s; NEXTCLICK_REDIS says where; again in %.2f s", e, backoff)
             except KafkaException as e:
-                why = e.args[0].str()
-                log.warning("Kafka: %s; NEXTCLICK_KAFKA says where; again in %.2f s", why, backoff)
+                told = fault(e, self._settings).told
+                log.warning("Kafka: %s; again in %.2f s", told, backoff)
             self._measure()
             self._stop.wait(backoff)
             backoff = min(2 * backoff, MAX_BACKOFF_S)

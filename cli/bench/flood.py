@@ -30,6 +30,7 @@ from cli.stack.temporary import results_folder, temporary_stack
 from evaluation.datasets import Session, load_sessions
 from nextclick import Client, Filter, Item
 from nextclick.topics import EVENTS
+from settings.kafka import client_config
 
 CASES = 2_000
 """Clicks of held-out sessions that are asked for before the flood and after it."""
@@ -79,12 +80,12 @@ def measure(
 ) -> dict[str, Any]:
     """Return the figures of one run on a stack; arguments as in `flood`."""
     asked, limit_s = held_out(cases), LIMIT_S + clicks / SLOWEST
-    watcher = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
+    watcher = Consumer({**client_config(stack.kafka_settings), "group.id": "bench"})
     try:
         with (
             progress() as bar,
             Client(stack.target, timeout_s=LIMIT_S) as client,
-            Ledger(stack.kafka) as book,
+            Ledger(stack.kafka_settings) as book,
         ):
             bootstrap(stack, load_sessions(SAMPLE / "train.txt.gz"), history, book, bar)
             before = hit_rate(client, asked)

@@ -20,6 +20,7 @@ from cli.stack.temporary import temporary_stack
 from nextclick import Client
 from nextclick.topics import PRODUCER_CONFIG, SESSIONS
 from nextclick.v1.session_pb2 import SessionRecord
+from settings.kafka import client_config
 
 WARM_UP_S = 20.0
 CAUGHT_UP_S = 0.1
@@ -61,8 +62,9 @@ def measure(
     stack: Stack, rate: float, seconds: float, warm_up: float, probes: int
 ) -> dict[str, Any]:
     """Return the figures of one run on a stack; arguments as in `freshness`."""
-    producer = Producer({**PRODUCER_CONFIG, "bootstrap.servers": stack.kafka, "linger.ms": 0})
-    watcher = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
+    kafka = client_config(stack.kafka_settings)
+    producer = Producer({**kafka, **PRODUCER_CONFIG, "linger.ms": 0})
+    watcher = Consumer({**kafka, "group.id": "bench"})
     try:
         with (
             live_clicks(stack, rate),

@@ -24,6 +24,7 @@ from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
 from records import example
 from records.session_life import Applied
+from settings.kafka import client_config
 from streaming.jobs.registry import JOBS
 
 TENANT, LONG_TENANT = "bench", "bench-long"
@@ -92,9 +93,9 @@ def learning(
 
 def measure(stack: Stack, examples: int, clicks: int, sessions: int = 0) -> dict[str, Any]:
     """Return how much each job learns a second, while the rest of the stack is idle."""
-    topics.create(kafka.admin_client(stack.kafka), TENANT)
+    topics.create(kafka.admin_client(stack.kafka_settings), TENANT)
     with err.status("preloading"):
-        n_clicks, n_examples = preload(stack.kafka, examples, clicks)
+        n_clicks, n_examples = preload(stack, examples, clicks)
     with stack.more_taskmanagers() as (host,):
         with err.status("learning vectors"):
             clicks_per_s = rate(stack, host, "vectors", n_clicks)
@@ -134,10 +135,10 @@ def readable(result: dict[str, Any]) -> dict[str, str]:
 
 def long_run(stack: Stack, host: str, sessions: int) -> dict[str, Any]:
     """Return what a click costs the vectors job at the start, and once it has seen the sessions."""
-    topics.create(kafka.admin_client(stack.kafka), LONG_TENANT)
+    topics.create(kafka.admin_client(stack.kafka_settings), LONG_TENANT)
     n, before = 0, 2 * sessions
     with err.status("preloading the long run"):
-        producer = Producer({**PRODUCER_CONFIG, "bootstrap.servers": stack.kafka})
+        producer = Producer({**client_config(stack.kafka_settings), **PRODUCER_CONFIG})
         for record in two_clicks(int(sessions * (1 + AFTER))):
             value = record.SerializeToString()
             put(producer, topic(SESSIONS, LONG_TENANT), record.session_id, value)
@@ -186,9 +187,9 @@ def two_clicks(sessions: int) -> Iterator[SessionRecord]:
                 yield record
 
 
-def preload(servers: str, examples: int, clicks: int) -> tuple[int, int]:
+def preload(stack: Stack, examples: int, clicks: int) -> tuple[int, int]:
     """Produce records of `sessions` and `examples` from the sample; returns how many."""
-    producer = Producer({**PRODUCER_CONFIG, "bootstrap.servers": servers})
+    producer = Producer({**client_config(stack.kafka_settings), **PRODUCER_CONFIG})
     engine = Engine(sample=0, remote=True)
     sessions = load_sessions(SAMPLE / "train.txt.gz")
     records: dict[int, SessionRecord] = {}
@@ -243,8 +244,12 @@ def run(stack: Stack, host: str, model: str, n: int, tenant: str) -> list[Look]:
 
     The first look is that of its start, before it has applied any.
     """
-    job = flink.submit(stack.home, JOBS[model], "--kafka", stack.kafka, "--tenant", tenant)
-    consumer = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
+    args, env = (
+        ("--kafka", stack.kafka, "--tenant", tenant),
+        kafka.environment(stack.kafka_settings),
+    )
+    job = flink.submit(stack.home, JOBS[model], *args, env=env)
+    consumer = Consumer({**client_config(stack.kafka_settings), "group.id": "bench"})
     consumer.assign([TopicPartition(topic(RANKER, tenant), p, 0) for p in partitions(RANKER)])
 
     def used() -> float:

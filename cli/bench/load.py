@@ -13,12 +13,16 @@ from contextlib import contextmanager
 
 from confluent_kafka import Producer
 
+from cli.stack import kafka
 from cli.stack.layout import PYTHON_PATH, SAMPLE, Child
 from cli.stack.process import spawn, stop
 from cli.stack.stack import Stack
 from evaluation.datasets import Session, clicks_in_order, load_sessions
 from nextclick import Event, encode_event
 from nextclick.topics import EVENTS, PRODUCER_CONFIG
+from settings.base import Settings
+from settings.kafka import client_config
+from settings.load import load
 
 STEP_S = 0.01
 
@@ -31,13 +35,13 @@ def live_clicks(
     stack: Stack, rate: float, kind: str = "real", most: int = sys.maxsize
 ) -> Iterator[Child]:
     """Send this many clicks a second of a `KINDS` meanwhile; the process ends after ``most``."""
-    argv = [sys.executable, "-m", "cli.bench.load", stack.kafka, str(rate), kind, str(most)]
-    env = {"PYTHONPATH": PYTHON_PATH}
-    load = spawn(f"load-{kind}", argv, stack.home.log(f"load-{kind}"), env, bound=True)
+    argv = [sys.executable, "-m", "cli.bench.load", str(rate), kind, str(most)]
+    env = {"PYTHONPATH": PYTHON_PATH, **kafka.environment(stack.kafka_settings)}
+    sender = spawn(f"load-{kind}", argv, stack.home.log(f"load-{kind}"), env, bound=True)
     try:
-        yield load
+        yield sender
     finally:
-        stop([load])
+        stop([sender])
 
 
 def clicks(sessions: list[Session]) -> Iterator[tuple[str, str]]:
@@ -62,9 +66,9 @@ def invented() -> Iterator[tuple[str, str]]:
 KINDS: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {"real": sampled, "robot": invented}
 
 
-def run(kafka: str, rate: float, endless: Iterator[tuple[str, str]], most: int) -> None:
+def run(rate: float, endless: Iterator[tuple[str, str]], most: int) -> None:
     """Produce ``rate`` clicks a second until there are ``most``, or the process is ended."""
-    producer = Producer({**PRODUCER_CONFIG, "bootstrap.servers": kafka, "linger.ms": 5})
+    producer = Producer({**client_config(load(Settings)), **PRODUCER_CONFIG, "linger.ms": 5})
     started = time.monotonic()
     sent = 0
     while sent < most:
@@ -82,4 +86,4 @@ def run(kafka: str, rate: float, endless: Iterator[tuple[str, str]], most: int) 
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], float(sys.argv[2]), KINDS[sys.argv[3]](), int(sys.argv[4]))
+    run(float(sys.argv[1]), KINDS[sys.argv[2]](), int(sys.argv[3]))

@@ -14,6 +14,7 @@ from cli.errors import CommandError
 from cli.stack.stack import Stack
 from nextclick import Client, Event, encode_event
 from nextclick.topics import DEAD_LETTERS, EVENTS, PRODUCER_CONFIG, SESSIONS, partitions
+from settings.kafka import client_config
 
 ROUND = 5
 """One in so many probes goes by PutEvents."""
@@ -134,8 +135,8 @@ class SteadyProbes:
         return len(self._pending)
 
     def _run(self) -> None:
-        kafka = {**PRODUCER_CONFIG, "bootstrap.servers": self._stack.kafka, "linger.ms": 0}
-        producer = Producer(kafka)
+        kafka = client_config(self._stack.kafka_settings)
+        producer = Producer({**kafka, **PRODUCER_CONFIG, "linger.ms": 0})
         started, sent = time.monotonic(), 0
         with Client(self._stack.target, timeout_s=LIMIT_S) as client:
             while (more := not self._ended.is_set()) or self._pending:

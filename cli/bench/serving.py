@@ -83,7 +83,7 @@ def serving(
         if program is None:
             raise CommandError("not measured: there is no C compiler for the load client")
         sessions = load_sessions(data or SAMPLE / "train.txt.gz")
-        with Ledger(stack.kafka) as book, progress() as bar:
+        with Ledger(stack.kafka_settings) as book, progress() as bar:
             clicks = sum(len(session.items) for session in sessions)
             bootstrap(stack, sessions, min(history or clicks, clicks), book, bar)
         asked = [f"{PREFIX}{session.session_id}" for session in sessions[-ASKED_SESSIONS:]]

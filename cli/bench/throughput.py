@@ -25,6 +25,7 @@ from cli.stack.stack import Stack
 from cli.stack.temporary import temporary_stack
 from evaluation.datasets import Session
 from nextclick.topics import SESSIONS, partitions, topic
+from settings.kafka import client_config
 from streaming.jobs.registry import JOBS, Job
 
 TENANT, FLOOR_TENANT = "bench", "floor"
@@ -66,9 +67,9 @@ def throughput(
 def measure(stack: Stack, events: int, slots: list[int]) -> dict[str, Any]:
     """Return the rates of all parts, on a stack that nothing else uses."""
     for tenant in (TENANT, FLOOR_TENANT):
-        topics.create(kafka.admin_client(stack.kafka), tenant)
+        topics.create(kafka.admin_client(stack.kafka_settings), tenant)
     with err.status("preloading"):
-        sent = send_history(stack.kafka, repeated(events), tenant=TENANT)
+        sent = send_history(stack.kafka_settings, repeated(events), tenant=TENANT)
     with stack.more_taskmanagers():
         floor = job_rate(stack, FLOOR, FLOOR_TENANT, sent)
         sessions = job_rate(stack, JOBS["sessions"], TENANT, sent)
@@ -123,14 +124,16 @@ def rate(done: Callable[[], int], total: int, what: str) -> float:
 
 def job_rate(stack: Stack, job: Job, out: str, total: int, *args: str) -> float:
     """Return the records a second that a job writes to the topic `sessions` of a tenant."""
-    watcher = Consumer({"bootstrap.servers": stack.kafka, "group.id": "bench"})
+    watcher = Consumer({**client_config(stack.kafka_settings), "group.id": "bench"})
     parts = [TopicPartition(topic(SESSIONS, out), p) for p in partitions(SESSIONS)]
 
     def written() -> int:
         return sum(watcher.get_watermark_offsets(part, timeout=LIMIT_S)[1] for part in parts)
 
     before = written()
-    job_id = flink.submit(stack.home, job, "--kafka", stack.kafka, "--tenant", TENANT, *args)
+    args = ("--kafka", stack.kafka, "--tenant", TENANT, *args)
+    env = kafka.environment(stack.kafka_settings)
+    job_id = flink.submit(stack.home, job, *args, env=env)
     try:
         return rate(lambda: written() - before, total, f"the job {job.name}")
     finally:
@@ -141,7 +144,7 @@ def job_rate(stack: Stack, job: Job, out: str, total: int, *args: str) -> float:
 def store_rate(stack: Stack, total: int) -> float:
     """Return the records a second that a session store writes to Redis."""
     port = Ports.free().store_http
-    env = apps.environment(stack.home, stack.ports, TENANT)
+    env = apps.environment(stack.home, stack.ports, "store", TENANT)
     env["NEXTCLICK_STORE_HTTP_PORT"] = str(port)
     argv = [sys.executable, "-m", "streaming.store"]
     child = spawn("bench-store", argv, stack.home.log("bench-store"), env, bound=True)
@@ -163,7 +166,7 @@ def replica_rate(stack: Stack, total: int) -> tuple[float, dict[str, float]]:
     The restart is from its snapshot until health says SERVING.
     """
     ports = Ports.free()
-    env = apps.environment(stack.home, stack.ports, TENANT) | {
+    env = apps.environment(stack.home, stack.ports, "server", TENANT) | {
         "NEXTCLICK_GRPC_PORT": str(ports.grpc),
         "NEXTCLICK_HTTP_PORT": str(ports.http),
         "NEXTCLICK_DATA_DIR": str(stack.home.path("bench-replica")),
@@ -191,7 +194,7 @@ def consumer_rate(stack: Stack, total: int) -> float:
     """Return the records a second that a bare consumer loop reads: the floor of the replica."""
     consumer = Consumer(
         {
-            "bootstrap.servers": stack.kafka,
+            **client_config(stack.kafka_settings),
             "group.id": "bench-floor",
             "enable.auto.commit": False,
             "queued.max.messages.kbytes": 32_768,

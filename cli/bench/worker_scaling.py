@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from cli.bench import native
+from cli.stack import kafka
 from cli.stack.layout import PYTHON_PATH, Child, Ports
 from cli.stack.process import START_S, running, spawn, stop, wait_until
 from cli.stack.stack import Stack
@@ -35,10 +36,11 @@ def measure(
     data = stack.home.path("serving") / f"workers-{count}"
     argv = [sys.executable, "-m", "cli", "serve", "--workers", str(count)]
     argv += ["--grpc-port", str(ports.grpc), "--http-port", str(ports.http)]
-    argv += ["--kafka", stack.kafka, "--redis", f"redis://127.0.0.1:{stack.ports.redis}/0"]
+    argv += ["--redis", f"redis://127.0.0.1:{stack.ports.redis}/0"]
     argv += ["--data-dir", str(data)]
     log = stack.home.log("workers")
-    child = spawn("workers", argv, log, {"PYTHONPATH": PYTHON_PATH}, bound=True)
+    env = {"PYTHONPATH": PYTHON_PATH, **kafka.environment(stack.kafka_settings)}
+    child = spawn("workers", argv, log, env, bound=True)
     try:
         for number in range(count):
             port = ports.http + number

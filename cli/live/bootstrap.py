@@ -47,7 +47,7 @@ def bootstrap(stack: Stack, history: list[Session], n: int, ledger: Ledger, bar:
     """
     produced = bar.add_task("history to Kafka", total=n, note="")
     sent = send_history(
-        stack.kafka,
+        stack.kafka_settings,
         history,
         prefix=PREFIX,
         last=n,

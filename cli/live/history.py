@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 
 from cli import interrupt
 from cli.errors import CommandError
@@ -15,6 +15,8 @@ from evaluation.datasets import Session, clicks_in_order
 from nextclick import Event, encode_event
 from nextclick.limits import MAX_EVENT_IDS, MAX_ID_BYTES
 from nextclick.topics import EVENTS, PRODUCER_CONFIG, REPLAY_HEADER, topic
+from settings.kafka import KafkaSettings, client_config
+from settings.kafka_faults import for_callers
 
 TICK = 1_000
 
@@ -24,7 +26,7 @@ where a session has `MAX_EVENT_IDS` clicks among them: of more, the job would kn
 
 
 def send_history(
-    kafka: str,
+    kafka: KafkaSettings,
     sessions: Sequence[Session],
     *,
     prefix: str = "",
@@ -42,7 +44,7 @@ def send_history(
     Parameters
     ----------
     kafka
-        Bootstrap servers.
+        Where it is, and as whom to write.
     sessions
         The history.
     prefix
@@ -71,7 +73,7 @@ def send_history(
     CommandError
         If it has not acknowledged all.
     """
-    producer = Producer({**PRODUCER_CONFIG, "bootstrap.servers": kafka, "linger.ms": 20})
+    producer = Producer({**client_config(kafka), **PRODUCER_CONFIG, "linger.ms": 20})
     name = topic(EVENTS, tenant)
     failed: list[str] = []
 
@@ -87,9 +89,9 @@ def send_history(
         if acknowledged is not None:
             acknowledged(first + done)
 
-    def delivered(error: object, _: object) -> None:
+    def delivered(error: KafkaError | None, _: object) -> None:
         if error is not None:
-            failed.append(str(error))
+            failed.append(for_callers(error, f"WRITE on the topic {name}"))
 
     order = clicks_in_order(sessions)
     order = order[-last:] if last is not None else order[first:]

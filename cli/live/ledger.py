@@ -17,6 +17,8 @@ from cli import interrupt
 from cli.errors import CommandError
 from nextclick.topics import DEAD_LETTERS, SESSIONS, partitions, topic
 from nextclick.v1.session_pb2 import SessionRecord
+from settings.kafka import KafkaSettings, client_config
+from settings.kafka_rights import LEDGER
 
 
 class Ledger:
@@ -25,12 +27,12 @@ class Ledger:
     Parameters
     ----------
     kafka
-        Bootstrap servers.
+        Where it is, and as whom to read.
     tenant
         Prefix of the topics.
     """
 
-    def __init__(self, kafka: str, tenant: str = "") -> None:
+    def __init__(self, kafka: KafkaSettings, tenant: str = "") -> None:
         self._sessions = topic(SESSIONS, tenant)
         self._dead_letters = topic(DEAD_LETTERS, tenant)
         self._newest: dict[bytes, tuple[int, int]] = {}
@@ -39,7 +41,7 @@ class Ledger:
         self.applied = 0
         self.duplicates = 0
         self._consumer = Consumer(
-            {"bootstrap.servers": kafka, "group.id": "ledger", "fetch.wait.max.ms": 20}
+            {**client_config(kafka), "group.id": topic(LEDGER, tenant), "fetch.wait.max.ms": 20}
         )
         names = (self._sessions, self._dead_letters)
         self._consumer.assign(

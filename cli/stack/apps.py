@@ -7,6 +7,7 @@ import sys
 import urllib.request
 from typing import Any
 
+from cli.stack import kafka
 from cli.stack.layout import PYTHON_PATH, Child, Home, Ports
 from cli.stack.process import BEHIND, START_S, STREAM, spawn, wait_until
 from settings.load import load
@@ -18,10 +19,10 @@ STATUS_S = 10
 EMITTER = "emitter"
 
 
-def environment(home: Home, ports: Ports, tenant: str = "") -> dict[str, str]:
-    """Return the settings of our processes."""
+def environment(home: Home, ports: Ports, role: str, tenant: str = "") -> dict[str, str]:
+    """Return the settings of our processes; a role is one of `settings.kafka_rights`."""
     return {
-        "NEXTCLICK_KAFKA": f"127.0.0.1:{ports.kafka}",
+        **kafka.environment(kafka.settings_of(home, ports, role)),
         "NEXTCLICK_REDIS": f"redis://127.0.0.1:{ports.redis}/0",
         "NEXTCLICK_TENANT": tenant,
         "NEXTCLICK_GRPC_PORT": str(ports.grpc),
@@ -35,14 +36,14 @@ def environment(home: Home, ports: Ports, tenant: str = "") -> dict[str, str]:
 def start_store(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> Child:
     """Start the session store."""
     argv = [sys.executable, "-m", "streaming.store"]
-    env = environment(home, ports, tenant)
+    env = environment(home, ports, "store", tenant)
     return spawn("store", argv, home.log("store"), env, bound=bound, niceness=STREAM)
 
 
 def start_server(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> Child:
     """Start a server replica, at real-time priority unless a setting says otherwise."""
     argv = [sys.executable, "-m", "server"]
-    env = environment(home, ports, tenant) | {"NEXTCLICK_EMIT_EXAMPLES": "false"}
+    env = environment(home, ports, "server", tenant) | {"NEXTCLICK_EMIT_EXAMPLES": "false"}
     if "realtime" not in load(ServerSettings).model_fields_set:
         env["NEXTCLICK_REALTIME"] = "true"
     if bound:
@@ -56,7 +57,7 @@ def start_emitter(home: Home, ports: Ports, *, bound: bool, tenant: str = "") ->
     if before.is_dir() and not (home.root / EMITTER).exists():
         before.rename(home.root / EMITTER)  # data of the version before
     argv = [sys.executable, "-m", "server"]
-    env = environment(home, ports, tenant) | {
+    env = environment(home, ports, "emitter", tenant) | {
         "NEXTCLICK_EMIT_EXAMPLES": "true",
         "NEXTCLICK_HTTP_PORT": str(ports.emitter_http),
         "NEXTCLICK_DATA_DIR": str(home.path(EMITTER)),

@@ -19,13 +19,14 @@ from typing import NamedTuple
 import psutil
 import redis
 from confluent_kafka import KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient
 
 from cli.errors import CommandError
 from cli.stack import topics
 from cli.stack.java import java_home
 from cli.stack.layout import FLINK_JARS, KAFKA_JARS, Ports
 from nextclick.topics import COMMANDS, topic
+from settings.kafka import KafkaSettings, client_config
+from settings.kafka_admin import Admin, fault
 
 GIB = 1 << 30
 LITTLE_DISK, LEAST_DISK = 10 * GIB, GIB
@@ -139,16 +140,19 @@ def of_realtime(*, wanted: bool) -> Finding:
     return Finding("real-time right", State.WARNING, f"refused: {refused[0].strerror}", to_do)
 
 
-def of_topics(admin: AdminClient, address: str, tenant: str) -> Iterable[Finding]:
+def of_topics(admin: Admin, kafka: KafkaSettings, tenant: str) -> Iterable[Finding]:
     """Check that Kafka answers, and its topics and their settings."""
     try:
         cluster = topics.look(admin, tenant)
-    except (KafkaException, TimeoutError) as e:
-        to_do = "start Kafka, or set NEXTCLICK_KAFKA to its address"
-        why = e.args[0].str() if isinstance(e, KafkaException) else "it took too long"
-        yield Finding("Kafka", State.FAULT, f"{address} does not answer: {why}", to_do)
+    except KafkaException as e:
+        why = fault(e, kafka)
+        yield Finding("Kafka", State.FAULT, why.found, why.to_do)
         return
-    yield Finding("Kafka", State.OK, f"{address} answers")
+    except TimeoutError:
+        to_do = "start Kafka, or set NEXTCLICK_KAFKA to its address"
+        yield Finding("Kafka", State.FAULT, f"{kafka.kafka} takes too long to answer", to_do)
+        return
+    yield Finding("Kafka", State.OK, f"{kafka.kafka} answers, {kafka.kafka_security_protocol}")
     missing = topics.missing(cluster, tenant)
     if missing:
         to_do = "`nextclick topics create` creates them; `nextclick up` those of its own Kafka"
@@ -161,7 +165,7 @@ def of_topics(admin: AdminClient, address: str, tenant: str) -> Iterable[Finding
         yield Finding("topics", State.OK, f"{len(cluster.held)}, as declared")
 
 
-def of_clock(kafka: str, tenant: str) -> Finding:
+def of_clock(kafka: KafkaSettings, tenant: str) -> Finding:
     """Check this machine's clock against the broker's, to which times of arrival belong."""
     arrived: list[int] = []
 
@@ -169,7 +173,7 @@ def of_clock(kafka: str, tenant: str) -> Finding:
         if error is None:
             arrived.append(message.timestamp()[1])
 
-    producer = Producer({"bootstrap.servers": kafka, "log_level": 0, "linger.ms": 0})
+    producer = Producer({**client_config(kafka), "log_level": 0, "linger.ms": 0})
     before = time.time()
     producer.produce(topic(COMMANDS, tenant), key=b"doctor", value=b"", on_delivery=note)
     producer.flush(ANSWER_S)

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Mapping
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
@@ -262,6 +263,7 @@ def submit(
     from_state: str = "",
     states: tuple[Path, Path] | None = None,
     python: str = sys.executable,
+    env: Mapping[str, str] | None = None,
 ) -> str:
     """Submit a job to the cluster that the settings in a folder name.
 
@@ -279,6 +281,8 @@ def submit(
         Folders of its checkpoints and savepoints; None: those of the settings.
     python
         The interpreter of the TaskManagers.
+    env
+        Settings of the job, in the place of those of this process.
 
     Returns
     -------
@@ -299,10 +303,10 @@ def submit(
         argv += [f"-Dexecution.checkpointing.savepoint-dir={states[1].as_uri()}"]
     argv += ["-py", str(script), "-pyexec", python, "-pyclientexec", sys.executable]
     argv += [job.name, *args]
-    env = {**os.environ, **environment(home)}
+    variables = {**os.environ, **environment(home), **(env or {})}
     try:
         done = subprocess.run(
-            argv, capture_output=True, text=True, env=env, timeout=START_S, check=False
+            argv, capture_output=True, text=True, env=variables, timeout=START_S, check=False
         )
     except subprocess.TimeoutExpired as e:
         raise CommandError(f"Flink has not accepted the job {job.name} in {START_S:.0f} s") from e

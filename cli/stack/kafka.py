@@ -1,19 +1,24 @@
-"""A Kafka broker (KRaft, one process)."""
+"""A Kafka broker (KRaft, one process), and how the commands reach it or any other."""
 
 from __future__ import annotations
 
 import base64
 import subprocess
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from cli.errors import CommandError
+from cli.stack import secured_kafka
 from cli.stack.java import java_home
 from cli.stack.last_words import cause
 from cli.stack.layout import KAFKA_JARS, Child, Home, Ports
 from cli.stack.process import START_S, spawn, wait_until
+from settings.base import PREFIX
+from settings.kafka import KafkaSettings
+from settings.kafka_admin import Admin
 
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
@@ -24,13 +29,20 @@ def start(home: Home, ports: Ports, *, bound: bool) -> Child:
         raise CommandError(f"Kafka's jars are not in {KAFKA_JARS}; run `make setup`")
     data = home.path("kafka", "data")
     config = home.path("kafka") / "server.properties"
-    config.write_text(properties(str(data), ports))
+    secured = secured_kafka.is_secured(home)
+    more = secured_kafka.properties(home, ports) if secured else {}
+    secured_kafka.write(config, properties(str(data), ports, more))
     java = str(java_home() / "bin" / "java")
     classpath = f"{KAFKA_JARS}/*"
     if not (data / "meta.properties").exists():
         argv = [java, QUIET, "-cp", classpath, "kafka.tools.StorageTool", "format"]
         argv += ["-t", new_cluster_id(), "-c", str(config), "--standalone", "--ignore-formatted"]
+        users = home.path("kafka") / "users"
+        if secured:  # by a file: everybody can read command lines
+            secured_kafka.write(users, secured_kafka.users(home))
+            argv += [f"@{users}"]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        users.unlink(missing_ok=True)
         if done.returncode:
             log = home.log("kafka-format")
             log.write_text(done.stdout + done.stderr)
@@ -52,9 +64,9 @@ def new_cluster_id() -> str:
             return cluster_id
 
 
-def properties(data: str, ports: Ports) -> str:
-    """Return the broker's settings."""
-    lines = {
+def properties(data: str, ports: Ports, more: Mapping[str, Any] | None = None) -> str:
+    """Return the broker's settings; ``more`` are others, or in the place of these."""
+    lines: dict[str, Any] = {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.bootstrap.servers": f"127.0.0.1:{ports.kafka_controller}",
@@ -75,27 +87,41 @@ def properties(data: str, ports: Ports) -> str:
         "group.initial.rebalance.delay.ms": 0,
         "auto.create.topics.enable": "false",
         "log.segment.bytes": 268_435_456,
+        **(more or {}),
     }
     return "\n".join(f"{name}={value}" for name, value in lines.items()) + "\n"
 
 
-def ready(ports: Ports) -> bool:
+def ready(home: Home, ports: Ports) -> bool:
     """Whether the broker answers."""
     try:
-        admin_client(f"127.0.0.1:{ports.kafka}").list_topics(timeout=1)
+        admin_client(settings_of(home, ports)).list_topics(timeout=1)
     except KafkaException:
         return False
     return True
 
 
-def admin_client(kafka: str) -> AdminClient:
+def settings_of(home: Home, ports: Ports, user: str = "operator") -> KafkaSettings:
+    """Return how a user reaches the broker of a stack, whatever the environment says of another."""
+    more: dict[str, Any] = {}
+    if secured_kafka.is_secured(home):
+        more = secured_kafka.client(home, user)
+    return KafkaSettings.model_construct(kafka=f"127.0.0.1:{ports.kafka}", **more)
+
+
+def environment(kafka: KafkaSettings) -> dict[str, str]:
+    """Return settings as variables for another process."""
+    return {f"{PREFIX}{name.upper()}": str(value) for name, value in kafka}
+
+
+def admin_client(kafka: KafkaSettings) -> Admin:
     """Return a client that says nothing itself: what goes wrong is in its exceptions.
 
     Otherwise each start would print "Purging 1 unserved events", of a result that was served.
     """
-    return AdminClient({"bootstrap.servers": kafka, "log_level": 0})
+    return Admin(kafka, log_level=0)
 
 
 def wait(home: Home, ports: Ports, child: Child) -> None:
     """Wait until the broker answers."""
-    wait_until(lambda: ready(ports), START_S, "Kafka", [(child, home.log("kafka"))])
+    wait_until(lambda: ready(home, ports), START_S, "Kafka", [(child, home.log("kafka"))])

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from nextclick.topics import topic
+from settings.kafka import KafkaSettings, client_config
 
 
-def group_lag(kafka: str, group: str, topics: Sequence[str], tenant: str = "") -> int | None:
+def group_lag(
+    kafka: KafkaSettings, group: str, topics: Sequence[str], tenant: str = ""
+) -> int | None:
     """Return the records of topics that a group has not committed; None if unknown.
 
     Group and topics are named without tenant.
     """
-    config = {"bootstrap.servers": kafka, "group.id": topic(group, tenant), "log_level": 2}
-    consumer = Consumer(config)
+    consumer = Consumer({**client_config(kafka), "group.id": topic(group, tenant)})
     try:
         parts = [
             TopicPartition(name, partition)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cli.errors import CommandError
-from cli.stack import apps, flink, job_state, kafka, redis, topics, watch_record
+from cli.stack import apps, flink, job_state, kafka, redis, secured_kafka, topics, watch_record
 from cli.stack.flink_settings import cluster_settings
 from cli.stack.layout import EDIT_FILE, LOCK_FILE, Child, Home, Ports, put
 from cli.stack.parts import STANDBY, SUPERVISOR, TASKMANAGERS, Part, parts_of, start_standby
@@ -20,6 +20,7 @@ from cli.stack.standby import supervisor_of
 from nextclick.topics import topic
 from settings.base import Settings
 from settings.jobs import JobSettings
+from settings.kafka import KafkaSettings
 from settings.load import load
 
 LEARNERS = "learners"
@@ -74,6 +75,11 @@ class Stack:
     def kafka(self) -> str:
         """Bootstrap servers."""
         return f"127.0.0.1:{self.ports.kafka}"
+
+    @property
+    def kafka_settings(self) -> KafkaSettings:
+        """How commands reach Kafka."""
+        return kafka.settings_of(self.home, self.ports)
 
     @property
     def target(self) -> str:
@@ -208,7 +214,10 @@ class Stack:
         cache, broker = self._started("redis"), self._started("kafka")
         kafka.wait(home, ports, broker)
         redis.wait(home, ports, cache)
-        topics.create(kafka.admin_client(self.kafka), self.tenant)
+        if secured_kafka.is_secured(home):
+            owner = kafka.settings_of(home, ports, secured_kafka.BROKER)
+            secured_kafka.grant(kafka.admin_client(owner), self.tenant)
+        topics.create(kafka.admin_client(self.kafka_settings), self.tenant)
         give_way(broker, STREAM)  # not before: all other parts wait for its start
         progress("the server and the session store start")
         server = self._started("server")
@@ -272,7 +281,8 @@ class Stack:
         job_state.prune(home, name)
         states = (job_state.checkpoints(home, name, backend), job_state.savepoints(home, name))
         args = ["--kafka", self.kafka, *(["--tenant", tenant] if tenant else [])]
-        job_id = flink.submit(home, job, *args, from_state=last, states=states)
+        env = kafka.environment(kafka.settings_of(home, self.ports, "jobs"))
+        job_id = flink.submit(home, job, *args, from_state=last, states=states, env=env)
         self.remember_job(name, job_id)
         flink.wait_running(home, self.ports, job_id, self.find_child("jobmanager"))
         host = self.host_of(job_id)
@@ -321,7 +331,7 @@ class Stack:
 
     def prune(self) -> None:
         """Delete the data of a stack that is not run again; its logs stay."""
-        for folder in ("kafka", "flink", "redis", "server", apps.EMITTER):
+        for folder in ("kafka", "flink", "redis", "server", apps.EMITTER, "secrets"):
             shutil.rmtree(self.home.root / folder, ignore_errors=True)
 
     def reset(self, *, keep: str) -> None:

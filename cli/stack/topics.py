@@ -9,9 +9,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
     ConfigResource,
     NewTopic,
     OffsetSpec,
@@ -20,6 +19,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from cli.errors import CommandError
 from nextclick.topics import TOPICS, Topic, topic
+from settings.kafka_admin import Admin
+from settings.kafka_faults import is_refusal
+from settings.kafka_rights import CREATE, DESCRIBE, DESCRIBE_CONFIGS, TOPIC, Right
 
 ANSWER_S = 5.0
 CREATED_S = 30.0
@@ -87,27 +89,40 @@ def declared(tenant: str) -> dict[str, Topic]:
     return {topic(name, tenant): entry for name, entry in TOPICS.items()}
 
 
-def look(admin: AdminClient, tenant: str) -> Cluster:
+def look(admin: Admin, tenant: str) -> Cluster:
     """Return what the cluster has of the tenant's topics.
 
     Raises
     ------
-    KafkaException
-        If it does not answer.
+    KafkaFaultError
+        If it does not answer, or refuses.
     """
     metadata = admin.list_topics(timeout=ANSWER_S)
     there = [name for name in declared(tenant) if name in metadata.topics]
+    _check_absent(admin, [name for name in declared(tenant) if name not in metadata.topics])
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in there]
     held = {}
     for resource, future in (admin.describe_configs(resources) if there else {}).items():
-        config = {name: entry.value or "" for name, entry in future.result(ANSWER_S).items()}
+        what = Right(TOPIC, resource.name, DESCRIBE_CONFIGS).told
+        config = {n: entry.value or "" for n, entry in admin.wait(future, what, ANSWER_S).items()}
         partitions = metadata.topics[resource.name].partitions
         replicas = min((len(part.replicas) for part in partitions.values()), default=0)
         held[resource.name] = Held(len(partitions), replicas, config)
     return Cluster(len(metadata.brokers), held)
 
 
-def create(admin: AdminClient, tenant: str = "", copies: int | None = None) -> list[str]:
+def _check_absent(admin: Admin, names: list[str]) -> None:
+    """Raise `KafkaFaultError` if a topic is not listed because we have no right to see it."""
+    described = admin.describe_topics(TopicCollection(names)) if names else {}
+    for name, future in described.items():
+        try:
+            admin.wait(future, Right(TOPIC, name, DESCRIBE).told, ANSWER_S)
+        except KafkaException as e:
+            if is_refusal(e.args[0]):
+                raise
+
+
+def create(admin: Admin, tenant: str = "", copies: int | None = None) -> list[str]:
     """Create the topics that are not there yet; those that are stay as they are.
 
     Parameters
@@ -140,8 +155,10 @@ def create(admin: AdminClient, tenant: str = "", copies: int | None = None) -> l
     ]
     for name, future in (admin.create_topics(new) if new else {}).items():
         try:
-            future.result(timeout=CREATED_S)
+            admin.wait(future, Right(TOPIC, name, CREATE).told, CREATED_S)
         except KafkaException as e:
+            if is_refusal(e.args[0]):
+                raise
             raise CommandError(f"Kafka cannot create the topic {name}: {e.args[0].str()}") from e
     return [entry.topic for entry in new]
 
@@ -158,13 +175,15 @@ def differences(cluster: Cluster, tenant: str) -> Iterator[Difference]:
             yield from _of_topic(name, entry, cluster)
 
 
-def records(admin: AdminClient, name: str, partitions: int) -> int:
+def records(admin: Admin, name: str, partitions: int) -> int:
     """Return the offsets from a topic's beginning to its end: its records, if not compacted."""
     ends: list[int] = []
+    what = Right(TOPIC, name, DESCRIBE).told
     for spec in (OffsetSpec.earliest, OffsetSpec.latest):
         asked = {TopicPartition(name, part): spec() for part in range(partitions)}  # type: ignore[no-untyped-call]
         found = admin.list_offsets(asked, request_timeout=ANSWER_S)
-        ends.append(sum(future.result(ANSWER_S).offset for future in found.values()))
+        answers = [admin.wait(future, what, ANSWER_S) for future in found.values()]
+        ends.append(sum(answer.offset for answer in answers))
     return ends[1] - ends[0]
 
 

@@ -18,6 +18,8 @@ from confluent_kafka import (
 from nextclick.topics import PRODUCER_CONFIG
 from server import metrics
 from server.priority import without_priority
+from settings.kafka import client_config
+from settings.kafka_faults import for_callers
 from settings.server import ServerSettings
 
 REPLY_S = 0.1
@@ -44,13 +46,12 @@ class AckedProducer:
         with without_priority():
             self._producer = Producer(
                 {
+                    **client_config(settings),
                     **PRODUCER_CONFIG,
-                    "bootstrap.servers": settings.kafka,
                     "queue.buffering.max.messages": 100_000,
                     # A caller waits, so do not delay records to collect a batch.
                     "linger.ms": 0,
                     "message.timeout.ms": int(settings.put_timeout_s * 1000),
-                    "log_level": 2,
                 }
             )
         self._stop = threading.Event()
@@ -66,7 +67,10 @@ class AckedProducer:
         for i, (key, value) in enumerate(records):
 
             def delivered(error: KafkaError | None, message: Message, i: int = i) -> None:
-                outcomes[i] = Outcome(error.str()) if error else Outcome("", _arrived_ms(message))
+                if error:
+                    outcomes[i] = Outcome(for_callers(error, f"WRITE on the topic {topic}"))
+                else:
+                    outcomes[i] = Outcome("", _arrived_ms(message))
                 waiting.count()
 
             try:

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from nextclick.topics import IMPRESSIONS, PRODUCER_CONFIG, topic
 from server import metrics
 from server.priority import without_priority
+from settings.kafka import client_config
 from settings.server import ServerSettings
 
 BURST_S = 1.0
@@ -28,8 +29,8 @@ class Impressions:
         with without_priority():
             self._producer = Producer(
                 {
+                    **client_config(settings),
                     **PRODUCER_CONFIG,
-                    "bootstrap.servers": settings.kafka,
                     "queue.buffering.max.messages": settings.impressions_queue,
                     # Nothing is sent twice: what was on its way when a connection broke is dropped.
                     # An idempotent producer would spin while the broker is slow.
@@ -39,7 +40,6 @@ class Impressions:
                     "message.timeout.ms": 30_000,
                     # No callback into Python for each delivered record.
                     "delivery.report.only.error": True,
-                    "log_level": 2,
                 }
             )
         self._interval_s = 1 / settings.impressions_per_s

@@ -12,7 +12,11 @@ from typing import Any, NamedTuple
 
 import orjson
 from confluent_kafka import TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+
+from settings.kafka import KafkaSettings
+from settings.kafka_admin import Admin
+from settings.kafka_rights import Role
 
 Place = tuple[str, int]
 
@@ -34,25 +38,20 @@ class Broker:
 
     Parameters
     ----------
-    kafka
-        Bootstrap servers.
+    settings
+        Where Kafka is.
     topics
         Names of the topics to describe.
     """
 
-    def __init__(self, kafka: str, topics: Iterable[str]) -> None:
+    def __init__(self, settings: KafkaSettings, topics: Iterable[str]) -> None:
         self._topics = list(topics)
         self._ends: dict[TopicPartition, Future[Any]] = {}
         self._described: dict[str, Future[Any]] = {}
         self.up = True
         """Whether it has answered lately."""
-        config: dict[str, Any] = {
-            "bootstrap.servers": kafka,
-            "statistics.interval.ms": 500,
-            "stats_cb": self._on_statistics,
-            "log_level": 2,
-        }
-        self._admin = AdminClient(config)
+        statistics = {"statistics.interval.ms": 500, "stats_cb": self._on_statistics}
+        self._admin = Admin(settings, **statistics)
 
     def poll(self) -> None:
         """Renew `up`."""
@@ -67,12 +66,19 @@ class Broker:
 
         Raises
         ------
-        KafkaException
-            If one does not exist, or the broker does not answer.
+        KafkaFaultError
+            If one does not exist, or the broker does not answer or refuses.
         """
         self.ask_topics()
         described, self._described = self._described, {}
-        return {name: _topic(future) for name, future in described.items()}
+        return {
+            name: _topic(self._admin.wait(future, f"DESCRIBE on the topic {name}"))
+            for name, future in described.items()
+        }
+
+    def shortfall(self, role: Role, tenant: str) -> str:
+        """Return the rights that a role lacks, in a sentence; waits, see `Admin.shortfall`."""
+        return self._admin.shortfall(role, tenant)
 
     def ask_topics(self) -> None:
         """Ask for the topics."""
@@ -87,7 +93,9 @@ class Broker:
             return {}
         self._described = {}
         return {
-            name: _topic(future) for name, future in described.items() if not future.exception()
+            name: _topic(future.result())
+            for name, future in described.items()
+            if not future.exception()
         }
 
     def ask_ends(self, places: Iterable[Place]) -> None:
@@ -109,6 +117,5 @@ class Broker:
         }
 
 
-def _topic(future: Future[Any]) -> TopicNow:
-    described = future.result()
+def _topic(described: Any) -> TopicNow:
     return TopicNow(str(described.topic_id), len(described.partitions))

@@ -22,6 +22,7 @@ from records.session_life import Applied
 from records.session_sample import SessionSample, unit_hash
 from server import metrics
 from server.replica.replica import Replica, Role
+from settings.kafka import client_config
 from settings.server import ServerSettings
 
 PAUSE_BEHIND, RESUME_BEHIND = 1_500, 500
@@ -96,12 +97,11 @@ class ExampleEmitter:
         self._queue = metrics.PRODUCER_QUEUE.labels("examples")
         self._producer = Producer(
             {
+                **client_config(settings),
                 **PRODUCER_CONFIG,
-                "bootstrap.servers": settings.kafka,
                 "queue.buffering.max.messages": 5_000,
                 "linger.ms": 20,
                 "delivery.report.only.error": True,
-                "log_level": 2,
             }
         )
 

@@ -24,6 +24,10 @@ from server.replica.history import start_of_last
 from server.replica.lag_meter import LagMeter
 from server.replica.log_watch import LogWatch
 from server.replica.replica import Replica, Role
+from settings.kafka import client_config
+from settings.kafka_admin import fault
+from settings.kafka_faults import fault_of
+from settings.kafka_rights import DESCRIBE, GROUP, READ, REPLICAS, ROLES, TOPIC, Right
 from settings.server import ServerSettings
 
 log = logging.getLogger("nextclick.log_reader")
@@ -81,21 +85,23 @@ class LogReader:
         for name, reason in product(self._followed, (TOO_LARGE, INVALID, FAILED)):
             metrics.UNREADABLE.labels(name, reason)
         self._stop = threading.Event()
-        self._broker = Broker(settings.kafka, [*self._followed, self._dead_letters])
+        self._settings = settings
+        self._role = ROLES[replica.role.value]
+        self._of_group = Right(GROUP, topic(REPLICAS, settings.tenant), DESCRIBE)
+        self._broker = Broker(settings, [*self._followed, self._dead_letters])
         self._meter = LagMeter(replica.positions)
         self._watch = LogWatch(replica, self._broker, self._meter, self._clicks)
         self._thread = threading.Thread(target=self._run, name="log reader", daemon=True)
         patient = replica.role is Role.EMITTER
         self._config = {
-            "bootstrap.servers": settings.kafka,
-            "group.id": topic("server", settings.tenant),  # assigned, never committed
+            **client_config(settings),
+            "group.id": self._of_group.name,  # assigned, never committed
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": FETCH_WAIT_MS,
             "fetch.min.bytes": PATIENT_FETCH_BYTES if patient else 1,
             "queued.max.messages.kbytes": QUEUE_KB,
-            "log_level": 2,
         }
         self._consumer = Consumer(self._config)
         self._assignment = Assignment(
@@ -126,14 +132,12 @@ class LogReader:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
+                if told := self._broker.shortfall(self._role, self._settings.tenant):
+                    log.error("Kafka: %s", told)
                 self._follow(self._broker.describe())
                 break
             except KafkaException as e:
-                log.warning(
-                    "Kafka, %s: %s; trying again. NEXTCLICK_KAFKA says where it is; `nextclick "
-                    "doctor` looks for what it lacks", self._config["bootstrap.servers"],
-                    e.args[0].str(),
-                )  # fmt: skip
+                log.warning("Kafka: %s; trying again", fault(e, self._settings).told)
                 self._watch.hindered = True
                 self._consumer.poll(0)
                 self._stop.wait(RETRY_S)
@@ -247,7 +251,8 @@ class LogReader:
             if error.code() == KafkaError._PARTITION_EOF:
                 self._note_end(place, message.offset() or 0)
             else:
-                log.warning("Kafka: %s", error.str())
+                right = Right(TOPIC, place[0], READ) if place[0] else self._of_group
+                log.warning("Kafka: %s", fault_of(error, self._settings, right.told).told)
             return
         key, value = message.key() or b"", message.value()
         offset: int = message.offset()  # type: ignore[assignment]

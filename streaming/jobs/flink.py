@@ -19,6 +19,7 @@ from pyflink.java_gateway import get_gateway
 
 from nextclick.topics import FETCH_WAIT_MS, topic
 from settings.jobs import JobSettings, StateBackend
+from settings.kafka import java_properties
 from settings.load import load
 from streaming.jobs.arguments import NOTHING, Sent
 from streaming.output import Output
@@ -114,8 +115,7 @@ def read(
     for name in topics:
         names.add(name)
     builder = (
-        jvm.org.apache.flink.connector.kafka.source.KafkaSource.builder()
-        .setBootstrapServers(kafka)
+        _connected(jvm.org.apache.flink.connector.kafka.source.KafkaSource.builder(), kafka)
         .setTopics(names)
         .setGroupId(group)
         .setStartingOffsets(KafkaOffsetsInitializer.earliest()._j_initializer)
@@ -164,14 +164,21 @@ def write_records(stream: DataStream, kafka: str, *, uid: str) -> None:
     """Write rows of `output_type` to their topics; ``uid`` is the name of the sink."""
     jvm: Any = get_gateway().jvm
     builder = (
-        jvm.org.apache.flink.connector.kafka.sink.KafkaSink.builder()
-        .setBootstrapServers(kafka)
+        _connected(jvm.org.apache.flink.connector.kafka.sink.KafkaSink.builder(), kafka)
         .setRecordSerializer(jvm.nextclick.Records.Writer())
         .setDeliveryGuarantee(DeliveryGuarantee.AT_LEAST_ONCE._to_j_delivery_guarantee())
         .setProperty("acks", "all")
         .setProperty("compression.type", "lz4")
     )
     stream.sink_to(Sink(builder.build())).name(uid).uid(uid)
+
+
+def _connected(builder: Any, kafka: str) -> Any:
+    """Return the builder of a source or a sink, told how to reach Kafka by `JobSettings`."""
+    builder.setBootstrapServers(kafka)
+    for name, value in java_properties(load(JobSettings)).items():
+        builder.setProperty(name, value)
+    return builder
 
 
 def _record_type() -> TypeInformation:

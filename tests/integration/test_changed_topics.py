@@ -23,7 +23,7 @@ LIMITS = Limits(max_items=64, max_sessions=64, pairs=64)
 def tenant(stack):
     """Topics of a tenant of its own: the stack's keep their partitions."""
     name = f"changed{uuid.uuid4().hex[:6]}"
-    topics.create(kafka.admin_client(stack.kafka), name)
+    topics.create(kafka.admin_client(stack.kafka_settings), name)
     return name
 
 
@@ -68,7 +68,7 @@ def test_partitions_that_come_and_topics_made_anew_are_followed(stack, producer,
     eventually(
         lambda: items in admin.list_topics(timeout=60).topics, lambda there: not there, "it is gone"
     )
-    topics.create(kafka.admin_client(stack.kafka), tenant)
+    topics.create(kafka.admin_client(stack.kafka_settings), tenant)
     for n in range(5):
         put(f"anew{n}", 0)
     replica = snapshot.read(tmp_path, LIMITS)

@@ -49,7 +49,7 @@ def test_the_lag_of_a_job_is_what_its_group_has_not_read(stack, client, reader):
     eventually(
         lambda: (
             sum(len(one.read()) for one in readers),
-            group_lag(stack.kafka, nobody, topics),
+            group_lag(stack.kafka_settings, nobody, topics),
         ),
         lambda counts: counts[0] == counts[1] > 0,
         "as many records as a group has before it that has read none",

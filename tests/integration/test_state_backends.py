@@ -64,7 +64,7 @@ class Clicks:
 
     def __init__(self, stack, producer, sessions):
         self.tenant = f"rocks{uuid.uuid4().hex[:6]}"
-        topics.create(kafka.admin_client(stack.kafka), self.tenant)
+        topics.create(kafka.admin_client(stack.kafka_settings), self.tenant)
         self._producer = producer
         self._sessions = sessions
         self._servers = stack.kafka

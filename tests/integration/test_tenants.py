@@ -99,7 +99,7 @@ def test_topics_and_groups_are_apart(stack, shop, reader):
     records = eventually(mine.read, bool, "records of the shop")
     clicked = {s.item_id for m in records for s in SessionRecord.FromString(m.value()).steps}
     assert clicked == set(shop.items)
-    admin = admin_client(stack.kafka)
+    admin = admin_client(stack.kafka_settings)
     for group in (GROUP, store.GROUP):
         for tenant in ("", shop.tenant):
             named = topic(group, tenant)

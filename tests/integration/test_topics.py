@@ -38,7 +38,7 @@ def test_created_topics_pass_the_check_and_a_changed_one_fails_it(run, stack, te
     sessions = topic(SESSIONS, tenant)
     change = ConfigEntry("cleanup.policy", "delete", incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, sessions, incremental_configs=[change])
-    admin = kafka.admin_client(stack.kafka)
+    admin = kafka.admin_client(stack.kafka_settings)
     for done in admin.incremental_alter_configs([resource]).values():
         done.result(60)
     code, said = run("check")

@@ -23,6 +23,7 @@ from cli.status import describe
 from nextclick import Client
 from nextclick.topics import PRODUCER_CONFIG, TOPICS, redis_session_key
 from nextclick.v1.session_pb2 import SessionRecord
+from settings.kafka import KafkaSettings
 from tests.command import run
 from tests.integration.conftest import LIMIT_S, Reader, eventually
 from tests.recovery.shop import Shop
@@ -133,7 +134,7 @@ def test_a_restored_backup_answers_as_before(shop, tmp_path):
     assert send(shop, tmp_path / "first.txt") == 0, "the import knows that it is done"
     sample(tmp_path / "more.txt", FIRST, ALL)
     sent += send(shop, tmp_path / "more.txt")
-    with Ledger(f"127.0.0.1:{shop.ports.kafka}") as book:
+    with Ledger(KafkaSettings(kafka=f"127.0.0.1:{shop.ports.kafka}")) as book:
         book.wait(sent, LIMIT_S)
         assert (book.applied, book.duplicates, book.dead_lettered) == (sent, 0, 0)
     eventually(
@@ -189,7 +190,7 @@ def started(home):
 
 def create_topics(stack):
     """Create the topics; Kafka begins a new segment of `events` after a mebibyte."""
-    admin = kafka.admin_client(stack.kafka)
+    admin = kafka.admin_client(stack.kafka_settings)
     topics.create(admin)
     entry = ConfigEntry("segment.bytes", "1048576", incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, "events", incremental_configs=[entry])
@@ -198,7 +199,7 @@ def create_topics(stack):
 
 
 def topic_ids(stack):
-    found = kafka.admin_client(stack.kafka).describe_topics(TopicCollection(list(TOPICS)))
+    found = kafka.admin_client(stack.kafka_settings).describe_topics(TopicCollection(list(TOPICS)))
     return {name: str(future.result().topic_id) for name, future in found.items()}
 
 

@@ -19,6 +19,7 @@ from nextclick import Client, Event, encode_event
 from nextclick.topics import PRODUCER_CONFIG, partitions, redis_session_key
 from nextclick.v1.learning_pb2 import Example, LearnerState
 from nextclick.v1.session_pb2 import SessionRecord
+from settings.kafka import KafkaSettings
 from tests.command import run
 from tests.help_examples import words_of
 from tests.integration.conftest import LIMIT_S, Reader, eventually
@@ -116,7 +117,7 @@ def test_every_killed_part_comes_back_by_itself_and_no_click_is_lost(shop):
             eventually(shop.jobs, lambda jobs: jobs == set(STARTED_JOBS), "all jobs RUNNING")
             eventually(shop.niceness, lambda both: both[0] == both[1], "priorities as before")
         reflected(shop, clicks)
-    with Ledger(f"127.0.0.1:{shop.ports.kafka}") as book:
+    with Ledger(KafkaSettings(kafka=f"127.0.0.1:{shop.ports.kafka}")) as book:
         book.wait(clicks.sent, LIMIT_S)
         assert (book.applied, book.duplicates, book.dead_lettered) == (clicks.sent, 0, 0)
     learned = lambda: apps.server_status(shop.ports).get("clicks")  # noqa: E731
@@ -210,7 +211,7 @@ def test_eight_kills_in_three_minutes_lose_nothing(shop):
     watermarks = Consumer({"bootstrap.servers": kafka, "group.id": "test"})
     sent = sum(ends(watermarks, "events"))  # those of the tests before, too
     watermarks.close()
-    with Ledger(kafka) as book:
+    with Ledger(KafkaSettings(kafka=kafka)) as book:
         book.wait(sent, LIMIT_S)
         assert (book.applied, book.duplicates, book.dead_lettered) == (sent, 0, 0)
     logs = {

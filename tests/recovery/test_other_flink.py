@@ -35,7 +35,7 @@ NAMES = [f"s{n}" for n in range(200)]
 def tenant(stack):
     """Topics of a tenant of its own: the stack's jobs stay where they are."""
     name = f"moved{uuid.uuid4().hex[:6]}"
-    topics.create(kafka.admin_client(stack.kafka), name)
+    topics.create(kafka.admin_client(stack.kafka_settings), name)
     return name
 
 

@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+from confluent_kafka import KafkaError, KafkaException
+
 from cli.stack.topics import IN_SYNC
 from nextclick.topics import EVENTS, ITEMS, SESSIONS, TOPICS, topic
 
@@ -37,7 +39,7 @@ class Broker:
             topic(name, tenant): t.config | {IN_SYNC: str(max(self.copies - 1, 1))}
             for name, t in TOPICS.items()
         }
-        self.created = []
+        self.created, self.hidden = [], None
 
     def add_partition(self, name):
         partitions = self.topics[name].partitions
@@ -45,6 +47,14 @@ class Broker:
 
     def list_topics(self, timeout):
         return SimpleNamespace(topics=self.topics, brokers=self.brokers)
+
+    def describe_topics(self, names):
+        """Tell the same of each: there is none of that name, or what ``hidden`` says."""
+        unknown = KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
+        return {name: Future(self.hidden or unknown) for name in names.topic_names}
+
+    def wait(self, future, what="", timeout_s=None):
+        return future.result(timeout_s)
 
     def describe_configs(self, resources):
         return {

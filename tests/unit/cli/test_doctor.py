@@ -14,6 +14,7 @@ from cli.stack.checkup import GIB, Finding, State
 from cli.stack.layout import Home, Ports
 from cli.stack.stack import Stack
 from nextclick.topics import EVENTS, SESSIONS
+from settings.kafka import KafkaSettings
 from tests.unit.cli.kafka_of_topics import Broker
 
 
@@ -23,7 +24,9 @@ def ports(**changed):
 
 
 def found(broker, tenant=""):
-    return {f.check: f for f in checkup.of_topics(broker, "broker:9092", tenant)}
+    return {
+        f.check: f for f in checkup.of_topics(broker, KafkaSettings(kafka="broker:9092"), tenant)
+    }
 
 
 @pytest.mark.parametrize("tenant", ["", "shop"])

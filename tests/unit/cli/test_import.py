@@ -11,6 +11,7 @@ from cli.live.import_record import ImportRecord
 from cli.stack.layout import Home
 from evaluation.click_files.columns import Columns
 from evaluation.datasets import Session
+from settings.kafka import KafkaSettings
 from streaming.raw_record import RawRecord
 from streaming.sessionize import KeyState, Update, process
 
@@ -65,7 +66,7 @@ def run(monkeypatch, tmp_path, lives_for=-1, sessions=SESSIONS, states=None):
     record = record_of(tmp_path)
     before = record.acknowledged
     try:
-        send_history("kafka", sessions, first=before, acknowledged=record.write)
+        send_history(KafkaSettings(), sessions, first=before, acknowledged=record.write)
     except KeyboardInterrupt:
         assert lives_for >= 0
         assert broker.purged, "librdkafka would complain of what it still holds"
@@ -124,10 +125,10 @@ def test_a_session_with_the_longest_id_is_sent(monkeypatch):
     broker = Broker(-1)
     monkeypatch.setattr(history, "Producer", broker)
     sessions = [Session(256 * letter, ("a", "b"), (1, 2)) for letter in "xy"]
-    assert send_history("kafka", sessions) == 4
+    assert send_history(KafkaSettings(), sessions) == 4
     assert len(set(broker.event_ids)) == 4
     first = list(broker.event_ids)
-    send_history("kafka", sessions)
+    send_history(KafkaSettings(), sessions)
     assert broker.event_ids == first * 2
 
 

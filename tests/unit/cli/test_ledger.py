@@ -4,6 +4,7 @@ import pytest
 
 from cli.live.ledger import Ledger
 from nextclick.v1.session_pb2 import SessionRecord
+from settings.kafka import KafkaSettings
 
 
 class Message:
@@ -33,7 +34,7 @@ class Message:
 
 @pytest.fixture
 def ledger():
-    with Ledger("127.0.0.1:1") as ledger:
+    with Ledger(KafkaSettings(kafka="127.0.0.1:1")) as ledger:
         yield ledger
 
 

@@ -30,14 +30,16 @@ def test_free_ports_are_different():
     ports.check()
 
 
-def test_a_broker_that_does_not_answer_yet_prints_nothing():
+def test_a_broker_that_does_not_answer_yet_prints_nothing(tmp_path):
     """Each start printed lines of Kafka's client beside what `up` says."""
     with socket.socket() as closed:  # bound, and nobody listens
         closed.bind(("127.0.0.1", 0))
         program = (
             "from cli.stack.kafka import ready\n"
-            "from cli.stack.layout import Ports\n"
-            f"print(ready(Ports(kafka={closed.getsockname()[1]})))"
+            "from pathlib import Path\n"
+            "from cli.stack.layout import Home, Ports\n"
+            f"home = Home(Path({str(tmp_path)!r}))\n"
+            f"print(ready(home, Ports(kafka={closed.getsockname()[1]})))"
         )
         argv = [sys.executable, "-c", program]
         done = subprocess.run(argv, capture_output=True, text=True, check=True, env=ENVIRONMENT)

@@ -14,7 +14,9 @@ from cli.stack import kafka, redis
 from cli.stack.layout import PROJECT, Child, Home, Ports
 from cli.stack.parts import TASKMANAGERS
 from cli.stack.stack import STARTED_JOBS
+from settings.base import Settings
 from settings.jobs import JobSettings
+from settings.kafka_rights import ROLES
 from settings.load import NAMES, load
 from settings.server import ServerSettings
 from settings.store import StoreSettings
@@ -176,6 +178,34 @@ def test_redis_has_the_settings_of_the_local_stack(monkeypatch, tmp_path):
     tried = dict(zip(started[1::2], started[2::2], strict=True))
     assert there.pop("--maxmemory") == f"{int(tried['--maxmemory']) >> 20}mb"
     assert there.items() <= tried.items()
+
+
+def secured(name):
+    """What `docker/secured-kafka.yaml` adds to a service."""
+    return yaml.safe_load((DOCKER / "secured-kafka.yaml").read_text())["services"][name]
+
+
+ROLE_OF = {"server-1": "server", "server-2": "server", "topics": "operator"}
+"""The role of `settings.kafka_rights` that a service has, where it has another name."""
+
+
+@pytest.mark.parametrize("name", [*PROCESSES, "topics"])
+def test_a_secured_kafka_is_reached_by_the_user_of_each_role(name, monkeypatch):
+    """Each process stops at a variable that is no setting, and at a file that is not there."""
+    for key, value in (environment(name) | secured(name)["environment"]).items():
+        monkeypatch.setenv(key, str(value))
+    settings = load(PROCESSES.get(name, Settings))
+    role = ROLE_OF.get(name, name)
+    assert role in ROLES
+    assert (settings.kafka_security_protocol, settings.kafka_username) == ("SASL_SSL", role)
+    [mounted] = (secured("jobmanager") if name == "jobs" else secured(name))["volumes"]
+    folder = mounted.split(":")[1]
+    assert settings.kafka_password_file == f"{folder}/{role}"
+    assert settings.kafka_ca_file == f"{folder}/ca.pem"
+    assert secured("taskmanager") == secured("jobmanager")
+    for file in (".gitignore", ".dockerignore"):
+        source = f"docker/{mounted.split(':')[0].removeprefix('./')}"
+        assert source in (PROJECT / file).read_text().splitlines(), "secrets would be in the image"
 
 
 def provisioned(file):

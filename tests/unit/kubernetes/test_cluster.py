@@ -35,10 +35,13 @@ def generate():
     return module
 
 
-@pytest.mark.parametrize("file", ["kafka/topics.yaml", "monitoring/rules.yaml"])
+FILES = ("kafka/topics.yaml", "secured-kafka/users.yaml", "monitoring/rules.yaml")
+
+
+@pytest.mark.parametrize("file", FILES)
 def test_generated_manifests_are_fresh(generate, file):
     """A topic or an alert that was changed would stay as it was in this cluster."""
-    assert set(generate.GENERATED) == {"kafka/topics.yaml", "monitoring/rules.yaml"}
+    assert set(generate.GENERATED) == set(FILES)
     expected = generate.text(generate.GENERATED[file]())
     assert (FOLDER / file).read_text() == expected, "run python kubernetes/generate.py"
 

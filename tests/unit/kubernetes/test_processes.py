@@ -200,6 +200,31 @@ def test_kafka_and_redis_are_where_the_settings_say(name):
             assert url.password
 
 
+ROLES_OF = {"server": "server", "emitter": "emitter", "store": "store", "flink": "jobs"}
+"""The role of `settings.kafka_rights` that a pod has, by its component."""
+
+
+def test_each_process_has_the_user_of_its_role_and_finds_its_password():
+    """Another one's rights would be too few or too many; a file elsewhere stops the process."""
+    manifests = overlay("production")
+    (listener,) = named(manifests, "Kafka", "nextclick")["spec"]["kafka"]["listeners"]
+    users = {user["metadata"]["name"]: user["spec"] for user in of_kind(manifests, "KafkaUser")}
+    for entry in ours(manifests):
+        settings = settings_of(manifests, entry)
+        user = f"kafka-{ROLES_OF[entry.component]}"
+        assert settings.kafka_username == user
+        mechanism = settings.kafka_sasl_mechanism.lower()
+        assert mechanism == listener["authentication"]["type"]
+        assert mechanism == users[user]["authentication"]["type"]
+        assert (settings.kafka_security_protocol, listener["tls"]) == ("SASL_SSL", True)
+        (folder,) = (m for m in entry.container["volumeMounts"] if m["name"] == "kafka")
+        (volume,) = (v for v in entry.spec["volumes"] if v["name"] == "kafka")
+        secrets = [source["secret"] for source in volume["projected"]["sources"]]
+        assert [secret["name"] for secret in secrets] == [user, "nextclick-cluster-ca-cert"]
+        files = {f"{folder['mountPath']}/{i['path']}" for s in secrets for i in s["items"]}
+        assert files == {settings.kafka_password_file, settings.kafka_ca_file}
+
+
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_commands_exist(name, existing_kafka):
     """A container would end at once."""
@@ -213,7 +238,7 @@ def test_commands_exist(name, existing_kafka):
                 assert find_spec(words[1])
             else:
                 assert program == "nextclick"
-                argv = [sys.executable, "-m", "cli.main", *words, "--help"]
+                argv = [sys.executable, "-m", "cli", *words, "--help"]
                 done = subprocess.run(argv, capture_output=True, cwd=PROJECT, check=False)
                 assert not done.returncode, done.stderr
 

@@ -85,6 +85,8 @@ def change(path, value):
         ("KafkaNodePool", "brokers", change(["spec", "roles"], ["brokers"])),
         ("KafkaTopic", "events", change(["spec", "partitions"], 0)),
         ("KafkaTopic", "events", change(["spec", "replication"], 3)),
+        ("KafkaUser", "kafka-jobs", change(["spec", "authorization", "acls", 0, "allow"], "*")),
+        ("KafkaUser", "kafka-jobs", change(["spec", "authentication", "type"], "scram")),
         ("PodMonitor", "flink", change(["spec", "podMetricsEndpoints", 0, "prot"], "http")),
         ("PrometheusRule", "nextclick", change(["spec", "group"], [])),
     ],

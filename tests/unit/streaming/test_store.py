@@ -104,6 +104,7 @@ def running(monkeypatch):
     running._writer = SessionWriter(FakeRedis(), "", 1_000)
     running.now = TopicDescription("first", 2)
     monkeypatch.setattr(running, "_describe", lambda: running.now)
+    monkeypatch.setattr(running._admin, "shortfall", lambda *_: "")
     running._seek()
     return running
 

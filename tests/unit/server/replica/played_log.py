@@ -82,12 +82,15 @@ class FakeConsumer:
 class FakeBroker:
     """Topics and ends of partitions, as the test says; answers at once."""
 
-    def __init__(self, kafka, topics):
+    def __init__(self, settings, topics):
         self.now = {name: TopicNow("first", TOPICS[name].partitions) for name in topics}
         self.up, self.log_ends = True, {}
 
     def poll(self):
         pass
+
+    def shortfall(self, role, tenant):
+        return ""
 
     def describe(self):
         return dict(self.now)
