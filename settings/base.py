@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import (
@@ -15,16 +14,16 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from settings.redis import RedisSettings
+
 PREFIX = "NEXTCLICK_"
 FILE = Path("nextclick.toml")
 """The file of settings, in the working directory."""
 
 DAY_S = 24 * 3600
 
-REDIS_SCHEMES = ("redis", "rediss", "unix")
 
-
-class Settings(BaseSettings):
+class Settings(RedisSettings, BaseSettings):
     """Settings from environment variables ``NEXTCLICK_*``, then ``nextclick.toml``, then defaults.
 
     A process serves one tenant.
@@ -37,7 +36,6 @@ class Settings(BaseSettings):
     kafka: str = Field(
         default="127.0.0.1:9092", min_length=1, description="Kafka bootstrap servers, host:port"
     )
-    redis: str = Field(default="redis://127.0.0.1:6379/0", description="URL of Redis")
     tenant: str = Field(
         default="",
         max_length=200,
@@ -55,18 +53,6 @@ class Settings(BaseSettings):
     def _name_of_topics(cls, value: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9._-]*", value):
             raise ValueError("may have letters, digits, '.', '_' and '-', as names of topics do")
-        return value
-
-    @field_validator("redis")
-    @classmethod
-    def _url_of_redis(cls, value: str) -> str:
-        try:
-            url = urlsplit(value)
-            url.port  # noqa: B018 - raises an error if it is no number
-        except ValueError as e:
-            raise ValueError(f"is no URL of Redis: {e}") from None
-        if url.scheme not in REDIS_SCHEMES:
-            raise ValueError("is no URL of Redis, such as redis://:PASSWORD@HOST:6379/0")
         return value
 
     @classmethod

@@ -10,6 +10,7 @@ from typing import Any
 from cli.stack.layout import PYTHON_PATH, Child, Home, Ports
 from cli.stack.process import BEHIND, START_S, STREAM, spawn, wait_until
 from settings.load import load
+from settings.redis import RedisSettings
 from settings.server import ServerSettings
 
 STATUS_S = 10
@@ -17,10 +18,13 @@ STATUS_S = 10
 
 EMITTER = "emitter"
 
+OF_REDIS = RedisSettings.model_fields
+
 
 def environment(home: Home, ports: Ports, tenant: str = "") -> dict[str, str]:
-    """Return the settings of our processes."""
+    """Return the settings of our processes; those of another Redis are none of theirs."""
     return {
+        **{f"NEXTCLICK_{name.upper()}": str(redis.default) for name, redis in OF_REDIS.items()},
         "NEXTCLICK_KAFKA": f"127.0.0.1:{ports.kafka}",
         "NEXTCLICK_REDIS": f"redis://127.0.0.1:{ports.redis}/0",
         "NEXTCLICK_TENANT": tenant,

@@ -9,7 +9,8 @@ from cli.stack.layout import Home, Ports
 from cli.stack.process import stop
 from nextclick.topics import redis_session_key, redis_user_key
 from nextclick.v1.session_pb2 import SessionRecord, Step
-from streaming.session_writer import Batch, SessionWriter
+from streaming.session_batch import Batch
+from streaming.session_writer import SessionWriter
 
 
 @pytest.fixture(scope="module")
