@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 import redis
+from confluent_kafka import KafkaError, KafkaException
 from redis.connection import ConnectionPool
 from redis.exceptions import MovedError
-from confluent_kafka import KafkaError, KafkaException
 
 from cli import doctor
 from cli.stack import apps, checkup
