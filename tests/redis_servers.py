@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,10 +11,15 @@ import pytest
 import redis
 
 from cli.stack import redis as redis_of_stack
-from cli.stack.layout import Ports
+from cli.stack.layout import PROJECT, Ports
 from cli.stack.process import START_S, kill, spawn, stop, wait_until
+from settings.redis import RedisSettings
+from tests.certificates import Authority
 
 SLOTS = 16384
+
+PASSWORD = "c0rrect-horse"
+ADMIN = f"user admin on >{PASSWORD} ~* &* +@all"
 
 
 def any_program():
@@ -166,3 +172,63 @@ class Cluster:
 
     def stop(self):
         stop([server.child for server in self.servers])
+
+
+class Secured:
+    """What servers with TLS and users have in common: authority, certificates, users.
+
+    Users are those of docs/security.md, with exactly the rights that it names, and an admin.
+    """
+
+    def __init__(self, folder):
+        self.authority = Authority(folder)
+        self.certificate, self.key = self.authority.issue("redis")
+        self.ours = self.authority.issue("nextclick")
+        self.password = folder / "password"
+        self.password.write_text(f"{PASSWORD}\n")
+        self.users = folder / "users.acl"
+        self.users.write_text("\n".join([*documented_users(), ADMIN, "user default off", ""]))
+
+    def lines(self, port="{port}"):
+        """Lines of a server's settings."""
+        return (
+            "port 0",
+            f"tls-port {port}",
+            f"tls-cert-file {self.certificate}",
+            f"tls-key-file {self.key}",
+            f"tls-ca-cert-file {self.authority.certificate}",
+            "tls-auth-clients yes",
+            "tls-replication yes",
+        )
+
+    def client(self, port, user="admin", **more):
+        """A client of one server."""
+        return redis.Redis("localhost", port, username=user, password=PASSWORD, **self.tls | more)
+
+    @property
+    def tls(self):
+        """Options of a client."""
+        return {
+            "ssl": True,
+            "ssl_ca_certs": str(self.authority.certificate),
+            "ssl_certfile": str(self.ours.certificate),
+            "ssl_keyfile": str(self.ours.key),
+        }
+
+    def settings(self, port, user="nextclick-store", host="localhost", **more):
+        """How our processes reach it."""
+        files = {
+            "redis_password_file": str(self.password),
+            "redis_ca_file": str(self.authority.certificate),
+            "redis_certificate_file": str(self.ours.certificate),
+            "redis_key_file": str(self.ours.key),
+        }
+        return RedisSettings(redis=f"rediss://{user}@{host}:{port}", **files | more)
+
+
+def documented_users():
+    """The users of docs/security.md, a line each."""
+    text = (PROJECT / "docs" / "security.md").read_text()
+    found = re.findall(r"^ +(user nextclick-.*(?:\n +\+.*)*)", text, re.MULTILINE)
+    assert len(found) == 2
+    return [" ".join(user.split()).replace("PASSWORD", PASSWORD) for user in found]
