@@ -49,7 +49,7 @@ class Server:
     def __init__(self, folder, program, port, *lines, options=()):
         self.folder, self.port = folder, port
         folder.mkdir()
-        common = ("bind 127.0.0.1", f"dir {folder}", "save ''", "appendonly no")
+        common = ("bind 127.0.0.1 127.0.0.2", f"dir {folder}", "save ''", "appendonly no")
         conf = folder / "redis.conf"
         conf.write_text("\n".join([*(common if not options else common[:2]), *lines, ""]))
         self._argv = [program, str(conf), *options]
