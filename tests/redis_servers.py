@@ -177,17 +177,19 @@ class Cluster:
 class Secured:
     """What servers with TLS and users have in common: authority, certificates, users.
 
-    Users are those of docs/security.md, with exactly the rights that it names, and an admin.
+    Users are those of docs/security.md, with exactly the rights that it names, an admin, and
+    further ones.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, *users):
         self.authority = Authority(folder)
         self.certificate, self.key = self.authority.issue("redis")
         self.ours = self.authority.issue("nextclick")
         self.password = folder / "password"
         self.password.write_text(f"{PASSWORD}\n")
         self.users = folder / "users.acl"
-        self.users.write_text("\n".join([*documented_users(), ADMIN, "user default off", ""]))
+        users = (*documented_users(), ADMIN, *users, "user default off", "")
+        self.users.write_text("\n".join(users))
 
     def lines(self, port="{port}"):
         """Lines of a server's settings."""
