@@ -62,8 +62,8 @@ def masters_of(settings: RedisSettings, timeout_s: float, connect_timeout_s: flo
         If a file cannot be read, with its setting.
     """
     _check_files(settings)
-    url: dict[str, Any] = dict(parse_url(settings.redis))  # type: ignore[no-untyped-call]
-    shared = {
+    url: dict[str, Any] = dict(parse_url(settings.redis))
+    shared: dict[str, Any] = {
         "socket_timeout": timeout_s,
         "socket_connect_timeout": connect_timeout_s,
         "lib_name": None,  # saves two round trips when connecting

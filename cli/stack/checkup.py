@@ -206,7 +206,7 @@ def of_redis(masters: Masters, tenant: str) -> Iterator[Finding]:
 def of_master(client: redis.Redis, address: str, tenant: str) -> Finding:
     """Check that a master lets sessions be read, and what it evicts when its memory is full."""
     try:
-        client.execute_command(*probe(tenant))
+        client.execute_command(*probe(tenant))  # type: ignore[no-untyped-call]
     except MovedError:
         pass  # another master would know
     except redis.RedisError as e:

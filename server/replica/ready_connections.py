@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import redis
 from redis.connection import Connection, ConnectionPool
@@ -43,7 +43,8 @@ class ReadyConnections:
         self._probe = probe
         self._timeout_s = timeout_s
         self._ready: deque[Connection] = deque()
-        self._lost = deque(pool.make_connection() for _ in range(CONNECTIONS))
+        made = (pool.make_connection() for _ in range(CONNECTIONS))
+        self._lost = deque(cast("Connection", connection) for connection in made)
         self.up = False
         """Whether Redis has answered the last time."""
 
@@ -115,7 +116,8 @@ class ReadyConnections:
 
 def _replies(connection: Connection, commands: Sequence[Command], timeout_s: float) -> list[Any]:
     """Return the replies of a connection, errors among them; each read may take the timeout."""
-    connection._sock.settimeout(timeout_s)  # made with another timeout, which handshakes need
+    sock: Any = connection._sock
+    sock.settimeout(timeout_s)  # it was made with another timeout, which handshakes need
     connection.send_packed_command(connection.pack_commands(commands))
     return [_reply(connection) for _ in commands]
 
