@@ -65,7 +65,7 @@ class RedisSettings(BaseModel):
         except ValueError as e:
             raise ValueError(f"is no URL of Redis: {e}") from None
         if url.scheme not in SCHEMES:
-            raise ValueError("is no URL of Redis, such as rediss://USER@HOST:6379/0")
+            raise ValueError("is no URL of Redis, such as redis://USER@HOST:6379/0")
         return value
 
     @field_validator("redis_password_file")

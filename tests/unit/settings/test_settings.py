@@ -100,7 +100,7 @@ def test_the_emitter_samples_as_evaluation_does():
 def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(monkeypatch, tmp_path):
     """A mistyped limit was ignored: the operator found out when memory was full."""
     monkeypatch.chdir(tmp_path)
-    wrong = ("max_itms = 5", "redis_pasword_file = 'x'", "shop_name = 1", "[server]")
+    wrong = ("max_itms = 5", "redis_pasword_file = 'x'", "colour = 1", "[server]")
     (tmp_path / "nextclick.toml").write_text("\n".join(wrong))
     monkeypatch.setenv("NEXTCLICK_TENNANT", "shop")
     with pytest.raises(SystemExit) as end:
@@ -109,7 +109,7 @@ def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(monkeypatch, 
         "NEXTCLICK_TENNANT: there is no such setting; did you mean NEXTCLICK_TENANT?",
         "nextclick.toml: max_itms: there is no such setting; did you mean max_items?",
         f"{FILE}: redis_pasword_file: there is no such setting; did you mean redis_password_file?",
-        "nextclick.toml: shop_name: there is no such setting",
+        "nextclick.toml: colour: there is no such setting",
         "nextclick.toml: server: there is no such setting",
     ]
 
