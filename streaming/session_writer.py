@@ -7,7 +7,7 @@ incarnation the higher version wins, otherwise the later time of arrival, so rec
 again (`records.session_life`). A tombstone erases the session, and what points to it from its user.
 A key that is something else is another program's: it is left alone and counted.
 
-The positions in the log are stored in Redis too, after the data that they are behind, with a mark
+The positions in the log are stored in Redis too, after the data that is before them, with a mark
 of the last batch, which names the topic by its id. A Redis whose mark is not that of the store's
 last batch has lost writes. In a cluster each master has a hash of its own with positions and mark:
 ``nextclick:store`` on the master of that key, which names the others, ``nextclick:store:{N}``, each
@@ -16,12 +16,11 @@ with a number whose slot is its master's. They move with their slots, as the ses
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import redis
 from redis.exceptions import NoScriptError
@@ -30,79 +29,10 @@ from connections.masters import Call, Masters, is_of_another_kind
 from nextclick.topics import redis_store_key
 from streaming.session_batch import Batch, user_key
 from streaming.store_metrics import FOREIGN
+from streaming.write_script import LOST, SHA, TEXT, Noted, ScriptCall
 
 log = logging.getLogger("nextclick.store")
 
-
-class Script(NamedTuple):
-    """A script that Redis runs, and the name by which it knows it once it has run it."""
-
-    text: str
-    sha: str
-
-    @classmethod
-    def of(cls, text: str) -> Script:
-        """Return the script of a text."""
-        return cls(text, hashlib.sha1(text.encode()).hexdigest())
-
-
-# Writes what is newer than what is held, and erases; returns the number of keys that are not ours,
-# and the last such key.
-# KEYS: those of the entries, those to erase, those of users to erase.
-# ARGV: expiry, number of entries, number to erase; incarnation, time of arrival (0: none), version
-# and record of each entry; the record that each user to erase must have.
-WRITE = Script.of("""
-local entries, erased = tonumber(ARGV[2]), tonumber(ARGV[3])
-local foreign, first = 0, ''
-local function held(key)
-  local kind = redis.call('TYPE', key).ok
-  if kind == 'none' then return -1, -1, -1 end
-  local h = kind == 'hash'
-    and redis.call('HMGET', key, 'incarnation', 'appended', 'version', 'record')
-  local version = h and h[4] and tonumber(h[3] or '')
-  if version then return tonumber(h[1] or 0), tonumber(h[2] or h[1] or 0), version end
-  foreign = foreign + 1
-  first = key
-end
-for i = 1, entries do
-  local key, v = KEYS[i], 3 + 4 * (i - 1)
-  local life, appended, version = held(key)
-  local newer = false
-  if life == tonumber(ARGV[v + 1]) then
-    newer = version <= tonumber(ARGV[v + 3])
-  elseif life then
-    newer = appended < tonumber(ARGV[v + 2])
-  end
-  if newer then
-    redis.call('HSET', key, 'incarnation', ARGV[v + 1], 'appended', ARGV[v + 2],
-      'version', ARGV[v + 3], 'record', ARGV[v + 4])
-    redis.call('EXPIRE', key, ARGV[1])
-  end
-end
-for i = 1 + entries, entries + erased do
-  if held(KEYS[i]) then redis.call('DEL', KEYS[i]) end
-end
-local at = 3 + 4 * entries
-for i = 1 + entries + erased, #KEYS do
-  at = at + 1
-  if held(KEYS[i]) and redis.call('HGET', KEYS[i], 'record') == ARGV[at] then
-    redis.call('DEL', KEYS[i])
-  end
-end
-return {foreign, first}
-""")
-
-# Notes positions if the mark of the batch before is in place; returns whether it was.
-# KEYS: one of the store's own. ARGV: mark before, mark now; partition and offset of each position.
-NOTE = Script.of("""
-local mark = redis.call('HGET', KEYS[1], 'mark')
-if mark ~= ARGV[1] and mark ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], 'mark', ARGV[2], unpack(ARGV, 3))
-return 1
-""")
-
-ScriptCall = tuple[list[str], list[Any]]
-"""The keys of a script, and its other arguments."""
 
 MORE = b"more"
 """The field of ``nextclick:store`` that names the hashes of the other masters."""
@@ -169,7 +99,8 @@ class SessionWriter:
 
         1. What names erased sessions among their users is erased: the sessions tell the users.
         2. Sessions and users are written, and sessions erased.
-        3. Once all of that is there, each master that has the mark before notes the positions.
+        3. Once all of that is there, each master that has the mark before notes the positions; one
+           server does so in the same step.
         """
         covered = self._covered()
         # A master that has lost its data does not tell the users of sessions to erase.
@@ -178,27 +109,29 @@ class SessionWriter:
         if not covered:
             self.positions(self._topic_id)
         users = self._users(batch)
-        self._write(
-            _call({}, (), {key: users[key] for key in keys})
+        self._run(
+            ScriptCall.of(self._expiry_s, {}, users={key: users[key] for key in keys})
             for keys in self._masters.together(list(users))
         )
-        self._write(
-            _call(
-                {key: batch.entries[key] for key in keys if key in batch.entries},
-                [key for key in keys if key in batch.erased],
-                {},
-            )
-            for keys in self._masters.together([*batch.entries, *batch.erased])
-        )
-        places = [part for position in batch.positions.items() for part in position]
-        noted = self._run(
-            NOTE, [([key], [mark, self._next, *places]) for key, mark in self._marks.items()]
-        )
-        if not all(noted):
+        groups = self._masters.together([*batch.entries, *batch.erased, *self._marks])
+        self._run(self._call(batch, keys) for keys in groups if keys[-1] not in self._marks)
+        if not self._run(self._call(batch, keys) for keys in groups if keys[-1] in self._marks):
             return False
         self._marks = dict.fromkeys(self._marks, self._next)
         self._next = next(self._new_marks)
         return True
+
+    def _call(self, batch: Batch, keys: Sequence[str]) -> ScriptCall:
+        """Return the call for some keys of a batch; the last may be one of the store's own."""
+        noted = None
+        if (mark := self._marks.get(keys[-1])) is not None:
+            noted = Noted(keys[-1], mark, self._next, batch.positions)
+        return ScriptCall.of(
+            self._expiry_s,
+            {key: batch.entries[key] for key in keys if key in batch.entries},
+            [key for key in keys if key in batch.erased],
+            noted=noted,
+        )
 
     def in_step(self) -> bool:
         """Return whether each master has noted the last batch that was written."""
@@ -207,15 +140,6 @@ class SessionWriter:
             mark is not None and mark.decode() in (expected, self._next)
             for mark, expected in zip(held, self._marks.values(), strict=True)
         )
-
-    def _write(self, calls: Iterable[ScriptCall]) -> None:
-        """Have `WRITE` write entries and erase; count the keys that are not ours."""
-        calls = [(keys, [self._expiry_s, *args]) for keys, args in calls]
-        replies = self._run(WRITE, calls)
-        if foreign := sum(count for count, _ in replies):
-            FOREIGN.inc(foreign)
-            log.warning("left alone %d keys under our prefix that are not ours", foreign)
-            log.debug("the last key that is not ours: %r", max(key for _, key in replies))
 
     def _users(self, batch: Batch) -> dict[str, bytes]:
         """Return the keys of the users of sessions to erase, and the id that each would have."""
@@ -262,29 +186,26 @@ class SessionWriter:
     def _read(self, keys: Sequence[str]) -> dict[str, dict[bytes, bytes]]:
         return dict(zip(keys, self._send([(key, ("HGETALL", key)) for key in keys]), strict=True))
 
-    def _run(self, script: Script, calls: Sequence[ScriptCall]) -> list[Any]:
-        """Return the replies of a script, which masters that do not know it yet are sent."""
-        commands = [(keys[0], (len(keys), *keys, *args)) for keys, args in calls]
-        replies = self._masters.send([(k, ("EVALSHA", script.sha, *c)) for k, c in commands])
+    def _run(self, calls: Iterable[ScriptCall]) -> bool:
+        """Have masters run the script; return False if one of them has lost writes.
+
+        Those that do not know the script are sent its text. Keys that are not ours are counted.
+        """
+        commands = [(c.keys[0], (len(c.keys), *c.keys, *c.args)) for c in calls]
+        replies = self._masters.send([(key, ("EVALSHA", SHA, *c)) for key, c in commands])
         new = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        again = [(k, ("EVAL", script.text, *c)) for k, c in (commands[at] for at in new)]
+        again = [(key, ("EVAL", TEXT, *c)) for key, c in (commands[at] for at in new)]
         for at, reply in zip(new, self._masters.send(again), strict=True):
             replies[at] = reply
-        return _without_errors(replies)
+        counts = [count for count, _ in _without_errors(replies)]
+        if foreign := sum(count for count in counts if count != LOST):
+            FOREIGN.inc(foreign)
+            log.warning("left alone %d keys under our prefix that are not ours", foreign)
+            log.debug("the last key that is not ours: %r", max(key for _, key in replies))
+        return LOST not in counts
 
     def _send(self, calls: Sequence[Call]) -> list[Any]:
         return _without_errors(self._masters.send(calls))
-
-
-def _call(
-    entries: Mapping[str, tuple[int, int, int, bytes]],
-    erased: Sequence[str],
-    users: Mapping[str, bytes],
-) -> ScriptCall:
-    """Return the keys of `WRITE`, and its arguments but for the expiry."""
-    values = [part for entry in entries.values() for part in entry]
-    args = [len(entries), len(erased), *values, *users.values()]
-    return [*entries, *erased, *users], args
 
 
 def _without_errors(replies: list[Any]) -> list[Any]:

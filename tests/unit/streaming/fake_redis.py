@@ -4,7 +4,6 @@ import redis
 
 from connections.masters import Masters
 from nextclick.topics import redis_store_key
-from streaming.session_writer import WRITE
 
 
 class FakeRedis(Masters):
@@ -20,14 +19,9 @@ class FakeRedis(Masters):
         return [self._reply(key, *command) for key, command in calls]
 
     def _reply(self, key, name, *args):
-        if name == "EVALSHA" and args[0] == WRITE.sha:
-            if self.fail:
-                self.fail -= 1
-                raise redis.ConnectionError
-            return self.foreign, key.encode()
-        assert key == redis_store_key()
         if name == "EVALSHA":
-            return self._note(*args[3:])
+            return self._run(*args[1:])
+        assert key == redis_store_key()
         if name == "HGETALL":
             return dict(self.hash)
         if name == "HGET":
@@ -38,12 +32,18 @@ class FakeRedis(Masters):
             self.hash |= {str(f).encode(): str(v).encode() for f, v in batched(args[1:])}
         return 1
 
-    def _note(self, mark, new_mark, *places):
-        if self.hash.get(b"mark") not in (mark.encode(), new_mark.encode()):
-            return 0
+    def _run(self, n_keys, *args):
+        if self.fail:
+            self.fail -= 1
+            raise redis.ConnectionError
+        keys, (_, entries, _, users, before, mark, *rest) = args[:n_keys], args[n_keys:]
+        assert keys[-1] == redis_store_key()
+        if self.hash.get(b"mark") not in (before.encode(), mark.encode()):
+            return -1, b""
+        places = rest[4 * entries + users :]
         self.hash |= {str(p).encode(): str(o).encode() for p, o in batched(places)}
-        self.hash[b"mark"] = new_mark.encode()
-        return 1
+        self.hash[b"mark"] = mark.encode()
+        return self.foreign, keys[0].encode()
 
 
 def batched(parts):
