@@ -102,11 +102,9 @@ class SessionWriter:
         3. Once all of that is there, each master that has the mark before notes the positions; one
            server does so in the same step.
         """
-        covered = self._covered()
-        # A master that has lost its data does not tell the users of sessions to erase.
-        if (batch.erased or not covered) and not self.in_step():
-            return False
-        if not covered:
+        if not self._covered():
+            if not self.in_step():
+                return False
             self.positions(self._topic_id)
         users = self._users(batch)
         self._run(

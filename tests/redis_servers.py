@@ -4,6 +4,7 @@ import dataclasses
 import os
 import re
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import redis
 
 from cli.stack import redis as redis_of_stack
-from cli.stack.layout import PROJECT, Ports
+from cli.stack.layout import FREE_RANGE, PROJECT, Ports
 from cli.stack.process import START_S, kill, spawn, stop, wait_until
 from settings.redis import RedisSettings
 from tests.certificates import Authority
@@ -40,7 +41,17 @@ def program_with_tls():
 
 
 def free_ports():
-    return iter(dataclasses.astuple(Ports.free()))
+    return filter(None, dataclasses.astuple(Ports.free()))
+
+
+def free_ports_of_nodes():
+    """Ports that are free with those of the cluster's bus, which no outgoing connection takes."""
+    while True:
+        for port in free_ports():
+            bus = port + 10_000
+            with socket.socket() as probe:
+                if bus < FREE_RANGE[1] and probe.connect_ex(("127.0.0.1", bus)):
+                    yield port
 
 
 class Server:
@@ -91,7 +102,7 @@ class Cluster:
     def __init__(self, folder, program, *lines, **options):
         self._folder, self._program = folder, program
         self._lines, self._options = lines or ("port {port}",), options
-        self._ports = free_ports()
+        self._ports = free_ports_of_nodes()
         self.servers = []
         for number in range(3):
             server = self._add()
