@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from collections import deque
 
 from prometheus_client import REGISTRY
 
@@ -119,8 +120,13 @@ def test_a_request_never_makes_a_connection():
     for _ in range(20):
         assert asks(view)
     assert stub.connections == made
-    stub.silent = True
     [ready] = view._ready.values()
+    in_use, ready._ready = ready._ready, deque()
+    assert not asks(view)
+    assert stub.connections == made
+    ready._ready = in_use
+    assert asks(view)
+    stub.silent = True
     ready._timeout_s = 0.001
     assert not asks(view)
     stub.silent = False
