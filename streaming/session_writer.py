@@ -58,7 +58,10 @@ class SessionWriter:
         self._topic_id = ""
         self._new_marks = (f"{self._topic_id}/{uuid.uuid4().hex}-{n}" for n in itertools.count())
         self._marks: dict[str, str] = {}
+        """The mark that each hash of the store's own should have."""
         self._next = next(self._new_marks)
+        self._noted: dict[int, int] = {}
+        """The positions that go with the marks."""
 
     def positions(self, topic_id: str) -> dict[int, int]:
         """Return the positions in a topic that all masters have noted.
@@ -75,9 +78,9 @@ class SessionWriter:
         if not all(map(self._names_topic, self._marks.values())):
             return {}
         partitions = set.intersection(*(set(fields) for fields in held.values()))
-        positions = {int(p): min(int(fields[p]) for fields in held.values()) for p in partitions}
-        self._cover(positions)
-        return positions
+        self._noted = {int(p): min(int(fields[p]) for fields in held.values()) for p in partitions}
+        self._cover()
+        return dict(self._noted)
 
     def _names_topic(self, mark: str) -> bool:
         named, of_topic, _ = mark.rpartition("/")
@@ -91,6 +94,7 @@ class SessionWriter:
         self._create(more, mark, {})
         self._create([first], mark, {MORE: " ".join(more)} if more else {})
         self._marks = dict.fromkeys([first, *more], mark)
+        self._noted = {}
 
     def write(self, batch: Batch) -> bool:
         """Write a batch; return False if Redis has lost writes before it.
@@ -105,7 +109,7 @@ class SessionWriter:
         if not self._covered():
             if not self.in_step():
                 return False
-            self.positions(self._topic_id)
+            self._cover()
         users = self._users(batch)
         self._run(
             ScriptCall.of(self._expiry_s, {}, users={key: users[key] for key in keys})
@@ -117,6 +121,7 @@ class SessionWriter:
             return False
         self._marks = dict.fromkeys(self._marks, self._next)
         self._next = next(self._new_marks)
+        self._noted |= batch.positions
         return True
 
     def _call(self, batch: Batch, keys: Sequence[str]) -> ScriptCall:
@@ -155,13 +160,13 @@ class SessionWriter:
         """Whether each master is known to have a hash with positions and mark."""
         return self._masters.clients.keys() <= {self._masters.of(key) for key in self._marks}
 
-    def _cover(self, positions: Mapping[int, int]) -> None:
-        """Have each master note positions: all of them have what is before these."""
+    def _cover(self) -> None:
+        """Have each master note the positions: all of them have what is before these."""
         keys = self._keys_of_masters(list(self._marks))
         if keys == list(self._marks):
             return
         mark = self._marks[self._key]
-        self._create([key for key in keys if key not in self._marks], mark, positions)
+        self._create([key for key in keys if key not in self._marks], mark, self._noted)
         self._send([(self._key, ("HSET", self._key, MORE, " ".join(keys[1:])))])
         self._send([(key, ("DEL", key)) for key in self._marks if key not in keys])
         self._marks = {key: self._marks.get(key, mark) for key in keys}
