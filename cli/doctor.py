@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Annotated
-from urllib.parse import urlsplit
 
-import redis
 import typer
 
 from cli.console import print_json, print_table
@@ -18,9 +16,14 @@ from cli.stack.kafka import admin_client
 from cli.stack.layout import Home, Ports
 from cli.stack.process import find
 from cli.stack.stack import Stack
+from connections.redis import masters_of
 from settings.kafka import KafkaSettings
 from settings.load import load
+from settings.redis import RedisSettings
 from settings.server import ServerSettings
+
+TIMEOUT_S = 2
+"""Of each read from Redis, and of a connection to it."""
 
 DoctorsTenant = Annotated[
     str | None,
@@ -83,11 +86,10 @@ def examine(home: Home, given: str | None = None) -> Iterator[Finding]:
     tenant = stack.tenant_or(given) if stack else settings.tenant
     kafka = stack.kafka_settings if stack else settings
     yield from of_kafka(kafka, tenant)
-    url = f"redis://127.0.0.1:{stack.ports.redis}/0" if stack else settings.redis
-    with redis.Redis.from_url(
-        url, socket_timeout=2, socket_connect_timeout=2, decode_responses=True
-    ) as client:
-        yield checkup.of_redis(client, urlsplit(url).netloc.rpartition("@")[2] or url)
+    url = f"redis://127.0.0.1:{stack.ports.redis}/0" if stack else ""
+    masters = masters_of(RedisSettings(redis=url) if url else settings, TIMEOUT_S, TIMEOUT_S)
+    yield from checkup.of_redis(masters, tenant)
+    masters.close()
 
 
 def of_kafka(kafka: KafkaSettings, tenant: str) -> Iterator[Finding]:

@@ -129,7 +129,7 @@ def answer_calls(
     traces = traces_of(settings)
     with come_first(settings.realtime):
         producer, impressions = AckedProducer(settings), Impressions(settings)
-        redis_view = RedisView(settings.redis, settings.tenant, settings.redis_timeout_ms)
+        redis_view = RedisView(settings, settings.tenant, settings.redis_timeout_ms)
         recommendations = Recommendations(replica, redis_view, impressions, settings.shadow_sample)
         server = GrpcServer(
             settings,

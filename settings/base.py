@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import (
@@ -16,6 +15,7 @@ from pydantic_settings import (
 )
 
 from settings.kafka import KafkaSettings
+from settings.redis import RedisSettings
 
 PREFIX = "NEXTCLICK_"
 FILE = Path("nextclick.toml")
@@ -23,10 +23,8 @@ FILE = Path("nextclick.toml")
 
 DAY_S = 24 * 3600
 
-REDIS_SCHEMES = ("redis", "rediss", "unix")
 
-
-class Settings(KafkaSettings):
+class Settings(KafkaSettings, RedisSettings, BaseSettings):
     """Settings from environment variables ``NEXTCLICK_*``, then ``nextclick.toml``, then defaults.
 
     A process serves one tenant.
@@ -36,7 +34,6 @@ class Settings(KafkaSettings):
         env_prefix=PREFIX, toml_file=FILE, extra="ignore", allow_inf_nan=False
     )
 
-    redis: str = Field(default="redis://127.0.0.1:6379/0", description="URL of Redis")
     tenant: str = Field(
         default="",
         max_length=200,
@@ -54,18 +51,6 @@ class Settings(KafkaSettings):
     def _name_of_topics(cls, value: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9._-]*", value):
             raise ValueError("may have letters, digits, '.', '_' and '-', as names of topics do")
-        return value
-
-    @field_validator("redis")
-    @classmethod
-    def _url_of_redis(cls, value: str) -> str:
-        try:
-            url = urlsplit(value)
-            url.port  # noqa: B018 - raises an error if it is no number
-        except ValueError as e:
-            raise ValueError(f"is no URL of Redis: {e}") from None
-        if url.scheme not in REDIS_SCHEMES:
-            raise ValueError("is no URL of Redis, such as redis://:PASSWORD@HOST:6379/0")
         return value
 
     @classmethod

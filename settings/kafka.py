@@ -12,8 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 RELOCATED = "org.apache.flink.kafka.shaded.org.apache.kafka"
 """The package of Kafka's classes in Flink's connector. The build that moved them there has renamed
@@ -39,7 +38,7 @@ KINDS = ("librdkafka", "java")
 """Prefixes, in the file of further properties, of those that one kind of client knows."""
 
 
-class KafkaSettings(BaseSettings):
+class KafkaSettings(BaseModel):
     """How to reach Kafka. Files are PEM or hold one secret; empty texts stand for nothing."""
 
     kafka: str = Field(
@@ -104,7 +103,7 @@ class KafkaSettings(BaseSettings):
 
     @field_validator("kafka_key_file")
     @classmethod
-    def _of_the_certificate(cls, value: str, info: ValidationInfo) -> str:
+    def _certificate_for_kafka(cls, value: str, info: ValidationInfo) -> str:
         if bool(value) != bool(info.data.get("kafka_certificate_file")):
             raise ValueError("and NEXTCLICK_KAFKA_CERTIFICATE_FILE need each other")
         return value

@@ -1,4 +1,4 @@
-"""How the session store writes slices of the log to Redis: whole, in order, and known to be there.
+"""How the session store writes slices of the log to Redis: in order, and known to be there.
 
 Redis holds, by session, a hash ``nextclick:s:<session_id>`` of ``incarnation``, ``appended``,
 ``version`` and ``record`` (a `SessionRecord`), and by user a hash ``nextclick:u:<user_id>`` of
@@ -7,9 +7,11 @@ incarnation the higher version wins, otherwise the later time of arrival, so rec
 again (`records.session_life`). A tombstone erases the session, and what points to it from its user.
 A key that is something else is another program's: it is left alone and counted.
 
-The positions in the log are stored in Redis too, together with the data and with a mark of the last
-batch, which names the topic by its id. A Redis whose mark is not that of the store's last batch has
-lost writes.
+The positions in the log are stored in Redis too, after the data that is before them, with a mark
+of the last batch, which names the topic by its id. A Redis whose mark is not that of the store's
+last batch has lost writes. In a cluster each master has a hash of its own with positions and mark:
+``nextclick:store`` on the master of that key, which names the others, ``nextclick:store:{N}``, each
+with a number whose slot is its master's. They move with their slots, as the sessions do.
 """
 
 from __future__ import annotations
@@ -17,218 +19,201 @@ from __future__ import annotations
 import itertools
 import logging
 import uuid
-from dataclasses import dataclass, field
-from typing import cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import redis
+from redis.exceptions import NoScriptError
 
-from nextclick.topics import SESSIONS, redis_session_key, redis_store_key, redis_user_key
-from records.errors import RecordError
-from records.limited import check_size, decode_session
-from records.session_life import Applied
-from streaming.store_metrics import FOREIGN, UNREADABLE
+from connections.masters import Call, Masters, is_of_another_kind
+from nextclick.topics import redis_store_key
+from streaming.session_batch import Batch, user_key
+from streaming.store_metrics import FOREIGN
+from streaming.write_script import LOST, SHA, TEXT, Noted, ScriptCall
 
 log = logging.getLogger("nextclick.store")
 
-# Writes a batch if the mark of the one before is in place; returns the number of keys that are not
-# ours, -1 if it is not, and the first such key.
-# KEYS: the store's own, those of the entries, those to erase, those of users to erase.
-# ARGV: mark before, mark now, expiry, number of entries, number of positions, number to erase;
-# partition and offset of each position; incarnation, time of arrival (0: none), version and record
-# of each entry; the record that each user to erase must have.
-WRITE = """
-local mark = redis.call('HGET', KEYS[1], 'mark')
-if mark ~= ARGV[1] and mark ~= ARGV[2] then return {-1, ''} end
-local entries, positions, erased = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local foreign, first = 0, ''
-local function held(key)
-  local kind = redis.call('TYPE', key).ok
-  if kind == 'none' then return -1, -1, -1 end
-  local h = kind == 'hash'
-    and redis.call('HMGET', key, 'incarnation', 'appended', 'version', 'record')
-  local version = h and h[4] and tonumber(h[3] or '')
-  if version then return tonumber(h[1] or 0), tonumber(h[2] or h[1] or 0), version end
-  foreign = foreign + 1
-  first = key
-end
-local at = 6 + 2 * positions
-for i = 1, entries do
-  local key, v = KEYS[1 + i], at + 4 * (i - 1)
-  local life, appended, version = held(key)
-  local newer = false
-  if life == tonumber(ARGV[v + 1]) then
-    newer = version <= tonumber(ARGV[v + 3])
-  elseif life then
-    newer = appended < tonumber(ARGV[v + 2])
-  end
-  if newer then
-    redis.call('HSET', key, 'incarnation', ARGV[v + 1], 'appended', ARGV[v + 2],
-      'version', ARGV[v + 3], 'record', ARGV[v + 4])
-    redis.call('EXPIRE', key, ARGV[3])
-  end
-end
-for i = 2 + entries, 1 + entries + erased do
-  if held(KEYS[i]) then redis.call('DEL', KEYS[i]) end
-end
-at = at + 4 * entries
-for i = 2 + entries + erased, #KEYS do
-  at = at + 1
-  if held(KEYS[i]) and redis.call('HGET', KEYS[i], 'record') == ARGV[at] then
-    redis.call('DEL', KEYS[i])
-  end
-end
-for i = 1, positions do
-  redis.call('HSET', KEYS[1], ARGV[5 + 2 * i], ARGV[6 + 2 * i])
-end
-redis.call('HSET', KEYS[1], 'mark', ARGV[2])
-return {foreign, first}
-"""
 
-
-@dataclass
-class Batch:
-    """The net effect of a slice of the log: the newest entry of each key, and erasures."""
-
-    tenant: str = ""
-    entries: dict[str, tuple[int, int, int, bytes]] = field(default_factory=dict)
-    erased: dict[str, bytes] = field(default_factory=dict)
-    """The id of the session of each key to erase."""
-    positions: dict[int, int] = field(default_factory=dict)
-    first_ms: int | None = None
-    """When its first record arrived in the log; None if that is not known."""
-
-    def add(
-        self,
-        partition: int,
-        offset: int,
-        key: bytes,
-        value: bytes | None,
-        arrived_ms: int | None = None,
-    ) -> None:
-        """Add a record of `sessions`, with its time of arrival; a tombstone erases its session."""
-        self.positions[partition] = offset + 1
-        if self.first_ms is None:
-            self.first_ms = arrived_ms
-        if value is None:
-            self._erase(key)
-            return
-        try:
-            check_size(SESSIONS, key, value)
-            record = decode_session(value, arrived_ms)
-        except RecordError as e:
-            UNREADABLE.inc()
-            log.warning("passing over the record %d-%d: %s", partition, offset, e)
-            return
-        name = redis_session_key(record.session_id, self.tenant)
-        self.erased.pop(name, None)
-        self._put(name, Applied.after(record), value)
-        if record.user_id:
-            user = redis_user_key(record.user_id, self.tenant)
-            place = Applied(version=record.last_timestamp_ms)
-            self._put(user, place, record.session_id.encode())
-
-    def _erase(self, key: bytes) -> None:
-        name = redis_session_key(key.decode(errors="replace"), self.tenant)
-        *_, record = self.entries.pop(name, (0, 0, 0, b""))
-        user = user_key(record, self.tenant)
-        if user in self.entries and self.entries[user][-1] == key:
-            del self.entries[user]
-        self.erased[name] = key
-
-    def _put(self, name: str, place: Applied, value: bytes) -> None:
-        held = self.entries.get(name)
-        if held is None or _replaces(place, held):
-            self.entries[name] = (place.incarnation, place.appended_ms, place.version, value)
-
-
-def _replaces(place: Applied, held: tuple[int, int, int, bytes]) -> bool:
-    """Whether an entry is at least as new as another one; `WRITE` compares in the same way."""
-    incarnation, appended_ms, version, _ = held
-    if place.incarnation == incarnation:
-        return version <= place.version
-    return appended_ms < place.appended_ms
-
-
-def user_key(record: object, tenant: str) -> str:
-    """Return the key of the user of a session's record; empty if it names none."""
-    try:
-        user_id = decode_session(record).user_id if isinstance(record, bytes) else ""
-    except RecordError:
-        return ""
-    return redis_user_key(user_id, tenant) if user_id else ""
+MORE = b"more"
+"""The field of ``nextclick:store`` that names the hashes of the other masters."""
 
 
 class SessionWriter:
-    """Writes batches to Redis, together with the positions in the log after them."""
+    """Writes batches to Redis, and the positions in the log after them.
 
-    def __init__(self, client: redis.Redis, tenant: str, expiry_s: int) -> None:
-        self._redis = client
+    Parameters
+    ----------
+    masters
+        Of the Redis.
+    tenant
+        Whose sessions they are.
+    expiry_s
+        Seconds until an idle session expires.
+    """
+
+    def __init__(self, masters: Masters, tenant: str, expiry_s: int) -> None:
+        self._masters = masters
         self._key = redis_store_key(tenant)
         self._expiry_s = expiry_s
-        self._write = client.register_script(WRITE)
         self._topic_id = ""
-        self._marks = (f"{self._topic_id}/{uuid.uuid4().hex}-{n}" for n in itertools.count())
-        self._mark, self._next = "", next(self._marks)
+        self._new_marks = (f"{self._topic_id}/{uuid.uuid4().hex}-{n}" for n in itertools.count())
+        self._marks: dict[str, str] = {}
+        """The mark that each hash of the store's own should have."""
+        self._next = next(self._new_marks)
+        self._noted: dict[int, int] = {}
+        """The positions that go with the marks."""
 
     def positions(self, topic_id: str) -> dict[int, int]:
-        """Return the positions in a topic that Redis holds.
+        """Return the positions in a topic that all masters have noted.
 
-        None if it was wiped or never filled, or if they are those of another topic. Versions before
-        this one named no topic: theirs are taken for this one's.
+        None if one of them was wiped or never filled, or if they are those of another topic.
+        Versions before this one named no topic: theirs are taken for this one's.
         """
         self._topic_id = topic_id
-        held = cast("dict[bytes, bytes]", self._redis.hgetall(self._key))
-        self._mark = held.pop(b"mark", b"").decode()
-        self._next = next(self._marks)
-        named, of_topic, _ = self._mark.rpartition("/")
-        if not self._mark or (of_topic and named != topic_id):
+        self._masters.refresh()
+        held = self._read([self._key])
+        held |= self._read(held[self._key].pop(MORE, b"").decode().split())
+        self._marks = {key: fields.pop(b"mark", b"").decode() for key, fields in held.items()}
+        self._next = next(self._new_marks)
+        if not all(map(self._names_topic, self._marks.values())):
             return {}
-        return {int(partition): int(offset) for partition, offset in held.items()}
+        partitions = set.intersection(*(set(fields) for fields in held.values()))
+        self._noted = {int(p): min(int(fields[p]) for fields in held.values()) for p in partitions}
+        self._cover()
+        return dict(self._noted)
 
-    def write(self, batch: Batch) -> bool:
-        """Write a batch as one; return False, without writing, if Redis has lost writes before it.
-
-        Writing is idempotent: after an error, write again; after a loss, begin at `positions`.
-        """
-        places = [part for position in batch.positions.items() for part in position]
-        values = [part for entry in batch.entries.values() for part in entry]
-        counts = [self._expiry_s, len(batch.entries), len(batch.positions), len(batch.erased)]
-        users = self._users(batch)
-        foreign, first = cast(
-            "tuple[int, bytes]",
-            self._write(
-                keys=[self._key, *batch.entries, *batch.erased, *users],
-                args=[self._mark, self._next, *counts, *places, *values, *users.values()],
-            ),
-        )
-        if foreign < 0:
-            return False
-        if foreign:
-            FOREIGN.inc(foreign)
-            log.warning("left alone %d keys under our prefix that are not ours", foreign)
-            log.debug("the last key that is not ours: %r", first)
-        self._mark, self._next = self._next, next(self._marks)
-        return True
-
-    def _users(self, batch: Batch) -> dict[str, bytes]:
-        """Return the keys of the users of sessions to erase, and the id that each would have."""
-        if not batch.erased:
-            return {}
-        reads = self._redis.pipeline(transaction=False)
-        for name in batch.erased:
-            reads.hget(name, "record")
-        # A key that is not ours is an error here; the script leaves it alone.
-        held = zip(reads.execute(raise_on_error=False), batch.erased.values(), strict=True)
-        users = ((user_key(record, batch.tenant), key) for record, key in held)
-        return {user: key for user, key in users if user}
-
-    def in_step(self) -> bool:
-        """Return whether Redis holds the last batch that was written."""
-        held = cast("bytes | None", self._redis.hget(self._key, "mark"))
-        return held is not None and held.decode() == self._mark
+    def _names_topic(self, mark: str) -> bool:
+        named, of_topic, _ = mark.rpartition("/")
+        return bool(mark) and (not of_topic or named == self._topic_id)
 
     def begin(self) -> None:
         """Mark the start of a refill from the beginning of the log."""
-        self._mark, self._next = self._next, next(self._marks)
-        self._redis.delete(self._key)
-        self._redis.hset(self._key, "mark", self._mark)
+        self._masters.refresh()
+        first, *more = self._keys_of_masters([self._key])
+        mark, self._next = self._next, next(self._new_marks)
+        self._create(more, mark, {})
+        self._create([first], mark, {MORE: " ".join(more)} if more else {})
+        self._marks = dict.fromkeys([first, *more], mark)
+        self._noted = {}
+
+    def write(self, batch: Batch) -> bool:
+        """Write a batch; return False if Redis has lost writes before it.
+
+        Writing is idempotent: after an error, write again; after a loss, begin at `positions`.
+
+        1. What names erased sessions among their users is erased: the sessions tell the users.
+        2. Sessions and users are written, and sessions erased.
+        3. Once all of that is there, each master that has the mark before notes the positions; one
+           server does so in the same step.
+        """
+        if not self._covered():
+            if not self.in_step():
+                return False
+            self._cover()
+        users = self._users(batch)
+        self._run(
+            ScriptCall.of(self._expiry_s, {}, users={key: users[key] for key in keys})
+            for keys in self._masters.together(list(users))
+        )
+        groups = self._masters.together([*batch.entries, *batch.erased, *self._marks])
+        self._run(self._call(batch, keys) for keys in groups if keys[-1] not in self._marks)
+        if not self._run(self._call(batch, keys) for keys in groups if keys[-1] in self._marks):
+            return False
+        self._marks = dict.fromkeys(self._marks, self._next)
+        self._next = next(self._new_marks)
+        self._noted |= batch.positions
+        return True
+
+    def _call(self, batch: Batch, keys: Sequence[str]) -> ScriptCall:
+        """Return the call for some keys of a batch; the last may be one of the store's own."""
+        noted = None
+        if (mark := self._marks.get(keys[-1])) is not None:
+            noted = Noted(keys[-1], mark, self._next, batch.positions)
+        return ScriptCall.of(
+            self._expiry_s,
+            {key: batch.entries[key] for key in keys if key in batch.entries},
+            [key for key in keys if key in batch.erased],
+            noted=noted,
+        )
+
+    def in_step(self) -> bool:
+        """Return whether each master has noted the last batch that was written."""
+        held = self._send([(key, ("HGET", key, "mark")) for key in self._marks])
+        return all(
+            mark is not None and mark.decode() in (expected, self._next)
+            for mark, expected in zip(held, self._marks.values(), strict=True)
+        )
+
+    def _users(self, batch: Batch) -> dict[str, bytes]:
+        """Return the keys of the users of sessions to erase, and the id that each would have."""
+        users = dict(batch.users)
+        # A key that is not ours is an error here; the script leaves it alone.
+        held = self._masters.send([(name, ("HGET", name, "record")) for name in batch.erased])
+        for record, session_id in zip(held, batch.erased.values(), strict=True):
+            if isinstance(record, redis.RedisError) and not is_of_another_kind(record):
+                raise record
+            if user := user_key(record, batch.tenant):
+                users[user] = session_id
+        return users
+
+    def _covered(self) -> bool:
+        """Whether each master is known to have a hash with positions and mark."""
+        return self._masters.clients.keys() <= {self._masters.of(key) for key in self._marks}
+
+    def _cover(self) -> None:
+        """Have each master note the positions: all of them have what is before these."""
+        keys = self._keys_of_masters(list(self._marks))
+        if keys == list(self._marks):
+            return
+        mark = self._marks[self._key]
+        self._create([key for key in keys if key not in self._marks], mark, self._noted)
+        self._send([(self._key, ("HSET", self._key, MORE, " ".join(keys[1:])))])
+        self._send([(key, ("DEL", key)) for key in self._marks if key not in keys])
+        self._marks = {key: self._marks.get(key, mark) for key in keys}
+
+    def _keys_of_masters(self, known: Sequence[str]) -> list[str]:
+        """Return one key for each master: the first of the known ones, or one that is its own."""
+        keys: dict[str, str] = {}
+        for key in known:
+            keys.setdefault(self._masters.of(key), key)
+        for master in self._masters.clients.keys() - keys.keys():
+            numbered = (f"{self._key}:{{{n}}}" for n in itertools.count())
+            keys[master] = next(key for key in numbered if self._masters.of(key) == master)
+        return list(keys.values())
+
+    def _create(self, keys: Iterable[str], mark: str, fields: Mapping[Any, Any]) -> None:
+        parts = [part for item in fields.items() for part in item]
+        for key in keys:
+            self._send([(key, ("DEL", key)), (key, ("HSET", key, "mark", mark, *parts))])
+
+    def _read(self, keys: Sequence[str]) -> dict[str, dict[bytes, bytes]]:
+        return dict(zip(keys, self._send([(key, ("HGETALL", key)) for key in keys]), strict=True))
+
+    def _run(self, calls: Iterable[ScriptCall]) -> bool:
+        """Have masters run the script; return False if one of them has lost writes.
+
+        Those that do not know the script are sent its text. Keys that are not ours are counted.
+        """
+        commands = [(c.keys[0], (len(c.keys), *c.keys, *c.args)) for c in calls]
+        replies = self._masters.send([(key, ("EVALSHA", SHA, *c)) for key, c in commands])
+        new = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        again = [(key, ("EVAL", TEXT, *c)) for key, c in (commands[at] for at in new)]
+        for at, reply in zip(new, self._masters.send(again), strict=True):
+            replies[at] = reply
+        counts = [count for count, _ in _without_errors(replies)]
+        if foreign := sum(count for count in counts if count != LOST):
+            FOREIGN.inc(foreign)
+            log.warning("left alone %d keys under our prefix that are not ours", foreign)
+            log.debug("the last key that is not ours: %r", max(key for _, key in replies))
+        return LOST not in counts
+
+    def _send(self, calls: Sequence[Call]) -> list[Any]:
+        return _without_errors(self._masters.send(calls))
+
+
+def _without_errors(replies: list[Any]) -> list[Any]:
+    """Return replies, or raise the first error among them."""
+    for reply in replies:
+        if isinstance(reply, redis.RedisError):
+            raise reply
+    return replies

@@ -1,9 +1,10 @@
 """The session store: consumes `sessions` and maintains the live sessions in Redis.
 
 What it writes is in `streaming.session_writer`. The positions in the log are stored in Redis, with
-the data. A Redis that has lost writes (it was restored, or failed over) is noticed: the log is read
-again from the positions that it has. One that was wiped has none, and is refilled from the
+the data. A master that has lost writes (it was restored, or failed over) is noticed: the log is
+read again from the positions that it has. One that was wiped has none, and is refilled from the
 beginning of the log; so is one whose positions are those of a topic that was deleted and made anew.
+The others of a cluster get those records again, too, and keep what is newer.
 
 Run as ``python -m streaming.store``; on SIGTERM it ends after the current batch.
 """
@@ -26,6 +27,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from connections.redis import masters_of
 from listeners.http_port import BoundedHTTPServer, serve_pages
 from listeners.process_info import show_process
 from nextclick.topics import FETCH_WAIT_MS, SESSIONS, topic
@@ -37,7 +39,8 @@ from settings.kafka_rights import READ, ROLES, TOPIC, Right
 from settings.load import load
 from settings.log_lines import log_to_stderr
 from settings.store import StoreSettings
-from streaming.session_writer import Batch, SessionWriter
+from streaming.session_batch import Batch
+from streaming.session_writer import SessionWriter
 from streaming.store_metrics import DELAY, LAG, REDIS_ERRORS, REFILLS, WRITTEN
 
 log = logging.getLogger("nextclick.store")
@@ -67,8 +70,8 @@ class SessionStore:
     def __init__(self, settings: StoreSettings) -> None:
         self._settings = settings
         self._sessions = topic(SESSIONS, settings.tenant)
-        client = redis.Redis.from_url(settings.redis, socket_timeout=5, socket_connect_timeout=2)
-        self._writer = SessionWriter(client, settings.tenant, settings.session_expiry_s)
+        masters = masters_of(settings, timeout_s=5, connect_timeout_s=2)
+        self._writer = SessionWriter(masters, settings.tenant, settings.session_expiry_s)
         self._consumer = Consumer(
             {
                 **client_config(settings),

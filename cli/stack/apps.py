@@ -11,6 +11,7 @@ from cli.stack import kafka
 from cli.stack.layout import PYTHON_PATH, Child, Home, Ports
 from cli.stack.process import BEHIND, START_S, STREAM, spawn, wait_until
 from settings.load import load
+from settings.redis import RedisSettings
 from settings.server import ServerSettings
 
 STATUS_S = 10
@@ -18,10 +19,16 @@ STATUS_S = 10
 
 EMITTER = "emitter"
 
+OF_REDIS = RedisSettings.model_fields
+
 
 def environment(home: Home, ports: Ports, role: str, tenant: str = "") -> dict[str, str]:
-    """Return the settings of our processes; a role is one of `settings.kafka_rights`."""
+    """Return the settings of our processes; those of another Redis are none of theirs.
+
+    A role is one of `settings.kafka_rights`.
+    """
     return {
+        **{f"NEXTCLICK_{name.upper()}": str(redis.default) for name, redis in OF_REDIS.items()},
         **kafka.environment(kafka.settings_of(home, ports, role)),
         "NEXTCLICK_REDIS": f"redis://127.0.0.1:{ports.redis}/0",
         "NEXTCLICK_TENANT": tenant,

@@ -11,7 +11,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -19,11 +19,13 @@ from typing import NamedTuple
 import psutil
 import redis
 from confluent_kafka import KafkaException, Message, Producer
+from redis.exceptions import MovedError
 
 from cli.errors import CommandError
 from cli.stack import topics
 from cli.stack.java import java_home
 from cli.stack.layout import FLINK_JARS, KAFKA_JARS, Ports
+from connections.masters import Masters, probe
 from nextclick.topics import COMMANDS, topic
 from settings.kafka import KafkaSettings, client_config
 from settings.kafka_admin import Admin, fault
@@ -37,6 +39,8 @@ CLOCK_S = 1.0
 """Events may be 5 minutes ahead of their arrival, but figures of delay are in milliseconds."""
 
 ANSWER_S = 5.0
+
+OF_REDIS = "start Redis, or see whether NEXTCLICK_REDIS and those settings beside it are right"
 
 
 class State(StrEnum):
@@ -192,13 +196,25 @@ def clocks(before: float, broker: float | None, after: float) -> Finding:
     return Finding("clock", State.WARNING, f"{abs(off):.0f} s {side} the broker's", to_do)
 
 
-def of_redis(client: redis.Redis, address: str) -> Finding:
-    """Check that Redis answers, and what it evicts when its memory is full."""
+def of_redis(masters: Masters, tenant: str) -> Iterator[Finding]:
+    """Yield whether each master answers, and what it evicts when its memory is full."""
     try:
-        client.ping()
+        masters.refresh()
     except redis.RedisError as e:
-        to_do = "start Redis, or set NEXTCLICK_REDIS to its URL"
-        return Finding("Redis", State.FAULT, f"{address} does not answer: {e}", to_do)
+        yield Finding("Redis", State.FAULT, f"nobody says who is master: {e}", OF_REDIS)
+        return
+    for address, client in masters.clients.items():
+        yield of_master(client, address, tenant)
+
+
+def of_master(client: redis.Redis, address: str, tenant: str) -> Finding:
+    """Check that a master lets sessions be read, and what it evicts when its memory is full."""
+    try:
+        client.execute_command(*probe(tenant))  # type: ignore[no-untyped-call]
+    except MovedError:
+        pass  # another master would know
+    except redis.RedisError as e:
+        return Finding("Redis", State.FAULT, f"{address} does not answer: {e}", OF_REDIS)
     try:
         held: dict[str, str] = client.config_get("maxmemory*")  # type: ignore[assignment]
     except redis.RedisError:

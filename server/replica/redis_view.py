@@ -1,27 +1,37 @@
 """Reads sessions that are not in memory from Redis.
 
-A thread checks whether Redis answers. While it does not, requests do not wait for it, and answers
-are marked as degraded.
+A thread keeps connections ready, and checks whether Redis answers. While it does not, or one master
+of a cluster does not, requests do not wait for it, and answers are marked as degraded.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import redis
+from redis.exceptions import MovedError
 
+from connections.masters import is_of_another_kind, probe
+from connections.redis import masters_of
 from nextclick.topics import redis_session_key, redis_user_key
 from nextclick.v1.session_pb2 import SessionRecord
 from records.errors import RecordError
 from records.limited import decode_session
 from server import metrics
+from server.replica.ready_connections import NotReadyError, ReadyConnections
+from settings.redis import RedisSettings
 
 log = logging.getLogger("nextclick.server")
 
-PING_S, PING_TIMEOUT_S = 0.5, 0.25
+CHECK_S = 0.5
+"""Pause between two checks."""
+
+CONNECT_TIMEOUT_S = 1.0
+"""Of each step in which a connection is made; no request waits for it."""
 
 
 class Question(NamedTuple):
@@ -47,75 +57,117 @@ UNREAD = Stored(complete=False)
 class RedisView:
     """Reads sessions that the session store wrote."""
 
-    def __init__(self, url: str, tenant: str, timeout_ms: int) -> None:
+    def __init__(self, settings: RedisSettings, tenant: str, timeout_ms: int) -> None:
         self._tenant = tenant
         self.timeout_s = timeout_ms / 1000
-        self._client = _client(url, self.timeout_s)
-        self._pinger = _client(url, PING_TIMEOUT_S)
-        self._stop = threading.Event()
-        self.up = True
+        self._masters = masters_of(settings, CONNECT_TIMEOUT_S, CONNECT_TIMEOUT_S)
+        self._ready: dict[str, ReadyConnections] = {}
+        self._wake = threading.Event()
+        self._stopped = False
+        self.up = False
+        """Whether Redis, or a master of the cluster, has answered the last time."""
         self._told = ""
-        self._thread = threading.Thread(target=self._check, name="redis-check", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="redis-check", daemon=True)
 
     def start(self) -> None:
-        """Start to check whether Redis answers."""
+        """Start to keep connections ready."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop checking."""
-        self._stop.set()
+        """Stop doing so."""
+        self._stopped = True
+        self._wake.set()
 
     def read(self, questions: Sequence[Question]) -> list[Stored]:
-        """Return what Redis knows of some visitors; blocks for two timeouts at most.
+        """Return what Redis knows of some visitors; blocks for two timeouts of each master at most.
 
-        `UNREAD` for all of them if Redis does not answer.
+        `UNREAD` for those of whom it does not say it.
         """
         if not self.up:
             metrics.REDIS_READS.labels("not_asked").inc(len(questions))
             return [UNREAD] * len(questions)
-        try:
-            users = {q.user_id: redis_user_key(q.user_id, self._tenant) for q in questions}
-            users.pop("", None)
-            current = dict(zip(users, self._records(list(users.values())), strict=True))
-            ids = [
-                (current.get(q.user_id) or b"").decode(errors="replace") or q.session_id
-                for q in questions
-            ]
-            keys = {i: redis_session_key(i, self._tenant) for i in ids if i}
-            raw = dict(zip(keys, self._records(list(keys.values())), strict=True))
-        except redis.RedisError:
-            # The next requests do not wait; `_check` notices when Redis is back.
-            self.up = False
-            metrics.REDIS_READS.labels("failed").inc(len(questions))
-            return [UNREAD] * len(questions)
-        return [Stored(i, _session(raw.get(i))) for i in ids]
+        users = {q.user_id: redis_user_key(q.user_id, self._tenant) for q in questions if q.user_id}
+        current = self._records(list(users.values()))
+        ids = [
+            (current.get(users.get(q.user_id, "")) or b"").decode(errors="replace") or q.session_id
+            for q in questions
+        ]
+        keys = {i: redis_session_key(i, self._tenant) for i in ids if i}
+        raw = self._records(list(keys.values()))
+        return [
+            Stored(i, _session(raw.get(keys.get(i, ""))))
+            if (not q.user_id or users[q.user_id] in current) and (not i or keys[i] in raw)
+            else UNREAD
+            for i, q in zip(ids, questions, strict=True)
+        ]
 
-    def _records(self, keys: list[str]) -> list[bytes | None]:
-        """Return the field `record` of each key, in one round trip; None where there is none."""
-        if not keys:
-            return []
-        pipe = self._client.pipeline(transaction=False)
+    def _records(self, keys: Sequence[str]) -> dict[str, bytes | None]:
+        """Return the field `record` of the keys that their masters tell, None where there is none.
+
+        Takes a round trip for each master.
+        """
+        by_master: dict[str, list[str]] = defaultdict(list)
         for key in keys:
-            pipe.hget(key, "record")
-        # A key that is no hash is not ours.
-        replies = pipe.execute(raise_on_error=False)
-        records = [reply if isinstance(reply, bytes) else None for reply in replies]
-        found = sum(record is not None for record in records)
+            by_master[self._masters.of(key)].append(key)
+        records: dict[str, bytes | None] = {}
+        for master, of_master in by_master.items():
+            for key, reply in zip(of_master, self._replies(master, of_master), strict=True):
+                if isinstance(reply, redis.RedisError) and not is_of_another_kind(reply):
+                    outcome = "not_asked" if isinstance(reply, NotReadyError) else "failed"
+                    metrics.REDIS_READS.labels(outcome).inc()
+                    if isinstance(reply, MovedError):
+                        self._wake.set()  # to find out who has the slot now
+                else:
+                    records[key] = reply if isinstance(reply, bytes) else None
+        found = sum(record is not None for record in records.values())
         metrics.REDIS_READS.labels("found").inc(found)
-        metrics.REDIS_READS.labels("absent").inc(len(keys) - found)
+        metrics.REDIS_READS.labels("absent").inc(len(records) - found)
         return records
 
-    def _check(self) -> None:
-        while not self._stop.wait(PING_S):
-            why = ""
+    def _replies(self, master: str, keys: list[str]) -> list[Any]:
+        """Return a master's replies, or for each key the error that kept it from answering."""
+        ready = self._ready.get(master)
+        if ready is None:
+            return [NotReadyError("no master that is known has the key")] * len(keys)
+        try:
+            return ready.ask([("HGET", key, "record") for key in keys])
+        except redis.RedisError as e:
+            # The next requests do not wait; the check notices when it is back.
+            self.up = any(ready.up for ready in self._ready.values())
+            return [e] * len(keys)
+
+    def check(self) -> None:
+        """Find out who is master, and have connections to each of them ready."""
+        why = "no master is known"
+        try:
+            self._masters.refresh()
+        except redis.RedisError as e:  # those that are known may go on
+            why = str(e)
+        clients, before = self._masters.clients, self._ready
+        self._ready = {
+            name: before.get(name)
+            or ReadyConnections(client.connection_pool, probe(self._tenant), self.timeout_s)
+            for name, client in clients.items()
+        }
+        for name in before.keys() - clients.keys():
+            before[name].close()
+        for ready in self._ready.values():
             try:
-                self._pinger.ping()
-                self.up = True
+                ready.check()
             except redis.RedisError as e:
-                self.up = False
-                why = str(e).rstrip(".")
-            self._tell(why)
-            metrics.REDIS_UP.set(self.up)
+                why = str(e)
+        answers = [ready.up for ready in self._ready.values()]
+        self.up, all_up = any(answers), bool(answers) and all(answers)
+        self._tell("" if all_up else why.rstrip("."))
+        metrics.REDIS_UP.set(all_up)
+
+    def _watch(self) -> None:
+        while not self._stopped:
+            self.check()
+            self._wake.wait(CHECK_S)
+            self._wake.clear()
+        for ready in self._ready.values():
+            ready.close()
 
     def _tell(self, why: str) -> None:
         """Log that Redis does not answer, and why, once; and that it does again."""
@@ -133,13 +185,3 @@ def _session(raw: bytes | None) -> SessionRecord | None:
         return None if raw is None else decode_session(raw)
     except RecordError:
         return None
-
-
-def _client(url: str, timeout_s: float) -> redis.Redis:
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        lib_name=None,  # saves two round trips when connecting
-        lib_version=None,
-    )

@@ -12,7 +12,7 @@ from nextclick.topics import IMPRESSIONS, SESSIONS, TOPICS
 from records.refused import RefusedRecords
 from streaming.jobs.registry import JOBS
 from streaming.raw_record import RawRecord
-from streaming.session_writer import Batch
+from streaming.session_batch import Batch
 from streaming.sessionize import RatingThresholds
 from streaming.tasks.checked import apply_checked
 from streaming.tasks.task import TaskOptions

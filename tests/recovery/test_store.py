@@ -1,4 +1,7 @@
-"""The session store's writes, on a real Redis: versions, erasure, and the loss of its data."""
+"""The session store's writes, on each kind of Redis: versions, erasure, the loss of data."""
+
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import pytest
 import redis
@@ -7,32 +10,95 @@ from prometheus_client import REGISTRY
 from cli.stack import redis as redis_server
 from cli.stack.layout import Home, Ports
 from cli.stack.process import stop
+from connections.redis import masters_of
 from nextclick.topics import redis_session_key, redis_user_key
 from nextclick.v1.session_pb2 import SessionRecord, Step
-from streaming.session_writer import Batch, SessionWriter
+from settings.redis import RedisSettings
+from streaming.session_batch import Batch
+from streaming.session_writer import SessionWriter
+from tests.redis_servers import Cluster, Secured, Server, any_program, free_ports, program_with_tls
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    home, ports = Home(tmp_path_factory.mktemp("redis")), Ports.free()
+class Redis(NamedTuple):
+    """A Redis: what the test looks at it with, and how the store reaches it."""
+
+    admin: Any
+    settings: RedisSettings
+
+
+@contextmanager
+def one_server(folder):
+    """The Redis of `nextclick up`."""
+    home, ports = Home(folder), Ports.free()
     child = redis_server.start(home, ports, bound=True)
     redis_server.wait(home, ports, child)
-    yield redis.Redis(port=ports.redis)
+    url = f"redis://127.0.0.1:{ports.redis}/0"
+    yield Redis(redis.Redis(port=ports.redis), RedisSettings(redis=url))
     stop([child])
+
+
+@contextmanager
+def with_tls_and_users(folder):
+    """The store's user has the rights that docs/security.md names, and no others."""
+    program, secured, port = program_with_tls(), Secured(folder), next(free_ports())
+    lines = (*secured.lines(port), f"aclfile {secured.users}")
+    server = Server(folder / "redis", program, port, *lines)
+    server.wait(admin := secured.client(port))
+    yield Redis(admin, secured.settings(port))
+    stop([server.child])
+
+
+@contextmanager
+def as_a_cluster(folder):
+    cluster = Cluster(folder, any_program())
+    port = cluster.servers[0].port
+    settings = RedisSettings(redis=f"redis://127.0.0.1:{port}", redis_cluster=True)
+    yield Redis(redis.RedisCluster("127.0.0.1", port), settings)
+    cluster.stop()
+
+
+KINDS = {"one server": one_server, "TLS and users": with_tls_and_users, "cluster": as_a_cluster}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def server(request, tmp_path_factory):
+    with KINDS[request.param](tmp_path_factory.mktemp("redis")) as server:
+        yield server
 
 
 @pytest.fixture
 def client(server):
-    server.flushall()
-    return server
+    server.admin.flushall()
+    return server.admin
 
 
 @pytest.fixture
-def writer(client):
-    writer = SessionWriter(client, "", expiry_s=1_000)
+def new_writer(server):
+    """Makes the writer of a store that has just started."""
+
+    def new(tenant=""):
+        masters = masters_of(server.settings, timeout_s=5, connect_timeout_s=5)
+        return SessionWriter(masters, tenant, expiry_s=1_000)
+
+    return new
+
+
+@pytest.fixture
+def writer(client, new_writer):
+    writer = new_writer()
     assert writer.positions("t") == {}
     writer.begin()
     return writer
+
+
+def keys(client, pattern="*"):
+    """All keys, but for those where a cluster has the positions of further masters."""
+    return [key for key in every_key(client, pattern) if b"store:" not in key]
+
+
+def every_key(client, pattern="*"):
+    nodes = {"target_nodes": "primaries"} if isinstance(client, redis.RedisCluster) else {}
+    return client.keys(pattern, **nodes)
 
 
 def record(version, session_id="s", user_id="", at=0, incarnation=0, appended_ms=0):
@@ -59,12 +125,12 @@ def version(client, session_id="s"):
     return SessionRecord.FromString(raw).version if raw else None
 
 
-def test_the_newest_record_of_a_batch_is_written_with_its_position(client, writer):
-    """Data and position in one transaction: neither is ahead of the other after a crash."""
+def test_the_newest_record_of_a_batch_is_written_with_its_position(client, writer, new_writer):
+    """The position follows the data: whatever crashes between them, nothing is passed over."""
     assert writer.write(batch(record(1), record(2), record(3)))
     assert version(client) == 3
     assert client.ttl(redis_session_key("s")) > 0
-    again = SessionWriter(client, "", 1_000)
+    again = new_writer()
     assert again.positions("t") == {0: 3}
 
 
@@ -135,7 +201,7 @@ def test_a_tombstone_erases_what_points_to_the_session(client, writer):
     """The user's id, and that they were here, stayed in Redis for another 30 days."""
     writer.write(batch(record(1, user_id="jane", at=10)))
     writer.write(batch(None, start=1))
-    assert client.keys("*jane*") == []
+    assert keys(client, "*jane*") == []
     writer.write(batch(record(1, user_id="jane", at=10), record(1, "t", "jane", at=20), start=2))
     writer.write(batch(None, start=4))
     assert client.hget(redis_user_key("jane"), "record") == b"t"
@@ -144,12 +210,12 @@ def test_a_tombstone_erases_what_points_to_the_session(client, writer):
     assert client.get(redis_session_key("s")) == b"another program's"
 
 
-def test_a_wiped_redis_is_noticed_by_the_next_write(client, writer):
+def test_a_wiped_redis_is_noticed_by_the_next_write(client, writer, new_writer):
     """What was written before is gone: the store must begin again, and say so."""
     writer.write(batch(record(1)))
     client.flushall()
     assert not writer.write(batch(record(2), start=1))
-    again = SessionWriter(client, "", 1_000)
+    again = new_writer()
     again.positions("t")
     again.begin()
     assert again.write(batch(record(1), record(2)))
@@ -159,7 +225,7 @@ def test_a_wiped_redis_is_noticed_by_the_next_write(client, writer):
 def test_a_restored_redis_is_mended_from_where_it_stands(client, writer):
     """A dump, or a replica that took over, has old sessions, and positions that fit them."""
     writer.write(batch(record(1)))
-    dumped = {key: client.dump(key) for key in client.keys("*")}
+    dumped = {key: client.dump(key) for key in every_key(client)}
     later = batch(record(2), record(1, "t"), start=1)
     assert writer.write(later)
     assert writer.in_step()
@@ -168,7 +234,6 @@ def test_a_restored_redis_is_mended_from_where_it_stands(client, writer):
         client.restore(key, 0, value)
     assert not writer.in_step()
     assert not writer.write(batch(record(3, "x"), start=3))
-    assert version(client, "x") is None, "written past what is missing"
     assert writer.positions("t") == {0: 1}
     assert writer.write(later)
     assert version(client) == 2
@@ -178,9 +243,9 @@ def test_a_restored_redis_is_mended_from_where_it_stands(client, writer):
 
 def test_a_write_whose_reply_was_lost_is_written_again(client, writer):
     """A timeout says nothing of whether Redis has the batch; it is no loss."""
-    before = writer._mark, writer._next
+    before = writer._marks, writer._next
     assert writer.write(batch(record(1)))
-    writer._mark, writer._next = before
+    writer._marks, writer._next = before
     assert writer.write(batch(record(1)))
     assert version(client) == 1
 
@@ -198,7 +263,7 @@ def test_keys_of_another_program_neither_stop_a_batch_nor_change(client, writer,
     """One such key stopped the store for good, or was overwritten and expired."""
     for key in (redis_session_key("s"), redis_user_key("u")):
         FOREIGN_KEYS[kind](client, key)
-    before = {key: client.dump(key) for key in client.keys("*[su]:*")}
+    before = {key: client.dump(key) for key in keys(client, "*[su]:*")}
     counted = lambda: REGISTRY.get_sample_value("nextclick_store_foreign_keys_total")  # noqa: E731
     counted_before = counted()
     mine = batch(record(1, user_id="u"), record(1, "mine", "v"))
@@ -212,7 +277,7 @@ def test_keys_of_another_program_neither_stop_a_batch_nor_change(client, writer,
     assert writer.positions("t") == {0: 3}
 
 
-def test_bytes_that_are_no_record_are_passed_over(client, writer):
+def test_bytes_that_are_no_record_are_passed_over(client, writer, new_writer):
     """A foreign record on the topic must not stop the store."""
     out = Batch()
     out.add(2, 7, b"x", b"\xff\xff\xff")
@@ -220,25 +285,26 @@ def test_bytes_that_are_no_record_are_passed_over(client, writer):
     out.add(2, 9, b"x", SessionRecord(session_id="s", steps=[Step()] * 51).SerializeToString())
     assert not out.entries
     assert writer.write(out)
-    assert SessionWriter(client, "", 1_000).positions("t") == {2: 10}
+    assert new_writer().positions("t") == {2: 10}
 
 
-def test_a_tenant_has_keys_of_its_own(client):
+def test_a_tenant_has_keys_of_its_own(client, new_writer):
     """Isolation is by prefix: one tenant's store never touches another's keys."""
-    writer = SessionWriter(client, "shop", 1_000)
+    writer = new_writer("shop")
     writer.positions("t")
     writer.begin()
     out = Batch("shop")
     out.add(0, 0, b"s", record(1, user_id="u"))
     writer.write(out)
-    assert sorted(client.keys()) == [
+    assert sorted(keys(client)) == [
         b"nextclick:shop:s:s",
         b"nextclick:shop:store",
         b"nextclick:shop:u:u",
     ]
 
 
-def test_a_full_redis_keeps_the_latest_sessions_and_the_positions(client, writer):
+@pytest.mark.parametrize("server", ["one server"], indirect=True)
+def test_a_full_redis_keeps_the_latest_sessions_and_the_positions(client, writer, new_writer):
     """A robot's sessions would take all memory, or stop the store, for as long as they live."""
     limit = client.config_get("maxmemory")["maxmemory"]
     assert int(limit) > 0
@@ -252,6 +318,6 @@ def test_a_full_redis_keeps_the_latest_sessions_and_the_positions(client, writer
         assert client.info("stats")["evicted_keys"] > 0
         assert client.dbsize() < n
         assert version(client, f"robot{n - 1}") == 1
-        assert SessionWriter(client, "", expiry_s=1_000).positions("t") == {0: n}
+        assert new_writer().positions("t") == {0: n}
     finally:
         client.config_set("maxmemory", limit)

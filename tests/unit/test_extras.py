@@ -20,7 +20,10 @@ OPTIONAL = DECLARED["optional-dependencies"]
 
 ROOMS = {
     "": ["proto/nextclick"],
-    "server": ["online_models", "records", "listeners", "settings", "server", "streaming"],
+    "server": [
+        *("online_models", "records", "listeners", "settings", "connections", "server"),
+        "streaming",
+    ],
     "jobs": ["online_models", "records", "settings", "streaming"],
     "evaluation": ["online_models", "evaluation"],
     "cli": ["cli"],

@@ -7,12 +7,15 @@ from types import SimpleNamespace
 import pytest
 import redis
 from confluent_kafka import KafkaError, KafkaException
+from redis.connection import ConnectionPool
+from redis.exceptions import MovedError
 
 from cli import doctor
 from cli.stack import apps, checkup
 from cli.stack.checkup import GIB, Finding, State
 from cli.stack.layout import Home, Ports
 from cli.stack.stack import Stack
+from connections.masters import Masters
 from nextclick.topics import EVENTS, SESSIONS
 from settings.kafka import KafkaSettings
 from tests.unit.cli.kafka_of_topics import Broker
@@ -83,7 +86,7 @@ class Redis:
     def __init__(self, error=None, **settings):
         self.error, self.settings = error, settings
 
-    def ping(self):
+    def execute_command(self, *_):
         if self.error:
             raise self.error
 
@@ -102,16 +105,35 @@ class Redis:
 )
 def test_an_eviction_policy_that_loses_sessions_is_named(most, policy, state):
     """The store refills Redis from the log whenever its position was evicted."""
-    finding = checkup.of_redis(Redis(maxmemory=most, maxmemory_policy=policy), "cache")
+    finding = checkup.of_master(Redis(maxmemory=most, maxmemory_policy=policy), "cache", "")
     assert finding.state == state
     assert ("volatile-ttl" in finding.to_do) == (state is not State.OK)
 
 
 def test_a_redis_that_is_away_is_a_fault():
     """Answers go on without it, marked as degraded, and nobody knows why."""
-    finding = checkup.of_redis(Redis(redis.ConnectionError("refused")), "cache")
+    finding = checkup.of_master(Redis(redis.ConnectionError("refused")), "cache", "")
     assert finding.state == State.FAULT
     assert "NEXTCLICK_REDIS" in finding.to_do
+
+
+def test_each_master_of_a_cluster_is_looked_at(monkeypatch):
+    """One of them that evicts, or is away, is a part of the visitors."""
+    masters = Masters("a", ConnectionPool())
+    masters.clients = {
+        "a": Redis(MovedError("1 b:6379"), maxmemory="0", maxmemory_policy="noeviction"),
+        "b": Redis(redis.exceptions.NoPermissionError("NOPERM")),
+    }
+    of_a, of_b = checkup.of_redis(masters, "")
+    assert of_a.state == State.OK
+    assert (of_b.state, of_b.found) == (State.FAULT, "b does not answer: NOPERM")
+
+    def away():
+        raise redis.ConnectionError("nobody")
+
+    monkeypatch.setattr(masters, "refresh", away)
+    [finding] = checkup.of_redis(masters, "")
+    assert finding.state == State.FAULT
 
 
 def test_memory_disk_and_ports_are_those_that_the_settings_need(tmp_path, monkeypatch):
@@ -161,7 +183,7 @@ def test_a_server_of_another_version_is_told(tmp_path, monkeypatch, theirs, stat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(doctor, "replica_bytes", lambda *_, **__: [GIB])
     monkeypatch.setattr(doctor, "of_kafka", lambda *_: iter(()))
-    monkeypatch.setattr(checkup, "of_redis", lambda *_: Finding("Redis", State.OK, ""))
+    monkeypatch.setattr(checkup, "of_redis", lambda *_: [Finding("Redis", State.OK, "")])
     monkeypatch.setattr(apps, "serving", lambda _: True)
     monkeypatch.setattr(apps, "server_status", lambda _: {"version": theirs})
     home = Home(tmp_path)
@@ -178,7 +200,7 @@ def test_the_topics_of_a_tenant_are_looked_at(tmp_path, monkeypatch):
     """Those of one shop are there, those of another are not."""
     monkeypatch.setattr(doctor, "admin_client", lambda _: Broker("shop"))
     monkeypatch.setattr(doctor, "replica_bytes", lambda *_, **__: [GIB])
-    monkeypatch.setattr(checkup, "of_redis", lambda *_: Finding("Redis", State.OK, ""))
+    monkeypatch.setattr(checkup, "of_redis", lambda *_: [Finding("Redis", State.OK, "")])
     monkeypatch.setattr(checkup, "of_clock", lambda *_: checkup.clocks(0, 0, 0))
     monkeypatch.setenv("NEXTCLICK_KAFKA", "broker:9092")
     monkeypatch.setenv("NEXTCLICK_TENANT", "shop")

@@ -14,9 +14,11 @@ from server.replica import log_reader
 from server.services import impression_recorder, recommendation
 from settings.log_lines import JsonLines
 from settings.server import ServerSettings
-from streaming.session_writer import Batch, SessionWriter
+from streaming.session_batch import Batch
+from streaming.session_writer import SessionWriter
 from tests.unit.server.replica.played_log import FakeBroker, FakeConsumer, Message, record, until
 from tests.unit.server.transport.served import LIMIT_S, Served, now
+from tests.unit.streaming.fake_redis import FakeRedis
 
 SESSION, USER = "marked-session", "marked-user"
 
@@ -94,19 +96,14 @@ def read_the_log(served, monkeypatch):
     ]
 
 
-class ForeignRedis:
-    """Redis in which the session's key is another program's."""
-
-    def register_script(self, script):
-        return lambda keys, args: (1, keys[1].encode())
-
-
 def store():
-    """Write the session to Redis."""
+    """Write the session to a Redis in which its key is another program's."""
     batch = Batch()
     batch.add(0, 0, SESSION.encode(), record(SESSION, "x"))
     batch.add(0, 1, SESSION.encode(), b"\xff" + SESSION.encode())
-    SessionWriter(ForeignRedis(), "", 60).write(batch)
+    writer = SessionWriter(FakeRedis(foreign=1), "", 60)
+    writer.begin()
+    assert writer.write(batch)
 
 
 def everything(lines, monkeypatch):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from online_models.learners.sample import DEFAULT_SAMPLE
-from settings.base import PREFIX
+from settings.base import FILE, PREFIX
 from settings.jobs import JobSettings
 from settings.load import PROCESSES, load
 from settings.server import ServerSettings
@@ -100,14 +100,16 @@ def test_the_emitter_samples_as_evaluation_does():
 def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(monkeypatch, tmp_path):
     """A mistyped limit was ignored: the operator found out when memory was full."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "nextclick.toml").write_text("max_itms = 5\nredis_pasword = 'x'\n[server]\n")
+    wrong = ("max_itms = 5", "redis_pasword_file = 'x'", "colour = 1", "[server]")
+    (tmp_path / "nextclick.toml").write_text("\n".join(wrong))
     monkeypatch.setenv("NEXTCLICK_TENNANT", "shop")
     with pytest.raises(SystemExit) as end:
         load(StoreSettings)
     assert str(end.value).splitlines() == [
         "NEXTCLICK_TENNANT: there is no such setting; did you mean NEXTCLICK_TENANT?",
         "nextclick.toml: max_itms: there is no such setting; did you mean max_items?",
-        "nextclick.toml: redis_pasword: there is no such setting",
+        f"{FILE}: redis_pasword_file: there is no such setting; did you mean redis_password_file?",
+        "nextclick.toml: colour: there is no such setting",
         "nextclick.toml: server: there is no such setting",
     ]
 

@@ -5,44 +5,14 @@ import redis
 from confluent_kafka import KafkaError, KafkaException
 from prometheus_client import REGISTRY
 
-from nextclick.topics import SESSIONS, redis_store_key
+from nextclick.topics import SESSIONS
 from nextclick.v1.session_pb2 import SessionRecord
 from settings.store import StoreSettings
 from streaming import store
-from streaming.session_writer import Batch, SessionWriter
+from streaming.session_batch import Batch
+from streaming.session_writer import SessionWriter
 from streaming.store import SessionStore, TopicDescription
-
-
-class FakeRedis:
-    """The store's own hash; a write takes its mark and its positions."""
-
-    def __init__(self):
-        self.hash = {}
-
-    def register_script(self, script):
-        return self._write
-
-    def _write(self, keys, args):
-        mark, new_mark, _, _, n, _, *rest = args
-        if self.hash.get(b"mark") not in (mark.encode(), new_mark.encode()):
-            return -1, b""
-        for at in range(0, 2 * n, 2):
-            self.hash[str(rest[at]).encode()] = str(rest[at + 1]).encode()
-        self.hash[b"mark"] = new_mark.encode()
-        return 0, b""
-
-    def hgetall(self, key):
-        assert key == redis_store_key()
-        return dict(self.hash)
-
-    def hget(self, key, field):
-        return self.hash.get(field.encode())
-
-    def delete(self, key):
-        self.hash.clear()
-
-    def hset(self, key, field, value):
-        self.hash[field.encode()] = value.encode()
+from tests.unit.streaming.fake_redis import FakeRedis
 
 
 def positioned(**positions):
@@ -176,15 +146,8 @@ def test_what_is_written_passed_over_and_tried_again_is_counted(running, monkeyp
     batch.add(0, 3, b"u", b"\xff")
     ahead = SessionRecord(session_id="u", version=1, appended_ms=1 << 42)
     batch.add(0, 4, b"u", ahead.SerializeToString(), 1)
-    write, failures = running._writer._write, iter((True, True, False))
-
-    def fails_twice(keys, args):
-        if next(failures):
-            raise redis.ConnectionError
-        _, first = write(keys, args)
-        return 1, first
-
-    monkeypatch.setattr(running._writer, "_write", fails_twice)
+    running._writer._masters.fail = 2
+    running._writer._masters.foreign = 1
     monkeypatch.setattr(store, "MAX_BACKOFF_S", 0.0)
     assert running._write(batch)
     assert {name: counted(name) - before[name] for name in names} == {

@@ -6,7 +6,7 @@ import pytest
 
 from nextclick.topics import redis_session_key, redis_user_key
 from nextclick.v1.session_pb2 import SessionRecord
-from streaming.session_writer import Batch
+from streaming.session_batch import Batch
 
 S, U = redis_session_key("s"), redis_user_key("jane")
 
@@ -18,12 +18,13 @@ def record(session_id="s", user_id="jane", at=1):
 
 
 def test_a_tombstone_takes_along_what_points_to_its_session():
-    """Otherwise a slice with the session and its tombstone would write its user all the same."""
+    """Otherwise a slice with the session and its tombstone would write its user all the same, or
+    leave the one in Redis, where the session's master was emptied and the user's was not."""
     batch = Batch()
     batch.add(0, 0, b"s", record())
     assert batch.entries.keys() == {S, U}
     batch.add(0, 1, b"s", None)
-    assert (batch.entries, batch.erased) == ({}, {S: b"s"})
+    assert (batch.entries, batch.erased, batch.users) == ({}, {S: b"s"}, {U: b"s"})
 
 
 def test_a_user_who_has_gone_on_to_another_session_is_kept():
