@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 import ssl
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 
 from cli.errors import CommandError
-from cli.sentences import sentence_of
+from cli.sentences import NO_TLS, sentence_of
 from nextclick import Client, NextclickError, Tls
 from settings.client import ClientSettings
 from settings.load import load
+
+REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 OF_ARGUMENTS = ("INVALID_ARGUMENT", "NOT_FOUND")
 """Statuses of calls that would fail anywhere."""
@@ -97,7 +101,7 @@ def page(port: int, path: str, timeout_s: float) -> bytes:
     OSError
         If it does not answer, or with another status than 200.
     CommandError
-        If the file of the token holds none.
+        If token or TLS are not what it wants.
     """
     settings = load(ClientSettings)
     token, tls = token_of(settings), tls_of(settings)
@@ -105,9 +109,20 @@ def page(port: int, path: str, timeout_s: float) -> bytes:
     url = f"{'https' if tls else 'http'}://127.0.0.1:{port}{path}"
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     request = urllib.request.Request(url, headers=headers)
-    with urllib.request.urlopen(request, timeout=timeout_s, context=context) as reply:
-        content: bytes = reply.read()
-        return content
+    try:
+        with urllib.request.urlopen(request, timeout=timeout_s, context=context) as reply:
+            content: bytes = reply.read()
+            return content
+    except urllib.error.HTTPError as e:
+        if e.code not in REFUSED:
+            raise
+        raise CommandError(
+            f"{url}: it takes a token with the scope metrics: NEXTCLICK_TOKEN_FILE names the file"
+        ) from None
+    except urllib.error.URLError as e:
+        if not isinstance(e.reason, ssl.SSLError):
+            raise
+        raise CommandError(f"{url}: {NO_TLS}") from None
 
 
 def _check_tenant(client: Client, address: str, tenant: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -62,7 +61,7 @@ def create(
         print_json({"name": name, "scopes": sorted(set(scope)), "token": made})
         return
     print_note("keep it where only its bearer reads it; nobody can show it again")
-    sys.stdout.write(made + "\n")
+    print_line(made)
 
 
 @tokens_app.command("list")
