@@ -100,7 +100,7 @@ MISTAKES = {
     ("create", "shop", "--scope", "events"): r"has a token shop already.*tokens remove shop",
     ("create", "a b", "--scope", "events"): "'a b' is no name",
     ("create", "x", "--scope", "all"): "'all' is not one of",
-    ("create", "x"): "Missing option '--scope'",
+    ("create", "x"): "Missing parameter: scope",
     ("remove", "x"): "has no token x; it has: shop",
 }
 
