@@ -30,7 +30,8 @@ def guard_of(
     SystemExit
         If a file cannot be read, or is not valid.
     """
-    tokens = certificate = None
+    tokens: WatchedFiles[Tokens] | None = None
+    certificate: WatchedFiles[Certificate] | None = None
     if tokens_file:
         paths = [Path(tokens_file)]
         tokens = WatchedFiles("tokens", paths, lambda held: Tokens(decode_tokens(held[0])))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import partial
 
 from google.rpc import code_pb2
 
@@ -55,8 +54,7 @@ def audited(method: Method, behaviour: Behaviour, caller: str = "") -> Behaviour
     """
     about = ADMINISTRATIVE[method.name]
 
-    def noted(request: bytes, answer: Callable[[], Reply]) -> Reply:
-        reply = answer()
+    def noted(request: bytes, reply: Reply) -> Reply:
         what = "" if reply.code else about(request, reply.message)
         code = code_pb2.Code.Name(reply.code)
         log.info("%s%s: %s", method.name, what, code, extra={"caller": caller})
@@ -64,9 +62,9 @@ def audited(method: Method, behaviour: Behaviour, caller: str = "") -> Behaviour
 
     def behave(request: bytes, deadline: float, stages: Untimed) -> Reply | Aside:
         answer = behaviour(request, deadline, stages)
-        if not isinstance(answer, Aside):
-            return noted(request, lambda: answer)
+        if isinstance(answer, Reply):
+            return noted(request, answer)
         pool, work, at_once = answer
-        return Aside(pool, partial(noted, request, work), partial(noted, request, at_once))
+        return Aside(pool, lambda: noted(request, work()), lambda: noted(request, at_once()))
 
     return behave
