@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,11 @@ STOCK_THREADS = 1
 """Threads of gRPC's own pool, in which nothing runs: streams have threads of their own."""
 
 
+OF_METADATA = "grpc._cython.cygrpc"
+"""The logger on which grpc quotes metadata that are no text, which may hold a token, with a trace for
+each: whoever sends them could fill the log."""
+
+
 class GrpcServer:
     """Serves each method in its lane, so that no other call can delay an answer.
 
@@ -71,6 +77,7 @@ class GrpcServer:
         stages: StagesOf = untimed,
         guard: Guard = UNGUARDED,
     ) -> None:
+        logging.getLogger(OF_METADATA).setLevel(logging.CRITICAL)
         lanes = Lanes(settings.max_waiting_puts, after_answers)
         for method in METHODS:
             lanes.add(method, method.bound_to(handlers))

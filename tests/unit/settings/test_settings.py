@@ -101,7 +101,7 @@ def test_the_emitter_samples_as_evaluation_does():
 def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(monkeypatch, tmp_path):
     """A mistyped limit was ignored: the operator found out when memory was full."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "nextclick.toml").write_text("max_itms = 5\nredis_pasword = 'x'\n[server]\n")
+    (tmp_path / "nextclick.toml").write_text("max_itms = 5\nredis_pasword = 'x'\n[shop]\n")
     monkeypatch.setenv("NEXTCLICK_TENNANT", "shop")
     with pytest.raises(SystemExit) as end:
         load(StoreSettings)
@@ -109,7 +109,7 @@ def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(monkeypatch, 
         "NEXTCLICK_TENNANT: there is no such setting; did you mean NEXTCLICK_TENANT?",
         "nextclick.toml: max_itms: there is no such setting; did you mean max_items?",
         "nextclick.toml: redis_pasword: there is no such setting",
-        "nextclick.toml: server: there is no such setting",
+        "nextclick.toml: shop: there is no such setting",
     ]
 
 
