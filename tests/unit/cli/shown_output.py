@@ -209,7 +209,7 @@ SHOWN = {
     "tokens-remove": with_stand_ins(
         tokens,
         tokens.remove,
-        "shop",
+        "shop-backend",
         Path("tokens.json"),
         _edited=lambda _: nullcontext([TOKENS[0]]),
     ),
