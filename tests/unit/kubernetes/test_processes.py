@@ -328,11 +328,12 @@ def guarded(manifests):
 def test_tokens_are_where_the_settings_say(name):
     """A server would not start; or take every call, where somebody has made tokens for it."""
     manifests = overlay(name)
+    there = {(m["kind"], m["metadata"]["name"]) for m in manifests} | OUTSIDE
     for entry in guarded(manifests):
         file = settings_of(manifests, entry).tokens_file
         assert bool(file) is (name == "production")
         [volume] = [v for v in entry.spec["volumes"] if v["name"] == "tokens"]
         [mount] = [m for m in entry.container["volumeMounts"] if m["name"] == "tokens"]
         [item] = volume["secret"]["items"]
-        assert ("Secret", volume["secret"]["secretName"]) in OUTSIDE
+        assert ("Secret", volume["secret"]["secretName"]) in there
         assert file in ("", f"{mount['mountPath']}/{item['path']}")
