@@ -43,8 +43,8 @@ STOCK_THREADS = 1
 
 
 OF_METADATA = "grpc._cython.cygrpc"
-"""The logger on which grpc quotes metadata that are no text, which may hold a token, with a trace for
-each: whoever sends them could fill the log."""
+"""The logger on which grpc quotes metadata that are no text, which may hold a token, with a trace
+for each: whoever sends them could fill the log."""
 
 
 class GrpcServer:
