@@ -46,10 +46,11 @@ def certificate_of(chain: Path, key: Path, client_ca: Path | None) -> WatchedFil
     """
 
     def parse(contents: Sequence[bytes]) -> Certificate:
-        certificates = _certificates(contents[0], "the first file holds no certificate")
-        _check_key(certificates[0], contents[1])
-        if client_ca:
-            _certificates(contents[2], "the last file holds no certificate of a CA")
+        pem, key_pem, *more = contents
+        certificates = _certificates(pem, "the first file holds no certificate")
+        _check_key(certificates[0], key_pem)
+        for ca_pem in more:
+            _certificates(ca_pem, "the last file holds no certificate of a CA")
         expires_s = min(entry.not_valid_after_utc.timestamp() for entry in certificates)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
@@ -57,7 +58,7 @@ def certificate_of(chain: Path, key: Path, client_ca: Path | None) -> WatchedFil
         except ssl.SSLError as e:
             raise ValueError(f"OpenSSL does not take them ({e.reason})") from None
         EXPIRY.set(expires_s)
-        return Certificate(*contents[:2], contents[2] if client_ca else None, expires_s, context)
+        return Certificate(pem, key_pem, more[0] if more else None, expires_s, context)
 
     paths = [chain, key, *([client_ca] if client_ca else [])]
     return WatchedFiles("certificate", paths, parse)

@@ -140,7 +140,7 @@ def measure(
             for target, tls in ((plain, None), (secured, Tls(files.certificate))):
                 times[target].append(answer_us(target, tls, files.good, asked, seconds))
     quantiles = {
-        f"{prefix}{name}_us": statistics.median(np.percentile(load.us, q) for load in loads)
+        f"{prefix}{name}_us": statistics.median(float(np.percentile(load.us, q)) for load in loads)
         for prefix, loads in (("alone_", alone), ("beside_", beside))
         for name, q in (("p50", 50), ("p99", 99))
     }

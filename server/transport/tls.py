@@ -28,7 +28,9 @@ def server_credentials(certificate: WatchedFiles[Certificate]) -> grpc.ServerCre
         return _configuration(now)
 
     return grpc.dynamic_ssl_server_credentials(
-        _configuration(given), newer, require_client_authentication=given.client_ca is not None
+        _configuration(given),
+        newer,  # type: ignore[arg-type] # None is in gRPC's documentation
+        require_client_authentication=given.client_ca is not None,
     )
 
 
