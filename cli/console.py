@@ -67,6 +67,11 @@ def print_error(sentence: str) -> None:
     err.print(f"[bold red]error:[/]{escape(said)}", highlight=False, soft_wrap=True)
 
 
+def print_note(sentence: str) -> None:
+    """Print a sentence on standard error, beside a result that programs read."""
+    err.print(_filled(sentence, err), markup=False, highlight=False, soft_wrap=True)
+
+
 def print_line(sentence: str) -> None:
     """Print a sentence on standard output; its lines end between words: a path stays whole."""
     out.print(_filled(sentence, out), markup=False, highlight=False, soft_wrap=True)

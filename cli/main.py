@@ -22,6 +22,7 @@ from cli.recommend import recommend
 from cli.sentences import sentence_of
 from cli.serve import serve
 from cli.status import status
+from cli.tokens import tokens_app
 from cli.topics import topics_app
 from cli.up import up
 from nextclick.extras import missing
@@ -39,6 +40,7 @@ for command in (up, down, status, doctor, recommend, serve):
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(topics_app, name="topics")
 app.add_typer(models_app, name="models")
+app.add_typer(tokens_app, name="tokens")
 app.add_typer(backup_app, name="backup")
 
 OF_FILES = {

@@ -22,13 +22,25 @@ DOCTOR = "`nextclick doctor` looks for the cause"
 
 OF_CALLS = {
     "UNAVAILABLE": "`nextclick status` shows the parts and what they wait for",
-    "UNAUTHENTICATED": "set NEXTCLICK_TOKEN, or `token` in nextclick.toml, to the server's token",
+    "UNAUTHENTICATED": "put a token of `nextclick tokens create` into the file that "
+    "NEXTCLICK_TOKEN_FILE names",
+    "PERMISSION_DENIED": "NEXTCLICK_TOKEN_FILE names the file of the token",
 }
 """What to do about a status of a call; the messages of all others say it themselves."""
 
 NO_SERVER = (
     "no server answers there{}: `nextclick up` and `nextclick serve` start one; --grpc-port says "
     "where it is"
+)
+
+NO_TLS = (
+    "the server there and this command do not agree on TLS: NEXTCLICK_SERVER_CA_FILE must name the "
+    "CA of its certificate, which must be for that address"
+)
+
+CLOSED = (
+    "; if it speaks TLS, NEXTCLICK_SERVER_CA_FILE must name the CA of its certificate, and "
+    "NEXTCLICK_CLIENT_CERTIFICATE_FILE yours, where it asks for one"
 )
 
 NO_ANSWER = (
@@ -52,6 +64,8 @@ OF_SYSTEM = {
 """What to do about an error of the system."""
 
 CONNECTING = re.compile(r"[Ff]ailed to connect to (all addresses|remote host)")
+HANDSHAKE = re.compile(r"Ssl handshake failed|empty address list")
+"""What gRPC says of a certificate that it does not trust, and of a file that holds none."""
 WHY = re.compile(r"remote host: (?:connect: )?([^:;(]+)")
 
 
@@ -95,9 +109,12 @@ def _is_of_evaluation(error: BaseException) -> bool:
 
 def _of_call(error: NextclickError) -> str:
     text = str(error)
+    if error.status == "UNAVAILABLE" and HANDSHAKE.search(text):
+        return NO_TLS
     if error.status == "UNAVAILABLE" and CONNECTING.search(text):
         why = WHY.search(text)
-        return NO_SERVER.format(f" ({why[1].strip()})" if why else "")
+        said = NO_SERVER.format(f" ({why[1].strip()})" if why else "")
+        return said + CLOSED if "Socket closed" in text else said
     if error.status == "DEADLINE_EXCEEDED":
         return NO_ANSWER
     step = OF_CALLS.get(error.status)

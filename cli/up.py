@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.console import err, print_json, print_result
+from cli.errors import CommandError
 from cli.figures import seconds
 from cli.options import (
     DEFAULT_HOME,
@@ -31,6 +32,7 @@ from cli.stack.layout import PYTHON_PATH, Home, Ports
 from cli.stack.parts import SUPERVISOR
 from cli.stack.stack import Stack
 from cli.stack.temporary import keep
+from settings.client import ClientSettings
 from settings.jobs import JobSettings
 from settings.load import load
 from settings.server import ServerSettings
@@ -71,6 +73,11 @@ def up(
     started = time.monotonic()
     load(JobSettings)  # what is wrong with them is said before anything starts
     server, store = load(ServerSettings, tenant=tenant), load(StoreSettings)
+    if server.tls_certificate_file and not load(ClientSettings).server_ca_file:
+        raise CommandError(
+            "NEXTCLICK_TLS_CERTIFICATE_FILE is set: set NEXTCLICK_SERVER_CA_FILE, too, so that "
+            "this and other commands can tell whether the server is SERVING"
+        )
     if store_http_port is None and "store_http_port" in store.model_fields_set:
         store_http_port = store.store_http_port
     ports = Ports(
@@ -111,7 +118,8 @@ def show(stack: Stack, lasted_s: float) -> None:
     parts = {"tenant": stack.tenant} if stack.tenant else {}
     parts["gRPC"] = stack.target
     if ports.http:
-        parts["metrics"] = f"http://127.0.0.1:{ports.http}/metrics"
+        scheme = "https" if load(ServerSettings).tls_certificate_file else "http"
+        parts["metrics"] = f"{scheme}://127.0.0.1:{ports.http}/metrics"
     parts |= {
         "Kafka": stack.kafka,
         "Redis": f"127.0.0.1:{ports.redis}",

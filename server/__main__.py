@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from listeners.guard import Guard, guard_of
 from listeners.process_info import show_process
 from online_models.engine import Engine
 from online_models.engine.warm_up import warm_up
@@ -78,6 +79,12 @@ def run(
     snapshot_asked_for: threading.Event,
 ) -> None:
     """Run a replica on the data of its folder."""
+    guard = guard_of(
+        settings.tokens_file,
+        settings.tls_certificate_file,
+        settings.tls_key_file,
+        settings.tls_client_ca_file,
+    )
     limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
     replica = snapshot.read(settings.data_dir, limits, role, settings.tenant) or Replica(
         Engine(limits, sample=0, remote=True), role
@@ -91,7 +98,7 @@ def run(
     snapshots = PeriodicSnapshots(
         replica, settings.data_dir, settings.snapshot_interval_s, snapshot_asked_for
     )
-    work(replica, settings, stop, snapshots)
+    work(replica, settings, guard, stop, snapshots)
 
 
 def policy_of(settings: ServerSettings) -> Policy | None:
@@ -122,7 +129,11 @@ def traces_of(settings: ServerSettings) -> Traces | None:
 
 
 def answer_calls(
-    replica: Replica, settings: ServerSettings, stop: threading.Event, snapshots: PeriodicSnapshots
+    replica: Replica,
+    settings: ServerSettings,
+    guard: Guard,
+    stop: threading.Event,
+    snapshots: PeriodicSnapshots,
 ) -> None:
     """Apply the log and answer calls."""
     replica.engine.begin_index(time.monotonic)
@@ -141,6 +152,7 @@ def answer_calls(
             ),
             after_answers=recommendations.send_impressions,
             stages=traces.begin if traces else untimed,
+            guard=guard,
         )
     serving = threading.Event()
     metrics.SERVING.set_function(serving.is_set)
@@ -149,6 +161,7 @@ def answer_calls(
             settings.host,
             settings.http_port,
             lambda: status.describe(replica, serving.is_set()),
+            guard,
         )
     redis_view.start()
     if not settings.share_port:
@@ -187,7 +200,11 @@ def answer_calls(
 
 
 def emit_examples(
-    replica: Replica, settings: ServerSettings, stop: threading.Event, snapshots: PeriodicSnapshots
+    replica: Replica,
+    settings: ServerSettings,
+    guard: Guard,
+    stop: threading.Event,
+    snapshots: PeriodicSnapshots,
 ) -> None:
     """Apply the log as a server does, but emit examples instead of answering calls."""
     emitter = ExampleEmitter(replica, settings)
@@ -197,6 +214,7 @@ def emit_examples(
             settings.host,
             settings.http_port,
             lambda: status.describe(replica, replica.caught_up) | emitter.describe(),
+            guard,
         )
     warm_up(remote=True)
     log_reader = LogReader(

@@ -31,6 +31,11 @@ def unauthenticated(message: str) -> RequestError:
     return RequestError(message, code=code_pb2.UNAUTHENTICATED)
 
 
+def permission_denied(message: str) -> RequestError:
+    """Return the error for a call whose credentials are not for it."""
+    return RequestError(message, code=code_pb2.PERMISSION_DENIED)
+
+
 def overloaded(message: str) -> RequestError:
     """Return the error for a call beyond a limit on concurrent calls."""
     return RequestError(message, code=code_pb2.RESOURCE_EXHAUSTED)

@@ -48,11 +48,11 @@ REQUESTS = Counter(
 REFUSED = _with(
     Counter(
         "nextclick_calls_refused_total",
-        "Calls that were closed without their handler: without the token, their deadline had "
-        "passed, or their message did not come",
+        "Calls that were closed without their handler: without a token, or with one that lacks "
+        "their scope; their deadline had passed, or their message did not come",
         ["reason"],
     ),
-    ("unauthenticated", "late", "no_message"),
+    ("unauthenticated", "permission_denied", "late", "no_message"),
 )
 LATENCY = Histogram(
     "nextclick_request_seconds",

@@ -13,11 +13,17 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from settings.base import FILE, PREFIX, Settings
+from settings.client import ClientSettings
 from settings.jobs import JobSettings
 from settings.server import ServerSettings
 from settings.store import StoreSettings
 
-PROCESSES: tuple[type[Settings], ...] = (ServerSettings, StoreSettings, JobSettings)
+PROCESSES: tuple[type[Settings], ...] = (
+    ServerSettings,
+    StoreSettings,
+    JobSettings,
+    ClientSettings,
+)
 """What the file and the environment may set: one file serves all processes."""
 
 NAMES = sorted({name for process in PROCESSES for name in process.model_fields})
@@ -25,7 +31,7 @@ NAMES = sorted({name for process in PROCESSES for name in process.model_fields})
 OF_KUBERNETES = re.compile(r"(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP))(_|$)")
 """In variables that Kubernetes sets in every container where a service is called nextclick."""
 
-SECRETS = ("REDIS", "TOKEN", "TRACES_URL")
+SECRETS = ("REDIS", "TRACES_URL")
 """Settings that may hold a password, and so are never quoted."""
 
 QUOTED = 40
@@ -83,6 +89,8 @@ def _told(error: ErrorDetails, given: Container[str]) -> str:
     of_file = setting not in given and f"{PREFIX}{name}" not in variables and setting in _held()
     where = f"{FILE}: {setting}" if of_file else f"{PREFIX}{name}"
     wrong = error["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    if not name:  # of several settings together, which the sentence names
+        return wrong
     held = str(error["input"])[:QUOTED]
     if name in SECRETS or re.search(rf"\b{re.escape(held)}\b", wrong):
         return f"{where}: {wrong}"

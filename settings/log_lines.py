@@ -19,9 +19,12 @@ from settings.base import Settings
 OURS = "nextclick"
 """The logger of which all of ours are children; the setting is for its level."""
 
-NAMES = ("request", "trace", "event", "session")
+AUDIT = "nextclick.audit"
+"""The logger of administrative calls, whose lines are written whatever the level."""
+
+NAMES = ("request", "trace", "event", "session", "caller")
 """What a line may say of the call that it is about, as ``extra``: the id of the answer, or of a
-call that failed; of its trace; of an event; of a session (DEBUG only)."""
+call that failed; of its trace; of an event; of a session (DEBUG only); the name of its token."""
 
 
 class Lines(logging.Formatter):
@@ -84,6 +87,7 @@ def log_to_stderr(role: str, settings: Settings) -> None:
     handler.setFormatter(FORMATS[settings.log_format](role, settings.tenant))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger(OURS).setLevel(settings.log_level.upper())
+    logging.getLogger(AUDIT).setLevel(logging.INFO)
 
 
 def in_full() -> bool:

@@ -9,14 +9,15 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from settings.base import DAY_S
-from settings.client import ClientSettings
+from settings.client import GrpcSettings
+from settings.listeners import ListenerSettings
 from settings.sessions import SessionSettings
 
 MOST = 1 << 30
 """Rows and records: beyond it, 32 bits do not number them."""
 
 
-class ServerSettings(ClientSettings, SessionSettings):
+class ServerSettings(GrpcSettings, ListenerSettings, SessionSettings):
     """Settings of one replica."""
 
     host: str = Field(default="127.0.0.1", description="Address that gRPC and HTTP listen on")
@@ -25,6 +26,11 @@ class ServerSettings(ClientSettings, SessionSettings):
     )
     http_port: int = Field(
         default=8080, ge=0, le=65535, description="Port of metrics and status; 0: none"
+    )
+    tls_client_ca_file: str = Field(
+        default="",
+        description="PEM file of the CAs of which gRPC's callers must have a certificate; empty: "
+        "they need none",
     )
     data_dir: Path = Field(
         default=Path(".nextclick/server"),
@@ -118,6 +124,15 @@ class ServerSettings(ClientSettings, SessionSettings):
     def _own_folder(self) -> Self:
         if self.emit_examples and "data_dir" not in self.model_fields_set:
             self.data_dir = Path(".nextclick/emitter")
+        return self
+
+    @model_validator(mode="after")
+    def _certificate_for_callers_too(self) -> Self:
+        if self.tls_client_ca_file and not self.tls_certificate_file:
+            raise ValueError(
+                "NEXTCLICK_TLS_CLIENT_CA_FILE needs NEXTCLICK_TLS_CERTIFICATE_FILE: without it, "
+                "connections are plain"
+            )
         return self
 
     @field_validator("traces_url")

@@ -28,6 +28,7 @@ from confluent_kafka import (
 )
 
 from connections.redis import masters_of
+from listeners.guard import UNGUARDED, Guard, guard_of
 from listeners.http_port import BoundedHTTPServer, serve_pages
 from listeners.process_info import show_process
 from nextclick.topics import FETCH_WAIT_MS, SESSIONS, topic
@@ -212,7 +213,7 @@ class SessionStore:
         return None
 
 
-def serve_metrics(host: str, port: int) -> BoundedHTTPServer:
+def serve_metrics(host: str, port: int, guard: Guard = UNGUARDED) -> BoundedHTTPServer:
     """Serve the metrics in the background.
 
     Raises
@@ -220,7 +221,7 @@ def serve_metrics(host: str, port: int) -> BoundedHTTPServer:
     SystemExit
         If that is not possible there.
     """
-    return serve_pages(host, port, "NEXTCLICK_STORE_HOST and NEXTCLICK_STORE_HTTP_PORT", {})
+    return serve_pages(host, port, "NEXTCLICK_STORE_HOST and NEXTCLICK_STORE_HTTP_PORT", {}, guard)
 
 
 def main() -> None:
@@ -228,7 +229,8 @@ def main() -> None:
     settings = load(StoreSettings)
     log_to_stderr("store", settings)
     if settings.store_http_port:
-        serve_metrics(settings.store_host, settings.store_http_port)
+        guard = guard_of(settings.tokens_file, settings.tls_certificate_file, settings.tls_key_file)
+        serve_metrics(settings.store_host, settings.store_http_port, guard)
     show_process("store", settings.tenant)
     store = SessionStore(settings)
     for number in (signal.SIGTERM, signal.SIGINT):

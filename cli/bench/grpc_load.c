@@ -1,11 +1,11 @@
 /* A load client for unary gRPC calls over one plain HTTP/2 connection.
  *
- * Usage: grpc_load HOST PORT PATH REQUESTS SECONDS RATE
+ * Usage: grpc_load HOST PORT PATH REQUESTS SECONDS RATE [TOKEN]
  *
  * REQUESTS holds serialised requests, each after its length (4 bytes, little endian); they are sent
  * in turn. RATE 0: one call at a time (closed loop). Else so many calls a second, whether answered
  * or not (open loop); their time counts from when each was due, so a server that stalls is not
- * spared (coordinated omission). Prints the microseconds of each call, a line each; last line
+ * spared (coordinated omission). TOKEN is the file of the token that they carry. Prints the microseconds of each call, a line each; last line
  * "errors N". Speaks just enough HTTP/2 (RFC 9113) and HPACK (RFC 7541) for that: headers are sent
  * as literals, those that come are not read; an answer counts if it has data.
  */
@@ -71,13 +71,22 @@ static void put_text(const char *text) {
 }
 
 /* The same block of headers for every call: nothing enters the table of either side. */
-static void make_headers(const char *host, const char *path) {
+static void make_headers(const char *host, const char *path, const char *token_file) {
   head[head_size++] = 0x83; /* :method POST */
   head[head_size++] = 0x86; /* :scheme http */
   head[head_size++] = 0x04, put_text(path);
   head[head_size++] = 0x01, put_text(host);
   head[head_size++] = 0x0f, head[head_size++] = 0x10, put_text("application/grpc");
   head[head_size++] = 0x00, put_text("te"), put_text("trailers");
+  if (token_file) {
+    char bearer[120] = "Bearer ";
+    FILE *file = fopen(token_file, "r");
+    if (!file || !fgets(bearer + 7, sizeof bearer - 7, file)) fail(token_file);
+    fclose(file);
+    bearer[strcspn(bearer, "\n")] = 0;
+    head[head_size++] = 0x1f, head[head_size++] = 0x08; /* authorization, never indexed */
+    put_text(bearer);
+  }
 }
 
 static void call(const unsigned char *request, uint32_t n, double due) {
@@ -184,8 +193,8 @@ static void connect_to(const char *host, int port) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 7) {
-    fprintf(stderr, "usage: grpc_load HOST PORT PATH REQUESTS SECONDS RATE\n");
+  if (argc != 7 && argc != 8) {
+    fprintf(stderr, "usage: grpc_load HOST PORT PATH REQUESTS SECONDS RATE [TOKEN]\n");
     return 2;
   }
   double seconds = atof(argv[5]), rate = atof(argv[6]);
@@ -206,7 +215,7 @@ int main(int argc, char **argv) {
     at += 4 + n;
   }
   if (!n_requests) fail("no request");
-  make_headers(argv[1], argv[3]);
+  make_headers(argv[1], argv[3], argc == 8 ? argv[7] : NULL);
   connect_to(argv[1], atoi(argv[2]));
   double begin = now_us(), end = begin + seconds * 1e6;
   for (size_t sent = 0;; sent++) {

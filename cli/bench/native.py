@@ -51,11 +51,21 @@ def write_requests(path: Path, requests: Sequence[bytes]) -> None:
 
 
 def run(
-    program: Path, target: str, method: str, requests: Path, seconds: float, rate: float = 0
+    program: Path,
+    target: str,
+    method: str,
+    requests: Path,
+    seconds: float,
+    rate: float = 0,
+    token: Path | None = None,
 ) -> Load:
-    """Send requests for ``seconds``: one after another, or ``rate`` a second (open loop)."""
+    """Send requests for ``seconds``: one after another, or ``rate`` a second (open loop).
+
+    They carry the token of a file, if one is given.
+    """
     host, port = target.rsplit(":", 1)
     argv = [str(program), host, port, method, str(requests), str(seconds), str(rate)]
+    argv += [str(token)] if token else []
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=seconds + 30)
     lines = done.stdout.split("\n")
     if done.returncode or len(lines) < 2 or not lines[-2].startswith("errors "):

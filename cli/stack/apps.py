@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-import urllib.request
 from typing import Any
 
+from cli.server_client import page
 from cli.stack import kafka
 from cli.stack.layout import PYTHON_PATH, Child, Home, Ports
 from cli.stack.process import BEHIND, START_S, STREAM, spawn, wait_until
@@ -40,6 +40,22 @@ def environment(home: Home, ports: Ports, role: str, tenant: str = "") -> dict[s
     }
 
 
+UNGUARDED = dict.fromkeys(
+    [
+        "NEXTCLICK_TOKENS_FILE",
+        "NEXTCLICK_TLS_CERTIFICATE_FILE",
+        "NEXTCLICK_TLS_KEY_FILE",
+        "NEXTCLICK_TLS_CLIENT_CA_FILE",
+        "NEXTCLICK_TOKEN_FILE",
+        "NEXTCLICK_SERVER_CA_FILE",
+        "NEXTCLICK_CLIENT_CERTIFICATE_FILE",
+        "NEXTCLICK_CLIENT_KEY_FILE",
+    ],
+    "",
+)
+"""Settings without tokens and TLS, for stacks of which nobody but their command knows."""
+
+
 def start_store(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> Child:
     """Start the session store."""
     argv = [sys.executable, "-m", "streaming.store"]
@@ -53,8 +69,6 @@ def start_server(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> 
     env = environment(home, ports, "server", tenant) | {"NEXTCLICK_EMIT_EXAMPLES": "false"}
     if "realtime" not in load(ServerSettings).model_fields_set:
         env["NEXTCLICK_REALTIME"] = "true"
-    if bound:
-        env["NEXTCLICK_TOKEN"] = ""  # nobody but its command knows of it
     return spawn("server", argv, home.log("server"), env, bound=bound)
 
 
@@ -74,10 +88,9 @@ def start_emitter(home: Home, ports: Ports, *, bound: bool, tenant: str = "") ->
 
 def serving(ports: Ports) -> bool:
     """Whether the server's health says SERVING: it has caught up with the log and answers calls."""
-    url = f"http://127.0.0.1:{ports.http}/healthz"
     try:
-        with urllib.request.urlopen(url, timeout=STATUS_S):
-            return True
+        page(ports.http, "/healthz", STATUS_S)
+        return True
     except OSError:  # includes HTTP errors: 503 while it is NOT_SERVING
         return False
 
@@ -100,8 +113,7 @@ def emitter_status(ports: Ports) -> dict[str, Any]:
 
 def _status(port: int) -> dict[str, Any]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=STATUS_S) as reply:
-            status: dict[str, Any] = json.load(reply)
-            return status
+        status: dict[str, Any] = json.loads(page(port, "/status", STATUS_S))
+        return status
     except (OSError, ValueError):
         return {}

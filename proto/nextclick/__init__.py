@@ -1,7 +1,7 @@
 """What a backend needs to talk to nextclick: the clients, the event codec, topic names.
 
 ``import nextclick`` imports neither grpc nor protobuf (Flink jobs want the codec alone); asking
-for `Client`, `AsyncClient` or `with_event_ids` does.
+for `Client`, `AsyncClient`, `Tls` or `with_event_ids` does.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from nextclick.errors import (
     NextclickError,
     NotFoundError,
     OverloadedError,
+    PermissionDeniedError,
     ServerError,
     UnauthenticatedError,
     UnavailableError,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from nextclick.aio import AsyncClient
     from nextclick.batch import with_event_ids
     from nextclick.client import Client
+    from nextclick.tls import Tls
 
 __all__ = [
     "AsyncClient",
@@ -61,12 +63,14 @@ __all__ = [
     "NextclickError",
     "NotFoundError",
     "OverloadedError",
+    "PermissionDeniedError",
     "PutResult",
     "Reason",
     "RecommendRequest",
     "Recommendation",
     "RecommendedItem",
     "ServerError",
+    "Tls",
     "UnauthenticatedError",
     "UnavailableError",
     "decode_event",
@@ -79,6 +83,7 @@ __all__ = [
 _LAZY = {
     "AsyncClient": "nextclick.aio",
     "Client": "nextclick.client",
+    "Tls": "nextclick.tls",
     "with_event_ids": "nextclick.batch",
 }
 

@@ -17,6 +17,7 @@ from nextclick.requests import Filter, RecommendRequest
 from nextclick.results import Model, PutResult, Recommendation
 from nextclick.retry import Attempts, retryable, translate
 from nextclick.stream import Stream
+from nextclick.tls import Tls
 
 T = TypeVar("T")
 
@@ -38,9 +39,15 @@ class AsyncClient:
     """
 
     def __init__(
-        self, target: str, *, timeout_s: float = 1.0, retries: int = 3, token: str = ""
+        self,
+        target: str,
+        *,
+        timeout_s: float = 1.0,
+        retries: int = 3,
+        token: str = "",
+        tls: Tls | None = None,
     ) -> None:
-        self._channel = grpc.aio.insecure_channel(target, channel.CHANNEL_OPTIONS)
+        self._channel = channel.asynchronous(target, tls)
         self._stubs = channel.Stubs(self._channel)
         self._metadata = channel.metadata(token)
         self._timeout_s = timeout_s

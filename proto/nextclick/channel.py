@@ -1,11 +1,13 @@
-"""The connection to a server: its options, the token, and the stubs of the services."""
+"""The connection to a server: its options, TLS, the token, and the stubs of the services."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import grpc
+import grpc.aio
 
+from nextclick.tls import Tls
 from nextclick.v1 import (
     catalog_service_pb2_grpc,
     event_service_pb2_grpc,
@@ -24,8 +26,22 @@ CHANNEL_OPTIONS = (
 )
 
 
+def blocking(target: str, tls: Tls | None) -> grpc.Channel:
+    """Return a channel for threads; without TLS, a plain one."""
+    if tls is None:
+        return grpc.insecure_channel(target, CHANNEL_OPTIONS)
+    return grpc.secure_channel(target, tls.credentials(), CHANNEL_OPTIONS)
+
+
+def asynchronous(target: str, tls: Tls | None) -> grpc.aio.Channel:
+    """Return a channel for an event loop; without TLS, a plain one."""
+    if tls is None:
+        return grpc.aio.insecure_channel(target, CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(target, tls.credentials(), CHANNEL_OPTIONS)
+
+
 def metadata(token: str) -> tuple[tuple[str, str], ...]:
-    """Return what each call carries: the server's token, if there is one."""
+    """Return what each call carries: the caller's token, if there is one."""
     return (("authorization", f"Bearer {token}"),) if token else ()
 
 

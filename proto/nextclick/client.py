@@ -17,6 +17,7 @@ from nextclick.requests import Filter, RecommendRequest
 from nextclick.results import Model, PutResult, Recommendation
 from nextclick.retry import Attempts, retryable, translate
 from nextclick.stream import Stream
+from nextclick.tls import Tls
 
 T = TypeVar("T")
 
@@ -25,9 +26,9 @@ class Client:
     """Asks for recommendations, sends events, keeps the catalogue and steers the models.
 
     Safe to share between threads. Every call raises one of the errors in `nextclick.errors`:
-    `InvalidRequestError` for faulty arguments or a missing token, `UnavailableError` and
-    `DeadlineExceededError` where there is no answer in time, `OverloadedError` and `ServerError`
-    as the server says.
+    `InvalidRequestError` for faulty arguments, or a token that is missing or lacks a scope,
+    `UnavailableError` and `DeadlineExceededError` where there is no answer in time,
+    `OverloadedError` and `ServerError` as the server says.
 
     Parameters
     ----------
@@ -38,7 +39,9 @@ class Client:
     retries
         Further attempts while the server is unavailable, with exponential backoff.
     token
-        What the server was given as its token, if it asks for one.
+        The caller's token, if the server asks for one.
+    tls
+        The files of a connection over TLS; None: it is plain.
 
     Examples
     --------
@@ -53,9 +56,15 @@ class Client:
     """
 
     def __init__(
-        self, target: str, *, timeout_s: float = 1.0, retries: int = 3, token: str = ""
+        self,
+        target: str,
+        *,
+        timeout_s: float = 1.0,
+        retries: int = 3,
+        token: str = "",
+        tls: Tls | None = None,
     ) -> None:
-        self._channel = grpc.insecure_channel(target, channel.CHANNEL_OPTIONS)
+        self._channel = channel.blocking(target, tls)
         self._stubs = channel.Stubs(self._channel)
         self._metadata = channel.metadata(token)
         self._timeout_s = timeout_s

@@ -47,9 +47,15 @@ class InvalidRequestError(NextclickError):
 
 
 class UnauthenticatedError(InvalidRequestError):
-    """The call does not carry the server's token."""
+    """The call carries no token of the server."""
 
     status = "UNAUTHENTICATED"
+
+
+class PermissionDeniedError(InvalidRequestError):
+    """The call's token lacks the scope that the method needs."""
+
+    status = "PERMISSION_DENIED"
 
 
 class NotFoundError(NextclickError):

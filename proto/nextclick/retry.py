@@ -17,6 +17,7 @@ from nextclick.errors import (
     NextclickError,
     NotFoundError,
     OverloadedError,
+    PermissionDeniedError,
     ServerError,
     UnauthenticatedError,
     UnavailableError,
@@ -78,7 +79,8 @@ def translate(error: grpc.RpcError) -> NextclickError:
 _ADVICE: dict[str, tuple[type[NextclickError], str]] = {
     UnavailableError.status: (UnavailableError, "is the server up and SERVING? Try again later"),
     DeadlineExceededError.status: (DeadlineExceededError, "raise timeout_s, or serve without"),
-    UnauthenticatedError.status: (UnauthenticatedError, "give the client the server's token"),
+    UnauthenticatedError.status: (UnauthenticatedError, "give the client a token of the server"),
+    PermissionDeniedError.status: (PermissionDeniedError, "give the client another token"),
     OverloadedError.status: (OverloadedError, "slow down and try again"),
     "UNIMPLEMENTED": (ServerError, "is it a nextclick server, of this client's version or later?"),
 }

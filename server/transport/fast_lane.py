@@ -5,8 +5,8 @@ against 43 us here, for one connection. And it has a thread of the pool wait for
 call: clients that send none could take all of them. So unary calls bypass it from the first event
 on: one batch of operations of grpc's core receives the message, another sends the whole reply.
 Short calls are answered between the two, on this thread; those that take longer get another one
-once their message is here. Streams, and calls that an interceptor rejects, are passed on to the
-stock server, which owns port, queue and shutdown.
+once their message is here. Calls that the gate refuses are closed before their message has come.
+Streams are passed on to the stock server, which owns port, queue and shutdown.
 
 This uses private parts of grpc (`grpc._server`, `cygrpc`). grpc is pinned, and
 `tests/unit/server/transport/test_fast_lane.py` fails if they change.
@@ -26,7 +26,7 @@ from grpc import _server
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from server import metrics
-from server.stages import Untimed, untimed
+from server.stages import UNTIMED, Untimed, untimed
 from server.transport.pool import Pool
 
 log = logging.getLogger("nextclick.grpc")
@@ -62,8 +62,14 @@ Behaviour = Callable[[bytes, float, Untimed], Reply | Aside]
 future) and its stages; must neither raise nor block."""
 
 
-StagesOf = Callable[[bytes, Sequence[tuple[str, str | bytes]]], Untimed]
+Metadata = Sequence[tuple[str, str | bytes]]
+
+StagesOf = Callable[[bytes, Metadata], Untimed]
 """Returns the stages of a call, given its path and its metadata."""
+
+Gate = Callable[[bytes, Metadata, Behaviour | None], Behaviour | Reply | None]
+"""Returns what becomes of a new call, given its path, its metadata, and what would answer it (None
+for what is the stock server's): the same, another behaviour, or the reply that refuses the call."""
 
 
 class _Call:
@@ -80,10 +86,6 @@ class _Call:
         self.silent = False
 
 
-PASSED = grpc.unary_unary_rpc_method_handler(lambda raw, context: raw)
-"""Passed to the interceptors of a call; one that returns it lets the call pass unchanged."""
-
-
 class FastLane:
     """Serves the calls of a stock server, and answers the unary ones itself.
 
@@ -93,8 +95,8 @@ class FastLane:
         A server of `grpc.server` that has its handlers and ports and has not started.
     behaviours
         By path, ``/package.Service/Method``.
-    interceptors
-        Those of the stock server, which lets them answer what they do not let pass unchanged.
+    gate
+        Decides on each new call, those of the stock server too; None: all pass. Must not block.
     after
         Called once a reply has been handed to grpc, for work that the caller need not wait for;
         must not raise.
@@ -106,13 +108,13 @@ class FastLane:
         self,
         server: grpc.Server,
         behaviours: Mapping[str, Behaviour],
-        interceptors: Sequence[Any] = (),
+        gate: Gate | None = None,
         after: Callable[[], None] = lambda: None,
         stages: StagesOf = untimed,
     ) -> None:
         self._state = server._state  # type: ignore[attr-defined]
         self._behaviours = {name.encode(): call for name, call in behaviours.items()}
-        self._interceptors = interceptors
+        self._gate = gate
         self._after = after
         self._stages = stages
 
@@ -152,42 +154,43 @@ class FastLane:
             return True
         if event.completion_type == cygrpc.CompletionType.queue_timeout:
             return True
-        behaviour = self._behaviour(event)
-        if behaviour is not None:
-            self._begin(event, behaviour)
+        if self._take(event):
             return True
         return bool(_server._process_event_and_continue(self._state, event))
 
-    def _behaviour(self, event: Any) -> Behaviour | None:
-        """Return the behaviour that answers a new call, None for what is the stock server's."""
+    def _take(self, event: Any) -> bool:
+        """Begin or refuse a new call; False for what is the stock server's."""
         if event.tag is not _server._REQUEST_CALL_TAG or not event.success:
-            return None
-        behaviour = self._behaviours.get(event.call_details.method)
-        if behaviour is None or not self._interceptors:
-            return behaviour
-        details = _server._HandlerCallDetails(
-            event.call_details.method.decode(), event.invocation_metadata
-        )
-        try:
-            passed = all(
-                interceptor.intercept_service(lambda _: PASSED, details) is PASSED
-                for interceptor in self._interceptors
-            )
-        except Exception:
-            log.exception("an interceptor failed")
-            return None  # the stock server calls it again, and reports the failure to the caller
-        return behaviour if passed else None
-
-    def _begin(self, event: Any, behaviour: Behaviour) -> None:
-        """Request the next call from grpc, and the message of this one."""
+            return False
         details = event.call_details
+        behaviour = self._behaviours.get(details.method)
+        if self._gate is not None:
+            passed = _passed(self._gate, event, behaviour)
+            if isinstance(passed, Reply):
+                self._refuse(event, passed)
+                return True
+            behaviour = passed
+        if behaviour is None:
+            return False
         stages = self._stages(details.method, event.invocation_metadata)
-        state, call = self._state, _Call(event.call, details.deadline, behaviour, stages)
+        call = _Call(event.call, details.deadline, behaviour, stages)
+        self._start(call, (cygrpc.ReceiveMessageOperation(NO_FLAGS),))
+        return True
+
+    def _refuse(self, event: Any, reply: Reply) -> None:
+        """Close a new call, whose message nobody waits for."""
+        call = _Call(event.call, event.call_details.deadline, lambda *_: reply, UNTIMED)
+        call.received = True
+        self._start(call, _operations(reply))
+
+    def _start(self, call: _Call, operations: Sequence[Any]) -> None:
+        """Request the next call from grpc, and start the first operations of this one."""
+        state = self._state
         with state.lock:
             state.due.remove(_server._REQUEST_CALL_TAG)
             if state.stage is _server._ServerStage.STARTED:
                 _server._request_call(state)
-            call.handle.start_server_batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), call)
+            call.handle.start_server_batch(operations, call)
             state.rpc_states.add(call)  # a shutdown waits for it
 
     def _close_silent(self) -> None:
@@ -246,7 +249,12 @@ class FastLane:
             return not (stopping and _server._stop_serving(state))
 
 
-NO_MESSAGE = Reply(code=grpc.StatusCode.INTERNAL.value[0], details="the call has no message")
+NO_MESSAGE = Reply(
+    code=grpc.StatusCode.INVALID_ARGUMENT.value[0], details="the call has no message"
+)
+NOT_CHECKED = Reply(
+    code=grpc.StatusCode.INTERNAL.value[0], details="the call could not be checked; see the log"
+)
 SILENT = Reply(
     code=grpc.StatusCode.DEADLINE_EXCEEDED.value[0],
     details=f"the message of the call has not come within {MESSAGE_S:.0f} s",
@@ -255,6 +263,15 @@ TOO_LATE = Reply(
     code=grpc.StatusCode.DEADLINE_EXCEEDED.value[0],
     details="the deadline had passed before the call could be answered",
 )
+
+
+def _passed(gate: Gate, event: Any, behaviour: Behaviour | None) -> Behaviour | Reply | None:
+    """Return what the gate decides on a new call; if it fails, nobody passes."""
+    try:
+        return gate(event.call_details.method, event.invocation_metadata, behaviour)
+    except Exception:
+        log.exception("the gate failed")
+        return NOT_CHECKED
 
 
 def _refused(reason: str, reply: Reply) -> Reply:

@@ -1,4 +1,4 @@
-"""The HTTP port of a replica: /metrics for Prometheus, /status as JSON, /healthz."""
+"""The HTTP port of a replica: /metrics for Prometheus, /status as JSON, /healthz and /livez."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any
 
 import orjson
 
+from listeners.guard import UNGUARDED, Guard
 from listeners.http_port import BoundedHTTPServer, Page, serve_pages
 
 
-def serve_http(host: str, port: int, status: Callable[[], dict[str, Any]]) -> BoundedHTTPServer:
+def serve_http(
+    host: str, port: int, status: Callable[[], dict[str, Any]], guard: Guard = UNGUARDED
+) -> BoundedHTTPServer:
     """Serve in the background.
 
     Parameters
@@ -19,6 +22,8 @@ def serve_http(host: str, port: int, status: Callable[[], dict[str, Any]]) -> Bo
         Address to listen on.
     status
         Returns what ``/status`` shows; its ``state`` decides ``/healthz``.
+    guard
+        Tokens and certificate.
 
     Raises
     ------
@@ -34,4 +39,4 @@ def serve_http(host: str, port: int, status: Callable[[], dict[str, Any]]) -> Bo
         "/status": lambda: Page(200, "application/json", orjson.dumps(status())),
         "/healthz": health,
     }
-    return serve_pages(host, port, "NEXTCLICK_HOST and NEXTCLICK_HTTP_PORT", pages)
+    return serve_pages(host, port, "NEXTCLICK_HOST and NEXTCLICK_HTTP_PORT", pages, guard)

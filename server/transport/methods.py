@@ -14,6 +14,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from listeners.tokens import Scope
 from nextclick.v1 import (
     catalog_service_pb2,
     event_service_pb2,
@@ -69,6 +70,11 @@ class Method(NamedTuple):
         return f"/{self.service.full_name}/{self.name}"
 
     @property
+    def scope(self) -> Scope:
+        """What the token of a call must be for."""
+        return SCOPES[self.service.full_name]
+
+    @property
     def request(self) -> type[Message]:
         """The class of the request, or of one message of a stream."""
         return GetMessageClass(self.service.methods_by_name[self.name].input_type)
@@ -96,6 +102,14 @@ RECOMMENDATION = recommendation_service_pb2.DESCRIPTOR.services_by_name["Recomme
 EVENT = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
 CATALOGUE = catalog_service_pb2.DESCRIPTOR.services_by_name["CatalogService"]
 MODEL = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
+
+SCOPES = {
+    RECOMMENDATION.full_name: Scope.RECOMMEND,
+    EVENT.full_name: Scope.EVENTS,
+    CATALOGUE.full_name: Scope.CATALOGUE,
+    MODEL.full_name: Scope.MODELS,
+}
+"""What the token of a call must be for, by service."""
 
 METHODS = (
     Method(RECOMMENDATION, "Recommend", Recommendations.recommend, Lane.FAST, staged=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +12,17 @@ import grpc
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import SERVICE_NAME
 
+from listeners.guard import UNGUARDED, Guard
 from nextclick.limits import MAX_MESSAGE_BYTES
 from server.stages import untimed
-from server.transport.auth import TokenAuth
+from server.transport.audit import ADMINISTRATIVE, audited
+from server.transport.auth import TokenGate
 from server.transport.fast_lane import FastLane, StagesOf
 from server.transport.health import Health
 from server.transport.lanes import Lanes
 from server.transport.methods import METHODS
 from server.transport.reflection import reflection
+from server.transport.tls import server_credentials
 from settings.server import ServerSettings
 
 MIN_PING_S = 5
@@ -34,8 +38,13 @@ AGE_GRACE_S = 30
 MAX_CONNECTION_CALLS = 1_000
 """The most open calls of one connection; further ones wait at the client."""
 
-REFUSING_THREADS = 2
-"""Threads of gRPC's own pool, which runs what has no lane: the calls that `TokenAuth` refuses."""
+STOCK_THREADS = 1
+"""Threads of gRPC's own pool, in which nothing runs: streams have threads of their own."""
+
+
+OF_METADATA = "grpc._cython.cygrpc"
+"""The logger on which grpc quotes metadata that are no text, which may hold a token, with a trace
+for each: whoever sends them could fill the log."""
 
 
 class GrpcServer:
@@ -44,13 +53,15 @@ class GrpcServer:
     Parameters
     ----------
     settings
-        Address, token and limits.
+        Address and limits.
     handlers
         The objects that answer the services; together they have every handler of `METHODS`.
     after_answers
         See `Lanes`.
     stages
         Returns the stages of a call of `METHODS`; see `FastLane`.
+    guard
+        Tokens and certificate.
 
     Raises
     ------
@@ -64,7 +75,9 @@ class GrpcServer:
         handlers: Sequence[object],
         after_answers: Callable[[], None],
         stages: StagesOf = untimed,
+        guard: Guard = UNGUARDED,
     ) -> None:
+        logging.getLogger(OF_METADATA).setLevel(logging.CRITICAL)
         lanes = Lanes(settings.max_waiting_puts, after_answers)
         for method in METHODS:
             lanes.add(method, method.bound_to(handlers))
@@ -75,15 +88,21 @@ class GrpcServer:
             **self._health.streams(),
             **reflection([*services, SERVICE_NAME]),
         }
-        interceptors: list[Any] = [TokenAuth(settings.token)] if settings.token else []
         self._server = grpc.server(
-            ThreadPoolExecutor(REFUSING_THREADS, "refusals"),
+            ThreadPoolExecutor(STOCK_THREADS, "stock"),
             handlers=[_ByPath(streams)],
-            interceptors=interceptors,
             options=_options(settings),
         )
         calls = {**lanes.calls, **self._health.calls()}
-        self._lane = FastLane(self._server, calls, interceptors, lanes.after_reply, stages)
+        gate = TokenGate(guard.tokens) if guard.tokens else None
+        if gate is None:  # which knows the callers, and writes the lines itself
+            calls |= {
+                method.path: audited(method, calls[method.path])
+                for method in METHODS
+                if method.name in ADMINISTRATIVE
+            }
+        self._lane = FastLane(self._server, calls, gate, lanes.after_reply, stages)
+        self._certificate = guard.certificate
         self._health_names = ["", *services]
         self.set_serving(False)
         self._address = f"{settings.host}:{settings.grpc_port}"
@@ -94,7 +113,11 @@ class GrpcServer:
 
     def _bind(self) -> None:
         try:
-            self._server.add_insecure_port(self._address)
+            if self._certificate:
+                credentials = server_credentials(self._certificate)
+                self._server.add_secure_port(self._address, credentials)
+            else:
+                self._server.add_insecure_port(self._address)
         except RuntimeError as e:
             raise SystemExit(
                 f"cannot listen on {self._address}: is the port taken? Choose another place with "

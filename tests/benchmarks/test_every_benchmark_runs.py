@@ -174,6 +174,20 @@ def test_flood_measures_what_real_visitors_notice(tmp_path):
     assert (tmp_path / "flood.json").exists()
 
 
+@pytest.mark.long
+@needs_compiler
+def test_guard_measures_refusals_and_tls(tmp_path):
+    """All that is wrong is refused, and all that is good answered; the times are not judged."""
+    sizes = ("--rounds", "1", "--seconds", "0.5", "--rate", "100", "--refused", "200")
+    result = bench("guard", *sizes, "--home", str(tmp_path))
+    assert (result["errors"], result["not_refused"]) == (0, 0)
+    assert result["refused_per_s"] > 0
+    assert 0 < result["alone_p50_us"] <= result["alone_p99_us"]
+    assert 0 < result["beside_p50_us"] <= result["beside_p99_us"]
+    assert result["tls_p50_us"] > 0
+    assert (tmp_path / "guard.json").exists()
+
+
 @needs_compiler
 def test_the_load_client_counts_what_fails(stack, tmp_path):
     """A client that takes refusals for answers would praise a server that is down."""

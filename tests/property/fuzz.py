@@ -1,4 +1,4 @@
-"""Records as large as they may be, of every topic that is read, and bytes that are nearly such."""
+"""Records and requests as large as they may be, and bytes that are nearly such."""
 
 import random
 import time
@@ -6,8 +6,16 @@ from array import array
 
 import numpy as np
 
-from nextclick import Event, Item, encode_event, encode_item
-from nextclick.limits import MAX_MESSAGE_BYTES, MAX_PAGE, MAX_RANKINGS, SCORED_ITEMS, SESSION_STEPS
+from nextclick import Event, Item, decode_event, decode_item, encode_event, encode_item
+from nextclick.convert import event_to_proto, item_to_proto
+from nextclick.limits import (
+    MAX_MESSAGE_BYTES,
+    MAX_PAGE,
+    MAX_RANKINGS,
+    MAX_REQUEST_BYTES,
+    SCORED_ITEMS,
+    SESSION_STEPS,
+)
 from nextclick.topics import (
     COMMANDS,
     DEAD_LETTERS,
@@ -23,14 +31,23 @@ from nextclick.topics import (
     VECTORS,
     VECTORS_MODEL,
 )
-from nextclick.v1 import learning_pb2, scoreboard_pb2
+from nextclick.v1 import (
+    catalog_service_pb2,
+    event_service_pb2,
+    learning_pb2,
+    model_service_pb2,
+    scoreboard_pb2,
+)
+from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1.impression_pb2 import Impression, ShadowAnswer
 from nextclick.v1.session_pb2 import SessionRecord, Step
 from online_models.ranking.candidates import CANDIDATES
 from online_models.ranking.features.registry import N_FEATURES, SCHEMA
 from records import example, item_vectors
 from records.session_life import Applied
+from server.kafka.acked_producer import Outcome
 from server.replica.followed_topics import FOLLOWED
+from server.services.replies import response_field
 
 NOW_MS = 1_700_000_000_000
 
@@ -39,6 +56,13 @@ READ_BY_REPLICAS = (*(followed.name for followed in FOLLOWED), DEAD_LETTERS)
 
 RUNS = 4
 """The most runs by which `longest` judges."""
+
+
+class NoKafka:
+    """Acknowledges all records, and keeps none."""
+
+    def put(self, topic, records, timeout_s):
+        return [Outcome("")] * len(records)
 
 
 class Fuzz:
@@ -180,6 +204,52 @@ class Fuzz:
         kinds = learning_pb2.LearnerCommand.Kind.values()
         command = learning_pb2.LearnerCommand(kind=pick.choice(kinds), version=pick.randrange(99))
         return pick.choice([VECTORS_MODEL, RANKER_MODEL]).encode(), command.SerializeToString()
+
+    def request(self, name):
+        """Return a valid request, some of them as large as they may be."""
+        pick = self.random
+        visitor = {"session_id": self.name("s"), "session_items": self.items(SESSION_STEPS)}
+        flt = {
+            "categories": [f"c{n}" for n in range(pick.randrange(65))],
+            "excluded_item_ids": self.items(1_000),
+            "exclude_seen": True,
+        }
+        page = {"page_size": pick.choice([0, 500]), "filter": flt}
+        recommend = pb.RecommendRequest(**visitor, **page, explain=pick.random() < 0.3)
+        many = range(pick.randint(1, 20))
+        requests = {
+            "Rank": lambda: pb.RankRequest(**visitor, item_ids=self.items(500)),
+            "SimilarItems": lambda: pb.SimilarItemsRequest(item_id=self.name("i"), **page),
+            "Trending": lambda: pb.TrendingRequest(**page),
+            "BatchRecommend": lambda: pb.BatchRecommendRequest(requests=[recommend]),
+            "StreamRecommend": lambda: pb.StreamRecommendRequest(request=recommend),
+            "PutEvents": lambda: event_service_pb2.PutEventsRequest(
+                events=[event_to_proto(decode_event(self.record(EVENTS)[1])) for _ in many]
+            ),
+            "PutItems": lambda: catalog_service_pb2.PutItemsRequest(
+                items=[item_to_proto(decode_item(self.record(ITEMS)[1])) for _ in many]
+            ),
+            "GetItems": lambda: catalog_service_pb2.GetItemsRequest(item_ids=self.items(1_000)),
+            "DeleteItems": lambda: catalog_service_pb2.DeleteItemsRequest(
+                item_ids=self.items(1_000)
+            ),
+            "ListModels": model_service_pb2.ListModelsRequest,
+            "PauseLearning": lambda: model_service_pb2.PauseLearningRequest(model="ranker"),
+            "ResumeLearning": lambda: model_service_pb2.ResumeLearningRequest(model="ranker"),
+            "RollBack": lambda: model_service_pb2.RollBackRequest(model="ranker", version=1),
+        }
+        return requests.get(name, lambda: recommend)().SerializeToString()
+
+    def fuzzed_request(self, name):
+        """Return bytes that are nearly a request, as large as a message to the server may be.
+
+        A small compressed message may hold as much: gRPC has unpacked it.
+        """
+        if self.random.random() < 0.3:  # as the entries of a list, each as large as one may be
+            entry = self.mutated(self.request(name), MAX_REQUEST_BYTES // 4)
+            return response_field(entry) * (MAX_MESSAGE_BYTES // MAX_REQUEST_BYTES)
+        most = self.random.choice([MAX_REQUEST_BYTES, MAX_MESSAGE_BYTES // 4])
+        return self.mutated(self.request(name), most)
 
     def mutated(self, raw, most):
         """Return bytes that are nearly valid, or not at all, or far too many of them."""

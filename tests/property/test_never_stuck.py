@@ -12,11 +12,8 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client import REGISTRY
 
-from nextclick.codec import DeadLetterReason, decode_event, decode_item
-from nextclick.convert import event_to_proto, item_to_proto
-from nextclick.limits import MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES, SESSION_STEPS
-from nextclick.topics import DEAD_LETTERS, EVENTS, ITEMS, SESSIONS
-from nextclick.v1 import catalog_service_pb2, event_service_pb2, model_service_pb2
+from nextclick.codec import DeadLetterReason
+from nextclick.topics import DEAD_LETTERS, SESSIONS
 from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
@@ -25,7 +22,6 @@ from records.refused import FAILED
 from server.deferred import Deferred
 from server.errors import RequestError
 from server.interpreter import exempt_from_collection
-from server.kafka.acked_producer import Outcome
 from server.replica import log_reader
 from server.replica import replica as replicas
 from server.replica.log_reader import LogReader
@@ -34,13 +30,12 @@ from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.model import Models
 from server.services.recommendation import Recommendations
-from server.services.replies import response_field
 from server.stages import UNTIMED
 from server.transport.fast_lane import Aside
 from server.transport.lanes import Lanes
 from server.transport.methods import METHODS
 from settings.server import ServerSettings
-from tests.property.fuzz import READ_BY_REPLICAS, Fuzz, longest
+from tests.property.fuzz import READ_BY_REPLICAS, Fuzz, NoKafka, longest
 from tests.unit.server.replica.played_log import FakeBroker, FakeConsumer, Message
 from tests.unit.server.services.shop import FakeRedis, NoImpressions
 
@@ -76,13 +71,6 @@ class WatchedLock:
 
     def __exit__(self, *_):
         self.release()
-
-
-class NoKafka:
-    """Acknowledges all records, and keeps none."""
-
-    def put(self, topic, records, timeout_s):
-        return [Outcome("")] * len(records)
 
 
 class Fuzzer(Fuzz):
@@ -144,54 +132,6 @@ class Fuzzer(Fuzz):
             self.note(name, self.lock.longest)
             self.timed(name, answer.at_once)
         self.timed("impressions", self.service.send_impressions)
-
-    # ---- what is sent
-
-    def request(self, name):
-        """Return a valid request, some of them as large as they may be."""
-        pick = self.random
-        visitor = {"session_id": self.name("s"), "session_items": self.items(SESSION_STEPS)}
-        flt = {
-            "categories": [f"c{n}" for n in range(pick.randrange(65))],
-            "excluded_item_ids": self.items(1_000),
-            "exclude_seen": True,
-        }
-        page = {"page_size": pick.choice([0, 500]), "filter": flt}
-        recommend = pb.RecommendRequest(**visitor, **page, explain=pick.random() < 0.3)
-        many = range(pick.randint(1, 20))
-        requests = {
-            "Rank": lambda: pb.RankRequest(**visitor, item_ids=self.items(500)),
-            "SimilarItems": lambda: pb.SimilarItemsRequest(item_id=self.name("i"), **page),
-            "Trending": lambda: pb.TrendingRequest(**page),
-            "BatchRecommend": lambda: pb.BatchRecommendRequest(requests=[recommend]),
-            "StreamRecommend": lambda: pb.StreamRecommendRequest(request=recommend),
-            "PutEvents": lambda: event_service_pb2.PutEventsRequest(
-                events=[event_to_proto(decode_event(self.record(EVENTS)[1])) for _ in many]
-            ),
-            "PutItems": lambda: catalog_service_pb2.PutItemsRequest(
-                items=[item_to_proto(decode_item(self.record(ITEMS)[1])) for _ in many]
-            ),
-            "GetItems": lambda: catalog_service_pb2.GetItemsRequest(item_ids=self.items(1_000)),
-            "DeleteItems": lambda: catalog_service_pb2.DeleteItemsRequest(
-                item_ids=self.items(1_000)
-            ),
-            "ListModels": model_service_pb2.ListModelsRequest,
-            "PauseLearning": lambda: model_service_pb2.PauseLearningRequest(model="ranker"),
-            "ResumeLearning": lambda: model_service_pb2.ResumeLearningRequest(model="ranker"),
-            "RollBack": lambda: model_service_pb2.RollBackRequest(model="ranker", version=1),
-        }
-        return requests.get(name, lambda: recommend)().SerializeToString()
-
-    def fuzzed_request(self, name):
-        """Return bytes that are nearly a request, as large as a message to the server may be.
-
-        A small compressed message may hold as much: gRPC has unpacked it.
-        """
-        if self.random.random() < 0.3:  # as the entries of a list, each as large as one may be
-            entry = self.mutated(self.request(name), MAX_REQUEST_BYTES // 4)
-            return response_field(entry) * (MAX_MESSAGE_BYTES // MAX_REQUEST_BYTES)
-        most = self.random.choice([MAX_REQUEST_BYTES, MAX_MESSAGE_BYTES // 4])
-        return self.mutated(self.request(name), most)
 
     def warm_up(self):
         """Send only what is valid: the first of each kind loads compiled code."""

@@ -3,6 +3,7 @@
 from cli.backups.archive import Held
 from cli.backups.backup import Backup
 from cli.stack.checkup import Finding, State
+from listeners.tokens import Scope, Token
 from nextclick import Model, Reason, Recommendation, RecommendedItem
 
 SPREAD_US = {"mean": 1_702.4421, "p50": 1_503.218, "p99": 25_400.7}
@@ -180,3 +181,8 @@ BACKUPS = {
     ),
     "backup-20261128T030000Z": None,
 }
+
+TOKENS = [
+    Token("shop-backend", frozenset([Scope.RECOMMEND, Scope.EVENTS]), "0" * 64, "2026-11-28"),
+    Token("night-shift", frozenset(Scope), "1" * 64, "2026-09-01"),
+]

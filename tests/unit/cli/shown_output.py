@@ -5,7 +5,7 @@ After a change that is meant, write them again: ``python -m tests.unit.cli.shown
 
 import io
 import itertools
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from unittest import mock
@@ -25,6 +25,7 @@ from cli import (
     replay,
     results,
     status,
+    tokens,
     topics,
     up,
 )
@@ -33,6 +34,7 @@ from cli.bench import (
     freshness,
     frontier,
     growth,
+    guard,
     index,
     learning,
     serving,
@@ -42,6 +44,7 @@ from cli.bench import (
 from cli.console import out, print_result
 from cli.stack.layout import Home, Ports
 from cli.stack.stack import Stack
+from listeners.tokens import Scope
 from nextclick import Recommendation
 from tests.unit.cli.kafka_of_topics import Broker, without_events, wrong_in_part
 from tests.unit.cli.made_bench_results import BENCHED
@@ -57,6 +60,7 @@ from tests.unit.cli.made_results import (
     PLAYED,
     POPULAR,
     STATUS,
+    TOKENS,
 )
 
 FOLDER = Path(__file__).parent / "shown"
@@ -191,6 +195,24 @@ SHOWN = {
     "models-pause": model(models.pause),
     "models-resume": model(models.resume),
     "models-roll-back": model(models.roll_back, 321),
+    "tokens-create": with_stand_ins(
+        tokens,
+        tokens.create,
+        "shop",
+        list(Scope),
+        Path("tokens.json"),
+        new_token=lambda: "nextclick_3kPzqYp0v1Ue7mXn2bRc8LwTs5fAgHjKd9QeVyBuN4o",
+        _edited=lambda _: nullcontext([]),
+    ),
+    "tokens-list": lambda: tokens.show(TOKENS),
+    "tokens-list-nothing": lambda: tokens.show([]),
+    "tokens-remove": with_stand_ins(
+        tokens,
+        tokens.remove,
+        "shop-backend",
+        Path("tokens.json"),
+        _edited=lambda _: nullcontext([TOKENS[0]]),
+    ),
     "topics-create": topics_of(without_events(), topics.create),
     "topics-check": topics_of(wrong_in_part(), topics.check),
     "topics-check-nothing": topics_of(Broker(), topics.check),
@@ -201,6 +223,7 @@ SHOWN = {
     ),
     "bench-frontier": lambda: frontier.show(BENCHED["frontier"]),
     "bench-growth": lambda: growth.show(BENCHED["growth"]),
+    "bench-guard": table("Tokens and TLS", guard.readable(BENCHED["guard"])),
     "bench-index": table("The vector index", index.readable(BENCHED["index"])),
     "bench-learning": table("The learners", learning.readable(BENCHED["learning"])),
     "bench-serving": table("Serving", serving.readable(BENCHED["serving"])),

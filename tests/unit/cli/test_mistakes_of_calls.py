@@ -65,7 +65,7 @@ def test_a_replay_without_the_token_ends_before_its_first_click(mistaken, monkey
         stack = Stack(Home(tmp_path), ports, bound=False)
         monkeypatch.setattr(Stack, "in_folder", classmethod(lambda *_: stack))
         said = mistaken("replay", "clicks.csv", "--recommend")
-    check(said, f"{target}: UNAUTHENTICATED ... NEXTCLICK_TOKEN")
+    check(said, f"{target}: UNAUTHENTICATED ... NEXTCLICK_TOKEN_FILE")
     assert len(fake.methods) == 1
 
 

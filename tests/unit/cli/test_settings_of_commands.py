@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import up as up_module
+from cli.errors import CommandError
 from cli.main import app
 from cli.stack import apps
 from cli.stack.layout import Child, Home, Ports
@@ -110,6 +111,16 @@ def test_up_serves_the_tenant_that_is_set_or_given(up, monkeypatch):
     assert up("--tenant", "shopA")[1] == "shopA"
 
 
+def test_up_wants_to_know_the_certificate_of_its_own_server(up, monkeypatch):
+    """It waited for a server that was SERVING all the while."""
+    for name in ("CERTIFICATE", "KEY"):
+        monkeypatch.setenv(f"NEXTCLICK_TLS_{name}_FILE", f"{name}.pem")
+    with pytest.raises(CommandError, match="NEXTCLICK_SERVER_CA_FILE"):
+        up()
+    monkeypatch.setenv("NEXTCLICK_SERVER_CA_FILE", "ca.pem")
+    assert up()
+
+
 @pytest.mark.parametrize(("setting", "realtime"), [(None, "true"), ("false", None)])
 def test_real_time_priority_is_the_operators_choice(monkeypatch, tmp_path, setting, realtime):
     """`up` forced it on: on a machine of others, their processes waited for every answer."""
@@ -124,4 +135,3 @@ def test_real_time_priority_is_the_operators_choice(monkeypatch, tmp_path, setti
     monkeypatch.setattr(apps, "spawn", spawn)
     apps.start_server(Home(tmp_path), Ports(), bound=False)
     assert seen.get("NEXTCLICK_REALTIME") == realtime
-    assert "NEXTCLICK_TOKEN" not in seen

@@ -3,8 +3,13 @@
 import pytest
 
 from cli.errors import CommandError
+from cli.stack import apps
 from cli.stack.stack import Stack
 from cli.stack.temporary import MARKER, keep, results_folder, temporary_stack
+from settings.client import ClientSettings
+from settings.listeners import ListenerSettings
+from settings.load import load
+from settings.server import ServerSettings
 
 
 @pytest.fixture
@@ -35,6 +40,22 @@ def test_a_folder_of_its_own_is_emptied_and_used_again(tmp_path, quick):
         assert not (home / "logs" / "old").exists()
         assert not (home / "link").is_symlink()
     assert (home / MARKER).exists()
+
+
+def test_a_temporary_stack_is_plain_whatever_the_settings_are(tmp_path, quick, monkeypatch):
+    """Benchmarks and demo send no token, and nobody else knows of the stack."""
+    guarding = {
+        name
+        for settings in (ListenerSettings, ServerSettings, ClientSettings)
+        for name in settings.model_fields
+        if name.startswith(("tls_", "tokens_", "token_", "server_ca", "client_"))
+    }
+    assert set(apps.UNGUARDED) == {f"NEXTCLICK_{name.upper()}" for name in guarding}
+    for name in apps.UNGUARDED:
+        monkeypatch.setenv(name, str(tmp_path / "there"))
+    with temporary_stack(tmp_path / "demo"):
+        assert not load(ServerSettings).tls_certificate_file
+        assert not load(ClientSettings).server_ca_file
 
 
 def test_a_folder_that_up_uses_is_not_emptied_any_more(tmp_path, quick):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from importlib.util import find_spec
 
@@ -15,9 +16,12 @@ import yaml
 from cli.main import app
 from cli.stack.flink_settings import MANAGED, cluster_settings
 from cli.stack.layout import PROJECT, Home, Ports
+from listeners.guard import UNGUARDED, guard_of
+from server.transport.http import serve_http
 from settings.load import NAMES, load
 from settings.server import ServerSettings
 from settings.store import StoreSettings
+from tests.certificates import Authority
 from tests.unit.docker.dockerfile import (
     DOCKER,
     IMAGES,
@@ -112,7 +116,32 @@ def test_the_servers_image_has_settings_that_exist(monkeypatch):
     assert exposed("server") == {str(port) for port in ports}
     assert server.host == store.store_host == "0.0.0.0"
     [check] = last_stage("server", "HEALTHCHECK")
-    assert f"http://127.0.0.1:{server.http_port}/healthz" in check
+    script, path = re.search(r'"python", "(\S+)", "(\S+)"', check).groups()
+    assert path == "/healthz"
+    assert f"127.0.0.1:{server.http_port}" in (PROJECT / script).read_text()
+
+
+@pytest.mark.parametrize("over_tls", [False, True])
+def test_the_health_of_the_servers_image_is_found_out(over_tls, tmp_path):
+    """Without it, a container is never healthy, and those that wait for it never start."""
+    script, guard, env = (DOCKER / "server" / "healthy.py").read_text(), UNGUARDED, {}
+    if over_tls:
+        mine = Authority(tmp_path).issue("server", hosts=["elsewhere.example"])
+        guard = guard_of("", str(mine.certificate), str(mine.key))
+        env["NEXTCLICK_TLS_CERTIFICATE_FILE"] = str(mine.certificate)
+    state = {"state": "SERVING"}
+    port = Ports.free().http
+    server = serve_http("127.0.0.1", port, lambda: state, guard)
+    (tmp_path / "healthy.py").write_text(script.replace(":8080", f":{port}"))
+    argv = [sys.executable, str(tmp_path / "healthy.py"), "/healthz"]
+    try:
+        for expected, said in ((True, "SERVING"), (False, "NOT_SERVING")):
+            state["state"] = said
+            done = subprocess.run(argv, env=env, capture_output=True, check=False)
+            assert (done.returncode == 0) is expected, done.stderr
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_the_commands_exist():

@@ -18,7 +18,7 @@ configMapGenerator:
     literals: ["NEXTCLICK_KAFKA=broker.example.com:9092"]
 secretGenerator:
   - name: nextclick
-    literals: [token=, redis-password=secret]
+    literals: [redis-password=secret]
 """
 
 

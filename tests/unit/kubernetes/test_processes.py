@@ -1,6 +1,7 @@
 """What the manifests give our processes, compared with what these take: variables, ports, paths."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -143,7 +144,7 @@ def answers(url):
 @pytest.fixture(scope="module")
 def served():
     """The paths that processes serve, of those that probes ask for, by component."""
-    asked = {"/healthz", "/status", "/metrics"}
+    asked = {"/healthz", "/livez", "/status", "/metrics"}
     replica = serve_http("127.0.0.1", 0, lambda: {"state": "SERVING"})
     paths = paths_that_answer(replica, asked)
     store = paths_that_answer(serve_metrics("127.0.0.1", 0), asked)
@@ -326,8 +327,34 @@ def test_secrets_have_the_keys_that_are_asked_for(name):
         for variable in entry.container.get("env", ())
         if "valueFrom" in variable
     }
-    assert asked == {"token", "redis-password"}
+    assert asked == {"redis-password"}
+    if any(settings_of(manifests, entry).tokens_file for entry in guarded(manifests)):
+        asked.add("tokens.json")
+    for monitor in of_kind(manifests, "PodMonitor"):
+        for endpoint in monitor["spec"]["podMetricsEndpoints"]:
+            if "authorization" in endpoint:
+                asked.add(endpoint["authorization"]["credentials"]["key"])
     for secret in of_kind(manifests, "Secret"):
         assert set(secret["data"]) == asked
     told = (PROJECT / "docs" / "deploy.md").read_text()
-    assert all(f"--from-literal={key}=" in told for key in asked)
+    assert all(re.search(rf"--from-(literal|file)={key}", told) for key in asked)
+
+
+def guarded(manifests):
+    """The pods whose ports tokens may guard."""
+    return [pod(manifests, component) for component in ("server", "emitter", "store")]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_tokens_are_where_the_settings_say(name):
+    """A server would not start; or take every call, where somebody has made tokens for it."""
+    manifests = overlay(name)
+    there = {(m["kind"], m["metadata"]["name"]) for m in manifests} | OUTSIDE
+    for entry in guarded(manifests):
+        file = settings_of(manifests, entry).tokens_file
+        assert bool(file) is (name == "production")
+        [volume] = [v for v in entry.spec["volumes"] if v["name"] == "tokens"]
+        [mount] = [m for m in entry.container["volumeMounts"] if m["name"] == "tokens"]
+        [item] = volume["secret"]["items"]
+        assert ("Secret", volume["secret"]["secretName"]) in there
+        assert file in ("", f"{mount['mountPath']}/{item['path']}")

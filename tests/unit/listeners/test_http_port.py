@@ -2,22 +2,34 @@
 
 import json
 import socket
+import ssl
 import threading
 import urllib.error
 import urllib.request
+from contextlib import suppress
 
 import pytest
 
 from cli.stack.layout import Ports
 from cli.stack.process import wait_until
 from listeners import http_port
+from listeners.guard import UNGUARDED, guard_of
+from listeners.tokens import Scope
 from server.transport.http import serve_http
 from streaming.store import serve_metrics
+from tests.certificates import Authority
+from tests.tokens import write_tokens
 
-SERVERS = {
-    "a replica": lambda port: serve_http("127.0.0.1", port, lambda: {"state": "SERVING"}),
-    "the session store": lambda port: serve_metrics("127.0.0.1", port),
-}
+
+def replica(port, guard):
+    return serve_http("127.0.0.1", port, lambda: {"state": "SERVING"}, guard)
+
+
+def store(port, guard):
+    return serve_metrics("127.0.0.1", port, guard)
+
+
+SERVERS = {"a replica": replica, "the session store": store}
 
 
 @pytest.fixture(params=SERVERS)
@@ -25,8 +37,8 @@ def start(request):
     """A function that starts the HTTP port of a process; returns the server, ended afterwards."""
     started = []
 
-    def run():
-        started.append(SERVERS[request.param](Ports.free().http))
+    def run(guard=UNGUARDED):
+        started.append(SERVERS[request.param](Ports.free().http, guard))
         return started[-1]
 
     yield run
@@ -96,7 +108,95 @@ def test_a_page_that_does_not_exist_is_answered_with_those_that_do(start):
     assert b"/metrics" in failed.value.read()
 
 
-def get(server, path):
-    url = f"http://127.0.0.1:{server.server_address[1]}{path}"
-    with urllib.request.urlopen(url, timeout=60) as reply:
+@pytest.fixture
+def authority(tmp_path):
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def over_tls(start, authority):
+    """A server with a certificate."""
+    mine = authority.issue("server")
+    return start(guard_of("", str(mine.certificate), str(mine.key)))
+
+
+def test_pages_over_tls(over_tls, authority):
+    """Metrics name what a shop sells and how much of it; and the token of who reads them."""
+    context = ssl.create_default_context(cafile=authority.certificate)
+    for _ in range(2 * http_port.MAX_CLIENT_CONNECTIONS):
+        assert b"# TYPE nextclick_" in get(over_tls, "/metrics", context)
+        wait_until(lambda: not over_tls._slots._taken, 60, "the connection closed")
+    with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+        get(over_tls, "/metrics", ssl.create_default_context())
+
+
+def test_who_speaks_no_tls_or_nothing_is_closed_without_a_word(
+    over_tls, authority, monkeypatch, capsys
+):
+    """Port scanners filled the log with tracebacks; silence must not keep a thread."""
+    monkeypatch.setattr(http_port, "SILENCE_S", 0.1)
+    for sent in (b"GET /metrics HTTP/1.1\r\n\r\n", b"\x16\x03\x01", b""):
+        with socket.create_connection(over_tls.server_address[:2], 60) as plain:
+            plain.sendall(sent)
+            with suppress(ConnectionResetError):
+                while plain.recv(1_024):  # an alert of TLS
+                    pass
+    wait_until(lambda: not over_tls._slots._taken, 60, "all connections closed")
+    assert capsys.readouterr().err == ""
+    context = ssl.create_default_context(cafile=authority.certificate)
+    monkeypatch.undo()
+    assert get(over_tls, "/livez", context) == b"ok"
+
+
+def test_a_renewed_certificate_is_that_of_the_next_connection(start, authority):
+    """As on the gRPC port, without a restart."""
+    mine = authority.issue("server")
+    guard = guard_of("", str(mine.certificate), str(mine.key))
+    address = start(guard).server_address[:2]
+
+    def shown():
+        return ssl.get_server_certificate(address, ca_certs=authority.certificate)
+
+    assert shown() == mine.certificate.read_text()
+    authority.issue("server")
+    guard.certificate.refresh()
+    assert shown() == mine.certificate.read_text()
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/status", "/", "/nothing"])
+def test_pages_need_a_token_with_the_scope_metrics(start, tmp_path, path):
+    """All but two say what a shop does; which others there are is nobody's business either."""
+    file = tmp_path / "tokens.json"
+    bearers = write_tokens(file, shop=(Scope.RECOMMEND,), prometheus=(Scope.METRICS,))
+    server = start(guard_of(str(file), "", ""))
+    for headers, code in (
+        ({}, 401),
+        ({"Authorization": "Bearer wrong"}, 401),
+        (dict(bearers["shop"].metadata), 403),
+    ):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            get(server, path, headers=headers)
+        assert refused.value.code == code
+        assert (refused.value.headers["WWW-Authenticate"] == "Bearer") is (code == 401)
+    assert get(server, "/metrics", headers=dict(bearers["prometheus"].metadata))
+    assert get(server, "/livez") == b"ok"
+
+
+def test_health_needs_no_token(tmp_path):
+    """Load balancers and Kubernetes have none."""
+    file = tmp_path / "tokens.json"
+    write_tokens(file, prometheus=(Scope.METRICS,))
+    server = replica(Ports.free().http, guard_of(str(file), "", ""))
+    try:
+        assert get(server, "/healthz") == b"ok"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def get(server, path, context=None, headers=None):
+    scheme = "https" if context else "http"
+    url = f"{scheme}://127.0.0.1:{server.server_address[1]}{path}"
+    request = urllib.request.Request(url, headers=headers or {})
+    with urllib.request.urlopen(request, timeout=60, context=context) as reply:
         return reply.read()

@@ -35,6 +35,7 @@ from nextclick import (
     Recommendation,
     RecommendedItem,
     RecommendRequest,
+    Tls,
 )
 
 Answers = list[Recommendation]
@@ -105,7 +106,7 @@ def errors(client: Client) -> str:
 async def main() -> None:
     with Client("localhost:50051", timeout_s=0.5, retries=1, token="secret") as client:
         assert_type(client, Client)
-    async with AsyncClient("localhost:50051", token="secret") as client_async:
+    async with AsyncClient("localhost:50051", token="secret", tls=Tls("ca.pem")) as client_async:
         assert_type(client_async, AsyncClient)
 
 

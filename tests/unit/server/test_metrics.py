@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
-from listeners import process_info
+from listeners import certificates, process_info, watched_files
 from server import metrics
 from streaming import store_metrics
 from tests.unit.documented_figures import figures
@@ -16,7 +16,7 @@ from tests.unit.documented_figures import figures
 OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
 DECLARED = {
     metric.describe()[0].name: metric
-    for module in (metrics, store_metrics, process_info)
+    for module in (metrics, store_metrics, process_info, certificates, watched_files)
     for metric in vars(module).values()
     if isinstance(metric, MetricWrapperBase)
 }

@@ -7,6 +7,7 @@ import pytest
 
 from online_models.learners.sample import DEFAULT_SAMPLE
 from settings.base import FILE, PREFIX
+from settings.client import ClientSettings
 from settings.jobs import JobSettings
 from settings.load import PROCESSES, load
 from settings.server import ServerSettings
@@ -100,7 +101,7 @@ def test_the_emitter_samples_as_evaluation_does():
 def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(monkeypatch, tmp_path):
     """A mistyped limit was ignored: the operator found out when memory was full."""
     monkeypatch.chdir(tmp_path)
-    wrong = ("max_itms = 5", "redis_pasword_file = 'x'", "colour = 1", "[server]")
+    wrong = ("max_itms = 5", "redis_pasword_file = 'x'", "colour = 1", "[shop]")
     (tmp_path / "nextclick.toml").write_text("\n".join(wrong))
     monkeypatch.setenv("NEXTCLICK_TENNANT", "shop")
     with pytest.raises(SystemExit) as end:
@@ -110,7 +111,7 @@ def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(monkeypatch, 
         "nextclick.toml: max_itms: there is no such setting; did you mean max_items?",
         f"{FILE}: redis_pasword_file: there is no such setting; did you mean redis_password_file?",
         "nextclick.toml: colour: there is no such setting",
-        "nextclick.toml: server: there is no such setting",
+        "nextclick.toml: shop: there is no such setting",
     ]
 
 
@@ -223,3 +224,36 @@ def test_a_password_is_never_quoted(monkeypatch):
     with pytest.raises(SystemExit) as end:
         load(ServerSettings)
     assert "secret" not in str(end.value)
+
+
+@pytest.mark.parametrize(
+    ("process", "given", "sentence"),
+    [
+        (ServerSettings, {"TLS_KEY_FILE": "k"}, "NEXTCLICK_TLS_CERTIFICATE_FILE and "),
+        (StoreSettings, {"TLS_CERTIFICATE_FILE": "c"}, "NEXTCLICK_TLS_CERTIFICATE_FILE and "),
+        (ServerSettings, {"TLS_CLIENT_CA_FILE": "a"}, "NEXTCLICK_TLS_CLIENT_CA_FILE needs "),
+        (ClientSettings, {"CLIENT_KEY_FILE": "k"}, "NEXTCLICK_CLIENT_CERTIFICATE_FILE and "),
+        (
+            ClientSettings,
+            {"CLIENT_KEY_FILE": "k", "CLIENT_CERTIFICATE_FILE": "c"},
+            "NEXTCLICK_CLIENT_CERTIFICATE_FILE needs ",
+        ),
+    ],
+)
+def test_half_of_a_secured_connection_is_refused(monkeypatch, process, given, sentence):
+    """The other half would be plain, or anybody's; and all settings would be in the message."""
+    monkeypatch.setenv("NEXTCLICK_REDIS", "redis://:secret@cache:6379/0")
+    for name, value in given.items():
+        monkeypatch.setenv(PREFIX + name, value)
+    with pytest.raises(SystemExit) as end:
+        load(process)
+    assert str(end.value).startswith(sentence)
+    assert "secret" not in str(end.value)
+
+
+def test_the_token_of_the_version_before_is_refused_with_what_replaces_it(monkeypatch):
+    """A server that ignored it would be open."""
+    monkeypatch.setenv("NEXTCLICK_TOKEN", "open-sesame")
+    with pytest.raises(SystemExit, match="NEXTCLICK_TOKEN: there is no such setting") as end:
+        load(ServerSettings)
+    assert "sesame" not in str(end.value)

@@ -3,11 +3,12 @@
 import threading
 import time
 
-import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import REGISTRY
 
 from cli.stack.layout import Ports
+from listeners.guard import UNGUARDED
+from nextclick import channel
 from nextclick.v1 import (
     catalog_service_pb2_grpc,
     event_service_pb2,
@@ -54,12 +55,10 @@ class FakeProducer:
 class Served:
     """A running server and stubs of it."""
 
-    def __init__(self, token="", stages=untimed, **more):
+    def __init__(self, guard=UNGUARDED, tls=None, stages=untimed, **more):
         self.shop, self.producer = Shop(), FakeProducer()
         self.port = Ports.free().grpc
-        settings = ServerSettings(
-            grpc_port=self.port, max_waiting_puts=WAITING, token=token, **more
-        )
+        settings = ServerSettings(grpc_port=self.port, max_waiting_puts=WAITING, **more)
         self.handlers = (
             self.shop.service,
             Events(self.producer, self.shop.replica, settings),
@@ -67,10 +66,11 @@ class Served:
             Models(self.producer, self.shop.replica, ""),
         )
         self.server = GrpcServer(
-            settings, self.handlers, self.shop.service.send_impressions, stages
+            settings, self.handlers, self.shop.service.send_impressions, stages, guard
         )
         self.server.start()
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}")
+        self.target = f"127.0.0.1:{self.port}"
+        self.channel = channel.blocking(self.target, tls)
         self.answers = recommendation_service_pb2_grpc.RecommendationServiceStub(self.channel)
         self.events = event_service_pb2_grpc.EventServiceStub(self.channel)
         self.catalogue = catalog_service_pb2_grpc.CatalogServiceStub(self.channel)

@@ -7,10 +7,15 @@ import grpc
 import pytest
 from prometheus_client import REGISTRY
 
-from nextclick import Client, InvalidRequestError
-from nextclick.v1 import recommendation_service_pb2 as pb
-from server.transport.auth import TokenAuth
-from server.transport.fast_lane import MESSAGE_S, SILENT, TOO_LATE, Aside, FastLane, Reply
+from server.transport.fast_lane import (
+    MESSAGE_S,
+    NOT_CHECKED,
+    SILENT,
+    TOO_LATE,
+    Aside,
+    FastLane,
+    Reply,
+)
 from server.transport.pool import Pool
 from tests.unit.server.transport.served import LIMIT_S, Clock, Served, refused, until
 
@@ -21,16 +26,16 @@ MAX_ASIDE = 32
 class Lane:
     """A server with one fast and one stock call; both answer twice the message."""
 
-    def __init__(self, interceptors=(), behaviour=None):
+    def __init__(self, gate=None, behaviour=None):
         self.threads, self.after = set(), 0
-        self.server = grpc.server(ThreadPoolExecutor(2), interceptors=interceptors)
+        self.server = grpc.server(ThreadPoolExecutor(2))
         behaviour = behaviour or self.double
         handlers = {"Slow": grpc.unary_unary_rpc_method_handler(lambda raw, context: raw + raw)}
         self.server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler("test.Lane", handlers),)
         )
         port = self.server.add_insecure_port("127.0.0.1:0")
-        self.lane = FastLane(self.server, {FAST: behaviour}, interceptors, self.count)
+        self.lane = FastLane(self.server, {FAST: behaviour}, gate, self.count)
         self.lane.start()
         self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
 
@@ -146,18 +151,6 @@ def serving():
         served.close()
 
 
-class Noting(grpc.ServerInterceptor):
-    """Notes the methods it is asked about; changes or refuses nothing unless told."""
-
-    def __init__(self, change=None):
-        self.seen, self.change = [], change
-
-    def intercept_service(self, continuation, details):
-        self.seen.append(details.method)
-        handler = continuation(details)
-        return self.change(handler) if self.change else handler
-
-
 def test_both_kinds_of_calls_are_answered_side_by_side(lanes):
     lane = lanes()
     for _ in range(50):
@@ -200,28 +193,67 @@ def test_work_after_the_reply_follows_each_one(lanes):
     assert lane.after >= 5  # the last one may still run
 
 
-def test_an_interceptor_sees_fast_calls_and_lets_them_pass(lanes):
-    noting = Noting()
-    lane = lanes([noting])
-    assert lane.call() == b"abab"
-    assert noting.seen == [FAST]
+def test_a_gate_sees_every_call_with_its_metadata_and_lets_it_pass(lanes):
+    """Calls of both kinds go one way to whoever decides on them."""
+    seen = []
+
+    def gate(path, metadata, behaviour):
+        seen.append((path, dict(metadata)["who"], behaviour is not None))
+        return behaviour
+
+    lane = lanes(gate)
+    for method in (FAST, SLOW):
+        assert lane.call(method, metadata=(("who", "me"),)) == b"abab"
+    assert seen == [(FAST.encode(), "me", True), (SLOW.encode(), "me", False)]
     assert lane.threads == {"answers"}
 
 
-def test_what_an_interceptor_changes_is_grpcs_to_answer(lanes):
-    other = grpc.unary_unary_rpc_method_handler(lambda raw, context: b"changed")
-    lane = lanes([Noting(lambda handler: other)])
-    assert lane.call() == b"changed"
+@pytest.mark.parametrize("method", [FAST, SLOW, "/test.Lane/None"])
+def test_what_a_gate_refuses_is_closed_before_its_message_has_come(lanes, silence, method):
+    """A caller without a right costs no thread, no message, and no other call its turn."""
+    fault = Reply(b"", grpc.StatusCode.PERMISSION_DENIED.value[0], "not you", (("why", "you"),))
+    lane = lanes(lambda path, metadata, behaviour: None if ("good", "") in metadata else fault)
+    refused_calls = [lane.channel.stream_unary(method).future(silence()) for _ in range(100)]
+    for call in refused_calls:
+        assert call.code() == grpc.StatusCode.PERMISSION_DENIED
+        assert (call.details(), ("why", "you") in call.trailing_metadata()) == ("not you", True)
+    assert lane.call(SLOW, metadata=(("good", ""),)) == b"abab"
+    assert not lane.threads
+    until(lambda: not lane.server._state.rpc_states)
 
 
-def test_an_interceptor_that_fails_fails_the_call_only(lanes):
-    noting = Noting()
-    noting.change = lambda handler: 1 / 0
-    lane = lanes([noting])
-    with pytest.raises(grpc.RpcError):
-        lane.call()
-    noting.change = None
+def test_a_gate_may_give_another_behaviour(lanes):
+    """As that which writes a line for the audit log."""
+    lane = lanes(lambda path, metadata, behaviour: lambda *_: Reply(b"another"))
+    assert lane.call() == b"another"
+
+
+def test_nobody_passes_a_gate_that_fails(lanes):
+    """A bug must not open the door, nor end the thread that answers."""
+    broken = [True]
+
+    def gate(path, metadata, behaviour):
+        if broken:
+            raise KeyError(path)
+        return behaviour
+
+    lane = lanes(gate)
+    for method in (FAST, SLOW):
+        with pytest.raises(grpc.RpcError) as error:
+            lane.call(method)
+        assert error.value.details() == NOT_CHECKED.details
+    assert not lane.threads
+    broken.clear()
     assert lane.call() == b"abab"
+
+
+def test_a_drain_does_not_wait_for_calls_that_were_refused(lanes, silence):
+    """Their clients may never have read the refusal."""
+    fault = Reply(b"", grpc.StatusCode.UNAUTHENTICATED.value[0], "no")
+    lane = lanes(lambda *_: fault)
+    calls = [lane.channel.stream_unary(FAST).future(silence()) for _ in range(20)]
+    assert {call.code() for call in calls} == {grpc.StatusCode.UNAUTHENTICATED}
+    assert lane.server.stop(LIMIT_S).wait(LIMIT_S)
 
 
 def test_a_call_whose_deadline_has_passed_is_not_worked_on(lanes, monkeypatch):
@@ -272,31 +304,3 @@ def test_a_message_over_the_limit_is_refused_and_the_next_one_answered(serving):
         method(bytes(9 << 20), timeout=LIMIT_S)
     assert error.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert len(served.recommend(session_id="s").items) == 20
-
-
-@pytest.mark.parametrize("method", [FAST, SLOW])
-def test_without_the_token_no_call_is_answered(lanes, method):
-    lane = lanes([TokenAuth("secret")])
-    for metadata in ((), (("authorization", "Bearer wrong"),), (("authorization", "secret"),)):
-        with pytest.raises(grpc.RpcError) as error:
-            lane.call(method, metadata=metadata)
-        assert error.value.code() == grpc.StatusCode.UNAUTHENTICATED
-    assert not lane.threads
-    assert lane.call(method, metadata=(("authorization", "Bearer secret"),)) == b"abab"
-
-
-def test_clients_carry_the_token_and_say_what_to_do_without_it(serving):
-    served = serving(token="secret")
-    target = f"127.0.0.1:{served.port}"
-    with Client(target, token="secret", timeout_s=LIMIT_S) as client:
-        assert len(client.recommend("s").items) == 20
-    stranger = Client(target, timeout_s=LIMIT_S)
-    with stranger as client, pytest.raises(InvalidRequestError, match="token"):
-        client.recommend("s")
-    assert served.status()  # health needs none
-    with pytest.raises(grpc.RpcError) as error:
-        served.answers.BatchRecommend(pb.BatchRecommendRequest(), timeout=LIMIT_S)
-    assert error.value.code() == grpc.StatusCode.UNAUTHENTICATED
-    with pytest.raises(grpc.RpcError) as error:
-        next(served.answers.StreamRecommend(iter([pb.RecommendRequest()]), timeout=LIMIT_S))
-    assert error.value.code() == grpc.StatusCode.UNAUTHENTICATED

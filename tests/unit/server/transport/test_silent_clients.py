@@ -7,6 +7,8 @@ import pytest
 from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from listeners.guard import guard_of
+from listeners.tokens import Scope
 from nextclick.v1 import catalog_service_pb2, model_service_pb2, recommendation_service_pb2
 from server.transport.fast_lane import MESSAGE_S
 from server.transport.health import MAX_CLIENT_WATCHERS, MAX_WATCHERS
@@ -20,6 +22,7 @@ from server.transport.lanes import (
 from server.transport.methods import METHODS, Lane
 from server.transport.reflection import MAX_CLIENT_REFLECTIONS, MAX_REFLECTIONS
 from server.transport.server import MAX_CONNECTION_CALLS
+from tests.tokens import write_tokens
 from tests.unit.server.transport.served import LIMIT_S, Served, refused, until
 
 SILENT_CALLS = 80
@@ -90,9 +93,11 @@ def test_silent_streams_have_the_slots_of_their_own_client(
         assert next(answers)
 
 
-def test_silent_calls_without_the_token_are_refused(silence):
+def test_silent_calls_without_a_token_are_refused(silence, tmp_path):
     """They need send no message to be told so; waiting for it, they held up those with a token."""
-    served, before = Served(token="secret"), refused("unauthenticated")
+    write_tokens(tmp_path / "tokens.json", shop=(Scope.EVENTS,))
+    guard, before = guard_of(f"{tmp_path}/tokens.json", "", ""), refused("unauthenticated")
+    served = Served(guard)
     try:
         method = served.channel.stream_unary("/nextclick.v1.EventService/PutEvents")
         calls = [method.future(silence()) for _ in range(SILENT_CALLS)]

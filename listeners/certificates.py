@@ -1,0 +1,82 @@
+"""The certificate of a process: its PEM files, checked, and when it expires."""
+
+from __future__ import annotations
+
+import math
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from prometheus_client import Gauge
+
+from listeners.watched_files import WatchedFiles
+
+EXPIRY = Gauge(
+    "nextclick_certificate_expiry_timestamp_seconds",
+    "When the certificate of this process expires, or the first of its chain, in seconds since "
+    "1970; no number: it has none",
+)
+EXPIRY.set(math.nan)
+
+
+class Certificate(NamedTuple):
+    """A certificate with its chain and its key, as PEM, and the CAs of callers."""
+
+    chain: bytes
+    key: bytes
+    client_ca: bytes | None
+    """The CAs of which callers must have a certificate; None: they need none."""
+    expires_s: float
+    """When the first of the chain expires, in seconds since 1970."""
+    context: ssl.SSLContext
+    """For listeners other than gRPC's; asks for no certificate of the caller."""
+
+
+def certificate_of(chain: Path, key: Path, client_ca: Path | None) -> WatchedFiles[Certificate]:
+    """Return what is held by the files of a certificate, of its key, and of the callers' CAs.
+
+    Raises
+    ------
+    SystemExit
+        If they cannot be read, or do not fit each other.
+    """
+
+    def parse(contents: Sequence[bytes]) -> Certificate:
+        pem, key_pem, *more = contents
+        certificates = _certificates(pem, "the first file holds no certificate")
+        _check_key(certificates[0], key_pem)
+        for ca_pem in more:
+            _certificates(ca_pem, "the last file holds no certificate of a CA")
+        expires_s = min(entry.not_valid_after_utc.timestamp() for entry in certificates)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            context.load_cert_chain(chain, key, password="")
+        except ssl.SSLError as e:
+            raise ValueError(f"OpenSSL does not take them ({e.reason})") from None
+        EXPIRY.set(expires_s)
+        return Certificate(pem, key_pem, more[0] if more else None, expires_s, context)
+
+    paths = [chain, key, *([client_ca] if client_ca else [])]
+    return WatchedFiles("certificate", paths, parse)
+
+
+def _certificates(pem: bytes, fault: str) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        raise ValueError(fault) from None
+
+
+def _check_key(certificate: x509.Certificate, pem: bytes) -> None:
+    try:
+        key = load_pem_private_key(pem, password=None)
+        fits = key.public_key() == certificate.public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        # TypeError: it is encrypted.
+        raise ValueError("the second file holds no private key without a password") from None
+    if not fits:
+        raise ValueError("the key is not that of the certificate")

@@ -1,0 +1,70 @@
+"""The audit log: a line for each administrative call, and no personal data in it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from google.rpc import code_pb2
+
+from nextclick.v1 import catalog_service_pb2 as catalogue_pb
+from nextclick.v1 import model_service_pb2 as model_pb
+from server.stages import Untimed
+from server.transport.fast_lane import Aside, Behaviour, Reply
+from server.transport.methods import Method
+from settings.log_lines import AUDIT
+
+log = logging.getLogger(AUDIT)
+
+
+def _roll_back(request: bytes, _: bytes) -> str:
+    asked = model_pb.RollBackRequest.FromString(request)
+    return f" of {asked.model} to version {asked.version}"
+
+
+def _deletion(_: bytes, response: bytes) -> str:
+    return f" of {catalogue_pb.DeleteItemsResponse.FromString(response).accepted} items"
+
+
+ADMINISTRATIVE: dict[str, Callable[[bytes, bytes], str]] = {
+    "PauseLearning": lambda request, _: (
+        f" of {model_pb.PauseLearningRequest.FromString(request).model}"
+    ),
+    "ResumeLearning": lambda request, _: (
+        f" of {model_pb.ResumeLearningRequest.FromString(request).model}"
+    ),
+    "RollBack": _roll_back,
+    "DeleteItems": _deletion,
+}
+"""The administrative methods, and what the line says of request and response of a call that has
+succeeded. Others may hold anything, and are told without."""
+
+
+def audited(method: Method, behaviour: Behaviour, caller: str = "") -> Behaviour:
+    """Return the behaviour of an administrative method that writes a line for each call.
+
+    Parameters
+    ----------
+    method
+        One of `ADMINISTRATIVE`.
+    behaviour
+        What answers it.
+    caller
+        The name of the caller's token; empty: callers need none.
+    """
+    about = ADMINISTRATIVE[method.name]
+
+    def noted(request: bytes, reply: Reply) -> Reply:
+        what = "" if reply.code else about(request, reply.message)
+        code = code_pb2.Code.Name(reply.code)
+        log.info("%s%s: %s", method.name, what, code, extra={"caller": caller})
+        return reply
+
+    def behave(request: bytes, deadline: float, stages: Untimed) -> Reply | Aside:
+        answer = behaviour(request, deadline, stages)
+        if isinstance(answer, Reply):
+            return noted(request, answer)
+        pool, work, at_once = answer
+        return Aside(pool, lambda: noted(request, work()), lambda: noted(request, at_once()))
+
+    return behave
