@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -51,7 +52,13 @@ def are_bracketed(cells: pl.Series) -> bool:
     return len(texts) > 0 and bool(texts.str.contains(r"^\s*[\[(].*[\])]\s*$").all())
 
 
-def split_lists(cells: pl.Series, *, blanks: bool = True) -> Lists:
+def separator_of(cells: pl.Series, signs: Sequence[str]) -> str | None:
+    """Return the sign that most strings hold, of equally frequent ones the first; None: no sign."""
+    counts = [int(cells.str.contains(sign, literal=True).sum()) for sign in signs]
+    return signs[counts.index(max(counts))] if any(counts) else None
+
+
+def split_lists(cells: pl.Series, *, blanks: bool = True, separator: str | None = None) -> Lists:
     """Return the entries of cells that hold lists.
 
     Cells may have brackets, and quotes around their entries, as Python and JSON print them. Without
@@ -63,6 +70,8 @@ def split_lists(cells: pl.Series, *, blanks: bool = True) -> Lists:
         Strings or lists.
     blanks
         Whether blanks separate in a column that has other separators too: in times they do not.
+    separator
+        What separates entries without quotes, where that is known: no other sign does then.
     """
     if isinstance(cells.dtype, pl.List | pl.Array):
         nothing = pl.Series([None], dtype=pl.String).new_from_index(0, len(cells))
@@ -71,8 +80,7 @@ def split_lists(cells: pl.Series, *, blanks: bool = True) -> Lists:
     inner = pl.col("inner")
     plain = frame.filter(inner.is_not_null() & ~pl.col("quoted"))["inner"]
     signs = (*SIGNS, " ") if blanks else SIGNS
-    counts = [int(plain.str.contains(sign, literal=True).sum()) for sign in signs]
-    best = signs[counts.index(max(counts))] if any(counts) else " "
+    best = separator or separator_of(plain, signs) or " "
     parsed = pl.Series(
         [
             _joined(_parsed(cell)) if quoted else None
@@ -82,9 +90,10 @@ def split_lists(cells: pl.Series, *, blanks: bool = True) -> Lists:
     )
     nested = pl.col("bracketed") & inner.str.contains(r"[\[\](){}]")
     others = [inner.str.contains(sign, literal=True) for sign in signs if sign != best]
+    mixed = pl.lit(value=False) if separator else pl.any_horizontal(others)
     read = frame.with_columns(parsed=parsed.str.split(_JOINT)).select(
         entries=pl.when("quoted").then("parsed").when(~nested).then(inner.str.split(best)),
-        mixed=~pl.col("quoted") & ~nested & pl.any_horizontal(others),
+        mixed=~pl.col("quoted") & ~nested & mixed,
     )
     faults = pl.concat([frame, read], how="horizontal").select(
         pl.when("mixed")

@@ -1,0 +1,36 @@
+"""What was read from a file of items, and what was not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evaluation.click_files.report import TableReport
+
+
+@dataclass
+class ItemReport(TableReport):
+    """What was read from one file of items.
+
+    Attributes
+    ----------
+    items
+        Rows that are items.
+    deletions
+        Rows that say of an item that it is deleted.
+    nameless
+        Rows of which it is not known what item they are of.
+    """
+
+    items: int = 0
+    deletions: int = 0
+    nameless: int = 0
+
+    def lines(self) -> list[str]:
+        """Return the report as lines of text."""
+        deletions = f", {self.deletions:,} deletions" if self.deletions else ""
+        return self.told(f"{self.items:,} items{deletions}")
+
+    def check(self) -> None:
+        """Raise `UnreadableFileError` if more than half of the rows cannot be read."""
+        options = "--item, --title, --category, --available, --deleted and --attribute"
+        self.check_readable(self.items + self.deletions, options)
