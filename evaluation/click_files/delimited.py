@@ -99,9 +99,9 @@ class DelimitedFile:
         whole = full.filter(~again & ~broken)
         rows, end = _split(whole, _Lines(lines, first, last), self._separator, table)
         full = full.filter(pl.col(LINE) < end)
-        table.rows = full.height
         table.refuse("the header again", full.filter(again)[LINE])
         table.refuse("not UTF-8", full.filter(broken)[LINE])
+        table.rows = rows.height + table.refused.total
         table.sample = rows[FIELDS][:SAMPLE_ROWS].to_list()
         table.read = lambda indexes: rows.select(
             LINE, *(_cell(i, self._separator) for i in indexes)

@@ -71,12 +71,13 @@ def split_lists(cells: pl.Series, *, blanks: bool = True, separator: str | None 
     blanks
         Whether blanks separate in a column that has other separators too: in times they do not.
     separator
-        What separates entries without quotes, where that is known: no other sign does then.
+        What separates entries without quotes, where that is known: all other signs are theirs, and
+        the blanks around them.
     """
     if isinstance(cells.dtype, pl.List | pl.Array):
         nothing = pl.Series([None], dtype=pl.String).new_from_index(0, len(cells))
         return Lists(cells.cast(pl.List(pl.String)), nothing, "lists")
-    frame = _without_brackets(cells)
+    frame = _without_brackets(cells, tight=separator is None)
     inner = pl.col("inner")
     plain = frame.filter(inner.is_not_null() & ~pl.col("quoted"))["inner"]
     signs = (*SIGNS, " ") if blanks else SIGNS
@@ -106,10 +107,10 @@ def split_lists(cells: pl.Series, *, blanks: bool = True, separator: str | None 
     return Lists(read["entries"], faults.to_series(), "in quotes" if quotes_only else separated)
 
 
-def _without_brackets(cells: pl.Series) -> pl.DataFrame:
+def _without_brackets(cells: pl.Series, *, tight: bool) -> pl.DataFrame:
     """Return ``inner``, the cells without brackets, and whether they are ``bracketed``, ``quoted``.
 
-    Blanks beside separators are left out of cells without quotes, others made one.
+    If ``tight``, blanks beside separators are left out of cells without quotes, others made one.
     """
     cell = pl.col("cell")
     frame = (
@@ -125,9 +126,11 @@ def _without_brackets(cells: pl.Series) -> pl.DataFrame:
     quoted = inner.str.contains(_QUOTE) | (
         pl.col("bracketed") & inner.str.contains(_QUOTE_AFTER_BLANK)
     )
-    tight = inner.str.replace_all(r"\s*([|;,])\s*", "${1}").str.replace_all(r"\s+", " ")
     frame = frame.with_columns(quoted=quoted.fill_null(value=False))
-    return frame.with_columns(inner=pl.when("quoted").then("inner").otherwise(tight))
+    if not tight:
+        return frame
+    tightened = inner.str.replace_all(r"\s*([|;,])\s*", "${1}").str.replace_all(r"\s+", " ")
+    return frame.with_columns(inner=pl.when("quoted").then("inner").otherwise(tightened))
 
 
 def _parsed(text: str) -> list[str] | None:

@@ -74,6 +74,9 @@ def tables(path: Path, named: Sequence[str], words: Vocabulary) -> Iterator[Tabl
     while text:
         following = next(blocks, "")
         table, left = file.table(text, first, last=not following)
+        if first == 1 and not table.rows and following:
+            text += following  # columns are guessed by the first rows
+            continue
         table.notes += notes
         table.form += f", {packed}" if packed else ""
         yield table

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from evaluation.click_files.report import TableReport
+from evaluation.click_files.report import FIRST_LINES, TableReport
 
 
 @dataclass
@@ -14,7 +15,7 @@ class ItemReport(TableReport):
     Attributes
     ----------
     items
-        Rows that are items.
+        Rows that are items, those excepted that were refused later.
     deletions
         Rows that say of an item that it is deleted.
     nameless
@@ -24,6 +25,12 @@ class ItemReport(TableReport):
     items: int = 0
     deletions: int = 0
     nameless: int = 0
+
+    def refuse(self, reason: str, line: int, text: Callable[[int], str]) -> None:
+        """Count an item that was read as refused: by the line that it is of, and its text."""
+        self.items -= 1
+        full = len(self.refused.first.get(reason, ())) == FIRST_LINES
+        self.refused.add(reason, 1, [] if full else [(line, text(line))])
 
     def lines(self) -> list[str]:
         """Return the report as lines of text."""
