@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cli.catalogues.held import HeldItems
-from cli.catalogues.sending import Row, Sender
+from cli.catalogues.sending import Sender
 from cli.errors import CommandError
 from cli.figures import percent
 from evaluation.errors import UnreadableFileError
@@ -84,15 +84,15 @@ def _write(
         report.refuse(reason, line, block.text)
 
     latest = {item.item_id: (line, item) for line, item in block.rows}.values()
-    puts: Iterable[Row] = [row for row in latest if not row[1].deleted]
-    deletions: Sequence[Row] = [row for row in latest if row[1].deleted]
+    puts = [row for row in latest if not row[1].deleted]
+    deletions = [row for row in latest if row[1].deleted]
     if held is not None:
+        changed = list(held.changed(puts))
+        written.unchanged += len(puts) - len(changed)
+        puts = changed
+        deletions = [row for row in deletions if held.holds(row[1].item_id)]
         for item_id in block.refused:
             held.holds(item_id)
-        deletions = [row for row in deletions if held.holds(row[1].item_id)]
-        changed = list(held.changed(puts))
-        written.unchanged += len(latest) - len(changed) - sum(1 for r in latest if r[1].deleted)
-        puts = changed
     for taken in sender.put(puts, refuse):
         written.put += taken
         tick(written)

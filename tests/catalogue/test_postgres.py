@@ -50,9 +50,10 @@ def run(database, shop, tmp_path):
 
 
 def insert(connection, *numbers, title="Shoe"):
+    columns = "id, title, brand, categories, stock"
     for n in numbers:
         connection.execute(
-            "INSERT INTO products (id, title, brand, categories, stock) VALUES (%s, %s, %s, %s, %s)",
+            f"INSERT INTO products ({columns}) VALUES (%s, %s, %s, %s, %s)",
             (n, f"{title} {n}", "Acme" if n % 2 else None, ["Shoes", "Sale"], n % 3),
         )
 

@@ -180,3 +180,13 @@ BACKUPS = {
     ),
     "backup-20261128T030000Z": None,
 }
+PUT = {"rows": 431_205, "refused": 17, "put": 431_100, "deleted": 88, "seconds": 215.6}
+SYNCED = {
+    "rows": 4_000_000,
+    "refused": 0,
+    "put": 41_017,
+    "unchanged": 3_958_983,
+    "deleted": 0,
+    "withheld": 1_900_000,
+    "seconds": 384.2,
+}
