@@ -8,7 +8,13 @@ import time
 from collections.abc import Iterable, Iterator
 
 import orjson
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 
 from cli.catalogues.sending import Row
 from cli.errors import CommandError
@@ -62,7 +68,7 @@ def read_catalogue(kafka: str, tenant: str = "") -> Iterator[list[Entry]]:
                 f"Kafka has no topic {name}: `nextclick topics create` creates it; --kafka and "
                 "--tenant say which one is meant"
             )
-        consumer.assign([TopicPartition(name, part, 0) for part in held.partitions])
+        consumer.assign([TopicPartition(name, part, OFFSET_BEGINNING) for part in held.partitions])
         unread, heard = set(held.partitions), time.monotonic()
         while unread:
             entries: list[Entry] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from nextclick import (
     Client,
@@ -88,7 +89,7 @@ class Sender:
         while batch:
             self._wait_for_turn(len(batch))
             try:
-                return self._patiently(lambda batch=batch: method(batch))  # type: ignore[misc]
+                return self._patiently(partial(method, batch))
             except InvalidRequestError as e:
                 faults = _faults(e)
                 if not faults:

@@ -68,8 +68,8 @@ class Chosen:
     @property
     def used(self) -> list[int]:
         """All of them, in the order of the file."""
-        one = {self.item, self.title, self.available, self.deleted}
-        return sorted(one - {None} | {*self.categories, *self.attributes})  # type: ignore[type-var]
+        one = (self.item, self.title, self.available, self.deleted)
+        return sorted({i for i in one if i is not None} | {*self.categories, *self.attributes})
 
 
 def choose_columns(table: Table, columns: ItemColumns) -> Chosen:

@@ -16,6 +16,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message
@@ -93,7 +94,7 @@ def follow(consumer: Consumer, client: Client, stop: threading.Event) -> None:
     while not stop.is_set():
         messages = consumer.consume(CALL_ITEMS, timeout=0.5)
         items = items_of(messages)
-        if items and not patiently(lambda items=items: write(client, items), stop):
+        if items and not patiently(partial(write, client, items), stop):
             return
         if messages:
             consumer.commit(asynchronous=False)

@@ -20,7 +20,6 @@ from cli.stack.process import stop
 from nextclick.topics import ITEMS
 from server.kafka.acked_producer import AckedProducer
 from settings.server import ServerSettings
-from tests.command import ENVIRONMENT
 from tests.unit.server.transport.served import Served
 
 EXAMPLES = PROJECT / "examples" / "catalogue"
@@ -149,7 +148,7 @@ def example(name, *args, environment=None):
     """Start an example as people do, in a process of its own."""
     return subprocess.Popen(
         [sys.executable, str(EXAMPLES / name), *args],
-        env={**ENVIRONMENT, **(environment or {})},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(environment or {})},
         stderr=subprocess.PIPE,
         text=True,
     )
