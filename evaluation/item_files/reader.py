@@ -27,7 +27,8 @@ SEPARATORS, OF_LISTS = ("|", ";", ">"), ("|", ";", ">", ",")
 ITEM = "item"
 """The column of ids, beside those that are named by their numbers."""
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass
