@@ -13,7 +13,7 @@ import polars as pl
 
 from evaluation.click_files.columns import Columns
 from evaluation.click_files.grouping import group_clicks
-from evaluation.click_files.reader import check_readable, read_file
+from evaluation.click_files.reader import read_file
 from evaluation.click_files.report import FileReport, Report
 from evaluation.click_files.times import DAY_FIRST, EITHER, MONTH_FIRST
 from evaluation.errors import UnreadableFileError
@@ -92,7 +92,7 @@ def read_sessions(
         ).iter_rows()
     ]
     for file in report.files:
-        check_readable(file)
+        file.check()
     report.clicks = sum(file.clicks for file in report.files)
     report.sessions = len(sessions)
     if clock and sessions:

@@ -29,7 +29,7 @@ DESCRIBE_CONFIGS = "DESCRIBE_CONFIGS"
 
 TOPIC, GROUP = "topic", "consumer group"
 
-REPLICAS, LEDGER = "server", "ledger"
+REPLICAS, LEDGER, CATALOGUE = "server", "ledger", "catalogue"
 """Groups of those that read whole topics: Kafka's client asks for the group's coordinator, if only
 to commit nothing there."""
 
@@ -117,10 +117,10 @@ _DECLARED = (
     ),
     Role(
         "operator",
-        "people and their commands: `topics`, `doctor`, `status`, `import`, `replay`",
-        reads=(SESSIONS, DEAD_LETTERS),
+        "people and their commands: `topics`, `doctor`, `status`, `import`, `replay`, `catalogue`",
+        reads=(SESSIONS, DEAD_LETTERS, ITEMS),
         writes=(EVENTS, COMMANDS),
-        describes=(LEDGER, "session-store", *_JOBS),
+        describes=(LEDGER, CATALOGUE, "session-store", *_JOBS),
         manages=tuple(TOPICS),
     ),
 )

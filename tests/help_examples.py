@@ -6,8 +6,10 @@ import typer
 
 from cli.main import app
 
-FILES = ("clicks.txt.gz", "clicks.csv.gz", "train.txt.gz", "valid.txt.gz", "test.txt.gz")
-"""Files of clicks that they name."""
+FILES = (
+    "clicks.txt.gz", "clicks.csv.gz", "train.txt.gz", "valid.txt.gz", "test.txt.gz", "items.csv.gz",
+)  # fmt: skip
+"""Files of clicks and items that they name."""
 
 
 def commands(command, path=()):

@@ -6,21 +6,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import polars as pl
-
-from evaluation.click_files.cells import MISSING
 from evaluation.click_files.lists import are_bracketed
 from evaluation.click_files.roles import (
     DATES,
-    FORMS,
-    KNOWN_NAMES,
+    OF_CLICKS,
     PLURAL,
     ROLES,
     TIME_LISTS,
     TIMEFRAME,
     TIMES_OF_DAY,
-    normal,
 )
+from evaluation.click_files.search import NONE, Search
 from evaluation.click_files.table import Table
 from evaluation.click_files.times import (
     NO_TIME,
@@ -29,10 +25,9 @@ from evaluation.click_files.times import (
     add_time_of_day,
     parse_times,
 )
-from evaluation.errors import UnreadableFileError
 
-NONE = "-"
-"""Says that a file has no column of a role."""
+SIGNS = {"time": "=+", "type": "="}
+"""What ends the name of a column where an option says more of it."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +97,7 @@ def choose_columns(table: Table, columns: Columns) -> Chosen:
         that may be its time of day.
     """
     search = _Search(table)
-    form = next((f for f in FORMS if f.fits(table.sample[:20])), None) if search.numbered else None
+    form = OF_CLICKS.form_of(table.sample[:20]) if search.numbered else None
     if form is not None:
         table.form += f", as {form.name}"
     found: dict[str, int | None] = {}
@@ -113,7 +108,7 @@ def choose_columns(table: Table, columns: Columns) -> Chosen:
         if said == NONE:
             found[role] = None
         elif said is not None:
-            found[role], rest[role] = search.said(role, said)
+            found[role], rest[role] = search.said(role, said, SIGNS.get(role, ""))
         elif form is not None:
             found[role] = form.roles.get(role)
         else:
@@ -135,11 +130,7 @@ def choose_columns(table: Table, columns: Columns) -> Chosen:
     _set_clock(chosen, search, rest.get("time"), guessed.get("time", []))
     used = {getattr(chosen, role) for role in (*ROLES, "date")}
     for role, candidates in guessed.items():
-        if unused := [repr(table.names[i]) for i in candidates if i not in used]:
-            table.notes.append(
-                f"by their names these may be {role}s too, and are not used: {', '.join(unused)}; "
-                f"say which with --{role}"
-            )
+        search.note_unused(role, [i for i in candidates if i not in used])
     return chosen
 
 
@@ -153,7 +144,7 @@ def _set_clock(
     """
     if said is not None and said.startswith("+"):
         chosen.date = chosen.time
-        chosen.time, unit = search.said("time", said[1:])
+        chosen.time, unit = search.said("time", said[1:], SIGNS["time"])
         chosen.time_format = unit or search.unit_of_day(chosen.time)
         return
     if said is not None:
@@ -177,56 +168,20 @@ def _set_clock(
         return
 
 
-class _Search:
-    """Looks for columns of one table."""
+class _Search(Search):
+    """Looks for columns of clicks."""
 
     def __init__(self, table: Table) -> None:
-        self._table = table
-        self._normals = [normal(name) for name in table.names]
-        self.numbered = table.names == [str(n) for n in range(1, len(table.names) + 1)]
-
-    def error(self, what: str, option: str) -> UnreadableFileError:
-        """Return an error that lists the columns and names the option."""
-        names = ", ".join(self._table.names[:20])
-        if self.numbered and self._table.sample:
-            example = ", ".join(self._table.sample[0])[:60]
-            names = f"numbers 1 to {len(self._table.names)}, as there is no header ({example})"
-        return UnreadableFileError(
-            self._table.path, f"{what}; its columns are: {names}. Say which with {option}"
-        )
-
-    def said(self, role: str, text: str) -> tuple[int, str]:
-        """Return the column that an option names, and what follows it: a format, or ``+TIME``."""
-        for cut, sign in ((len(text), ""), (text.find("="), "="), (text.find("+"), "+")):
-            name = text[:cut] if cut > 0 else ""
-            index = self._index(name)
-            if index is not None and (not sign or role == "time" or (role, sign) == ("type", "=")):
-                return index, text[cut:] if sign == "+" else text[cut + 1 :]
-        raise self.error(f"there is no column {text!r}", f"--{role}")
-
-    def candidates(self, role: str) -> list[int]:
-        """Return the columns that are known by their names, the best one first."""
-        known: list[int] = []
-        for name in KNOWN_NAMES[role]:
-            found = [i for i, other in enumerate(self._normals) if other == name]
-            if len(found) > 1 and not known:
-                both = " and ".join(repr(self._table.names[i]) for i in found)
-                raise self.error(f"{both} may both be the column of {role}s", f"--{role}")
-            known += found
-        return known
+        super().__init__(table, OF_CLICKS)
 
     def first_of(self, names: Sequence[str]) -> int | None:
         """Return the first column of one of these normal names."""
-        return next((self._normals.index(n) for n in names if n in self._normals), None)
-
-    def name(self, index: int) -> str:
-        """Return a column's name."""
-        return self._table.names[index]
+        return next((self.normals.index(n) for n in names if n in self.normals), None)
 
     def is_clock(self, index: int) -> bool:
         """Return whether most of a column's first values are times, or lists that may hold some."""
-        values = self._values(index)
-        if self._normals[index] in TIME_LISTS or are_bracketed(values):
+        values = self.values(index)
+        if self.normals[index] in TIME_LISTS or are_bracketed(values):
             return True
         try:
             return _are_dates(parse_times(values, self.name(index)))
@@ -235,46 +190,32 @@ class _Search:
 
     def unit_of_day(self, index: int) -> str:
         """Return the unit of a time of day that its name says; empty: guess."""
-        return "ms" if self._normals[index] == TIMEFRAME else ""
+        return "ms" if self.normals[index] == TIMEFRAME else ""
 
     def is_of_day(self, date: int, index: int) -> bool:
         """Return whether most of a column's first values are times of day beside a date.
 
         Hours alone are none: small numbers may be anything.
         """
-        values, unit = self._values(index), self.unit_of_day(index)
+        values, unit = self.values(index), self.unit_of_day(index)
         if not unit and values.str.contains(r"^\d\d?$").any():
             return False
         try:
-            times = parse_times(self._values(date), self.name(date))
+            times = parse_times(self.values(date), self.name(date))
             times = add_time_of_day(times, values, unit)
         except TimesError:
             return False
         return _are_dates(times)
 
-    def _values(self, index: int) -> pl.Series:
-        texts = pl.Series([row[index].strip() for row in self._table.sample], dtype=pl.String)
-        return texts.set(texts.is_in(MISSING), None)
-
     def check_prefixes(self, item: int) -> None:
         """Refuse files of cases: a list of items beside the item that follows it."""
-        lists = [n for n in self._normals if n.startswith("item") and PLURAL.search(n)]
-        if lists and "itemid" in self._normals and self._normals[item] == "itemid":
+        lists = [n for n in self.normals if n.startswith("item") and PLURAL.search(n)]
+        if lists and "itemid" in self.normals and self.normals[item] == "itemid":
             raise self.error(
                 "its rows are prefixes of sessions, each with the item that follows, "
                 "and would count every click many times",
                 "--item, if that is wrong",
             )
-
-    def _index(self, name: str) -> int | None:
-        if name in self._table.names:
-            return self._table.names.index(name)
-        bare = [other.split(":")[0] for other in self._table.names]
-        if name in bare:
-            return bare.index(name)
-        if name.isdigit() and 0 < int(name) <= len(bare):
-            return int(name) - 1
-        return None
 
 
 def _are_dates(times: Times) -> bool:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
-from evaluation.click_files.roles import FORMS, known, normal
+from evaluation.click_files.roles import Vocabulary, normal
 from evaluation.click_files.table import LINE, SAMPLE_ROWS, Table
 from evaluation.errors import UnreadableFileError
 
@@ -34,60 +36,105 @@ FIELDS = "fields"
 _SPLIT = pl.Schema({LINE: pl.Int64(), FIELDS: pl.List(pl.String())})
 
 
-def delimited_table(path: Path, text: str, named: Sequence[str]) -> Table:
-    """Return a file of lines as a table.
+class DelimitedFile:
+    """A file of lines; its separator, columns and header show at its beginning.
 
     Parameters
     ----------
     path
         The file.
     text
-        Its text.
+        Its text, or the first block of it.
     named
         Columns that somebody has named: where the first line has them, it is a header.
+    words
+        What columns of such files are called.
 
     Raises
     ------
     UnreadableFileError
         If the file has no line, or no separator that is known.
     """
-    lines = pl.Series(LINE, [text], pl.String).str.split("\n").explode()
-    frame = pl.DataFrame({LINE: pl.int_range(1, len(lines) + 1, eager=True), "text": lines})
-    full = frame.filter(pl.col("text").str.strip_chars() != "")
-    if full.is_empty():
-        raise UnreadableFileError(path, "it is empty")
-    first = full["text"][0]
-    separator = _separator(path, full["text"][:SAMPLE_ROWS].to_list(), named)
-    names = _fields(first, separator)
-    form = SEPARATORS[separator]
-    notes = []
-    header = _is_header(names, full["text"][1:21].to_list(), separator, named)
-    if header:
-        full = full[1:]
-        if not known(names):
-            notes.append(f"the first line was taken for a header: {first[:60]}")
-    else:
-        names = [str(number) for number in range(1, len(names) + 1)]
-        form += ", without a header"
-    table = Table(path, form, names, lambda number: str(lines[number - 1]), notes=notes)
-    table.rows = full.height
-    again = (pl.col("text") == first) & header
-    broken = pl.col("text").str.contains("\ufffd", literal=True)
-    table.refuse("the header again", full.filter(again)[LINE])
-    table.refuse("not UTF-8", full.filter(broken)[LINE])
-    rows = _split(full.filter(~again & ~broken), lines, separator, table)
-    table.sample = rows[FIELDS][:SAMPLE_ROWS].to_list()
-    table.read = lambda indexes: rows.select(LINE, *(_cell(i, separator) for i in indexes))
-    return table
+
+    def __init__(self, path: Path, text: str, named: Sequence[str], words: Vocabulary) -> None:
+        self._path = path
+        lines = list(islice(filter(str.strip, _lines_of(text)), SAMPLE_ROWS))
+        if not lines:
+            raise UnreadableFileError(path, "it is empty")
+        self._separator = _separator(path, lines, named, words)
+        self.names = _fields(lines[0], self._separator)
+        self.form = SEPARATORS[self._separator]
+        self.notes: list[str] = []
+        self._header = ""
+        if _is_header(self.names, lines[1:21], self._separator, named, words):
+            self._header = lines[0]
+            if not words.known(self.names):
+                self.notes.append(f"the first line was taken for a header: {lines[0][:60]}")
+        else:
+            self.names = [str(number) for number in range(1, len(self.names) + 1)]
+            self.form += ", without a header"
+
+    def table(self, text: str, first: int = 1, *, last: bool = True) -> tuple[Table, str]:
+        """Return lines of the file as a table, and the text after its last whole row.
+
+        Parameters
+        ----------
+        text
+            Whole lines.
+        first
+            The number of the first one, from 1.
+        last
+            Whether they go to the end of the file. Otherwise, a row whose quotes are not closed may
+            go on in the lines that follow: it begins the text that is returned.
+        """
+        lines = pl.Series(LINE, [text], pl.String).str.split("\n").explode()
+        numbers = pl.int_range(first, first + len(lines), eager=True)
+        frame = pl.DataFrame({LINE: numbers, "text": lines})
+        full = frame.filter(pl.col("text").str.strip_chars() != "")
+        if self._header and first == 1:
+            full = full[1:]
+        table = Table(self._path, self.form, self.names, lambda number: str(lines[number - first]))
+        again = pl.col("text") == self._header
+        broken = pl.col("text").str.contains("\ufffd", literal=True)
+        whole = full.filter(~again & ~broken)
+        rows, end = _split(whole, _Lines(lines, first, last), self._separator, table)
+        full = full.filter(pl.col(LINE) < end)
+        table.refuse("the header again", full.filter(again)[LINE])
+        table.refuse("not UTF-8", full.filter(broken)[LINE])
+        table.rows = rows.height + table.refused.total
+        table.sample = rows[FIELDS][:SAMPLE_ROWS].to_list()
+        table.read = lambda indexes: rows.select(
+            LINE, *(_cell(i, self._separator) for i in indexes)
+        )
+        return table, "\n".join(lines[end - first :])
 
 
-def _separator(path: Path, lines: list[str], named: Sequence[str]) -> str:
+class _Lines(NamedTuple):
+    """Lines of a file, the number of the first one, and whether they go to its end."""
+
+    texts: pl.Series
+    first: int
+    last: bool
+
+
+def _lines_of(text: str) -> Iterator[str]:
+    """Yield the lines of a text, cut one by one: it may have millions of them."""
+    start = 0
+    while start <= len(text):
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        yield text[start:end]
+        start = end + 1
+
+
+def _separator(path: Path, lines: list[str], named: Sequence[str], words: Vocabulary) -> str:
     """Return the separator by which the first line makes most sense."""
 
     def sense(separator: str) -> tuple[int, bool, int]:
         names = _fields(lines[0], separator)
-        form = any(form.fits([_fields(line, separator) for line in lines[:20]]) for form in FORMS)
-        return known(names) + len(set(named).intersection(names)), form, len(names)
+        form = words.form_of([_fields(line, separator) for line in lines[:20]])
+        meant = words.known(names) + len(set(named).intersection(names))
+        return meant, form is not None, len(names)
 
     best = max(SEPARATORS, key=sense)
     if len(_fields(lines[0], best)) < 2:
@@ -100,8 +147,10 @@ def _separator(path: Path, lines: list[str], named: Sequence[str]) -> str:
     return best
 
 
-def _is_header(first: list[str], rows: list[str], separator: str, named: Sequence[str]) -> bool:
-    if known(first) or set(named).intersection(first):
+def _is_header(
+    first: list[str], rows: list[str], separator: str, named: Sequence[str], words: Vocabulary
+) -> bool:
+    if words.known(first) or set(named).intersection(first):
         return True
     if any(re.search(r"\d", name) for name in first) or not all(normal(name) for name in first):
         return False
@@ -130,39 +179,54 @@ def _cell(index: int, separator: str) -> pl.Expr:
     return cell.alias(str(index))
 
 
-def _split(full: pl.DataFrame, lines: pl.Series, separator: str, table: Table) -> pl.DataFrame:
-    """Return `LINE` and `FIELDS` of all rows that have as many fields as the first line."""
+def _split(
+    whole: pl.DataFrame, lines: _Lines, separator: str, table: Table
+) -> tuple[pl.DataFrame, int]:
+    """Return `LINE` and `FIELDS` of all rows that have as many fields as the first line.
+
+    And the number of the line that they end before.
+    """
     width = len(table.names)
-    quotes = full["text"].str.contains('"', literal=True)
+    end = lines.first + len(lines.texts)
+    quotes = whole["text"].str.contains('"', literal=True)
     quoted = pl.DataFrame(schema=_SPLIT)
     if separator in QUOTING and quotes.any():
-        quoted, inside = _quoted_rows(full.filter(quotes)[LINE], lines, separator, table)
-        full = full.filter(~quotes & ~pl.col(LINE).is_in(inside))
-    plain = full.select(LINE, pl.col("text").str.split(separator).alias(FIELDS))
+        quoted, inside, end = _quoted_rows(whole.filter(quotes)[LINE], lines, separator, table)
+        whole = whole.filter(~quotes & ~pl.col(LINE).is_in(inside) & (pl.col(LINE) < end))
+    plain = whole.select(LINE, pl.col("text").str.split(separator).alias(FIELDS))
     rows = pl.concat([plain, quoted]).sort(LINE)
     fits = rows[FIELDS].list.len() == width
     table.refuse(f"not {width} fields, as the first line has", rows.filter(~fits)[LINE])
-    return rows.filter(fits)
+    return rows.filter(fits), end
 
 
 def _quoted_rows(
-    numbers: pl.Series, lines: pl.Series, separator: str, table: Table
-) -> tuple[pl.DataFrame, set[int]]:
-    """Return the rows that begin at lines with quotes, and the lines that belong to such rows."""
-    texts = lines.to_list()
+    numbers: pl.Series, lines: _Lines, separator: str, table: Table
+) -> tuple[pl.DataFrame, set[int], int]:
+    """Return the rows that begin at lines with quotes, and the lines that belong to such rows.
+
+    And the number of the line that they end before.
+    """
+    texts = lines.texts.to_list()
+    end = lines.first + len(texts)
     found: list[tuple[int, list[str]]] = []
     broken: list[int] = []
     inside: set[int] = set()
     for number in numbers:
         if number in inside:
             continue
-        following = (f"{text}\n" for text in texts[number - 1 : number - 1 + MAX_QUOTED_LINES])
+        at = number - lines.first
+        following = (f"{text}\n" for text in texts[at : at + MAX_QUOTED_LINES])
         reader = csv.reader(following, delimiter=separator, strict=True, skipinitialspace=True)
         try:
             found.append((number, next(reader)))
         except csv.Error:
+            read_all = number + reader.line_num == end
+            if read_all and not lines.last and reader.line_num < MAX_QUOTED_LINES:
+                end = number
+                break
             broken.append(number)
             continue
         inside.update(range(number + 1, number + reader.line_num))
     table.refuse("a quote in the wrong place, or one that is not closed", broken)
-    return pl.DataFrame(found, schema=_SPLIT, orient="row"), inside
+    return pl.DataFrame(found, schema=_SPLIT, orient="row"), inside, end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -51,7 +52,13 @@ def are_bracketed(cells: pl.Series) -> bool:
     return len(texts) > 0 and bool(texts.str.contains(r"^\s*[\[(].*[\])]\s*$").all())
 
 
-def split_lists(cells: pl.Series, *, blanks: bool = True) -> Lists:
+def separator_of(cells: pl.Series, signs: Sequence[str]) -> str | None:
+    """Return the sign that most strings hold, of equally frequent ones the first; None: no sign."""
+    counts = [int(cells.str.contains(sign, literal=True).sum()) for sign in signs]
+    return signs[counts.index(max(counts))] if any(counts) else None
+
+
+def split_lists(cells: pl.Series, *, blanks: bool = True, separator: str | None = None) -> Lists:
     """Return the entries of cells that hold lists.
 
     Cells may have brackets, and quotes around their entries, as Python and JSON print them. Without
@@ -63,16 +70,18 @@ def split_lists(cells: pl.Series, *, blanks: bool = True) -> Lists:
         Strings or lists.
     blanks
         Whether blanks separate in a column that has other separators too: in times they do not.
+    separator
+        What separates entries without quotes, where that is known: all other signs are theirs, and
+        the blanks around them.
     """
     if isinstance(cells.dtype, pl.List | pl.Array):
         nothing = pl.Series([None], dtype=pl.String).new_from_index(0, len(cells))
         return Lists(cells.cast(pl.List(pl.String)), nothing, "lists")
-    frame = _without_brackets(cells)
+    frame = _without_brackets(cells, tight=separator is None)
     inner = pl.col("inner")
     plain = frame.filter(inner.is_not_null() & ~pl.col("quoted"))["inner"]
     signs = (*SIGNS, " ") if blanks else SIGNS
-    counts = [int(plain.str.contains(sign, literal=True).sum()) for sign in signs]
-    best = signs[counts.index(max(counts))] if any(counts) else " "
+    best = separator or separator_of(plain, signs) or " "
     parsed = pl.Series(
         [
             _joined(_parsed(cell)) if quoted else None
@@ -82,9 +91,10 @@ def split_lists(cells: pl.Series, *, blanks: bool = True) -> Lists:
     )
     nested = pl.col("bracketed") & inner.str.contains(r"[\[\](){}]")
     others = [inner.str.contains(sign, literal=True) for sign in signs if sign != best]
+    mixed = pl.lit(value=False) if separator else pl.any_horizontal(others)
     read = frame.with_columns(parsed=parsed.str.split(_JOINT)).select(
         entries=pl.when("quoted").then("parsed").when(~nested).then(inner.str.split(best)),
-        mixed=~pl.col("quoted") & ~nested & pl.any_horizontal(others),
+        mixed=~pl.col("quoted") & ~nested & mixed,
     )
     faults = pl.concat([frame, read], how="horizontal").select(
         pl.when("mixed")
@@ -97,10 +107,10 @@ def split_lists(cells: pl.Series, *, blanks: bool = True) -> Lists:
     return Lists(read["entries"], faults.to_series(), "in quotes" if quotes_only else separated)
 
 
-def _without_brackets(cells: pl.Series) -> pl.DataFrame:
+def _without_brackets(cells: pl.Series, *, tight: bool) -> pl.DataFrame:
     """Return ``inner``, the cells without brackets, and whether they are ``bracketed``, ``quoted``.
 
-    Blanks beside separators are left out of cells without quotes, others made one.
+    If ``tight``, blanks beside separators are left out of cells without quotes, others made one.
     """
     cell = pl.col("cell")
     frame = (
@@ -116,9 +126,11 @@ def _without_brackets(cells: pl.Series) -> pl.DataFrame:
     quoted = inner.str.contains(_QUOTE) | (
         pl.col("bracketed") & inner.str.contains(_QUOTE_AFTER_BLANK)
     )
-    tight = inner.str.replace_all(r"\s*([|;,])\s*", "${1}").str.replace_all(r"\s+", " ")
     frame = frame.with_columns(quoted=quoted.fill_null(value=False))
-    return frame.with_columns(inner=pl.when("quoted").then("inner").otherwise(tight))
+    if not tight:
+        return frame
+    tightened = inner.str.replace_all(r"\s*([|;,])\s*", "${1}").str.replace_all(r"\s+", " ")
+    return frame.with_columns(inner=pl.when("quoted").then("inner").otherwise(tightened))
 
 
 def _parsed(text: str) -> list[str] | None:

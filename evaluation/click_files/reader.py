@@ -9,14 +9,11 @@ from polars.datatypes import DataTypeClass
 
 from evaluation.click_files.cells import MISSING, ids, is_click
 from evaluation.click_files.columns import Chosen, Columns, choose_columns
-from evaluation.click_files.content import packing, read_text
-from evaluation.click_files.delimited import delimited_table
 from evaluation.click_files.grouping import NAMES_A_USER
-from evaluation.click_files.json_lines import json_table
 from evaluation.click_files.lists import are_bracketed, split_lists
-from evaluation.click_files.parquet import parquet_table
+from evaluation.click_files.opening import whole_table
 from evaluation.click_files.report import FileReport
-from evaluation.click_files.roles import PLURAL, ROLES, TIME_LISTS, TIMEFRAME, normal
+from evaluation.click_files.roles import OF_CLICKS, PLURAL, ROLES, TIME_LISTS, TIMEFRAME, normal
 from evaluation.click_files.table import LINE, Table
 from evaluation.click_files.times import (
     TimesError,
@@ -63,47 +60,13 @@ def read_file(path: Path, columns: Columns, order: str = "") -> tuple[pl.DataFra
         If it is no table, if the meaning of a column is unknown, or if more than half of its rows
         cannot be read.
     """
-    table = _open(path, columns)
+    table = whole_table(path, columns.named(), OF_CLICKS)
     chosen = choose_columns(table, columns)
     report = FileReport(path, table.form, rows=table.rows, refused=table.refused, notes=table.notes)
     clicks = _Rows(table, chosen, report, order).clicks()
     report.clicks = clicks.height
-    check_readable(report)
+    report.check()
     return clicks, report
-
-
-def _open(path: Path, columns: Columns) -> Table:
-    form = packing(path)
-    if form == "parquet":
-        return parquet_table(path)
-    text = read_text(path, strict=False)
-    if text.lstrip().startswith("["):
-        raise UnreadableFileError(path, "it is one JSON array; write one object a line", line=1)
-    table = (
-        json_table(path, text)
-        if text.lstrip().startswith("{")
-        else delimited_table(path, text, columns.named())
-    )
-    if form:
-        table.form += f", {form}"
-    return table
-
-
-def check_readable(report: FileReport) -> None:
-    """Raise `UnreadableFileError` if more than half of a file's rows cannot be read."""
-    if report.refused.total * 2 <= report.rows and (report.clicks or report.other_types):
-        return
-    if not report.rows:
-        raise UnreadableFileError(report.path, "there is no row below the names of its columns")
-    told = "; ".join(line.strip() for line in report.refused.lines()[:4])
-    columns = ", ".join(f"{role} {column}" for role, column in report.columns)
-    raise UnreadableFileError(
-        report.path,
-        f"{told}. In all, {report.refused.total:,} of {report.rows:,} rows cannot be read, taken "
-        f"for {report.form} ({columns}): if its columns are others, name them with --session, "
-        "--user, --item, --time and --type",
-        report.refused.first_line,
-    )
 
 
 class _Rows:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from evaluation.errors import UnreadableFileError
+
 FIRST_LINES = 3
 """Lines that are quoted of each reason."""
 
@@ -34,6 +36,11 @@ class Refusals:
             merged = sorted([*self.first.get(reason, []), *first])
             self.first[reason] = merged[:FIRST_LINES]
 
+    def add_all(self, others: Refusals) -> None:
+        """Count those of others, too."""
+        for reason, count in others.counts.items():
+            self.add(reason, count, others.first[reason])
+
     @property
     def total(self) -> int:
         """All of them."""
@@ -56,8 +63,8 @@ class Refusals:
 
 
 @dataclass
-class FileReport:
-    """What was read from one file.
+class TableReport:
+    """How a file was read.
 
     Attributes
     ----------
@@ -69,47 +76,99 @@ class FileReport:
         What each column was taken for, as (role, column).
     rows
         Rows that are not empty, without the header.
-    clicks
-        Clicks read.
     unused
         Columns that were taken for nothing.
-    other_types
-        Rows that are events, but no clicks, by their type.
     refused
         Rows that cannot be read.
     notes
         What somebody should know who compares this with the file.
-    order
-        What its dates have first, as `times.Times` has it.
     """
 
     path: Path
     form: str
     columns: list[tuple[str, str]] = field(default_factory=list)
     rows: int = 0
-    clicks: int = 0
     unused: list[str] = field(default_factory=list)
-    other_types: dict[str, int] = field(default_factory=dict)
     refused: Refusals = field(default_factory=Refusals)
     notes: list[str] = field(default_factory=list)
-    order: str = ""
 
-    def lines(self) -> list[str]:
-        """Return the report as lines of text."""
-        told = [f"{self.path.name}: {self.form}, {self.rows:,} rows, {self.clicks:,} clicks"]
+    def told(self, read: str, more: Sequence[str] = (), use: str = "") -> list[str]:
+        """Return the report as lines of text.
+
+        Parameters
+        ----------
+        read
+            What was read.
+        more
+            Lines before the refusals.
+        use
+            How columns without a use may get one.
+        """
+        told = [f"{self.path.name}: {self.form}, {self.rows:,} rows, {read}"]
         told += [f"  {role}: {column}" for role, column in self.columns]
         if self.unused:
-            more = len(self.unused) - UNUSED
-            named = ", ".join(self.unused[:UNUSED]) + (f", and {more:,} more" if more > 0 else "")
-            told.append(f"  not used: {named}")
+            left = len(self.unused) - UNUSED
+            named = ", ".join(self.unused[:UNUSED]) + (f", and {left:,} more" if left > 0 else "")
+            told.append(f"  not used: {named}{use}")
         told += [f"  note: {note}" for note in self.notes]
-        if self.other_types:
-            listed = ", ".join(f"{name} {n:,}" for name, n in self.other_types.items())
-            told.append(f"  left out, since they are no clicks: {listed}")
+        told += more
         if self.refused.total:
             told.append(f"  refused: {self.refused.total:,} of {self.rows:,} rows")
             told += [f"    {line}" for line in self.refused.lines()]
         return told
+
+    def check_readable(self, found: int, options: str) -> None:
+        """Raise `UnreadableFileError` if more than half of the rows cannot be read.
+
+        Parameters
+        ----------
+        found
+            What was read; none is an error too.
+        options
+            Those that name columns.
+        """
+        if self.refused.total * 2 <= self.rows and found:
+            return
+        if not self.rows:
+            raise UnreadableFileError(self.path, "there is no row below the names of its columns")
+        told = "; ".join(line.strip() for line in self.refused.lines()[:4])
+        columns = ", ".join(f"{role} {column}" for role, column in self.columns)
+        raise UnreadableFileError(
+            self.path,
+            f"{told}. In all, {self.refused.total:,} of {self.rows:,} rows cannot be read, taken "
+            f"for {self.form} ({columns}): if its columns are others, name them with {options}",
+            self.refused.first_line,
+        )
+
+
+@dataclass
+class FileReport(TableReport):
+    """What was read from one file of clicks.
+
+    Attributes
+    ----------
+    clicks
+        Clicks read.
+    other_types
+        Rows that are events, but no clicks, by their type.
+    order
+        What its dates have first, as `times.Times` has it.
+    """
+
+    clicks: int = 0
+    other_types: dict[str, int] = field(default_factory=dict)
+    order: str = ""
+
+    def lines(self) -> list[str]:
+        """Return the report as lines of text."""
+        listed = ", ".join(f"{name} {n:,}" for name, n in self.other_types.items())
+        others = [f"  left out, since they are no clicks: {listed}"] if listed else []
+        return self.told(f"{self.clicks:,} clicks", others)
+
+    def check(self) -> None:
+        """Raise `UnreadableFileError` if more than half of the rows cannot be read."""
+        options = "--session, --user, --item, --time and --type"
+        self.check_readable(self.clicks or len(self.other_types), options)
 
 
 @dataclass

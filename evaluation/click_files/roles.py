@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 ROLES = ("session", "user", "item", "time", "type")
@@ -96,7 +96,29 @@ def normal(name: str) -> str:
     return re.sub(r"[\W_]", "", name.split(":", maxsplit=1)[0].lower())
 
 
-def known(names: Sequence[str]) -> int:
-    """Return how many of the roles have a column that is known by its name."""
-    normals = {normal(name) for name in names}
-    return sum(not normals.isdisjoint(KNOWN_NAMES[role]) for role in ROLES)
+@dataclass(frozen=True)
+class Vocabulary:
+    """What the columns of a kind of file are called.
+
+    Attributes
+    ----------
+    names
+        By role, as `normal` has them.
+    forms
+        Files of the kind that have no header.
+    """
+
+    names: Mapping[str, Sequence[str]]
+    forms: Sequence[Form] = ()
+
+    def known(self, names: Sequence[str]) -> int:
+        """Return how many of the roles have a column that is known by its name."""
+        normals = {normal(name) for name in names}
+        return sum(not normals.isdisjoint(known) for known in self.names.values())
+
+    def form_of(self, rows: Sequence[Sequence[str]]) -> Form | None:
+        """Return the form that all these rows are of; None if there is none."""
+        return next((form for form in self.forms if form.fits(rows)), None)
+
+
+OF_CLICKS = Vocabulary(KNOWN_NAMES, FORMS)

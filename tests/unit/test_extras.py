@@ -38,7 +38,7 @@ OF_TRACING = {"server.transport.traces"}
 """What the server imports only where traces are switched on."""
 
 OF_FILES = {"cli.bench", "cli.live", "cli.demo", "cli.evaluate", "cli.files", "cli.import_history"}
-OF_FILES |= {"cli.replay", "cli.results"}
+OF_FILES |= {"cli.replay", "cli.results", "cli.catalogue", "cli.catalogues"}
 """What the command line imports only where the extra `evaluation` is installed."""
 
 UNSEEN = {

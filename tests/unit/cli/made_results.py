@@ -186,3 +186,13 @@ TOKENS = [
     Token("shop-backend", frozenset([Scope.RECOMMEND, Scope.EVENTS]), "0" * 64, "2026-11-28"),
     Token("night-shift", frozenset(Scope), "1" * 64, "2026-09-01"),
 ]
+PUT = {"rows": 431_205, "refused": 17, "put": 431_100, "deleted": 88, "seconds": 215.6}
+SYNCED = {
+    "rows": 4_000_000,
+    "refused": 0,
+    "put": 41_017,
+    "unchanged": 3_958_983,
+    "deleted": 0,
+    "withheld": 1_900_000,
+    "seconds": 384.2,
+}

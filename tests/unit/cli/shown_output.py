@@ -14,6 +14,7 @@ import typer
 
 from cli import (
     backup,
+    catalogue,
     demo,
     doctor,
     down,
@@ -59,7 +60,9 @@ from tests.unit.cli.made_results import (
     NOTHING_YET,
     PLAYED,
     POPULAR,
+    PUT,
     STATUS,
+    SYNCED,
     TOKENS,
 )
 
@@ -165,6 +168,8 @@ SHOWN = {
     "replay-only-sent": table(
         "What was played", replay.readable({"sent": 431_205, "errors": 0, "seconds": 154.2})
     ),
+    "catalogue-put": table("Catalogue", catalogue.readable(PUT)),
+    "catalogue-sync": table("Catalogue", catalogue.readable(SYNCED)),
     "import": table("Import", import_history.readable(IMPORTED)),
     "recommend": lambda: recommend.show(ANSWER, explain=False),
     "recommend-explain": lambda: recommend.show(ANSWER, explain=True),

@@ -111,7 +111,7 @@ USES = {
     "evaluate --train clicks.csv --model rankr": "no ranking 'rankr'; choose one of ... ranker",
     "evaluate --train clicks.csv --min-prefix 99": "nothing to predict ... 99 ... --min-prefix",
     "evaluate --train clicks.csv --items nofile": "--items ... 'nofile' does not exist",
-    "evaluate --train clicks.csv --items sizes.csv": "sizes.csv:1: unknown header ... expected",
+    "evaluate --train clicks.csv --items sizes.csv": "sizes.csv: no column of items is known",
     "evaluate --train clicks.csv --items empty.csv": "cannot read empty.csv: it is empty",
     "evaluate --train clicks.csv --items short.txt": "short.txt:2: it has no CatId",
     "evaluate --train clicks.csv --items binary.bin": "cannot read binary.bin: it is not text",

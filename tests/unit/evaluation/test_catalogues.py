@@ -47,7 +47,7 @@ def test_click_files_with_a_category(tmp_path):
 
 def test_other_files_are_refused(tmp_path):
     """The message says what is expected."""
-    with pytest.raises(UnreadableFileError, match="unknown header"):
+    with pytest.raises(UnreadableFileError, match="no column of items is known"):
         load_items(write(tmp_path, "a,b\n"))
     with pytest.raises(UnreadableFileError, match="cannot read"):
         load_items(tmp_path / "nowhere")

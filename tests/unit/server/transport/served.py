@@ -55,8 +55,8 @@ class FakeProducer:
 class Served:
     """A running server and stubs of it."""
 
-    def __init__(self, guard=UNGUARDED, tls=None, stages=untimed, **more):
-        self.shop, self.producer = Shop(), FakeProducer()
+    def __init__(self, guard=UNGUARDED, tls=None, stages=untimed, producer=None, **more):
+        self.shop, self.producer = Shop(), producer or FakeProducer()
         self.port = Ports.free().grpc
         settings = ServerSettings(grpc_port=self.port, max_waiting_puts=WAITING, **more)
         self.handlers = (
@@ -92,7 +92,8 @@ class Served:
         return self.health.Check(health_pb2.HealthCheckRequest(), timeout=LIMIT_S).status
 
     def close(self):
-        self.producer.acknowledge.set()
+        if isinstance(self.producer, FakeProducer):
+            self.producer.acknowledge.set()
         self.channel.close()
         self.server.drain(0)
 

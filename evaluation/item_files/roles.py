@@ -1,0 +1,43 @@
+"""Names by which columns of items are known, as `click_files.roles.normal` has them."""
+
+from __future__ import annotations
+
+import re
+
+from evaluation.click_files.roles import KNOWN_NAMES, PLURAL, Vocabulary
+
+ITEM_NAMES = (
+    *(name for name in KNOWN_NAMES["item"] if not PLURAL.search(name)),
+    "id", "productcode", "itemcode", "itemnumber", "articlenumber", "sku", "variantid", "handle",
+)  # fmt: skip
+
+OF_ITEMS = Vocabulary(
+    {
+        "item": ITEM_NAMES,
+        "title": (
+            "title", "producttitle", "itemtitle", "productname", "itemname", "name", "displayname",
+            "movietitle", "headline",
+        ),
+        "category": (
+            "categories", "category", "categorypath", "categoryids", "categoryid", "categorynames",
+            "categoryname", "catid", "producttype", "googleproductcategory", "productcategory",
+            "genres", "genre", "class", "department", "section", "collections", "collection",
+        ),
+        "available": (
+            "available", "availability", "isavailable", "instock", "isinstock", "stockstatus",
+            "isactive", "active", "published", "stock", "stockquantity", "quantity", "inventory",
+            "inventoryquantity", "qty",
+        ),
+        "deleted": ("deleted", "isdeleted", "deletedat", "removed", "state"),
+        "attributes": ("attributes", "attrs", "properties", "specs", "features"),
+        "attribute": (
+            "brand", "brandname", "manufacturer", "vendor", "colour", "color", "size", "material",
+            "pattern", "style", "gender", "agegroup", "condition", "author", "artist", "publisher",
+            "language", "format", "series", "season",
+        ),
+    }
+)  # fmt: skip
+"""Of several columns of a role, the name that stands first here counts; all attributes do."""
+
+LEVEL = re.compile(r"category(level|l)?\d+$|productcategory\d+$")
+"""Columns of which each holds one level of the category."""

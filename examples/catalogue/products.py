@@ -1,0 +1,65 @@
+"""Rows of the table ``products`` as catalogue items, and their way to the server.
+
+Change `item_of` for a table of your own: both examples beside this file use it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nextclick import Client, InvalidEventError, Item, Tls, encode_item
+
+log = logging.getLogger("catalogue")
+
+CALL_ITEMS = 500
+
+
+def client_of(server: str) -> Client:
+    """Return a client of a server, with the files that variables name, as for our commands."""
+    token_file, ca_file = (
+        os.environ.get(f"NEXTCLICK_{name}_FILE", "") for name in ("TOKEN", "SERVER_CA")
+    )
+    token = Path(token_file).read_text().strip() if token_file else ""
+    return Client(server, timeout_s=30, token=token, tls=Tls(ca_file) if ca_file else None)
+
+
+def item_of(row: Mapping[str, Any]) -> Item:
+    """Return the item of a row; one that is sold no more is a deletion."""
+    return Item(
+        str(row["id"]),
+        available=row["stock"] > 0,
+        categories=tuple(row["categories"]),
+        attributes={"brand": row["brand"]} if row["brand"] else {},
+        title=row["title"],
+        deleted=row["deleted_at"] is not None,
+    )
+
+
+def write(client: Client, items: Iterable[Item]) -> int:
+    """Put and delete items, of each the last one; return how many.
+
+    Writing the same again changes nothing. An item that breaks the limits is left out and logged:
+    the server would refuse the whole call.
+    """
+    latest = {item.item_id: item for item in items}
+    fit = [item for item in latest.values() if _fits(item)]
+    puts = [item for item in fit if not item.deleted]
+    deletions = [item.item_id for item in fit if item.deleted]
+    for start in range(0, len(puts), CALL_ITEMS):
+        client.put_items(puts[start : start + CALL_ITEMS])
+    for start in range(0, len(deletions), CALL_ITEMS):
+        client.delete_items(deletions[start : start + CALL_ITEMS])
+    return len(fit)
+
+
+def _fits(item: Item) -> bool:
+    try:
+        encode_item(item)
+    except InvalidEventError as e:
+        log.warning("product %s is left out: %s", item.item_id, e)
+        return False
+    return True

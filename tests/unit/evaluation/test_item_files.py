@@ -1,0 +1,249 @@
+"""Files of items as shops export them: read right, or refused with a sentence, never misread."""
+
+import gzip
+import json
+
+import polars as pl
+import pytest
+import zstandard
+
+from evaluation.click_files import content, opening
+from evaluation.errors import UnreadableFileError
+from evaluation.item_files.columns import ItemColumns
+from evaluation.item_files.reader import ItemFile
+from nextclick import Item, encode_item
+
+CSV = (
+    "sku,name,categories,availability,brand,price\n"
+    '17,"Shoe, red",Shoes|Sale,in stock,Acme,19.90\n'
+    "18,Hat,Hats,out of stock,,5\n"
+)
+ITEMS = [
+    Item("17", categories=("Shoes", "Sale"), attributes={"brand": "Acme"}, title="Shoe, red"),
+    Item("18", available=False, categories=("Hats",), title="Hat"),
+]
+OBJECTS = [
+    {"id": 17, "title": "Shoe, red", "categories": ["Shoes", "Sale"], "available": True,
+     "attributes": {"brand": "Acme"}},
+    {"id": 18, "title": "Hat", "categories": "Hats", "available": False, "attributes": None},
+]  # fmt: skip
+LINES = "".join(json.dumps(entry) + "\n" for entry in OBJECTS)
+
+
+def read(path, raw=None, **columns):
+    """Return the items and the report of a file."""
+    if raw is not None:
+        path.write_bytes(raw if isinstance(raw, bytes) else raw.encode())
+    file = ItemFile(path, ItemColumns(**columns))
+    return [item for block in file.blocks() for _, item in block.rows], file.report
+
+
+def told(report):
+    return "\n".join(report.lines())
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        CSV,
+        CSV.replace("\n", "\r\n"),
+        "\ufeff" + CSV,
+        CSV.encode("utf-16"),
+        gzip.compress(CSV.encode()),
+        zstandard.compress(CSV.encode()),
+        CSV.replace(",", ";").replace("Shoe;", "Shoe,"),
+        CSV.replace('"Shoe, red"', "Shoe, red").replace(",", "\t").replace("Shoe\t", "Shoe,"),
+        LINES,
+    ],
+    ids=["CSV", "CRLF", "BOM", "UTF-16", "gzip", "zstd", "semicolons", "TSV", "JSON Lines"],
+)
+def test_the_same_items_are_read_from_every_format(tmp_path, raw):
+    """A shop's export is read as it is."""
+    items, report = read(tmp_path / "items", raw)
+    assert items == ITEMS
+    assert (report.items, report.refused.total) == (2, 0)
+
+
+def test_parquet_with_lists_numbers_and_maps(tmp_path):
+    """What a warehouse exports: typed columns, and maps as lists of pairs."""
+    frame = pl.DataFrame(
+        {
+            "product_id": [17, 18],
+            "title": ["Shoe, red", "Hat"],
+            "categories": [["Shoes", "Sale"], ["Hats"]],
+            "stock": [3, 0],
+            "attributes": [[{"key": "brand", "value": "Acme"}], None],
+        }
+    )
+    frame.write_parquet(tmp_path / "items.parquet")
+    items, report = read(tmp_path / "items.parquet")
+    assert items == ITEMS
+    assert ("available", "stock") in report.columns
+
+
+def test_what_columns_were_taken_for_is_told(tmp_path):
+    """Somebody can see that a column is missing, and say which it is."""
+    _, report = read(tmp_path / "items.csv", CSV)
+    assert report.lines() == [
+        "items.csv: comma-separated, 2 rows, 2 items",
+        "  item: sku",
+        "  title: name",
+        "  available: availability",
+        "  category: categories (separated by '|')",
+        "  attributes: brand",
+        "  not used: price; --attribute makes a column an attribute",
+    ]
+
+
+def test_columns_that_somebody_names(tmp_path):
+    """By name, by number, with a separator, or none."""
+    text = "a,b,c,d,e\n7,Shoe,Women/Shoes,9.5,x\n"
+    items, _ = read(
+        tmp_path / "f",
+        text,
+        item="a",
+        title="2",
+        categories=["c=/"],
+        attributes=["d", "e"],
+    )
+    described = {"d": "9.5", "e": "x"}
+    assert items == [Item("7", categories=("Women", "Shoes"), attributes=described, title="Shoe")]
+    items, _ = read(tmp_path / "f", CSV, title="-", categories=["-"], attributes=["-"])
+    assert items == [Item("17"), Item("18", available=False)]
+    with pytest.raises(UnreadableFileError, match=r"no column 'colour'.*--attribute"):
+        read(tmp_path / "f", CSV, attributes=["colour"])
+
+
+@pytest.mark.parametrize(
+    ("header", "cell", "expected"),
+    [
+        ("categories", "Shoes|Sale", ("Shoes", "Sale")),
+        ("categories", '"Shoes, Sale"', ("Shoes", "Sale")),
+        ("categories", "\"['Shoes', 'Sale']\"", ("Shoes", "Sale")),
+        ("category", '"Bags, Wallets"', ("Bags, Wallets",)),
+        ("product_type", "Women > Shoes", ("Women", "Shoes")),
+        ("category", "", ()),
+        ("category", "Sale|Sale", ("Sale",)),
+    ],
+)
+def test_cells_of_categories(tmp_path, header, cell, expected):
+    """A comma belongs to a category's name unless the column is named as a list."""
+    items, _ = read(tmp_path / "f", f"id,{header},x\n7,{cell},1\n")
+    assert items[0].categories == expected
+
+
+def test_levels_of_a_category_are_categories(tmp_path):
+    """Warehouses have a column a level."""
+    items, _ = read(tmp_path / "f", "id,category_l1,category_l2\n7,Women,Shoes\n8,Men,\n")
+    assert [item.categories for item in items] == [("Women", "Shoes"), ("Men",)]
+
+
+def test_the_separator_is_that_of_the_file_not_of_its_first_rows(tmp_path):
+    """An export that is sorted has one category in each of its first 100 rows."""
+    rows = "".join(f"{n},Shoes\n" for n in range(200))
+    items, _ = read(tmp_path / "f", f"id,categories\n{rows}999,Shoes;Sale\n")
+    assert items[-1].categories == ("Shoes", "Sale")
+
+
+def test_what_the_topic_holds_can_be_read_from_a_file(tmp_path):
+    """Deletions, too: they say so in `state`."""
+    items = [*ITEMS, Item("gone", deleted=True)]
+    text = "".join(encode_item(item).decode() + "\n" for item in items)
+    found, report = read(tmp_path / "items", text)
+    assert found == items
+    assert (report.items, report.deletions) == (2, 1)
+
+
+def test_rows_marked_as_deleted_are_deletions(tmp_path):
+    """A nightly difference has tombstones: a flag, or the time of the deletion."""
+    text = "id,title,deleted_at\n1,a,\n2,b,2026-11-27 03:00:00\n"
+    assert read(tmp_path / "f", text)[0] == [Item("1", title="a"), Item("2", deleted=True)]
+    text = "id,title,state\n1,a,CA\n2,b,TX\n"  # an address, not a state of the item
+    assert [item.deleted for item in read(tmp_path / "f", text)[0]] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason", "named"),
+    [
+        ("19,Cap\n", "not 3 fields, as the first line has", False),
+        (",Cap,yes\n", "no item", False),
+        ('19,"Cap,yes\n', "a quote in the wrong place, or one that is not closed", False),
+        ("19,Cap,perhaps\n", "the availability is not understood", True),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_counted_and_quoted(tmp_path, row, reason, named):
+    """It costs no other row; and whether it names its item decides what may be deleted."""
+    text = f"id,title,available\n17,Shoe,yes\n18,Hat,no\n20,Tie,yes\n{row}"
+    (tmp_path / "f").write_text(text)
+    file = ItemFile(tmp_path / "f", ItemColumns(available="available"))
+    blocks = list(file.blocks())
+    assert [item.item_id for block in blocks for _, item in block.rows] == ["17", "18", "20"]
+    assert [item for block in blocks for item in block.refused] == (["19"] if named else [])
+    assert file.report.nameless == (0 if named else 1)
+    assert f"refused: 1 of 4 rows\n    {reason}: 1\n      line 5: {row.strip()}" in told(
+        file.report
+    )
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        (b"", "it is empty"),
+        ("id,title\n", "no row below the names of its columns"),
+        ("colour,price\nred,7\n", "no column of items is known.*--item"),
+        ("id,title\n1,a,x\n2,b,x\n3,c\n", "2 of 3 rows cannot be read.*--item"),
+        (gzip.compress(CSV.encode())[:-12], "cannot read"),
+        ('[{"id": 1}]', "one JSON array"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused(tmp_path, raw, sentence):
+    """Before anything of it is written."""
+    with pytest.raises(UnreadableFileError, match=sentence):
+        read(tmp_path / "f", raw)
+
+
+LINES_OF = {0: '{n},"a{n}, ""quoted""\nin two lines"\n', 1: '{n},a {n}" screen\n', 2: "{n},a{n}\n"}
+ODD = "id,title\n" + "".join(
+    f'{n},"never closed\n' if n == 200 else LINES_OF[n % 3].format(n=n) for n in range(300)
+)
+
+
+@pytest.mark.parametrize("size", [1_000, 1 << 20])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress])
+def test_blocks_of_any_size_hold_the_same_rows(tmp_path, monkeypatch, size, pack):
+    """Wherever a block ends: within a row of two lines, or after a quote that is never closed."""
+    (tmp_path / "f").write_bytes(pack(ODD.encode()))
+    monkeypatch.setattr(opening, "text_blocks", lambda path: content.text_blocks(path, size=size))
+    monkeypatch.setattr(content, "READ_BYTES", min(size, 1 << 16))
+    file = ItemFile(tmp_path / "f")
+    blocks = list(file.blocks())
+    assert (len(blocks) > 1) is (size < 1 << 20) or pack is zstandard.compress
+    found = {line: item.title for block in blocks for line, item in block.rows}
+    assert len(found) == 299
+    assert found[2] == 'a0, "quoted"\nin two lines'
+    assert found[400] == 'a 298" screen'
+    assert (file.report.rows, file.report.nameless) == (300, 1)
+    assert 'line 269: 200,"never closed' in told(file.report)
+
+
+def test_blocks_of_parquet_hold_the_same_rows(tmp_path, monkeypatch):
+    """The numbers of refused rows are those of the file."""
+    ids = [None if n == 7 else n for n in range(10)]
+    pl.DataFrame({"id": ids}).write_parquet(tmp_path / "f")
+    monkeypatch.setattr(opening, "BLOCK_ROWS", 4)
+    items, report = read(tmp_path / "f")
+    assert [item.item_id for item in items] == [str(n) for n in ids if n is not None]
+    assert "line 8" in told(report)
+    assert report.rows == 10
+
+
+def test_a_file_that_breaks_off_is_refused_at_that_block(tmp_path, monkeypatch):
+    """A copy that was cut off must not pass for a whole export."""
+    packed = gzip.compress(("id,title\n" + "".join(f"{n},a\n" for n in range(9_000))).encode())
+    (tmp_path / "f").write_bytes(packed[:-8])
+    monkeypatch.setattr(opening, "text_blocks", lambda path: content.text_blocks(path, size=1_000))
+    monkeypatch.setattr(content, "READ_BYTES", 100)
+    blocks = ItemFile(tmp_path / "f").blocks()
+    assert next(blocks).rows[0] == (2, Item("0", title="a"))
+    with pytest.raises(UnreadableFileError, match=r"end-of-stream|ended before"):
+        list(blocks)
