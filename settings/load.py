@@ -13,11 +13,17 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from settings.base import FILE, PREFIX, Settings
+from settings.gateway import GatewaySettings
 from settings.jobs import JobSettings
 from settings.server import ServerSettings
 from settings.store import StoreSettings
 
-PROCESSES: tuple[type[Settings], ...] = (ServerSettings, StoreSettings, JobSettings)
+PROCESSES: tuple[type[Settings], ...] = (
+    ServerSettings,
+    StoreSettings,
+    JobSettings,
+    GatewaySettings,
+)
 """What the file and the environment may set: one file serves all processes."""
 
 NAMES = sorted({name for process in PROCESSES for name in process.model_fields})
