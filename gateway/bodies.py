@@ -16,7 +16,7 @@ READ_S = 10.0
 """Time for a body to come."""
 
 MEDIA_TYPES = {"", "application/json", "text/plain"}
-"""Types of a body; ``navigator.sendBeacon`` names text/plain for a text, and none for some blobs."""
+"""Types of a body; ``navigator.sendBeacon`` says text/plain of a text, none of some blobs."""
 
 
 class Bodies:

@@ -32,6 +32,7 @@ from cli.bench import (
     flood,
     freshness,
     frontier,
+    gateway,
     growth,
     index,
     learning,
@@ -200,6 +201,7 @@ SHOWN = {
         "From a click to its effect", freshness.readable(BENCHED["freshness"])
     ),
     "bench-frontier": lambda: frontier.show(BENCHED["frontier"]),
+    "bench-gateway": table("The REST gateway", gateway.readable(BENCHED["gateway"])),
     "bench-growth": lambda: growth.show(BENCHED["growth"]),
     "bench-index": table("The vector index", index.readable(BENCHED["index"])),
     "bench-learning": table("The learners", learning.readable(BENCHED["learning"])),
@@ -209,7 +211,9 @@ SHOWN = {
 }
 """By command, its words joined by hyphens; a command may have more than one."""
 
-SILENT = {"serve": "runs in the foreground until it is ended, and writes a log"}
+SILENT = dict.fromkeys(
+    ("gateway", "serve"), "runs in the foreground until it is ended, and writes a log"
+)
 """Commands that print nothing of their own, and why."""
 
 
