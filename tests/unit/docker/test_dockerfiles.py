@@ -15,6 +15,7 @@ import yaml
 from cli.main import app
 from cli.stack.flink_settings import MANAGED, cluster_settings
 from cli.stack.layout import PROJECT, Home, Ports
+from settings.gateway import GatewaySettings
 from settings.load import NAMES, load
 from settings.server import ServerSettings
 from settings.store import StoreSettings
@@ -106,12 +107,13 @@ def test_the_servers_image_has_settings_that_exist(monkeypatch):
     assert {name.removeprefix("NEXTCLICK_").lower() for name in given} <= set(NAMES)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    server, store = load(ServerSettings), load(StoreSettings)
+    server, store, gateway = load(ServerSettings), load(StoreSettings), load(GatewaySettings)
     assert str(server.data_dir) in folders("server")
-    ports = {server.grpc_port, server.http_port, store.store_http_port}
+    ports = {server.grpc_port, server.http_port, store.store_http_port, gateway.gateway_port}
     assert exposed("server") == {str(port) for port in ports}
-    assert server.host == store.store_host == "0.0.0.0"
+    assert server.host == store.store_host == gateway.gateway_host == "0.0.0.0"
     [check] = last_stage("server", "HEALTHCHECK")
+    assert server.http_port == gateway.gateway_http_port
     assert f"http://127.0.0.1:{server.http_port}/healthz" in check
 
 

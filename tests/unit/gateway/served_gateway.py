@@ -30,12 +30,11 @@ class Answer(NamedTuple):
 
 
 class Gateway:
-    """A gateway that listens, with its address."""
+    """Where a gateway listens."""
 
-    def __init__(self, settings: GatewaySettings) -> None:
-        self.host, self.port = settings.gateway_host, settings.gateway_port
-        self.url = f"http://{self.host}:{self.port}"
-        self.upstream = Upstream(settings.gateway_target)
+    def __init__(self, host: str, port: int) -> None:
+        self.host, self.port = host, port
+        self.url = f"http://{host}:{port}"
 
     def ask(self, method: str, path: str, body: bytes | None = None, headers: Any = ()) -> Answer:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=LIMIT_S)
@@ -59,14 +58,14 @@ class Gateway:
 def gateway(target: str, **more: Any) -> Iterator[Gateway]:
     """Run a gateway in front of a target while the block runs."""
     settings = GatewaySettings(gateway_port=Ports.free().http, gateway_target=target, **more)
-    running = Gateway(settings)
-    server = make_server(settings, running.upstream)
+    upstream = Upstream(target)
+    server = make_server(settings, upstream)
     listener = listening(settings)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     try:
-        until(lambda: server.started and running.upstream.ready())
-        yield running
+        until(lambda: server.started and upstream.ready())
+        yield Gateway(settings.gateway_host, settings.gateway_port)
     finally:
         server.should_exit = True
         thread.join(LIMIT_S)

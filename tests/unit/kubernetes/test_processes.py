@@ -13,8 +13,10 @@ from urllib.request import urlopen
 import pytest
 
 from cli.stack.layout import PROJECT
+from gateway.__main__ import serve_metrics as serve_gateway_metrics
 from server.transport.http import serve_http
 from settings.base import PREFIX, Settings
+from settings.gateway import GatewaySettings
 from settings.jobs import JobSettings
 from settings.load import load
 from settings.server import ServerSettings
@@ -37,6 +39,7 @@ SETTINGS = {
     "server": ServerSettings,
     "emitter": ServerSettings,
     "store": StoreSettings,
+    "gateway": GatewaySettings,
     "topics": Settings,
     "flink": JobSettings,
 }
@@ -105,6 +108,22 @@ def test_processes_listen_where_the_manifests_say(name):
     settings = settings_of(manifests, pod(manifests, "store"))
     assert settings.store_host == "0.0.0.0"
     assert ports(pod(manifests, "store")) == {"http": settings.store_http_port}
+    settings = settings_of(manifests, pod(manifests, "gateway"))
+    assert settings.gateway_host == "0.0.0.0"
+    expected = {"rest": settings.gateway_port, "http": settings.gateway_http_port}
+    assert ports(pod(manifests, "gateway")) == expected
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_gateway_asks_for_all_servers(name):
+    """By the headless service, which has an address for each; by the other one it would see one."""
+    manifests = overlay(name)
+    target = settings_of(manifests, pod(manifests, "gateway")).gateway_target
+    host, _, port = target.removeprefix("dns:///").partition(":")
+    service = named(manifests, "Service", host)["spec"]
+    assert service["clusterIP"] == "None"
+    assert selects({"matchLabels": service["selector"]}, pod(manifests, "server").labels)
+    assert int(port) == service["ports"][0]["port"]
 
 
 def faults_of_probes(entry, served):
@@ -147,7 +166,9 @@ def served():
     replica = serve_http("127.0.0.1", 0, lambda: {"state": "SERVING"})
     paths = paths_that_answer(replica, asked)
     store = paths_that_answer(serve_metrics("127.0.0.1", 0), asked)
-    return {"server": paths, "emitter": paths, "store": store}
+    upstream = mock.Mock(ready=lambda: True)
+    gateway = paths_that_answer(serve_gateway_metrics("127.0.0.1", 0, upstream), asked)
+    return {"server": paths, "emitter": paths, "store": store, "gateway": gateway}
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
