@@ -213,6 +213,11 @@ def counted(method, code):
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
+def timed(method):
+    name = "nextclick_gateway_request_seconds_count"
+    return REGISTRY.get_sample_value(name, {"method": method})
+
+
 def test_calls_are_counted_by_their_codes(rest, fake):
     """An operator sees which calls fail, and how."""
     before = counted("Recommend", "OK"), counted("Recommend", "NOT_FOUND")
@@ -221,3 +226,4 @@ def test_calls_are_counted_by_their_codes(rest, fake):
     rest.call("recommend", {})
     now = counted("Recommend", "OK"), counted("Recommend", "NOT_FOUND")
     assert now == (before[0] + 1, before[1] + 1)
+    assert timed("Recommend") == now[0]
