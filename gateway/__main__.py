@@ -10,6 +10,7 @@ import signal
 import socket
 from pathlib import Path
 
+import grpc
 import uvicorn
 
 from gateway import metrics
@@ -18,6 +19,7 @@ from gateway.connections import BoundedProtocol
 from gateway.upstream import Upstream
 from listeners.http_port import BoundedHTTPServer, Page, serve_pages
 from listeners.process_info import show_process
+from nextclick.tls import Tls
 from settings.gateway import GatewaySettings
 from settings.load import load
 from settings.log_lines import log_to_stderr
@@ -39,7 +41,7 @@ def main() -> None:
     settings = load(GatewaySettings)
     log_to_stderr("gateway", settings)
     show_process("gateway", settings.tenant)
-    upstream = Upstream(settings.gateway_target)
+    upstream = Upstream(settings.gateway_target, credentials(settings))
     server = make_server(settings, upstream)
     metrics.READY.set_function(upstream.ready)
     if settings.gateway_http_port:
@@ -84,6 +86,23 @@ def serve_metrics(host: str, port: int, upstream: Upstream) -> BoundedHTTPServer
 
     names = "NEXTCLICK_GATEWAY_HOST and NEXTCLICK_GATEWAY_HTTP_PORT"
     return serve_pages(host, port, names, {"/healthz": health})
+
+
+def credentials(settings: GatewaySettings) -> grpc.ChannelCredentials | None:
+    """Return those of connections to the servers; None: they are plain.
+
+    Raises
+    ------
+    SystemExit
+        If a file cannot be read.
+    """
+    if not settings.server_ca_file:
+        return None
+    own = settings.client_certificate_file or None, settings.client_key_file or None
+    try:
+        return Tls(settings.server_ca_file, *own).credentials()
+    except OSError as e:
+        raise SystemExit(f"{e.filename} cannot be read: {e.strerror}") from None
 
 
 def public_token(settings: GatewaySettings) -> str:

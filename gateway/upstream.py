@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 
@@ -52,21 +53,29 @@ class Upstream:
     ----------
     target
         A target of gRPC: ``host:port``, or ``dns:///name:port`` for all addresses of a name.
+    credentials
+        Of connections over TLS; None: they are plain.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, credentials: grpc.ChannelCredentials | None = None) -> None:
         self._target = target
+        self._credentials = credentials
         self._channel: grpc.aio.Channel | None = None
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
         """Keep the channel open meanwhile; connecting goes on in the background."""
         options = (*CHANNEL_OPTIONS, ("grpc.service_config", json.dumps(SERVICE_CONFIG)))
-        async with grpc.aio.insecure_channel(self._target, options) as channel:
+        async with self._open(options) as channel:
             self._channel = channel
             self._calls = {method: channel.unary_unary(method.grpc_path) for method in METHODS}
             self.ready()
             yield
+
+    def _open(self, options: Sequence[tuple[str, Any]]) -> grpc.aio.Channel:
+        if self._credentials is None:
+            return grpc.aio.insecure_channel(self._target, options)
+        return grpc.aio.secure_channel(self._target, self._credentials, options)
 
     async def call(
         self, method: Method, request: bytes, metadata: Metadata, timeout_s: float

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from settings.base import Settings
 
@@ -24,6 +25,14 @@ class GatewaySettings(Settings):
         min_length=1,
         description="Where the servers are: a target of gRPC, whose addresses take turns",
     )
+    server_ca_file: str = Field(
+        default="",
+        description="PEM file of the CA of the server's certificate; empty: connections are plain",
+    )
+    client_certificate_file: str = Field(
+        default="", description="PEM file of the caller's own certificate; empty: none"
+    )
+    client_key_file: str = Field(default="", description="PEM file of its key")
     gateway_timeout_s: float = Field(
         default=15,
         gt=0,
@@ -46,6 +55,19 @@ class GatewaySettings(Settings):
     def origins(self) -> tuple[str, ...]:
         """The origins, one by one."""
         return tuple(filter(None, (text.strip() for text in self.gateway_origins.split(","))))
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if bool(self.client_certificate_file) != bool(self.client_key_file):
+            raise ValueError(
+                "NEXTCLICK_CLIENT_CERTIFICATE_FILE and NEXTCLICK_CLIENT_KEY_FILE: set both or none"
+            )
+        if self.client_certificate_file and not self.server_ca_file:
+            raise ValueError(
+                "NEXTCLICK_CLIENT_CERTIFICATE_FILE needs NEXTCLICK_SERVER_CA_FILE, by which the "
+                "server is known"
+            )
+        return self
 
     @field_validator("gateway_origins")
     @classmethod

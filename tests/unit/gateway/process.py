@@ -10,10 +10,16 @@ from contextlib import contextmanager
 from cli.stack.layout import PROJECT, PYTHON_PATH, Ports
 from tests.unit.gateway.served_gateway import LIMIT_S, Gateway, until
 
+SHARED = {"server_ca_file", "client_certificate_file", "client_key_file"}
+"""Settings that all callers of servers have."""
+
 
 def start(program=("-m", "gateway"), **settings):
-    """Start ``python PROGRAM`` with settings of the gateway, named without their prefix."""
-    given = {f"NEXTCLICK_GATEWAY_{name.upper()}": str(value) for name, value in settings.items()}
+    """Start ``python PROGRAM`` with settings of the gateway, named without its prefix."""
+    given = {
+        f"NEXTCLICK_{'' if name in SHARED else 'GATEWAY_'}{name.upper()}": str(value)
+        for name, value in settings.items()
+    }
     path = os.pathsep.join(filter(None, (PYTHON_PATH, os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
         [sys.executable, *program],

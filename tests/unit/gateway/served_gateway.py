@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from cli.stack.layout import Ports
-from gateway.__main__ import listening, make_server
+from gateway.__main__ import credentials, listening, make_server
 from gateway.upstream import Upstream
 from settings.gateway import GatewaySettings
 
@@ -58,7 +58,7 @@ class Gateway:
 def gateway(target: str, **more: Any) -> Iterator[Gateway]:
     """Run a gateway in front of a target while the block runs."""
     settings = GatewaySettings(gateway_port=Ports.free().http, gateway_target=target, **more)
-    upstream = Upstream(target)
+    upstream = Upstream(target, credentials(settings))
     server = make_server(settings, upstream)
     listener = listening(settings)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)

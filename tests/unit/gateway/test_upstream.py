@@ -9,6 +9,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from gateway.upstream import READS
 from nextclick.v1 import recommendation_service_pb2 as pb
 from server.transport.methods import METHODS, Lane
+from tests.certificates import Authority
 from tests.unit.gateway.served_gateway import gateway, until
 from tests.unit.nextclick.fake_server import Fake, serving
 
@@ -91,3 +92,19 @@ def test_a_server_that_comes_back_is_found(fake):
         with serving(fake, target):
             until(lambda: running.ask("GET", "/healthz").status == 200)
             assert running.call("recommend", {}).status == 200
+
+
+@pytest.mark.parametrize("mutual", [False, True])
+def test_servers_are_reached_over_tls(fake, tmp_path, mutual):
+    """What a page sends would cross the servers' network in plain text."""
+    authority = Authority(tmp_path)
+    server, own = authority.issue("server"), authority.issue("gateway")
+    ca = authority.certificate
+    pair = [(server.key.read_bytes(), server.certificate.read_bytes())]
+    theirs = grpc.ssl_server_credentials(pair, ca.read_bytes() if mutual else None, mutual)
+    more = {"server_ca_file": str(ca)}
+    if mutual:
+        more |= {"client_certificate_file": str(own.certificate), "client_key_file": str(own.key)}
+    fake.answers = [pb.RecommendResponse()]
+    with serving(fake, credentials=theirs) as target, gateway(target, **more) as running:
+        assert running.call("recommend", {}).status == 200
