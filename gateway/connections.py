@@ -44,8 +44,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
         metrics.CONNECTIONS.dec()
-        self._head_timer = _cancelled(self._head_timer)
-        self._unread_timer = _cancelled(self._unread_timer)
+        self._end_head()
+        self._end_unread()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -59,12 +59,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """See `httptools.HttpRequestParser`."""
         super().on_message_begin()
-        self._head_timer = _cancelled(self._head_timer)
+        self._end_head()
         self._await_head()
 
     def on_headers_complete(self) -> None:
         """See `httptools.HttpRequestParser`."""
-        self._head_timer = _cancelled(self._head_timer)
+        self._end_head()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -79,13 +79,18 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         """See `asyncio.Protocol`."""
-        self._unread_timer = _cancelled(self._unread_timer)
+        self._end_unread()
         super().resume_writing()
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_S, self.transport.abort)
 
+    def _end_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
-def _cancelled(timer: TimerHandle | None) -> None:
-    if timer is not None:
-        timer.cancel()
+    def _end_unread(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None

@@ -39,6 +39,7 @@ WORDS = (b"null", b"[]", b"{}", b"-1", b"1e400", b'"\\u0000"', b'"\\ud800"', b"[
 def running():
     """The gateway's process, and where it listens, in front of a real server in this process."""
     served = Served()
+    served.server.set_serving(True)
     with gateway_process(f"127.0.0.1:{served.port}") as (process, rest, _):
         yield psutil.Process(process.pid), rest
     served.close()

@@ -53,6 +53,7 @@ def shop():
 @pytest.fixture
 def served():
     served = Served()
+    served.server.set_serving(True)
     yield served
     served.close()
 
