@@ -21,6 +21,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.message import Message
 
+from gateway.methods import is_list
 from gateway.problems import ProblemError
 from nextclick.limits import MAX_PUT_EVENTS
 
@@ -102,22 +103,19 @@ def _is_plain(field: FieldDescriptor) -> bool:
     """Whether a field is no map but one of texts, and has no bytes."""
     if field.type == FieldDescriptor.TYPE_BYTES:
         return False
-    if _is_map(field):
-        entry = field.message_type.fields_by_name
-        return all(entry[name].type == FieldDescriptor.TYPE_STRING for name in ("key", "value"))
-    return True
-
-
-def _is_map(field: FieldDescriptor) -> bool:
-    return field.message_type is not None and field.message_type.GetOptions().map_entry
+    kind = field.message_type
+    if kind is None or not kind.GetOptions().map_entry:
+        return True
+    return all(entry.type == FieldDescriptor.TYPE_STRING for entry in kind.fields)
 
 
 def _value(field: FieldDescriptor) -> Writer | None:
     """Return the function that writes a field's value; None: it stands for itself."""
-    if _is_map(field):
+    kind = field.message_type
+    if kind is not None and kind.GetOptions().map_entry:
         return dict
     one = _single(field)
-    if field.label != FieldDescriptor.LABEL_REPEATED:
+    if not is_list(field):
         return one
     return list if one is None else lambda values: list(map(one, values))
 

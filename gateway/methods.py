@@ -12,7 +12,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import NamedTuple
 
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -65,6 +65,13 @@ def unary(found: ServiceDescriptor) -> Iterator[Method]:
     for method in found.methods:
         if not method.client_streaming and not method.server_streaming:
             yield Method(found, method)
+
+
+def is_list(field: FieldDescriptor) -> bool:
+    """Whether a field is a list or a map; protobuf 6.31 has another word for it."""
+    if hasattr(field, "is_repeated"):
+        return bool(field.is_repeated)
+    return bool(field.label == FieldDescriptor.LABEL_REPEATED)
 
 
 METHODS = tuple(method for service in services() for method in unary(service))

@@ -14,7 +14,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from gateway.headers import TIMEOUT
-from gateway.methods import Method
+from gateway.methods import Method, is_list
 from gateway.problems import MEDIA_TYPE
 
 COMMENTS: dict[str, str] = json.loads(Path(__file__).with_name("comments.json").read_text())
@@ -156,7 +156,7 @@ def _field(field: FieldDescriptor) -> Schema:
     message = field.message_type
     if message is not None and message.GetOptions().map_entry:
         return {"type": "object", "additionalProperties": _one(message.fields_by_name["value"])}
-    if field.label == FieldDescriptor.LABEL_REPEATED:
+    if is_list(field):
         return {"type": "array", "items": _one(field)}
     return _one(field)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 import grpc
 import orjson
@@ -108,7 +109,8 @@ def of_call(error: grpc.aio.AioRpcError) -> ProblemError:
 
 def _violations(error: grpc.aio.AioRpcError) -> list[FieldFault]:
     found: list[FieldFault] = []
-    for key, value in error.trailing_metadata() or ():
+    trailers: Any = error.trailing_metadata()
+    for key, value in trailers or ():
         if key != DETAILS or not isinstance(value, bytes):
             continue
         bad = error_details_pb2.BadRequest()

@@ -68,7 +68,8 @@ class Upstream:
         options = (*CHANNEL_OPTIONS, ("grpc.service_config", json.dumps(SERVICE_CONFIG)))
         async with self._open(options) as channel:
             self._channel = channel
-            self._calls = {method: channel.unary_unary(method.grpc_path) for method in METHODS}
+            of_bytes: Any = channel.unary_unary  # its types want serialisers, which may be left out
+            self._calls = {method: of_bytes(method.grpc_path) for method in METHODS}
             self.ready()
             yield
 
