@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
@@ -68,10 +68,11 @@ def unary(found: ServiceDescriptor) -> Iterator[Method]:
 
 
 def is_list(field: FieldDescriptor) -> bool:
-    """Whether a field is a list or a map; protobuf 6.31 has another word for it."""
-    if hasattr(field, "is_repeated"):
-        return bool(field.is_repeated)
-    return bool(field.label == FieldDescriptor.LABEL_REPEATED)
+    """Whether a field is a list or a map, in the words of any version of protobuf."""
+    either: Any = field
+    if hasattr(field, "is_repeated"):  # from 6.31 on
+        return bool(either.is_repeated)
+    return bool(either.label == FieldDescriptor.LABEL_REPEATED)
 
 
 METHODS = tuple(method for service in services() for method in unary(service))
