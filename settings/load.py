@@ -74,6 +74,8 @@ def _told(error: ErrorDetails) -> str:
     """Return what is wrong with a setting, and what it is."""
     name = "_".join(map(str, error["loc"])).upper()
     wrong = error["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    if not name:  # of several settings together, which the sentence names
+        return wrong
     held = str(error["input"])[:QUOTED]
     if name in SECRETS or re.search(rf"\b{re.escape(held)}\b", wrong):
         return f"{PREFIX}{name}: {wrong}"

@@ -7,6 +7,7 @@ import pytest
 
 from online_models.learners.sample import DEFAULT_SAMPLE
 from settings.base import PREFIX
+from settings.gateway import GatewaySettings
 from settings.jobs import JobSettings
 from settings.load import PROCESSES, load
 from settings.server import ServerSettings
@@ -100,7 +101,7 @@ def test_the_emitter_samples_as_evaluation_does():
 def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(monkeypatch, tmp_path):
     """A mistyped limit was ignored: the operator found out when memory was full."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "nextclick.toml").write_text("max_itms = 5\nredis_pasword = 'x'\n[server]\n")
+    (tmp_path / "nextclick.toml").write_text("max_itms = 5\nredis_pasword = 'x'\n[shop]\n")
     monkeypatch.setenv("NEXTCLICK_TENNANT", "shop")
     with pytest.raises(SystemExit) as end:
         load(StoreSettings)
@@ -108,7 +109,7 @@ def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(monkeypatch, 
         "NEXTCLICK_TENNANT: there is no such setting; did you mean NEXTCLICK_TENANT?",
         "nextclick.toml: max_itms: there is no such setting; did you mean max_items?",
         "nextclick.toml: redis_pasword: there is no such setting",
-        "nextclick.toml: server: there is no such setting",
+        "nextclick.toml: shop: there is no such setting",
     ]
 
 
@@ -207,3 +208,13 @@ def test_a_password_is_never_quoted(monkeypatch):
     with pytest.raises(SystemExit) as end:
         load(ServerSettings)
     assert "secret" not in str(end.value)
+
+
+def test_a_certificate_of_the_gateway_has_a_key_and_knows_its_server(monkeypatch):
+    """It would be refused by the servers, long after the start."""
+    for given, missing in (("CERTIFICATE", "set both or none"), ("KEY", "SERVER_CA_FILE")):
+        monkeypatch.setenv(f"NEXTCLICK_CLIENT_{given}_FILE", "file.pem")
+        with pytest.raises(SystemExit, match=missing) as end:
+            load(GatewaySettings)
+        assert "CLIENT_CERTIFICATE_FILE" in str(end.value)
+        assert "file.pem" not in str(end.value)
