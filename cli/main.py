@@ -16,6 +16,7 @@ from cli.console import err, print_error
 from cli.doctor import doctor
 from cli.down import down
 from cli.errors import CommandError
+from cli.gateway import gateway
 from cli.jobs import jobs_app
 from cli.models import models_app
 from cli.recommend import recommend
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (up, down, status, doctor, recommend, serve):
+for command in (up, down, status, doctor, recommend, serve, gateway):
     app.command()(command)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(topics_app, name="topics")

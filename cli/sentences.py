@@ -15,8 +15,8 @@ import redis
 from confluent_kafka import KafkaException
 
 from cli.errors import CommandError
+from connections.kafka_admin import KafkaFaultError
 from nextclick import NextclickError
-from settings.kafka_admin import KafkaFaultError
 
 DOCTOR = "`nextclick doctor` looks for the cause"
 

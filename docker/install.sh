@@ -14,5 +14,5 @@ python3 -m venv /tmp/sbom
 find .venv -type d -name tests -prune -exec rm -r {} +
 /tmp/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
   --output-file sbom.json .venv/bin/python
-python3 -m compileall -q cli connections evaluation listeners online_models proto records server \
-  settings streaming
+python3 -m compileall -q cli connections evaluation gateway listeners online_models proto records \
+  server settings streaming

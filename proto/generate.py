@@ -1,4 +1,4 @@
-"""Generate the Python stubs, and add what is new in the protos to the list of the contract.
+"""Generate the Python stubs and the gateway's comments, and add what is new to the contract's list.
 
 Usage: python proto/generate.py [OUT]
 
@@ -9,9 +9,12 @@ a test compares them with the committed ones.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import grpc_tools
 from google.protobuf import descriptor_pb2
@@ -19,6 +22,7 @@ from grpc_tools import protoc
 
 PROTO_DIR = Path(__file__).resolve().parent
 CONTRACT = PROTO_DIR.parent / "tests" / "contract" / "baseline.txt"
+COMMENTS = PROTO_DIR.parent / "gateway" / "comments.json"
 _PACKAGE = Path("nextclick") / "v1"
 _INCLUDES = (f"-I{PROTO_DIR}", f"-I{Path(grpc_tools.__file__).parent / '_proto'}")
 
@@ -32,6 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
         generate(out)
         return
     generate(PROTO_DIR)
+    COMMENTS.write_text(comments(descriptors()))
     known = CONTRACT.read_text().splitlines() if CONTRACT.exists() else []
     new = [line for line in contract(descriptors()) if line not in set(known)]
     # Nothing is ever removed here: a breaking change takes an edit by hand, seen in review.
@@ -75,6 +80,28 @@ def contract(files: descriptor_pb2.FileDescriptorSet) -> list[str]:
                     f"({streams[0]}{method.input_type}) -> {streams[1]}{method.output_type}"
                 )
     return sorted(lines)
+
+
+def comments(files: descriptor_pb2.FileDescriptorSet) -> str:
+    """Return what the services' protos say, as JSON: comments by the names of what they are of."""
+    said = {}
+    for file in files.file:
+        if file.service:
+            for location in file.source_code_info.location:
+                if location.leading_comments:
+                    name = f"{file.package}.{_name(file, location.path)}"
+                    said[name] = " ".join(location.leading_comments.split())
+    return json.dumps(said, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _name(file: descriptor_pb2.FileDescriptorProto, path: Sequence[int]) -> str:
+    """Return the name of what a path of source code info leads to, below its package."""
+    at: Any = file
+    names = []
+    for number, index in zip(path[::2], path[1::2], strict=True):
+        at = getattr(at, at.DESCRIPTOR.fields_by_number[number].name)[index]
+        names.append(at.name)
+    return ".".join(names)
 
 
 def _message(name: str, message: descriptor_pb2.DescriptorProto) -> list[str]:

@@ -24,7 +24,7 @@ FILE = Path("nextclick.toml")
 DAY_S = 24 * 3600
 
 
-class Settings(KafkaSettings, RedisSettings, BaseSettings):
+class ProcessSettings(BaseSettings):
     """Settings from environment variables ``NEXTCLICK_*``, then ``nextclick.toml``, then defaults.
 
     A process serves one tenant.
@@ -65,3 +65,7 @@ class Settings(KafkaSettings, RedisSettings, BaseSettings):
         """Give the environment precedence over the file."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+class Settings(KafkaSettings, RedisSettings, ProcessSettings):
+    """Settings of a process that reads or writes Kafka or Redis."""

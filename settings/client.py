@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from settings.base import Settings
+from settings.base import ProcessSettings, Settings
 
 
 class GrpcSettings(Settings):
@@ -15,12 +15,9 @@ class GrpcSettings(Settings):
     grpc_port: int = Field(default=50051, ge=1, le=65535, description="Port of gRPC")
 
 
-class ClientSettings(GrpcSettings):
-    """What calls to a server carry, and how they know it."""
+class CallerSettings(ProcessSettings):
+    """How a caller knows a server, and the server knows it."""
 
-    token_file: str = Field(
-        default="", description="File with the token that calls carry; empty: none"
-    )
     server_ca_file: str = Field(
         default="",
         description="PEM file of the CA of the server's certificate; empty: connections are plain",
@@ -42,3 +39,11 @@ class ClientSettings(GrpcSettings):
                 "server is known"
             )
         return self
+
+
+class ClientSettings(GrpcSettings, CallerSettings):
+    """What calls to a server carry."""
+
+    token_file: str = Field(
+        default="", description="File with the token that calls carry; empty: none"
+    )

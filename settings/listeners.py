@@ -6,10 +6,10 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from settings.base import Settings
+from settings.base import ProcessSettings
 
 
-class ListenerSettings(Settings):
+class ListenerSettings(ProcessSettings):
     """The certificate of a process, and the tokens of its callers; the files are watched."""
 
     tokens_file: str = Field(

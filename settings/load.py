@@ -12,17 +12,19 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from settings.base import FILE, PREFIX, Settings
+from settings.base import FILE, PREFIX, ProcessSettings
 from settings.client import ClientSettings
+from settings.gateway import GatewaySettings
 from settings.jobs import JobSettings
 from settings.server import ServerSettings
 from settings.store import StoreSettings
 
-PROCESSES: tuple[type[Settings], ...] = (
+PROCESSES: tuple[type[ProcessSettings], ...] = (
     ServerSettings,
     StoreSettings,
     JobSettings,
     ClientSettings,
+    GatewaySettings,
 )
 """What the file and the environment may set: one file serves all processes."""
 
@@ -39,7 +41,7 @@ QUOTED = 40
 
 UNKNOWN = "there is no such setting"
 
-AnySettings = TypeVar("AnySettings", bound=Settings)
+AnySettings = TypeVar("AnySettings", bound=ProcessSettings)
 
 
 def load(kind: type[AnySettings], **given: Any) -> AnySettings:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from settings.base import Settings
+from settings.base import ProcessSettings
 
 OURS = "nextclick"
 """The logger of which all of ours are children; the setting is for its level."""
@@ -81,7 +81,7 @@ class TextLines(Lines):
 FORMATS: dict[str, type[Lines]] = {"json": JsonLines, "text": TextLines}
 
 
-def log_to_stderr(role: str, settings: Settings) -> None:
+def log_to_stderr(role: str, settings: ProcessSettings) -> None:
     """Send the log of this process to standard error, as the settings say."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(FORMATS[settings.log_format](role, settings.tenant))

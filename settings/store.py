@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from settings.base import DAY_S
+from settings.base import DAY_S, Settings
 from settings.listeners import ListenerSettings
 
 
-class StoreSettings(ListenerSettings):
+class StoreSettings(ListenerSettings, Settings):
     """Settings of the session store."""
 
     session_expiry_s: int = Field(

@@ -27,14 +27,14 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from connections.kafka import client_config
+from connections.kafka_admin import Admin, fault
+from connections.kafka_faults import fault_of
 from connections.redis import masters_of
 from listeners.guard import UNGUARDED, Guard, guard_of
 from listeners.http_port import BoundedHTTPServer, serve_pages
 from listeners.process_info import show_process
 from nextclick.topics import FETCH_WAIT_MS, SESSIONS, topic
-from settings.kafka import client_config
-from settings.kafka_admin import Admin, fault
-from settings.kafka_faults import fault_of
 from settings.kafka_rights import GROUP as KAFKA_GROUP
 from settings.kafka_rights import READ, ROLES, TOPIC, Right
 from settings.load import load

@@ -7,6 +7,7 @@ import typer
 from cli.bench.flood import flood
 from cli.bench.freshness import freshness
 from cli.bench.frontier import frontier
+from cli.bench.gateway import gateway
 from cli.bench.growth import growth
 from cli.bench.guard import guard
 from cli.bench.index import index
@@ -22,6 +23,7 @@ for command in (
     flood,
     freshness,
     frontier,
+    gateway,
     growth,
     guard,
     index,

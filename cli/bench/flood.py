@@ -27,10 +27,10 @@ from cli.stack.layout import SAMPLE
 from cli.stack.process import find, wait_until
 from cli.stack.stack import Stack
 from cli.stack.temporary import results_folder, temporary_stack
+from connections.kafka import client_config
 from evaluation.datasets import Session, load_sessions
 from nextclick import Client, Filter, Item
 from nextclick.topics import EVENTS
-from settings.kafka import client_config
 
 CASES = 2_000
 """Clicks of held-out sessions that are asked for before the flood and after it."""

@@ -17,10 +17,10 @@ from cli.figures import count
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack.stack import Stack
 from cli.stack.temporary import temporary_stack
+from connections.kafka import client_config
 from nextclick import Client
 from nextclick.topics import PRODUCER_CONFIG, SESSIONS
 from nextclick.v1.session_pb2 import SessionRecord
-from settings.kafka import client_config
 
 WARM_UP_S = 20.0
 CAUGHT_UP_S = 0.1

@@ -17,6 +17,7 @@ from cli.stack.layout import SAMPLE
 from cli.stack.process import find, wait_until
 from cli.stack.stack import Stack
 from cli.stack.temporary import temporary_stack
+from connections.kafka import client_config
 from evaluation.datasets import clicks_in_order, load_sessions
 from nextclick.topics import EXAMPLES, PRODUCER_CONFIG, RANKER, SESSIONS, partitions, topic
 from nextclick.v1.learning_pb2 import LearnerState
@@ -24,7 +25,6 @@ from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
 from records import example
 from records.session_life import Applied
-from settings.kafka import client_config
 from streaming.jobs.registry import JOBS
 
 TENANT, LONG_TENANT = "bench", "bench-long"

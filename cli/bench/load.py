@@ -17,11 +17,11 @@ from cli.stack import kafka
 from cli.stack.layout import PYTHON_PATH, SAMPLE, Child
 from cli.stack.process import spawn, stop
 from cli.stack.stack import Stack
+from connections.kafka import client_config
 from evaluation.datasets import Session, clicks_in_order, load_sessions
 from nextclick import Event, encode_event
 from nextclick.topics import EVENTS, PRODUCER_CONFIG
 from settings.base import Settings
-from settings.kafka import client_config
 from settings.load import load
 
 STEP_S = 0.01

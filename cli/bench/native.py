@@ -1,4 +1,4 @@
-"""The native load client, compiled on demand: one in Python would mostly measure itself."""
+"""Native load clients, compiled on demand: one in Python would mostly measure itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from cli.errors import CommandError
 
-SOURCE = Path(__file__).with_name("grpc_load.c")
+GRPC, HTTP = (Path(__file__).with_name(f"{name}_load.c") for name in ("grpc", "http"))
+"""Their sources; both take the same arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,10 @@ class Load:
     errors: int
 
 
-def client(folder: Path) -> Path | None:
-    """Return the client's program, compiled into a folder; None without a compiler."""
-    source = SOURCE.read_bytes()
-    program = folder / f"grpc_load-{hashlib.blake2b(source, digest_size=6).hexdigest()}"
+def client(folder: Path, source: Path = GRPC) -> Path | None:
+    """Return a client's program, compiled into a folder; None without a compiler."""
+    digest = hashlib.blake2b(source.read_bytes(), digest_size=6).hexdigest()
+    program = folder / f"{source.stem}-{digest}"
     if program.exists():
         return program
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
@@ -37,7 +38,7 @@ def client(folder: Path) -> Path | None:
         return None
     folder.mkdir(parents=True, exist_ok=True)
     built = folder / f"{program.name}.new"
-    argv = [compiler, "-O2", "-o", str(built), str(SOURCE)]
+    argv = [compiler, "-O2", "-o", str(built), str(source)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         raise CommandError(f"the load client does not compile:\n{done.stderr}")

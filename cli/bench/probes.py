@@ -12,9 +12,9 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 
 from cli.errors import CommandError
 from cli.stack.stack import Stack
+from connections.kafka import client_config
 from nextclick import Client, Event, encode_event
 from nextclick.topics import DEAD_LETTERS, EVENTS, PRODUCER_CONFIG, SESSIONS, partitions
-from settings.kafka import client_config
 
 ROUND = 5
 """One in so many probes goes by PutEvents."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ import typer
 
 from cli.bench import echo, native
 from cli.bench.charts import save_serving
+from cli.bench.floors import BESIDE, bare_server
 from cli.bench.load import live_clicks
 from cli.bench.slices import AlternatingSlices, Target
 from cli.bench.worker_scaling import worker_scaling
@@ -25,9 +25,8 @@ from cli.figures import count, microseconds
 from cli.live.bootstrap import PREFIX, bootstrap
 from cli.live.ledger import Ledger
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
-from cli.stack.apps import EMITTER
-from cli.stack.layout import PYTHON_PATH, SAMPLE, Child, Ports
-from cli.stack.process import START_S, find, paused, running, spawn, stop, wait_until
+from cli.stack.layout import SAMPLE
+from cli.stack.process import paused, running, wait_until
 from cli.stack.stack import Stack
 from cli.stack.temporary import temporary_stack
 from evaluation.datasets import load_sessions
@@ -46,9 +45,6 @@ LIVE_CLICKS = 500.0
 WAITING_PUTS = 100
 AT_REST = 15.0
 """Percent of a core; below it, the server has finished indexing the history, too."""
-
-BESIDE = ("taskmanager-1", "taskmanager-2", "jobmanager", EMITTER, "store")
-"""Parts that are paused while the server is measured alone; Kafka and Redis keep running."""
 
 
 def serving(
@@ -125,7 +121,9 @@ def measure(
     native.write_requests(batches, list(batched(requests)))
     recommend = f"{SERVICE}Recommend"
     batch_recommend = f"{SERVICE}BatchRecommend"
-    with Client(stack.target) as client, floor_server(stack, client, asked[-1]) as (address, child):
+    with Client(stack.target) as client:
+        answer = answer_of(client, asked[-1])
+    with bare_server(stack, echo.__name__, answer) as (address, child):
         floor = Target(address, running(child), echo.METHOD, single)
         process = running(stack.child("server"))
         product = Target(stack.target, process, recommend, single)
@@ -185,10 +183,8 @@ def batched(requests: list[pb.RecommendRequest]) -> Iterator[bytes]:
         yield pb.BatchRecommendRequest(requests=chosen).SerializeToString()
 
 
-@contextmanager
-def floor_server(stack: Stack, client: Client, session_id: str) -> Iterator[tuple[str, Child]]:
-    """Run the echo server, whose answer has the bytes of one of the product's."""
-    answer = stack.home.path("serving") / "answer"
+def answer_of(client: Client, session_id: str) -> bytes:
+    """Return an answer of the product, serialised as it comes."""
     scored = client.recommend(session_id)
     response = pb.RecommendResponse(
         recommendation_id=scored.recommendation_id,
@@ -198,23 +194,7 @@ def floor_server(stack: Stack, client: Client, session_id: str) -> Iterator[tupl
     )
     for item in scored.items:
         response.items.add(item_id=item.item_id, score=item.score)
-    answer.write_bytes(response.SerializeToString())
-    port = Ports.free().grpc
-    argv = [sys.executable, "-m", "cli.bench.echo", str(port), str(answer)]
-    child = spawn("floor", argv, stack.home.log("floor"), {"PYTHONPATH": PYTHON_PATH}, bound=True)
-    try:
-        address = f"127.0.0.1:{port}"
-        log = stack.home.log("floor")
-        wait_until(lambda: listens(child), START_S, "the floor", [(child, log)])
-        yield address, child
-    finally:
-        stop([child])
-
-
-def listens(child: Child) -> bool:
-    """Whether a process listens on a port."""
-    process = find(child)
-    return process is not None and any(c.status == "LISTEN" for c in process.net_connections())
+    return response.SerializeToString()
 
 
 @contextmanager

@@ -23,9 +23,9 @@ from cli.stack.layout import Child, Ports
 from cli.stack.process import spawn, stop, wait_until
 from cli.stack.stack import Stack
 from cli.stack.temporary import temporary_stack
+from connections.kafka import client_config
 from evaluation.datasets import Session
 from nextclick.topics import SESSIONS, partitions, topic
-from settings.kafka import client_config
 from streaming.jobs.registry import JOBS, Job
 
 TENANT, FLOOR_TENANT = "bench", "floor"

@@ -12,11 +12,12 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartiti
 
 from cli.catalogues.sending import Row
 from cli.errors import CommandError
+from connections.kafka import client_config
+from connections.kafka_admin import Admin, KafkaFaultError
+from connections.kafka_faults import fault_of, is_refusal
 from nextclick import InvalidEventError, Item, decode_item
 from nextclick.topics import ITEMS, topic
-from settings.kafka import KafkaSettings, client_config
-from settings.kafka_admin import Admin, KafkaFaultError
-from settings.kafka_faults import fault_of, is_refusal
+from settings.kafka import KafkaSettings
 from settings.kafka_rights import CATALOGUE, READ, TOPIC, Right
 
 ANSWER_S, POLL_S, SILENT_S = 10.0, 0.5, 60.0

@@ -11,12 +11,13 @@ from confluent_kafka import KafkaError, Producer
 
 from cli import interrupt
 from cli.errors import CommandError
+from connections.kafka import client_config
+from connections.kafka_faults import for_callers
 from evaluation.datasets import Session, clicks_in_order
 from nextclick import Event, encode_event
 from nextclick.limits import MAX_EVENT_IDS, MAX_ID_BYTES
 from nextclick.topics import EVENTS, PRODUCER_CONFIG, REPLAY_HEADER, topic
-from settings.kafka import KafkaSettings, client_config
-from settings.kafka_faults import for_callers
+from settings.kafka import KafkaSettings
 
 TICK = 1_000
 

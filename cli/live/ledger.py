@@ -15,9 +15,10 @@ from confluent_kafka import Consumer, TopicPartition
 
 from cli import interrupt
 from cli.errors import CommandError
+from connections.kafka import client_config
 from nextclick.topics import DEAD_LETTERS, SESSIONS, partitions, topic
 from nextclick.v1.session_pb2 import SessionRecord
-from settings.kafka import KafkaSettings, client_config
+from settings.kafka import KafkaSettings
 from settings.kafka_rights import LEDGER
 
 

@@ -25,10 +25,11 @@ from cli.errors import CommandError
 from cli.stack import topics
 from cli.stack.java import java_home
 from cli.stack.layout import FLINK_JARS, KAFKA_JARS, Ports
+from connections.kafka import client_config
+from connections.kafka_admin import Admin, fault
 from connections.masters import Masters, probe
 from nextclick.topics import COMMANDS, topic
-from settings.kafka import KafkaSettings, client_config
-from settings.kafka_admin import Admin, fault
+from settings.kafka import KafkaSettings
 
 GIB = 1 << 30
 LITTLE_DISK, LEAST_DISK = 10 * GIB, GIB

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cli.stack.layout import PROJECT
 
-OURS = ("online_models", "records", "settings", "streaming")
+OURS = ("connections", "online_models", "records", "settings", "streaming")
 """Packages of the project that the jobs import, beside the client's, which is in ``proto``."""
 
 REQUIRED = ("numba", "pydantic-settings", "river")

@@ -16,9 +16,9 @@ from cli.stack.java import java_home
 from cli.stack.last_words import cause
 from cli.stack.layout import KAFKA_JARS, Child, Home, Ports
 from cli.stack.process import START_S, spawn, wait_until
+from connections.kafka_admin import Admin
 from settings.base import PREFIX
 from settings.kafka import KafkaSettings
-from settings.kafka_admin import Admin
 
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 

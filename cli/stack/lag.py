@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from connections.kafka import client_config
 from nextclick.topics import topic
-from settings.kafka import KafkaSettings, client_config
+from settings.kafka import KafkaSettings
 
 
 def group_lag(

@@ -18,9 +18,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from cli.errors import CommandError
+from connections.kafka_admin import Admin
+from connections.kafka_faults import is_refusal
 from nextclick.topics import TOPICS, Topic, topic
-from settings.kafka_admin import Admin
-from settings.kafka_faults import is_refusal
 from settings.kafka_rights import CREATE, DESCRIBE, DESCRIBE_CONFIGS, TOPIC, Right
 
 ANSWER_S = 5.0

@@ -21,9 +21,9 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, Message
 from products import CALL_ITEMS, client_of, item_of, write
 
+from connections.kafka import client_config
 from nextclick import Client, DeadlineExceededError, Item, OverloadedError, UnavailableError
 from settings.base import Settings
-from settings.kafka import client_config
 from settings.load import load
 
 log = logging.getLogger("catalogue")

@@ -15,11 +15,11 @@ from confluent_kafka import (
     Producer,
 )
 
+from connections.kafka import client_config
+from connections.kafka_faults import for_callers
 from nextclick.topics import PRODUCER_CONFIG
 from server import metrics
 from server.priority import without_priority
-from settings.kafka import client_config
-from settings.kafka_faults import for_callers
 from settings.server import ServerSettings
 
 REPLY_S = 0.1

@@ -7,10 +7,10 @@ import time
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from connections.kafka import client_config
 from nextclick.topics import IMPRESSIONS, PRODUCER_CONFIG, topic
 from server import metrics
 from server.priority import without_priority
-from settings.kafka import client_config
 from settings.server import ServerSettings
 
 BURST_S = 1.0

@@ -14,8 +14,8 @@ import orjson
 from confluent_kafka import TopicCollection, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
+from connections.kafka_admin import Admin
 from settings.kafka import KafkaSettings
-from settings.kafka_admin import Admin
 from settings.kafka_rights import Role
 
 Place = tuple[str, int]

@@ -15,6 +15,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException, Producer
 
+from connections.kafka import client_config
 from nextclick.topics import EXAMPLES, PRODUCER_CONFIG, RANKER_MODEL, SESSIONS, VECTORS_MODEL, topic
 from records import example
 from records.checksum import add_click
@@ -22,7 +23,6 @@ from records.session_life import Applied
 from records.session_sample import SessionSample, unit_hash
 from server import metrics
 from server.replica.replica import Replica, Role
-from settings.kafka import client_config
 from settings.server import ServerSettings
 
 PAUSE_BEHIND, RESUME_BEHIND = 1_500, 500

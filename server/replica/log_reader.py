@@ -11,6 +11,9 @@ from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from connections.kafka import client_config
+from connections.kafka_admin import fault
+from connections.kafka_faults import fault_of
 from nextclick.codec import DeadLetterReason, InvalidEventError
 from nextclick.topics import DEAD_LETTERS, FETCH_WAIT_MS, PATIENT_FETCH_BYTES, topic
 from records.errors import RecordError
@@ -24,9 +27,6 @@ from server.replica.history import start_of_last
 from server.replica.lag_meter import LagMeter
 from server.replica.log_watch import LogWatch
 from server.replica.replica import Replica, Role
-from settings.kafka import client_config
-from settings.kafka_admin import fault
-from settings.kafka_faults import fault_of
 from settings.kafka_rights import DESCRIBE, GROUP, READ, REPLICAS, ROLES, TOPIC, Right
 from settings.server import ServerSettings
 

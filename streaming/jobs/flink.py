@@ -17,9 +17,9 @@ from pyflink.datastream.connectors.kafka import KafkaOffsetsInitializer
 from pyflink.datastream.data_stream import DataStream, KeyedStream
 from pyflink.java_gateway import get_gateway
 
+from connections.kafka import java_properties
 from nextclick.topics import FETCH_WAIT_MS, topic
 from settings.jobs import JobSettings, StateBackend
-from settings.kafka import java_properties
 from settings.load import load
 from streaming.jobs.arguments import NOTHING, Sent
 from streaming.output import Output

@@ -5,10 +5,14 @@ import shutil
 
 import pytest
 from confluent_kafka import Consumer
+from grpc import StatusCode
 
 from cli.bench import freshness, learning, native, probes
+from nextclick.v1 import recommendation_service_pb2 as pb
 from tests.command import run
 from tests.unit.cli.made_bench_results import BENCHED
+from tests.unit.gateway.served_gateway import gateway
+from tests.unit.nextclick.fake_server import Fake, serving
 
 pytestmark = pytest.mark.integration
 
@@ -101,6 +105,22 @@ def test_serving_measures_answers_and_their_floor(tmp_path):
 
 
 @pytest.mark.long
+@needs_compiler
+def test_gateway_measures_answers_and_an_empty_route(tmp_path):
+    """Answers over REST beside the empty route: all of them come, and JSON has its part."""
+    sizes = ("--rounds", "1", "--seconds", "0.5", "--history", "5000")
+    result = bench("gateway", *sizes, "--home", str(tmp_path))
+    for prefix in ("", "floor_"):
+        assert 0 < result[f"{prefix}p50_us"] <= result[f"{prefix}p99_us"]
+        assert result[f"{prefix}cpu_us"] > 0
+        assert result[f"{prefix}answers_per_s"] > 0
+    assert 0 < result["grpc_p50_us"] < result["p50_us"]
+    assert 0 < result["json_share"] < 1
+    assert result["errors"] == 0
+    assert (tmp_path / "gateway.json").exists()
+
+
+@pytest.mark.long
 def test_throughput_measures_every_reader_of_the_log(tmp_path):
     """Every part processes all that is preloaded."""
     result = bench("throughput", "--events", "10000", "--home", str(tmp_path))
@@ -186,6 +206,20 @@ def test_guard_measures_refusals_and_tls(tmp_path):
     assert 0 < result["beside_p50_us"] <= result["beside_p99_us"]
     assert result["tls_p50_us"] > 0
     assert (tmp_path / "guard.json").exists()
+
+
+@needs_compiler
+def test_the_http_client_counts_what_fails(tmp_path):
+    """As the one below."""
+    fake, program = Fake(), native.client(tmp_path, native.HTTP)
+    requests = tmp_path / "requests"
+    native.write_requests(requests, [b"{}"])
+    with serving(fake) as target, gateway(target) as running:
+        address = f"{running.host}:{running.port}"
+        for answer, counted in ((pb.RecommendResponse(), True), (StatusCode.UNKNOWN, False)):
+            fake.answers = [answer]
+            load = native.run(program, address, "/v1/recommend", requests, 0.3)
+            assert (len(load.us) > 0, load.errors > 0) == (counted, not counted)
 
 
 @needs_compiler

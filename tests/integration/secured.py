@@ -23,7 +23,8 @@ from cli.stack import kafka, secured_kafka, topics
 from cli.stack.java import java_home
 from cli.stack.layout import FLINK_JARS, KAFKA_JARS, Home, Ports
 from cli.stack.process import stop
-from settings.kafka import ALLOWED_URLS, RELOCATED, KafkaSettings
+from connections.kafka import ALLOWED_URLS, RELOCATED
+from settings.kafka import KafkaSettings
 from settings.kafka_rights import GROUP, Right
 from tests.certificates import Authority, Issued
 from tests.token_endpoint import AUDIENCE, ISSUER, TokenEndpoint

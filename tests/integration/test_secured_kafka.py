@@ -14,6 +14,7 @@ from cli.stack.flink_settings import cluster_settings
 from cli.stack.lag import group_lag
 from cli.stack.layout import Home, Ports
 from cli.stack.process import stop
+from connections.kafka import client_config, java_properties
 from nextclick import Event, encode_event
 from nextclick.topics import EVENTS, PRODUCER_CONFIG, SESSIONS, TOPICS
 from nextclick.v1.session_pb2 import SessionRecord
@@ -22,7 +23,6 @@ from online_models.memory.layout import Limits
 from server.kafka.acked_producer import AckedProducer
 from server.replica.log_reader import LogReader
 from server.replica.replica import Replica, Role
-from settings.kafka import client_config, java_properties
 from settings.kafka_rights import ROLES, TOPIC, WRITE
 from settings.server import ServerSettings
 from settings.store import StoreSettings

@@ -24,8 +24,9 @@ ROOMS = {
         *("online_models", "records", "listeners", "settings", "connections", "server"),
         "streaming",
     ],
-    "jobs": ["online_models", "records", "settings", "streaming"],
+    "jobs": ["online_models", "records", "settings", "connections", "streaming"],
     "evaluation": ["online_models", "evaluation"],
+    "gateway": ["listeners", "settings", "gateway"],
     "cli": ["cli"],
     "stack": ["cli"],
 }
@@ -44,8 +45,10 @@ OF_FILES |= {"cli.replay", "cli.results", "cli.catalogue", "cli.catalogues"}
 UNSEEN = {
     "hiredis": "redis parses with it",
     "scipy": "numba's np.dot needs its BLAS",
+    "httptools": "uvicorn parses with it",
+    "uvloop": "uvicorn's loop",
 }
-"""Requirements that the server's extra has although no line of its rooms imports them."""
+"""Requirements that extras have although no line of their rooms imports them."""
 
 ONLY = """
 import importlib, json, sys
@@ -104,7 +107,7 @@ def within(name: str, packages: set[str]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
-@pytest.mark.parametrize("extra", ["", "server", "jobs", "evaluation", "cli"])
+@pytest.mark.parametrize("extra", ["", "server", "jobs", "evaluation", "gateway", "cli"])
 def test_a_room_can_be_imported_with_its_extra_alone(extra):
     """An import of another extra's package would end whoever has installed only what is needed."""
     providers = metadata.packages_distributions()
@@ -235,7 +238,13 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 @pytest.mark.parametrize(
-    ("module", "extra"), [("server", "server"), ("streaming.store", "server"), ("cli", "cli")]
+    ("module", "extra"),
+    [
+        ("server", "server"),
+        ("streaming.store", "server"),
+        ("gateway", "gateway"),
+        ("cli", "cli"),
+    ],
 )
 def test_a_program_without_its_extra_ends_with_a_sentence(module, extra):
     """The first thing that people see who have installed the client alone."""

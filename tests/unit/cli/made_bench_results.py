@@ -68,6 +68,23 @@ BENCHED = {
             for name, part in PARTS.items()
         ],
     },
+    "gateway": {
+        **{
+            f"{prefix}{name}_us": us
+            for prefix in ("", "floor_")
+            for name, us in {"p50": 1_044.3, "p95": 1_468.1, "p99": 2_674.9, "cpu": 517.2}.items()
+        },
+        "answers_per_s": 1_750.3,
+        "floor_answers_per_s": 4_500.7,
+        "grpc_p50_us": 244.3,
+        "ratio_p50": 3.2,
+        "ratio_p99": 4.1,
+        "ratio_cpu": 2.5,
+        "json_us": 61.3,
+        "json_format_us": 312.5,
+        "json_share": 0.118,
+        "errors": 0,
+    },
     "growth": {
         "items": [size(10_000, 500_000), size(2_000_000, 500_000)],
         "sessions": [size(100_000, 100_000), size(100_000, 5_000_000)],

@@ -34,6 +34,7 @@ from cli.bench import (
     flood,
     freshness,
     frontier,
+    gateway,
     growth,
     guard,
     index,
@@ -227,6 +228,7 @@ SHOWN = {
         "From a click to its effect", freshness.readable(BENCHED["freshness"])
     ),
     "bench-frontier": lambda: frontier.show(BENCHED["frontier"]),
+    "bench-gateway": table("The REST gateway", gateway.readable(BENCHED["gateway"])),
     "bench-growth": lambda: growth.show(BENCHED["growth"]),
     "bench-guard": table("Tokens and TLS", guard.readable(BENCHED["guard"])),
     "bench-index": table("The vector index", index.readable(BENCHED["index"])),
@@ -237,7 +239,9 @@ SHOWN = {
 }
 """By command, its words joined by hyphens; a command may have more than one."""
 
-SILENT = {"serve": "runs in the foreground until it is ended, and writes a log"}
+SILENT = dict.fromkeys(
+    ("gateway", "serve"), "runs in the foreground until it is ended, and writes a log"
+)
 """Commands that print nothing of their own, and why."""
 
 

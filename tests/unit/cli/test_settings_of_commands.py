@@ -12,6 +12,7 @@ from cli.main import app
 from cli.stack import apps
 from cli.stack.layout import Child, Home, Ports
 from cli.stack.stack import Stack
+from settings.gateway import GatewaySettings
 from settings.load import load
 from settings.server import ServerSettings
 
@@ -135,3 +136,22 @@ def test_real_time_priority_is_the_operators_choice(monkeypatch, tmp_path, setti
     monkeypatch.setattr(apps, "spawn", spawn)
     apps.start_server(Home(tmp_path), Ports(), bound=False)
     assert seen.get("NEXTCLICK_REALTIME") == realtime
+
+
+def test_the_gateway_takes_its_options_and_the_rest_from_its_environment(monkeypatch, tmp_path):
+    """As `serve` does."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("PORT", "HTTP_PORT", "TARGET", "ORIGINS"):
+        monkeypatch.setenv(f"NEXTCLICK_GATEWAY_{name}", "")  # so that it is put back afterwards
+        monkeypatch.delenv(f"NEXTCLICK_GATEWAY_{name}")
+    monkeypatch.setenv("NEXTCLICK_GATEWAY_HTTP_PORT", "9000")
+    monkeypatch.setenv("NEXTCLICK_GATEWAY_PORT", "9001")
+    seen = []
+    main = types.SimpleNamespace(main=lambda: seen.append(load(GatewaySettings)))
+    monkeypatch.setitem(sys.modules, "gateway.__main__", main)
+    words = ["gateway", "--port", "9002", "--target", "dns:///servers:50051"]
+    CliRunner().invoke(app, [*words, "--origins", "https://shop.example"], standalone_mode=False)
+    [settings] = seen
+    assert (settings.gateway_port, settings.gateway_http_port) == (9002, 9000)
+    assert settings.gateway_target == "dns:///servers:50051"
+    assert settings.origins == ("https://shop.example",)

@@ -15,6 +15,7 @@ from cli.stack.layout import PROJECT, Child, Home, Ports
 from cli.stack.parts import TASKMANAGERS
 from cli.stack.stack import STARTED_JOBS
 from settings.base import Settings
+from settings.gateway import GatewaySettings
 from settings.jobs import JobSettings
 from settings.kafka_rights import ROLES
 from settings.load import NAMES, load
@@ -67,6 +68,23 @@ def test_a_process_takes_its_settings(name, monkeypatch):
     assert settings.redis == "redis://redis:6379/0" or name == "jobs"
 
 
+def test_the_gateway_reaches_both_servers(monkeypatch):
+    """It would answer nothing, or leave one of them idle."""
+    for key, value in environment("gateway").items():
+        monkeypatch.setenv(key, value)
+    settings = load(GatewaySettings)
+    host, port = re.fullmatch(r"dns:///(\w+):(\d+)", settings.gateway_target).groups()
+    called = {name for name in SERVICES if host in aliases(name)}
+    assert called == {"server-1", "server-2"}
+    assert port == str(ServerSettings().grpc_port)
+    [published] = SERVICES["gateway"]["ports"]
+    assert published.endswith(f":{settings.gateway_port}")
+
+
+def aliases(name):
+    return SERVICES[name].get("networks", {}).get("default", {}).get("aliases", ())
+
+
 def test_jobs_and_servers_judge_times_alike():
     """A server would acknowledge events that the jobs refuse."""
     lives = {environment(name)["NEXTCLICK_STATE_TTL_S"] for name in PROCESSES if name != "store"}
@@ -117,9 +135,10 @@ def test_our_containers_have_no_rights_and_change_nothing(name):
 def test_the_commands_exist():
     """A container whose command does not exist starts again for ever."""
     assert tuple(SERVICES["topics"]["command"][1:]) in COMMANDS
-    python, m, module = SERVICES["store"]["command"]
-    assert (python, m) == ("python", "-m")
-    assert find_spec(module) is not None
+    for name in ("store", "gateway"):
+        python, m, module = SERVICES[name]["command"]
+        assert (python, m) == ("python", "-m")
+        assert find_spec(module) is not None
     for words in (SERVICES["jobs"]["command"], SERVICES["jobs"]["healthcheck"]["test"][1:]):
         python, script, *names = words
         assert (PROJECT / Path(script).relative_to("/opt/nextclick")).is_file()

@@ -18,6 +18,7 @@ from cli.stack.flink_settings import MANAGED, cluster_settings
 from cli.stack.layout import PROJECT, Home, Ports
 from listeners.guard import UNGUARDED, guard_of
 from server.transport.http import serve_http
+from settings.gateway import GatewaySettings
 from settings.load import NAMES, load
 from settings.server import ServerSettings
 from settings.store import StoreSettings
@@ -110,12 +111,13 @@ def test_the_servers_image_has_settings_that_exist(monkeypatch):
     assert {name.removeprefix("NEXTCLICK_").lower() for name in given} <= set(NAMES)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    server, store = load(ServerSettings), load(StoreSettings)
+    server, store, gateway = load(ServerSettings), load(StoreSettings), load(GatewaySettings)
     assert str(server.data_dir) in folders("server")
-    ports = {server.grpc_port, server.http_port, store.store_http_port}
+    ports = {server.grpc_port, server.http_port, store.store_http_port, gateway.gateway_port}
     assert exposed("server") == {str(port) for port in ports}
-    assert server.host == store.store_host == "0.0.0.0"
+    assert server.host == store.store_host == gateway.gateway_host == "0.0.0.0"
     [check] = last_stage("server", "HEALTHCHECK")
+    assert server.http_port == gateway.gateway_http_port
     script, path = re.search(r'"python", "(\S+)", "(\S+)"', check).groups()
     assert path == "/healthz"
     assert f"127.0.0.1:{server.http_port}" in (PROJECT / script).read_text()

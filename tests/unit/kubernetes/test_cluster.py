@@ -103,6 +103,10 @@ def test_the_network_lets_through_what_is_needed_and_nothing_else(name):
     assert reaches(manifests, jobs[0], jobs[1], 6123)
     assert not reaches(manifests, entries["server"], jobs[0], 8081)
     assert not reaches(manifests, jobs[0], redis, 6379)
+    gateway, server = entries["gateway"], entries["server"]
+    assert reaches(manifests, gateway, server, ports(server)["grpc"])
+    assert not reaches(manifests, gateway, redis, 6379)
+    assert not reaches(manifests, server, gateway, ports(gateway)["rest"])
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -111,7 +115,7 @@ def test_everybody_reaches_kafka(name):
     manifests = overlay(name)
     (listener,) = named(manifests, "Kafka", "nextclick")["spec"]["kafka"]["listeners"]
     for entry in pods(manifests):
-        if entry.component == "redis":
+        if entry.component in {"redis", "gateway"}:
             continue
         (peer,) = listener["networkPolicyPeers"]
         assert selects(peer["podSelector"], entry.labels)
@@ -134,7 +138,11 @@ def test_callers_and_prometheus_get_in(name):
     entries = list(pods(manifests))
     for policy, components in (
         ("server", {"server": "grpc"}),
-        ("metrics", dict.fromkeys(("server", "emitter", "store"), "http") | {"flink": "metrics"}),
+        ("gateway", {"gateway": "rest"}),
+        (
+            "metrics",
+            dict.fromkeys(("server", "emitter", "store", "gateway"), "http") | {"flink": "metrics"},
+        ),
     ):
         spec = named(manifests, "NetworkPolicy", policy)["spec"]
         (rule,) = spec["ingress"]
@@ -192,4 +200,17 @@ def test_servers_are_added_by_metrics_that_exist():
     cpu = named(manifests, "StatefulSet", "server")["spec"]["template"]["spec"]["containers"][0]
     assert cpu["resources"]["requests"]["cpu"]  # of which the utilisation is a share
     budget = named(manifests, "PodDisruptionBudget", "server")["spec"]
+    assert budget["maxUnavailable"] < scaler["minReplicas"]
+
+
+def test_gateways_are_added_by_their_processors():
+    """They have one core's work each; and one is there while another one is moved."""
+    manifests = overlay("production")
+    scaler = named(manifests, "HorizontalPodAutoscaler", "gateway")["spec"]
+    scaled = named(manifests, scaler["scaleTargetRef"]["kind"], scaler["scaleTargetRef"]["name"])
+    assert "replicas" not in scaled["spec"]  # each `apply` would set it back
+    (metric,) = scaler["metrics"]
+    assert metric["resource"]["name"] == "cpu"
+    assert pod(manifests, "gateway").container["resources"]["requests"]["cpu"] == "1"
+    budget = named(manifests, "PodDisruptionBudget", "gateway")["spec"]
     assert budget["maxUnavailable"] < scaler["minReplicas"]

@@ -14,8 +14,10 @@ from urllib.request import urlopen
 import pytest
 
 from cli.stack.layout import PROJECT
+from gateway.__main__ import serve_metrics as serve_gateway_metrics
 from server.transport.http import serve_http
 from settings.base import PREFIX, Settings
+from settings.gateway import GatewaySettings
 from settings.jobs import JobSettings
 from settings.load import load
 from settings.server import ServerSettings
@@ -38,6 +40,7 @@ SETTINGS = {
     "server": ServerSettings,
     "emitter": ServerSettings,
     "store": StoreSettings,
+    "gateway": GatewaySettings,
     "topics": Settings,
     "flink": JobSettings,
 }
@@ -106,6 +109,22 @@ def test_processes_listen_where_the_manifests_say(name):
     settings = settings_of(manifests, pod(manifests, "store"))
     assert settings.store_host == "0.0.0.0"
     assert ports(pod(manifests, "store")) == {"http": settings.store_http_port}
+    settings = settings_of(manifests, pod(manifests, "gateway"))
+    assert settings.gateway_host == "0.0.0.0"
+    expected = {"rest": settings.gateway_port, "http": settings.gateway_http_port}
+    assert ports(pod(manifests, "gateway")) == expected
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_gateway_asks_for_all_servers(name):
+    """By the headless service, which has an address for each; by the other one it would see one."""
+    manifests = overlay(name)
+    target = settings_of(manifests, pod(manifests, "gateway")).gateway_target
+    host, _, port = target.removeprefix("dns:///").partition(":")
+    service = named(manifests, "Service", host)["spec"]
+    assert service["clusterIP"] == "None"
+    assert selects({"matchLabels": service["selector"]}, pod(manifests, "server").labels)
+    assert int(port) == service["ports"][0]["port"]
 
 
 def faults_of_probes(entry, served):
@@ -148,7 +167,9 @@ def served():
     replica = serve_http("127.0.0.1", 0, lambda: {"state": "SERVING"})
     paths = paths_that_answer(replica, asked)
     store = paths_that_answer(serve_metrics("127.0.0.1", 0), asked)
-    return {"server": paths, "emitter": paths, "store": store}
+    upstream = mock.Mock(ready=lambda: True)
+    gateway = paths_that_answer(serve_gateway_metrics("127.0.0.1", 0, upstream), asked)
+    return {"server": paths, "emitter": paths, "store": store, "gateway": gateway}
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -190,8 +211,8 @@ def test_kafka_and_redis_are_where_the_settings_say(name):
     bootstrap = f"{kafka['metadata']['name']}-kafka-bootstrap:{listener['port']}"
     redis = named(manifests, "Service", "redis")
     for entry in ours(manifests):
-        if entry.component == "flink":
-            continue  # its brokers are arguments
+        if entry.component in {"flink", "gateway"}:
+            continue  # the one has its brokers as arguments, the other none
         settings = settings_of(manifests, entry)
         assert settings.kafka == bootstrap
         if entry.component in {"server", "store"}:
@@ -212,6 +233,8 @@ def test_each_process_has_the_user_of_its_role_and_finds_its_password():
     users = {user["metadata"]["name"]: user["spec"] for user in of_kind(manifests, "KafkaUser")}
     for entry in ours(manifests):
         settings = settings_of(manifests, entry)
+        if entry.component == "gateway":
+            continue  # it knows no Kafka
         user = f"kafka-{ROLES_OF[entry.component]}"
         assert settings.kafka_username == user
         mechanism = settings.kafka_sasl_mechanism.lower()

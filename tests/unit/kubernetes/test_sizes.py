@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.__main__ import DRAIN_S
 from online_models.memory.layout import Limits
 from server.replica.memory import most_bytes
 from server.replica.replica import Role
@@ -83,6 +84,17 @@ def test_a_server_has_time_to_end(name):
     assert 0 < settings.connection_age_s <= 600
     grace_s = pod(manifests, "emitter").spec["terminationGracePeriodSeconds"]
     assert grace_s >= STOP_READING_S + SNAPSHOT_S
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_a_gateway_has_time_to_end(name):
+    """Calls would fail at every upgrade."""
+    gateway = pod(overlay(name), "gateway")
+    probe = gateway.container["readinessProbe"]
+    sleep, seconds = gateway.container["lifecycle"]["preStop"]["exec"]["command"]
+    assert sleep == "sleep"
+    assert int(seconds) > probe["periodSeconds"] * probe["failureThreshold"]
+    assert gateway.spec["terminationGracePeriodSeconds"] > int(seconds) + DRAIN_S
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

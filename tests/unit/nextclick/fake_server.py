@@ -72,14 +72,27 @@ class _Door(grpc.ServerInterceptor):  # type: ignore[type-arg]
 
 
 @contextmanager
-def serving(fake: Fake, target: str = "127.0.0.1:0", token: str = "") -> Iterator[str]:
-    """Serve the fake while the block runs; gives the target, port 0 being any free one."""
+def serving(
+    fake: Fake,
+    target: str = "127.0.0.1:0",
+    token: str = "",
+    more: Callable[[grpc.Server], None] = lambda server: None,
+    credentials: grpc.ServerCredentials | None = None,
+) -> Iterator[str]:
+    """Serve the fake while the block runs; gives the target, port 0 being any free one.
+
+    ``more`` adds other services; with ``credentials``, it speaks TLS.
+    """
     server = grpc.server(ThreadPoolExecutor(4), interceptors=[_Door(fake, token)])
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(fake, server)
     event_service_pb2_grpc.add_EventServiceServicer_to_server(fake, server)
     catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(fake, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(fake, server)
-    port = server.add_insecure_port(target)
+    more(server)
+    if credentials is None:
+        port = server.add_insecure_port(target)
+    else:
+        port = server.add_secure_port(target, credentials)
     server.start()
     try:
         yield f"127.0.0.1:{port}"

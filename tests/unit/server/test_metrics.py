@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
+from gateway import metrics as gateway_metrics
 from listeners import certificates, process_info, watched_files
 from server import metrics
 from streaming import store_metrics
@@ -16,7 +17,14 @@ from tests.unit.documented_figures import figures
 OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
 DECLARED = {
     metric.describe()[0].name: metric
-    for module in (metrics, store_metrics, process_info, certificates, watched_files)
+    for module in (
+        metrics,
+        store_metrics,
+        gateway_metrics,
+        process_info,
+        certificates,
+        watched_files,
+    )
     for metric in vars(module).values()
     if isinstance(metric, MetricWrapperBase)
 }

@@ -8,6 +8,7 @@ import pytest
 from online_models.learners.sample import DEFAULT_SAMPLE
 from settings.base import FILE, PREFIX
 from settings.client import ClientSettings
+from settings.gateway import GatewaySettings
 from settings.jobs import JobSettings
 from settings.load import PROCESSES, load
 from settings.server import ServerSettings
@@ -233,6 +234,7 @@ def test_a_password_is_never_quoted(monkeypatch):
         (StoreSettings, {"TLS_CERTIFICATE_FILE": "c"}, "NEXTCLICK_TLS_CERTIFICATE_FILE and "),
         (ServerSettings, {"TLS_CLIENT_CA_FILE": "a"}, "NEXTCLICK_TLS_CLIENT_CA_FILE needs "),
         (ClientSettings, {"CLIENT_KEY_FILE": "k"}, "NEXTCLICK_CLIENT_CERTIFICATE_FILE and "),
+        (GatewaySettings, {"CLIENT_KEY_FILE": "k"}, "NEXTCLICK_CLIENT_CERTIFICATE_FILE and "),
         (
             ClientSettings,
             {"CLIENT_KEY_FILE": "k", "CLIENT_CERTIFICATE_FILE": "c"},

@@ -3,8 +3,8 @@
 import pytest
 from confluent_kafka import KafkaError
 
-from settings.kafka import RELOCATED, client_config, java_properties
-from settings.kafka_faults import Heard, fault_of
+from connections.kafka import RELOCATED, client_config, java_properties
+from connections.kafka_faults import Heard, fault_of
 from settings.load import load
 from settings.store import StoreSettings
 

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from settings.kafka import KafkaSettings, client_config
-from settings.kafka_faults import RIGHTS, Fault, Heard, fault_of, is_refusal, who
+from connections.kafka import client_config
+from connections.kafka_faults import RIGHTS, Fault, Heard, fault_of, is_refusal, who
+from settings.kafka import KafkaSettings
 from settings.kafka_rights import TOPIC, Right, Role
 
 ANSWER_S = 5.0

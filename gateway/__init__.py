@@ -1,0 +1,4 @@
+from nextclick.extras import missing
+
+if lacking := missing("gateway"):
+    raise SystemExit(lacking)

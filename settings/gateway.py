@@ -1,0 +1,58 @@
+"""Settings of the REST gateway."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from settings.client import CallerSettings
+from settings.listeners import ListenerSettings
+
+
+class GatewaySettings(ListenerSettings, CallerSettings):
+    """Settings of the REST gateway, which knows neither Kafka nor Redis."""
+
+    gateway_host: str = Field(
+        default="127.0.0.1", description="Address that REST and its metrics listen on"
+    )
+    gateway_port: int = Field(default=8090, ge=1, le=65535, description="Port of REST")
+    gateway_http_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of metrics and health; 0: none"
+    )
+    gateway_target: str = Field(
+        default="127.0.0.1:50051",
+        min_length=1,
+        description="Where the servers are: a target of gRPC, whose addresses take turns",
+    )
+    gateway_timeout_s: float = Field(
+        default=15,
+        gt=0,
+        le=600,
+        description="Longest time for a call, and the time of one whose caller names none",
+    )
+    gateway_max_connections: int = Field(
+        default=1_000, ge=1, le=100_000, description="The most open connections to REST"
+    )
+    gateway_origins: str = Field(
+        default="",
+        description="Origins whose pages may call, with commas between them; *: all; empty: none",
+    )
+    gateway_public_token_file: str = Field(
+        default="",
+        description="File with the token of calls that bring none; empty: they go without",
+    )
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins, one by one."""
+        return tuple(filter(None, (text.strip() for text in self.gateway_origins.split(","))))
+
+    @field_validator("gateway_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        for text in filter(None, (text.strip() for text in value.split(","))):
+            url = urlsplit(text)
+            if text not in ("*", f"{url.scheme}://{url.netloc}"):
+                raise ValueError(f"{text} is no origin such as https://shop.example")
+        return value

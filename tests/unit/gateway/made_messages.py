@@ -1,0 +1,47 @@
+"""Messages of any kind for hypothesis, made from their descriptors."""
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message_factory import GetMessageClass
+from hypothesis import strategies as st
+
+SCALARS = {
+    FieldDescriptor.CPPTYPE_INT32: st.integers(-(2**31), 2**31 - 1),
+    FieldDescriptor.CPPTYPE_UINT32: st.integers(0, 2**32 - 1),
+    FieldDescriptor.CPPTYPE_INT64: st.integers(-(2**63), 2**63 - 1),
+    FieldDescriptor.CPPTYPE_UINT64: st.integers(0, 2**64 - 1),
+    FieldDescriptor.CPPTYPE_FLOAT: st.floats(width=32),
+    FieldDescriptor.CPPTYPE_DOUBLE: st.floats(),
+    FieldDescriptor.CPPTYPE_BOOL: st.booleans(),
+    FieldDescriptor.CPPTYPE_STRING: st.text(max_size=5),
+}
+
+
+@st.composite
+def messages(draw, kind):
+    """Draw a message whose fields are set or not."""
+    message = kind()
+    for field in kind.DESCRIPTOR.fields:
+        if draw(st.booleans()):
+            _set(draw, message, field)
+    return message
+
+
+def _set(draw, message, field):
+    held = getattr(message, field.name)
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        held.update(draw(st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)))
+    elif field.label == FieldDescriptor.LABEL_REPEATED:
+        held.extend(draw(st.lists(_value(field), max_size=3)))
+    elif field.message_type is not None:
+        held.CopyFrom(draw(_value(field)))
+    else:
+        setattr(message, field.name, draw(_value(field)))
+
+
+def _value(field):
+    if field.message_type is not None:
+        return messages(GetMessageClass(field.message_type))
+    if field.enum_type is not None:
+        known = [value.number for value in field.enum_type.values]
+        return st.sampled_from([*known, max(known) + 1])  # one of a newer server
+    return SCALARS[field.cpp_type]
