@@ -10,12 +10,12 @@ KERNEL_STAMP := .venv/.kernels
 
 setup: $(PYTHON_STAMP) $(JAVA_STAMP) $(KERNEL_STAMP)
 
-$(PYTHON_STAMP): requirements.lock pyproject.toml
+$(PYTHON_STAMP): requirements.lock pyproject.toml proto/pyproject.toml
 	@python=$$(cli/prerequisites.sh) || exit 1; \
 	test -x $(BIN)/python || "$$python" -m venv .venv
 	@echo "installing Python packages (a few minutes the first time)" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e proto -e .
 	@$(BIN)/python -m pip check > /dev/null || { $(BIN)/python -m pip check >&2; exit 1; }
 	@touch $@
 

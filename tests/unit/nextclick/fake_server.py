@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2_grpc
 from grpc_status import rpc_status
 
 from nextclick.v1 import (
@@ -72,13 +73,20 @@ class _Door(grpc.ServerInterceptor):  # type: ignore[type-arg]
 
 
 @contextmanager
-def serving(fake: Fake, target: str = "127.0.0.1:0", token: str = "") -> Iterator[str]:
-    """Serve the fake while the block runs; gives the target, port 0 being any free one."""
+def serving(
+    fake: Fake, target: str = "127.0.0.1:0", token: str = "", health: Any = None
+) -> Iterator[str]:
+    """Serve the fake while the block runs; gives the target, port 0 being any free one.
+
+    With the servicer ``health``, it also says how it is.
+    """
     server = grpc.server(ThreadPoolExecutor(4), interceptors=[_Door(fake, token)])
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(fake, server)
     event_service_pb2_grpc.add_EventServiceServicer_to_server(fake, server)
     catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(fake, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(fake, server)
+    if health is not None:
+        health_pb2_grpc.add_HealthServicer_to_server(health, server)
     port = server.add_insecure_port(target)
     server.start()
     try:

@@ -56,10 +56,9 @@ class Served:
 
     def __init__(self, token="", stages=untimed, **more):
         self.shop, self.producer = Shop(), FakeProducer()
-        self.port = Ports.free().grpc
-        settings = ServerSettings(
-            grpc_port=self.port, max_waiting_puts=WAITING, token=token, **more
-        )
+        more = {"grpc_port": Ports.free().grpc, "max_waiting_puts": WAITING, **more}
+        settings = ServerSettings(token=token, **more)
+        self.port = settings.grpc_port
         self.handlers = (
             self.shop.service,
             Events(self.producer, self.shop.replica, settings),

@@ -1,0 +1,216 @@
+"""Both clients with several servers: which of them is asked, and when another one is."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health, health_pb2
+
+import nextclick
+from nextclick import channel
+from nextclick.v1 import recommendation_service_pb2 as pb
+from tests.unit.nextclick.every_call import EVERY_CALL, METHODS, empty_response
+from tests.unit.nextclick.fake_server import Fake, serving
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+READS = {name for name in METHODS if name.startswith("RecommendationService/")} | {
+    "CatalogService/GetItems",
+    "ModelService/ListModels",
+}
+"""The methods that change nothing."""
+
+
+class Farm:
+    """Two servers that answer with their own number, and say whether they are SERVING."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.fakes = Fake(), Fake()
+        self.health = [health.HealthServicer() for _ in self.fakes]
+        self.stops = [ExitStack() for _ in self.fakes]
+        targets = []
+        for number, (fake, stop) in enumerate(zip(self.fakes, self.stops, strict=True)):
+            fake.answers = [pb.TrendingResponse(model_version=number)]
+            self.health[number].set("", SERVING)
+            targets.append(stop.enter_context(serving(fake, health=self.health[number])))
+            stack.enter_context(stop)
+        self.target = ",".join(targets)
+
+
+@pytest.fixture
+def farm() -> Iterator[Farm]:
+    with ExitStack() as stack:
+        yield Farm(stack)
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+
+
+def test_calls_go_to_all_servers_of_a_list(client_type: Any, farm: Farm) -> None:
+    """If it failed, the second server would idle while the first one is full."""
+    with client_type(farm.target, timeout_s=60.0) as client:
+        seen = set()
+        _until(lambda: seen.add(client.trending().model_version) or seen == {0, 1})
+
+
+def test_a_server_that_goes_is_not_missed(client_type: Any, farm: Farm) -> None:
+    """If it failed, a server's end would be an outage, or half of one."""
+    with client_type(farm.target, timeout_s=60.0) as client:
+        _until(lambda: client.trending().model_version == 0)
+        farm.stops[0].close()
+        assert {client.trending().model_version for _ in range(100)} <= {1}
+
+
+def test_a_server_that_is_not_serving_gets_no_calls(client_type: Any, farm: Farm) -> None:
+    """If it failed, a server that catches up would give its answers of less quality."""
+    with client_type(farm.target, timeout_s=60.0) as client:
+        _until(lambda: client.trending().model_version == 0)
+        farm.health[0].set("", NOT_SERVING)
+        _until(lambda: {client.trending().model_version for _ in range(20)} == {1})
+        farm.health[0].set("", SERVING)
+        _until(lambda: client.trending().model_version == 0)
+
+
+def test_one_server_is_asked_whether_it_is_serving_or_not(client_type: Any, farm: Farm) -> None:
+    """If it failed, a lone server that catches up would be an outage."""
+    farm.health[0].set("", NOT_SERVING)
+    with client_type(farm.target.split(",")[0], timeout_s=60.0) as client:
+        assert client.trending().model_version == 0
+
+
+def test_a_read_that_takes_long_is_asked_elsewhere(client_type: Any, farm: Farm) -> None:
+    """If it failed, a server that hangs would hold each second page until its deadline."""
+    released, left = threading.Event(), threading.Event()
+
+    def slow(context: grpc.ServicerContext) -> pb.TrendingResponse:
+        context.add_callback(left.set)
+        released.wait(60)
+        return pb.TrendingResponse()
+
+    farm.fakes[0].answers = [slow]
+    with client_type(farm.target, timeout_s=60.0, hedge_after_s=0.01) as client:
+        _until(lambda: client.trending().model_version == 1 and bool(farm.fakes[0].requests))
+        # Nobody waits for the slow one any more.
+        assert left.wait(60)
+    released.set()
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(EVERY_CALL) - {"RecommendationService/StreamRecommend"})
+)
+def test_only_reads_are_sent_twice(client_type: Any, fake: Fake, name: str) -> None:
+    """If it failed, a slow broker would get each write twice, or reads would never be hedged."""
+    asked, twice, released = threading.Event(), threading.Event(), threading.Event()
+    answered = empty_response(name)
+
+    def slow(_: grpc.ServicerContext) -> Any:
+        asked.set()
+        if len(fake.requests) > 1:
+            twice.set()
+        (twice if name in READS else released).wait(60)
+        return answered
+
+    fake.answers = [slow]
+    with serving(fake) as target:
+        client = client_type(target, timeout_s=60.0, retries=1, hedge_after_s=0.01)
+        calling = threading.Thread(target=EVERY_CALL[name], args=[client])
+        calling.start()
+        assert asked.wait(60)
+        if name not in READS:
+            _hedged_meanwhile(client_type)
+            released.set()
+        calling.join(60)
+        assert not calling.is_alive()
+        client.__exit__()
+    assert len(fake.requests) == (2 if name in READS else 1)
+
+
+def _hedged_meanwhile(client_type: Any) -> None:
+    """Wait until a read that begins now has been hedged: what was to be by then, is."""
+    fake, twice = Fake(), threading.Event()
+
+    def slow(_: grpc.ServicerContext) -> pb.TrendingResponse:
+        if len(fake.requests) > 1:
+            twice.set()
+        twice.wait(60)
+        return pb.TrendingResponse()
+
+    fake.answers = [slow]
+    with (
+        serving(fake) as target,
+        client_type(target, timeout_s=60.0, hedge_after_s=0.05) as client,
+    ):
+        client.trending()
+
+
+def test_an_attempt_that_fails_leaves_the_others(client_type: Any, fake: Fake) -> None:
+    """If it failed, asking twice would fail where asking once would not."""
+    failed = threading.Event()
+
+    def slow(_: grpc.ServicerContext) -> pb.TrendingResponse:
+        failed.wait(60)
+        return pb.TrendingResponse(model_version=7)
+
+    def down(context: grpc.ServicerContext) -> None:
+        context.add_callback(failed.set)
+        context.abort(grpc.StatusCode.UNAVAILABLE, "down")
+
+    fake.answers = [slow, down]
+    with (
+        serving(fake) as target,
+        client_type(target, timeout_s=60.0, retries=1, hedge_after_s=0.01) as client,
+    ):
+        assert client.trending().model_version == 7
+    assert len(fake.requests) == 2
+
+
+def test_errors_are_those_of_a_call_that_is_not_hedged(client_type: Any, fake: Fake) -> None:
+    """If it failed, a caller who hedges would have other errors to handle."""
+    with (
+        serving(fake) as target,
+        client_type(target, timeout_s=60.0, retries=2, hedge_after_s=30.0) as client,
+    ):
+        fake.answers = [grpc.StatusCode.UNAVAILABLE, pb.TrendingResponse(model_version=7)]
+        assert client.trending().model_version == 7
+        fake.answers = [grpc.StatusCode.UNAVAILABLE]
+        with pytest.raises(nextclick.UnavailableError):
+            client.trending()
+        assert len(fake.requests) == 2 + 3
+        fake.answers = [grpc.StatusCode.NOT_FOUND]
+        with pytest.raises(nextclick.NotFoundError):
+            client.similar_items("a")
+        assert len(fake.requests) == 2 + 3 + 1
+
+
+def test_a_hedged_read_keeps_its_deadline(client_type: Any, fake: Fake) -> None:
+    """If it failed, each attempt would have the whole time again."""
+    released = threading.Event()
+    fake.answers = [lambda _: released.wait(60)]
+    with (
+        serving(fake) as target,
+        client_type(target, timeout_s=0.5, hedge_after_s=0.01) as client,
+        pytest.raises(nextclick.DeadlineExceededError),
+    ):
+        client.trending()
+    released.set()
+    assert len(fake.requests) <= 4
+
+
+def test_targets_are_lists_of_addresses_or_one_name() -> None:
+    """If it failed, gRPC would look up a list as one name, and say that there is no such host."""
+    assert channel.address("shop.example:50051") == "shop.example:50051"
+    assert channel.address("10.0.0.1:50051,10.0.0.2:50052") == "ipv4:10.0.0.1:50051,10.0.0.2:50052"
+    assert channel.address("[::1]:50051,[::2]:50051") == "ipv6:[::1]:50051,[::2]:50051"
+    for wrong in ("a:50051,b:50051", "10.0.0.1,10.0.0.2", "10.0.0.1:1,[::1]:1", "10.0.0.1:1,"):
+        with pytest.raises(nextclick.InvalidRequestError, match="one name"):
+            channel.address(wrong)
