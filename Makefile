@@ -1,4 +1,4 @@
-# make setup | demo | test | test-all | lint: each sets up what it needs; the second time is quick.
+# make setup | demo | test | test-all | lint | stubs: each sets up what it needs; the second time is quick.
 SHELL := /bin/bash
 BIN := .venv/bin
 JAVA := streaming/java
@@ -6,7 +6,7 @@ PYTHON_STAMP := .venv/.installed
 JAVA_STAMP := $(JAVA)/target/.built
 KERNEL_STAMP := .venv/.kernels
 
-.PHONY: setup demo test test-all lint clean
+.PHONY: setup demo test test-all lint stubs clean
 
 setup: $(PYTHON_STAMP) $(JAVA_STAMP) $(KERNEL_STAMP)
 
@@ -45,5 +45,11 @@ test: lint
 test-all: lint
 	$(BIN)/python -m pytest
 
+stubs: setup
+	$(BIN)/python proto/generate.py
+	npm ci --prefix clients/typescript
+	clients/typescript/node_modules/.bin/buf generate
+
 clean:
-	rm -rf .venv $(JAVA)/target .nextclick
+	rm -rf .venv $(JAVA)/target .nextclick clients/java/target
+	rm -rf clients/typescript/node_modules clients/typescript/dist

@@ -1,0 +1,3 @@
+module nextclick-client
+
+go 1.25.0
