@@ -1,6 +1,6 @@
 """Attempts of one call beside each other: where an answer takes long, the next server is asked.
 
-Only for calls that read. (grpc's core knows a `hedgingPolicy` by name, but does not carry it out.)
+Only for calls that read. (Of gRPC's policies, grpc's core has the one for retries alone.)
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from nextclick import channel
 from nextclick.v1 import recommendation_service_pb2 as pb
 from tests.unit.nextclick.every_call import EVERY_CALL, METHODS, empty_response
 from tests.unit.nextclick.fake_server import Fake, serving
+from tests.unit.nextclick.name_server import naming
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -86,6 +87,25 @@ def test_one_server_is_asked_whether_it_is_serving_or_not(client_type: Any, farm
     farm.health[0].set("", NOT_SERVING)
     with client_type(farm.target.split(",")[0], timeout_s=60.0) as client:
         assert client.trending().model_version == 0
+
+
+def test_a_server_at_a_new_address_is_found(client_type: Any, fake: Fake) -> None:
+    """If it failed, clients would know none of the servers that a rolling restart has made."""
+    fake.answers = [pb.TrendingResponse(model_version=0)]
+    other = Fake()
+    other.answers = [pb.TrendingResponse(model_version=1)]
+    with ExitStack() as first, naming(["127.0.0.1"]) as names:
+        port = first.enter_context(serving(fake)).rpartition(":")[2]
+        target = f"dns://127.0.0.1:{names.port}/shop.test:{port}"
+        # gRPC's own 30 s between two look-ups would be too long.
+        with (
+            serving(other, f"127.0.0.2:{port}"),
+            client_type(target, timeout_s=20.0, retries=1_000) as client,
+        ):
+            assert client.trending().model_version == 0
+            names.addresses = ["127.0.0.2"]
+            first.close()
+            assert client.trending().model_version == 1
 
 
 def test_a_read_that_takes_long_is_asked_elsewhere(client_type: Any, farm: Farm) -> None:
