@@ -1,11 +1,11 @@
 /** Sends a click, and asks what its visitor will want next. */
 
 import { randomUUID } from "node:crypto";
-import { promisify } from "node:util";
 import { credentials, Metadata } from "@grpc/grpc-js";
 import {
   channelOptions,
   EventServiceClient,
+  promised,
   PutEventsRequest,
   RecommendationServiceClient,
   RecommendRequest,
@@ -16,8 +16,8 @@ const plain = credentials.createInsecure();
 const events = new EventServiceClient(target, plain, channelOptions);
 const recommendations = new RecommendationServiceClient(target, plain, channelOptions);
 
-const putEvents = promisify(events.putEvents.bind(events));
-const recommend = promisify(recommendations.recommend.bind(recommendations));
+const putEvents = promised(events, events.putEvents);
+const recommend = promised(recommendations, recommendations.recommend);
 
 const metadata = new Metadata();
 metadata.set("authorization", `Bearer ${process.env.NEXTCLICK_TOKEN ?? ""}`);

@@ -6,3 +6,4 @@ export * from "./nextclick/v1/model_service.js";
 export * from "./nextclick/v1/recommendation_service.js";
 export * from "./nextclick/v1/session.js";
 export { channelOptions } from "./channel.js";
+export { promised } from "./promised.js";
