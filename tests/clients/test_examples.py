@@ -4,8 +4,6 @@ import contextlib
 import io
 import re
 
-import pytest
-
 from nextclick import Client, decode_event
 from tests.clients import toolchains
 from tests.clients.toolchains import ROOT, run
@@ -60,14 +58,12 @@ def test_the_example_in_typescript_runs(served):
     check(served, run(*toolchains.typescript(), target_of(served)))
 
 
-@pytest.mark.long  # the first build of gRPC takes more than a minute
 def test_the_example_in_go_runs(served, tmp_path):
     """A backend in Go would not find its recommendations."""
     run("go", "vet", "./...", cwd=toolchains.GO)
     check(served, run(*toolchains.go(tmp_path), target_of(served)))
 
 
-@pytest.mark.long  # the first build fetches Maven's plugins and gRPC
 def test_the_example_in_java_runs(served):
     """A backend in Java would not find its recommendations."""
     check(served, run(*toolchains.java(), target_of(served)))

@@ -34,7 +34,6 @@ def test_buf_notices_a_change_that_breaks_callers(tmp_path):
     assert 'field "5" with name "item_id" on message "Event"' in done.stdout
 
 
-@pytest.mark.long  # Go's plugins are compiled first
 def test_the_stubs_are_fresh(tmp_path):
     """If it failed, backends would speak another protocol than the protos say."""
     needs("go")
