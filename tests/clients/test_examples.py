@@ -55,7 +55,8 @@ def test_the_example_in_python_runs(served):
 
 def test_the_example_in_typescript_runs(served):
     """A backend on Node.js would not find its recommendations."""
-    check(served, run(*toolchains.typescript(), target_of(served)))
+    one_is_away = f"ipv4:127.0.0.2:{served.port},{target_of(served)}"
+    check(served, run(*toolchains.typescript(), one_is_away))
 
 
 def test_the_example_in_go_runs(served, tmp_path):

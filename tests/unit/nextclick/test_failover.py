@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import grpc
@@ -43,6 +44,48 @@ class Farm:
             targets.append(stop.enter_context(serving(fake, health=self.health[number])))
             stack.enter_context(stop)
         self.target = ",".join(targets)
+
+
+class Wire:
+    """Passes on what comes over TCP to a server and back, until it is to fall silent."""
+
+    def __init__(self, server: str) -> None:
+        host, _, port = server.rpartition(":")
+        self._server = host, int(port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.target = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.silent = threading.Event()
+        self._open = [self._listener]
+        self._threads = [threading.Thread(target=self._accept)]
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(self._server)
+                self._open += [near, far]
+                for ends in ((near, far), (far, near)):
+                    self._threads.append(threading.Thread(target=self._pass_on, args=ends))
+                    self._threads[-1].start()
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                if not self.silent.is_set():
+                    sink.sendall(data)
+
+    def __enter__(self) -> Wire:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for end in self._open:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for end in self._open:
+            end.close()
 
 
 @pytest.fixture
@@ -106,6 +149,24 @@ def test_a_server_at_a_new_address_is_found(client_type: Any, fake: Fake) -> Non
             names.addresses = ["127.0.0.2"]
             first.close()
             assert client.trending().model_version == 1
+
+
+def test_a_server_that_falls_silent_is_left(
+    client_type: Any, farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If it failed, a machine that lost its power would take calls until TCP gives it up."""
+    hasty = {"grpc.keepalive_time_ms": 300, "grpc.keepalive_timeout_ms": 300}
+    assert hasty.keys() <= dict(channel.CHANNEL_OPTIONS).keys()
+    options = tuple({**dict(channel.CHANNEL_OPTIONS), **hasty}.items())
+    monkeypatch.setattr(channel, "CHANNEL_OPTIONS", options)
+    first, second = farm.target.split(",")
+    with (
+        Wire(first) as wire,
+        client_type(f"{wire.target},{second}", timeout_s=60.0) as client,
+    ):
+        _until(lambda: client.trending().model_version == 0)
+        wire.silent.set()
+        assert {client.trending().model_version for _ in range(20)} == {1}
 
 
 def test_a_read_that_takes_long_is_asked_elsewhere(client_type: Any, farm: Farm) -> None:
