@@ -26,9 +26,13 @@ CHANNEL_OPTIONS = (
     # A name is looked up again whenever a connection ends, at most this often (by default, each
     # 30 s): else the servers that have replaced others in a rolling restart would be unknown.
     ("grpc.dns_min_time_between_resolutions_ms", 1_000),
-    # A machine that has died without a word is noticed by the pings that it does not answer.
+    # A machine that has died without a word is noticed by the pings that it does not answer. (Of
+    # the two timeouts, grpc 1.65 heeds the second one alone. And by default its third ping waits
+    # for data: where a call hangs, it came after that one's deadline.)
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
     # The server is a neighbour: a proxy for the way out would only be in the way.
     ("grpc.enable_http_proxy", 0),
 )

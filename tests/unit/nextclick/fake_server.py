@@ -80,7 +80,8 @@ def serving(
 
     With the servicer ``health``, it also says how it is.
     """
-    server = grpc.server(ThreadPoolExecutor(4), interceptors=[_Door(fake, token)])
+    pings = [("grpc.http2.min_ping_interval_without_data_ms", 100)]
+    server = grpc.server(ThreadPoolExecutor(4), interceptors=[_Door(fake, token)], options=pings)
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(fake, server)
     event_service_pb2_grpc.add_EventServiceServicer_to_server(fake, server)
     catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(fake, server)

@@ -155,7 +155,8 @@ def test_a_server_that_falls_silent_is_left(
     client_type: Any, farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If it failed, a machine that lost its power would take calls until TCP gives it up."""
-    hasty = {"grpc.keepalive_time_ms": 300, "grpc.keepalive_timeout_ms": 300}
+    pings = ("keepalive_time_ms", "keepalive_timeout_ms", "http2.ping_timeout_ms")
+    hasty = {f"grpc.{name}": 1_000 for name in pings}
     assert hasty.keys() <= dict(channel.CHANNEL_OPTIONS).keys()
     options = tuple({**dict(channel.CHANNEL_OPTIONS), **hasty}.items())
     monkeypatch.setattr(channel, "CHANNEL_OPTIONS", options)
