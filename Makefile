@@ -1,4 +1,4 @@
-# make setup | demo | test | test-all | lint: each sets up what it needs; the second time is quick.
+# make setup | demo | test | test-all | lint | stubs: each sets up what it needs; the second time is quick.
 SHELL := /bin/bash
 BIN := .venv/bin
 JAVA := streaming/java
@@ -6,16 +6,16 @@ PYTHON_STAMP := .venv/.installed
 JAVA_STAMP := $(JAVA)/target/.built
 KERNEL_STAMP := .venv/.kernels
 
-.PHONY: setup demo test test-all lint clean
+.PHONY: setup demo test test-all lint stubs clean
 
 setup: $(PYTHON_STAMP) $(JAVA_STAMP) $(KERNEL_STAMP)
 
-$(PYTHON_STAMP): requirements.lock pyproject.toml
+$(PYTHON_STAMP): requirements.lock pyproject.toml proto/pyproject.toml
 	@python=$$(cli/prerequisites.sh) || exit 1; \
 	test -x $(BIN)/python || "$$python" -m venv .venv
 	@echo "installing Python packages (a few minutes the first time)" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e proto -e .
 	@$(BIN)/python -m pip check > /dev/null || { $(BIN)/python -m pip check >&2; exit 1; }
 	@touch $@
 
@@ -45,5 +45,11 @@ test: lint
 test-all: lint
 	$(BIN)/python -m pytest
 
+stubs: setup
+	$(BIN)/python proto/generate.py
+	npm ci --prefix clients/typescript
+	clients/typescript/node_modules/.bin/buf generate
+
 clean:
-	rm -rf .venv $(JAVA)/target .nextclick
+	rm -rf .venv $(JAVA)/target .nextclick clients/java/target
+	rm -rf clients/typescript/node_modules clients/typescript/dist

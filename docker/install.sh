@@ -5,7 +5,8 @@
 set -eu
 
 python3 -m venv .venv
-.venv/bin/pip install --no-cache-dir --constraint requirements.lock --editable ".[$1]"
+.venv/bin/pip install --no-cache-dir --constraint requirements.lock --editable proto \
+  --editable ".[$1]"
 
 python3 -m venv /tmp/sbom
 /tmp/sbom/bin/pip install --no-cache-dir cyclonedx-bom==7.5.0

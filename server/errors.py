@@ -41,6 +41,11 @@ def overloaded(message: str) -> RequestError:
     return RequestError(message, code=code_pb2.RESOURCE_EXHAUSTED)
 
 
+def unimplemented(message: str) -> RequestError:
+    """Return the error for a call that its caller can do without."""
+    return RequestError(message, code=code_pb2.UNIMPLEMENTED)
+
+
 def unavailable(message: str) -> RequestError:
     """Return the error for a call that may succeed when it is sent again."""
     return RequestError(message, code=code_pb2.UNAVAILABLE)

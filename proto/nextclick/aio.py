@@ -13,6 +13,7 @@ from nextclick import calls, channel
 from nextclick.batch import Batch
 from nextclick.codec import Event, Item
 from nextclick.errors import NextclickError
+from nextclick.hedging import first_answer_async
 from nextclick.requests import Filter, RecommendRequest
 from nextclick.results import Model, PutResult, Recommendation
 from nextclick.retry import Attempts, retryable, translate
@@ -45,6 +46,7 @@ class AsyncClient:
         timeout_s: float = 1.0,
         retries: int = 3,
         token: str = "",
+        hedge_after_s: float | None = None,
         tls: Tls | None = None,
     ) -> None:
         self._channel = channel.asynchronous(target, tls)
@@ -52,6 +54,7 @@ class AsyncClient:
         self._metadata = channel.metadata(token)
         self._timeout_s = timeout_s
         self._retries = retries
+        self._hedge_after_s = hedge_after_s
 
     async def recommend(
         self,
@@ -180,7 +183,15 @@ class AsyncClient:
 
     async def _run(self, call: calls.Call[T]) -> T:
         attempts = Attempts(self._timeout_s, self._retries)
-        return call.parse(await self._attempt(call.method(self._stubs), call.request, attempts))
+        method = call.method(self._stubs)
+        if self._hedge_after_s is None or not call.reads:
+            return call.parse(await self._attempt(method, call.request, attempts))
+
+        def begin() -> Any:
+            left_s = attempts.timeout()
+            return method(call.request, timeout=left_s, metadata=self._metadata)
+
+        return call.parse(await first_answer_async(begin, attempts, self._hedge_after_s))
 
     async def _attempt(self, method: Any, request: Any, attempts: Attempts) -> Any:
         while True:

@@ -27,11 +27,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """A request, the method that it goes to, and what its response becomes."""
+    """A request, the method that it goes to, and what its response becomes.
+
+    One that ``reads`` changes nothing: it may be sent to several servers at once.
+    """
 
     method: Callable[[Stubs], Any]
     request: Any
     parse: Callable[[Any], T]
+    reads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,9 @@ class StreamCall(Generic[T]):
 def recommend(request: RecommendRequest) -> Call[Recommendation]:
     """Return the call for what a visitor will want next."""
     message = _recommend_request(request)
-    return Call(lambda stubs: stubs.recommendations.Recommend, message, responses.recommendation)
+    return Call(
+        lambda stubs: stubs.recommendations.Recommend, message, responses.recommendation, reads=True
+    )
 
 
 def recommend_batch(
@@ -60,7 +66,9 @@ def recommend_batch(
     message = pb.BatchRecommendRequest(
         requests=[_recommend_request(_of_visitor(one, page_size, flt)) for one in requests]
     )
-    return Call(lambda stubs: stubs.recommendations.BatchRecommend, message, responses.batch)
+    return Call(
+        lambda stubs: stubs.recommendations.BatchRecommend, message, responses.batch, reads=True
+    )
 
 
 def recommend_stream(
@@ -91,7 +99,7 @@ def rank(
         item_ids=item_ids,
         session_items=session_items,
     )
-    return Call(lambda stubs: stubs.recommendations.Rank, request, responses.ranking)
+    return Call(lambda stubs: stubs.recommendations.Rank, request, responses.ranking, reads=True)
 
 
 def similar_items(item_id: str, page_size: int, flt: Filter | None) -> Call[Recommendation]:
@@ -99,13 +107,17 @@ def similar_items(item_id: str, page_size: int, flt: Filter | None) -> Call[Reco
     request = _build(
         pb.SimilarItemsRequest, item_id=item_id, page_size=page_size, filter=_filter(flt)
     )
-    return Call(lambda stubs: stubs.recommendations.SimilarItems, request, responses.listing)
+    return Call(
+        lambda stubs: stubs.recommendations.SimilarItems, request, responses.listing, reads=True
+    )
 
 
 def trending(page_size: int, flt: Filter | None) -> Call[Recommendation]:
     """Return the call for what grows now."""
     request = _build(pb.TrendingRequest, page_size=page_size, filter=_filter(flt))
-    return Call(lambda stubs: stubs.recommendations.Trending, request, responses.listing)
+    return Call(
+        lambda stubs: stubs.recommendations.Trending, request, responses.listing, reads=True
+    )
 
 
 def put_items(items: Sequence[Item]) -> Call[int]:
@@ -126,7 +138,7 @@ def put_items(items: Sequence[Item]) -> Call[int]:
 def get_items(item_ids: Sequence[str]) -> Call[list[Item]]:
     """Return the call for what the catalogue knows of items."""
     request = _build(catalog_pb.GetItemsRequest, item_ids=item_ids)
-    return Call(lambda stubs: stubs.catalogue.GetItems, request, responses.items)
+    return Call(lambda stubs: stubs.catalogue.GetItems, request, responses.items, reads=True)
 
 
 def delete_items(item_ids: Sequence[str]) -> Call[int]:
@@ -138,7 +150,7 @@ def delete_items(item_ids: Sequence[str]) -> Call[int]:
 def list_models() -> Call[list[Model]]:
     """Return the call for the models of a replica."""
     request = model_pb.ListModelsRequest()
-    return Call(lambda stubs: stubs.models.ListModels, request, responses.models)
+    return Call(lambda stubs: stubs.models.ListModels, request, responses.models, reads=True)
 
 
 def pause_learning(model: str) -> Call[None]:

@@ -1,12 +1,15 @@
-"""The connection to a server: its options, TLS, the token, and the stubs of the services."""
+"""The connection to the servers: addresses, options, TLS, the token, the services' stubs."""
 
 from __future__ import annotations
 
+import ipaddress
+import json
 from typing import Any
 
 import grpc
 import grpc.aio
 
+from nextclick.errors import InvalidRequestError
 from nextclick.tls import Tls
 from nextclick.v1 import (
     catalog_service_pb2_grpc,
@@ -21,6 +24,16 @@ CHANNEL_OPTIONS = (
     # these: it would cut short slow connections.)
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 100),
+    # A name is looked up again whenever a connection ends, at most this often (by default, each
+    # 30 s): else the servers that have replaced others in a rolling restart would be unknown.
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
+    # A machine that has died without a word is noticed by the pings that it does not answer. (Of
+    # the two timeouts, grpc 1.65 heeds the second one alone. And by default its third ping waits
+    # for data: where a call hangs, it came after that one's deadline.)
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
     # The server is a neighbour: a proxy for the way out would only be in the way.
     ("grpc.enable_http_proxy", 0),
 )
@@ -29,15 +42,77 @@ CHANNEL_OPTIONS = (
 def blocking(target: str, tls: Tls | None) -> grpc.Channel:
     """Return a channel for threads; without TLS, a plain one."""
     if tls is None:
-        return grpc.insecure_channel(target, CHANNEL_OPTIONS)
-    return grpc.secure_channel(target, tls.credentials(), CHANNEL_OPTIONS)
+        return grpc.insecure_channel(address(target), options(target))
+    return grpc.secure_channel(address(target), tls.credentials(), _options_of_tls(target, tls))
 
 
 def asynchronous(target: str, tls: Tls | None) -> grpc.aio.Channel:
     """Return a channel for an event loop; without TLS, a plain one."""
     if tls is None:
-        return grpc.aio.insecure_channel(target, CHANNEL_OPTIONS)
-    return grpc.aio.secure_channel(target, tls.credentials(), CHANNEL_OPTIONS)
+        return grpc.aio.insecure_channel(address(target), options(target))
+    return grpc.aio.secure_channel(address(target), tls.credentials(), _options_of_tls(target, tls))
+
+
+def address(target: str) -> str:
+    """Return a target as gRPC wants it; a list of addresses gets its scheme.
+
+    >>> address("10.0.0.1:50051,10.0.0.2:50051")
+    'ipv4:10.0.0.1:50051,10.0.0.2:50051'
+    >>> address("shop.example:50051")
+    'shop.example:50051'
+
+    Raises
+    ------
+    InvalidRequestError
+        If a list has names: a name that stands for all servers is the way to give these.
+    """
+    if "," not in target:
+        return target
+    try:
+        versions = {_ip_version(one) for one in target.split(",")}
+    except ValueError as error:
+        raise InvalidRequestError(f"{target}: {error}; {_LISTS}") from None
+    if len(versions) > 1:
+        raise InvalidRequestError(f"{target}: IPv4 and IPv6 in one list; {_LISTS}")
+    return f"ipv{versions.pop()}:{target}"
+
+
+_LISTS = (
+    "a list has addresses such as 10.0.0.1:50051,10.0.0.2:50051; or give one name that DNS has "
+    "the addresses of all servers for"
+)
+
+
+def _ip_version(one: str) -> int:
+    host, _, port = one.rpartition(":")
+    if not port.isdecimal():
+        raise ValueError(f"{one!r} has no port")
+    return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).version
+
+
+def options(target: str) -> tuple[tuple[str, Any], ...]:
+    """Return the options of the channel to a target.
+
+    Calls go to all servers in turn that are connected. Those of a list are also asked whether they
+    are SERVING, so that one that drains or catches up gets no calls. A name is left to whoever
+    keeps it: with one server, an answer of less quality would be better than none.
+    """
+    config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
+    if "," in target:
+        config["healthCheckConfig"] = {"serviceName": ""}
+    return (*CHANNEL_OPTIONS, ("grpc.service_config", json.dumps(config)))
+
+
+def _options_of_tls(target: str, tls: Tls) -> tuple[tuple[str, Any], ...]:
+    """Return the options of a channel over TLS; gRPC would take a list for one long name."""
+    if tls.server_name:
+        return (*options(target), ("grpc.default_authority", tls.server_name))
+    if "," in target:
+        raise InvalidRequestError(
+            f"{target}: over TLS, a list needs the name that all of these servers' certificates "
+            "are for: Tls(..., server_name=)"
+        )
+    return options(target)
 
 
 def metadata(token: str) -> tuple[tuple[str, str], ...]:

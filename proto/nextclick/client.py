@@ -13,6 +13,7 @@ from nextclick import calls, channel
 from nextclick.batch import Batch
 from nextclick.codec import Event, Item
 from nextclick.errors import NextclickError
+from nextclick.hedging import first_answer
 from nextclick.requests import Filter, RecommendRequest
 from nextclick.results import Model, PutResult, Recommendation
 from nextclick.retry import Attempts, retryable, translate
@@ -33,15 +34,22 @@ class Client:
     Parameters
     ----------
     target
-        ``host:port`` of a server.
+        ``host:port`` of the servers: one address, a name that DNS has all addresses for, or a list
+        such as ``"10.0.0.1:50051,10.0.0.2:50051"``. Each call goes to the next of those that can
+        be reached; those of a list have to be SERVING, too.
     timeout_s
         Deadline of a call, its retries included; seconds.
     retries
-        Further attempts while the server is unavailable, with exponential backoff.
+        Further attempts while a server is unavailable, with exponential backoff; each goes to the
+        next server.
     token
-        The caller's token, if the server asks for one.
+        The caller's token, if the servers ask for one.
+    hedge_after_s
+        Where an answer has not come after so long, the next server is asked, too, and the first
+        answer counts; seconds. Attempts are those of ``retries``. Only for calls that read; None:
+        never.
     tls
-        The files of a connection over TLS; None: it is plain.
+        The files of connections over TLS; None: they are plain.
 
     Examples
     --------
@@ -62,6 +70,7 @@ class Client:
         timeout_s: float = 1.0,
         retries: int = 3,
         token: str = "",
+        hedge_after_s: float | None = None,
         tls: Tls | None = None,
     ) -> None:
         self._channel = channel.blocking(target, tls)
@@ -69,6 +78,7 @@ class Client:
         self._metadata = channel.metadata(token)
         self._timeout_s = timeout_s
         self._retries = retries
+        self._hedge_after_s = hedge_after_s
 
     def recommend(
         self,
@@ -268,7 +278,15 @@ class Client:
 
     def _run(self, call: calls.Call[T]) -> T:
         attempts = Attempts(self._timeout_s, self._retries)
-        return call.parse(self._attempt(call.method(self._stubs), call.request, attempts))
+        method = call.method(self._stubs)
+        if self._hedge_after_s is None or not call.reads:
+            return call.parse(self._attempt(method, call.request, attempts))
+
+        def begin() -> Any:
+            left_s = attempts.timeout()
+            return method.future(call.request, timeout=left_s, metadata=self._metadata)
+
+        return call.parse(first_answer(begin, attempts, self._hedge_after_s))
 
     def _attempt(self, method: Any, request: Any, attempts: Attempts) -> Any:
         while True:

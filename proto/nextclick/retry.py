@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import time
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
+from google.rpc import error_details_pb2, status_pb2
 
 from nextclick.errors import (
     DeadlineExceededError,
@@ -24,6 +24,9 @@ from nextclick.errors import (
 )
 
 FIRST_BACKOFF_S, MAX_BACKOFF_S = 0.05, 1.0
+
+DETAILS = "grpc-status-details-bin"
+"""The trailer with a `google.rpc.Status`, in which a server names the faults."""
 
 
 class Attempts:
@@ -56,10 +59,21 @@ class Attempts:
         self._backoff = min(2 * self._backoff, MAX_BACKOFF_S)
         return pause if time.monotonic() + pause < self._deadline else None
 
+    def hedge(self) -> bool:
+        """Take one of the attempts for now, beside those that are out; False if none is left."""
+        if self._left <= 0:
+            return False
+        self._left -= 1
+        return True
+
 
 def retryable(error: grpc.RpcError) -> bool:
-    """Whether the same call may succeed soon."""
-    return bool(error.code() == grpc.StatusCode.UNAVAILABLE)
+    """Whether the same call may succeed soon.
+
+    CANCELLED, which the caller has not asked for, is grpc's word for a call that has reached a
+    server in the instant in which it shuts down.
+    """
+    return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
 def translate(error: grpc.RpcError) -> NextclickError:
@@ -76,8 +90,11 @@ def translate(error: grpc.RpcError) -> NextclickError:
     return error_type(f"{code.name}: {details}; {advice}")
 
 
+_AWAY = (UnavailableError, "is the server up and SERVING? Try again later")
+
 _ADVICE: dict[str, tuple[type[NextclickError], str]] = {
-    UnavailableError.status: (UnavailableError, "is the server up and SERVING? Try again later"),
+    UnavailableError.status: _AWAY,
+    "CANCELLED": _AWAY,
     DeadlineExceededError.status: (DeadlineExceededError, "raise timeout_s, or serve without"),
     UnauthenticatedError.status: (UnauthenticatedError, "give the client a token of the server"),
     PermissionDeniedError.status: (PermissionDeniedError, "give the client another token"),
@@ -86,13 +103,14 @@ _ADVICE: dict[str, tuple[type[NextclickError], str]] = {
 }
 
 
-def _faults(error: grpc.RpcError) -> tuple[FieldFault, ...]:
+def _faults(error: Any) -> tuple[FieldFault, ...]:
+    sent = [value for key, value in error.trailing_metadata() or () if key == DETAILS]
     try:
-        status = rpc_status.from_call(error)  # type: ignore[arg-type]
-    except (ValueError, DecodeError):  # a proxy's, or another server's
+        status = status_pb2.Status.FromString(sent[0] if sent else b"")
+    except (TypeError, DecodeError):  # a proxy's, or another server's
         return ()
     faults: list[FieldFault] = []
-    for detail in status.details if status else ():
+    for detail in status.details:
         bad = error_details_pb2.BadRequest()
         if detail.Is(bad.DESCRIPTOR):
             detail.Unpack(bad)

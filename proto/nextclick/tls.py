@@ -18,11 +18,15 @@ class Tls:
         The CA of the server's certificate; None: those that gRPC brings along.
     certificate_file, key_file
         The client's own certificate and its key, where the server asks for one; both or none.
+    server_name
+        The name that the certificates of all servers are for, where the target is a list of
+        addresses; None: the name or the address that is called.
     """
 
     ca_file: str | Path | None = None
     certificate_file: str | Path | None = None
     key_file: str | Path | None = None
+    server_name: str | None = None
 
     def credentials(self) -> grpc.ChannelCredentials:
         """Return them as gRPC takes them.

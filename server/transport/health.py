@@ -10,7 +10,7 @@ import grpc
 from grpc_health.v1 import health
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from server.errors import not_found
+from server.errors import not_found, unimplemented
 from server.services.requests import parsed
 from server.stages import Untimed
 from server.transport.fast_lane import Behaviour, Reply
@@ -25,6 +25,9 @@ connection."""
 class Health(health.HealthServicer):
     """Check, on the thread that receives calls; and Watch, with at most `MAX_WATCHERS`.
 
+    Others are told UNIMPLEMENTED: a client of gRPC then takes the server for healthy. After any
+    other error it would ask again, and send no calls meanwhile.
+
     Each watcher gets a thread. The package's non-blocking mode would send while holding a lock that
     the end of a watch also takes, on the very thread that must confirm the sending: a watcher that
     leaves while the status changes would deadlock the server.
@@ -32,7 +35,7 @@ class Health(health.HealthServicer):
 
     def __init__(self) -> None:
         super().__init__(experimental_non_blocking=False)
-        self._watchers = Streams("watchers", MAX_WATCHERS, MAX_CLIENT_WATCHERS)
+        self._watchers = Streams("watchers", MAX_WATCHERS, MAX_CLIENT_WATCHERS, unimplemented)
 
     def calls(self) -> dict[str, Behaviour]:
         """Return what answers Check, by path."""

@@ -10,7 +10,7 @@ import grpc
 
 from listeners.client_slots import ClientSlots, client_of
 from server import metrics
-from server.errors import overloaded
+from server.errors import RequestError, overloaded
 from server.transport.rich_status import Told, abort
 
 SPARE_THREADS = 2
@@ -32,13 +32,21 @@ class Streams:
         What they are called in errors, in the plural.
     most, most_of_client
         The most of them, in all and of one client.
+    beyond
+        Makes the error for those beyond.
     """
 
-    def __init__(self, kind: str, most: int, most_of_client: int) -> None:
+    def __init__(
+        self,
+        kind: str,
+        most: int,
+        most_of_client: int,
+        beyond: Callable[[str], RequestError] = overloaded,
+    ) -> None:
         self._threads = ThreadPoolExecutor(most + SPARE_THREADS, kind)
         self._slots = ClientSlots(most, most_of_client)
         metrics.OPEN_STREAMS.labels(kind).set_function(lambda: self._slots.taken)
-        self._full = overloaded(
+        self._full = beyond(
             f"{most} {kind} are open already, or {most_of_client} from your address; close one"
         )
 

@@ -17,6 +17,8 @@ from nextclick import extras
 
 DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
 OPTIONAL = DECLARED["optional-dependencies"]
+CLIENT = tomllib.loads((PROJECT / "proto" / "pyproject.toml").read_text())["project"]
+"""The client, a package of its own, which the project requires."""
 
 ROOMS = {
     "": ["proto/nextclick"],
@@ -30,7 +32,7 @@ ROOMS = {
     "cli": ["cli"],
     "stack": ["cli"],
 }
-"""The folders that an extra is for; empty: what the package needs without one."""
+"""The folders that an extra is for; empty: the client."""
 
 OF_JOBS = {"streaming.jobs", "streaming.tasks"}
 """Packages of `streaming` that Flink alone runs; of them, the others import only lists of names."""
@@ -79,6 +81,9 @@ def distributions(requirements: list[str]) -> set[str]:
         if requirement.name == "nextclick":
             for extra in requirement.extras:
                 waiting += [Requirement(text) for text in OPTIONAL[extra]]
+            continue
+        if requirement.name == CLIENT["name"]:
+            waiting += [Requirement(text) for text in CLIENT["dependencies"]]
             continue
         name = requirement.name.lower().replace("_", "-")
         if name in found:
@@ -163,7 +168,7 @@ def test_no_extra_brings_what_its_rooms_do_not_import(extra):
         for module in imported(ROOMS[extra])
         for owner in providers.get(module, ())
     }
-    declared = OPTIONAL[extra] if extra else DECLARED["dependencies"]
+    declared = OPTIONAL[extra] if extra else CLIENT["dependencies"]
     own = {Requirement(text).name for text in declared} - {"nextclick"}
     assert own - names <= set(UNSEEN)
 

@@ -14,13 +14,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"nextclick/v1/catalog_service.proto\x12\x0cnextclick.v1\"\xcb\x01\n\x04Item\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x16\n\tavailable\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x12\n\ncategories\x18\x03 \x03(\t\x12\x36\n\nattributes\x18\x04 \x03(\x0b\x32\".nextclick.v1.Item.AttributesEntry\x12\r\n\x05title\x18\x05 \x01(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_available\"4\n\x0fPutItemsRequest\x12!\n\x05items\x18\x01 \x03(\x0b\x32\x12.nextclick.v1.Item\"$\n\x10PutItemsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\"#\n\x0fGetItemsRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\"5\n\x10GetItemsResponse\x12!\n\x05items\x18\x01 \x03(\x0b\x32\x12.nextclick.v1.Item\"&\n\x12\x44\x65leteItemsRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\"\'\n\x13\x44\x65leteItemsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r2\xfa\x01\n\x0e\x43\x61talogService\x12I\n\x08PutItems\x12\x1d.nextclick.v1.PutItemsRequest\x1a\x1e.nextclick.v1.PutItemsResponse\x12I\n\x08GetItems\x12\x1d.nextclick.v1.GetItemsRequest\x1a\x1e.nextclick.v1.GetItemsResponse\x12R\n\x0b\x44\x65leteItems\x12 .nextclick.v1.DeleteItemsRequest\x1a!.nextclick.v1.DeleteItemsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"nextclick/v1/catalog_service.proto\x12\x0cnextclick.v1\"\xcb\x01\n\x04Item\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x16\n\tavailable\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x12\n\ncategories\x18\x03 \x03(\t\x12\x36\n\nattributes\x18\x04 \x03(\x0b\x32\".nextclick.v1.Item.AttributesEntry\x12\r\n\x05title\x18\x05 \x01(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_available\"4\n\x0fPutItemsRequest\x12!\n\x05items\x18\x01 \x03(\x0b\x32\x12.nextclick.v1.Item\"$\n\x10PutItemsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\"#\n\x0fGetItemsRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\"5\n\x10GetItemsResponse\x12!\n\x05items\x18\x01 \x03(\x0b\x32\x12.nextclick.v1.Item\"&\n\x12\x44\x65leteItemsRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\"\'\n\x13\x44\x65leteItemsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r2\xfa\x01\n\x0e\x43\x61talogService\x12I\n\x08PutItems\x12\x1d.nextclick.v1.PutItemsRequest\x1a\x1e.nextclick.v1.PutItemsResponse\x12I\n\x08GetItems\x12\x1d.nextclick.v1.GetItemsRequest\x1a\x1e.nextclick.v1.GetItemsResponse\x12R\n\x0b\x44\x65leteItems\x12 .nextclick.v1.DeleteItemsRequest\x1a!.nextclick.v1.DeleteItemsResponseB-P\x01Z)nextclick-client/nextclick/v1;nextclickv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'nextclick.v1.catalog_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'P\001Z)nextclick-client/nextclick/v1;nextclickv1'
   _globals['_ITEM_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_ITEM_ATTRIBUTESENTRY']._serialized_options = b'8\001'
   _globals['_ITEM']._serialized_start=53

@@ -99,10 +99,10 @@ def test_the_extras_and_folders_of_an_image_exist(image):
     ignored = (PROJECT / ".dockerignore").read_text().splitlines()
     sent = {line[1:] for line in ignored if line.startswith("!")}
     packages = {name.split(".")[0] for name in PYPROJECT["tool"]["setuptools"]["packages"]}
-    assert packages - {"nextclick"} | {"proto"} <= sent
+    assert packages | {"proto"} <= sent
     assert all((PROJECT / name).exists() for name in sent)
     compiled = (DOCKER / "install.sh").read_text().replace("\\\n", "").split("compileall -q ")[1]
-    assert set(compiled.split()) == packages - {"nextclick"} | {"proto"}
+    assert set(compiled.split()) == packages | {"proto"}
 
 
 def test_the_servers_image_has_settings_that_exist(monkeypatch):

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import grpc
 import pytest
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2
 
 from gateway.upstream import READS
 from nextclick.v1 import recommendation_service_pb2 as pb
@@ -67,8 +67,7 @@ def test_a_server_that_says_not_serving_gets_no_calls():
     """It is about to end: the calls that it still gets would fail."""
     fake, said = Fake(), health.HealthServicer()
     fake.answers = [pb.RecommendResponse()]
-    add = health_pb2_grpc.add_HealthServicer_to_server
-    with serving(fake, more=lambda server: add(said, server)) as target, gateway(target) as running:
+    with serving(fake, health=said) as target, gateway(target) as running:
         assert running.ask("GET", "/healthz").status == 200
         said.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
         until(lambda: running.ask("GET", "/healthz").status == 503)

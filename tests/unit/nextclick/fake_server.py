@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2_grpc
 from grpc_status import rpc_status
 
 from nextclick.v1 import (
@@ -76,19 +77,21 @@ def serving(
     fake: Fake,
     target: str = "127.0.0.1:0",
     token: str = "",
-    more: Callable[[grpc.Server], None] = lambda server: None,
+    health: Any = None,
     credentials: grpc.ServerCredentials | None = None,
 ) -> Iterator[str]:
     """Serve the fake while the block runs; gives the target, port 0 being any free one.
 
-    ``more`` adds other services; with ``credentials``, it speaks TLS.
+    With the servicer ``health``, it also says how it is; with ``credentials``, it speaks TLS.
     """
-    server = grpc.server(ThreadPoolExecutor(4), interceptors=[_Door(fake, token)])
+    pings = [("grpc.http2.min_ping_interval_without_data_ms", 100)]
+    server = grpc.server(ThreadPoolExecutor(4), interceptors=[_Door(fake, token)], options=pings)
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(fake, server)
     event_service_pb2_grpc.add_EventServiceServicer_to_server(fake, server)
     catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(fake, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(fake, server)
-    more(server)
+    if health is not None:
+        health_pb2_grpc.add_HealthServicer_to_server(health, server)
     if credentials is None:
         port = server.add_insecure_port(target)
     else:

@@ -166,6 +166,7 @@ def test_bad_request_names_every_field(client: Any, fake: Fake) -> None:
     ("code", "error", "attempts"),
     [
         (grpc.StatusCode.UNAVAILABLE, nextclick.UnavailableError, 3),
+        (grpc.StatusCode.CANCELLED, nextclick.UnavailableError, 3),
         (grpc.StatusCode.NOT_FOUND, nextclick.NotFoundError, 1),
         (grpc.StatusCode.INVALID_ARGUMENT, nextclick.InvalidRequestError, 1),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, nextclick.OverloadedError, 1),

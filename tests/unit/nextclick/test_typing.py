@@ -104,9 +104,10 @@ def errors(client: Client) -> str:
 
 
 async def main() -> None:
-    with Client("localhost:50051", timeout_s=0.5, retries=1, token="secret") as client:
+    with Client("10.0.0.1:1,10.0.0.2:1", timeout_s=0.5, retries=1, token="secret") as client:
         assert_type(client, Client)
-    async with AsyncClient("localhost:50051", token="secret", tls=Tls("ca.pem")) as client_async:
+    secured = Tls("ca.pem", "client.pem", "client-key.pem")
+    async with AsyncClient("localhost:50051", hedge_after_s=0.05, tls=secured) as client_async:
         assert_type(client_async, AsyncClient)
 
 
@@ -155,7 +156,9 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = folder / "built"
     steps = ["-q", "egg_info", "--egg-base", str(folder), "build_py", "--build-lib", str(built)]
     code = f"import setuptools; setuptools.setup(script_args={steps!r})"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "proto", check=True, capture_output=True
+    )
     shutil.move(built / "nextclick", folder / "site" / "nextclick")
     return folder
 

@@ -57,8 +57,9 @@ class Served:
 
     def __init__(self, guard=UNGUARDED, tls=None, stages=untimed, producer=None, **more):
         self.shop, self.producer = Shop(), producer or FakeProducer()
-        self.port = Ports.free().grpc
-        settings = ServerSettings(grpc_port=self.port, max_waiting_puts=WAITING, **more)
+        more = {"grpc_port": Ports.free().grpc, "max_waiting_puts": WAITING, **more}
+        settings = ServerSettings(**more)
+        self.port = settings.grpc_port
         self.handlers = (
             self.shop.service,
             Events(self.producer, self.shop.replica, settings),

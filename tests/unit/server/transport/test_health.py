@@ -6,6 +6,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
+from nextclick import Client
 from server.transport.health import MAX_CLIENT_WATCHERS
 from tests.unit.server.transport.served import LIMIT_S, until
 
@@ -48,8 +49,9 @@ def test_watchers_that_leave_while_the_status_changes_stop_nothing(served):
     assert changes > 1
 
 
-def test_too_many_watchers_are_told_so(served):
-    """A queue of watchers would be silence; the bound is an error that says what to do."""
+def test_clients_beyond_the_watchers_are_answered(served):
+    """A client of gRPC whose watch fails sends no calls, unless it hears of UNIMPLEMENTED."""
+    served.server.set_serving(True)
     watches = [
         served.health.Watch(health_pb2.HealthCheckRequest()) for _ in range(MAX_CLIENT_WATCHERS)
     ]
@@ -57,7 +59,9 @@ def test_too_many_watchers_are_told_so(served):
         next(watch)
     with pytest.raises(grpc.RpcError) as error:
         next(served.health.Watch(health_pb2.HealthCheckRequest(), timeout=LIMIT_S))
-    assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    with Client(f"127.0.0.1:{served.port},127.0.0.2:{served.port}", timeout_s=LIMIT_S) as client:
+        assert len(client.recommend("s").items) == 20
     for watch in watches:
         watch.cancel()
 

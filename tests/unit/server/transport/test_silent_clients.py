@@ -67,25 +67,31 @@ def test_silent_calls_of_one_message_hold_up_nobody(served, silence, path):
 
 
 @pytest.mark.parametrize(
-    ("path", "most", "message"),
+    ("path", "most", "beyond", "message"),
     [
-        (WATCH, MAX_CLIENT_WATCHERS, health_pb2.HealthCheckRequest()),
+        (
+            WATCH,
+            MAX_CLIENT_WATCHERS,
+            grpc.StatusCode.UNIMPLEMENTED,
+            health_pb2.HealthCheckRequest(),
+        ),
         (
             REFLECTION,
             MAX_CLIENT_REFLECTIONS,
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
             reflection_pb2.ServerReflectionRequest(list_services="*"),
         ),
     ],
 )
 def test_silent_streams_have_the_slots_of_their_own_client(
-    served, silence, monkeypatch, path, most, message
+    served, silence, monkeypatch, path, most, beyond, message
 ):
     """Watchers had a thread before they had a slot; reflection had no limit at all."""
     monkeypatch.setattr("server.transport.streams.client_of", lambda peer: peer)
     streams = [served.channel.stream_stream(path)(silence()) for _ in range(SILENT_CALLS)]
     until(lambda: sum(stream.done() for stream in streams) == SILENT_CALLS - most)
     codes = {stream.code() for stream in streams if stream.done()}
-    assert codes == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert codes == {beyond}
     assert_all_are_answered(served)
     # Any other option makes another connection.
     with grpc.insecure_channel(f"127.0.0.1:{served.port}", [("grpc.other", 1)]) as other:

@@ -1,0 +1,9 @@
+/** The client of nextclick for Node.js: stubs made from the protos, and how to connect them. */
+
+export * from "./nextclick/v1/catalog_service.js";
+export * from "./nextclick/v1/event_service.js";
+export * from "./nextclick/v1/model_service.js";
+export * from "./nextclick/v1/recommendation_service.js";
+export * from "./nextclick/v1/session.js";
+export { channelOptions } from "./channel.js";
+export { promised } from "./promised.js";
