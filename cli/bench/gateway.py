@@ -68,7 +68,7 @@ def gateway(
         if http is None or grpc is None:
             raise CommandError("not measured: there is no C compiler for the load client")
         sessions = load_sessions(SAMPLE / "train.txt.gz")
-        with Ledger(stack.kafka) as book, progress() as bar:
+        with Ledger(stack.kafka_settings) as book, progress() as bar:
             clicks = sum(len(session.items) for session in sessions)
             bootstrap(stack, sessions, min(history, clicks), book, bar)
         asked = [f"{PREFIX}{session.session_id}" for session in sessions[-ASKED_SESSIONS:]]
@@ -138,7 +138,7 @@ def measure(
 def running_gateway(stack: Stack) -> Iterator[tuple[str, Child]]:
     """Run a gateway in front of the server; yields its address and its process."""
     port = Ports.free().http
-    argv = [sys.executable, "-m", "cli.main", "gateway", "--port", str(port)]
+    argv = [sys.executable, "-m", "cli", "gateway", "--port", str(port)]
     argv += ["--target", stack.target]
     log = stack.home.log("gateway")
     child = spawn("gateway", argv, log, {"PYTHONPATH": PYTHON_PATH}, bound=True)

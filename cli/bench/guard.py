@@ -76,7 +76,7 @@ def guard(
         if program is None:
             raise CommandError("not measured: there is no C compiler for the load client")
         sessions = load_sessions(SAMPLE / "train.txt.gz")
-        with Ledger(stack.kafka) as book, progress() as bar:
+        with Ledger(stack.kafka_settings) as book, progress() as bar:
             bootstrap(stack, sessions, HISTORY, book, bar)
         asked = [f"{PREFIX}{session.session_id}" for session in sessions[-ASKED_SESSIONS:]]
         files = written(stack.home.path("guard"))
@@ -175,7 +175,7 @@ def server(stack: Stack, files: Files, *, tls: bool) -> Iterator[str]:
     """Run a further server of the stack that asks for tokens; gives its address."""
     name = "secured" if tls else "guarded"
     ports = Ports.free()
-    argv = [sys.executable, "-m", "cli.main", "serve"]
+    argv = [sys.executable, "-m", "cli", "serve"]
     argv += ["--grpc-port", str(ports.grpc), "--http-port", str(ports.http)]
     argv += ["--kafka", stack.kafka, "--redis", f"redis://127.0.0.1:{stack.ports.redis}/0"]
     argv += ["--data-dir", str(stack.home.path("guard") / name)]
