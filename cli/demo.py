@@ -12,7 +12,7 @@ import typer
 
 from cli.console import err, print_json, print_result, print_table, progress
 from cli.errors import CommandError
-from cli.figures import count, percent, seconds
+from cli.figures import count, microseconds, percent, seconds
 from cli.files import (
     ItemColumn,
     SessionColumn,
@@ -21,23 +21,29 @@ from cli.files import (
     UserColumn,
     read_files,
 )
+from cli.live.answer_times import beside_plain
 from cli.live.bootstrap import PREFIX, QUIET_S, bootstrap, wait_applied, wait_scored
 from cli.live.ledger import Ledger
 from cli.live.player import K, Player, Score, readable_score
 from cli.options import Json
+from cli.server_client import client_of
 from cli.stack.layout import SAMPLE
 from cli.stack.process import find
 from cli.stack.stack import Stack
 from cli.stack.temporary import temporary_stack
 from evaluation.click_files.columns import Columns
 from evaluation.datasets import Session, load_sessions, split_last
-from nextclick import Client
+from settings.client import ClientSettings
+from settings.load import load as load_settings
 
 RATE = 50.0
 """Live clicks a second."""
 
 LIVE_PREFIX = "live-"
 """Put before the ids of live sessions; not longer than that of the history's."""
+
+ASKED = 2_000
+"""Sessions that are asked for where answers are timed, the last ones of the history."""
 
 HELD_OUT = 0.1
 """Share of a file's sessions that is played live."""
@@ -65,6 +71,14 @@ def demo(
         int | None,
         typer.Option(min=10, help="Send at most this many events, a fifth of them live."),
     ] = None,
+    secured: Annotated[
+        bool,
+        typer.Option(
+            "--secured",
+            help="Secure it: Kafka and Redis with TLS, users and their rights, gRPC with "
+            "certificates and scopes; answers are timed beside plain ones.",
+        ),
+    ] = False,
     home: Annotated[
         Path, typer.Option(help="Folder of its data and logs.", file_okay=False)
     ] = Path(".nextclick/demo"),
@@ -83,9 +97,14 @@ def demo(
     """
     started = time.monotonic()
     traffic = load(data, Columns(session, user, item, time_, type_))
-    with temporary_stack(home) as stack:
-        err.print(f"gRPC {stack.target}, metrics http://127.0.0.1:{stack.ports.http}/metrics")
+    with temporary_stack(home, secured=secured) as stack:
+        scheme = "https" if secured else "http"
+        err.print(f"gRPC {stack.target}, metrics {scheme}://127.0.0.1:{stack.ports.http}/metrics")
         result, faults = run(stack, traffic, max_events)
+        if secured:
+            asked = [f"{PREFIX}{session.session_id}" for session in traffic.history[-ASKED:]]
+            with err.status("timing answers beside those of a plain server"):
+                result["answers"] = beside_plain(stack, asked)
     result["seconds"] = time.monotonic() - started
     if json:
         print_json(result)
@@ -114,7 +133,8 @@ def run(stack: Stack, traffic: Traffic, max_events: int | None) -> tuple[dict[st
     if max_events is not None:
         n_live = min(n_live, max_events // 5)
         n_history = min(n_history, max_events - n_live)
-    with Ledger(stack.kafka_settings) as book, Client(stack.target, timeout_s=10) as client:
+    settings = load_settings(ClientSettings)
+    with Ledger(stack.kafka_settings) as book, client_of(stack.target, settings) as client:
         with progress() as bar:
             sent = bootstrap(stack, traffic.history, n_history, book, bar)
             player = Player(client, traffic.live, rate=RATE, prefix=LIVE_PREFIX, max_clicks=n_live)
@@ -169,6 +189,17 @@ def latest(board: dict[str, Any]) -> dict[str, float]:
     return {"hit_rate": window.get("hit_rate_20", 0.0), "mrr": window.get("mrr_20", 0.0)}
 
 
+def readable_answers(answers: dict[str, float] | None) -> dict[str, str]:
+    """Return what answers of a secured stack take, beside plain ones; nothing of a plain stack."""
+    if answers is None:
+        return {}
+    return {
+        "answers, one after another, p50": microseconds(answers["secured_p50_us"]),
+        "  without TLS and tokens": microseconds(answers["plain_p50_us"]),
+        "  ratio": f"{answers['ratio']:.2f}",
+    }
+
+
 def show(result: dict[str, Any]) -> None:
     """Print what became of the clicks, and how the score job judges the rankings."""
     print_result(
@@ -182,6 +213,7 @@ def show(result: dict[str, Any]) -> None:
             **readable_score(result),
             "items with vectors": count(result["vectors"]),
             "examples learned by the ranker": count(result["examples"]),
+            **readable_answers(result.get("answers")),
             "time": seconds(result["seconds"]),
         },
     )

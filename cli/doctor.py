@@ -19,7 +19,6 @@ from cli.stack.stack import Stack
 from connections.redis import masters_of
 from settings.kafka import KafkaSettings
 from settings.load import load
-from settings.redis import RedisSettings
 from settings.server import ServerSettings
 
 TIMEOUT_S = 2
@@ -86,8 +85,8 @@ def examine(home: Home, given: str | None = None) -> Iterator[Finding]:
     tenant = stack.tenant_or(given) if stack else settings.tenant
     kafka = stack.kafka_settings if stack else settings
     yield from of_kafka(kafka, tenant)
-    url = f"redis://127.0.0.1:{stack.ports.redis}/0" if stack else ""
-    masters = masters_of(RedisSettings(redis=url) if url else settings, TIMEOUT_S, TIMEOUT_S)
+    cache = stack.redis_settings if stack else settings
+    masters = masters_of(cache, TIMEOUT_S, TIMEOUT_S)
     yield from checkup.of_redis(masters, tenant)
     masters.close()
 

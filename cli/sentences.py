@@ -63,7 +63,7 @@ OF_SYSTEM = {
 }
 """What to do about an error of the system."""
 
-CONNECTING = re.compile(r"[Ff]ailed to connect to (all addresses|remote host)")
+CONNECTING = re.compile(r"connections to all backends failing")
 HANDSHAKE = re.compile(r"Ssl handshake failed|empty address list")
 """What gRPC says of a certificate that it does not trust, and of a file that holds none."""
 WHY = re.compile(r"remote host: (?:connect: )?([^:;(]+)")

@@ -53,8 +53,7 @@ def server_client(
     """
     settings = load(ClientSettings, tenant=tenant)
     address = target or f"127.0.0.1:{port or settings.grpc_port}"
-    token, tls = token_of(settings), tls_of(settings)
-    with Client(address, timeout_s=timeout_s, token=token, tls=tls) as client:
+    with client_of(address, settings, timeout_s) as client:
         try:
             if "tenant" in settings.model_fields_set:
                 _check_tenant(client, address, settings.tenant)
@@ -62,6 +61,11 @@ def server_client(
         except NextclickError as e:
             where = "" if e.status in OF_ARGUMENTS else f"{address}: "
             raise CommandError(f"{where}{sentence_of(e)}") from e
+
+
+def client_of(target: str, settings: ClientSettings, timeout_s: float = 10.0) -> Client:
+    """Return a client of a server, with the token and the TLS of settings."""
+    return Client(target, timeout_s=timeout_s, token=token_of(settings), tls=tls_of(settings))
 
 
 def token_of(settings: ClientSettings) -> str:

@@ -67,5 +67,10 @@ class ProcessSettings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
 
+def variables(settings: KafkaSettings | RedisSettings) -> dict[str, str]:
+    """Return settings as variables for another process."""
+    return {f"{PREFIX}{name.upper()}": str(value) for name, value in settings}
+
+
 class Settings(KafkaSettings, RedisSettings, ProcessSettings):
     """Settings of a process that reads or writes Kafka or Redis."""

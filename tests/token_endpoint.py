@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from tests.certificates import Issued
+from cli.stack.authority import Issued
 
 ISSUER, AUDIENCE, KEY = "https://tokens.example", "kafka", "first"
 

@@ -5,31 +5,27 @@ from __future__ import annotations
 import ssl
 import statistics
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cli.bench import native
 from cli.bench.charts import save_json
 from cli.console import print_json, print_result, progress
 from cli.errors import CommandError
 from cli.figures import count, microseconds
+from cli.live.answer_times import median_us
 from cli.live.bootstrap import PREFIX, bootstrap
 from cli.live.ledger import Ledger
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
+from cli.stack.authority import Authority
 from cli.stack.layout import PYTHON_PATH, SAMPLE, Ports
 from cli.stack.process import START_S, spawn, stop, wait_until
 from cli.stack.stack import Stack
@@ -47,11 +43,12 @@ ASKED_SESSIONS = 2_000
 
 
 class Files(NamedTuple):
-    """The tokens of a server, one of them and another one, its certificate and its key."""
+    """Tokens of a server, a good and a wrong one; its authority, its certificate and its key."""
 
     tokens: Path
     good: Path
     wrong: Path
+    authority: Path
     certificate: Path
     key: Path
 
@@ -137,8 +134,9 @@ def measure(
             flood = pool.submit(run, files.wrong, refused)
             beside.append(run(files.good, rate))
             floods.append(flood.result())
-            for target, tls in ((plain, None), (secured, Tls(files.certificate))):
-                times[target].append(answer_us(target, tls, files.good, asked, seconds))
+            for target, tls in ((plain, None), (secured, Tls(files.authority))):
+                with Client(target, timeout_s=10, token=files.good.read_text(), tls=tls) as client:
+                    times[target].append(median_us(client, asked, seconds))
     quantiles = {
         f"{prefix}{name}_us": statistics.median(float(np.percentile(load.us, q)) for load in loads)
         for prefix, loads in (("alone_", alone), ("beside_", beside))
@@ -158,18 +156,6 @@ def measure(
     }
 
 
-def answer_us(target: str, tls: Tls | None, token: Path, asked: list[str], seconds: float) -> float:
-    """Return the median of what answers take, one after another over one connection."""
-    times: list[float] = []
-    with Client(target, timeout_s=10, token=token.read_text(), tls=tls) as client:
-        client.recommend(asked[0])  # connects
-        ends = time.perf_counter() + seconds
-        while (started := time.perf_counter()) < ends:
-            client.recommend(asked[len(times) % len(asked)])
-            times.append(1e6 * (time.perf_counter() - started))
-    return statistics.median(times)
-
-
 @contextmanager
 def server(stack: Stack, files: Files, *, tls: bool) -> Iterator[str]:
     """Run a further server of the stack that asks for tokens; gives its address."""
@@ -184,7 +170,7 @@ def server(stack: Stack, files: Files, *, tls: bool) -> Iterator[str]:
     if tls:
         env["NEXTCLICK_TLS_CERTIFICATE_FILE"] = str(files.certificate)
         env["NEXTCLICK_TLS_KEY_FILE"] = str(files.key)
-        context = ssl.create_default_context(cafile=files.certificate)
+        context = ssl.create_default_context(cafile=files.authority)
     url = f"{'https' if tls else 'http'}://127.0.0.1:{ports.http}/healthz"
 
     def healthy() -> bool:
@@ -204,27 +190,15 @@ def server(stack: Stack, files: Files, *, tls: bool) -> Iterator[str]:
 
 
 def written(folder: Path) -> Files:
-    """Write the files of the servers; the certificate is its own CA."""
-    files = Files(*(folder / name for name in ("tokens.json", "good", "wrong", "pem", "key")))
-    good = new_token()
-    today = datetime.now(UTC)
-    entry = Token("bench", frozenset([Scope.RECOMMEND]), hash_of(good), today.date().isoformat())
-    files.tokens.write_bytes(encode_tokens([entry]))
-    files.good.write_text(good)
-    files.wrong.write_text(new_token())
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
-    hosts = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(today - timedelta(hours=1))
-        .not_valid_after(today + timedelta(days=1))
-        .add_extension(hosts, critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    files.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    files.key.write_bytes(pem)
-    return files
+    """Write the files of the servers."""
+    authority = Authority(folder, "bench")
+    tokens, good, wrong = (folder / name for name in ("tokens.json", "good", "wrong"))
+    token, today = new_token(), datetime.now(UTC).date().isoformat()
+    entry = Token("bench", frozenset([Scope.RECOMMEND]), hash_of(token), today)
+    tokens.write_bytes(encode_tokens([entry]))
+    good.write_text(token)
+    wrong.write_text(new_token())
+    return Files(tokens, good, wrong, authority.certificate, *authority.issue("server"))
 
 
 def readable(result: dict[str, Any]) -> dict[str, str]:

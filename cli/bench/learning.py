@@ -25,6 +25,7 @@ from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine
 from records import example
 from records.session_life import Applied
+from settings.base import variables
 from streaming.jobs.registry import JOBS
 
 TENANT, LONG_TENANT = "bench", "bench-long"
@@ -244,10 +245,7 @@ def run(stack: Stack, host: str, model: str, n: int, tenant: str) -> list[Look]:
 
     The first look is that of its start, before it has applied any.
     """
-    args, env = (
-        ("--kafka", stack.kafka, "--tenant", tenant),
-        kafka.environment(stack.kafka_settings),
-    )
+    args, env = ("--kafka", stack.kafka, "--tenant", tenant), variables(stack.kafka_settings)
     job = flink.submit(stack.home, JOBS[model], *args, env=env)
     consumer = Consumer({**client_config(stack.kafka_settings), "group.id": "bench"})
     consumer.assign([TopicPartition(topic(RANKER, tenant), p, 0) for p in partitions(RANKER)])

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 
 from confluent_kafka import Producer
 
-from cli.stack import kafka
 from cli.stack.layout import PYTHON_PATH, SAMPLE, Child
 from cli.stack.process import spawn, stop
 from cli.stack.stack import Stack
@@ -21,7 +20,7 @@ from connections.kafka import client_config
 from evaluation.datasets import Session, clicks_in_order, load_sessions
 from nextclick import Event, encode_event
 from nextclick.topics import EVENTS, PRODUCER_CONFIG
-from settings.base import Settings
+from settings.base import Settings, variables
 from settings.load import load
 
 STEP_S = 0.01
@@ -36,7 +35,7 @@ def live_clicks(
 ) -> Iterator[Child]:
     """Send this many clicks a second of a `KINDS` meanwhile; the process ends after ``most``."""
     argv = [sys.executable, "-m", "cli.bench.load", str(rate), kind, str(most)]
-    env = {"PYTHONPATH": PYTHON_PATH, **kafka.environment(stack.kafka_settings)}
+    env = {"PYTHONPATH": PYTHON_PATH, **variables(stack.kafka_settings)}
     sender = spawn(f"load-{kind}", argv, stack.home.log(f"load-{kind}"), env, bound=True)
     try:
         yield sender

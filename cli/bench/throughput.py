@@ -26,6 +26,7 @@ from cli.stack.temporary import temporary_stack
 from connections.kafka import client_config
 from evaluation.datasets import Session
 from nextclick.topics import SESSIONS, partitions, topic
+from settings.base import variables
 from streaming.jobs.registry import JOBS, Job
 
 TENANT, FLOOR_TENANT = "bench", "floor"
@@ -132,7 +133,7 @@ def job_rate(stack: Stack, job: Job, out: str, total: int, *args: str) -> float:
 
     before = written()
     args = ("--kafka", stack.kafka, "--tenant", TENANT, *args)
-    env = kafka.environment(stack.kafka_settings)
+    env = variables(stack.kafka_settings)
     job_id = flink.submit(stack.home, job, *args, env=env)
     try:
         return rate(lambda: written() - before, total, f"the job {job.name}")

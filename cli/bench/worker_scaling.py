@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 
 from cli.bench import native
-from cli.stack import kafka
 from cli.stack.layout import PYTHON_PATH, Child, Ports
 from cli.stack.process import START_S, running, spawn, stop, wait_until
 from cli.stack.stack import Stack
+from settings.base import variables
 
 CONNECTIONS = 4
 MEGABYTE = 1 << 20
@@ -39,7 +39,7 @@ def measure(
     argv += ["--redis", f"redis://127.0.0.1:{stack.ports.redis}/0"]
     argv += ["--data-dir", str(data)]
     log = stack.home.log("workers")
-    env = {"PYTHONPATH": PYTHON_PATH, **kafka.environment(stack.kafka_settings)}
+    env = {"PYTHONPATH": PYTHON_PATH, **variables(stack.kafka_settings)}
     child = spawn("workers", argv, log, env, bound=True)
     try:
         for number in range(count):

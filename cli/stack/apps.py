@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from cli.server_client import page
-from cli.stack import kafka
+from cli.stack import kafka, redis
 from cli.stack.layout import PYTHON_PATH, Child, Home, Ports
 from cli.stack.process import BEHIND, START_S, STREAM, spawn, wait_until
+from settings.base import variables
 from settings.load import load
-from settings.redis import RedisSettings
 from settings.server import ServerSettings
 
 STATUS_S = 10
@@ -19,23 +20,20 @@ STATUS_S = 10
 
 EMITTER = "emitter"
 
-OF_REDIS = RedisSettings.model_fields
-
 
 def environment(home: Home, ports: Ports, role: str, tenant: str = "") -> dict[str, str]:
-    """Return the settings of our processes; those of another Redis are none of theirs.
+    """Return the settings of our processes; those of another Kafka or Redis are none of theirs.
 
     A role is one of `settings.kafka_rights`.
     """
+    of_redis = "store" if role == "store" else "server"
     return {
-        **{f"NEXTCLICK_{name.upper()}": str(redis.default) for name, redis in OF_REDIS.items()},
-        **kafka.environment(kafka.settings_of(home, ports, role)),
-        "NEXTCLICK_REDIS": f"redis://127.0.0.1:{ports.redis}/0",
+        **variables(kafka.settings_of(home, ports, role)),
+        **variables(redis.settings_of(home, ports, of_redis)),
         "NEXTCLICK_TENANT": tenant,
         "NEXTCLICK_GRPC_PORT": str(ports.grpc),
         "NEXTCLICK_HTTP_PORT": str(ports.http),
         "NEXTCLICK_STORE_HTTP_PORT": str(ports.store_http),
-        "NEXTCLICK_DATA_DIR": str(home.path("server")),
         "PYTHONPATH": PYTHON_PATH,
     }
 
@@ -63,13 +61,28 @@ def start_store(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> C
     return spawn("store", argv, home.log("store"), env, bound=bound, niceness=STREAM)
 
 
-def start_server(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> Child:
-    """Start a server replica, at real-time priority unless a setting says otherwise."""
+def start_server(
+    home: Home,
+    ports: Ports,
+    *,
+    bound: bool,
+    tenant: str = "",
+    name: str = "server",
+    more: Mapping[str, str] | None = None,
+) -> Child:
+    """Start a server replica, at real-time priority unless a setting says otherwise.
+
+    A further one has another ``name``, for its folder and its log; ``more`` are other settings, or
+    in the place of these.
+    """
     argv = [sys.executable, "-m", "server"]
-    env = environment(home, ports, "server", tenant) | {"NEXTCLICK_EMIT_EXAMPLES": "false"}
+    env = environment(home, ports, "server", tenant) | {
+        "NEXTCLICK_EMIT_EXAMPLES": "false",
+        "NEXTCLICK_DATA_DIR": str(home.path(name)),
+    }
     if "realtime" not in load(ServerSettings).model_fields_set:
         env["NEXTCLICK_REALTIME"] = "true"
-    return spawn("server", argv, home.log("server"), env, bound=bound)
+    return spawn(name, argv, home.log(name), env | dict(more or {}), bound=bound)
 
 
 def start_emitter(home: Home, ports: Ports, *, bound: bool, tenant: str = "") -> Child:

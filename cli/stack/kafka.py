@@ -16,8 +16,8 @@ from cli.stack.java import java_home
 from cli.stack.last_words import cause
 from cli.stack.layout import KAFKA_JARS, Child, Home, Ports
 from cli.stack.process import START_S, spawn, wait_until
+from cli.stack.secret_files import write
 from connections.kafka_admin import Admin
-from settings.base import PREFIX
 from settings.kafka import KafkaSettings
 
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
@@ -31,7 +31,7 @@ def start(home: Home, ports: Ports, *, bound: bool) -> Child:
     config = home.path("kafka") / "server.properties"
     secured = secured_kafka.is_secured(home)
     more = secured_kafka.properties(home, ports) if secured else {}
-    secured_kafka.write(config, properties(str(data), ports, more))
+    write(config, properties(str(data), ports, more))
     java = str(java_home() / "bin" / "java")
     classpath = f"{KAFKA_JARS}/*"
     if not (data / "meta.properties").exists():
@@ -39,7 +39,7 @@ def start(home: Home, ports: Ports, *, bound: bool) -> Child:
         argv += ["-t", new_cluster_id(), "-c", str(config), "--standalone", "--ignore-formatted"]
         users = home.path("kafka") / "users"
         if secured:  # by a file: everybody can read command lines
-            secured_kafka.write(users, secured_kafka.users(home))
+            write(users, secured_kafka.users(home))
             argv += [f"@{users}"]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         users.unlink(missing_ok=True)
@@ -106,12 +106,7 @@ def settings_of(home: Home, ports: Ports, user: str = "operator") -> KafkaSettin
     more: dict[str, Any] = {}
     if secured_kafka.is_secured(home):
         more = secured_kafka.client(home, user)
-    return KafkaSettings.model_construct(kafka=f"127.0.0.1:{ports.kafka}", **more)
-
-
-def environment(kafka: KafkaSettings) -> dict[str, str]:
-    """Return settings as variables for another process."""
-    return {f"{PREFIX}{name.upper()}": str(value) for name, value in kafka}
+    return KafkaSettings(kafka=f"127.0.0.1:{ports.kafka}", **more)
 
 
 def admin_client(kafka: KafkaSettings) -> Admin:

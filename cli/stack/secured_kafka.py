@@ -6,7 +6,6 @@ of them when its data are formatted, and keeps them there as SCRAM does: salted 
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from cli.errors import CommandError
 from cli.stack.layout import Home, Ports
+from cli.stack.secret_files import write
 from settings.kafka_rights import GROUP, ROLES, TOPIC
 
 BROKER = "broker"
@@ -72,13 +72,6 @@ def secure(home: Home, authority: Path, certificate: Path, key: Path) -> None:
     write(folder / "broker.pem", key.read_text() + certificate.read_text())
     for user in USERS:
         write(folder / user, secrets.token_urlsafe(24))
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file that nobody but its owner may read."""
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
 
 
 def client(home: Home, user: str) -> dict[str, str]:

@@ -18,10 +18,11 @@ from cli.stack.parts import STANDBY, SUPERVISOR, TASKMANAGERS, Part, parts_of, s
 from cli.stack.process import BEHIND, STREAM, child_of, find, give_way, go, kill, stop
 from cli.stack.standby import supervisor_of
 from nextclick.topics import topic
-from settings.base import Settings
+from settings.base import Settings, variables
 from settings.jobs import JobSettings
 from settings.kafka import KafkaSettings
 from settings.load import load
+from settings.redis import RedisSettings
 
 LEARNERS = "learners"
 STARTED_JOBS = ("sessions", LEARNERS)
@@ -80,6 +81,11 @@ class Stack:
     def kafka_settings(self) -> KafkaSettings:
         """How commands reach Kafka."""
         return kafka.settings_of(self.home, self.ports)
+
+    @property
+    def redis_settings(self) -> RedisSettings:
+        """How commands reach Redis."""
+        return redis.settings_of(self.home, self.ports)
 
     @property
     def target(self) -> str:
@@ -281,7 +287,7 @@ class Stack:
         job_state.prune(home, name)
         states = (job_state.checkpoints(home, name, backend), job_state.savepoints(home, name))
         args = ["--kafka", self.kafka, *(["--tenant", tenant] if tenant else [])]
-        env = kafka.environment(kafka.settings_of(home, self.ports, "jobs"))
+        env = variables(kafka.settings_of(home, self.ports, "jobs"))
         job_id = flink.submit(home, job, *args, from_state=last, states=states, env=env)
         self.remember_job(name, job_id)
         flink.wait_running(home, self.ports, job_id, self.find_child("jobmanager"))

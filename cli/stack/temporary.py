@@ -15,6 +15,7 @@ from cli.console import err
 from cli.errors import CommandError
 from cli.stack.apps import UNGUARDED
 from cli.stack.layout import Home, Ports
+from cli.stack.secured import secure
 from cli.stack.stack import Stack
 
 MARKER = ".nextclick-temporary"
@@ -35,11 +36,11 @@ def keep(folder: Path) -> None:
 
 
 @contextmanager
-def temporary_stack(home: Path) -> Iterator[Stack]:
+def temporary_stack(home: Path, *, secured: bool = False) -> Iterator[Stack]:
     """Start a stack in an empty folder, and end it; its data are deleted, its logs stay.
 
-    Its ports are plain, and take calls without a token, whatever the settings are: nobody else
-    knows of it.
+    Whatever the settings are, its ports are plain and take calls without a token, since nobody else
+    knows of it; or all of it is ``secured`` (`cli.stack.secured`).
 
     Raises
     ------
@@ -47,7 +48,6 @@ def temporary_stack(home: Path) -> Iterator[Stack]:
         If a stack runs in the folder already, if the folder holds what no such command has
         written, or if this stack does not start.
     """
-    os.environ.update(UNGUARDED)
     stack = Stack(Home(home.absolute()), Ports.free(), bound=True)
     if Stack.running(stack.home):
         raise CommandError(f"a stack runs in {home} already; wait for it or choose another --home")
@@ -58,6 +58,7 @@ def temporary_stack(home: Path) -> Iterator[Stack]:
         )
     stack.claim()
     stack.reset(keep=MARKER)
+    os.environ.update(secure(stack.home) if secured else UNGUARDED)
     try:
         with err.status("starting") as status:
             stack.start(lambda note: status.update(f"{note} ..."))

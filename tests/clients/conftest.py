@@ -2,10 +2,10 @@
 
 import pytest
 
+from cli.stack.authority import Authority
 from listeners.guard import UNGUARDED, guard_of
 from listeners.tokens import Scope
 from nextclick import Client, Tls
-from tests.certificates import Authority
 from tests.tokens import write_tokens
 from tests.unit.server.transport.served import LIMIT_S, Served
 

@@ -20,13 +20,13 @@ from confluent_kafka.admin import (
 from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
 
 from cli.stack import kafka, secured_kafka, topics
+from cli.stack.authority import Authority, Issued
 from cli.stack.java import java_home
 from cli.stack.layout import FLINK_JARS, KAFKA_JARS, Home, Ports
 from cli.stack.process import stop
 from connections.kafka import ALLOWED_URLS, RELOCATED
 from settings.kafka import KafkaSettings
 from settings.kafka_rights import GROUP, Right
-from tests.certificates import Authority, Issued
 from tests.token_endpoint import AUDIENCE, ISSUER, TokenEndpoint
 
 SECURITY = "org.apache.kafka.common.security"

@@ -204,9 +204,10 @@ def children_of(folder):
     return found
 
 
-def test_a_small_demo_accounts_for_every_event(tmp_path):
+@pytest.mark.parametrize("how", [(), pytest.param(("--secured",), marks=pytest.mark.long)])
+def test_a_small_demo_accounts_for_every_event(tmp_path, how):
     """The first command that anybody runs, as its help shows it: exit 0, and nothing lost."""
-    done = run(*words_of(("demo",)), "--home", str(tmp_path / "demo"), "--json")
+    done = run(*words_of(("demo",)), *how, "--home", str(tmp_path / "demo"), "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["sent"] == 5_000
@@ -218,6 +219,7 @@ def test_a_small_demo_accounts_for_every_event(tmp_path):
     assert 0 < result["vectors"] <= result["items"]
     assert result["ranker_version"] >= 0
     assert result["freshness_ms"]["p50"] > 0
+    assert ("answers" in result) is ("--secured" in how)
     # The score job, which saw impressions and clicks only, agrees with the client.
     board = result["scoreboard"].values()
     shown = sum(score["cases"] - score["shadow_cases"] for score in board)

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException, Producer
 from cli.live.ledger import Ledger
 from cli.sentences import sentence_of
 from cli.stack import checkup, flink, kafka, redis, topics
+from cli.stack.authority import Authority
 from cli.stack.flink_settings import cluster_settings
 from cli.stack.lag import group_lag
 from cli.stack.layout import Home, Ports
@@ -23,12 +24,12 @@ from online_models.memory.layout import Limits
 from server.kafka.acked_producer import AckedProducer
 from server.replica.log_reader import LogReader
 from server.replica.replica import Replica, Role
+from settings.base import variables
 from settings.kafka_rights import ROLES, TOPIC, WRITE
 from settings.server import ServerSettings
 from settings.store import StoreSettings
 from streaming.jobs.registry import JOBS
 from streaming.store import GROUP, SessionStore
-from tests.certificates import Authority
 from tests.command import run as run_command
 from tests.integration.conftest import LIMIT_S, eventually
 from tests.integration.secured import (
@@ -165,7 +166,7 @@ def test_commands_reach_it_and_say_why_not(broker, tmp_path):
         (kept_out(broker, tmp_path)["does not let the user operator in"][0][0], 1),
     ):
         for words in (("topics", "check"), ("doctor", "--json")):
-            done = run_command(*words, cwd=tmp_path, env=kafka.environment(settings))
+            done = run_command(*words, cwd=tmp_path, env=variables(settings))
             told = done.stdout + done.stderr
             if words[0] == "topics":
                 assert done.returncode == code, told
@@ -295,9 +296,7 @@ def test_the_jobs_work_with_the_rights_of_their_role_and_keep_their_password(bro
     home, ports = cluster
     settings = broker.settings("jobs")
     password = (broker.home.root / "secrets" / "kafka" / "jobs").read_text()
-    job = flink.submit(
-        home, JOBS["sessions"], "--kafka", settings.kafka, env=kafka.environment(settings)
-    )
+    job = flink.submit(home, JOBS["sessions"], "--kafka", settings.kafka, env=variables(settings))
     producer = Producer({**client_config(broker.settings("server")), **PRODUCER_CONFIG})
     event = Event("view", "a", 1, session_id="by-the-job")
     producer.produce(EVENTS, encode_event(event), "by-the-job")

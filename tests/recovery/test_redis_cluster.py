@@ -3,19 +3,20 @@
 import pytest
 from redis.crc import key_slot
 
+from cli.stack import redis as redis_server
 from nextclick.topics import redis_session_key, redis_store_key
 from nextclick.v1.session_pb2 import SessionRecord
 from server.replica.redis_view import UNREAD, Question, RedisView
 from settings.redis import RedisSettings
 from tests.recovery.session_log import SessionLog, stored, wait_for_all
-from tests.redis_servers import Cluster, any_program
+from tests.redis_servers import Cluster
 
 IDS = [f"s{n}" for n in range(300)]
 
 
 @pytest.fixture
 def cluster(tmp_path):
-    cluster = Cluster(tmp_path, any_program())
+    cluster = Cluster(tmp_path, redis_server.program())
     yield cluster
     cluster.stop()
 

@@ -2,18 +2,22 @@
 
 import logging
 
+import psutil
 import pytest
 import redis
 
 from cli.doctor import checkup
+from cli.stack import redis as redis_of_stack
+from cli.stack import secured_redis
+from cli.stack.authority import Authority
 from cli.stack.checkup import State
+from cli.stack.layout import Home, Ports
 from cli.stack.process import stop
 from connections.redis import masters_of
 from nextclick.topics import redis_session_key
 from nextclick.v1.session_pb2 import SessionRecord
 from server.replica.redis_view import UNREAD, Question, RedisView, Stored
 from settings.redis import RedisSettings
-from tests.certificates import Authority
 from tests.redis_servers import (
     PASSWORD,
     Cluster,
@@ -23,6 +27,7 @@ from tests.redis_servers import (
     program_with_tls,
 )
 
+ROLES = tuple(secured_redis.RIGHTS)
 SERVER, STORE = "nextclick-server", "nextclick-store"
 
 
@@ -169,3 +174,30 @@ def _reads(settings: RedisSettings) -> bool:
     keys = [redis_session_key(f"s{n}") for n in range(50)]
     assert len({masters.of(key) for key in keys}) == 3
     return masters.send([(key, ("HGET", key, "record")) for key in keys]) == [None] * 50
+
+
+def test_the_redis_of_a_secured_stack_has_a_user_for_each_role(tmp_path):
+    """`demo --secured` would show answers without Redis, or the rights of everybody."""
+    program_with_tls()  # skips without
+    home, ports, authority = Home(tmp_path), Ports.free(), Authority(tmp_path)
+    secured_redis.secure(home, authority.certificate, *authority.issue("redis"))
+    key = redis_session_key("s")
+    write, read = (key, ("HSET", key, "record", "x")), (key, ("HGET", key, "record"))
+    child = redis_of_stack.start(home, ports, bound=True)
+    try:
+        redis_of_stack.wait(home, ports, child)
+        store, server = (
+            masters_of(redis_of_stack.settings_of(home, ports, role), 5, 5)
+            for role in ("store", "server")
+        )
+        assert store.send([write]) == [1]
+        [answer, refusal] = server.send([read, write])
+        assert answer == b"x"
+        assert isinstance(refusal, redis.exceptions.NoPermissionError)
+        for masters in (store, server):
+            masters.close()
+        command = " ".join(psutil.Process(child.pid).cmdline())
+        passwords = [(home.root / "secrets" / "redis" / role).read_text() for role in ROLES]
+        assert not any(password in command for password in passwords)
+    finally:
+        stop([child])

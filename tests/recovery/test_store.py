@@ -16,7 +16,7 @@ from nextclick.v1.session_pb2 import SessionRecord, Step
 from settings.redis import RedisSettings
 from streaming.session_batch import Batch
 from streaming.session_writer import SessionWriter
-from tests.redis_servers import Cluster, Secured, Server, any_program, free_ports, program_with_tls
+from tests.redis_servers import Cluster, Secured, Server, free_ports, program_with_tls
 
 
 class Redis(NamedTuple):
@@ -50,7 +50,7 @@ def with_tls_and_users(folder):
 
 @contextmanager
 def as_a_cluster(folder):
-    cluster = Cluster(folder, any_program())
+    cluster = Cluster(folder, redis_server.program())
     port = cluster.servers[0].port
     settings = RedisSettings(redis=f"redis://127.0.0.1:{port}", redis_cluster=True)
     yield Redis(redis.RedisCluster("127.0.0.1", port), settings)

@@ -57,7 +57,7 @@ def test_a_killed_part_comes_back_whoever_watches(home, stack):
         before = children(home)["redis"].pid
         kill(home, "redis")
         eventually(lambda b=before: children(home)["redis"].pid != b, bool, "another Redis")
-        eventually(lambda: redis.ready(stack.ports), bool, "Redis answers")
+        eventually(lambda: redis.ready(stack.home, stack.ports), bool, "Redis answers")
         successor = children(home)[STANDBY].pid
         kill(home, SUPERVISOR)
         eventually(

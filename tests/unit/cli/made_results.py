@@ -115,6 +115,7 @@ PLAYED = {
     "errors": 0,
     "seconds": 75.3219,
 }
+BESIDE_PLAIN = {"secured_p50_us": 1_012.4, "plain_p50_us": 903.7, "ratio": 1.12}
 DEMO = {
     **PLAYED,
     "sent": 116_285,

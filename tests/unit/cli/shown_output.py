@@ -53,6 +53,7 @@ from tests.unit.cli.made_bench_results import BENCHED
 from tests.unit.cli.made_results import (
     ANSWER,
     BACKUPS,
+    BESIDE_PLAIN,
     DEMO,
     EVALUATED,
     FINDINGS,
@@ -165,6 +166,7 @@ SHOWN = {
     "status-nothing-yet": lambda: status.show(NOTHING_YET),
     "doctor": lambda: doctor.show(FINDINGS),
     "demo": lambda: demo.show(DEMO),
+    "demo-secured": lambda: demo.show(DEMO | {"answers": BESIDE_PLAIN}),
     "replay": table("What was played", replay.readable(PLAYED)),
     "replay-only-sent": table(
         "What was played", replay.readable({"sent": 431_205, "errors": 0, "seconds": 154.2})

@@ -8,6 +8,7 @@ from cli.live.player import Player
 from cli.main import app
 from cli.server_client import server_client
 from cli.stack import apps
+from cli.stack.authority import Authority
 from cli.stack.layout import Ports
 from evaluation.datasets import Session
 from listeners.guard import guard_of
@@ -16,7 +17,6 @@ from nextclick import UnauthenticatedError
 from nextclick.v1 import model_service_pb2 as model_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
 from server.transport.http import serve_http
-from tests.certificates import Authority
 from tests.tokens import write_tokens
 from tests.unit.nextclick.fake_server import Fake, serving
 from tests.unit.server.transport.served import Served

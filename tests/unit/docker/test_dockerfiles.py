@@ -14,6 +14,7 @@ import typer
 import yaml
 
 from cli.main import app
+from cli.stack.authority import Authority
 from cli.stack.flink_settings import MANAGED, cluster_settings
 from cli.stack.layout import PROJECT, Home, Ports
 from listeners.guard import UNGUARDED, guard_of
@@ -22,7 +23,6 @@ from settings.gateway import GatewaySettings
 from settings.load import NAMES, load
 from settings.server import ServerSettings
 from settings.store import StoreSettings
-from tests.certificates import Authority
 from tests.unit.docker.dockerfile import (
     DOCKER,
     IMAGES,

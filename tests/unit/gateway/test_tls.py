@@ -7,9 +7,9 @@ import ssl
 
 import pytest
 
+from cli.stack.authority import Authority
 from listeners.guard import guard_of
 from nextclick.v1 import recommendation_service_pb2 as pb
-from tests.certificates import Authority
 from tests.unit.gateway.served_gateway import LIMIT_S, gateway
 from tests.unit.nextclick.fake_server import serving
 

@@ -6,10 +6,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2
 
+from cli.stack.authority import Authority
 from gateway.upstream import READS
 from nextclick.v1 import recommendation_service_pb2 as pb
 from server.transport.methods import METHODS, Lane
-from tests.certificates import Authority
 from tests.unit.gateway.served_gateway import gateway, until
 from tests.unit.nextclick.fake_server import Fake, serving
 

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from prometheus_client import REGISTRY
 
+from cli.stack.authority import Authority
 from listeners.certificates import certificate_of
-from tests.certificates import Authority
 
 DAY_S = 86_400
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import pytest
 
+from cli.stack.authority import Authority
 from cli.stack.layout import Ports
 from cli.stack.process import wait_until
 from listeners import http_port
@@ -17,7 +18,6 @@ from listeners.guard import UNGUARDED, guard_of
 from listeners.tokens import Scope
 from server.transport.http import serve_http
 from streaming.store import serve_metrics
-from tests.certificates import Authority
 from tests.tokens import write_tokens
 
 

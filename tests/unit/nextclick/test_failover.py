@@ -15,9 +15,9 @@ import pytest
 from grpc_health.v1 import health, health_pb2
 
 import nextclick
+from cli.stack.authority import Authority
 from nextclick import channel
 from nextclick.v1 import recommendation_service_pb2 as pb
-from tests.certificates import Authority
 from tests.unit.nextclick.every_call import EVERY_CALL, METHODS, empty_response
 from tests.unit.nextclick.fake_server import Fake, serving
 from tests.unit.nextclick.name_server import naming

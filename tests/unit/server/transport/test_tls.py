@@ -9,13 +9,13 @@ import grpc
 import pytest
 from cryptography import x509
 
+from cli.stack.authority import Authority
 from listeners import watched_files
 from listeners.guard import guard_of
 from nextclick import AsyncClient, Client, Tls, UnavailableError
 from nextclick.v1 import recommendation_service_pb2 as pb
 from server.transport.server import GrpcServer
 from settings.server import ServerSettings
-from tests.certificates import Authority
 from tests.unit.server.transport.served import LIMIT_S, Served, until
 
 TRIED = {"timeout_s": 5.0, "retries": 0}

@@ -1,4 +1,4 @@
-"""A certificate authority for tests: what it issues is as a real one's, and valid for a day."""
+"""A certificate authority for stacks of one command, and for tests: valid for a day, but real."""
 
 from __future__ import annotations
 
