@@ -29,8 +29,8 @@ def test_a_broker_that_does_not_answer_is_told_with_its_setting(replica, reader,
     it.start()
     until(lambda: replica.caught_up)
     [said] = [r.getMessage() for r in caplog.records if "Kafka" in r.getMessage()]
-    assert said.startswith("Kafka, 127.0.0.1:9092: ")
-    assert "NEXTCLICK_KAFKA says where it is" in said
+    assert said.startswith("Kafka: 127.0.0.1:9092 does not answer: ")
+    assert "set NEXTCLICK_KAFKA to its address" in said
 
 
 def test_a_log_that_is_found_at_the_second_try_is_still_read_whole(replica, reader):
