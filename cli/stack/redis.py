@@ -67,7 +67,7 @@ def program_with_tls() -> str:
     for folder in os.get_exec_path():
         found = Path(folder) / "redis-server"
         if found.is_file():
-            nowhere = [found, "--port", "0", "--tls-port", "0"]
+            nowhere = [str(found), "--port", "0", "--tls-port", "0"]
             said = subprocess.run(nowhere, capture_output=True, text=True, check=False).stdout
             if "not listen anywhere" in said:
                 return str(found)

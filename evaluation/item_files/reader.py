@@ -212,10 +212,11 @@ class _Rows:
 
     def _attributes(self) -> list[dict[str, str]]:
         out: list[dict[str, str]] = [{} for _ in range(self._frame.height)]
+        none: dict[str, str] = {}
         for index in self._chosen.attributes:
             name = self._table.names[index]
             if normal(name) in OF_ITEMS.names["attributes"]:
-                objects = self._read(self._values(index), attributes, default={})
+                objects = self._read(self._values(index), attributes, default=none)
             else:
                 bare = name.split(":")[0]
                 objects = [{bare: cell} if cell else {} for cell in self._texts(index)]
