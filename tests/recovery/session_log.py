@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import redis
 
@@ -84,7 +85,7 @@ class SessionLog:
 def stored(log, settings, monkeypatch):
     """A session store that reads a log into the Redis of some settings."""
     monkeypatch.setattr(store, "Consumer", lambda _: log)
-    monkeypatch.setattr(store, "AdminClient", lambda _: None)
+    monkeypatch.setattr(store, "Admin", lambda _: SimpleNamespace(shortfall=lambda *_: ""))
     topic = store.TopicDescription("t", 1)
     monkeypatch.setattr(store.SessionStore, "_describe", lambda _: topic)
     running = store.SessionStore(StoreSettings(**settings.model_dump()))
