@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import ssl
 import statistics
-import sys
-import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -23,12 +18,11 @@ from cli.errors import CommandError
 from cli.figures import count, microseconds
 from cli.live.answer_times import median_us
 from cli.live.bootstrap import PREFIX, bootstrap
+from cli.live.further_server import further_server
 from cli.live.ledger import Ledger
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
 from cli.stack.authority import Authority
-from cli.stack.layout import PYTHON_PATH, SAMPLE, Ports
-from cli.stack.process import START_S, spawn, stop, wait_until
-from cli.stack.stack import Stack
+from cli.stack.layout import SAMPLE
 from cli.stack.temporary import results_folder, temporary_stack
 from evaluation.datasets import load_sessions
 from listeners.tokens import Scope, Token, encode_tokens, hash_of, new_token
@@ -77,9 +71,14 @@ def guard(
             bootstrap(stack, sessions, HISTORY, book, bar)
         asked = [f"{PREFIX}{session.session_id}" for session in sessions[-ASKED_SESSIONS:]]
         files = written(stack.home.path("guard"))
+        tokens = {"NEXTCLICK_TOKENS_FILE": str(files.tokens)}
+        certificate = {
+            "NEXTCLICK_TLS_CERTIFICATE_FILE": str(files.certificate),
+            "NEXTCLICK_TLS_KEY_FILE": str(files.key),
+        }
         with (
-            server(stack, files, tls=False) as plain,
-            server(stack, files, tls=True) as secured,
+            further_server(stack, "guarded", tokens) as plain,
+            further_server(stack, "secured", tokens | certificate, files.authority) as secured,
         ):
             result = measure(program, files, plain, secured, asked, rounds, seconds, rate, refused)
     save_json(results_folder(home) / "guard", result)
@@ -154,39 +153,6 @@ def measure(
         "tls_p50_us": over_tls,
         "tls_ratio": over_tls / without,
     }
-
-
-@contextmanager
-def server(stack: Stack, files: Files, *, tls: bool) -> Iterator[str]:
-    """Run a further server of the stack that asks for tokens; gives its address."""
-    name = "secured" if tls else "guarded"
-    ports = Ports.free()
-    argv = [sys.executable, "-m", "cli", "serve"]
-    argv += ["--grpc-port", str(ports.grpc), "--http-port", str(ports.http)]
-    argv += ["--kafka", stack.kafka, "--redis", f"redis://127.0.0.1:{stack.ports.redis}/0"]
-    argv += ["--data-dir", str(stack.home.path("guard") / name)]
-    env = {"PYTHONPATH": PYTHON_PATH, "NEXTCLICK_TOKENS_FILE": str(files.tokens)}
-    context = None
-    if tls:
-        env["NEXTCLICK_TLS_CERTIFICATE_FILE"] = str(files.certificate)
-        env["NEXTCLICK_TLS_KEY_FILE"] = str(files.key)
-        context = ssl.create_default_context(cafile=files.authority)
-    url = f"{'https' if tls else 'http'}://127.0.0.1:{ports.http}/healthz"
-
-    def healthy() -> bool:
-        try:
-            with urllib.request.urlopen(url, timeout=2, context=context):
-                return True
-        except OSError:
-            return False
-
-    log = stack.home.log(name)
-    child = spawn(name, argv, log, env, bound=True)
-    try:
-        wait_until(healthy, START_S, f"the {name} server SERVING", [(child, log)])
-        yield f"127.0.0.1:{ports.grpc}"
-    finally:
-        stop([child], grace_s=60)
 
 
 def written(folder: Path) -> Files:

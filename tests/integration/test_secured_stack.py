@@ -5,7 +5,7 @@ import time
 import pytest
 
 from cli.errors import CommandError
-from cli.live.answer_times import plain_server
+from cli.live.further_server import further_server
 from cli.server_client import client_of
 from cli.stack import apps, kafka, redis, secured_kafka, topics
 from cli.stack.layout import Home, Ports
@@ -64,5 +64,6 @@ def test_its_server_answers_those_alone_who_have_a_certificate_and_a_token(stack
 
 def test_a_plain_server_reads_the_same_log(stack):
     """There would be nothing to compare the answers with."""
-    with plain_server(stack) as target, Client(target, timeout_s=LIMIT_S) as client:
+    plain = further_server(stack, "plain", apps.UNGUARDED)
+    with plain as target, Client(target, timeout_s=LIMIT_S) as client:
         client.recommend("s")
