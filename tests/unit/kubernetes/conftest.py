@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import yaml
 
 from tests.unit.kubernetes.manifests import FOLDER, of_folder
 
@@ -31,4 +32,16 @@ def existing_kafka(tmp_path_factory):
         for name, part in (("base", "base"), ("flink", "flink"), ("existing", "existing-kafka"))
     }
     (folder / "kustomization.yaml").write_text(EXISTING_KAFKA.format(**places))
+    return of_folder(folder)
+
+
+@pytest.fixture(scope="session")
+def secured_ports(tmp_path_factory):
+    """The manifests of production with certificates on all ports."""
+    folder = tmp_path_factory.mktemp("secured-ports")
+    kustomization = {
+        "resources": [os.path.relpath(FOLDER / "overlays" / "production", folder)],
+        "components": [os.path.relpath(FOLDER / "secured-ports", folder)],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     return of_folder(folder)

@@ -249,6 +249,30 @@ def test_each_process_has_the_user_of_its_role_and_finds_its_password():
         assert files == {settings.kafka_password_file, settings.kafka_ca_file}
 
 
+@pytest.mark.parametrize("component", ["server", "emitter", "store", "gateway"])
+def test_who_listens_finds_its_certificate_and_is_asked_over_tls(secured_ports, component):
+    """It would not start, or be killed since it answers no plain probe."""
+    entry = pod(secured_ports, component)
+    settings = settings_of(secured_ports, entry)
+    mounts = {mount["name"]: mount["mountPath"] for mount in entry.container["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in entry.spec["volumes"]}
+    assert volumes["tls"]["secret"]["secretName"] == "nextclick-tls"
+    assert settings.tls_certificate_file == f"{mounts['tls']}/tls.crt"
+    assert settings.tls_key_file == f"{mounts['tls']}/tls.key"
+    kinds = [kind for kind in entry.container if kind.endswith("Probe")]
+    assert kinds
+    assert {entry.container[kind]["httpGet"]["scheme"] for kind in kinds} == {"HTTPS"}
+    if component == "gateway":
+        assert settings.server_ca_file == f"{mounts['tls']}/ca.crt"
+
+
+def test_prometheus_asks_over_tls(secured_ports):
+    """Every process would seem to be down."""
+    endpoint = named(secured_ports, "PodMonitor", "nextclick")["spec"]["podMetricsEndpoints"][0]
+    assert endpoint["scheme"] == "https"
+    assert endpoint["tlsConfig"]["ca"]["secret"] == {"name": "nextclick-tls", "key": "ca.crt"}
+
+
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_commands_exist(name, existing_kafka):
     """A container would end at once."""

@@ -58,6 +58,12 @@ def test_an_overlay_with_an_existing_kafka_is_valid(existing_kafka):
     assert named(existing_kafka, "Job", "topics")
 
 
+def test_an_overlay_with_certificates_is_valid(secured_ports):
+    """As above."""
+    for manifest in secured_ports:
+        validate(manifest)
+
+
 def change(path, value):
     def changed(manifest):
         *parents, last = path
