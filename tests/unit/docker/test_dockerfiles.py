@@ -168,6 +168,11 @@ def test_the_jobs_image_takes_the_commands_of_flinks_own(words, started, tmp_pat
     assert done.stdout.strip() == started
 
 
+def test_taskmanagers_keep_their_memory_together():
+    """Of many heaps, each keeps what was freed in it, until the container is killed."""
+    assert 1 <= int(variables("jobs")["MALLOC_ARENA_MAX"]) <= 4
+
+
 OF_THE_IMAGE = {
     "jobmanager.bind-host", "jobmanager.rpc.address", "taskmanager.bind-host", "taskmanager.host",
     "rest.address", "rest.bind-address", "python.executable", "python.client.executable",
