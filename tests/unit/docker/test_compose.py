@@ -38,6 +38,8 @@ PROCESSES = {
 
 HEALTHY = "service_healthy"
 
+KUBERNETES = PROJECT / "kubernetes"
+
 PROFILES = "COMPOSE_PROFILES"
 """The variable that Docker itself reads: which of the optional services there are."""
 
@@ -125,6 +127,17 @@ def test_the_replicas_have_a_volume_each():
         assert folder in folders("server")
         held.append(mounts(name)[folder])
     assert len(set(held)) == len(held)
+
+
+def test_a_replica_has_the_time_to_end_that_it_has_in_kubernetes():
+    """It would be killed before its snapshot is written."""
+    [pod] = [
+        manifest["spec"]["template"]["spec"]
+        for manifest in yaml.safe_load_all((KUBERNETES / "base" / "server.yaml").read_text())
+        if manifest["kind"] == "StatefulSet"
+    ]
+    for name in ("server-1", "server-2", "emitter"):
+        assert SERVICES[name]["stop_grace_period"] == f"{pod['terminationGracePeriodSeconds']}s"
 
 
 def test_each_volume_is_declared_and_mounted():
