@@ -168,6 +168,12 @@ def test_our_containers_have_no_rights_and_change_nothing(name):
     assert service["build"]["dockerfile"] == f"docker/{OURS[name]}/Dockerfile"
 
 
+def test_no_log_fills_the_disk():
+    """Docker keeps all that a container ever said; Kafka and the snapshots are on the same disk."""
+    for service in SERVICES.values():
+        assert set(service["logging"]["options"]) == {"max-size", "max-file"}
+
+
 def test_the_commands_exist():
     """A container whose command does not exist starts again for ever."""
     assert tuple(SERVICES["topics"]["command"][1:]) in COMMANDS
