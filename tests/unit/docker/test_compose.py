@@ -244,6 +244,24 @@ def test_redis_has_the_settings_of_the_local_stack(monkeypatch, tmp_path):
     assert there.items() <= tried.items()
 
 
+def test_prometheus_scrapes_each_of_our_processes():
+    """One that is missing is never missed; one that does not exist is always down."""
+    config = yaml.safe_load((PROJECT / "observability" / "prometheus.yaml").read_text())
+    scraped = set()
+    for job in config["scrape_configs"]:
+        for static in job.get("static_configs", ()):
+            scraped |= {tuple(target.split(":")) for target in static["targets"]}
+        for found in job.get("dns_sd_configs", ()):
+            scraped |= {(name, str(found["port"])) for name in found["names"]}
+    assert {name for name, _ in scraped} == set(OURS) - {"topics", "jobs"}
+    flink = yaml.safe_load((DOCKER / "jobs" / "config.yaml").read_text())
+    ports = {
+        "server": ServerSettings.model_fields["http_port"].default,
+        "jobs": flink["metrics"]["reporter"]["prometheus"]["port"],
+    }
+    assert all(port == str(ports[OURS[name]]) for name, port in scraped)
+
+
 def provisioned(file):
     folder = DOCKER / mounts("grafana")["/etc/grafana/provisioning"]
     return yaml.safe_load((folder / file).read_text())
