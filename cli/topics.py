@@ -27,9 +27,10 @@ def client_of(kafka: str) -> Iterator[AdminClient]:
     """Yield a client; an error of Kafka in the block says where it was looked for."""
     try:
         yield admin_client(kafka)
-    except KafkaException as e:
+    except (KafkaException, TimeoutError) as e:
+        why = e.args[0].str() if isinstance(e, KafkaException) else "no answer in time"
         raise CommandError(
-            f"Kafka at {kafka}: {e.args[0].str()}; --kafka, or NEXTCLICK_KAFKA, says where it is"
+            f"Kafka at {kafka}: {why}; --kafka, or NEXTCLICK_KAFKA, says where it is"
         ) from e
 
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ConfigResource,
@@ -138,12 +138,17 @@ def create(admin: AdminClient, tenant: str = "", copies: int | None = None) -> l
         for name, entry in declared(tenant).items()
         if name not in cluster.held
     ]
+    created = []
     for name, future in (admin.create_topics(new) if new else {}).items():
         try:
             future.result(timeout=CREATED_S)
+            created.append(name)
         except KafkaException as e:
-            raise CommandError(f"Kafka cannot create the topic {name}: {e.args[0].str()}") from e
-    return [entry.topic for entry in new]
+            if e.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # by another one, just now
+                raise CommandError(
+                    f"Kafka cannot create the topic {name}: {e.args[0].str()}"
+                ) from e
+    return created
 
 
 def missing(cluster: Cluster, tenant: str) -> list[str]:

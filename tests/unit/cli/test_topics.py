@@ -47,6 +47,13 @@ def test_a_topic_that_kafka_refuses_is_named():
         topics.create(broker)
 
 
+def test_a_topic_that_another_one_creates_meanwhile_is_there():
+    """Two pods of a job that starts with `create`."""
+    broker = Broker(refused=KafkaException(KafkaError(KafkaError.TOPIC_ALREADY_EXISTS)))
+    del broker.topics[EVENTS]
+    assert topics.create(broker) == []
+
+
 @pytest.mark.parametrize(
     ("topic", "setting", "value", "consequence"),
     [
@@ -165,13 +172,17 @@ def test_records_and_settings_are_described(run):
     assert events["config"]["message.timestamp.type"] == "LogAppendTime"
 
 
+GONE = KafkaException(KafkaError(KafkaError._TRANSPORT, "Broker transport failure"))
+
+
+@pytest.mark.parametrize("error", [GONE, TimeoutError()])
 @pytest.mark.parametrize("words", [["create"], ["check"], ["describe"]])
-def test_a_kafka_that_does_not_answer_is_named(monkeypatch, words):
+def test_a_kafka_that_does_not_answer_is_named(monkeypatch, words, error):
     """The stack's Kafka may be on another port: `nextclick doctor` finds nothing wrong there."""
 
     class Away:
         def list_topics(self, timeout):
-            raise KafkaException(KafkaError(KafkaError._TRANSPORT, "Broker transport failure"))
+            raise error
 
     monkeypatch.setattr(command, "admin_client", lambda _: Away())
     result = CliRunner().invoke(app, ["topics", *words, "--kafka", "broker:9"])
