@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -83,7 +84,7 @@ def write(entries: Iterable[Entry], out: IO[bytes]) -> dict[str, Held]:
                 try:
                     tar.addfile(member, hashing)
                 except OSError as e:
-                    if file.tell() >= entry.size:
+                    if os.fstat(file.fileno()).st_size >= entry.size:
                         raise
                     raise CommandError(
                         f"{entry.path} has become shorter while it was read; back up again"

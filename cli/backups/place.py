@@ -62,9 +62,9 @@ class Place:
             self._root = where.removeprefix(S3).strip("/")
             if not self._root:
                 raise CommandError(f"{where} names no bucket; write s3://BUCKET/PREFIX")
-        elif "://" in where:
+        elif not where or "://" in where or where.startswith("s3:"):
             raise CommandError(
-                f"{where} is no place for backups; give a folder, or s3://BUCKET/PREFIX"
+                f"{where or 'an empty name'} is no place for backups; give a folder, or s3://BUCKET/PREFIX"
             )
         else:
             self._root = str(Path(where).absolute())
@@ -92,6 +92,12 @@ class Place:
             if not self._remote:
                 _sync(Path(self._root, backup, file))
                 _sync(Path(self._root, backup))
+
+    def has(self, backup: str, file: str) -> bool:
+        """Whether a file of a backup is there."""
+        with self._told():
+            found = self._files.get_file_info(f"{self._root}/{backup}/{file}")
+        return bool(found.type == fs.FileType.File)
 
     @contextmanager
     def reading(self, backup: str, file: str) -> Iterator[IO[bytes]]:
