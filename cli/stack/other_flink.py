@@ -168,7 +168,7 @@ def submit(address: str, submission: Submission) -> str:
         shutil.rmtree(folder / "flink", ignore_errors=True)
         archive.unlink(missing_ok=True)
     shutil.rmtree(folder)  # only of a failure, the log is kept
-    what = f"the job {name} RUNNING on {address}, whose web interface shows its exceptions"
+    what = f"the job {name} RUNNING on {address}, whose web interface shows why, and can cancel it"
     wait_until(lambda: flink.all_run(address, job_id), START_S, what)
     return job_id
 
