@@ -123,7 +123,7 @@ def describe(kafka: Kafka = None, tenant: Tenant = None, json: Json = False) -> 
                 "records": records[name],
                 "config": {key: held.config.get(key, "") for key in shown},
             }
-            rows.append((entry, row))
+            rows.append((held, row))
     if json:
         print_json({"topics": [row for _, row in rows]})
         return
@@ -131,7 +131,7 @@ def describe(kafka: Kafka = None, tenant: Tenant = None, json: Json = False) -> 
     print_table(
         "topics (offsets from beginning to end)",
         ("topic", "partitions", "copies", "offsets", "kept..."),
-        [(row["topic"], *(count(row[key]) for key in numbers), entry.kept) for entry, row in rows],
+        [(row["topic"], *(count(row[key]) for key in numbers), held.kept) for held, row in rows],
     )
     if absent := topics.missing(cluster, settings.tenant):
         print_line(f"not there: {', '.join(absent)}; `nextclick topics create` creates them")

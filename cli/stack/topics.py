@@ -19,6 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from cli.errors import CommandError
+from nextclick.limits import DAY_MS
 from nextclick.topics import TOPICS, Topic, topic
 
 ANSWER_S = 5.0
@@ -40,6 +41,19 @@ class Held(NamedTuple):
     partitions: int
     replicas: int
     config: Mapping[str, str]
+
+    @property
+    def kept(self) -> str:
+        """How long records stay, in the words of `Topic.kept`."""
+        policies = self.config.get("cleanup.policy", "").split(",")
+        parts = ["newest per key"] if "compact" in policies else []
+        if "delete" in policies:
+            days = _number(self.config.get("retention.ms", "")) / DAY_MS
+            parts.append("for ever" if days == math.inf else f"{days:.3g} days")
+            gib = _number(self.config.get("retention.bytes", "")) * self.partitions / (1 << 30)
+            if gib != math.inf:
+                parts.append(f"{gib:.3g} GiB")
+        return ", ".join(parts)
 
 
 class Difference(NamedTuple):
