@@ -135,9 +135,14 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, held: 
     path = folder / place
     path.parent.mkdir(parents=True, exist_ok=True)
     hashing = _Hashing(source)
-    with path.open("xb") as out:
-        while block := hashing.read(CHUNK_BYTES):
-            out.write(block)
-        size = out.tell()
+    try:
+        with path.open("xb") as out:
+            while block := hashing.read(CHUNK_BYTES):
+                out.write(block)
+            size = out.tell()
+    except OSError as e:
+        if e.errno is None or e.filename is not None:  # of the storage, or told already
+            raise
+        raise OSError(e.errno, os.strerror(e.errno), str(path)) from e
     if Held(size, hashing.hash.hexdigest()) != held:
         raise DamagedError(f"{member.name} is not as it was")

@@ -136,13 +136,15 @@ class Place:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Say what to do about an error of the storage; those of files here say it themselves."""
+        """Say what to do about an error of the storage; those of files here need their place."""
         try:
             yield
         except OSError as e:
-            if not self._remote or e.filename is not None:
+            if e.errno is None and self._remote:
+                raise CommandError(f"{self}: {e}; {OF_S3}") from e
+            if e.errno is None or e.filename is not None:
                 raise
-            raise CommandError(f"{self}: {e}; {OF_S3}") from e
+            raise OSError(e.errno, os.strerror(e.errno), self._root) from e
 
 
 def _s3() -> Any:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import os
+import resource
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
@@ -215,6 +216,31 @@ def test_a_place_that_takes_no_more_is_told_as_what_it_is(place, entries, monkey
     monkeypatch.setattr(place, "writing", lambda *_: nullcontext(full))
     with pytest.raises(OSError, match="No space left"):
         made(place, entries, NAMES[0])
+
+
+@pytest.fixture
+def small_files():
+    """No file may have more than a mebibyte: an error of the disk, while it is written."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_disk_that_takes_no_more_is_named(place, entries, tmp_path, request):
+    """Not as an error of the storage, whose address and keys somebody would then look at."""
+    (backup,) = made(place, entries, NAMES[0])
+    request.getfixturevalue("small_files")
+    with pytest.raises(OSError, match=r"File too large: '.*again.*00000\.log'"):
+        backups.restore(place, backup, tmp_path / "again")
+    assert not list(tmp_path.glob("again*"))
+
+
+def test_a_folder_of_backups_that_takes_no_more_is_named(tmp_path, entries, small_files):
+    """There may be several disks."""
+    with pytest.raises(OSError, match=r"File too large: '.*/backups'"):
+        made(Place(str(tmp_path / "backups")), entries, NAMES[0])
+    assert backups.all_of(Place(str(tmp_path / "backups"))) == {}
 
 
 def test_a_clock_that_was_set_back_costs_no_backup(place, entries):
