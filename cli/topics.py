@@ -27,9 +27,10 @@ def client_of(kafka: str) -> Iterator[AdminClient]:
     """Yield a client; an error of Kafka in the block says where it was looked for."""
     try:
         yield admin_client(kafka)
-    except KafkaException as e:
+    except (KafkaException, TimeoutError) as e:
+        why = e.args[0].str() if isinstance(e, KafkaException) else "no answer in time"
         raise CommandError(
-            f"Kafka at {kafka}: {e.args[0].str()}; --kafka, or NEXTCLICK_KAFKA, says where it is"
+            f"Kafka at {kafka}: {why}; --kafka, or NEXTCLICK_KAFKA, says where it is"
         ) from e
 
 
@@ -122,7 +123,7 @@ def describe(kafka: Kafka = None, tenant: Tenant = None, json: Json = False) -> 
                 "records": records[name],
                 "config": {key: held.config.get(key, "") for key in shown},
             }
-            rows.append((entry, row))
+            rows.append((held, row))
     if json:
         print_json({"topics": [row for _, row in rows]})
         return
@@ -130,7 +131,7 @@ def describe(kafka: Kafka = None, tenant: Tenant = None, json: Json = False) -> 
     print_table(
         "topics (offsets from beginning to end)",
         ("topic", "partitions", "copies", "offsets", "kept..."),
-        [(row["topic"], *(count(row[key]) for key in numbers), entry.kept) for entry, row in rows],
+        [(row["topic"], *(count(row[key]) for key in numbers), held.kept) for held, row in rows],
     )
     if absent := topics.missing(cluster, settings.tenant):
         print_line(f"not there: {', '.join(absent)}; `nextclick topics create` creates them")

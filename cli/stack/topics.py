@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ConfigResource,
@@ -19,6 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from cli.errors import CommandError
+from nextclick.limits import DAY_MS
 from nextclick.topics import TOPICS, Topic, topic
 
 ANSWER_S = 5.0
@@ -40,6 +41,19 @@ class Held(NamedTuple):
     partitions: int
     replicas: int
     config: Mapping[str, str]
+
+    @property
+    def kept(self) -> str:
+        """How long records stay, in the words of `Topic.kept`."""
+        policies = self.config.get("cleanup.policy", "").split(",")
+        parts = ["newest per key"] if "compact" in policies else []
+        if "delete" in policies:
+            days = _number(self.config.get("retention.ms", "")) / DAY_MS
+            parts.append("for ever" if days == math.inf else f"{days:.3g} days")
+            gib = _number(self.config.get("retention.bytes", "")) * self.partitions / (1 << 30)
+            if gib != math.inf:
+                parts.append(f"{gib:.3g} GiB")
+        return ", ".join(parts)
 
 
 class Difference(NamedTuple):
@@ -138,12 +152,17 @@ def create(admin: AdminClient, tenant: str = "", copies: int | None = None) -> l
         for name, entry in declared(tenant).items()
         if name not in cluster.held
     ]
+    created = []
     for name, future in (admin.create_topics(new) if new else {}).items():
         try:
             future.result(timeout=CREATED_S)
+            created.append(name)
         except KafkaException as e:
-            raise CommandError(f"Kafka cannot create the topic {name}: {e.args[0].str()}") from e
-    return [entry.topic for entry in new]
+            if e.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # by another one, just now
+                raise CommandError(
+                    f"Kafka cannot create the topic {name}: {e.args[0].str()}"
+                ) from e
+    return created
 
 
 def missing(cluster: Cluster, tenant: str) -> list[str]:

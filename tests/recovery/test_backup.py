@@ -198,7 +198,8 @@ def create_topics(stack):
 
 
 def topic_ids(stack):
-    found = kafka.admin_client(stack.kafka).describe_topics(TopicCollection(list(TOPICS)))
+    admin = kafka.admin_client(stack.kafka)  # its answers come as long as it is there
+    found = admin.describe_topics(TopicCollection(list(TOPICS)))
     return {name: str(future.result().topic_id) for name, future in found.items()}
 
 
