@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -65,7 +66,7 @@ def create(
         with image as entries:
             note.update(f"{count(len(entries))} files go to {place} ...")
             made = backups.create(place, name, kind, version("nextclick"), entries)
-        removed = backups.prune(place, keep) if keep is not None else []
+        removed = _prune(place, keep, name) if keep is not None else []
     lasted_s = time.monotonic() - started
     if json:
         print_json(_told(name, made) | {"removed": removed, "seconds": lasted_s})
@@ -92,13 +93,16 @@ def list_(where: Where, json: Json = False) -> None:
     print_table(
         f"backups in {place}",
         ("backup", "of...", "files", "size", "version..."),
-        [
-            (name, backup.kind, count(len(backup.files)), size(backup.size), backup.version)
-            if backup is not None
-            else (name, "unfinished", "", "", "")
-            for name, backup in found.items()
-        ],
+        [_row(name, backup) for name, backup in found.items()],
     )
+
+
+def _row(name: str, backup: Backup | None) -> tuple[str, str, str, str, str]:
+    if backup is None:
+        return name, "unfinished", "", "", ""
+    if not backup.readable:
+        return name, "unknown", "", "", backup.version
+    return name, str(backup.kind), count(len(backup.files)), size(backup.size), backup.version
 
 
 @backup_app.command()
@@ -125,6 +129,7 @@ def restore(
     backups.check_empty(folder)
     with err.status(f"looking for backups in {place}") as note:
         backup = backups.find(place, name)
+        _check_version(backup)
         if (backup.kind == "stack") != (data_dir is None):
             option = "--home" if backup.kind == "stack" else "--data-dir"
             raise CommandError(f"{backup.name} is of a {backup.kind}: say where to with {option}")
@@ -139,13 +144,34 @@ def restore(
         print_line(f"`nextclick up --home {folder}` goes on from there")
 
 
+def _prune(place: Place, keep: int, made: str) -> list[str]:
+    try:
+        return backups.prune(place, keep)
+    except (CommandError, OSError) as e:
+        raise CommandError(f"{made} is in {place}, but older ones cannot be removed: {e}") from e
+
+
+def _check_version(backup: Backup) -> None:
+    """Raise `CommandError` for a backup of a later version, whose states ours may not read."""
+    ours = version("nextclick")
+    if _release(backup.version) > _release(ours):
+        raise CommandError(
+            f"{backup.name} was made by nextclick {backup.version}, and this is {ours}: restore it "
+            "with that version, or take an older backup with --name"
+        )
+
+
+def _release(version_: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version_)[:3])
+
+
 def _told(name: str, backup: Backup | None) -> dict[str, Any]:
     if backup is None:
         return {"backup": name, "whole": False}
     return {
         "backup": name,
         "whole": True,
-        "of": backup.kind,
+        "of": backup.kind or "unknown",
         "files": len(backup.files),
         "bytes": backup.size,
         "version": backup.version,

@@ -94,6 +94,10 @@ def submit(
         with err.status(f"submitting the job {full}"):
             job_id = stack.submit(full, from_nothing=from_nothing)
     else:
+        if from_state == "":
+            raise CommandError(
+                "--from is empty: give the URI that `nextclick jobs stop` has printed"
+            )
         if (from_state is None) is not from_nothing:
             raise CommandError(
                 "another Flink does not know the job's newest state: give --from with the URI that "

@@ -101,7 +101,7 @@ def describe(kafka: Kafka = None, tenant: Tenant = None, json: Json = False) -> 
                 "records": topics.records(admin, name, held.partitions),
                 "config": {key: held.config.get(key, "") for key in shown},
             }
-            rows.append((entry, row))
+            rows.append((held, row))
     if json:
         print_json({"topics": [row for _, row in rows]})
         return
@@ -109,7 +109,7 @@ def describe(kafka: Kafka = None, tenant: Tenant = None, json: Json = False) -> 
     print_table(
         "topics (offsets from beginning to end)",
         ("topic", "partitions", "copies", "offsets", "kept..."),
-        [(row["topic"], *(count(row[key]) for key in numbers), entry.kept) for entry, row in rows],
+        [(row["topic"], *(count(row[key]) for key in numbers), held.kept) for held, row in rows],
     )
     if absent := topics.missing(cluster, settings.tenant):
         print_line(f"not there: {', '.join(absent)}; `nextclick topics create` creates them")

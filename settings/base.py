@@ -23,6 +23,10 @@ FILE = Path("nextclick.toml")
 
 DAY_S = 24 * 3600
 
+RESERVED_TENANTS = ("s", "u")
+"""Their Redis keys would be those of sessions and users of whoever has no tenant:
+``nextclick:s:s:x`` is also the session ``s:x``."""
+
 
 class ProcessSettings(BaseSettings):
     """Settings from environment variables ``NEXTCLICK_*``, then ``nextclick.toml``, then defaults.
@@ -51,6 +55,8 @@ class ProcessSettings(BaseSettings):
     def _name_of_topics(cls, value: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9._-]*", value):
             raise ValueError("may have letters, digits, '.', '_' and '-', as names of topics do")
+        if value in RESERVED_TENANTS:
+            raise ValueError("is in the Redis keys of those without a tenant; choose another name")
         return value
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -83,7 +84,7 @@ def write(entries: Iterable[Entry], out: IO[bytes]) -> dict[str, Held]:
                 try:
                     tar.addfile(member, hashing)
                 except OSError as e:
-                    if file.tell() >= entry.size:
+                    if os.fstat(file.fileno()).st_size >= entry.size:
                         raise
                     raise CommandError(
                         f"{entry.path} has become shorter while it was read; back up again"
@@ -134,9 +135,14 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, held: 
     path = folder / place
     path.parent.mkdir(parents=True, exist_ok=True)
     hashing = _Hashing(source)
-    with path.open("xb") as out:
-        while block := hashing.read(CHUNK_BYTES):
-            out.write(block)
-        size = out.tell()
+    try:
+        with path.open("xb") as out:
+            while block := hashing.read(CHUNK_BYTES):
+                out.write(block)
+            size = out.tell()
+    except OSError as e:
+        if e.errno is None or e.filename is not None:  # of the storage, or told already
+            raise
+        raise OSError(e.errno, os.strerror(e.errno), str(path)) from e
     if Held(size, hashing.hash.hexdigest()) != held:
         raise DamagedError(f"{member.name} is not as it was")

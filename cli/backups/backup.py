@@ -38,22 +38,31 @@ class Backup:
     name
         Its name; it says when it was begun.
     kind
-        What was backed up.
+        What was backed up; None if this version does not know it.
     version
         The version of nextclick that has written the files.
     files
-        What the archive holds of each file, by its relative path.
+        What the archive holds of each file, by its relative path; empty if this version cannot
+        read that.
+    format
+        Version of archive and manifest.
     """
 
     name: str
-    kind: Kind
+    kind: Kind | None
     version: str
     files: dict[str, Held]
+    format: int = FORMAT
 
     @property
     def size(self) -> int:
         """Bytes of its files, before compression."""
         return sum(held.size for held in self.files.values())
+
+    @property
+    def readable(self) -> bool:
+        """Whether this version can read it."""
+        return self.format == FORMAT
 
 
 def create(place: Place, name: str, kind: Kind, version: str, entries: Iterable[Entry]) -> Backup:
@@ -64,10 +73,15 @@ def create(place: Place, name: str, kind: Kind, version: str, entries: Iterable[
     Raises
     ------
     CommandError
-        If there is one of that name, or a file cannot be backed up; nothing is left then.
+        If there is one that is not older by its name, which would be taken for the newest; or if a
+        file cannot be backed up. Nothing is left then.
     """
-    if name in place.names():
-        raise CommandError(f"{place} has a {name} already; try again in a second")
+    newest = max(place.names(), default="")
+    if newest >= name:
+        raise CommandError(
+            f"{place} has a {newest} already, which is not older than {name}: set the clock right, "
+            "move that one away, or try again in a second"
+        )
     try:
         with place.writing(name, ARCHIVE) as out:
             files = archive.write(entries, out)
@@ -92,18 +106,22 @@ def find(place: Place, name: str | None) -> Backup:
     Raises
     ------
     CommandError
-        If there is none.
+        If there is none, or this version cannot read it.
     """
     whole = {name: backup for name, backup in all_of(place).items() if backup is not None}
     if not whole:
         raise CommandError(f"{place} has no whole backup; `nextclick backup create` makes one")
-    if name is None:
-        return max(whole.values(), key=lambda backup: backup.name)
-    if name not in whole:
+    if name is not None and name not in whole:
         raise CommandError(
             f"{place} has no whole backup {name!r}; `nextclick backup list` shows those there are"
         )
-    return whole[name]
+    backup = whole[name or max(whole)]
+    if not backup.readable:
+        raise CommandError(
+            f"{backup.name} in {place} was written by another version of nextclick, "
+            f"{backup.version}: use that one, or take an older backup with --name"
+        )
+    return backup
 
 
 def prune(place: Place, keep: int) -> list[str]:
@@ -120,8 +138,13 @@ def prune(place: Place, keep: int) -> list[str]:
 
 
 def check_empty(folder: Path) -> None:
-    """Raise `CommandError` for a folder that is not new or empty: a backup would mix with it."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    """Raise `CommandError` for a folder that is not new or empty: a backup would mix with it.
+
+    What a new volume has at its root does not count.
+    """
+    if folder.exists() and (
+        not folder.is_dir() or any(path.name != "lost+found" for path in folder.iterdir())
+    ):
         raise CommandError(
             f"{folder} is not empty: move it away, or choose another folder for what is restored"
         )
@@ -129,6 +152,9 @@ def check_empty(folder: Path) -> None:
 
 def restore(place: Place, backup: Backup, folder: Path) -> None:
     """Write the files of a backup into a folder: all, or none.
+
+    A stack's folder appears as a whole. A snapshot appears in the data folder, which may be a
+    volume, or lie where nothing else may be written.
 
     Raises
     ------
@@ -138,13 +164,21 @@ def restore(place: Place, backup: Backup, folder: Path) -> None:
     folder = folder.resolve()
     check_empty(folder)
     temporary = folder.with_name(f"{folder.name}.restoring-{os.getpid()}")
+    if backup.kind == "snapshot":
+        temporary = folder / temporary.name
+    elif os.path.ismount(folder):
+        raise CommandError(f"{folder} is a mount point: choose a folder in it")
     temporary.mkdir(parents=True)
     try:
         with place.reading(backup.name, ARCHIVE) as stream:
             archive.extract(stream, temporary, backup.files)
         os.sync()
-        check_empty(folder)
-        temporary.rename(folder)
+        if backup.kind == "snapshot":
+            for snapshot in temporary.iterdir():
+                snapshot.rename(folder / snapshot.name)
+        else:
+            check_empty(folder)
+            temporary.rename(folder)
     except DamagedError as e:
         raise CommandError(
             f"{backup.name} in {place} is damaged: {e}; nothing was restored. "
@@ -162,22 +196,14 @@ def _manifest(backup: Backup) -> bytes:
 
 
 def _read(place: Place, name: str) -> Backup | None:
-    """Return a backup, None if it is not whole.
-
-    Raises
-    ------
-    CommandError
-        If a later version has written it.
-    """
+    """Return a backup, None if it is not whole."""
     try:
         with place.reading(name, MANIFEST) as stream:
             held = orjson.loads(stream.read())
-        if held["format"] == FORMAT:
-            files = {file: Held(**told) for file, told in held["files"].items()}
-            return Backup(name, held["kind"], held["version"], files)
+        if held["format"] != FORMAT:
+            return Backup(name, held.get("kind"), held.get("version", ""), {}, held["format"])
+        files = {file: Held(**told) for file, told in held["files"].items()}
+        whole = place.has(name, ARCHIVE)
+        return Backup(name, held["kind"], held["version"], files) if whole else None
     except (FileNotFoundError, orjson.JSONDecodeError, KeyError, TypeError):
         return None
-    raise CommandError(
-        f"{name} in {place} was written by another version of nextclick, {held['version']}: use "
-        "that one"
-    )

@@ -62,9 +62,9 @@ class Place:
             self._root = where.removeprefix(S3).strip("/")
             if not self._root:
                 raise CommandError(f"{where} names no bucket; write s3://BUCKET/PREFIX")
-        elif "://" in where:
+        elif not where or "://" in where or where.startswith("s3:"):
             raise CommandError(
-                f"{where} is no place for backups; give a folder, or s3://BUCKET/PREFIX"
+                f"{where or 'an empty name'} is no place for backups; give a folder, or s3://BUCKET/PREFIX"
             )
         else:
             self._root = str(Path(where).absolute())
@@ -92,6 +92,12 @@ class Place:
             if not self._remote:
                 _sync(Path(self._root, backup, file))
                 _sync(Path(self._root, backup))
+
+    def has(self, backup: str, file: str) -> bool:
+        """Whether a file of a backup is there."""
+        with self._told():
+            found = self._files.get_file_info(f"{self._root}/{backup}/{file}")
+        return bool(found.type == fs.FileType.File)
 
     @contextmanager
     def reading(self, backup: str, file: str) -> Iterator[IO[bytes]]:
@@ -130,13 +136,15 @@ class Place:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Say what to do about an error of the storage; those of files here say it themselves."""
+        """Say what to do about an error of the storage; those of files here need their place."""
         try:
             yield
         except OSError as e:
-            if not self._remote or e.filename is not None:
+            if e.errno is None and self._remote:
+                raise CommandError(f"{self}: {e}; {OF_S3}") from e
+            if e.errno is None or e.filename is not None:
                 raise
-            raise CommandError(f"{self}: {e}; {OF_S3}") from e
+            raise OSError(e.errno, os.strerror(e.errno), self._root) from e
 
 
 def _s3() -> Any:

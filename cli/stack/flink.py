@@ -174,7 +174,8 @@ def jobs(where: Where) -> list[dict[str, Any]]:
 def known_jobs(where: Where) -> list[dict[str, Any]] | None:
     """Return the jobs as `jobs` does, None if no JobManager answers."""
     overview = rest(where, "jobs/overview")
-    return list(overview["jobs"]) if overview else None
+    is_flinks = isinstance(overview, dict) and "jobs" in overview
+    return list(overview["jobs"]) if is_flinks else None
 
 
 def tenant_and_job(name: str) -> tuple[str, str]:

@@ -12,7 +12,6 @@ import fcntl
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +26,9 @@ from cli.stack.stack import Stack
 from server.replica import saved_snapshots
 
 REPLICAS = ("server", apps.EMITTER)
+
+STAGED = ".nextclick-backup"
+"""Folder of second names in a replica's data folder."""
 
 LEFT_OUT = (".index", ".timeindex", ".deleted", ".lock")
 """Files of Kafka that it is about to delete, or makes anew. The indexes of a segment that is being
@@ -55,7 +57,7 @@ def image_of(stack: Stack, progress: Callable[[str], None]) -> Iterator[list[Ent
         If a part does not run, a state cannot be saved, or another image is being taken.
     """
     home = stack.home
-    with _alone(home):
+    with _alone(home.root):
         staged = home.scratch("backup")
         try:
             progress("the server and the emitter write snapshots")
@@ -82,7 +84,7 @@ def image_of_snapshot(folder: Path) -> Iterator[list[Entry]]:
     Raises
     ------
     CommandError
-        If there is none.
+        If there is none, or another image is being taken.
     """
     snapshot = _newest_snapshot(folder)
     if snapshot is None:
@@ -90,19 +92,24 @@ def image_of_snapshot(folder: Path) -> Iterator[list[Entry]]:
             f"{folder} has no snapshot: a server or an example emitter writes one into its "
             "NEXTCLICK_DATA_DIR every NEXTCLICK_SNAPSHOT_INTERVAL_S, and when it is ended"
         )
-    with tempfile.TemporaryDirectory(prefix="backup-", dir=folder) as staged:
-        yield _hold(_files(snapshot), folder, Path(staged))
+    with _alone(folder):
+        staged = folder / STAGED
+        shutil.rmtree(staged, ignore_errors=True)  # of one that was killed: gigabytes
+        try:
+            yield _hold(_files(snapshot), folder, staged)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
 
 
 @contextmanager
-def _alone(home: Home) -> Iterator[None]:
-    """Hold the right to take an image of a stack."""
-    with (home.path() / "backup.lock").open("a") as file:
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the right to take an image of what is in a folder."""
+    with (folder / "backup.lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CommandError(
-                f"another backup of the stack in {home.root} is being made; wait for its end"
+                f"another backup of what is in {folder} is being made; wait for its end"
             ) from None
         yield
 

@@ -74,11 +74,15 @@ def jobs_of(address: str) -> list[dict[str, Any]]:
         raise CommandError(f"--flink is {address!r}; give HOST:PORT of a JobManager's REST API")
     known = flink.known_jobs(address)
     if known is None:
-        raise CommandError(
-            f"no Flink answers at {address}: --flink takes HOST:PORT of its REST API, by default "
-            "port 8081 of the JobManager"
-        )
+        raise _no_answer(address)
     return known
+
+
+def _no_answer(address: str) -> CommandError:
+    return CommandError(
+        f"no Flink answers at {address}: --flink takes HOST:PORT of its REST API, by default port "
+        "8081 of the JobManager"
+    )
 
 
 def check(address: str) -> None:
@@ -87,9 +91,12 @@ def check(address: str) -> None:
     Raises
     ------
     CommandError
-        If it is of another version, has no free slot, or lacks the jar of PyFlink.
+        If it is of another version, has no free slot, or lacks the jar of PyFlink; and if it does
+        not answer any more.
     """
     overview = flink.rest(address, "overview")
+    if not overview:
+        raise _no_answer(address)
     theirs, ours = overview["flink-version"], version("apache-flink")
     if theirs.split(".")[:2] != ours.split(".")[:2]:
         raise CommandError(
@@ -161,7 +168,7 @@ def submit(address: str, submission: Submission) -> str:
         shutil.rmtree(folder / "flink", ignore_errors=True)
         archive.unlink(missing_ok=True)
     shutil.rmtree(folder)  # only of a failure, the log is kept
-    what = f"the job {name} RUNNING on {address}, whose web interface shows its exceptions"
+    what = f"the job {name} RUNNING on {address}, whose web interface shows why, and can cancel it"
     wait_until(lambda: flink.all_run(address, job_id), START_S, what)
     return job_id
 

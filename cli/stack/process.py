@@ -302,8 +302,9 @@ def wait_until(
                 why = cause(tail(log, REASON_LINES))
                 raise CommandError(f"{child.name} has ended: {why}; its log is {log}")
         if time.monotonic() > deadline:
-            logs = ", ".join(str(log) for _, log in children) or "no log"
-            raise CommandError(f"{what}: not within {timeout_s:.0f} s; see {logs}")
+            logs = ", ".join(str(log) for _, log in children)
+            see = f"; see {logs}" if logs else ""
+            raise CommandError(f"{what}: not within {timeout_s:.0f} s{see}")
         time.sleep(0.05)
 
 

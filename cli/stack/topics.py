@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from confluent_kafka import KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ConfigResource,
     NewTopic,
@@ -20,6 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from cli.errors import CommandError
 from connections.kafka_admin import Admin
 from connections.kafka_faults import is_refusal
+from nextclick.limits import DAY_MS
 from nextclick.topics import TOPICS, Topic, topic
 from settings.kafka_rights import CREATE, DESCRIBE, DESCRIBE_CONFIGS, TOPIC, Right
 
@@ -42,6 +43,19 @@ class Held(NamedTuple):
     partitions: int
     replicas: int
     config: Mapping[str, str]
+
+    @property
+    def kept(self) -> str:
+        """How long records stay, in the words of `Topic.kept`."""
+        policies = self.config.get("cleanup.policy", "").split(",")
+        parts = ["newest per key"] if "compact" in policies else []
+        if "delete" in policies:
+            days = _number(self.config.get("retention.ms", "")) / DAY_MS
+            parts.append("for ever" if days == math.inf else f"{days:.3g} days")
+            gib = _number(self.config.get("retention.bytes", "")) * self.partitions / (1 << 30)
+            if gib != math.inf:
+                parts.append(f"{gib:.3g} GiB")
+        return ", ".join(parts)
 
 
 class Difference(NamedTuple):
@@ -153,14 +167,19 @@ def create(admin: Admin, tenant: str = "", copies: int | None = None) -> list[st
         for name, entry in declared(tenant).items()
         if name not in cluster.held
     ]
+    created = []
     for name, future in (admin.create_topics(new) if new else {}).items():
         try:
             admin.wait(future, Right(TOPIC, name, CREATE).told, CREATED_S)
+            created.append(name)
         except KafkaException as e:
             if is_refusal(e.args[0]):
                 raise
-            raise CommandError(f"Kafka cannot create the topic {name}: {e.args[0].str()}") from e
-    return [entry.topic for entry in new]
+            if e.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # by another one, just now
+                raise CommandError(
+                    f"Kafka cannot create the topic {name}: {e.args[0].str()}"
+                ) from e
+    return created
 
 
 def missing(cluster: Cluster, tenant: str) -> list[str]:

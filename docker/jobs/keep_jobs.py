@@ -3,7 +3,8 @@
     python docker/jobs/keep_jobs.py sessions learners
 
 Whichever does not run is submitted from its newest state, as `nextclick up` does. One that somebody
-cancels stays away until this is started again. With ``--check``, it only says whether all run.
+cancels stays away until this is started again. With ``--check``, it only says whether all run; with
+``--from-nothing``, it only has their next runs begin without a state.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ from cli.stack.layout import PROJECT, Home
 from nextclick.topics import topic
 from settings.jobs import JobSettings
 from settings.load import load
+from settings.server import ServerSettings
 from streaming.jobs.registry import JOBS
 
 log = logging.getLogger("nextclick.jobs")
@@ -47,6 +51,8 @@ def known_jobs(flink: str) -> list[dict[str, Any]]:
 def submission(name: str, flink: str, settings: JobSettings) -> list[str]:
     """Return the command that submits a job, from its newest state.
 
+    The learners have vectors of as many items as the servers have rows for.
+
     Raises
     ------
     CommandError
@@ -66,11 +72,17 @@ def submission(name: str, flink: str, settings: JobSettings) -> list[str]:
         *("--python", str(PROJECT.joinpath(*JOBS[name].module.split(".")).with_suffix(".py"))),
         *(name, "--kafka", settings.kafka),
         *(["--tenant", settings.tenant] if settings.tenant else []),
+        *(["--max-items", str(load(ServerSettings).max_items)] if is_learner(name) else []),
     ]
 
 
+def is_learner(name: str) -> bool:
+    """Whether a job is one of those whose arguments are the learners'."""
+    return JOBS[name].module == JOBS["learners"].module
+
+
 def look(names: Sequence[str], flink: str, settings: JobSettings, runs: dict[str, str]) -> None:
-    """Submit those jobs that do not run.
+    """Submit those jobs that do not run; one that cannot be submitted keeps no other from it.
 
     Parameters
     ----------
@@ -87,27 +99,41 @@ def look(names: Sequence[str], flink: str, settings: JobSettings, runs: dict[str
         runs[name] = todo.job_id
         if todo.submit:
             log.info("submitting the job %s", name)
-            subprocess.run(submission(name, flink, settings), check=True)
+            try:
+                subprocess.run(submission(name, flink, settings), check=True)
+            except (CommandError, subprocess.CalledProcessError) as e:
+                log.warning("the job %s: %s; again in %.0f s", name, e, LOOK_S)
 
 
 def main() -> None:
-    """Look after the jobs until this process is ended."""
+    """Look after the jobs until SIGTERM."""
+    # The first process of a container is not ended by a signal that it does not handle.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("jobs", nargs="+", choices=sorted(JOBS), help="the jobs that shall run")
     parser.add_argument("--flink", default="jobmanager:8081", help="REST API of the JobManager")
-    parser.add_argument("--check", action="store_true", help="exit with 1 unless all run")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--check", action="store_true", help="exit with 1 unless all run")
+    only.add_argument(
+        "--from-nothing", action="store_true", help="pass over the states that the jobs have"
+    )
     args = parser.parse_args()
     settings = load(JobSettings)
     if args.check:
         running = {job["name"] for job in known_jobs(args.flink) if job["state"] == "RUNNING"}
         sys.exit(0 if {topic(name, settings.tenant) for name in args.jobs} <= running else 1)
+    if args.from_nothing:
+        for name in args.jobs:
+            full = topic(name, settings.tenant)
+            job_state.to_resume(HOME, full, settings.state_backend, from_nothing=True)
+        return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     runs: dict[str, str] = {}
     while True:
         try:
             look(args.jobs, args.flink, settings, runs)
-        except (CommandError, OSError, subprocess.CalledProcessError) as e:
-            log.warning("%s; again in %.0f s", e, LOOK_S)
+        except (OSError, ValueError, HTTPException) as e:  # it is away, or ends as it answers
+            log.warning("%s: %s; again in %.0f s", args.flink, e, LOOK_S)
         time.sleep(LOOK_S)
 
 

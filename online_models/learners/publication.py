@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
 import numpy as np
@@ -13,6 +13,9 @@ from online_models.learners.vector_items import VectorItems
 from online_models.memory.state import State
 from online_models.tables.item_rows import DELETED
 from online_models.vectors.two_towers import DIMENSIONS, current
+
+HALF = np.dtype("<f2")
+"""Of what is published; see `records.item_vectors`."""
 
 PUBLISH_SHARE = 0.05
 """A vector is published once it has moved by this share of its length: 1.5 items per click at 200
@@ -59,6 +62,9 @@ def _publish(st: State, rows: NDArray[np.int64], published: NDArray[np.float32])
 class Publication:
     """What has been published of each row, and which rows to look at.
 
+    It is stored, as ``p<row>``, so that after a restart the same is published again: vectors that
+    have moved by less than `PUBLISH_SHARE` would change answers that nobody has clicked on since.
+
     Parameters
     ----------
     items
@@ -72,6 +78,10 @@ class Publication:
         self._state = state
         self._published = np.zeros((items.limits.rows, 2 * DIMENSIONS), np.float32)
         self._waiting: dict[int, None] = {}
+        self._due = np.zeros(items.limits.rows, np.bool_)
+        """Which rows are published again though they have not moved."""
+        self._unstored: dict[int, None] = {}
+        """Rows of which something else has been published since `changes` was called."""
         self._checked = 0
         """Last row that was searched for content."""
         self._again = 0
@@ -86,10 +96,23 @@ class Publication:
     def forget(self, row: int) -> None:
         """Publish a row even if it has not moved: it was withdrawn, or is another item's now."""
         self._published[row] = 0
+        self._unstored[row] = None
 
-    def all_again(self) -> None:
-        """Publish every row again."""
-        self._published[:] = 0
+    def changes(self) -> dict[str, bytes]:
+        """Return what has been published since the last call, by name; empty: nothing."""
+        rows = list(self._unstored)
+        self._unstored.clear()
+        halves = self._published[rows].astype(HALF)
+        return {
+            f"p{row}": half.tobytes() if half.any() else b""
+            for row, half in zip(rows, halves, strict=True)
+        }
+
+    def load(self, published: Mapping[str, bytes]) -> None:
+        """Load all that `changes` has ever returned, and publish every row again."""
+        for name, value in published.items():
+            self._published[int(name[1:])] = np.frombuffer(value, HALF)
+        self._due[1 : len(self._items.ids)] = True
         self.note(range(1, len(self._items.ids)))
         self._clicks = self._items.clock
 
@@ -106,12 +129,16 @@ class Publication:
             return []
         moved = _moved(self._state, rows, self._published)
         # Rows that no item has are flagged as deleted, too.
-        moved[self._items.arrays["stats"]["flags"][rows] & DELETED > 0] = 0
-        far = moved > PUBLISH_SHARE
-        for row in rows[~far].tolist():
+        there = self._items.arrays["stats"]["flags"][rows] & DELETED == 0
+        far = there & (moved > PUBLISH_SHARE)
+        due = there & (far | self._due[rows])
+        for row in rows[~due].tolist():
             del self._waiting[row]
-        rows = rows[far][np.argsort(-moved[far], kind="stable")[:most]]
-        _publish(self._state, rows, self._published)
+        first = np.flatnonzero(due)[np.argsort(-moved[due], kind="stable")[:most]]
+        _publish(self._state, rows[first[far[first]]], self._published)
+        rows = rows[first]
+        self._due[rows] = False
+        self._unstored.update(dict.fromkeys(rows.tolist()))
         out = []
         for row in rows.tolist():
             del self._waiting[row]

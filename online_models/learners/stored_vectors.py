@@ -2,7 +2,7 @@
 
 Names: ``i<item id>`` an item, ``f<row>`` a row that no item has, ``g<item id>`` an item whose
 vectors the replicas are yet to drop, ``t<token>``, ``s<slot of a session>``, ``c<chunk of
-clicks>``.
+clicks>``; ``p<row>``, what has been published of it, is `learners.publication`'s.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def dump_items(items: VectorItems, rows: Sequence[int]) -> dict[str, bytes]:
 def dump_row(items: VectorItems, name: str) -> bytes:
     """Return any other row; empty: it is to be removed."""
     a, kind = items.arrays, name[0]
-    if kind in "if":  # items and free rows are in `dump_items`, unless they are no more
+    if kind in "ifp":  # these come from elsewhere, unless they are no more
         return b""
     if kind == "g":
         return b"\1" if name[1:] in items.gone else b""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -225,6 +225,7 @@ class VectorLearner:
         self._publication.note(items.moved)
         rows = {name: stored_vectors.dump_row(items, name) for name in items.changed}
         rows |= stored_vectors.dump_items(items, list(items.moved))
+        rows |= self._publication.changes()
         items.moved.clear()
         items.changed.clear()
         return stored_vectors.dump_meta(items), rows
@@ -234,6 +235,8 @@ class VectorLearner:
 
         If there are more items than this learner may have, those that are worth least leave.
         """
+        published: dict[str, bytes] = {}
+        rows = _without(rows, published)
         n = stored_vectors.most_row(meta)
         if n is None:
             rows = list(rows)
@@ -242,6 +245,19 @@ class VectorLearner:
             larger = VectorLearner(n)
             stored_vectors.load(larger.items, meta, rows)
             shrinking.take_best(self.items, larger.items)
+            self.items.changed.update(dict.fromkeys(published))  # of other rows
+            published.clear()
         else:
             stored_vectors.load(self.items, meta, rows)
-        self._publication.all_again()
+        self._publication.load(published)
+
+
+def _without(
+    rows: Iterable[tuple[str, bytes]], published: dict[str, bytes]
+) -> Iterator[tuple[str, bytes]]:
+    """Yield the rows that are not of `Publication`, and put those that are into ``published``."""
+    for name, value in rows:
+        if name[0] == "p":
+            published[name] = value
+        else:
+            yield name, value

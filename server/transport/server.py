@@ -174,7 +174,9 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.http2.min_ping_interval_without_data_ms", 1_000 * MIN_PING_S),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.keepalive_time_ms", 1_000 * SILENCE_S),
-        ("grpc.keepalive_timeout_ms", 1_000 * PONG_S),
+        # Since 1.65, gRPC looks at this one, by default a minute, whatever its own
+        # keepalive_timeout_ms says.
+        ("grpc.http2.ping_timeout_ms", 1_000 * PONG_S),
     ]
     if settings.connection_age_s:
         options += [

@@ -9,6 +9,7 @@ for.)
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -53,6 +54,9 @@ EXPORT_S = 5.0
 CLOSE_S = 2.0
 """Longest time for the export of what is left on shutdown."""
 
+COMPLAIN_S = 60.0
+"""Shortest time between two lines of the log about exports that fail: there are dozens a second."""
+
 FAULTS = {
     code_pb2.UNKNOWN,
     code_pb2.DEADLINE_EXCEEDED,
@@ -81,7 +85,7 @@ class Traces:
     """
 
     def __init__(self, settings: ServerSettings, exporter: SpanExporter | None = None) -> None:
-        exporter = exporter or OTLPSpanExporter(settings.traces_url, timeout=EXPORT_S)
+        exporter = exporter or _exporter(settings.traces_url)
         release = version("nextclick")
         about = {
             "service.name": "nextclick-server",
@@ -121,6 +125,36 @@ class Traces:
         ending = threading.Thread(target=self._provider.shutdown, daemon=True)
         ending.start()
         ending.join(CLOSE_S)
+
+
+def _exporter(url: str) -> SpanExporter:
+    """Return what sends spans to a receiver."""
+    logging.getLogger(OTLPSpanExporter.__module__).addFilter(_SeldomAndWithoutTexts())
+    return OTLPSpanExporter(url, timeout=EXPORT_S)
+
+
+class _SeldomAndWithoutTexts(logging.Filter):
+    """Lets through a line now and then, which tells errors by their types.
+
+    Their texts have the receiver's URL, in which there may be a password.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._due_s = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """See `logging.Filter`."""
+        now_s = time.monotonic()
+        if now_s < self._due_s:
+            return False
+        self._due_s = now_s + COMPLAIN_S
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                type(value).__name__ if isinstance(value, Exception) else value
+                for value in record.args
+            )
+        return True
 
 
 class Trace(Stages):

@@ -12,6 +12,7 @@ from nextclick.v1 import learning_pb2 as pb
 from online_models.learners.ranker import RankerLearner
 from records import example, ranker_weights
 from records.errors import RecordError
+from records.session_life import Applied
 from streaming.output import Output
 from streaming.raw_record import RawRecord
 from streaming.tasks.session_notes import SessionNotes
@@ -25,6 +26,11 @@ _NUMBER = struct.Struct("<I")
 PAGES = 1 << 13
 """Of the notes on sessions: 262,144 of them, 8 MB. Repetitions are of the last minutes."""
 
+EARLIER = 31
+"""Clicks before the last applied one of a session of which it is known whether they are applied."""
+
+_ALL = (1 << EARLIER) - 1
+
 FIRST_KEPT = 200
 """The first version is kept after this many cases."""
 
@@ -36,10 +42,12 @@ class RankerTask:
     """Learns every example once, in order; keeps versions to roll back to.
 
     An emitter that died repeats what it has emitted since its snapshot, and several emit the same
-    examples: of each session it is noted how far it has been applied, and what comes again is
-    counted and passed over. An example whose features cannot be used (another schema) counts as
-    applied, but is not learned. While the task is late, it passes over the examples of sessions
-    that are not in the sample (`records.session_sample`).
+    examples: of each session it is noted which of its clicks have been applied, and what comes
+    again is counted and passed over. An example that comes after one of a later click counts as
+    applied, but is not learned: the emitter makes it after a restart, of a click that had made none
+    (its item had no row then), with vectors that may know the clicks since. Nor is one whose
+    features cannot be used (another schema). While the task is late, it passes over the examples of
+    sessions that are not in the sample (`records.session_sample`).
     """
 
     def __init__(self, options: TaskOptions) -> None:
@@ -97,10 +105,15 @@ class RankerTask:
         self.progress.note_arrival(record.append_time_ms)
         message = example.parse(record.value, record.append_time_ms)
         click = example.click_of(message)
-        if not self._notes.get(message.session_id).applied.precedes(click):
+        applied, earlier = self._notes.get(message.session_id)
+        in_order = applied.precedes(click)
+        if not in_order and _is_applied(click, applied, earlier):
             self.progress.repetitions += 1
             return
-        self._notes.put(message.session_id, click, -1)
+        self._notes.put(message.session_id, *_applying(click, applied, earlier))
+        if not in_order:
+            self.progress.count(message.session_id, message.seq)
+            return
         taken = self.progress.sample.takes(message.session_id, message.incarnation)
         self.progress.count(message.session_id, message.seq, passed_over=not taken)
         if self.progress.paused or not taken:
@@ -148,6 +161,28 @@ class RankerTask:
         state = self.progress.state(self.learned, now_ms)
         value = ranker_weights.encode(state, self._learner.weights())
         yield Output(RANKER, RANKER_MODEL.encode(), value)
+
+
+def _is_applied(click: Applied, last: Applied, earlier: int) -> bool:
+    """Whether a click that is not after the last applied one counts as applied.
+
+    ``earlier`` has a bit for each of the `EARLIER` versions before the last one, the nearest first;
+    what is further back, or of another life, counts as applied.
+    """
+    back = last.version - click.version - 1
+    if click.incarnation != last.incarnation or not 0 <= back < EARLIER:
+        return True
+    return bool(earlier >> back & 1)
+
+
+def _applying(click: Applied, last: Applied, earlier: int) -> tuple[Applied, int]:
+    """Return the last applied click and ``earlier`` (`_is_applied`) once a click is applied."""
+    if click.incarnation != last.incarnation:
+        return click, 0
+    ahead = click.version - last.version
+    if ahead < 0:
+        return last, earlier | 1 << -ahead - 1
+    return click, (earlier << ahead | 1 << ahead - 1) & _ALL if ahead <= EARLIER else 0
 
 
 def _number(row: bytes) -> int:

@@ -25,7 +25,7 @@ _FORGOTTEN = struct.Struct("<Q")
 """Head of a page: the latest time of arrival that is known of the sessions it has forgotten."""
 
 _NOTE = struct.Struct("<8sQQIi")
-"""Hash of the session's id, incarnation, time of arrival of the last event, version, slot."""
+"""Hash of the session's id, incarnation, time of arrival of the last event, version, number."""
 
 _FULL = _FORGOTTEN.size + NOTES_A_PAGE * _NOTE.size
 _ROW = "n"
@@ -39,12 +39,13 @@ class Note(NamedTuple):
     ----------
     applied
         How far it has been applied.
-    slot
-        Its slot among the learner's sessions, -1 if it has none.
+    number
+        A number of the learner's: that of vectors notes the session's slot, -1 if it has none;
+        that of the ranker, which earlier clicks are applied.
     """
 
     applied: Applied
-    slot: int
+    number: int
 
 
 class SessionNotes:
@@ -58,9 +59,9 @@ class SessionNotes:
     Examples
     --------
     >>> notes = SessionNotes()
-    >>> notes.put("s1", Applied(100, 2, 130), slot=7)
+    >>> notes.put("s1", Applied(100, 2, 130), number=7)
     >>> notes.get("s1")
-    Note(applied=Applied(incarnation=100, version=2, appended_ms=130), slot=7)
+    Note(applied=Applied(incarnation=100, version=2, appended_ms=130), number=7)
     """
 
     def __init__(self, pages: int = PAGES) -> None:
@@ -71,29 +72,29 @@ class SessionNotes:
     def get(self, session_id: str) -> Note:
         """Return the note on a session; without one, what can be said of all forgotten ones."""
         name = _hash(session_id)
-        page = self._pages.get(self._number(name))
+        page = self._pages.get(self._page_number(name))
         if page is None:
             return Note(Applied(), -1)
         at = _place(page, name)
         if at < 0:
             return Note(Applied(appended_ms=_FORGOTTEN.unpack_from(page)[0]), -1)
-        _, incarnation, appended_ms, version, slot = _NOTE.unpack_from(page, at)
-        return Note(Applied(incarnation, version, appended_ms), slot)
+        _, incarnation, appended_ms, version, number = _NOTE.unpack_from(page, at)
+        return Note(Applied(incarnation, version, appended_ms), number)
 
-    def put(self, session_id: str, applied: Applied, slot: int) -> None:
+    def put(self, session_id: str, applied: Applied, number: int) -> None:
         """Set the note on a session."""
         name = _hash(session_id)
-        number = self._number(name)
-        page = self._pages.get(number)
+        page_number = self._page_number(name)
+        page = self._pages.get(page_number)
         if page is None:
-            page = self._pages[number] = bytearray(_FORGOTTEN.size)
+            page = self._pages[page_number] = bytearray(_FORGOTTEN.size)
         at = _place(page, name)
         if at >= 0:
             del page[at : at + _NOTE.size]
         elif len(page) == _FULL:
             _forget_first(page)
-        page += _NOTE.pack(name, applied.incarnation, applied.appended_ms, applied.version, slot)
-        self._changed.add(number)
+        page += _NOTE.pack(name, applied.incarnation, applied.appended_ms, applied.version, number)
+        self._changed.add(page_number)
 
     def changes(self) -> dict[str, bytes]:
         """Return the rows that have changed since the last call."""
@@ -109,7 +110,7 @@ class SessionNotes:
             else:
                 yield name, value
 
-    def _number(self, name: bytes) -> int:
+    def _page_number(self, name: bytes) -> int:
         return int.from_bytes(name, "little") % self._n_pages
 
 

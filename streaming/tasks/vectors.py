@@ -143,6 +143,7 @@ class VectorsTask:
             context, target = vectors
             record = ItemVectors(context, target, self.learned, self._offsets)
             yield Output(VECTORS, item_id.encode(), encode(record))
+            self._dirty = True  # whoever sees the same version twice has seen all
         if self.progress.adapt(now_ms) or self._dirty:
             self._dirty = False
             self.progress.version += 1

@@ -19,6 +19,9 @@ from cli.stack.layout import PROJECT
 NEEDED = ("buildah", "debootstrap")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 OWN_CERTIFICATES = Path("/usr/local/share/ca-certificates")
+NO_APT_CACHE = 'Dir::Cache::pkgcache ""; Dir::Cache::srcpkgcache "";\n'
+"""So does the image of Debian, which saves 80 MB."""
+
 SLIM = ("usr/share/doc/*/*", "usr/share/man/*", "usr/share/locale/*", "usr/share/info/*")
 """What Debian's own slim image leaves out of the base, but for copyright files."""
 
@@ -67,6 +70,7 @@ class Engine:
                     shutil.rmtree(path)
                 else:
                     path.unlink()
+        (root / "etc/apt/apt.conf.d/docker-clean").write_text(NO_APT_CACHE)
         container = self._said("from", "scratch")
         mount = Path(self._said("mount", container))
         subprocess.run(["cp", "-a", f"{root}/.", str(mount)], check=True)

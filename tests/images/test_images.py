@@ -114,7 +114,7 @@ def test_nothing_is_compiled_on_another_processor(engine, image, call, tmp_path)
     command = ["python", "-c", OTHER_PROCESSOR.replace("CALL", call)]
     said = engine.run(engine.container(image), command, {"TMPDIR": "/work"}, f"{tmp_path}:/work")
     kernels, compiled = map(int, said.split()[-2:])
-    assert kernels > 100
+    assert kernels > 20
     assert compiled == 0
 
 

@@ -8,6 +8,7 @@ from unittest import mock
 import pytest
 
 from cli import backup, interrupt, main
+from cli.errors import CommandError
 from tests.unit.cli.mistakes import check
 
 SNAPSHOT = "server/snapshot-000003"
@@ -78,6 +79,25 @@ def test_a_snapshot_is_not_restored_as_a_stack(run, mistaken, server, at):
     run("create", "kept", "--data-dir", "server")
     sentence = "backup-20261101T030000Z is of a snapshot: say where to with --data-dir"
     check(mistaken("backup", "restore", "kept"), sentence)
+
+
+def test_a_backup_of_a_later_version_is_not_restored(run, mistaken, server, at, monkeypatch):
+    """Its snapshots and states may be such as this version cannot read."""
+    at(1)
+    run("create", "kept", "--data-dir", "server")
+    monkeypatch.setattr(backup, "version", lambda _: "0.0.9")
+    said = mistaken("backup", "restore", "kept", "--data-dir", "other")
+    check(said, "was made by nextclick 0.1.0, and this is 0.0.9: restore it with that version")
+    monkeypatch.setattr(backup, "version", lambda _: "0.10.0")
+    run("restore", "kept", "--data-dir", "other")
+
+
+def test_a_backup_that_was_made_is_told_though_older_ones_stay(mistaken, server, at, monkeypatch):
+    """Who may write may not delete, in many buckets: the new backup is there all the same."""
+    at(1)
+    monkeypatch.setattr(backup.backups, "prune", mock.Mock(side_effect=CommandError("denied")))
+    said = mistaken("backup", "create", "kept", "--data-dir", "server", "--keep", "1")
+    check(said, "backup-20261101T030000Z is in kept, but older ones cannot be removed: denied")
 
 
 def test_a_stack_that_runs_is_not_restored_over(mistaken, monkeypatch):

@@ -1,9 +1,14 @@
 """Backups in a folder and in S3: whole or none, checked when they are read, removed by age."""
 
+import errno
 import hashlib
+import io
 import os
+import resource
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from pyarrow import fs
@@ -131,12 +136,29 @@ def test_a_torn_manifest_makes_no_backup(place, manifest):
     assert backups.all_of(place) == {NAMES[0]: None}
 
 
-def test_a_backup_of_a_later_version_is_named(place):
-    """It would be restored wrongly."""
-    with place.writing(NAMES[0], backups.MANIFEST) as out:
+def test_a_manifest_without_its_files_makes_no_backup(place, entries):
+    """Counted as one, it would take the place of one that can be restored."""
+    first = made(place, entries, NAMES[0])[0]
+    with place.reading(NAMES[0], backups.MANIFEST) as stream:
+        manifest = stream.read()
+    with place.writing(NAMES[1], backups.MANIFEST) as out:
+        out.write(manifest)
+    assert backups.all_of(place) == {NAMES[0]: first, NAMES[1]: None}
+    assert backups.prune(place, 1) == []
+
+
+def test_a_backup_of_another_version_is_named_and_stands_in_nobodys_way(place, entries):
+    """It would be restored wrongly. The version before goes on with its own, after an upgrade that
+    was taken back."""
+    first = made(place, entries, NAMES[0])[0]
+    with place.writing(NAMES[1], backups.MANIFEST) as out:
         out.write(b'{"format": 2, "version": "9.0"}')
-    with pytest.raises(CommandError, match=r"another version of nextclick, 9\.0"):
+    with pytest.raises(CommandError, match=r"another version of nextclick, 9\.0: use that one"):
         backups.find(place, None)
+    assert backups.find(place, NAMES[0]) == first
+    assert made(place, entries, NAMES[2])[0].readable
+    assert backups.prune(place, 3) == []
+    assert backups.prune(place, 2) == [NAMES[0]]
 
 
 def flipped(raw):
@@ -187,6 +209,48 @@ def test_a_file_that_became_shorter_is_told(place, entries):
     assert backups.all_of(place) == {}
 
 
+def test_a_place_that_takes_no_more_is_told_as_what_it_is(place, entries, monkeypatch):
+    """A disk that was full was told as a file of Kafka's that had become shorter."""
+    full = mock.Mock(wraps=io.BytesIO())
+    full.write.side_effect = [OSError(errno.ENOSPC, "No space left on device"), *(100 * [1])]
+    monkeypatch.setattr(place, "writing", lambda *_: nullcontext(full))
+    with pytest.raises(OSError, match="No space left"):
+        made(place, entries, NAMES[0])
+
+
+@pytest.fixture
+def small_files():
+    """No file may have more than a mebibyte: an error of the disk, while it is written."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_disk_that_takes_no_more_is_named(place, entries, tmp_path, request):
+    """Not as an error of the storage, whose address and keys somebody would then look at."""
+    (backup,) = made(place, entries, NAMES[0])
+    request.getfixturevalue("small_files")
+    with pytest.raises(OSError, match=r"File too large: '.*again.*00000\.log'"):
+        backups.restore(place, backup, tmp_path / "again")
+    assert not list(tmp_path.glob("again*"))
+
+
+def test_a_folder_of_backups_that_takes_no_more_is_named(tmp_path, entries, small_files):
+    """There may be several disks."""
+    with pytest.raises(OSError, match=r"File too large: '.*/backups'"):
+        made(Place(str(tmp_path / "backups")), entries, NAMES[0])
+    assert backups.all_of(Place(str(tmp_path / "backups"))) == {}
+
+
+def test_a_clock_that_was_set_back_costs_no_backup(place, entries):
+    """By its name the new one would be the oldest: not the one restored, and the first to go."""
+    made(place, entries, NAMES[1])
+    with pytest.raises(CommandError, match=r"is not older than .*: set the clock right"):
+        made(place, entries, NAMES[0])
+    assert list(backups.all_of(place)) == [NAMES[1]]
+
+
 def test_a_name_is_given_once(place, entries):
     """Two stacks that share a place by mistake would mix their files."""
     made(place, entries, NAMES[0])
@@ -229,6 +293,33 @@ def test_a_folder_that_is_in_use_is_refused(tmp_path, entries):
     (tmp_path / "again" / "mine").unlink()
     backups.restore(place, backup, tmp_path / "again")
     assert len(files_of(tmp_path / "again")) == len(entries)
+
+
+def test_a_snapshot_is_restored_into_a_volume(tmp_path, entries, monkeypatch):
+    """A data folder is a mount point, most often, and nothing beside it may be written."""
+    place, folder = Place(str(tmp_path / "backups")), tmp_path / "lib" / "server"
+    backup = backups.create(place, NAMES[0], "snapshot", "1.2.3", entries[3:])
+    (folder / "lost+found").mkdir(parents=True)
+    before = folder.parent.stat().st_mtime_ns, folder.stat().st_ino
+    backups.restore(place, backup, folder)
+    assert (folder.parent.stat().st_mtime_ns, folder.stat().st_ino) == before
+    assert {path.name for path in folder.iterdir()} == {"lost+found", "server"}
+
+
+def test_a_stack_is_not_restored_onto_a_mount_point(tmp_path, entries, monkeypatch):
+    """It could not appear there as a whole; that is said before gigabytes are read."""
+    place = Place(str(tmp_path / "backups"))
+    (backup,) = made(place, entries, NAMES[0])
+    monkeypatch.setattr(os.path, "ismount", lambda _: True)
+    with pytest.raises(CommandError, match="is a mount point: choose a folder in it"):
+        backups.restore(place, backup, tmp_path / "again")
+
+
+@pytest.mark.parametrize("where", ["", "s3:/bucket/x", "s3:bucket"])
+def test_a_mistyped_place_is_not_taken_for_a_folder(where):
+    """Backups would lie on the disk that they are to outlive."""
+    with pytest.raises(CommandError, match="is no place for backups"):
+        Place(where)
 
 
 def test_a_bucket_that_is_not_there_is_told(bucket, entries):

@@ -10,7 +10,7 @@ import pytest
 
 from cli.errors import CommandError
 from cli.stack import flink, image, job_state
-from cli.stack.image import image_of, image_of_snapshot
+from cli.stack.image import STAGED, image_of, image_of_snapshot
 from cli.stack.layout import Ports
 from cli.stack.process import find, spawn, stop, wait_until
 from cli.stack.stack import Stack
@@ -184,6 +184,19 @@ def test_the_image_of_a_replica_is_its_newest_snapshot(stack, home):
             "snapshot-000001/models",
             "snapshot-000001/nextclick-snapshot",
         ]
-    assert [path.name for path in folder.iterdir()] == ["snapshot-000001"]
+        with pytest.raises(CommandError, match=r"another backup .* wait for its end"):
+            ExitStack().enter_context(image_of_snapshot(folder))
+    assert {path.name for path in folder.iterdir()} == {"snapshot-000001", "backup.lock"}
     with pytest.raises(CommandError, match="has no snapshot"):
         ExitStack().enter_context(image_of_snapshot(home.path("empty")))
+
+
+def test_what_a_killed_backup_has_left_in_a_data_folder_goes(stack, home):
+    """Its second names would keep gigabytes of old snapshots, until the disk is full."""
+    folder = home.root / "server"
+    held = folder / STAGED / "snapshot-000000" / "models"
+    held.parent.mkdir(parents=True)
+    held.touch()
+    with image_of_snapshot(folder) as entries:
+        assert not held.exists()
+        assert {entry.name.split("/")[0] for entry in entries} == {"snapshot-000001"}

@@ -165,6 +165,20 @@ def test_an_address_without_a_flink_is_told(mistaken, verb):
     check(said, f"no Flink answers at {address}: ... port 8081")
 
 
+@pytest.mark.parametrize("said", [[], {}, "jobs", {"detail": "Not Found"}])
+def test_another_service_is_not_taken_for_a_flink(mistaken, other, said):
+    """Some answer any path with 200 and JSON."""
+    other.answers = lambda: {"jobs/overview": said}
+    words = ("jobs", "list", "--flink", other.address)
+    check(mistaken(*words), f"no Flink answers at {other.address}")
+
+
+def test_a_flink_that_goes_away_meanwhile_is_told(submit, client, other):
+    """Its JobManager is restarted, say."""
+    other.overview = None
+    check(submit("--from-nothing"), f"no Flink answers at {other.address}")
+
+
 @pytest.mark.parametrize("address", ["flink", "http://flink:8081", "flink:port", ""])
 def test_a_mistyped_address_is_told(mistaken, address):
     """What it looks like is said."""
@@ -191,6 +205,12 @@ def test_of_a_refused_job_all_that_flink_said_is_kept(submit, client, tmp_path):
     assert log.name == "submission-sessions.log"
     assert str(log) in "".join(said[1].split())
     assert "at a.B" in log.read_text()
+
+
+def test_an_empty_savepoint_is_not_taken_for_none(submit, client):
+    """A script's variable that was never set would be a job that begins anew."""
+    check(submit("--from", ""), "--from is empty")
+    assert client.words == []
 
 
 @pytest.mark.parametrize("words", [(), ("--from", SAVEPOINT, "--from-nothing")])

@@ -51,7 +51,7 @@ def test_free_ports_leave_room_for_further_workers(monkeypatch):
 
     Nor would there be metrics of a part of Flink without a port for its reporter.
     """
-    drawn = [*range(20_000, 20_020), *range(20_100, 20_120)]
+    drawn = [port for first in range(20_000, 24_000, 100) for port in range(first, first + 20)]
     monkeypatch.setattr("cli.stack.layout.random.sample", lambda *_: drawn)
     ports = Ports.free(workers=3, flink_metrics=True)
     drawn_first = {getattr(ports, name) for name in ports.__dataclass_fields__}

@@ -1,6 +1,7 @@
 """``nextclick topics``: what is created, and what follows from each setting that differs."""
 
 import json
+import re
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -11,7 +12,7 @@ from cli.main import app
 from cli.sentences import sentence_of
 from cli.stack import topics
 from cli.stack.layout import Ports
-from nextclick.topics import EVENTS, EXAMPLES, ITEMS, RANKER, SESSIONS, TOPICS
+from nextclick.topics import EVENTS, EXAMPLES, IMPRESSIONS, ITEMS, RANKER, SESSIONS, TOPICS
 from tests.unit.cli.kafka_of_topics import Broker, partition
 
 
@@ -46,6 +47,13 @@ def test_a_topic_that_kafka_refuses_is_named():
     del broker.topics[EVENTS]
     with pytest.raises(CommandError, match="cannot create the topic events: too many"):
         topics.create(broker)
+
+
+def test_a_topic_that_another_one_creates_meanwhile_is_there():
+    """Two pods of a job that starts with `create`."""
+    broker = Broker(refused=KafkaException(KafkaError(KafkaError.TOPIC_ALREADY_EXISTS)))
+    del broker.topics[EVENTS]
+    assert topics.create(broker) == []
 
 
 @pytest.mark.parametrize(
@@ -166,8 +174,27 @@ def test_records_and_settings_are_described(run):
     assert events["config"]["message.timestamp.type"] == "LogAppendTime"
 
 
+def test_what_the_cluster_keeps_is_described_and_not_what_is_declared(run):
+    """The first question after records are gone is how long they were kept."""
+    broker = Broker()
+    broker.settings[SESSIONS] |= {"cleanup.policy": "delete", "retention.ms": "43200000"}
+    broker.settings[EVENTS]["retention.ms"] = "-1"
+    broker.settings[IMPRESSIONS]["retention.bytes"] = str(1 << 28)
+    rows = [re.split(r"\s{2,}", line) for line in run(broker, "describe").output.splitlines()]
+    told = {row[0]: row[4].strip() for row in rows if len(row) > 4}
+    assert told[SESSIONS] == "0.5 days"
+    assert told[EVENTS] == "for ever"
+    assert told[IMPRESSIONS] == "7 days, 1 GiB"
+    same = TOPICS.keys() - {SESSIONS, EVENTS, IMPRESSIONS}
+    assert {name: told[name] for name in same} == {name: TOPICS[name].kept for name in same}
+
+
+GONE = KafkaException(KafkaError(KafkaError._TRANSPORT, "Broker transport failure"))
+
+
+@pytest.mark.parametrize("error", [GONE, TimeoutError()])
 @pytest.mark.parametrize("words", [["create"], ["check"], ["describe"]])
-def test_a_kafka_that_does_not_answer_is_named(monkeypatch, words):
+def test_a_kafka_that_does_not_answer_is_named(monkeypatch, words, error):
     """The stack's Kafka may be on another port: `nextclick doctor` finds nothing wrong there."""
     monkeypatch.setattr("cli.stack.topics.ANSWER_S", 0.5)
     nobody = f"127.0.0.1:{Ports.free().kafka}"

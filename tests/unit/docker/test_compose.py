@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from importlib.util import find_spec
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft7Validator, ValidationError
 
 from cli.stack import kafka, redis
 from cli.stack.layout import PROJECT, Child, Home, Ports
@@ -39,6 +41,11 @@ PROCESSES = {
 
 HEALTHY = "service_healthy"
 
+KUBERNETES = PROJECT / "kubernetes"
+
+PROFILES = "COMPOSE_PROFILES"
+"""The variable that Docker itself reads: which of the optional services there are."""
+
 
 def environment(name):
     return {k: str(v) for k, v in SERVICES[name].get("environment", {}).items()}
@@ -50,10 +57,42 @@ def mounts(name):
     return {target: source for source, target in pairs}
 
 
+def test_docker_takes_the_file():
+    """It refuses a word that it does not know. The schema is that of compose-spec (Apache 2.0)."""
+    schema = json.loads(Path(__file__).with_name("compose-spec.json").read_text())
+    validator = Draft7Validator(schema)
+    validator.validate(compose())
+    wrong = compose()
+    wrong["services"]["store"]["retsart"] = "always"
+    with pytest.raises(ValidationError, match="retsart"):
+        validator.validate(wrong)
+
+
 def test_every_variable_is_in_the_env_file_and_used():
     """One that is missing would be empty; one that nobody uses would mislead."""
     text = (DOCKER / "compose.yaml").read_text()
-    assert set(re.findall(r"\$\{(\w+)\}", text)) == set(dotenv())
+    assert set(re.findall(r"\$\{(\w+)\}", text)) == set(dotenv()) - {PROFILES}
+
+
+def test_a_kafka_or_redis_of_ones_own_takes_the_place_of_that_in_a_container():
+    """Docker refuses a service that needs one which is left out."""
+    profiles = {name: s["profiles"] for name, s in SERVICES.items() if "profiles" in s}
+    assert profiles == {name: [name] for name in dotenv()[PROFILES].split(",")}
+    assert set(profiles) == {"kafka", "redis"}
+    for service in SERVICES.values():
+        for name, how in service.get("depends_on", {}).items():
+            assert how.get("required", True) is (name not in profiles)
+
+
+def test_flink_is_open_to_the_operators_alone():
+    """Whoever reaches its REST API runs what he likes, with the rights of the jobs."""
+    text = (DOCKER / "compose.yaml").read_text()
+    bound = yaml.safe_load(text)["services"]
+    for name in ("jobmanager", "prometheus", "grafana"):
+        [port] = bound[name]["ports"]
+        assert port.startswith("${OPERATORS_BIND}:")
+    for name in ("server-1", "server-2"):
+        assert all(port.startswith("${BIND}:") for port in bound[name]["ports"])
 
 
 @pytest.mark.parametrize("name", PROCESSES)
@@ -91,6 +130,12 @@ def test_jobs_and_servers_judge_times_alike():
     assert len(lives) == 1
 
 
+def test_jobs_and_servers_hold_as_many_items():
+    """Items beyond those that the learners have would be ranked without a vector."""
+    most = {environment(name)["NEXTCLICK_MAX_ITEMS"] for name in PROCESSES if name != "store"}
+    assert len(most) == 1
+
+
 def test_the_replicas_have_a_volume_each():
     """Two processes in one folder refuse to start; without a volume, a restart reads the log."""
     held = []
@@ -102,6 +147,17 @@ def test_the_replicas_have_a_volume_each():
         assert folder in folders("server")
         held.append(mounts(name)[folder])
     assert len(set(held)) == len(held)
+
+
+def test_a_replica_has_the_time_to_end_that_it_has_in_kubernetes():
+    """It would be killed before its snapshot is written."""
+    [pod] = [
+        manifest["spec"]["template"]["spec"]
+        for manifest in yaml.safe_load_all((KUBERNETES / "base" / "server.yaml").read_text())
+        if manifest["kind"] == "StatefulSet"
+    ]
+    for name in ("server-1", "server-2", "emitter"):
+        assert SERVICES[name]["stop_grace_period"] == f"{pod['terminationGracePeriodSeconds']}s"
 
 
 def test_each_volume_is_declared_and_mounted():
@@ -132,6 +188,12 @@ def test_our_containers_have_no_rights_and_change_nothing(name):
     assert service["build"]["dockerfile"] == f"docker/{OURS[name]}/Dockerfile"
 
 
+def test_no_log_fills_the_disk():
+    """Docker keeps all that a container ever said; Kafka and the snapshots are on the same disk."""
+    for service in SERVICES.values():
+        assert set(service["logging"]["options"]) == {"max-size", "max-file"}
+
+
 def test_the_commands_exist():
     """A container whose command does not exist starts again for ever."""
     assert tuple(SERVICES["topics"]["command"][1:]) in COMMANDS
@@ -145,7 +207,11 @@ def test_the_commands_exist():
         assert tuple(name for name in names if name != "--check") == STARTED_JOBS
     assert SERVICES["taskmanager"]["deploy"]["replicas"] == len(TASKMANAGERS)
     for name in ("jobmanager", "taskmanager"):
-        assert SERVICES[name]["command"] == [name]
+        sh, c, words = SERVICES[name]["command"]
+        assert (sh, c) == ("sh", "-c")
+        removed, started = re.fullmatch(r"rm -rf (\S+)/\* && exec (.+)", words).groups()
+        assert removed in SERVICES[name]["volumes"], "others have it, too"
+        assert started == f"/docker-entrypoint.sh {name}"
 
 
 def test_ports_are_those_of_the_images():
@@ -225,6 +291,24 @@ def test_a_secured_kafka_is_reached_by_the_user_of_each_role(name, monkeypatch):
     for file in (".gitignore", ".dockerignore"):
         source = f"docker/{mounted.split(':')[0].removeprefix('./')}"
         assert source in (PROJECT / file).read_text().splitlines(), "secrets would be in the image"
+
+
+def test_prometheus_scrapes_each_of_our_processes():
+    """One that is missing is never missed; one that does not exist is always down."""
+    config = yaml.safe_load((PROJECT / "observability" / "prometheus.yaml").read_text())
+    scraped = set()
+    for job in config["scrape_configs"]:
+        for static in job.get("static_configs", ()):
+            scraped |= {tuple(target.split(":")) for target in static["targets"]}
+        for found in job.get("dns_sd_configs", ()):
+            scraped |= {(name, str(found["port"])) for name in found["names"]}
+    assert {name for name, _ in scraped} == set(OURS) - {"topics", "jobs"}
+    flink = yaml.safe_load((DOCKER / "jobs" / "config.yaml").read_text())
+    ports = {
+        "server": ServerSettings.model_fields["http_port"].default,
+        "jobs": flink["metrics"]["reporter"]["prometheus"]["port"],
+    }
+    assert all(port == str(ports[OURS[name]]) for name, port in scraped)
 
 
 def provisioned(file):

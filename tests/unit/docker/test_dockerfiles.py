@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ from settings.gateway import GatewaySettings
 from settings.load import NAMES, load
 from settings.server import ServerSettings
 from settings.store import StoreSettings
+from tests.help_examples import COMMANDS
 from tests.unit.docker.dockerfile import (
     DOCKER,
     IMAGES,
@@ -158,6 +160,18 @@ def test_the_commands_exist():
     assert any(folder.startswith(f"{there}/") for there in folders("demo"))
 
 
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_says_whether_it_is_healthy(image):
+    """Docker would call a process that hangs as good as any."""
+    [check] = last_stage(image, "HEALTHCHECK")
+    argv = json.loads(check.split("CMD ", 1)[1])
+    if argv[0] == "python":
+        compile(argv[argv.index("-c") + 1], image, "exec")
+    else:
+        assert tuple(argv[1:2]) in COMMANDS
+        assert argv[2:] == command(image)[2:], "the folder of another stack"
+
+
 @pytest.mark.parametrize(
     ("words", "started"),
     [
@@ -183,6 +197,11 @@ def test_the_jobs_image_takes_the_commands_of_flinks_own(words, started, tmp_pat
         check=True,
     )
     assert done.stdout.strip() == started
+
+
+def test_taskmanagers_keep_their_memory_together():
+    """Of many heaps, each keeps what was freed in it, until the container is killed."""
+    assert 1 <= int(variables("jobs")["MALLOC_ARENA_MAX"]) <= 4
 
 
 OF_THE_IMAGE = {

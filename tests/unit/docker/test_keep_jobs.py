@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
 import struct
+import subprocess
+import sys
 
 import pytest
 
+from cli.errors import CommandError
 from cli.stack import job_state
-from cli.stack.layout import PROJECT, Home
+from cli.stack.layout import PROJECT, PYTHON_PATH, Home, Ports
 from settings.jobs import JobSettings
 from settings.load import load
 from tests.unit.docker.dockerfile import DOCKER, folders
@@ -47,7 +52,7 @@ def test_jobs_that_do_not_run_are_submitted_once(keeper, settings):
     ]
     keeper.look(["sessions", "learners"], FLINK, settings, runs)
     [argv] = keeper.submitted
-    assert argv[-5:] == ["learners", "--kafka", "kafka:9092", "--tenant", "shop"]
+    assert argv[-7:-2] == ["learners", "--kafka", "kafka:9092", "--tenant", "shop"]
     keeper.jobs.append({"jid": "3", "name": "shop.learners", "state": "CREATED"})
     keeper.look(["sessions", "learners"], FLINK, settings, runs)
     assert len(keeper.submitted) == 1
@@ -81,3 +86,53 @@ def test_a_job_resumes_from_its_newest_state(keeper, settings):
     assert f"-Dexecution.checkpointing.dir={state.parents[1].as_uri()}" in argv
     assert argv[argv.index("--jobmanager") + 1] == FLINK
     assert argv[argv.index("--python") + 1] == str(PROJECT / "streaming" / "jobs" / "sessions.py")
+
+
+def test_learners_have_vectors_of_all_items_of_the_servers(keeper, settings, monkeypatch):
+    """Items beyond the default would have none, and nobody would say so."""
+    monkeypatch.setenv("NEXTCLICK_MAX_ITEMS", "1000000")
+    assert keeper.submission("learners", FLINK, settings)[-2:] == ["--max-items", "1000000"]
+    assert "--max-items" not in keeper.submission("sessions", FLINK, settings)
+
+
+def test_a_job_that_cannot_be_submitted_keeps_no_other_from_it(keeper, settings, monkeypatch):
+    """Nothing would learn while the state of the sessions job is missed."""
+    submission = keeper.submission
+
+    def refused(name, *args):
+        if name == "sessions":
+            raise CommandError("its state is gone")
+        return submission(name, *args)
+
+    monkeypatch.setattr(keeper, "submission", refused)
+    keeper.look(["sessions", "learners"], FLINK, settings, {})
+    [argv] = keeper.submitted
+    assert "learners" in argv
+
+
+def test_a_state_that_is_gone_can_be_passed_over(keeper, settings, monkeypatch):
+    """After the loss of a volume, the job could never be submitted again."""
+    state = job_state.savepoints(keeper.HOME, "shop.sessions") / "savepoint-1"
+    state.mkdir()
+    (state / "_metadata").write_bytes(struct.pack(">iiq", 0x4960672D, 6, 7))
+    assert "--fromSavepoint" in keeper.submission("sessions", FLINK, settings)
+    (state / "_metadata").unlink()
+    with pytest.raises(CommandError, match="from-nothing"):
+        keeper.submission("sessions", FLINK, settings)
+    monkeypatch.setattr(sys, "argv", ["keep_jobs.py", "--from-nothing", "sessions"])
+    keeper.main()
+    assert "--fromSavepoint" not in keeper.submission("sessions", FLINK, settings)
+
+
+def test_the_keeper_ends_when_it_is_told_to():
+    """As the first process of a container it would ignore the signal, and be killed after 10 s."""
+    nobody = f"127.0.0.1:{Ports.free().flink}"
+    argv = [sys.executable, DOCKER / "jobs" / "keep_jobs.py", "sessions", "--flink", nobody]
+    env = {**os.environ, "PYTHONPATH": PYTHON_PATH}
+    with subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True) as keeper:
+        try:
+            assert nobody in keeper.stderr.readline()  # it looks, and will again
+            keeper.send_signal(signal.SIGTERM)
+            assert keeper.wait(60) == 0
+        finally:
+            keeper.kill()

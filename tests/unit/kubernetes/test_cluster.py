@@ -131,6 +131,50 @@ def test_everybody_reaches_kafka(name):
     assert listener["port"] == port
 
 
+def leaves(manifests, entry, port, protocol="TCP"):
+    """Whether the policies let a pod connect to a port of anybody."""
+    policies = [policy["spec"] for policy in of_kind(manifests, "NetworkPolicy")]
+    out = [p for p in policies if "Egress" in p["policyTypes"] and of(p, entry)]
+    return not out or any(
+        "to" not in rule and (port, protocol) in ends(rule)
+        for policy in out
+        for rule in policy["egress"]
+    )
+
+
+def ends(rule):
+    return {(port["port"], port.get("protocol", "TCP")) for port in rule["ports"]}
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_names_are_found_and_flink_starts_its_taskmanagers(name, existing_kafka):
+    """No name of a service could be told from one that does not exist."""
+    for manifests in (overlay(name), existing_kafka):
+        for entry in pods(manifests):
+            if entry.component == "redis":
+                assert not leaves(manifests, entry, 53)
+                continue
+            assert leaves(manifests, entry, 53)
+            assert leaves(manifests, entry, 53, "UDP")
+            # The API server, behind its service or as it is.
+            of_flink = entry.component == "flink"
+            assert [leaves(manifests, entry, port) for port in (443, 6443)] == [of_flink] * 2
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_operator_reaches_flink(name):
+    """It would take no savepoint, and call every job lost."""
+    manifests = overlay(name)
+    spec = named(manifests, "NetworkPolicy", "flink")["spec"]
+    (rule,) = (r for r in spec["ingress"] if "namespaceSelector" in r["from"][0])
+    told = (FOLDER.parent / "docs" / "deploy.md").read_text()
+    (operators,) = rule["from"][0]["namespaceSelector"]["matchLabels"].values()
+    assert f"in the namespace `{operators}`" in " ".join(told.split())
+    for job in of_kind(manifests, "FlinkDeployment"):
+        port = job["spec"]["flinkConfiguration"].get("rest.port", "8081")
+        assert [str(allowed["port"]) for allowed in rule["ports"]] == [port]
+
+
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_callers_and_prometheus_get_in(name):
     """Nobody would get an answer, or nobody would notice."""

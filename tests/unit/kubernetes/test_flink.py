@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from cli.stack.flink_settings import MANAGED, cluster_settings
-from cli.stack.layout import Home, Ports
+from cli.stack.layout import PROJECT, Home, Ports
 from nextclick.topics import EVENTS, TOPICS
 from settings.jobs import JobSettings
 from streaming.jobs.registry import JOBS
@@ -185,6 +185,24 @@ def test_flink_is_that_of_the_image(name):
         python = str(HOME / ".venv/bin/python")
         given = spec["flinkConfiguration"]
         assert given["python.executable"] == given["python.client.executable"] == python
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_flink_logs_as_in_the_image(name):
+    """The operator's own configuration would fill the folder of temporary files."""
+    image = (PROJECT / "docker" / "jobs" / "log4j-console.properties").read_text()
+    for manifest in jobs(name):
+        assert manifest["spec"]["logConfiguration"] == {"log4j-console.properties": image}
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_account_of_the_jobs_is_not_the_operators(name):
+    """Its chart makes an account and a role `flink` wherever it watches, and takes no others'."""
+    manifests = overlay(name)
+    kinds = ("ServiceAccount", "Role", "RoleBinding")
+    names = {manifest["metadata"]["name"] for manifest in of_kind(manifests, *kinds)}
+    assert names == {manifest["spec"]["serviceAccount"] for manifest in jobs(name)}
+    assert names.isdisjoint({"flink", "flink-role-binding"})
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

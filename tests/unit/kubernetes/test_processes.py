@@ -160,15 +160,17 @@ def answers(url):
         return False
 
 
+ASKED = {"/healthz", "/livez", "/status", "/metrics"}
+
+
 @pytest.fixture(scope="module")
 def served():
     """The paths that processes serve, of those that probes ask for, by component."""
-    asked = {"/healthz", "/livez", "/status", "/metrics"}
     replica = serve_http("127.0.0.1", 0, lambda: {"state": "SERVING"})
-    paths = paths_that_answer(replica, asked)
-    store = paths_that_answer(serve_metrics("127.0.0.1", 0), asked)
+    paths = paths_that_answer(replica, ASKED)
+    store = paths_that_answer(serve_metrics("127.0.0.1", 0), ASKED)
     upstream = mock.Mock(ready=lambda: True)
-    gateway = paths_that_answer(serve_gateway_metrics("127.0.0.1", 0, upstream), asked)
+    gateway = paths_that_answer(serve_gateway_metrics("127.0.0.1", 0, upstream), ASKED)
     return {"server": paths, "emitter": paths, "store": store, "gateway": gateway}
 
 
@@ -189,6 +191,18 @@ def test_a_wrong_port_or_path_of_a_probe_is_found(served):
         server = pod(overlay("production"), "server")
         server.container[probe][kind][key] = value
         assert faults_of_probes(server, served["server"])
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_who_waits_for_the_log_is_not_killed(name):
+    """A long log, Kafka that is away, or slow learners would have it start again for ever."""
+    replica = serve_http("127.0.0.1", 0, lambda: {"state": "NOT_SERVING"})
+    while_waiting = paths_that_answer(replica, ASKED)
+    for component in ("server", "emitter"):
+        entry = pod(overlay(name), component)
+        assert "readinessProbe" in entry.container
+        del entry.container["readinessProbe"]
+        assert not faults_of_probes(entry, while_waiting)
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -362,6 +376,29 @@ def test_what_is_referred_to_exists(name):
     for manifest in manifests:
         if manifest["kind"] != "Namespace":
             assert manifest["metadata"]["namespace"] == "nextclick", manifest["kind"]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_no_secret_is_on_a_command_line(name, tmp_path):
+    """Everybody on the node can read it."""
+    manifests = overlay(name)
+    for entry in pods(manifests):
+        told = [*entry.container.get("command", ()), *entry.container.get("args", ())]
+        assert not any("$(" in word for word in told)
+    redis = pod(manifests, "redis").container
+    program = tmp_path / "redis-server"
+    program.write_text('#!/bin/sh\necho "$@"\ncat "$1"\n')
+    program.chmod(0o755)
+    command = [word.replace("/tmp/", f"{tmp_path}/") for word in redis["command"]]
+    given = {"PATH": f"{tmp_path}:/usr/bin:/bin", "REDIS_PASSWORD": "s3cret"}
+    done = subprocess.run(
+        [*command, *redis["args"]], env=given, capture_output=True, text=True, check=True
+    )
+    words, *config = done.stdout.splitlines()
+    file, *options = words.split()
+    assert options == " ".join(redis["args"]).split()
+    assert config == ["requirepass s3cret"]
+    assert Path(file).stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

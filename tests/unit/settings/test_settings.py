@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from nextclick.topics import redis_session_key, redis_store_key, redis_user_key
 from online_models.learners.sample import DEFAULT_SAMPLE
 from settings.base import FILE, PREFIX
 from settings.client import ClientSettings
@@ -137,6 +138,15 @@ def test_a_wrong_value_is_looked_for_where_it_is(monkeypatch, tmp_path):
         ["NEXTCLICK_MAX_SESSIONS"],
         ["nextclick.toml", "max_items"],
     ]
+
+
+@pytest.mark.parametrize(("tenant", "name"), [("s", "s:x"), ("u", "s:x"), ("s", "store")])
+def test_no_tenant_has_the_redis_keys_of_those_without_one(tenant, name):
+    """One shop's store would overwrite sessions, or positions, of the other."""
+    theirs = {redis_session_key("x", tenant), redis_store_key(tenant)}
+    assert theirs & {redis_session_key(name), redis_user_key(name)}
+    with pytest.raises(SystemExit, match=r"NEXTCLICK_TENANT: .*choose another name"):
+        load(StoreSettings, tenant=tenant)
 
 
 def test_variables_that_kubernetes_sets_are_no_settings(monkeypatch):

@@ -4,6 +4,7 @@ import zlib
 
 from nextclick.limits import MAX_KEPT_VERSIONS
 from nextclick.v1 import learning_pb2 as pb
+from records.session_life import Applied
 from streaming.jobs.registry import REFUSED
 from streaming.tasks.task import pack_meta, unpack_meta
 from tests.unit.streaming.flink_host import Host
@@ -103,6 +104,41 @@ def test_an_example_is_learned_once_whoever_repeats_it():
     assert learned(twice) == learned(once), "a restarted job knows what it has learned"
     progress = twice.operator._task.progress
     assert (progress.applied, progress.repetitions) == (len(plain), len(plain) + 60)
+
+
+def test_an_example_of_an_earlier_click_counts_once_and_is_not_learned():
+    """An emitter that starts again makes new ones, with vectors that may know later clicks."""
+    versions = [3, 5, 2, 3, 4, 2, 60, 28, 29, 29, 61]
+    new = [True, True, True, False, True, False, True, False, True, False, True]
+    records = example_records(len(versions))
+    host, repetitions = Host(ranker_task), 0
+    for version, record, is_new in zip(versions, records, new, strict=True):
+        host.feed(sent_by(("s", 100, version, 100 + version), record))
+        host.publish()
+        repetitions += not is_new
+        assert host.operator._task.progress.repetitions == repetitions, version
+        host.restart()
+    applied = {version for version, is_new in zip(versions, new, strict=True) if is_new}
+    in_order = [
+        sent_by(("s", 100, versions[at], 100 + versions[at]), records[at]) for at in (0, 1, 6, 10)
+    ]
+    assert learned(host) == learned(ranker_of(in_order)) | {
+        "applied": len(applied),
+        "checksum": sum(zlib.crc32(f"s#{version}".encode()) for version in applied),
+    }
+
+
+def test_notes_of_the_version_before_have_no_earlier_clicks():
+    """Their number was -1: whatever comes late may be a repetition."""
+    records = example_records(3)
+    host = ranker_of([sent_by(("s", 100, 5, 105), records[0])])
+    host.publish()
+    host.operator._task._notes.put("s", Applied(100, 5, 105), -1)
+    host.feed(sent_by(("s", 100, 6, 106), records[1]))
+    host.feed(sent_by(("s", 100, 4, 104), records[2]))
+    host.publish()
+    progress = host.operator._task.progress
+    assert (progress.applied, progress.repetitions) == (2, 1)
 
 
 def test_a_session_that_returns_is_learned_from_again():

@@ -17,7 +17,7 @@ def test_a_note_is_that_of_the_last_put():
     notes.put("s", Applied(100, 1, 100), 7)
     notes.put("s", Applied(100, 2, 105), 8)
     assert notes.get("s") == Note(Applied(100, 2, 105), 8)
-    assert notes.get("t").slot == -1
+    assert notes.get("t").number == -1
 
 
 def test_a_restart_changes_nothing():
@@ -62,7 +62,7 @@ def test_the_longest_unchanged_note_is_forgotten():
     for n in range(3 * NOTES_A_PAGE):
         notes.put(f"s{n}", Applied(10 + n, 1, 10 + n), n)
         notes.put("goes on", Applied(1, 2 + n, 10 + n), 1)
-    assert notes.get("goes on").slot == 1
+    assert notes.get("goes on").number == 1
     assert notes.get("s0") == Note(Applied(0, 0, 10 + 2 * NOTES_A_PAGE), -1)
 
 
@@ -96,5 +96,5 @@ def apply(notes, record):
     if not note.applied.precedes(record):
         return []
     version = note.applied.version_in(record)
-    notes.put(record.session_id, Applied.after(record), note.slot)
+    notes.put(record.session_id, Applied.after(record), note.number)
     return [step.appended_ms for step in record.steps if step.seq > version]

@@ -29,6 +29,18 @@ def test_published_vectors_are_as_near_as_unpublished_moves_may_leave_them():
             assert not far_off(published, host.operator._task)
 
 
+def test_a_version_that_stays_has_all_published(monkeypatch):
+    """Who compares answers of before and after must know when there is nothing more to come."""
+    monkeypatch.setattr("streaming.tasks.vectors.MOST_PUBLISHED", 10)
+    host = Host(vectors_task)
+    for n in range(35):
+        host.feed(click(f"s{n}", f"i{n}"))
+    rounds = [host.publish() for _ in range(6)]
+    vectors = [sum(name == "vectors" for name, _ in out) for out in rounds]
+    assert vectors == [10, 10, 10, 5, 0, 0]
+    assert [("ranker", "vectors") in out for out in rounds] == [*4 * [True], False, False]
+
+
 def test_a_new_item_has_the_vectors_of_its_content():
     """A shop's new arrivals must be found before anybody has clicked them."""
     host = Host(vectors_task)

@@ -1,8 +1,10 @@
 """The server as its callers meet it: faults, overload, connections."""
 
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import grpc
 import pytest
@@ -12,12 +14,19 @@ from grpc_status import rpc_status
 from prometheus_client import REGISTRY
 
 from nextclick.v1 import catalog_service_pb2, recommendation_service_pb2
+from server.transport import server
 from server.transport.fast_lane import TOO_LATE
 from server.transport.server import GrpcServer
 from settings.server import ServerSettings
 from tests.unit.server.transport.served import LIMIT_S, WAITING, Clock, Served, count, until
 
 READY = grpc.ChannelConnectivity.READY
+
+HTTP2_BEGINS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""What a client sends first: the preface, and a frame of settings without any."""
+
+SILENT_S = LIMIT_S / 2
+"""Far more than the seconds that are set, and less than the minute that is gRPC's own."""
 
 
 def test_faults_arrive_as_bad_request_with_every_field(served):
@@ -151,6 +160,21 @@ def test_a_client_may_ping_an_idle_connection(served):
         grpc.channel_ready_future(channel).result(LIMIT_S)
         channel.subscribe(lambda state: state is not READY and left.set())
         assert not left.wait(4 * 5.1)
+
+
+def test_a_client_that_has_fallen_silent_is_let_go(monkeypatch):
+    """Its machine is gone without a word; its streams would hold their slots for a minute more."""
+    monkeypatch.setattr(server, "SILENCE_S", 1)
+    monkeypatch.setattr(server, "PONG_S", 1)
+    served = Served()
+    try:
+        with socket.create_connection(("127.0.0.1", served.port), SILENT_S) as silent:
+            silent.sendall(HTTP2_BEGINS)
+            with suppress(ConnectionResetError):
+                while silent.recv(1 << 16):
+                    pass
+    finally:
+        served.close()
 
 
 def test_a_connection_of_its_age_ends_and_the_client_connects_anew():

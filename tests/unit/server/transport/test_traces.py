@@ -1,5 +1,6 @@
 """Traces of calls through a running server: which are traced, and what their spans say."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -14,11 +15,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from cli.stack.layout import Ports
 from nextclick.v1 import event_service_pb2, model_service_pb2
 from nextclick.v1 import recommendation_service_pb2 as pb
 from server.__main__ import traces_of
 from server.stages import UNTIMED
-from server.transport.traces import Traces
+from server.transport.traces import AT_ONCE, Traces
 from settings.load import load
 from settings.server import ServerSettings
 from tests.unit.server.services.shop import record
@@ -223,7 +225,7 @@ class Receiver(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.bodies.append((self.path, body))
-        self.send_response(200)
+        self.send_response(self.server.code)
         self.end_headers()
 
     def log_message(self, *args):
@@ -233,7 +235,7 @@ class Receiver(BaseHTTPRequestHandler):
 @pytest.fixture
 def receiver():
     server = HTTPServer(("127.0.0.1", 0), Receiver)
-    server.bodies = []
+    server.bodies, server.code = [], 200
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server
@@ -260,6 +262,42 @@ def test_spans_reach_a_receiver_of_otlp_also_the_last_ones(receiver, monkeypatch
     [scope] = spans.scope_spans
     assert [span.name for span in scope.spans] == ["receive", "parse", RECOMMEND]
     assert {span.trace_id.hex() for span in scope.spans} == {TRACE}
+
+
+@pytest.fixture
+def exports(caplog):
+    """The lines of the log about exports, as a process has them that has just been started."""
+    logger = logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    before, logger.filters = logger.filters, []
+    yield lambda: [r.getMessage() for r in caplog.records if r.name == logger.name]
+    logger.filters = before
+
+
+def spans_to(url, number):
+    """Traces that have this number of spans for a receiver."""
+    traces = Traces(ServerSettings(traces_url=url))
+    for _ in range(number):
+        traces.begin(f"/{RECOMMEND}".encode(), caller()).end(0)
+    return traces
+
+
+def test_a_receiver_that_takes_no_spans_does_not_fill_the_log(receiver, exports):
+    """A token that has expired at the vendor's would be 20 lines a second, for weeks."""
+    receiver.code = 401
+    spans_to(f"http://127.0.0.1:{receiver.server_port}/v1/traces", 4 * AT_ONCE).close()
+    assert len(receiver.bodies) > 1
+    [line] = exports()
+    assert "401" in line
+
+
+def test_a_receiver_that_is_away_is_told_without_its_url(exports):
+    """It may have the vendor's key in it, and everybody reads logs."""
+    away = spans_to(f"http://127.0.0.1:{Ports.free().http}/v1/traces?key=marked", 1)
+    until(exports)
+    away.close()
+    [line] = exports()
+    assert "ConnectionError" in line
+    assert "marked" not in line
 
 
 def test_what_is_switched_off_is_not_even_loaded():
