@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import typer
@@ -43,7 +44,7 @@ TOOLS = {"g++", "maven", "openjdk-17-jdk-headless", "python3-dev", "python3-venv
 @pytest.mark.parametrize("image", IMAGES)
 def test_hadolint_finds_nothing(image):
     """It knows what goes wrong in Dockerfiles."""
-    hadolint = shutil.which("hadolint")
+    hadolint = shutil.which("hadolint", path=Path(sys.executable).parent)
     assert hadolint, "`make setup` installs it"
     argv = [
         hadolint,
