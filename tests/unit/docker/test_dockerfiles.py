@@ -166,8 +166,10 @@ def test_an_image_says_whether_it_is_healthy(image):
     """Docker would call a process that hangs as good as any."""
     [check] = last_stage(image, "HEALTHCHECK")
     argv = json.loads(check.split("CMD ", 1)[1])
-    if argv[0] == "python":
-        compile(argv[argv.index("-c") + 1], image, "exec")
+    if argv[:2] == ["python", "-c"]:
+        compile(argv[2], image, "exec")
+    elif argv[0] == "python":
+        assert (PROJECT / argv[1]).is_file()
     else:
         assert tuple(argv[1:2]) in COMMANDS
         assert argv[2:] == command(image)[2:], "the folder of another stack"
