@@ -32,16 +32,25 @@ class ImportRecord:
 
     @classmethod
     def of(
-        cls, home: Home, files: Sequence[Path], columns: Columns, prefix: str, tenant: str = ""
+        cls,
+        home: Home,
+        files: Sequence[Path],
+        columns: Columns,
+        prefix: str,
+        tenant: str = "",
+        kafka: str | None = None,
     ) -> ImportRecord:
         """Return the record of an import: what an earlier run has written, or an empty one.
+
+        ``kafka``: where it goes, if that is not the folder's stack.
 
         Raises
         ------
         CommandError
             If it is damaged.
         """
-        told = (columns, prefix, tenant) if tenant else (columns, prefix)
+        where = (tenant, kafka) if kafka is not None else (tenant,) if tenant else ()
+        told = (columns, prefix, *where)
         identity = hashlib.sha256(repr(told).encode())
         for path in files:
             with path.open("rb") as file:

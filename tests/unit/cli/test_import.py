@@ -4,10 +4,13 @@ import doctest
 import json
 
 import pytest
+from typer.testing import CliRunner
 
+from cli import import_history
 from cli.live import history
 from cli.live.history import ACKNOWLEDGED_EVERY, send_history
 from cli.live.import_record import ImportRecord
+from cli.main import app
 from cli.stack.layout import Home
 from evaluation.click_files.columns import Columns
 from evaluation.datasets import Session
@@ -136,3 +139,22 @@ def test_event_ids_are_what_they_were():
     """An import that another version has begun goes on: what is sent twice is dropped by them."""
     assert doctest.testmod(history).attempted > 0
     assert doctest.testmod(history).failed == 0
+
+
+def test_a_history_goes_to_a_kafka_of_ones_own(monkeypatch, tmp_path):
+    """In a cluster there is no stack of `nextclick up`; what one has, another one has not."""
+    sent = []
+
+    def send(kafka, sessions, *, tenant, first, acknowledged, **_):
+        sent.append((kafka.kafka, tenant, first))
+        acknowledged(3)
+        return 3 - first
+
+    monkeypatch.setattr(import_history, "send_history", send)
+    file = tmp_path / "clicks.csv"
+    file.write_text("session,item,time\na,x,1600000000\na,y,1600000001\nb,x,1600000002\n")
+    words = ["import", str(file), "--home", str(tmp_path / "home"), "--json"]
+    for more in (["a:9"], ["a:9"], ["b:9"], ["a:9", "--tenant", "shop"]):
+        done = CliRunner().invoke(app, [*words, "--kafka", *more])
+        assert done.exit_code == 0, done.output
+    assert sent == [("a:9", "", 0), ("a:9", "", 3), ("b:9", "", 0), ("a:9", "shop", 0)]
