@@ -21,5 +21,6 @@ fi
 find "$packages" -name '*.so' -not -path '*.libs/*' -exec strip --strip-unneeded {} +
 /tmp/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
   --output-file sbom.json .venv/bin/python
+python3 docker/complete_sbom.py sbom.json
 python3 -m compileall -q cli connections evaluation gateway listeners online_models proto records \
   server settings streaming

@@ -246,3 +246,19 @@ def test_flink_has_the_settings_of_the_local_stack(tmp_path):
     places.append("file://" + there["io.tmp.dirs"])
     for place in places:
         assert any(place.startswith(f"file://{folder}") for folder in folders("jobs"))
+
+
+@pytest.mark.parametrize("name", ["protobuf", "of-tomorrow"])
+def test_a_licence_that_nobody_has_looked_up_ends_the_build(name, tmp_path):
+    """Somebody will ask for each; some packages have it in a text alone."""
+    sbom = tmp_path / "sbom.json"
+    told = [{"license": {"id": "MIT"}}]
+    sbom.write_text(json.dumps({"components": [{"name": "a", "licenses": told}, {"name": name}]}))
+    argv = [sys.executable, str(DOCKER / "complete_sbom.py"), str(sbom)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    licences = [part.get("licenses") for part in json.loads(sbom.read_text())["components"]]
+    if name == "protobuf":
+        assert licences == [told, [{"license": {"id": "BSD-3-Clause"}}]]
+    else:
+        assert done.returncode == 1
+        assert f"licence of {name}" in done.stderr
