@@ -111,7 +111,7 @@ def test_a_build_gives_way():
 
 
 def test_a_niceness_is_never_lowered(monkeypatch):
-    """Only root may: the thread that builds the index ended, of a server that was started nicely."""
+    """Only root may: the thread that builds the index ended, of a server that was started so."""
     had, given = {"nice": 15}, []
     monkeypatch.setattr("server.priority.os.getpriority", lambda *_: had["nice"])
     monkeypatch.setattr("server.priority.os.setpriority", lambda *args: given.append(args[2]))
