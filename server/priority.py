@@ -60,6 +60,11 @@ def _take_realtime() -> bool:
 
 
 def give_way(niceness: int) -> None:
-    """Take real-time priority from the calling thread, and set its niceness, 0..19."""
+    """Take real-time priority from the calling thread, and raise its niceness to this, 0..19.
+
+    It stays where it is in a process that was started with a higher one: only root may lower it.
+    """
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+    thread = threading.get_native_id()
+    if os.getpriority(os.PRIO_PROCESS, thread) < niceness:
+        os.setpriority(os.PRIO_PROCESS, thread, niceness)

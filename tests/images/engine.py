@@ -120,7 +120,9 @@ class Engine:
         self, container: str, command: list[str], env: dict[str, str], log: Path, *volumes: str
     ) -> subprocess.Popen[bytes]:
         """Start a command in a container, as its user; it ends with `close`."""
-        argv = [*self._buildah, "run", "--isolation=chroot", f"--user={USER}"]
+        # A name that can be resolved, as Docker's are: Flink looks up its own.
+        argv = [*self._buildah, "run", "--isolation=chroot", "--hostname=localhost"]
+        argv += [f"--user={USER}"]
         argv += [f"--env={name}={value}" for name, value in env.items()]
         argv += [f"--volume={volume}" for volume in volumes]
         with log.open("wb") as out:

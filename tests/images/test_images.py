@@ -177,7 +177,7 @@ def test_a_click_goes_in_and_an_answer_comes_out(engine, services, say, tmp_path
     }
     for name, port in parts.items():
         options = loopback | {"metrics.reporter.prometheus.port": port}
-        words = [f"-D{key}={value}" for key, value in options.items()]
+        words = [word for key, value in options.items() for word in ("-D", f"{key}={value}")]
         command = ["/docker-entrypoint.sh", name.split("-")[0], *words]
         start(name, jobs, command, {}, volume)
     at = f"127.0.0.1:{ports.flink}"

@@ -108,3 +108,15 @@ def test_a_build_gives_way():
 
     started(work).join()
     assert seen == [(os.SCHED_OTHER, 10)]
+
+
+def test_a_niceness_is_never_lowered(monkeypatch):
+    """Only root may: the thread that builds the index ended, of a server that was started so."""
+    had, given = {"nice": 15}, []
+    monkeypatch.setattr("server.priority.os.getpriority", lambda *_: had["nice"])
+    monkeypatch.setattr("server.priority.os.setpriority", lambda *args: given.append(args[2]))
+    started(lambda: give_way(10)).join()
+    assert given == []
+    had["nice"] = 5
+    started(lambda: give_way(10)).join()
+    assert given == [10]
