@@ -101,6 +101,13 @@ def test_an_image_is_small_and_says_what_is_in_it(engine, say, image):
     assert config["Healthcheck"]["Test"][0] == "CMD"
 
 
+@pytest.mark.parametrize("image", ["jobs", "demo"])
+def test_java_is_where_the_image_says(engine, image):
+    """Flink's scripts look elsewhere, too; PyFlink does not, and every job failed."""
+    home = dict(entry.split("=", 1) for entry in engine.inspect(image)["Env"])["JAVA_HOME"]
+    assert "17." in engine.run(engine.container(image), [f"{home}/bin/java", "-version"], {})
+
+
 @pytest.mark.parametrize(
     ("image", "call"),
     [
