@@ -111,12 +111,9 @@ class RankerTask:
             self.progress.repetitions += 1
             return
         self._notes.put(message.session_id, *_applying(click, applied, earlier))
-        if not in_order:
-            self.progress.count(message.session_id, message.seq)
-            return
         taken = self.progress.sample.takes(message.session_id, message.incarnation)
         self.progress.count(message.session_id, message.seq, passed_over=not taken)
-        if self.progress.paused or not taken:
+        if not in_order or self.progress.paused or not taken:
             return
         case = example.decode(message)
         slot = self._learner.learn(case.features, case.target)
