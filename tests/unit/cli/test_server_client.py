@@ -1,12 +1,15 @@
 """Commands that call a server: the token goes with every call, and errors say what to do next."""
 
+import json
+import socket
+
 import pytest
 from typer.testing import CliRunner
 
 from cli.errors import CommandError
 from cli.live.player import Player
 from cli.main import app
-from cli.server_client import server_client
+from cli.server_client import page, server_client
 from cli.stack import apps
 from cli.stack.authority import Authority
 from cli.stack.layout import Ports
@@ -172,6 +175,29 @@ def test_the_status_of_a_guarded_server_is_read(guarded, monkeypatch, tmp_path):
     finally:
         http.shutdown()
         http.server_close()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_the_token_does_not_go_to_a_proxy(guarded, monkeypatch, tmp_path, tls):
+    """In a company's network the variables are set, and a plain request shows it the token."""
+    if not tls:
+        for name in ("SERVER_CA_FILE", "CLIENT_CERTIFICATE_FILE", "CLIENT_KEY_FILE"):
+            monkeypatch.setenv(f"NEXTCLICK_{name}", "")
+    certificate = [tmp_path / "server.pem", tmp_path / "server-key.pem"] if tls else ["", ""]
+    guard = guard_of(str(tmp_path / "tokens.json"), *map(str, certificate))
+    ports = Ports.free()
+    http = serve_http("127.0.0.1", ports.http, lambda: {"state": "SERVING"}, guard)
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.setblocking(False)
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        try:
+            assert json.loads(page(ports.http, "/status", 5)) == {"state": "SERVING"}
+            with pytest.raises(BlockingIOError):
+                proxy.accept()
+        finally:
+            http.shutdown()
+            http.server_close()
 
 
 def test_a_server_that_is_not_up_is_told_with_the_command():
