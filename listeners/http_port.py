@@ -5,6 +5,8 @@ Where callers need tokens, all pages but those that say how the process is need 
 
 from __future__ import annotations
 
+import logging
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -23,6 +25,7 @@ MAX_CONNECTIONS, MAX_CLIENT_CONNECTIONS = 64, 16
 SILENCE_S = 10.0
 """A connection that sends nothing for so long is closed."""
 
+log = logging.getLogger("nextclick.http")
 
 OPEN = ("/healthz", "/livez")
 """Pages without a token: load balancers and Kubernetes have none."""
@@ -62,6 +65,12 @@ class BoundedHTTPServer(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             self._slots.give_back(client_address[0])
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log a bug; nothing of a connection that broke off, as any caller could fill the log."""
+        del request, client_address
+        if not isinstance(sys.exc_info()[1], OSError):
+            log.exception("a page failed")
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Answer a connection, once both sides agree on TLS."""

@@ -3,6 +3,7 @@
 import json
 import socket
 import ssl
+import struct
 import threading
 import urllib.error
 import urllib.request
@@ -74,6 +75,34 @@ def test_a_silent_connection_is_closed(start, monkeypatch):
     monkeypatch.setattr(http_port, "SILENCE_S", 0.1)
     with socket.create_connection(start().server_address[:2], 60) as silent:
         assert silent.recv(1) == b""
+
+
+def test_a_connection_that_breaks_off_says_nothing(start, capsys, caplog):
+    """Each one wrote a traceback with its address, so whoever reached the port filled the log."""
+    server = start()
+    connection = socket.create_connection(server.server_address[:2], 60)
+    connection.sendall(b"GET /livez HTTP/1.1\r\n")
+    wait_until(lambda: server._slots._taken, 60, "the connection taken")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()  # with a reset, as that of a program which has crashed
+    wait_until(lambda: not server._slots._taken, 60, "the connection closed")
+    assert (capsys.readouterr().err, caplog.text) == ("", "")
+
+
+def test_a_page_that_fails_is_a_line_of_the_log(caplog):
+    """It was printed beside the lines, with the address of whoever had asked."""
+    server = serve_http("127.0.0.1", Ports.free().http, dict)  # without a state
+    try:
+        with pytest.raises(ConnectionError):
+            get(server, "/healthz")
+        wait_until(lambda: caplog.records, 60, "the line")
+    finally:
+        server.shutdown()
+        server.server_close()
+    [line] = caplog.records
+    assert (line.name, line.getMessage()) == ("nextclick.http", "a page failed")
+    assert "KeyError" in caplog.text
+    assert "127.0.0.1" not in caplog.text
 
 
 def test_a_taken_port_is_one_clear_line(start):
