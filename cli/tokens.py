@@ -130,23 +130,42 @@ def _decoded(path: Path, content: bytes) -> list[Token]:
 def _edited(path: Path) -> Iterator[list[Token]]:
     """Yield the tokens of a file, none if it does not exist, and write what becomes of them.
 
-    The file is replaced as a whole, and keeps its mode; a new one is its owner's alone. Others who
-    edit it wait.
+    The file is replaced as a whole, and keeps its mode, its owner and its group, as servers have to
+    read it; a new one is its owner's alone. Others who edit it wait.
+
+    Raises
+    ------
+    CommandError
+        If the file is another user's, which only root can keep so.
     """
     folder = os.open(path.absolute().parent, os.O_RDONLY)
+    new = path.with_name(f".{path.name}.new")
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         tokens = _decoded(path, path.read_bytes()) if path.exists() else []
         yield tokens
         content = encode_tokens(tokens)
         _decoded(path, content)  # servers must take it
-        mode = path.stat().st_mode if path.exists() else 0o600
-        new = path.with_name(f".{path.name}.new")
+        before = path.stat() if path.exists() else None
         with open(new, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as written:
             written.write(content)
-            os.fchmod(written.fileno(), mode & 0o777)
+            if before:
+                _keep(before, written.fileno(), path)
             written.flush()
             os.fsync(written.fileno())
         new.replace(path)
     finally:
+        new.unlink(missing_ok=True)
         os.close(folder)
+
+
+def _keep(before: os.stat_result, new: int, path: Path) -> None:
+    """Give a new file the owner, the group and the mode of the one before."""
+    try:
+        os.fchown(new, before.st_uid, before.st_gid)
+    except PermissionError:
+        raise CommandError(
+            f"{path} belongs to the user {before.st_uid} and the group {before.st_gid}, and a new "
+            "one would not: run the command as that user, or as root"
+        ) from None
+    os.fchmod(new, before.st_mode & 0o777)

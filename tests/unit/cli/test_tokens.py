@@ -1,6 +1,7 @@
 """`nextclick tokens`: a token is shown once, its file is written as a whole, mistakes are told."""
 
 import json
+import os
 import threading
 
 import pytest
@@ -80,6 +81,31 @@ def test_the_file_is_replaced_as_a_whole_and_keeps_its_mode(file):
     run("create", "ops", "--scope", "events", "--file", str(file))
     assert file.stat().st_ino != before
     assert file.stat().st_mode & 0o777 == 0o640
+    assert [path.name for path in file.parent.iterdir()] == ["tokens.json"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_the_file_keeps_its_owner(file):
+    """Root's own could not be read by servers: they would go on with a token that was removed."""
+    run("create", "shop", "--scope", "events")
+    os.chown(file, 10_001, 10_002)
+    run("remove", "shop")
+    assert (file.stat().st_uid, file.stat().st_gid) == (10_001, 10_002)
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_whose_owner_cannot_be_kept_stays_as_it_is(file, monkeypatch):
+    """A token that was leaked would be said to be removed, and would not be."""
+    run("create", "shop", "--scope", "events")
+    before = file.read_bytes()
+
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    with pytest.raises(CommandError, match=r"belongs to the user .* run the command as that user"):
+        run("remove", "shop")
+    assert file.read_bytes() == before
     assert [path.name for path in file.parent.iterdir()] == ["tokens.json"]
 
 
