@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from prometheus_client import Gauge
 
@@ -21,6 +22,9 @@ EXPIRY = Gauge(
     "1970; no number: it has none",
 )
 EXPIRY.set(math.nan)
+
+CURVES = (ec.SECP256R1, ec.SECP384R1)
+"""Those of keys that clients of gRPC take, and browsers."""
 
 
 class Certificate(NamedTuple):
@@ -72,6 +76,10 @@ def _certificates(pem: bytes, fault: str) -> list[x509.Certificate]:
 
 
 def _check_key(certificate: x509.Certificate, pem: bytes) -> None:
+    """Raise a ValueError unless the key is that of the certificate, and all callers take its kind.
+
+    Of others, such as Ed25519, gRPC takes none, or none of its clients does.
+    """
     try:
         key = load_pem_private_key(pem, password=None)
         fits = key.public_key() == certificate.public_key()
@@ -80,3 +88,6 @@ def _check_key(certificate: x509.Certificate, pem: bytes) -> None:
         raise ValueError("the second file holds no private key without a password") from None
     if not fits:
         raise ValueError("the key is not that of the certificate")
+    curve = key.curve if isinstance(key, ec.EllipticCurvePrivateKey) else None
+    if not isinstance(key, rsa.RSAPrivateKey) and not isinstance(curve, CURVES):
+        raise ValueError("the key is neither RSA nor of the curves P-256 and P-384")

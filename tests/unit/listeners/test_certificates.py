@@ -4,14 +4,20 @@ import math
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
+    NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.x509.oid import NameOID
 from prometheus_client import REGISTRY
 
 from cli.stack.authority import Authority
@@ -95,3 +101,42 @@ def test_files_that_do_not_fit_are_refused(authority, what):
     mine.certificate.write_bytes(b"no PEM")
     with pytest.raises(SystemExit, match="the first file holds no certificate"):
         certificate_of(*mine, None)
+
+
+def issued(folder, key):
+    """PEM files of a certificate for a key, which it signs itself, and of the key."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
+    builder = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    certificate = builder.public_key(key.public_key()).sign(key, algorithm)
+    paths = folder / "server.pem", folder / "server-key.pem"
+    paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
+    paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return paths
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        ed25519.Ed25519PrivateKey.generate(),
+        ec.generate_private_key(ec.SECP521R1()),
+        ec.generate_private_key(ec.SECP256K1()),
+    ],
+    ids=["Ed25519", "P-521", "secp256k1"],
+)
+def test_a_key_that_grpc_does_not_take_is_refused(tmp_path, key):
+    """It was said that the port is taken, or that it is served, and no client could connect."""
+    with pytest.raises(SystemExit, match="neither RSA nor of the curves P-256 and P-384"):
+        certificate_of(*issued(tmp_path, key), None)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [rsa.generate_private_key(65_537, 2_048), ec.generate_private_key(ec.SECP384R1())],
+    ids=["RSA", "P-384"],
+)
+def test_a_key_of_another_kind_than_ours_is_taken(tmp_path, key):
+    """As those are that a company's own authority gives."""
+    assert certificate_of(*issued(tmp_path, key), None).value.key
