@@ -283,14 +283,16 @@ def test_a_secured_kafka_is_reached_by_the_user_of_each_role(name, monkeypatch):
     role = ROLE_OF.get(name, name)
     assert role in ROLES
     assert (settings.kafka_security_protocol, settings.kafka_username) == ("SASL_SSL", role)
-    [mounted] = (secured("jobmanager") if name == "jobs" else secured(name))["volumes"]
-    folder = mounted.split(":")[1]
-    assert settings.kafka_password_file == f"{folder}/{role}"
-    assert settings.kafka_ca_file == f"{folder}/ca.pem"
+    volumes = (secured("jobmanager") if name == "jobs" else secured(name))["volumes"]
+    mounted = dict(volume.removesuffix(":ro").split(":")[::-1] for volume in volumes)
+    files = settings.kafka_ca_file, settings.kafka_password_file
+    assert set(mounted) == set(files), "nobody has the password of another"
+    assert [Path(mounted[file]).name for file in files] == ["ca.pem", role]
     assert secured("taskmanager") == secured("jobmanager")
     for file in (".gitignore", ".dockerignore"):
-        source = f"docker/{mounted.split(':')[0].removeprefix('./')}"
-        assert source in (PROJECT / file).read_text().splitlines(), "secrets would be in the image"
+        for source in mounted.values():
+            folder = f"docker/{Path(source).parent}"
+            assert folder in (PROJECT / file).read_text().splitlines(), "they would be in the image"
 
 
 def test_prometheus_scrapes_each_of_our_processes():
