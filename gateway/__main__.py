@@ -9,6 +9,7 @@ import logging
 import signal
 import socket
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
@@ -18,12 +19,11 @@ from gateway import metrics
 from gateway.app import make_app
 from gateway.connections import BoundedProtocol
 from gateway.upstream import Upstream
-from listeners.certificates import Certificate
+from listeners.certificates import Certificate, certificates_of, check_key
 from listeners.guard import UNGUARDED, Guard, guard_of
 from listeners.http_port import BoundedHTTPServer, Page, serve_pages
 from listeners.process_info import show_process
-from listeners.watched_files import WatchedFiles
-from nextclick.tls import Tls
+from listeners.watched_files import WatchedFiles, watch
 from settings.gateway import GatewaySettings
 from settings.load import load
 from settings.log_lines import log_to_stderr
@@ -111,21 +111,32 @@ def serve_metrics(
     return serve_pages(host, port, names, {"/healthz": health}, guard)
 
 
-def credentials(settings: GatewaySettings) -> grpc.ChannelCredentials | None:
-    """Return those of connections to the servers; None: they are plain.
+def credentials(settings: GatewaySettings) -> WatchedFiles[grpc.ChannelCredentials] | None:
+    """Return those of connections to the servers, from files that are watched from now on.
+
+    None: connections are plain.
 
     Raises
     ------
     SystemExit
-        If a file cannot be read.
+        If a file cannot be read, or is not valid.
     """
     if not settings.server_ca_file:
         return None
-    own = settings.client_certificate_file or None, settings.client_key_file or None
-    try:
-        return Tls(settings.server_ca_file, *own).credentials()
-    except OSError as e:
-        raise SystemExit(f"{e.filename} cannot be read: {e.strerror}") from None
+    own = settings.client_certificate_file, settings.client_key_file
+    paths = [Path(name) for name in (*own, settings.server_ca_file) if name]
+
+    def parse(contents: Sequence[bytes]) -> grpc.ChannelCredentials:
+        *pair, ca = contents
+        certificates_of(ca, "the last file holds no certificate of a CA")
+        chain, key = pair or (None, None)
+        if chain is not None and key is not None:
+            check_key(certificates_of(chain, "the first file holds no certificate")[0], key)
+        return grpc.ssl_channel_credentials(ca, key, chain)
+
+    files = WatchedFiles("upstream", paths, parse)
+    watch([files])
+    return files
 
 
 def public_token(settings: GatewaySettings) -> str:

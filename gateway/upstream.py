@@ -7,6 +7,7 @@ the caller's to repeat, who knows whether its events have ids.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ import grpc
 
 from gateway.methods import METHODS, Method
 from gateway.problems import of_call
+from listeners.watched_files import WatchedFiles
 from nextclick.channel import CHANNEL_OPTIONS
 
 READS = (
@@ -45,6 +47,12 @@ SERVICE_CONFIG = {
 
 Metadata = Sequence[tuple[str, str]]
 
+LOOK_S = 1.0
+"""Pause between two looks whether there are newer credentials, or a server that takes them."""
+
+GRACE_S = 600.0
+"""For the calls on a channel that another one replaces: no call may have longer."""
+
 
 class Upstream:
     """The servers behind the gateway.
@@ -54,29 +62,62 @@ class Upstream:
     target
         A target of gRPC: ``host:port``, or ``dns:///name:port`` for all addresses of a name.
     credentials
-        Of connections over TLS; None: they are plain.
+        Of connections over TLS, from files that may be replaced; None: they are plain.
     """
 
-    def __init__(self, target: str, credentials: grpc.ChannelCredentials | None = None) -> None:
+    def __init__(
+        self, target: str, credentials: WatchedFiles[grpc.ChannelCredentials] | None = None
+    ) -> None:
         self._target = target
         self._credentials = credentials
         self._channel: grpc.aio.Channel | None = None
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
-        """Keep the channel open meanwhile; connecting goes on in the background."""
-        options = (*CHANNEL_OPTIONS, ("grpc.service_config", json.dumps(SERVICE_CONFIG)))
-        async with self._open(options) as channel:
-            self._channel = channel
-            of_bytes: Any = channel.unary_unary  # its types want serialisers, which may be left out
-            self._calls = {method: of_bytes(method.grpc_path) for method in METHODS}
-            self.ready()
+        """Keep a channel open meanwhile; connecting goes on in the background."""
+        given = self._credentials.value if self._credentials else None
+        channel = self._use(self._open(given))
+        renewing = asyncio.create_task(self._renew(channel, given))
+        try:
             yield
+        finally:
+            renewing.cancel()
+            if self._channel:
+                await self._channel.close(None)
 
-    def _open(self, options: Sequence[tuple[str, Any]]) -> grpc.aio.Channel:
-        if self._credentials is None:
+    def _open(self, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+        options = (*CHANNEL_OPTIONS, ("grpc.service_config", json.dumps(SERVICE_CONFIG)))
+        if credentials is None:
             return grpc.aio.insecure_channel(self._target, options)
-        return grpc.aio.secure_channel(self._target, self._credentials, options)
+        return grpc.aio.secure_channel(self._target, credentials, options)
+
+    def _use(self, channel: grpc.aio.Channel) -> grpc.aio.Channel:
+        of_bytes: Any = channel.unary_unary  # its types want serialisers, which may be left out
+        self._calls = {method: of_bytes(method.grpc_path) for method in METHODS}
+        self._channel = channel
+        self.ready()
+        return channel
+
+    async def _renew(
+        self, channel: grpc.aio.Channel, given: grpc.ChannelCredentials | None
+    ) -> None:
+        """Have calls go over a channel with the newest credentials, once a server takes these.
+
+        gRPC gives a channel its credentials for good. Those before may be good for a while.
+        """
+        files = self._credentials
+        while files is not None:
+            await asyncio.sleep(LOOK_S)
+            if (newest := files.value) is given:
+                continue
+            given, newer = newest, self._open(newest)
+            while files.value is newest and not _is_ready(newer):
+                await asyncio.sleep(LOOK_S)
+            if files.value is not newest:
+                await newer.close(None)
+                continue
+            before, channel = channel, self._use(newer)
+            await before.close(GRACE_S)
 
     async def call(
         self, method: Method, request: bytes, metadata: Metadata, timeout_s: float
@@ -96,5 +137,9 @@ class Upstream:
 
     def ready(self) -> bool:
         """Whether there is a server that says SERVING."""
-        channel = self._channel
-        return channel is not None and channel.get_state(True) is grpc.ChannelConnectivity.READY
+        return self._channel is not None and _is_ready(self._channel)
+
+
+def _is_ready(channel: grpc.aio.Channel) -> bool:
+    """Whether a channel is connected; it tries to be from now on."""
+    return channel.get_state(True) is grpc.ChannelConnectivity.READY

@@ -51,10 +51,10 @@ def certificate_of(chain: Path, key: Path, client_ca: Path | None) -> WatchedFil
 
     def parse(contents: Sequence[bytes]) -> Certificate:
         pem, key_pem, *more = contents
-        certificates = _certificates(pem, "the first file holds no certificate")
-        _check_key(certificates[0], key_pem)
+        certificates = certificates_of(pem, "the first file holds no certificate")
+        check_key(certificates[0], key_pem)
         for ca_pem in more:
-            _certificates(ca_pem, "the last file holds no certificate of a CA")
+            certificates_of(ca_pem, "the last file holds no certificate of a CA")
         expires_s = min(entry.not_valid_after_utc.timestamp() for entry in certificates)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
@@ -68,14 +68,15 @@ def certificate_of(chain: Path, key: Path, client_ca: Path | None) -> WatchedFil
     return WatchedFiles("certificate", paths, parse)
 
 
-def _certificates(pem: bytes, fault: str) -> list[x509.Certificate]:
+def certificates_of(pem: bytes, fault: str) -> list[x509.Certificate]:
+    """Return the certificates of a file, at least one, or raise a ValueError with the fault."""
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError:
         raise ValueError(fault) from None
 
 
-def _check_key(certificate: x509.Certificate, pem: bytes) -> None:
+def check_key(certificate: x509.Certificate, pem: bytes) -> None:
     """Raise a ValueError unless the key is that of the certificate, and all callers take its kind.
 
     Of others, such as Ed25519, gRPC takes none, or none of its clients does.
