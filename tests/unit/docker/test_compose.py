@@ -289,10 +289,15 @@ def test_a_secured_kafka_is_reached_by_the_user_of_each_role(name, monkeypatch):
     assert set(mounted) == set(files), "nobody has the password of another"
     assert [Path(mounted[file]).name for file in files] == ["ca.pem", role]
     assert secured("taskmanager") == secured("jobmanager")
-    for file in (".gitignore", ".dockerignore"):
-        for source in mounted.values():
-            folder = f"docker/{Path(source).parent}"
-            assert folder in (PROJECT / file).read_text().splitlines(), "they would be in the image"
+    assert {Path(source).parent.name for source in mounted.values()} == {"kafka-secrets"}
+
+
+@pytest.mark.parametrize("file", [".gitignore", ".dockerignore"])
+def test_the_folders_of_secrets_are_in_no_image_and_no_commit(file):
+    """Images have all of this folder; whoever may pull one would have the server's key."""
+    ignored = (PROJECT / file).read_text().splitlines()
+    for folder in ("kafka-secrets", Path(dotenv()["SECRETS"]).name):
+        assert f"docker/{folder}" in ignored
 
 
 def test_prometheus_scrapes_each_of_our_processes():
