@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from settings.client import CallerSettings
 from settings.listeners import ListenerSettings
@@ -47,6 +48,16 @@ class GatewaySettings(ListenerSettings, CallerSettings):
     def origins(self) -> tuple[str, ...]:
         """The origins, one by one."""
         return tuple(filter(None, (text.strip() for text in self.gateway_origins.split(","))))
+
+    @model_validator(mode="after")
+    def _by_name(self) -> Self:
+        if self.server_ca_file and "," in self.gateway_target:
+            raise ValueError(
+                "NEXTCLICK_GATEWAY_TARGET: over TLS, a list of addresses has no name that "
+                "certificates could be for; give one that DNS has them for, such as "
+                "dns:///servers:50051"
+            )
+        return self
 
     @field_validator("gateway_origins")
     @classmethod

@@ -250,6 +250,11 @@ def test_a_password_is_never_quoted(monkeypatch):
             {"CLIENT_KEY_FILE": "k", "CLIENT_CERTIFICATE_FILE": "c"},
             "NEXTCLICK_CLIENT_CERTIFICATE_FILE needs ",
         ),
+        (
+            GatewaySettings,
+            {"SERVER_CA_FILE": "a", "GATEWAY_TARGET": "ipv4:10.0.0.1:50051,10.0.0.2:50051"},
+            "NEXTCLICK_GATEWAY_TARGET: over TLS, a list ",
+        ),
     ],
 )
 def test_half_of_a_secured_connection_is_refused(monkeypatch, process, given, sentence):
