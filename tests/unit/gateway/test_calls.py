@@ -178,6 +178,7 @@ def test_a_bug_is_told_without_its_text(rest, fake, monkeypatch, caplog):
     [
         ("POST", "/v1/nothing", 404, "NOT_FOUND"),
         ("POST", "/v1/streamRecommend", 404, "NOT_FOUND"),
+        ("POST", "/v1/recommend/", 404, "NOT_FOUND"),
         ("GET", "/v1/recommend", 405, "UNIMPLEMENTED"),
         ("DELETE", "/v1/putItems", 405, "UNIMPLEMENTED"),
     ],
