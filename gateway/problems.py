@@ -100,8 +100,14 @@ class ProblemError(Exception):
 
 
 def of_call(error: grpc.aio.AioRpcError) -> ProblemError:
-    """Return the problem for a call that has failed."""
+    """Return the problem for a call that has failed.
+
+    CANCELLED, which nobody has asked for, is grpc's word for a call that has reached a server in the
+    instant in which it shuts down.
+    """
     code, detail = error.code().name, error.details() or error.code().name
+    if code == "CANCELLED":
+        return ProblemError(detail, "UNAVAILABLE")
     if code == "RESOURCE_EXHAUSTED" and "larger than max" in detail:
         return ProblemError(f"{detail}; send less in one call", code, status=413)
     return ProblemError(detail, code, _violations(error))

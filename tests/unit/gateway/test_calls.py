@@ -136,7 +136,10 @@ def test_a_header_that_cannot_be_forwarded_is_refused_by_name(rest, fake, name, 
     assert fake.requests == []
 
 
-@pytest.mark.parametrize("code", [code for code in grpc.StatusCode if code.name != "OK"])
+CODES = [code for code in grpc.StatusCode if code.name not in ("OK", "CANCELLED")]
+
+
+@pytest.mark.parametrize("code", CODES)
 def test_every_code_has_its_status(rest, fake, code):
     """A client would try again what cannot succeed, or give up what can."""
     fake.answers = [code]
@@ -147,6 +150,13 @@ def test_every_code_has_its_status(rest, fake, code):
     assert (problem["code"], problem["detail"]) == (code.name, "the test says so")
     assert (problem["type"], bool(problem["title"])) == ("about:blank", True)
     assert ("www-authenticate" in answer.headers) is (answer.status == 401)
+
+
+def test_a_call_that_reaches_a_server_as_it_ends_may_be_sent_again(rest, fake):
+    """grpc says CANCELLED then: the caller would be told that it has left by itself."""
+    fake.answers = [grpc.StatusCode.CANCELLED]
+    answer = rest.call("putEvents", {})
+    assert (answer.status, answer.json["code"]) == (503, "UNAVAILABLE")
 
 
 def test_there_is_a_status_for_every_code():
