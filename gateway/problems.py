@@ -102,8 +102,8 @@ class ProblemError(Exception):
 def of_call(error: grpc.aio.AioRpcError) -> ProblemError:
     """Return the problem for a call that has failed.
 
-    CANCELLED, which nobody has asked for, is grpc's word for a call that has reached a server in the
-    instant in which it shuts down.
+    CANCELLED, which nobody has asked for, is grpc's word for a call that has reached a server in
+    the instant in which it shuts down.
     """
     code, detail = error.code().name, error.details() or error.code().name
     if code == "CANCELLED":
