@@ -8,6 +8,7 @@ the caller's to repeat, who knows whether its events have ids.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,8 +16,10 @@ from typing import Any
 import grpc
 
 from gateway.methods import METHODS, Method
-from gateway.problems import of_call
+from gateway.problems import AWAY, of_call
 from nextclick.channel import CHANNEL_OPTIONS
+
+log = logging.getLogger("nextclick.gateway")
 
 READS = (
     {"service": "nextclick.v1.RecommendationService"},
@@ -61,6 +64,7 @@ class Upstream:
         self._target = target
         self._credentials = credentials
         self._channel: grpc.aio.Channel | None = None
+        self._away: str | None = None  # what was logged last: each call would fill the log
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
@@ -91,7 +95,11 @@ class Upstream:
         try:
             answer: bytes = await self._calls[method](request, timeout=timeout_s, metadata=metadata)
         except grpc.aio.AioRpcError as e:
-            raise of_call(e) from None
+            problem = of_call(e)
+            if problem.detail == AWAY and e.details() != self._away:
+                self._away = e.details()
+                log.warning("no server can be reached: %s", self._away)
+            raise problem from None
         return answer
 
     def ready(self) -> bool:

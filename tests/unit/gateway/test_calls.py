@@ -5,7 +5,8 @@ import threading
 
 import grpc
 import pytest
-from google.rpc import code_pb2
+from google.rpc import code_pb2, status_pb2
+from grpc_status import rpc_status
 from prometheus_client import REGISTRY
 
 from gateway import app, bodies
@@ -136,7 +137,8 @@ def test_a_header_that_cannot_be_forwarded_is_refused_by_name(rest, fake, name, 
     assert fake.requests == []
 
 
-CODES = [code for code in grpc.StatusCode if code.name not in ("OK", "CANCELLED")]
+OF_GRPC = ("OK", "CANCELLED", "UNAVAILABLE")
+CODES = [code for code in grpc.StatusCode if code.name not in OF_GRPC]
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -152,11 +154,23 @@ def test_every_code_has_its_status(rest, fake, code):
     assert ("www-authenticate" in answer.headers) is (answer.status == 401)
 
 
-def test_a_call_that_reaches_a_server_as_it_ends_may_be_sent_again(rest, fake):
-    """grpc says CANCELLED then: the caller would be told that it has left by itself."""
-    fake.answers = [grpc.StatusCode.CANCELLED]
-    answer = rest.call("putEvents", {})
-    assert (answer.status, answer.json["code"]) == (503, "UNAVAILABLE")
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
+def test_where_servers_are_is_not_told(rest, fake, caplog, code):
+    """Texts of gRPC's own have their addresses; CANCELLED is a call to a server that ends."""
+    fake.answers = [code]
+    for _ in range(2):
+        answer = rest.call("putEvents", {})
+        assert (answer.status, answer.json["code"]) == (503, "UNAVAILABLE")
+        assert answer.json["detail"].startswith("no server can be reached")
+    assert caplog.messages == ["no server can be reached: the test says so"]
+
+
+def test_what_a_server_itself_says_of_being_unavailable_is_told(rest, fake):
+    """Whether to send everything again, for example."""
+    status = status_pb2.Status(code=code_pb2.UNAVAILABLE, message="Kafka: send them all again")
+    fake.answers = [lambda context: context.abort_with_status(rpc_status.to_status(status))]
+    answer = rest.call("putItems", {})
+    assert (answer.status, answer.json["detail"]) == (503, "Kafka: send them all again")
 
 
 def test_there_is_a_status_for_every_code():
