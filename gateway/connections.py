@@ -25,7 +25,7 @@ UNREAD_S = 10.0
 MAX_HEAD_BYTES = 16_384
 """Path and headers of a request."""
 
-UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
+UPGRADE, IGNORED = re.compile(rb"\r\nupgrade:", re.IGNORECASE), b"\r\nignored:"
 """The header that asks for another protocol. httptools would pass over the body of the request;
 Java's `HttpClient` asks for HTTP/2 unless it is told not to."""
 
@@ -60,7 +60,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
         self._head_bytes += len(data)
-        super().data_received(UPGRADE.sub(b"ignored", data))  # as long as it; no JSON has it
+        super().data_received(UPGRADE.sub(IGNORED, data))  # no JSON has it
         if self._head_timer is not None and self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(f"path and headers have more than {MAX_HEAD_BYTES} bytes", 431)
 
