@@ -63,6 +63,11 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(UPGRADE.sub(IGNORED, data))  # no JSON has it
         if self._head_timer is not None and self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(f"path and headers have more than {MAX_HEAD_BYTES} bytes", 431)
+        if self._is_idle():
+            # It was a body that came after its answer. uvicorn would wait for ever now.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def on_message_begin(self) -> None:
         """See `httptools.HttpRequestParser`."""
@@ -95,6 +100,11 @@ class BoundedProtocol(HttpToolsProtocol):
         """See `asyncio.Protocol`."""
         self._end_unread()
         super().resume_writing()
+
+    def _is_idle(self) -> bool:
+        """Whether nothing is under way: no headers, and no request without an answer."""
+        answered = self.cycle is not None and self.cycle.response_complete
+        return answered and self._head_timer is None and not self.transport.is_closing()
 
     def _refuse(self, detail: str, status: int) -> None:
         answer = ProblemError(detail, status=status, headers=CLOSE).response()

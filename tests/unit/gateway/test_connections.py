@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 
+from gateway import __main__ as gateway_process
 from gateway import bodies, connections
 from nextclick.v1 import recommendation_service_pb2 as pb
 from tests.unit.gateway.served_gateway import LIMIT_S, gateway, until
@@ -64,6 +65,21 @@ def test_a_body_that_does_not_come_is_not_waited_for(rest, monkeypatch):
     with connect(rest) as connection:
         connection.sendall(HEAD + b"content-length: 10\r\n\r\n{")
         assert connection.recv(65_536).startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize(("path", "length"), [(b"nothing", 1), (b"recommend", 1 << 30)])
+def test_a_body_that_comes_after_its_answer_does_not_keep_the_connection(
+    fake, monkeypatch, path, length
+):
+    """Of a path that there is not, or of a body that is too large: it stayed open for ever."""
+    monkeypatch.setattr(gateway_process, "KEEP_ALIVE_S", 0.5)
+    head = b"POST /v1/%s HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % (path, length)
+    with serving(fake) as target, gateway(target) as running, connect(running) as connection:
+        connection.sendall(head)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 4")
+        connection.sendall(b"{")
+        with suppress(ConnectionResetError):
+            assert all_of(connection) == b""
 
 
 def test_endless_headers_are_refused(rest):
