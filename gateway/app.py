@@ -55,7 +55,11 @@ def make_app(settings: GatewaySettings, upstream: Upstream, public_token: str = 
             yield
 
     app = FastAPI(
-        title="nextclick", version=version("nextclick"), redoc_url=None, lifespan=lifespan
+        title="nextclick",
+        version=version("nextclick"),
+        redoc_url=None,
+        redirect_slashes=False,  # behind a proxy, it would lead from https to http
+        lifespan=lifespan,
     )
     described = document(METHODS, app.title, app.version)
     app.openapi = lambda: described  # type: ignore[method-assign]

@@ -46,6 +46,8 @@ TITLES = {499: "Client Closed Request"}
 HEADERS: dict[int, Mapping[str, str]] = {401: {"WWW-Authenticate": "Bearer"}}
 """What else an answer with a status has to say."""
 
+AWAY = "no server can be reached that is SERVING; try again later"
+
 DETAILS = "grpc-status-details-bin"
 """The trailer that has a google.rpc.Status."""
 
@@ -100,24 +102,37 @@ class ProblemError(Exception):
 
 
 def of_call(error: grpc.aio.AioRpcError) -> ProblemError:
-    """Return the problem for a call that has failed."""
+    """Return the problem for a call that has failed.
+
+    Without a google.rpc.Status, UNAVAILABLE is no server's answer but gRPC's, whose text has the
+    addresses of servers. So is CANCELLED, its word for a call that has reached a server in the
+    instant in which it shuts down.
+    """
     code, detail = error.code().name, error.details() or error.code().name
+    status = _status(error)
+    if code == "CANCELLED" or (code == "UNAVAILABLE" and status is None):
+        return ProblemError(AWAY, "UNAVAILABLE")
     if code == "RESOURCE_EXHAUSTED" and "larger than max" in detail:
         return ProblemError(f"{detail}; send less in one call", code, status=413)
-    return ProblemError(detail, code, _violations(error))
+    return ProblemError(detail, code, _violations(status))
 
 
-def _violations(error: grpc.aio.AioRpcError) -> list[FieldFault]:
-    found: list[FieldFault] = []
+def _status(error: grpc.aio.AioRpcError) -> status_pb2.Status | None:
     trailers: Any = error.trailing_metadata()
-    for key, value in trailers or ():
-        if key != DETAILS or not isinstance(value, bytes):
-            continue
-        bad = error_details_pb2.BadRequest()
+    sent = [value for key, value in trailers or () if key == DETAILS]
+    try:
+        return status_pb2.Status.FromString(sent[0]) if sent else None
+    except (TypeError, DecodeError):  # a proxy's, or another server's
+        return None
+
+
+def _violations(status: status_pb2.Status | None) -> list[FieldFault]:
+    found: list[FieldFault] = []
+    bad = error_details_pb2.BadRequest()
+    for detail in status.details if status else ():
         try:
-            for detail in status_pb2.Status.FromString(value).details:
-                if detail.Unpack(bad):
-                    found += [FieldFault(v.field, v.description) for v in bad.field_violations]
-        except DecodeError:  # a proxy's, or another server's
+            if detail.Unpack(bad):
+                found += [FieldFault(v.field, v.description) for v in bad.field_violations]
+        except DecodeError:
             return []
     return found

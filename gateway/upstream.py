@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,9 +17,11 @@ from typing import Any
 import grpc
 
 from gateway.methods import METHODS, Method
-from gateway.problems import of_call
+from gateway.problems import AWAY, of_call
 from listeners.watched_files import WatchedFiles
 from nextclick.channel import CHANNEL_OPTIONS
+
+log = logging.getLogger("nextclick.gateway")
 
 READS = (
     {"service": "nextclick.v1.RecommendationService"},
@@ -71,6 +74,7 @@ class Upstream:
         self._target = target
         self._credentials = credentials
         self._channel: grpc.aio.Channel | None = None
+        self._away: str | None = None  # what was logged last: each call would fill the log
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
@@ -132,7 +136,11 @@ class Upstream:
         try:
             answer: bytes = await self._calls[method](request, timeout=timeout_s, metadata=metadata)
         except grpc.aio.AioRpcError as e:
-            raise of_call(e) from None
+            problem = of_call(e)
+            if problem.detail == AWAY and e.details() != self._away:
+                self._away = e.details()
+                log.warning("no server can be reached: %s", self._away)
+            raise problem from None
         return answer
 
     def ready(self) -> bool:

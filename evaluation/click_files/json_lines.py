@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ class _NoValueError(Exception):
 
 
 class JsonFile:
-    """A file of JSON objects; its columns are the keys of the first rows.
+    """A file of JSON objects; its columns are the keys of the first rows, or those of all.
 
     Parameters
     ----------
@@ -55,6 +55,14 @@ class JsonFile:
                 line=full[0],
             )
         self.names = list(dict.fromkeys(key for row in self._sample for key in row))
+
+    def name_all(self, texts: Iterable[str]) -> None:
+        """Take the keys of all rows for columns: a row may leave out what it has no value for."""
+        names = dict.fromkeys(self.names)
+        for text in texts:
+            for row in map(_row, text.split("\n")):
+                names.update(dict.fromkeys(row or ()))
+        self.names = list(names)
 
     def table(self, text: str, first: int = 1, *, last: bool = True) -> tuple[Table, str]:
         """Return lines of the file as a table, and the text after its last whole row: none.

@@ -48,8 +48,8 @@ def whole_table(path: Path, named: Sequence[str], words: Vocabulary) -> Table:
 def tables(path: Path, named: Sequence[str], words: Vocabulary) -> Iterator[Table]:
     """Yield the rows of a file as tables, in its order, so that it is never held as a whole.
 
-    All have the columns that its beginning shows, and values may be nested (`JsonFile`). The first
-    one has the notes.
+    All have the same columns: those that its beginning shows, or in JSON Lines all keys, for which
+    the file is read once before. Values may be nested (`JsonFile`). The first one has the notes.
 
     Parameters
     ----------
@@ -70,6 +70,8 @@ def tables(path: Path, named: Sequence[str], words: Vocabulary) -> Iterator[Tabl
     blocks = text_blocks(path)
     text = next(blocks, "")
     file = _of_text(path, text, named, words, nested=True)
+    if isinstance(file, JsonFile):
+        file.name_all(text_blocks(path))
     first, notes = 1, file.notes
     while text:
         following = next(blocks, "")

@@ -108,11 +108,7 @@ class _Rows:
         frame = table.read(chosen.used)
         cells = frame[str(chosen.item)]
         if cells.dtype.is_nested() or cells.dtype in (pl.Binary, pl.Boolean):
-            raise UnreadableFileError(
-                table.path,
-                f"{self._name(chosen.item)}, its column of items, holds values of type "
-                f"{cells.dtype}, and these are no ids; name another column with --item",
-            )
+            raise self._mistyped(chosen.item, "item", cells.dtype)
         frame = frame.with_columns(ids(cells).alias(ITEM))
         table.refuse("no item", frame.filter(pl.col(ITEM).is_null())[LINE])
         self._frame = frame.filter(pl.col(ITEM).is_not_null())
@@ -162,6 +158,13 @@ class _Rows:
         name = self._table.names[index]
         return f"column {name}" if name.isdigit() else name
 
+    def _mistyped(self, index: int, role: str, found: pl.DataType) -> UnreadableFileError:
+        return UnreadableFileError(
+            self._table.path,
+            f"{self._name(index)}, its column for --{role}, holds values of type {found}; name "
+            f"another column with --{role}",
+        )
+
     def _values(self, index: int) -> list[Any]:
         return self._frame[str(index)].to_list()
 
@@ -193,6 +196,8 @@ class _Rows:
         """Return the entries of each cell of a column of categories."""
         cells = self._frame[str(index)]
         if isinstance(cells.dtype, pl.List | pl.Array):
+            if cells.dtype.inner.is_nested():
+                raise self._mistyped(index, "category", cells.dtype)
             return split_lists(cells).entries.to_list()
         cells = ids(cells)
         sign = self._chosen.categories[index] or self._separator(index, cells)

@@ -29,8 +29,8 @@ from settings.load import load
 log = logging.getLogger("catalogue")
 
 UNAVAILABLE = "__debezium_unavailable_value"
-"""Stands for a long value that an update has not changed, unless the table has
-``REPLICA IDENTITY FULL``."""
+"""Stands for a long value that an update has not changed, in a list for a long array, unless the
+table has ``REPLICA IDENTITY FULL``."""
 
 PAUSE_S = 5.0
 
@@ -53,8 +53,8 @@ def item_of_change(key: bytes | None, value: bytes | None) -> Item | None:
     event = _payload(value)
     match event["op"]:
         case "c" | "u" | "r":  # created, updated, read by a snapshot
-            row = event["after"]
-            if UNAVAILABLE in row.values():
+            row = dict(event["after"])
+            if any(value in (UNAVAILABLE, [UNAVAILABLE]) for value in row.values()):
                 raise ValueError("a value is not in it: ALTER TABLE ... REPLICA IDENTITY FULL")
             return item_of(row)
         case "d":

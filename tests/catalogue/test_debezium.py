@@ -119,6 +119,7 @@ def test_an_event_that_is_none_costs_no_other(shop, produce):
     """A faulty record would keep all changes after it from the catalogue."""
     produce(201, b"no JSON")
     produce(201, {"op": "c"})
+    produce(201, event("u"))
     produce(202, event("u", None, row(202, title="x" * 1_100)))
     produce(203, event("u", None, row(203) | {"title": "__debezium_unavailable_value"}))
     produce(204, event("t"))
@@ -152,3 +153,15 @@ def test_both_examples_make_the_same_item_of_a_row(monkeypatch):
 
     value = json.dumps(event("u", None, row(7))).encode()
     assert item_of_change(b'{"id": 7}', value) == item_of(row(7)) == item(7)
+
+
+@pytest.mark.parametrize("column", ["title", "categories"])
+def test_a_value_that_an_update_lacks_is_not_taken_for_one(monkeypatch, column):
+    """The item would lose it; Debezium says so in a list where the column is an array."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    from from_debezium import UNAVAILABLE, item_of_change  # noqa: PLC0415 - as above
+
+    lacks = UNAVAILABLE if column == "title" else [UNAVAILABLE]
+    value = json.dumps(event("u", None, row(7) | {column: lacks})).encode()
+    with pytest.raises(ValueError, match="REPLICA IDENTITY FULL"):
+        item_of_change(b'{"id": 7}', value)

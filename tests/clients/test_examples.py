@@ -48,11 +48,11 @@ def test_the_example_in_python_runs(plain_shop):
     check(plain_shop, printed.getvalue())
 
 
-def test_the_example_in_typescript_runs(shop):
-    """A backend on Node.js would not find its recommendations."""
+def test_the_example_in_typescript_runs(shop, tmp_path):
+    """A backend on Node.js would not find its recommendations, or not even the package."""
     one_is_away = f"ipv4:127.0.0.2:{shop.port},{shop.target}"
     target = shop.target if shop.tls else one_is_away
-    check(shop, run(*toolchains.typescript(), target, env=shop.environment))
+    check(shop, run(*toolchains.typescript(tmp_path), target, env=shop.environment))
 
 
 def test_the_example_in_go_runs(shop, tmp_path):

@@ -5,6 +5,7 @@ import re
 import tomllib
 from xml.etree import ElementTree
 
+from nextclick.channel import CHANNEL_OPTIONS
 from tests.clients.toolchains import GO, JAVA, ROOT, TYPESCRIPT
 
 NAME = "nextclick-client"
@@ -51,6 +52,15 @@ def test_all_languages_try_again_alike():
     configs = [json.loads(match[1]) for match in quoted]
     assert configs[0] == configs[1] == configs[2]
     assert configs[0]["loadBalancingConfig"] == [{"round_robin": {}}]
+
+
+def test_a_name_is_looked_up_as_often_as_in_python():
+    """By default, each 30 s: servers that have replaced all others faster would be unknown."""
+    option = "grpc.dns_min_time_between_resolutions_ms"
+    text = (TYPESCRIPT / "src" / "channel.ts").read_text()
+    found = re.search(rf'"{option}": ([0-9_]+)', text)
+    assert found
+    assert int(found[1]) == dict(CHANNEL_OPTIONS)[option]
 
 
 def test_no_lock_names_a_registry():

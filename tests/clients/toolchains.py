@@ -56,11 +56,17 @@ def install_packages() -> None:
         stamp.write_text(wanted)
 
 
-def typescript() -> list[str | Path]:
-    """Build the TypeScript client; return the command of its example."""
+def typescript(folder: Path) -> list[str | Path]:
+    """Pack the TypeScript client, install it into a project in ``folder``, as docs/clients.md says.
+
+    Returns the command of its example there.
+    """
     install_packages()
-    run("npm", "run", "build", cwd=TYPESCRIPT)
-    return ["node", TYPESCRIPT / "dist" / "example" / "shop.js"]
+    (folder / "package.json").write_text('{"type": "module"}')
+    run("npm", "pack", TYPESCRIPT, cwd=folder)
+    (package,) = folder.glob("*.tgz")
+    run("npm", "install", "--no-audit", "--no-fund", "--prefer-offline", package, cwd=folder)
+    return ["node", shutil.copy(TYPESCRIPT / "dist" / "example" / "shop.js", folder)]
 
 
 def go(folder: Path) -> list[str | Path]:

@@ -22,6 +22,7 @@ export const channelOptions: ChannelOptions = {
   "grpc.service_config": serviceConfig,
   "grpc.initial_reconnect_backoff_ms": 100,
   "grpc.max_reconnect_backoff_ms": 1_000,
+  "grpc.dns_min_time_between_resolutions_ms": 1_000, // of a name, once a connection has ended
   "grpc.keepalive_time_ms": 10_000,
   "grpc.keepalive_timeout_ms": 5_000,
 };

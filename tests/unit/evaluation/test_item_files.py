@@ -185,6 +185,30 @@ def test_a_row_that_cannot_be_read_is_counted_and_quoted(tmp_path, row, reason, 
     )
 
 
+@pytest.mark.parametrize("size", [1_000, 1 << 20])
+def test_a_key_may_come_late(tmp_path, monkeypatch, size):
+    """JSON leaves out what does not apply: the first deletion came after the first 100 rows, and
+    the item was put."""
+    monkeypatch.setattr(opening, "text_blocks", lambda path: content.text_blocks(path, size=size))
+    monkeypatch.setattr(content, "READ_BYTES", min(size, 1 << 16))
+    lines = [json.dumps({"id": f"i{n}", "title": "Hat"}) for n in range(200)]
+    lines += ['{"id": "i7", "deleted": true}', '{"id": "i8", "available": false, "brand": "Acme"}']
+    items, report = read(tmp_path / "f", "\n".join(lines))
+    assert items[-2:] == [
+        Item("i7", deleted=True),
+        Item("i8", available=False, attributes={"brand": "Acme"}),
+    ]
+    assert ("deleted", "deleted") in report.columns
+
+
+@pytest.mark.parametrize("cell", [[["Shoes"], ["Sale"]], [{"name": "Shoes"}]])
+def test_categories_of_parquet_that_are_no_texts_are_refused(tmp_path, cell):
+    """They ended the command with a traceback, or became categories such as {"Shoes"}."""
+    pl.DataFrame({"id": ["17"], "categories": [cell]}).write_parquet(tmp_path / "f")
+    with pytest.raises(UnreadableFileError, match=r"categories, .* type List.*--category"):
+        read(tmp_path / "f")
+
+
 @pytest.mark.parametrize(
     ("raw", "sentence"),
     [

@@ -5,7 +5,8 @@ import threading
 
 import grpc
 import pytest
-from google.rpc import code_pb2
+from google.rpc import code_pb2, status_pb2
+from grpc_status import rpc_status
 from prometheus_client import REGISTRY
 
 from gateway import app, bodies
@@ -136,7 +137,11 @@ def test_a_header_that_cannot_be_forwarded_is_refused_by_name(rest, fake, name, 
     assert fake.requests == []
 
 
-@pytest.mark.parametrize("code", [code for code in grpc.StatusCode if code.name != "OK"])
+OF_GRPC = ("OK", "CANCELLED", "UNAVAILABLE")
+CODES = [code for code in grpc.StatusCode if code.name not in OF_GRPC]
+
+
+@pytest.mark.parametrize("code", CODES)
 def test_every_code_has_its_status(rest, fake, code):
     """A client would try again what cannot succeed, or give up what can."""
     fake.answers = [code]
@@ -147,6 +152,25 @@ def test_every_code_has_its_status(rest, fake, code):
     assert (problem["code"], problem["detail"]) == (code.name, "the test says so")
     assert (problem["type"], bool(problem["title"])) == ("about:blank", True)
     assert ("www-authenticate" in answer.headers) is (answer.status == 401)
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
+def test_where_servers_are_is_not_told(rest, fake, caplog, code):
+    """Texts of gRPC's own have their addresses; CANCELLED is a call to a server that ends."""
+    fake.answers = [code]
+    for _ in range(2):
+        answer = rest.call("putEvents", {})
+        assert (answer.status, answer.json["code"]) == (503, "UNAVAILABLE")
+        assert answer.json["detail"].startswith("no server can be reached")
+    assert caplog.messages == ["no server can be reached: the test says so"]
+
+
+def test_what_a_server_itself_says_of_being_unavailable_is_told(rest, fake):
+    """Whether to send everything again, for example."""
+    status = status_pb2.Status(code=code_pb2.UNAVAILABLE, message="Kafka: send them all again")
+    fake.answers = [lambda context: context.abort_with_status(rpc_status.to_status(status))]
+    answer = rest.call("putItems", {})
+    assert (answer.status, answer.json["detail"]) == (503, "Kafka: send them all again")
 
 
 def test_there_is_a_status_for_every_code():
@@ -178,6 +202,7 @@ def test_a_bug_is_told_without_its_text(rest, fake, monkeypatch, caplog):
     [
         ("POST", "/v1/nothing", 404, "NOT_FOUND"),
         ("POST", "/v1/streamRecommend", 404, "NOT_FOUND"),
+        ("POST", "/v1/recommend/", 404, "NOT_FOUND"),
         ("GET", "/v1/recommend", 405, "UNIMPLEMENTED"),
         ("DELETE", "/v1/putItems", 405, "UNIMPLEMENTED"),
     ],
