@@ -19,11 +19,13 @@ from nextclick.v1.session_pb2 import SessionRecord
 from records.session_life import Applied
 from streaming.tasks.id_hash import id_hash
 
-MAX_WAITING = 4
-"""The most answers of a session that wait for a click; a new one replaces the oldest."""
+MAX_WAITING, MAX_STEPS = 16, 16
+"""The most answers of a session that wait for a click, and steps that are kept for late answers; a
+new one replaces the oldest. A job that was away reads one topic ahead of the other: by more than
+this many of a session, it loses cases."""
 
-MAX_STEPS, MAX_SHOWN = 8, 8
-"""Steps kept for late answers; answers kept to count clicks that carry their id."""
+MAX_SHOWN = 8
+"""Answers kept to count clicks that carry their id."""
 
 
 class ClickedAfter(NamedTuple):

@@ -5,7 +5,16 @@ import itertools
 import pytest
 
 from nextclick.v1.session_pb2 import SessionRecord
-from tests.unit.streaming.scored_records import answer, clicks, life, ranks, scores, task_of
+from streaming.tasks.attribution import MAX_STEPS
+from tests.unit.streaming.scored_records import (
+    ITEMS,
+    answer,
+    clicks,
+    life,
+    ranks,
+    scores,
+    task_of,
+)
 
 
 def test_an_answer_is_scored_by_the_first_click_of_a_session_that_returned():
@@ -80,6 +89,18 @@ def test_an_answer_that_comes_after_its_click_is_scored_too():
     ]
     for order in itertools.permutations(records):
         assert ranks(task_of(*order)) == [2], order
+
+
+@pytest.mark.parametrize("first", ["answers", "clicks"])
+def test_a_topic_that_is_read_ahead_of_the_other_loses_no_case(first):
+    """After some seconds away, a job reads up to 500 records of a topic before the other one."""
+    n = MAX_STEPS
+    topics = {
+        "answers": [answer("s", seen, ["x", f"i{seen}"]) for seen in range(1, n + 1)],
+        "clicks": [clicks("s", ITEMS[: seen + 1]) for seen in range(1, n + 1)],
+    }
+    begun = clicks("s", ITEMS[:1])
+    assert ranks(task_of(begun, *topics.pop(first), *topics.popitem()[1])) == [2] * n
 
 
 def test_appended_items_score_no_answer():

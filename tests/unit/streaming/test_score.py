@@ -12,6 +12,7 @@ from nextclick.v1.scoreboard_pb2 import AnswerName, AwaitedAnswers
 from nextclick.v1.session_pb2 import SessionRecord, Step
 from streaming.raw_record import RawRecord
 from streaming.tasks import score as score_task
+from streaming.tasks.attribution import MAX_WAITING
 from streaming.tasks.score import ScoreTask
 from streaming.tasks.task import TaskOptions
 from tests.unit.streaming.flink_host import Host
@@ -118,7 +119,7 @@ def test_what_is_kept_of_sessions_and_rankings_is_bounded(monkeypatch):
                 stored[name] = row
     assert len(task._sessions) == 100
     assert sum(name.startswith(score_task.SESSION) for name in stored) == 100
-    assert len(AwaitedAnswers.FromString(task._sessions["loud"]).waiting) == 4
+    assert len(AwaitedAnswers.FromString(task._sessions["loud"]).waiting) == MAX_WAITING
     assert len(task._scores) == MAX_RANKINGS
 
 
