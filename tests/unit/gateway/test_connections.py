@@ -1,5 +1,6 @@
 """Connections: closed when their client is too slow or sends too much, and bounded in number."""
 
+import http.client
 import json
 import socket
 import threading
@@ -126,12 +127,13 @@ def test_an_upgrade_that_comes_in_two_parts_is_refused(rest, fake, monkeypatch):
 def test_requests_after_one_another_are_not_taken_for_long_headers(rest, fake):
     """A connection that stays open would be closed after some calls."""
     fake.answers = [pb.RecommendResponse()]
-    body = b'{"session_id": "' + b"s" * 900 + b'"}'
-    request = HEAD + b"content-length: %d\r\n\r\n%s" % (len(body), body)
-    with connect(rest) as connection:
-        for _ in range(40):
-            connection.sendall(request)
-            assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+    calls = http.client.HTTPConnection(rest.host, rest.port, timeout=LIMIT_S)
+    for _ in range(40):
+        calls.request("POST", "/v1/recommend", b'{"session_id": "' + b"s" * 900 + b'"}')
+        response = calls.getresponse()
+        assert response.status == 200
+        response.read()
+    calls.close()
 
 
 def test_a_client_that_does_not_read_is_closed(rest, fake, monkeypatch):
