@@ -29,6 +29,14 @@ def all_of(connection):
     return read
 
 
+def status_of_next(connection):
+    """The status of the next answer, which is read as a whole."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    response.read()
+    return response.status
+
+
 def problem_of(answer):
     """Status and code of an answer that is a problem."""
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -53,7 +61,7 @@ def test_a_second_request_has_to_finish_its_headers_as_well(rest, fake, monkeypa
     fake.answers = [pb.RecommendResponse()]
     with connect(rest) as connection:
         connection.sendall(HEAD + b"content-length: 0\r\n\r\n")
-        assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+        assert status_of_next(connection) == 200
         monkeypatch.setattr(connections, "HEAD_S", 0.05)
         connection.sendall(HEAD)
         with suppress(ConnectionResetError):
@@ -77,7 +85,7 @@ def test_a_body_that_comes_after_its_answer_does_not_keep_the_connection(
     head = b"POST /v1/%s HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % (path, length)
     with serving(fake) as target, gateway(target) as running, connect(running) as connection:
         connection.sendall(head)
-        assert connection.recv(65_536).startswith(b"HTTP/1.1 4")
+        assert status_of_next(connection) in (404, 413)
         connection.sendall(b"{")
         with suppress(ConnectionResetError):
             assert all_of(connection) == b""
