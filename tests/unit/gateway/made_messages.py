@@ -1,16 +1,24 @@
 """Messages of any kind for hypothesis, made from their descriptors."""
 
+import math
+
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import strategies as st
+
+
+def _one_nan(value):
+    """JSON has no sign for it."""
+    return math.nan if math.isnan(value) else value
+
 
 SCALARS = {
     FieldDescriptor.CPPTYPE_INT32: st.integers(-(2**31), 2**31 - 1),
     FieldDescriptor.CPPTYPE_UINT32: st.integers(0, 2**32 - 1),
     FieldDescriptor.CPPTYPE_INT64: st.integers(-(2**63), 2**63 - 1),
     FieldDescriptor.CPPTYPE_UINT64: st.integers(0, 2**64 - 1),
-    FieldDescriptor.CPPTYPE_FLOAT: st.floats(width=32),
-    FieldDescriptor.CPPTYPE_DOUBLE: st.floats(),
+    FieldDescriptor.CPPTYPE_FLOAT: st.floats(width=32).map(_one_nan),
+    FieldDescriptor.CPPTYPE_DOUBLE: st.floats().map(_one_nan),
     FieldDescriptor.CPPTYPE_BOOL: st.booleans(),
     FieldDescriptor.CPPTYPE_STRING: st.text(max_size=5),
 }

@@ -1,5 +1,6 @@
 """Connections: closed when their client is too slow or sends too much, and bounded in number."""
 
+import http.client
 import json
 import socket
 import threading
@@ -28,6 +29,14 @@ def all_of(connection):
     return read
 
 
+def status_of_next(connection):
+    """The status of the next answer, which is read as a whole."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    response.read()
+    return response.status
+
+
 def problem_of(answer):
     """Status and code of an answer that is a problem."""
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -52,7 +61,7 @@ def test_a_second_request_has_to_finish_its_headers_as_well(rest, fake, monkeypa
     fake.answers = [pb.RecommendResponse()]
     with connect(rest) as connection:
         connection.sendall(HEAD + b"content-length: 0\r\n\r\n")
-        assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+        assert status_of_next(connection) == 200
         monkeypatch.setattr(connections, "HEAD_S", 0.05)
         connection.sendall(HEAD)
         with suppress(ConnectionResetError):
@@ -76,7 +85,7 @@ def test_a_body_that_comes_after_its_answer_does_not_keep_the_connection(
     head = b"POST /v1/%s HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % (path, length)
     with serving(fake) as target, gateway(target) as running, connect(running) as connection:
         connection.sendall(head)
-        assert connection.recv(65_536).startswith(b"HTTP/1.1 4")
+        assert status_of_next(connection) in (404, 413)
         connection.sendall(b"{")
         with suppress(ConnectionResetError):
             assert all_of(connection) == b""
@@ -126,12 +135,13 @@ def test_an_upgrade_that_comes_in_two_parts_is_refused(rest, fake, monkeypatch):
 def test_requests_after_one_another_are_not_taken_for_long_headers(rest, fake):
     """A connection that stays open would be closed after some calls."""
     fake.answers = [pb.RecommendResponse()]
-    body = b'{"session_id": "' + b"s" * 900 + b'"}'
-    request = HEAD + b"content-length: %d\r\n\r\n%s" % (len(body), body)
-    with connect(rest) as connection:
-        for _ in range(40):
-            connection.sendall(request)
-            assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+    calls = http.client.HTTPConnection(rest.host, rest.port, timeout=LIMIT_S)
+    for _ in range(40):
+        calls.request("POST", "/v1/recommend", b'{"session_id": "' + b"s" * 900 + b'"}')
+        response = calls.getresponse()
+        assert response.status == 200
+        response.read()
+    calls.close()
 
 
 def test_a_client_that_does_not_read_is_closed(rest, fake, monkeypatch):
