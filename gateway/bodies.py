@@ -36,6 +36,8 @@ class Bodies:
         said = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if said not in MEDIA_TYPES:
             raise ProblemError("send JSON, as application/json or text/plain", status=415)
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            raise ProblemError("send the body as it is, without Content-Encoding", status=415)
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length) > MAX_MESSAGE_BYTES:
             raise _too_large()

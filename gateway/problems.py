@@ -43,7 +43,14 @@ STATUSES = {
 TITLES = {499: "Client Closed Request"}
 """Titles of statuses that are nginx's, not HTTP's own."""
 
-HEADERS: dict[int, Mapping[str, str]] = {401: {"WWW-Authenticate": "Bearer"}}
+SOON = {"Retry-After": "1"}
+"""For refusals that pass: seconds to wait before the next try."""
+
+HEADERS: dict[int, Mapping[str, str]] = {
+    401: {"WWW-Authenticate": "Bearer"},
+    429: SOON,
+    503: SOON,
+}
 """What else an answer with a status has to say."""
 
 AWAY = "no server can be reached that is SERVING; try again later"
@@ -81,7 +88,7 @@ class ProblemError(Exception):
         self.code = code
         self.violations = violations
         self.status = status or STATUSES.get(code, 500)
-        self.headers = headers or HEADERS.get(self.status)
+        self.headers = {**HEADERS.get(self.status, {}), **(headers or {})}
         super().__init__(detail)
 
     def response(self) -> Response:

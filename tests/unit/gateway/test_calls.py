@@ -1,5 +1,6 @@
 """Calls over REST: what reaches the server, and what becomes of its answer."""
 
+import gzip
 import json
 import threading
 
@@ -70,6 +71,13 @@ def test_other_types_of_a_body_are_refused(rest, fake):
     answer = rest.call("recommend", {}, content_type="application/x-www-form-urlencoded")
     assert answer.status == 415
     assert fake.requests == []
+
+
+def test_a_compressed_body_is_refused_as_such(rest, fake):
+    """What it holds must not be called JSON with a fault."""
+    answer = rest.ask("POST", "/v1/recommend", gzip.compress(b"{}"), {"content-encoding": "gzip"})
+    assert (answer.status, fake.requests) == (415, [])
+    assert "Content-Encoding" in answer.json["detail"]
 
 
 def context_of(fake):
@@ -152,6 +160,7 @@ def test_every_code_has_its_status(rest, fake, code):
     assert (problem["code"], problem["detail"]) == (code.name, "the test says so")
     assert (problem["type"], bool(problem["title"])) == ("about:blank", True)
     assert ("www-authenticate" in answer.headers) is (answer.status == 401)
+    assert ("retry-after" in answer.headers) is (answer.status in (429, 503))
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
