@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import ssl
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -43,25 +44,33 @@ class Certificate(NamedTuple):
 def certificate_of(chain: Path, key: Path, client_ca: Path | None) -> WatchedFiles[Certificate]:
     """Return what is held by the files of a certificate, of its key, and of the callers' CAs.
 
+    One that has expired does not take the place of one that has not; at the start, it is better
+    than none.
+
     Raises
     ------
     SystemExit
         If they cannot be read, or do not fit each other.
     """
+    in_use_until_s = -math.inf
 
     def parse(contents: Sequence[bytes]) -> Certificate:
+        nonlocal in_use_until_s
         pem, key_pem, *more = contents
         certificates = certificates_of(pem, "the first file holds no certificate")
         check_key(certificates[0], key_pem)
         for ca_pem in more:
             certificates_of(ca_pem, "the last file holds no certificate of a CA")
         expires_s = min(entry.not_valid_after_utc.timestamp() for entry in certificates)
+        if expires_s < time.time() < in_use_until_s:
+            raise ValueError("the certificate has expired, or one of its chain")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
             context.load_cert_chain(chain, key, password="")
         except ssl.SSLError as e:
             raise ValueError(f"OpenSSL does not take them ({e.reason})") from None
         EXPIRY.set(expires_s)
+        in_use_until_s = expires_s
         return Certificate(pem, key_pem, more[0] if more else None, expires_s, context)
 
     paths = [chain, key, *([client_ca] if client_ca else [])]

@@ -67,6 +67,22 @@ def test_a_renewed_certificate_is_told_with_its_own_expiry(authority):
     assert files.value.client_ca == authority.certificate.read_bytes()
 
 
+def test_an_expired_one_does_not_take_the_place_of_a_good_one(authority, caplog):
+    """An old copy was put back, and from then on no client could connect."""
+    files = certificate_of(*authority.issue("server", days=-1), None)
+    authority.issue("server", days=5)
+    files.refresh()
+    good = files.value
+    authority.issue("server", days=-1)
+    files.refresh()
+    assert files.value is good
+    assert expiry() == good.expires_s
+    assert "the certificate has expired" in caplog.text
+    authority.issue("server", days=90)
+    files.refresh()
+    assert files.value.expires_s > good.expires_s
+
+
 def test_a_process_without_a_certificate_has_no_expiry():
     """0 would be a certificate that has expired in 1970."""
     program = "from listeners.certificates import EXPIRY; print(EXPIRY._value.get())"
