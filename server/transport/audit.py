@@ -1,8 +1,14 @@
-"""The audit log: a line for each administrative call, and no personal data in it."""
+"""The audit log: a line for each administrative call, and no personal data in it.
+
+Of calls that the gate refuses, a line for the first, and later ones with the number of those
+between: whoever may not call must not be able to fill the log.
+"""
 
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Callable
 
 from google.rpc import code_pb2
@@ -38,6 +44,44 @@ ADMINISTRATIVE: dict[str, Callable[[bytes, bytes], str]] = {
 }
 """The administrative methods, and what the line says of request and response of a call that has
 succeeded. Others may hold anything, and are told without."""
+
+
+REFUSALS_S = 10.0
+"""Least time between two lines of refused calls of a method by the same caller."""
+
+MAX_REFUSED = 1_024
+"""Methods and callers that are told apart by the lines of refused calls."""
+
+
+class Refusals:
+    """Writes lines for administrative calls that the gate has refused; for a single thread."""
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def note(self, method: Method, code: int, caller: str = "") -> None:
+        """Write a line for a call, or count it for the next line.
+
+        Parameters
+        ----------
+        method
+            One of `ADMINISTRATIVE`.
+        code
+            With which the call is refused.
+        caller
+            The name of the caller's token; empty: it has none of ours.
+        """
+        now, key = time.monotonic(), (method.name, caller)
+        told, since = self._told.get(key, (-math.inf, 0))
+        if now - told < REFUSALS_S:
+            self._told[key] = told, since + 1
+            return
+        if len(self._told) >= MAX_REFUSED:
+            self._told.clear()
+        self._told[key] = now, 0
+        before = f", as were {since} before" if since else ""
+        name = code_pb2.Code.Name(code)
+        log.info("%s: %s%s", method.name, name, before, extra={"caller": caller})
 
 
 def audited(method: Method, behaviour: Behaviour, caller: str = "") -> Behaviour:

@@ -8,7 +8,7 @@ from listeners.tokens import Scope, Token, Tokens
 from listeners.watched_files import WatchedFiles
 from server import metrics
 from server.errors import permission_denied, unauthenticated
-from server.transport.audit import ADMINISTRATIVE, audited
+from server.transport.audit import ADMINISTRATIVE, Refusals, audited
 from server.transport.fast_lane import Behaviour, Metadata, Reply
 from server.transport.methods import METHODS
 from server.transport.rich_status import error_reply
@@ -36,6 +36,7 @@ class TokenGate:
         }
         self._lacking = {scope: error_reply(permission_denied(LACKING % scope)) for scope in Scope}
         self._unknown = metrics.REFUSED.labels("unauthenticated")
+        self._refusals = Refusals()
         self._denied = metrics.REFUSED.labels("permission_denied")
 
     def __call__(
@@ -44,15 +45,18 @@ class TokenGate:
         """Return what becomes of a call."""
         if path in OPEN:
             return behaviour
-        token = self._token(metadata)
+        token, method = self._token(metadata), self._administrative.get(path)
         if token is None:
             self._unknown.inc()
+            if method is not None:
+                self._refusals.note(method, UNKNOWN.code)
             return UNKNOWN
         scope = self._scopes.get(path)
         if scope is not None and scope not in token.scopes:
             self._denied.inc()
+            if method is not None:
+                self._refusals.note(method, self._lacking[scope].code, token.name)
             return self._lacking[scope]
-        method = self._administrative.get(path)
         if method is None or behaviour is None:
             return behaviour
         return audited(method, behaviour, token.name)

@@ -9,6 +9,7 @@ import pytest
 from listeners.guard import UNGUARDED, guard_of
 from listeners.tokens import Scope
 from nextclick.v1 import catalog_service_pb2, event_service_pb2, model_service_pb2
+from server.transport import audit
 from server.transport.audit import ADMINISTRATIVE
 from server.transport.methods import METHODS
 from settings.log_lines import AUDIT, JsonLines, log_to_stderr
@@ -86,6 +87,42 @@ def test_a_call_that_found_no_thread_is_a_line_too(served, lines, monkeypatch):
     with pytest.raises(grpc.RpcError):
         served.models.PauseLearning(request, **how)
     assert lines() == [("PauseLearning: RESOURCE_EXHAUSTED", caller)]
+
+
+def test_refused_calls_are_lines_that_do_not_fill_the_log(tmp_path, lines, monkeypatch):
+    """An attempt is worth knowing, and who has made it; ten thousand of them are one line."""
+    path = tmp_path / "tokens.json"
+    bearers = write_tokens(path, **{"shop-window": (Scope.RECOMMEND,)})
+    served = Served(guard_of(str(path), "", ""))
+    request = model_service_pb2.PauseLearningRequest(model="ranker")
+
+    def refused(metadata):
+        with pytest.raises(grpc.RpcError):
+            served.models.PauseLearning(request, timeout=LIMIT_S, metadata=metadata)
+
+    try:
+        for _ in range(3):
+            refused(bearers["shop-window"].metadata)
+        refused(())
+        monkeypatch.setattr(audit, "REFUSALS_S", 0.0)
+        refused(bearers["shop-window"].metadata)
+    finally:
+        served.close()
+    assert lines() == [
+        ("PauseLearning: PERMISSION_DENIED", "shop-window"),
+        ("PauseLearning: UNAUTHENTICATED", None),
+        ("PauseLearning: PERMISSION_DENIED, as were 2 before", "shop-window"),
+    ]
+
+
+def test_callers_that_are_told_apart_are_bounded(monkeypatch):
+    """Tokens come and go for years."""
+    monkeypatch.setattr(audit, "MAX_REFUSED", 10)
+    method = next(method for method in METHODS if method.name == "RollBack")
+    refusals = audit.Refusals()
+    for n in range(25):
+        refusals.note(method, 7, f"caller-{n}")
+        assert len(refusals._told) <= 10
 
 
 def test_no_other_call_is_a_line(served, lines):
