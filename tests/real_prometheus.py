@@ -22,13 +22,15 @@ def installed():
     return shutil.which("prometheus") is not None
 
 
-def targets(ports):
-    """Where the processes of a stack export their metrics, by Prometheus's name of the job."""
+def targets(ports, gateway=None):
+    """Where the processes of a stack, and perhaps a gateway with this port for metrics, export
+    them, by Prometheus's name of the job."""
     flink = range(ports.flink_metrics, ports.flink_metrics + FLINK_METRICS_PORTS)
     wanted = {
         "nextclick-server": [ports.http],
         "nextclick-emitter": [ports.emitter_http],
         "nextclick-store": [ports.store_http],
+        "nextclick-gateway": [gateway] if gateway else [],
         "nextclick-flink": [port for port in flink if _answers(port)],
     }
     return {job: [f"127.0.0.1:{port}" for port in found] for job, found in wanted.items()}
@@ -42,12 +44,12 @@ def _answers(port):
     return True
 
 
-def configuration(ports, scrape_s):
+def configuration(ports, scrape_s, gateway):
     """The project's configuration, with the addresses of this stack and another interval."""
     config = yaml.safe_load((FOLDER / "prometheus.yaml").read_text())
     config["global"] = dict.fromkeys(("scrape_interval", "evaluation_interval"), f"{scrape_s}s")
     config["rule_files"] = [str(FOLDER / "rules.yaml")]
-    found = targets(ports)
+    found = targets(ports, gateway)
     config["scrape_configs"] = [
         {"job_name": job["job_name"], "static_configs": [{"targets": found[job["job_name"]]}]}
         for job in config["scrape_configs"]
@@ -56,11 +58,11 @@ def configuration(ports, scrape_s):
 
 
 @contextmanager
-def prometheus_of(ports, folder, scrape_s=15):
+def prometheus_of(ports, folder, scrape_s=15, gateway=None):
     """Run Prometheus on a stack's ports, with data and log in a folder; yields its URL."""
     port = Ports.free().http
     config, log = folder / "prometheus.yaml", folder / "prometheus.log"
-    config.write_text(yaml.safe_dump(configuration(ports, scrape_s)))
+    config.write_text(yaml.safe_dump(configuration(ports, scrape_s, gateway)))
     argv = [
         "prometheus",
         f"--config.file={config}",
