@@ -44,7 +44,7 @@ class AsyncClient:
         target: str,
         *,
         timeout_s: float = 1.0,
-        retries: int = 3,
+        retries: int = 5,
         token: str = "",
         hedge_after_s: float | None = None,
         tls: Tls | None = None,

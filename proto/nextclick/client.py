@@ -68,7 +68,7 @@ class Client:
         target: str,
         *,
         timeout_s: float = 1.0,
-        retries: int = 3,
+        retries: int = 5,
         token: str = "",
         hedge_after_s: float | None = None,
         tls: Tls | None = None,
