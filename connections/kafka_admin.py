@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -49,6 +51,13 @@ class Admin(AdminClient):
         self._heard = Heard()
         config: dict[str, Any] = {**client_config(settings), "error_cb": self._heard}
         super().__init__(config | properties)
+
+    def __del__(self) -> None:
+        # Answers come on a thread of librdkafka's own. A collection of garbage on that thread must
+        # not end the client: librdkafka would abort the process.
+        if not sys.is_finalizing():
+            ending = (None, None, None)
+            threading.Thread(target=self.__exit__, args=ending, daemon=True).start()
 
     def list_topics(self, *args: Any, **kwargs: Any) -> Any:
         """Return what brokers and topics there are, as `AdminClient` does.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import threading
+import time
 from typing import Any
 
 import grpc
@@ -113,6 +115,24 @@ def _options_of_tls(target: str, tls: Tls) -> tuple[tuple[str, Any], ...]:
             "are for: Tls(..., server_name=)"
         )
     return options(target)
+
+
+def wait(channel: grpc.Channel, seconds: float) -> None:
+    """Wait, and have a channel for threads connect meanwhile.
+
+    Its connections get on only while a call waits or somebody watches them, and else once in 5 s:
+    calls to a server that is back would go on failing for so long.
+    """
+    until = time.monotonic() + seconds
+    watched = threading.Event()
+
+    def watch(_: grpc.ChannelConnectivity) -> None:
+        watched.set()
+
+    channel.subscribe(watch)
+    watched.wait(1.0)  # grpc's thread must not begin to watch a channel that is closed already
+    time.sleep(max(until - time.monotonic(), 0.0))
+    channel.unsubscribe(watch)
 
 
 def metadata(token: str) -> tuple[tuple[str, str], ...]:

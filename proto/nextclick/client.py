@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Generator, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -229,7 +228,7 @@ class Client:
                 if pause is None:
                     batch.give_up()
                     break
-                time.sleep(pause)
+                self._wait(pause)
         return batch.result()
 
     def put_items(self, items: Sequence[Item]) -> int:
@@ -286,7 +285,10 @@ class Client:
             left_s = attempts.timeout()
             return method.future(call.request, timeout=left_s, metadata=self._metadata)
 
-        return call.parse(first_answer(begin, attempts, self._hedge_after_s))
+        return call.parse(first_answer(begin, attempts, self._hedge_after_s, self._wait))
+
+    def _wait(self, pause: float) -> None:
+        channel.wait(self._channel, pause)
 
     def _attempt(self, method: Any, request: Any, attempts: Attempts) -> Any:
         while True:
@@ -296,7 +298,7 @@ class Client:
                 pause = attempts.pause() if retryable(error) else None
                 if pause is None:
                     raise translate(error) from error
-                time.sleep(pause)
+                self._wait(pause)
 
     def _stream(
         self, call: calls.StreamCall[T], requests: Iterable[Any]

@@ -6,7 +6,6 @@ Only for calls that read. (Of gRPC's policies, grpc's core has the one for retri
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -16,7 +15,9 @@ import grpc
 from nextclick.retry import Attempts, retryable, translate
 
 
-def first_answer(begin: Callable[[], Any], attempts: Attempts, after_s: float) -> Any:
+def first_answer(
+    begin: Callable[[], Any], attempts: Attempts, after_s: float, wait: Callable[[float], None]
+) -> Any:
     """Return the answer that comes first; the other attempts are cancelled.
 
     Parameters
@@ -27,6 +28,8 @@ def first_answer(begin: Callable[[], Any], attempts: Attempts, after_s: float) -
         How many there may be, and until when.
     after_s
         Another attempt begins whenever none has ended for so long; seconds.
+    wait
+        Waits so many seconds before the next attempt, where all have failed.
 
     Raises
     ------
@@ -41,17 +44,17 @@ def first_answer(begin: Callable[[], Any], attempts: Attempts, after_s: float) -
         out.append(call)
         call.add_done_callback(ended.put)
 
-    wait: float | None = after_s
+    most_s: float | None = after_s
     add()
     try:
         while True:
             try:
-                call = ended.get(timeout=wait)
+                call = ended.get(timeout=most_s)
             except Empty:
                 if attempts.hedge():
                     add()
                 else:
-                    wait = None
+                    most_s = None
                 continue
             out.remove(call)
             if call.code() is grpc.StatusCode.OK:
@@ -61,7 +64,7 @@ def first_answer(begin: Callable[[], Any], attempts: Attempts, after_s: float) -
             pause = attempts.pause() if retryable(call) else None
             if pause is None:
                 raise translate(call) from call
-            time.sleep(pause)
+            wait(pause)
             add()
     finally:
         for call in out:

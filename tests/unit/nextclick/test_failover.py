@@ -174,6 +174,23 @@ def test_a_server_at_a_new_address_is_found(client_type: Any, fake: Fake) -> Non
             assert client.trending().model_version == 1
 
 
+@pytest.mark.parametrize("hedge_after_s", [None, 30.0])
+def test_a_server_that_is_back_is_asked_at_once(
+    client_type: Any, fake: Fake, hedge_after_s: float | None
+) -> None:
+    """If it failed, calls to a lone server would fail for 5 s after each of its restarts."""
+    fake.answers = [pb.TrendingResponse()]
+    with ExitStack() as first:
+        target = first.enter_context(serving(fake))
+        with client_type(target, timeout_s=60.0, hedge_after_s=hedge_after_s) as client:
+            client.trending()
+            first.close()
+            with pytest.raises(nextclick.UnavailableError):
+                client.trending()
+            with serving(fake, target):
+                client.trending()
+
+
 def test_a_server_that_falls_silent_is_left(
     client_type: Any, farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,9 +219,11 @@ def test_a_read_that_takes_long_is_asked_elsewhere(client_type: Any, farm: Farm)
         released.wait(60)
         return pb.TrendingResponse()
 
-    farm.fakes[0].answers = [slow]
     with client_type(farm.target, timeout_s=60.0, hedge_after_s=0.01) as client:
-        _until(lambda: client.trending().model_version == 1 and bool(farm.fakes[0].requests))
+        _until(lambda: bool(client.trending() and all(fake.requests for fake in farm.fakes)))
+        farm.fakes[0].answers = [slow]
+        asked = len(farm.fakes[0].requests)
+        _until(lambda: client.trending().model_version == 1 and len(farm.fakes[0].requests) > asked)
         # Nobody waits for the slow one any more.
         assert left.wait(60)
     released.set()
