@@ -159,7 +159,8 @@ def pinned(child: Child) -> Any:
 def ask(address: str, session_id: str) -> bytes:
     """Return an answer of the gateway."""
     body = orjson.dumps({"session_id": session_id})
-    request = urllib.request.Request(f"http://{address}{PATH}", body)
+    named = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://{address}{PATH}", body, named)
     with urllib.request.urlopen(request, timeout=START_S) as answer:
         read: bytes = answer.read()
     return read
