@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
 
 import grpc
 import orjson
-from google.protobuf.message import DecodeError
-from google.rpc import error_details_pb2, status_pb2
 from starlette.responses import Response
 
 from nextclick.errors import FieldFault
+from nextclick.rich_status import faults_of, status_of
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -54,9 +52,6 @@ HEADERS: dict[int, Mapping[str, str]] = {
 """What else an answer with a status has to say."""
 
 AWAY = "no server can be reached that is SERVING; try again later"
-
-DETAILS = "grpc-status-details-bin"
-"""The trailer that has a google.rpc.Status."""
 
 
 class ProblemError(Exception):
@@ -116,30 +111,9 @@ def of_call(error: grpc.aio.AioRpcError) -> ProblemError:
     instant in which it shuts down.
     """
     code, detail = error.code().name, error.details() or error.code().name
-    status = _status(error)
+    status = status_of(error)
     if code == "CANCELLED" or (code == "UNAVAILABLE" and status is None):
         return ProblemError(AWAY, "UNAVAILABLE")
     if code == "RESOURCE_EXHAUSTED" and "larger than max" in detail:
         return ProblemError(f"{detail}; send less in one call", code, status=413)
-    return ProblemError(detail, code, _violations(status))
-
-
-def _status(error: grpc.aio.AioRpcError) -> status_pb2.Status | None:
-    trailers: Any = error.trailing_metadata()
-    sent = [value for key, value in trailers or () if key == DETAILS]
-    try:
-        return status_pb2.Status.FromString(sent[0]) if sent else None
-    except (TypeError, DecodeError):  # a proxy's, or another server's
-        return None
-
-
-def _violations(status: status_pb2.Status | None) -> list[FieldFault]:
-    found: list[FieldFault] = []
-    bad = error_details_pb2.BadRequest()
-    for detail in status.details if status else ():
-        try:
-            if detail.Unpack(bad):
-                found += [FieldFault(v.field, v.description) for v in bad.field_violations]
-        except DecodeError:
-            return []
-    return found
+    return ProblemError(detail, code, faults_of(status))

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
-from google.rpc import error_details_pb2, status_pb2
 
 from nextclick.errors import (
     DeadlineExceededError,
-    FieldFault,
     InvalidRequestError,
     NextclickError,
     NotFoundError,
@@ -22,11 +18,9 @@ from nextclick.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from nextclick.rich_status import faults_of, status_of
 
 FIRST_BACKOFF_S, MAX_BACKOFF_S = 0.05, 1.0
-
-DETAILS = "grpc-status-details-bin"
-"""The trailer with a `google.rpc.Status`, in which a server names the faults."""
 
 
 class Attempts:
@@ -80,7 +74,7 @@ def translate(error: grpc.RpcError) -> NextclickError:
     """Return the error for the caller."""
     code, details = error.code(), error.details() or error.code().name
     if code == grpc.StatusCode.INVALID_ARGUMENT:
-        return InvalidRequestError(details, _faults(error))
+        return InvalidRequestError(details, faults_of(status_of(error)))
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in details:
         # grpc's own words for a message over the limit of one side.
         return InvalidRequestError(f"{details}; send less in one call")
@@ -101,18 +95,3 @@ _ADVICE: dict[str, tuple[type[NextclickError], str]] = {
     OverloadedError.status: (OverloadedError, "slow down and try again"),
     "UNIMPLEMENTED": (ServerError, "is it a nextclick server, of this client's version or later?"),
 }
-
-
-def _faults(error: Any) -> tuple[FieldFault, ...]:
-    sent = [value for key, value in error.trailing_metadata() or () if key == DETAILS]
-    try:
-        status = status_pb2.Status.FromString(sent[0] if sent else b"")
-    except (TypeError, DecodeError):  # a proxy's, or another server's
-        return ()
-    faults: list[FieldFault] = []
-    for detail in status.details:
-        bad = error_details_pb2.BadRequest()
-        if detail.Is(bad.DESCRIPTOR):
-            detail.Unpack(bad)
-            faults += [FieldFault(v.field, v.description) for v in bad.field_violations]
-    return tuple(faults)
