@@ -29,6 +29,19 @@ def all_of(connection):
     return read
 
 
+def after(monkeypatch, name):
+    """An event that is set once a connection of the gateway has been told something."""
+    told = threading.Event()
+    method = getattr(connections.BoundedProtocol, name)
+
+    def noted(self, *args):
+        method(self, *args)
+        told.set()
+
+    monkeypatch.setattr(connections.BoundedProtocol, name, noted)
+    return told
+
+
 def status_of_next(connection):
     """The status of the next answer, which is read as a whole."""
     response = http.client.HTTPResponse(connection)
@@ -116,14 +129,7 @@ def test_a_request_that_asks_for_another_protocol_keeps_its_body(rest, fake):
 
 def test_an_upgrade_that_comes_in_two_parts_is_refused(rest, fake, monkeypatch):
     """Its body would be passed over without a word."""
-    received = threading.Event()
-    data_received = connections.BoundedProtocol.data_received
-
-    def noted(self, data):
-        data_received(self, data)
-        received.set()
-
-    monkeypatch.setattr(connections.BoundedProtocol, "data_received", noted)
+    received = after(monkeypatch, "data_received")
     with connect(rest) as connection:
         connection.sendall(HEAD + b"connection: upgrade\r\ncontent-length: 2\r\nupg")
         assert received.wait(LIMIT_S)
@@ -147,14 +153,7 @@ def test_requests_after_one_another_are_not_taken_for_long_headers(rest, fake):
 def test_a_client_that_does_not_read_is_closed(rest, fake, monkeypatch):
     """It would keep its answers in memory."""
     monkeypatch.setattr(connections, "UNREAD_S", 0.05)
-    closed = threading.Event()
-    lost = connections.BoundedProtocol.connection_lost
-
-    def connection_lost(self, error):
-        lost(self, error)
-        closed.set()
-
-    monkeypatch.setattr(connections.BoundedProtocol, "connection_lost", connection_lost)
+    closed = after(monkeypatch, "connection_lost")
     fake.answers = [pb.RecommendResponse(items=[pb.ScoredItem(item_id="a" * 200)] * 15_000)]
     with connect(rest) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)

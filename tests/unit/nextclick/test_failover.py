@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import nextclick
 from cli.stack.authority import Authority
 from nextclick import channel
 from nextclick.v1 import recommendation_service_pb2 as pb
+from tests.command import ENVIRONMENT
 from tests.unit.nextclick.every_call import EVERY_CALL, METHODS, empty_response
 from tests.unit.nextclick.fake_server import Fake, serving
 from tests.unit.nextclick.name_server import naming
@@ -176,19 +179,43 @@ def test_a_server_at_a_new_address_is_found(client_type: Any, fake: Fake) -> Non
 
 @pytest.mark.parametrize("hedge_after_s", [None, 30.0])
 def test_a_server_that_is_back_is_asked_at_once(
-    client_type: Any, fake: Fake, hedge_after_s: float | None
+    client_type: Any, hedge_after_s: float | None
 ) -> None:
     """If it failed, calls to a lone server would fail for 5 s after each of its restarts."""
-    fake.answers = [pb.TrendingResponse()]
-    with ExitStack() as first:
-        target = first.enter_context(serving(fake))
-        with client_type(target, timeout_s=60.0, hedge_after_s=hedge_after_s) as client:
+    with _other_process("127.0.0.1:0") as target:
+        client = client_type(target, timeout_s=60.0, hedge_after_s=hedge_after_s)
+        client.trending()
+    with client:
+        with pytest.raises(nextclick.UnavailableError):
             client.trending()
-            first.close()
-            with pytest.raises(nextclick.UnavailableError):
-                client.trending()
-            with serving(fake, target):
-                client.trending()
+        with _other_process(target):
+            client.trending()
+
+
+@contextmanager
+def _other_process(address: str) -> Iterator[str]:
+    """Run a server in a process of its own: one in ours would have our connections get on."""
+    argv = [sys.executable, "-c", SERVER, address]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(argv, env=ENVIRONMENT, text=True, **pipes) as process:
+        assert process.stdout
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+SERVER = """
+import sys
+from nextclick.v1.recommendation_service_pb2 import TrendingResponse
+from tests.unit.nextclick.fake_server import Fake, serving
+
+fake = Fake()
+fake.answers = [TrendingResponse()]
+with serving(fake, sys.argv[1]) as address:
+    print(address, flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_a_server_that_falls_silent_is_left(
