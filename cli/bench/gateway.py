@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
+import psutil
 import typer
 from google.protobuf.json_format import MessageToDict
 
@@ -57,8 +59,8 @@ def gateway(
     """Measure answers over REST against an empty route of FastAPI, each on one core.
 
     Slices of both alternate; figures are medians. The empty route returns as many bytes as an
-    answer, with the same libraries, and asks nobody. The client is a native program. Jobs, emitter
-    and store are paused.
+    answer, with the same libraries, and asks nobody. The client is a native program; it and the
+    server that answers keep off that core. Jobs, emitter and store are paused.
 
     nextclick bench gateway --json
     """
@@ -105,8 +107,13 @@ def measure(
         address, child = ends.enter_context(running_gateway(stack))
         answer = ask(address, asked[-1])
         floor, floor_child = ends.enter_context(bare_server(stack, empty_route.__name__, answer))
-        product = Target(address, pinned(child), PATH, bodies)
-        empty = Target(floor, pinned(floor_child), PATH, bodies)
+        cores = ends.enter_context(own_cores_kept())
+        product, empty = (
+            Target(place, keep_to(cores[:1], running(each)), PATH, bodies)
+            for place, each in ((address, child), (floor, floor_child))
+        )
+        for process in (psutil.Process(), running(stack.child("server"))):
+            keep_to(cores[1:] or cores, process)
         bar = ends.enter_context(progress())
         task = bar.add_task("slices", total=5 * rounds, note="")
 
@@ -149,10 +156,21 @@ def running_gateway(stack: Stack) -> Iterator[tuple[str, Child]]:
         stop([child])
 
 
-def pinned(child: Child) -> Any:
-    """Return a process, which keeps to one core from now on."""
-    process = running(child)
-    process.cpu_affinity(process.cpu_affinity()[:1])
+@contextmanager
+def own_cores_kept() -> Iterator[list[int]]:
+    """Yield the cores that this process may use, which it gets back afterwards."""
+    cores = os.sched_getaffinity(0)
+    try:
+        yield sorted(cores)
+    finally:
+        keep_to(sorted(cores), psutil.Process())
+
+
+def keep_to(cores: list[int], process: psutil.Process) -> psutil.Process:
+    """Return a process whose threads keep to some cores from now on, and its children, too."""
+    for thread in process.threads():
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            os.sched_setaffinity(thread.id, cores)
     return process
 
 

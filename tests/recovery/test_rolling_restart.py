@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack
 from operator import gt
 
@@ -15,6 +16,7 @@ from nextclick import Client, Event
 from tests.integration.conftest import LIMIT_S, eventually
 
 VISITORS = 4
+VIEWS = 1_000  # of a session: one that is longer than MAX_SESSION_STEPS ends
 
 
 class Server:
@@ -39,17 +41,20 @@ class Visitor:
     """Looks at items, and asks for a recommendation after each; keeps what failed."""
 
     def __init__(self, client, name):
-        self._client, self.name, self.views, self.failures = client, name, 0, []
+        self._client, self._name, self.failures = client, name, []
+        self.views, self.by_session = 0, Counter()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._visit)
 
     def _visit(self):
         while not self._end.is_set():
-            item, now = f"{self.name}-{self.views % 7}", int(time.time() * 1000)
+            item, now = f"{self._name}-{self.views % 7}", int(time.time() * 1000)
+            session_id = f"{self._name}-{self.views // VIEWS}"
             try:
-                put = self._client.put_events([Event("view", item, now, session_id=self.name)])
+                put = self._client.put_events([Event("view", item, now, session_id=session_id)])
                 self.views += put.accepted
-                assert self._client.recommend(self.name).recommendation_id
+                self.by_session[session_id] += put.accepted
+                assert self._client.recommend(session_id).recommendation_id
             except Exception as failure:
                 self.failures.append(failure)
 
@@ -94,8 +99,9 @@ def test_a_rolling_restart_fails_no_call_and_counts_each_view_once(servers):
         visiting.close()
         assert not [failure for visitor in visitors for failure in visitor.failures]
         for visitor in visitors:
-            eventually(
-                lambda name=visitor.name: client.recommend(name).session_version,
-                lambda version, views=visitor.views: version == views,
-                "each view counted once",
-            )
+            for session_id, views in visitor.by_session.items():
+                eventually(
+                    lambda session_id=session_id: client.recommend(session_id).session_version,
+                    lambda version, views=views: version == views,
+                    "each view counted once",
+                )
