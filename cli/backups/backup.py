@@ -205,5 +205,5 @@ def _read(place: Place, name: str) -> Backup | None:
         files = {file: Held(**told) for file, told in held["files"].items()}
         whole = place.has(name, ARCHIVE)
         return Backup(name, held["kind"], held["version"], files) if whole else None
-    except (FileNotFoundError, orjson.JSONDecodeError, KeyError, TypeError):
+    except (FileNotFoundError, orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
         return None

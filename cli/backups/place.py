@@ -87,10 +87,12 @@ class Place:
         with self._told():
             if not self._remote:
                 self._files.create_dir(f"{self._root}/{backup}", recursive=True)
-            with self._files.open_output_stream(f"{self._root}/{backup}/{file}") as out:
+            path = f"{self._root}/{backup}/{file}"
+            # By default, pyarrow packs a file once more whose name ends in .zst.
+            with self._files.open_output_stream(path, compression=None) as out:
                 yield cast("IO[bytes]", out)
             if not self._remote:
-                _sync(Path(self._root, backup, file))
+                _sync(Path(path))
                 _sync(Path(self._root, backup))
 
     def has(self, backup: str, file: str) -> bool:
@@ -112,7 +114,7 @@ class Place:
             path = f"{self._root}/{backup}/{file}"
             if self._files.get_file_info(path).type != fs.FileType.File:
                 raise FileNotFoundError(2, "there is no such file", f"{self}/{backup}/{file}")
-            with self._files.open_input_stream(path) as stream:
+            with self._files.open_input_stream(path, compression=None) as stream:
                 yield cast("IO[bytes]", stream)
 
     def remove(self, backup: str, first: str) -> None:

@@ -6,6 +6,7 @@ import io
 import os
 import resource
 import shutil
+import tarfile
 from contextlib import nullcontext
 from pathlib import Path
 from unittest import mock
@@ -127,7 +128,15 @@ def test_an_interrupted_backup_is_none(place, where, entries):
         backups.find(place, NAMES[2])
 
 
-@pytest.mark.parametrize("manifest", [b'{"format": 1, "version', b"[]", b'{"format": 1}'])
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        b'{"format": 1, "version',
+        b"[]",
+        b'{"format": 1}',
+        b'{"format": 1, "version": "1.2.3", "kind": "stack", "files": []}',
+    ],
+)
 def test_a_torn_manifest_makes_no_backup(place, manifest):
     """It is written in place in a folder."""
     for file, raw in ((backups.ARCHIVE, b""), (backups.MANIFEST, manifest)):
@@ -176,6 +185,31 @@ def test_a_damaged_backup_is_refused_and_nothing_is_left(place, entries, tmp_pat
     with pytest.raises(CommandError, match=r"is damaged: .* nothing was restored"):
         backups.restore(place, backup, tmp_path / "again")
     assert not list(tmp_path.glob("again*"))
+
+
+def test_a_backup_that_lost_its_end_in_the_storage_is_damaged(place, where, entries, tmp_path):
+    """A copy that broke off leaves it: the storage is well, and so are its keys."""
+    (backup,) = made(place, entries, NAMES[0])
+    files, paths = objects(where)
+    (archive,) = (path for path in paths if path.endswith(backups.ARCHIVE))
+    with files.open_input_stream(archive, compression=None) as stream:
+        raw = stream.read()
+    with files.open_output_stream(archive, compression=None) as out:
+        out.write(raw[: len(raw) // 2])
+    with pytest.raises(CommandError, match=r"is damaged: .* nothing was restored"):
+        backups.restore(place, backup, tmp_path / "again")
+
+
+def test_an_archive_opens_with_any_tool(place, where, entries):
+    """`tar --zstd -x` gets the files back where nextclick cannot be installed any more."""
+    made(place, entries, NAMES[0])
+    files, paths = objects(where)
+    (archive,) = (path for path in paths if path.endswith(backups.ARCHIVE))
+    with (
+        files.open_input_stream(archive, compression="zstd") as stream,
+        tarfile.open(fileobj=stream, mode="r|") as tar,
+    ):
+        assert tar.getnames() == [entry.name for entry in entries]
 
 
 def test_files_of_another_backup_are_refused(place, entries, tmp_path):
