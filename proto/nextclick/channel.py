@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import threading
 import time
 from typing import Any
@@ -136,7 +137,18 @@ def wait(channel: grpc.Channel, seconds: float) -> None:
 
 
 def metadata(token: str) -> tuple[tuple[str, str], ...]:
-    """Return what each call carries: the caller's token, if there is one."""
+    """Return what each call carries: the caller's token, if there is one.
+
+    Raises
+    ------
+    InvalidRequestError
+        If it cannot be one. It is not quoted: grpc's own error would have it.
+    """
+    if token and not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise InvalidRequestError(
+            "the token has a space, a line end or another character that no token has: strip what "
+            "was read from its file"
+        )
     return (("authorization", f"Bearer {token}"),) if token else ()
 
 

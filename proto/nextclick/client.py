@@ -72,9 +72,9 @@ class Client:
         hedge_after_s: float | None = None,
         tls: Tls | None = None,
     ) -> None:
+        self._metadata = channel.metadata(token)
         self._channel = channel.blocking(target, tls)
         self._stubs = channel.Stubs(self._channel)
-        self._metadata = channel.metadata(token)
         self._timeout_s = timeout_s
         self._retries = retries
         self._hedge_after_s = hedge_after_s

@@ -58,6 +58,14 @@ def test_every_call_carries_the_token(client_type: Any, fake: Fake, name: str) -
     assert len(fake.requests) == 1
 
 
+@pytest.mark.parametrize("token", ["secret\n", "sec ret", " secret", "s\u00e9cret", "secret\x00"])
+def test_what_cannot_be_a_token_is_refused_and_not_quoted(client_type: Any, token: str) -> None:
+    """If it failed, a token that was read with its line's end would be in logs, and why in none."""
+    with pytest.raises(nextclick.InvalidRequestError, match="strip what was read") as raised:
+        client_type("127.0.0.1:1", token=token)
+    assert token.strip() not in str(raised.value)
+
+
 @pytest.mark.parametrize("name", EVERY_CALL)
 def test_every_field_of_a_response_reaches_the_caller(
     client_type: Any, fake: Fake, target: str, name: str
