@@ -35,12 +35,13 @@ class Credentials(CredentialProvider):
         Raises
         ------
         redis.AuthenticationError
-            If the file cannot be read.
+            If the file cannot be read, or holds no text.
         """
         try:
             password = Path(self._file).read_text(encoding="utf-8").rstrip("\r\n")
-        except OSError as e:
-            raise redis.AuthenticationError(f"{self._file} cannot be read: {e.strerror}") from None
+        except (OSError, UnicodeDecodeError) as e:
+            why = e.strerror if isinstance(e, OSError) else "it is no UTF-8"
+            raise redis.AuthenticationError(f"{self._file} cannot be read: {why}") from None
         return (self._user, password) if self._user else (password,)
 
 
@@ -59,9 +60,10 @@ def masters_of(settings: RedisSettings, timeout_s: float, connect_timeout_s: flo
     Raises
     ------
     SystemExit
-        If a file cannot be read, with its setting.
+        If a file cannot be read, or the URL has an option that there is not, with the setting.
     """
     _check_files(settings)
+    _check_options(settings.redis)
     url: dict[str, Any] = dict(parse_url(settings.redis))
     shared: dict[str, Any] = {
         "socket_timeout": timeout_s,
@@ -108,6 +110,19 @@ def _watched(
     sentinels = Sentinel(settings.redis_sentinel_addresses, sentinel_kwargs=of_sentinels)
     pool = SentinelConnectionPool(settings.redis_service, sentinels, ssl=tls, **options)
     return SentinelMaster(settings.redis_service, pool)
+
+
+def _check_options(url: str) -> None:
+    """Exit with a sentence if connections could not be made with what follows the URL's `?`.
+
+    Each connection would fail with an error that is none of Redis's, which nobody expects.
+    """
+    try:
+        ConnectionPool.from_url(url).make_connection()
+    except (TypeError, ValueError, redis.RedisError):
+        raise SystemExit(
+            "NEXTCLICK_REDIS: an option behind `?` does not exist, or not with that value"
+        ) from None
 
 
 def _check_files(settings: RedisSettings) -> None:

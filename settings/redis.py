@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -59,13 +60,20 @@ class RedisSettings(BaseModel):
     @field_validator("redis")
     @classmethod
     def _url_of_redis(cls, value: str) -> str:
+        """Refuse what is no URL; what is wrong is not quoted, as it may be of the password."""
+        wrong = ValueError(
+            "is no URL of Redis, such as redis://USER@HOST:6379/0; in a password, write / as %2F, "
+            "@ as %40, # as %23, ? as %3F"
+        )
         try:
             url = urlsplit(value)
             url.port  # noqa: B018 - raises an error if it is no number
-        except ValueError as e:
-            raise ValueError(f"is no URL of Redis: {e}") from None
-        if url.scheme not in SCHEMES:
-            raise ValueError("is no URL of Redis, such as redis://USER@HOST:6379/0")
+        except ValueError:
+            raise wrong from None
+        if url.scheme not in SCHEMES or url.fragment:
+            raise wrong
+        if url.scheme != "unix" and not re.fullmatch(r"/?|/\d+/?", url.path):
+            raise wrong  # the library would take database 0
         return value
 
     @field_validator("redis_password_file")

@@ -1,6 +1,7 @@
 """What clients of a Redis are made with; that they work is tested on real servers."""
 
 import pytest
+import redis
 from redis.connection import SSLConnection, UnixDomainSocketConnection
 
 from connections.cluster import ClusterMasters
@@ -50,6 +51,24 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     for name in ("ca_file", "password_file"):
         with pytest.raises(SystemExit, match=f"NEXTCLICK_REDIS_{name.upper()}: .*/none cannot"):
             connections(redis="rediss://cache", **{f"redis_{name}": str(tmp_path / "none")})
+
+
+@pytest.mark.parametrize("option", ["socket_timeout=soon", "nonsense=1", "ssl_cert_reqs=none"])
+def test_an_option_that_does_not_exist_is_refused_at_the_start(option):
+    """Each connection would fail with an error that ends the thread which looks after them."""
+    with pytest.raises(SystemExit, match=r"^NEXTCLICK_REDIS: an option behind"):
+        connections(redis=f"redis://:secret@cache/0?{option}")
+    assert connections(redis="rediss://cache/0?ssl_cert_reqs=none")
+
+
+def test_a_password_file_that_becomes_no_text_is_an_error_of_redis(tmp_path):
+    """Another one would end the store, and the server's thread that notices when Redis is back."""
+    file = tmp_path / "password"
+    file.write_text("secret\n")
+    _, connection = connections(redis_password_file=str(file))
+    file.write_bytes("pässword".encode("latin-1"))
+    with pytest.raises(redis.AuthenticationError, match="password cannot be read: it is no UTF-8"):
+        connection.credential_provider.get_credentials()
 
 
 def test_a_password_comes_from_its_file(tmp_path):
