@@ -6,6 +6,7 @@ Settings are in `settings.gateway`.
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import socket
 import ssl
@@ -145,7 +146,7 @@ def public_token(settings: GatewaySettings) -> str:
     Raises
     ------
     SystemExit
-        If its file cannot be read, or is empty.
+        If its file cannot be read, or holds what cannot be a token.
     """
     file = settings.gateway_public_token_file
     if not file:
@@ -155,8 +156,11 @@ def public_token(settings: GatewaySettings) -> str:
     except (OSError, UnicodeDecodeError) as e:
         why = e.strerror if isinstance(e, OSError) else "it is not ASCII"
         raise SystemExit(f"NEXTCLICK_GATEWAY_PUBLIC_TOKEN_FILE: {file}: {why}") from None
-    if not token:
-        raise SystemExit(f"NEXTCLICK_GATEWAY_PUBLIC_TOKEN_FILE: {file} is empty")
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise SystemExit(
+            f"NEXTCLICK_GATEWAY_PUBLIC_TOKEN_FILE: {file} is no token alone, as `nextclick tokens "
+            "create` prints it"
+        )
     return token
 
 

@@ -37,13 +37,16 @@ log = logging.getLogger("nextclick.jobs")
 LOOK_S = 5.0
 REST_S = 10.0
 
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Docker gives containers the proxy for the way out that its own configuration names."""
+
 HOME = Home(Path("/var/lib/nextclick/flink"))
 """The states of the jobs, which JobManager and TaskManagers have at the same place."""
 
 
 def known_jobs(flink: str) -> list[dict[str, Any]]:
     """Return the jobs that a JobManager knows: ``jid``, ``name``, ``state``."""
-    with urllib.request.urlopen(f"http://{flink}/jobs/overview", timeout=REST_S) as reply:
+    with DIRECT.open(f"http://{flink}/jobs/overview", timeout=REST_S) as reply:
         jobs: list[dict[str, Any]] = json.load(reply)["jobs"]
         return jobs
 

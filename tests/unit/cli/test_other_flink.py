@@ -63,6 +63,16 @@ def printed(*words):
     return done.stdout
 
 
+def test_flink_is_asked_without_the_proxy_for_the_way_out(other):
+    """Many companies set one for every shell and container: no Flink would answer, the stack's own
+    neither. ``no_proxy`` that names this machine is often missing."""
+    program = f"from cli.stack import flink; print(flink.rest({other.address!r}, 'overview'))"
+    env = ENVIRONMENT | {"http_proxy": "http://127.0.0.1:9", "no_proxy": ""}
+    argv = [sys.executable, "-c", program]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(other.overview)
+
+
 def test_a_job_goes_on_elsewhere_from_its_savepoint(client, other, tmp_path):
     """Without its state it would read the log again; with that of the tenant, it goes on."""
     words = ("--from", SAVEPOINT, "--kafka", "broker:9092", "--tenant", "shop", "--states", STATES)

@@ -16,17 +16,24 @@ from cli.stack import job_state
 from cli.stack.layout import PROJECT, PYTHON_PATH, Home, Ports
 from settings.jobs import JobSettings
 from settings.load import load
+from tests.unit.cli.fake_flink import FakeFlink, serving
 from tests.unit.docker.dockerfile import DOCKER, folders
 
 FLINK = "jobmanager:8081"
 
 
-@pytest.fixture
-def keeper(monkeypatch, tmp_path):
-    """The module; what it would submit is in ``submitted``, what Flink knows in ``jobs``."""
+def loaded():
+    """The module, which is in no package."""
     spec = importlib.util.spec_from_file_location("keep_jobs", DOCKER / "jobs" / "keep_jobs.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def keeper(monkeypatch, tmp_path):
+    """The module; what it would submit is in ``submitted``, what Flink knows in ``jobs``."""
+    module = loaded()
     assert str(module.HOME.root) in folders("jobs")
     module.jobs, module.submitted = [], []
     monkeypatch.setattr(module, "HOME", Home(tmp_path))
@@ -41,6 +48,16 @@ def settings(monkeypatch):
     monkeypatch.setenv("NEXTCLICK_TENANT", "shop")
     monkeypatch.setenv("NEXTCLICK_STATE_BACKEND", "rocksdb")
     return load(JobSettings)
+
+
+def test_flink_is_asked_without_the_proxy_for_the_way_out(monkeypatch):
+    """Docker gives it to each container that it starts: no job would ever be submitted."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    module = loaded()
+    with serving(FakeFlink()) as flink:
+        flink.runs("sessions")
+        assert module.known_jobs(flink.address) == flink.jobs
 
 
 def test_jobs_that_do_not_run_are_submitted_once(keeper, settings):

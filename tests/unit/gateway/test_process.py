@@ -55,6 +55,7 @@ def test_metrics_are_not_where_pages_reach(rest):
         ({"origins": "shop"}, "NEXTCLICK_GATEWAY_ORIGINS: shop is no origin such as https://"),
         ({"public_token_file": "/none"}, "NEXTCLICK_GATEWAY_PUBLIC_TOKEN_FILE: /none: No such"),
         ({"public_token_file": "/dev/null"}, "NEXTCLICK_GATEWAY_PUBLIC_TOKEN_FILE: /dev/null is"),
+        ({"public_token_file": __file__}, f"NEXTCLICK_GATEWAY_PUBLIC_TOKEN_FILE: {__file__} is no"),
         ({"server_ca_file": "/none"}, "/none cannot be read: No such file"),
         ({"host": "192.0.2.1"}, "cannot listen on 192.0.2.1:8090: "),
     ],
