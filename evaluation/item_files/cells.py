@@ -68,6 +68,8 @@ def attributes(cell: Any) -> dict[str, str]:
     >>> attributes('{"brand": "Acme", "new": true, "note": null, "sizes": ["S", "M"]}')
     {'brand': 'Acme', 'new': 'true', 'sizes': 'S, M'}
     """
+    if isinstance(cell, list) and len(cell) == 1 and not isinstance(cell[0], Mapping):
+        cell = cell[0]  # of JSON Lines in which another row has a list
     if cell is None or cell in MISSING:
         return {}
     if isinstance(cell, str):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import polars as pl
 
 from evaluation.click_files.cells import MISSING, ids
+from evaluation.click_files.json_lines import JsonFile
 from evaluation.click_files.lists import are_bracketed, separator_of, split_lists
 from evaluation.click_files.opening import tables
 from evaluation.click_files.roles import PLURAL, normal
@@ -107,6 +108,11 @@ class _Rows:
         self._chosen = chosen
         frame = table.read(chosen.used)
         cells = frame[str(chosen.item)]
+        if cells.dtype == pl.List(pl.String) and table.form.startswith(JsonFile.form):
+            # One row with a list makes all of them lists, of one entry each.
+            alone = cells.list.len() == 1
+            cells = pl.select(pl.when(alone).then(cells.list.first())).to_series()
+            frame = frame.with_columns(cells.alias(str(chosen.item)))
         if cells.dtype.is_nested() or cells.dtype in (pl.Binary, pl.Boolean):
             raise self._mistyped(chosen.item, "item", cells.dtype)
         frame = frame.with_columns(ids(cells).alias(ITEM))

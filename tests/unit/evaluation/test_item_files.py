@@ -185,6 +185,31 @@ def test_a_row_that_cannot_be_read_is_counted_and_quoted(tmp_path, row, reason, 
     )
 
 
+@pytest.mark.parametrize(
+    ("odd", "reason"),
+    [
+        ({"id": ["4", "5"], "title": "Cap"}, "no item"),
+        ({"id": "4", "attributes": ["red", "blue"]}, "attributes that are no JSON object"),
+        ({"id": "4", "attributes": ["red"]}, "attributes that are no JSON object"),
+    ],
+)
+def test_a_list_where_a_value_belongs_costs_no_other_row(tmp_path, odd, reason):
+    """The whole file was refused for such an id, and all rows of its block for such attributes."""
+    rows = [
+        {"id": "1", "title": "Shoe", "attributes": {"brand": "Acme"}},
+        odd,
+        {"id": "2", "title": "Hat", "attributes": None},
+        {"id": "3", "title": "Tie"},
+    ]
+    items, report = read(tmp_path / "f", "".join(json.dumps(row) + "\n" for row in rows))
+    assert items == [
+        Item("1", title="Shoe", attributes={"brand": "Acme"}),
+        Item("2", title="Hat"),
+        Item("3", title="Tie"),
+    ]
+    assert dict(report.refused.counts) == {reason: 1}
+
+
 @pytest.mark.parametrize("size", [1_000, 1 << 20])
 def test_a_key_may_come_late(tmp_path, monkeypatch, size):
     """JSON leaves out what does not apply: the first deletion came after the first 100 rows, and
