@@ -63,6 +63,9 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
         "security.protocol": settings.kafka_security_protocol,
         "log_level": 2,
     }
+    for name in ("kafka_ca_file", "kafka_certificate_file", "kafka_key_file"):
+        if path := getattr(settings, name):
+            _text_of(name.upper(), path)  # the client's own error would not say which file
     if settings.kafka_ca_file:
         config["ssl.ca.location"] = settings.kafka_ca_file
     if settings.kafka_certificate_file:
@@ -102,14 +105,17 @@ def _check(config: Mapping[str, Any], settings: KafkaSettings) -> None:
     offline = {name: value for name, value in config.items() if name != "bootstrap.servers"}
     try:
         AdminClient(offline | {"log_level": 0})
-    except KafkaException as e:
+    # Those that are not Kafka's are of properties that Python's client has for its own, such as
+    # error_cb: they are functions.
+    except (KafkaException, AttributeError, TypeError, ValueError) as e:
+        said = e.args[0].str() if isinstance(e, KafkaException) else str(e)
         path = settings.kafka_properties_file
         where = (
             f"; of the properties in {path}, those that only Flink's client knows begin with java."
             if path
             else ""
         )
-        raise SystemExit(f"Kafka's client refuses the settings: {e.args[0].str()}{where}") from None
+        raise SystemExit(f"Kafka's client refuses the settings: {said}{where}") from None
 
 
 def java_properties(settings: KafkaSettings) -> dict[str, str]:

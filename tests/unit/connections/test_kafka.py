@@ -99,8 +99,16 @@ def test_a_file_that_cannot_be_read_is_named_with_its_setting(user, tmp_path):
     """At the start of a process, not with the first connection."""
     with pytest.raises(SystemExit, match=r"^NEXTCLICK_KAFKA_PASSWORD_FILE: .*/none cannot be read"):
         client_config(user(password_file=tmp_path / "none"))
-    with pytest.raises(SystemExit, match=r"refuses the settings: .*ssl.ca.location"):
+    with pytest.raises(SystemExit, match=r"^NEXTCLICK_KAFKA_CA_FILE: .*/none cannot be read"):
         client_config(user(ca_file=tmp_path / "none"))
+
+
+@pytest.mark.parametrize("name", ["error_cb", "stats_cb", "oauth_cb", "default.topic.config"])
+def test_a_property_that_is_pythons_own_is_refused_in_a_sentence(given, tmp_path, name):
+    """It is a function, and a file holds none: the process ended with a traceback."""
+    (tmp_path / "more").write_text(f"{name}=value\n")
+    with pytest.raises(SystemExit, match=r"refuses the settings: .*begin with java"):
+        client_config(given(properties_file=tmp_path / "more"))
 
 
 @pytest.mark.parametrize("path", ["/run/a:b", "/run/a}b"])
