@@ -117,15 +117,19 @@ def serve_pages(
         timeout = SILENCE_S
 
         def do_GET(self) -> None:
-            page = _refusal(guard, self.path, self.headers.get("Authorization", ""))
-            page = page or served.get(self.path, lambda: _not_found(served))()
+            path = self.path.partition("?")[0]
+            page = _refusal(guard, path, self.headers.get("Authorization", ""))
+            page = page or served.get(path, lambda: _not_found(served))()
             self.send_response(page.code)
             if page.code == HTTPStatus.UNAUTHORIZED:
                 self.send_header("WWW-Authenticate", "Bearer")
             self.send_header("Content-Type", page.kind)
             self.send_header("Content-Length", str(len(page.body)))
             self.end_headers()
-            self.wfile.write(page.body)
+            if self.command != "HEAD":
+                self.wfile.write(page.body)
+
+        do_HEAD = do_GET  # noqa: N815 - its name there
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
             del format, args

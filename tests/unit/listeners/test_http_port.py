@@ -129,6 +129,15 @@ def test_a_replica_tells_its_state():
         server.server_close()
 
 
+def test_pages_are_asked_for_as_load_balancers_do(start):
+    """By HEAD, and with a query: a process that is well was taken for one that is not."""
+    server = start()
+    assert get(server, "/livez?from=balancer") == b"ok"
+    url = f"http://127.0.0.1:{server.server_address[1]}/livez"
+    with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=60) as reply:
+        assert (reply.status, reply.headers["Content-Length"], reply.read()) == (200, "2", b"")
+
+
 def test_a_page_that_does_not_exist_is_answered_with_those_that_do(start):
     """Whoever mistypes a path learns the right one."""
     with pytest.raises(urllib.error.HTTPError) as failed:
