@@ -51,7 +51,13 @@ class GatewaySettings(ListenerSettings, CallerSettings):
 
     @model_validator(mode="after")
     def _by_name(self) -> Self:
-        if self.server_ca_file and "," in self.gateway_target:
+        several = "," in self.gateway_target
+        if several and not self.gateway_target.startswith(("ipv4:", "ipv6:")):
+            raise ValueError(
+                "NEXTCLICK_GATEWAY_TARGET: a list of addresses begins with ipv4: or ipv6:, such as "
+                "ipv4:10.0.0.1:50051,10.0.0.2:50051; of names, take one that DNS has them for"
+            )
+        if self.server_ca_file and several:
             raise ValueError(
                 "NEXTCLICK_GATEWAY_TARGET: over TLS, a list of addresses has no name that "
                 "certificates could be for; give one that DNS has them for, such as "
@@ -63,7 +69,22 @@ class GatewaySettings(ListenerSettings, CallerSettings):
     @classmethod
     def _are_origins(cls, value: str) -> str:
         for text in filter(None, (text.strip() for text in value.split(","))):
-            url = urlsplit(text)
-            if text not in ("*", f"{url.scheme}://{url.netloc}"):
+            if text != "*" and text != _as_browsers_send_it(text):
                 raise ValueError(f"{text} is no origin such as https://shop.example")
         return value
+
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def _as_browsers_send_it(text: str) -> str:
+    """Return the origin of a URL: in small letters, without a user and a port that goes unsaid.
+
+    Another spelling would be that of no page. Empty if there is no host.
+    """
+    url = urlsplit(text)
+    if not url.hostname or "*" in url.hostname:
+        return ""
+    host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+    told = url.port is not None and url.port != DEFAULT_PORTS.get(url.scheme)
+    return f"{url.scheme}://{host}" + (f":{url.port}" if told else "")

@@ -53,6 +53,17 @@ def test_metrics_are_not_where_pages_reach(rest):
     [
         ({"port": "many"}, "NEXTCLICK_GATEWAY_PORT: "),
         ({"origins": "shop"}, "NEXTCLICK_GATEWAY_ORIGINS: shop is no origin such as https://"),
+        *(
+            ({"origins": origin}, f"NEXTCLICK_GATEWAY_ORIGINS: {origin} is no origin such as")
+            for origin in (
+                "https://",
+                "https://Shop.example",
+                "https://shop.example:443",
+                "https://*.example",
+                "https://me@shop.example",
+            )
+        ),
+        ({"target": "10.0.0.1:1,10.0.0.2:1"}, "NEXTCLICK_GATEWAY_TARGET: a list of addresses beg"),
         ({"public_token_file": "/none"}, "NEXTCLICK_GATEWAY_PUBLIC_TOKEN_FILE: /none: No such"),
         ({"public_token_file": "/dev/null"}, "NEXTCLICK_GATEWAY_PUBLIC_TOKEN_FILE: /dev/null is"),
         ({"public_token_file": __file__}, f"NEXTCLICK_GATEWAY_PUBLIC_TOKEN_FILE: {__file__} is no"),
