@@ -81,6 +81,7 @@ def make_app(settings: GatewaySettings, upstream: Upstream, public_token: str = 
             allow_origins=settings.origins,
             allow_methods=["POST"],
             allow_headers=[*FORWARDED, TIMEOUT],
+            expose_headers=["Retry-After"],
             allow_credentials=True,
         )
     return app

@@ -28,10 +28,11 @@ def test_a_page_of_a_named_origin_may_call(open_gateway):
 
 
 def test_an_answer_says_that_its_page_may_read_it(open_gateway, fake):
-    """Also one that is a problem: the page would see a network error."""
+    """Also one that is a problem: the page would see a network error. And when to try again."""
     answer = open_gateway.call("recommend", {"no": 1}, origin=SHOP)
     assert answer.status == 400
     assert answer.headers["access-control-allow-origin"] == SHOP
+    assert answer.headers["access-control-expose-headers"] == "Retry-After"
 
 
 def test_pages_of_other_origins_may_not(fake):
