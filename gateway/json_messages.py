@@ -1,9 +1,9 @@
 """Messages as JSON and back: ProtoJSON with the names that the protos have.
 
 Requests are parsed by protobuf's own `json_format`, which takes both spellings of a name
-(``session_id`` and ``sessionId``) and refuses names that do not exist. Responses are written by
-functions that are made once for each message: `json_format` looks at the descriptor of each message
-anew, which takes three times as long. A test compares the two.
+(``session_id`` and ``sessionId``) and refuses names that do not exist; both at once are refused
+here. Responses are written by functions that are made once for each message: `json_format` looks at
+the descriptor of each message anew, which takes three times as long. A test compares the two.
 
 Every field of a response is there, also one that is 0 or empty; those with ``optional`` only where
 they are set. 64-bit integers are texts, since JavaScript rounds them.
@@ -23,6 +23,7 @@ from google.protobuf.message import Message
 
 from gateway.methods import is_list
 from gateway.problems import ProblemError
+from nextclick.errors import FieldFault
 from nextclick.limits import MAX_PUT_EVENTS
 
 MAX_ENTRIES = MAX_PUT_EVENTS
@@ -47,6 +48,7 @@ def parsed(kind: type[Message], body: bytes) -> bytes:
     if not isinstance(said, dict):
         raise ProblemError("the body is not a JSON object")
     _check_lists(said)
+    _check_names(said, kind.DESCRIPTOR)
     try:
         return ParseDict(said, kind()).SerializeToString()
     except ParseError as e:
@@ -66,6 +68,30 @@ def _check_lists(said: object) -> None:
             if len(one) > MAX_ENTRIES:
                 raise ProblemError(f"a list has {len(one)} entries; send at most {MAX_ENTRIES}")
             waiting += one
+
+
+def _check_names(said: dict[str, Any], kind: Any) -> None:
+    """Refuse both spellings of a name at once: `json_format` would take the last one."""
+    for name, other, nested in _spellings(kind):
+        if name != other and name in said and other in said:
+            told = f"is there as {other}, too; send one of them"
+            raise ProblemError("", violations=[FieldFault(name, told)])
+        if nested is not None:
+            value = said.get(name, said.get(other))
+            for one in value if isinstance(value, list) else (value,):
+                if isinstance(one, dict):
+                    _check_names(one, nested)
+
+
+@cache
+def _spellings(kind: Any) -> list[tuple[str, str, Any]]:
+    """Return both names of each field, and the message that it holds, if that is no map."""
+    return [
+        (field.name, field.json_name, nested)
+        for field in kind.fields
+        for nested in [field.message_type]
+        if nested is None or not nested.GetOptions().map_entry
+    ]
 
 
 def written(kind: type[Message], raw: bytes) -> bytes:

@@ -77,6 +77,25 @@ def test_both_spellings_of_a_name_are_taken():
     assert parsed(pb.RecommendRequest, b"") == b""
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "field"),
+    [
+        (pb.RecommendRequest, b'{"session_id": "a", "sessionId": "b"}', "session_id"),
+        (event_pb.PutEventsRequest, b'{"events": [{"itemId": "a", "item_id": "b"}]}', "item_id"),
+        (pb.TrendingRequest, b'{"filter": {"excludeSeen": true, "exclude_seen": false}}', "excl"),
+    ],
+)
+def test_both_spellings_at_once_are_refused(kind, body, field):
+    """The last one was taken: a click of one visitor became another's, and nobody was told."""
+    with pytest.raises(ProblemError) as problem:
+        parsed(kind, body)
+    [fault] = problem.value.violations
+    assert fault.field.startswith(field)
+    assert "send one of them" in fault.description
+    names = b'{"events": [{"properties": {"item_id": "a", "itemId": "b"}}]}'
+    assert parsed(event_pb.PutEventsRequest, names)  # these are not ours
+
+
 def test_times_are_taken_as_numbers_and_as_texts():
     """JavaScript has `Date.now()`; what the gateway answers are texts."""
     for time_ms in (1_764_086_400_000, "1764086400000"):
