@@ -218,11 +218,11 @@ def has_id(taskmanager: Child, resource_id: str) -> bool:
     return f"{RESOURCE_ID}={resource_id}" in argv_of(taskmanager)
 
 
-def failures(ports: Ports, job_id: str, since_ms: float) -> list[str]:
-    """Return the failures of a job since a time; each one has restarted it."""
-    known = rest(ports, f"jobs/{job_id}/exceptions?maxExceptions=100") or {}
+def failures(where: Where, job_id: str, since_ms: float = 0) -> list[str]:
+    """Return the causes of a job's failures since a time, the last first; each has restarted it."""
+    known = rest(where, f"jobs/{job_id}/exceptions?maxExceptions=100") or {}
     entries = known.get("exceptionHistory", {}).get("entries", [])
-    return [e["exceptionName"] for e in entries if e["timestamp"] >= since_ms]
+    return [cause(e["stacktrace"]) for e in entries if e["timestamp"] >= since_ms]
 
 
 def restarts(ports: Ports, job_id: str) -> int:

@@ -134,7 +134,7 @@ def submit(address: str, submission: Submission) -> str:
     Raises
     ------
     CommandError
-        If Flink does not accept it, or its state is not there.
+        If Flink does not accept it, its state is not there, or it fails again and again.
     """
     check(address)
     name = topic(submission.job, submission.tenant)
@@ -168,9 +168,20 @@ def submit(address: str, submission: Submission) -> str:
         shutil.rmtree(folder / "flink", ignore_errors=True)
         archive.unlink(missing_ok=True)
     shutil.rmtree(folder)  # only of a failure, the log is kept
-    what = f"the job {name} RUNNING on {address}, whose web interface shows why, and can cancel it"
-    wait_until(lambda: flink.all_run(address, job_id), START_S, what)
+    left = f"the job {name} is on {address}, until `nextclick jobs stop` ends it there"
+
+    def runs() -> bool:
+        failures = flink.failures(address, job_id)
+        if len(failures) >= FAILURES:
+            raise CommandError(f"{left}, but fails again and again: {failures[0]}")
+        return flink.all_run(address, job_id)
+
+    wait_until(runs, START_S, f"{left}; all of its tasks RUNNING")
     return job_id
+
+
+FAILURES = 3
+"""So many in a row are no hiccup of a cluster whose parts are just starting."""
 
 
 def savepoints(states: str, name: str) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pyflink.common import Configuration, Row, Types, WatermarkStrategy
+from pyflink.common import Configuration, Row, Time, Types, WatermarkStrategy
 from pyflink.common.typeinfo import TypeInformation
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.datastream.connectors.base import DeliveryGuarantee, Sink, Source
 from pyflink.datastream.connectors.kafka import KafkaOffsetsInitializer
 from pyflink.datastream.data_stream import DataStream, KeyedStream
+from pyflink.datastream.state import StateTtlConfig
 from pyflink.java_gateway import get_gateway
 
 from connections.kafka import java_properties
@@ -43,6 +44,11 @@ _STATE_BACKENDS: dict[StateBackend, dict[str, str]] = {
 DISCOVERY_MS = 300_000
 """Pause between two looks for new partitions, which are read from their start. A look that fails
 for a minute fails the job, which then resumes from its last checkpoint: so it is not often."""
+
+
+CLEANED_AT_ONCE, CLEANED_BY_ONE_CLOCK = 5, 1_000
+"""Entries of state that each access looks at, on the heap, and that RocksDB does between two looks
+at the clock: Flink's own defaults."""
 
 
 def output_type() -> TypeInformation:
@@ -157,6 +163,22 @@ def raw_record(row: Row) -> RawRecord:
     value, key, topic, partition, offset, append_time_ms, replayed = row
     return RawRecord(
         bytes(value), bytes(key), topic, partition, offset, append_time_ms, replayed == 1
+    )
+
+
+def time_to_live(ttl_ms: int) -> StateTtlConfig:
+    """Return the configuration of state that expires when it is unchanged for some milliseconds.
+
+    It is cleaned up in the background as it would be by default. PyFlink's default for RocksDB
+    starts a Java of its own in the TaskManager, for a duration that nothing reads; and it fails
+    where ``JAVA_HOME`` is not set.
+    """
+    return (
+        StateTtlConfig.new_builder(Time.milliseconds(ttl_ms))
+        .disable_cleanup_in_background()  # it is told here instead
+        .cleanup_incrementally(CLEANED_AT_ONCE, False)
+        .cleanup_in_rocksdb_compact_filter(CLEANED_BY_ONE_CLOCK, Time.days(30))
+        .build()
     )
 
 

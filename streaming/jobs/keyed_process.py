@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from pyflink.common import Row, Time, Types
+from pyflink.common import Row, Types
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext
-from pyflink.datastream.state import StateTtlConfig, ValueStateDescriptor
+from pyflink.datastream.state import ValueStateDescriptor
 
 from nextclick.topics import topic
 from streaming.jobs.arguments import NOTHING, Sent
@@ -16,6 +16,7 @@ from streaming.jobs.flink import (
     output_type,
     raw_record,
     read_keyed,
+    time_to_live,
     write_records,
 )
 from streaming.jobs.registry import Job
@@ -53,8 +54,7 @@ class KeyedProcess(KeyedProcessFunction):
         """Declare the state."""
         descriptor = ValueStateDescriptor(self._name, Types.PICKLED_BYTE_ARRAY())
         if self._ttl_ms is not None:
-            ttl = StateTtlConfig.new_builder(Time.milliseconds(self._ttl_ms)).build()
-            descriptor.enable_time_to_live(ttl)
+            descriptor.enable_time_to_live(time_to_live(self._ttl_ms))
         self._state = runtime_context.get_state(descriptor)
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:

@@ -10,17 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-from pyflink.common import Row, Time, Types
+from pyflink.common import Row, Types
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext
-from pyflink.datastream.state import MapStateDescriptor, StateTtlConfig, ValueStateDescriptor
+from pyflink.datastream.state import MapStateDescriptor, ValueStateDescriptor
 
 from records.refused import RefusedRecords
 from streaming.jobs.batches import unpack
-from streaming.jobs.flink import output_row
+from streaming.jobs.flink import output_row, time_to_live
 from streaming.jobs.registry import REFUSED
 from streaming.raw_record import RawRecord
 from streaming.tasks.checked import apply_checked
 from streaming.tasks.task import FORMER_NOTE, StreamTask
+
+FORMER_TTL_MS = 48 * 3_600_000
+"""How long the versions before kept a note, as their state says."""
 
 
 class TaskOperator(KeyedProcessFunction):
@@ -47,7 +50,7 @@ class TaskOperator(KeyedProcessFunction):
         self._rows = runtime_context.get_map_state(MapStateDescriptor("rows", text, blob))
         notes = runtime_context.get_map_state(MapStateDescriptor("notes", text, blob))
         seen = MapStateDescriptor("seen", text, blob)
-        seen.enable_time_to_live(StateTtlConfig.new_builder(Time.hours(48)).build())
+        seen.enable_time_to_live(time_to_live(FORMER_TTL_MS))
         self._former_notes = (notes, runtime_context.get_map_state(seen))
         """The notes on sessions of the versions before; their tasks' rows now."""
         self._former_waiting = runtime_context.get_map_state(

@@ -27,6 +27,7 @@ class FakeFlink:
         self.overview = {"flink-version": "2.3.0", "slots-available": 1, "slots-total": 2}
         self.jars = ["flink-dist-2.3.0.jar", "flink-python-2.3.0.jar"]
         self.settings = []
+        self.failures = []
 
     def answers(self):
         return {
@@ -34,7 +35,12 @@ class FakeFlink:
             "jobs/overview": {"jobs": self.jobs},
             "jobmanager/environment": {"classpath": [f"/opt/flink/lib/{j}" for j in self.jars]},
             "jobmanager/config": self.settings,
-            f"jobs/{JOB_ID}": {"vertices": [{"status": "RUNNING"}]},
+            f"jobs/{JOB_ID}": {"vertices": [{"status": "FAILED" if self.failures else "RUNNING"}]},
+            f"jobs/{JOB_ID}/exceptions?maxExceptions=100": {
+                "exceptionHistory": {
+                    "entries": [{"stacktrace": why, "timestamp": 1} for why in self.failures]
+                }
+            },
             f"jobs/{JOB_ID}/stop": {"request-id": "1"},
             f"jobs/{JOB_ID}/savepoints/1": {
                 "status": {"id": "COMPLETED"},

@@ -217,6 +217,14 @@ def test_of_a_refused_job_all_that_flink_said_is_kept(submit, client, tmp_path):
     assert "at a.B" in log.read_text()
 
 
+def test_a_job_that_fails_again_and_again_is_told_with_its_cause(submit, client, other):
+    """It took five minutes to say that it does not run, and did not say why."""
+    why = "Exception: no\n\tat a.B(B.java:1)\nCaused by: a.Missing: bin/java\n\tat c.D(D.java:2)\n"
+    other.failures = 3 * [why]
+    said = submit("--from-nothing")
+    check(said, "the job sessions is on ... but fails again and again: a.Missing: bin/java")
+
+
 def test_an_empty_savepoint_is_not_taken_for_none(submit, client):
     """A script's variable that was never set would be a job that begins anew."""
     check(submit("--from", ""), "--from is empty")
