@@ -64,8 +64,10 @@ class Forwarding:
         said = headers.get(TIMEOUT)
         if said is None:
             return self._timeout_s
-        parts = re.fullmatch(r"([0-9]{1,8})([HMSmun])", said)
+        parts = re.fullmatch(r"(?!0+\D)([0-9]{1,8})([HMSmun])", said)
         if parts is None:
-            told = "must be up to 8 digits and a unit (H, M, S, m, u or n), such as 250m"
+            told = (
+                "must be up to 8 digits, not all 0, and a unit (H, M, S, m, u or n), such as 250m"
+            )
             raise ProblemError("", violations=[FieldFault(TIMEOUT, told)])
         return min(int(parts[1]) * UNITS_S[parts[2]], self._timeout_s)

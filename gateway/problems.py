@@ -13,7 +13,7 @@ import grpc
 import orjson
 from starlette.responses import Response
 
-from nextclick.errors import FieldFault
+from nextclick.errors import FieldFault, listed
 from nextclick.rich_status import faults_of, status_of
 
 MEDIA_TYPE = "application/problem+json"
@@ -60,7 +60,7 @@ class ProblemError(Exception):
     Parameters
     ----------
     detail
-        What is wrong, and what to do.
+        What is wrong, and what to do; if empty, the violations say so.
     code
         Name of the google.rpc code.
     violations
@@ -79,12 +79,12 @@ class ProblemError(Exception):
         status: int = 0,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self.detail = detail
+        self.detail = detail or listed(violations)
         self.code = code
         self.violations = violations
         self.status = status or STATUSES.get(code, 500)
         self.headers = {**HEADERS.get(self.status, {}), **(headers or {})}
-        super().__init__(detail)
+        super().__init__(self.detail)
 
     def response(self) -> Response:
         """Return the answer that says so."""

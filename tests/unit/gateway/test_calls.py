@@ -133,6 +133,7 @@ def test_calls_without_a_token_get_the_public_one(fake, tmp_path):
         ("traceparent", "a" * 4_097),
         ("grpc_timeout", "5"),
         ("grpc_timeout", "1e3m"),
+        ("grpc_timeout", "0m"),  # gRPC would take it for none
         ("grpc_timeout", "123456789m"),
     ],
 )
@@ -142,6 +143,7 @@ def test_a_header_that_cannot_be_forwarded_is_refused_by_name(rest, fake, name, 
     assert answer.status == 400
     [violation] = answer.json["field_violations"]
     assert violation["field"] == name.replace("_", "-")
+    assert answer.json["detail"] == f"{violation['field']}: {violation['description']}"
     assert fake.requests == []
 
 
