@@ -19,6 +19,8 @@ class Shop:
         self.port = self.served.port
         self.target = f"localhost:{self.port}" if tls else self.served.target
         self.token, self.tls, self.environment = token, tls, environment or {}
+        with self.client() as client:
+            client.recommend("s0")  # loads kernels, for which an example would not wait long enough
 
     def client(self):
         return Client(self.target, timeout_s=LIMIT_S, token=self.token, tls=self.tls)
