@@ -6,7 +6,6 @@ Settings are in `settings.gateway`.
 from __future__ import annotations
 
 import logging
-import re
 import signal
 import socket
 import ssl
@@ -25,6 +24,7 @@ from listeners.guard import UNGUARDED, Guard, guard_of
 from listeners.http_port import BoundedHTTPServer, Page, serve_pages
 from listeners.process_info import show_process
 from listeners.watched_files import WatchedFiles, watch
+from nextclick.channel import TOKEN
 from settings.gateway import GatewaySettings
 from settings.load import load
 from settings.log_lines import log_to_stderr
@@ -156,7 +156,7 @@ def public_token(settings: GatewaySettings) -> str:
     except (OSError, UnicodeDecodeError) as e:
         why = e.strerror if isinstance(e, OSError) else "it is not ASCII"
         raise SystemExit(f"NEXTCLICK_GATEWAY_PUBLIC_TOKEN_FILE: {file}: {why}") from None
-    if not re.fullmatch(r"[\x21-\x7e]+", token):
+    if not TOKEN.fullmatch(token):
         raise SystemExit(
             f"NEXTCLICK_GATEWAY_PUBLIC_TOKEN_FILE: {file} is no token alone, as `nextclick tokens "
             "create` prints it"

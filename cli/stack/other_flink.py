@@ -24,6 +24,9 @@ from nextclick.topics import topic
 ADDRESS = re.compile(r"[^\s:/]+:\d{1,5}")
 NO_STATE = re.compile(r"Cannot find (checkpoint or savepoint|meta data) file")
 
+FAILURES = 3
+"""So many of a job are no hiccup of a cluster whose parts are just starting."""
+
 
 class Packages(StrEnum):
     """Where the TaskManagers have the jobs' Python packages from."""
@@ -178,10 +181,6 @@ def submit(address: str, submission: Submission) -> str:
 
     wait_until(runs, START_S, f"{left}; all of its tasks RUNNING")
     return job_id
-
-
-FAILURES = 3
-"""So many in a row are no hiccup of a cluster whose parts are just starting."""
 
 
 def savepoints(states: str, name: str) -> str:

@@ -41,6 +41,9 @@ CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),
 )
 
+TOKEN = re.compile(r"[\x21-\x7e]+")
+"""What can be a token."""
+
 
 def blocking(target: str, tls: Tls | None) -> grpc.Channel:
     """Return a channel for threads; without TLS, a plain one."""
@@ -144,7 +147,7 @@ def metadata(token: str) -> tuple[tuple[str, str], ...]:
     InvalidRequestError
         If it cannot be one. It is not quoted: grpc's own error would have it.
     """
-    if token and not re.fullmatch(r"[\x21-\x7e]+", token):
+    if token and not TOKEN.fullmatch(token):
         raise InvalidRequestError(
             "the token has a space, a line end or another character that no token has: strip what "
             "was read from its file"
