@@ -4,6 +4,7 @@ import pytest
 from redis.crc import key_slot
 
 from cli.stack import redis as redis_server
+from cli.stack.process import START_S, wait_until
 from nextclick.topics import redis_session_key, redis_store_key
 from nextclick.v1.session_pb2 import SessionRecord
 from server.replica.redis_view import UNREAD, Question, RedisView
@@ -77,8 +78,8 @@ def test_a_master_that_comes_back_empty_is_filled_again(
         emptied.kill()
         click_all(log)
         emptied.start()
+        wait_until(lambda: log.reread >= len(IDS), START_S, "the log being read again")
         wait_for_all(log, settings)
-    assert log.reread >= len(IDS)
     assert marks(cluster) == [1, 1, 1]
 
 
