@@ -14,7 +14,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"nextclick/v1/catalog_service.proto\x12\x0cnextclick.v1\"\xcb\x01\n\x04Item\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x16\n\tavailable\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x12\n\ncategories\x18\x03 \x03(\t\x12\x36\n\nattributes\x18\x04 \x03(\x0b\x32\".nextclick.v1.Item.AttributesEntry\x12\r\n\x05title\x18\x05 \x01(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_available\"4\n\x0fPutItemsRequest\x12!\n\x05items\x18\x01 \x03(\x0b\x32\x12.nextclick.v1.Item\"$\n\x10PutItemsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\"#\n\x0fGetItemsRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\"5\n\x10GetItemsResponse\x12!\n\x05items\x18\x01 \x03(\x0b\x32\x12.nextclick.v1.Item\"&\n\x12\x44\x65leteItemsRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\"\'\n\x13\x44\x65leteItemsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r2\xfa\x01\n\x0e\x43\x61talogService\x12I\n\x08PutItems\x12\x1d.nextclick.v1.PutItemsRequest\x1a\x1e.nextclick.v1.PutItemsResponse\x12I\n\x08GetItems\x12\x1d.nextclick.v1.GetItemsRequest\x1a\x1e.nextclick.v1.GetItemsResponse\x12R\n\x0b\x44\x65leteItems\x12 .nextclick.v1.DeleteItemsRequest\x1a!.nextclick.v1.DeleteItemsResponseB-P\x01Z)nextclick-client/nextclick/v1;nextclickv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"nextclick/v1/catalog_service.proto\x12\x0cnextclick.v1\"\xbf\x03\n\x04Item\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x16\n\tavailable\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x12\n\ncategories\x18\x03 \x03(\t\x12\x36\n\nattributes\x18\x04 \x03(\x0b\x32\".nextclick.v1.Item.AttributesEntry\x12\r\n\x05title\x18\x05 \x01(\t\x12\x0c\n\x04kind\x18\x06 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12\x30\n\x07numbers\x18\x08 \x03(\x0b\x32\x1f.nextclick.v1.Item.NumbersEntry\x12\x11\n\timage_url\x18\t \x01(\t\x12\x10\n\x08page_url\x18\n \x01(\t\x12\x19\n\x11\x61vailable_from_ms\x18\x0b \x01(\x03\x12\x1a\n\x12\x61vailable_until_ms\x18\x0c \x01(\x03\x12\x11\n\tembedding\x18\r \x03(\x02\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a.\n\x0cNumbersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0c\n\n_available\"4\n\x0fPutItemsRequest\x12!\n\x05items\x18\x01 \x03(\x0b\x32\x12.nextclick.v1.Item\"$\n\x10PutItemsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\"#\n\x0fGetItemsRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\"5\n\x10GetItemsResponse\x12!\n\x05items\x18\x01 \x03(\x0b\x32\x12.nextclick.v1.Item\"&\n\x12\x44\x65leteItemsRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\"\'\n\x13\x44\x65leteItemsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r2\xfa\x01\n\x0e\x43\x61talogService\x12I\n\x08PutItems\x12\x1d.nextclick.v1.PutItemsRequest\x1a\x1e.nextclick.v1.PutItemsResponse\x12I\n\x08GetItems\x12\x1d.nextclick.v1.GetItemsRequest\x1a\x1e.nextclick.v1.GetItemsResponse\x12R\n\x0b\x44\x65leteItems\x12 .nextclick.v1.DeleteItemsRequest\x1a!.nextclick.v1.DeleteItemsResponseB-P\x01Z)nextclick-client/nextclick/v1;nextclickv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -24,22 +24,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'P\001Z)nextclick-client/nextclick/v1;nextclickv1'
   _globals['_ITEM_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_ITEM_ATTRIBUTESENTRY']._serialized_options = b'8\001'
+  _globals['_ITEM_NUMBERSENTRY']._loaded_options = None
+  _globals['_ITEM_NUMBERSENTRY']._serialized_options = b'8\001'
   _globals['_ITEM']._serialized_start=53
-  _globals['_ITEM']._serialized_end=256
-  _globals['_ITEM_ATTRIBUTESENTRY']._serialized_start=193
-  _globals['_ITEM_ATTRIBUTESENTRY']._serialized_end=242
-  _globals['_PUTITEMSREQUEST']._serialized_start=258
-  _globals['_PUTITEMSREQUEST']._serialized_end=310
-  _globals['_PUTITEMSRESPONSE']._serialized_start=312
-  _globals['_PUTITEMSRESPONSE']._serialized_end=348
-  _globals['_GETITEMSREQUEST']._serialized_start=350
-  _globals['_GETITEMSREQUEST']._serialized_end=385
-  _globals['_GETITEMSRESPONSE']._serialized_start=387
-  _globals['_GETITEMSRESPONSE']._serialized_end=440
-  _globals['_DELETEITEMSREQUEST']._serialized_start=442
-  _globals['_DELETEITEMSREQUEST']._serialized_end=480
-  _globals['_DELETEITEMSRESPONSE']._serialized_start=482
-  _globals['_DELETEITEMSRESPONSE']._serialized_end=521
-  _globals['_CATALOGSERVICE']._serialized_start=524
-  _globals['_CATALOGSERVICE']._serialized_end=774
+  _globals['_ITEM']._serialized_end=500
+  _globals['_ITEM_ATTRIBUTESENTRY']._serialized_start=389
+  _globals['_ITEM_ATTRIBUTESENTRY']._serialized_end=438
+  _globals['_ITEM_NUMBERSENTRY']._serialized_start=440
+  _globals['_ITEM_NUMBERSENTRY']._serialized_end=486
+  _globals['_PUTITEMSREQUEST']._serialized_start=502
+  _globals['_PUTITEMSREQUEST']._serialized_end=554
+  _globals['_PUTITEMSRESPONSE']._serialized_start=556
+  _globals['_PUTITEMSRESPONSE']._serialized_end=592
+  _globals['_GETITEMSREQUEST']._serialized_start=594
+  _globals['_GETITEMSREQUEST']._serialized_end=629
+  _globals['_GETITEMSRESPONSE']._serialized_start=631
+  _globals['_GETITEMSRESPONSE']._serialized_end=684
+  _globals['_DELETEITEMSREQUEST']._serialized_start=686
+  _globals['_DELETEITEMSREQUEST']._serialized_end=724
+  _globals['_DELETEITEMSRESPONSE']._serialized_start=726
+  _globals['_DELETEITEMSRESPONSE']._serialized_end=765
+  _globals['_CATALOGSERVICE']._serialized_start=768
+  _globals['_CATALOGSERVICE']._serialized_end=1018
 # @@protoc_insertion_point(module_scope)

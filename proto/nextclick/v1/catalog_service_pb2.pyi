@@ -6,7 +6,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Item(_message.Message):
-    __slots__ = ("item_id", "available", "categories", "attributes", "title")
+    __slots__ = ("item_id", "available", "categories", "attributes", "title", "kind", "description", "numbers", "image_url", "page_url", "available_from_ms", "available_until_ms", "embedding")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -14,17 +14,40 @@ class Item(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class NumbersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
     AVAILABLE_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_URL_FIELD_NUMBER: _ClassVar[int]
+    PAGE_URL_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_FROM_MS_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_FIELD_NUMBER: _ClassVar[int]
     item_id: str
     available: bool
     categories: _containers.RepeatedScalarFieldContainer[str]
     attributes: _containers.ScalarMap[str, str]
     title: str
-    def __init__(self, item_id: _Optional[str] = ..., available: bool = ..., categories: _Optional[_Iterable[str]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., title: _Optional[str] = ...) -> None: ...
+    kind: str
+    description: str
+    numbers: _containers.ScalarMap[str, float]
+    image_url: str
+    page_url: str
+    available_from_ms: int
+    available_until_ms: int
+    embedding: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, item_id: _Optional[str] = ..., available: bool = ..., categories: _Optional[_Iterable[str]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., title: _Optional[str] = ..., kind: _Optional[str] = ..., description: _Optional[str] = ..., numbers: _Optional[_Mapping[str, float]] = ..., image_url: _Optional[str] = ..., page_url: _Optional[str] = ..., available_from_ms: _Optional[int] = ..., available_until_ms: _Optional[int] = ..., embedding: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class PutItemsRequest(_message.Message):
     __slots__ = ("items",)

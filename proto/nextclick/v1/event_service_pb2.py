@@ -12,9 +12,10 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from nextclick.v1 import session_pb2 as nextclick_dot_v1_dot_session__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n nextclick/v1/event_service.proto\x12\x0cnextclick.v1\"\xaa\x02\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x0f\n\x07item_id\x18\x05 \x01(\t\x12\x14\n\x0ctimestamp_ms\x18\x06 \x01(\x03\x12\x12\n\x05value\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x11recommendation_id\x18\x08 \x01(\t\x12\x10\n\x08position\x18\t \x01(\r\x12\x37\n\nproperties\x18\n \x03(\x0b\x32#.nextclick.v1.Event.PropertiesEntry\x1a\x31\n\x0fPropertiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06_value\"7\n\x10PutEventsRequest\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.nextclick.v1.Event\"0\n\nFieldFault\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"i\n\nEventError\x12\r\n\x05index\x18\x01 \x01(\r\x12(\n\x06\x66\x61ults\x18\x02 \x03(\x0b\x32\x18.nextclick.v1.FieldFault\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\"O\n\x11PutEventsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\x12(\n\x06\x65rrors\x18\x02 \x03(\x0b\x32\x18.nextclick.v1.EventError2\\\n\x0c\x45ventService\x12L\n\tPutEvents\x12\x1e.nextclick.v1.PutEventsRequest\x1a\x1f.nextclick.v1.PutEventsResponseB-P\x01Z)nextclick-client/nextclick/v1;nextclickv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n nextclick/v1/event_service.proto\x12\x0cnextclick.v1\x1a\x1anextclick/v1/session.proto\"\xd2\x02\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x0f\n\x07item_id\x18\x05 \x01(\t\x12\x14\n\x0ctimestamp_ms\x18\x06 \x01(\x03\x12\x12\n\x05value\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x11recommendation_id\x18\x08 \x01(\t\x12\x10\n\x08position\x18\t \x01(\r\x12\x37\n\nproperties\x18\n \x03(\x0b\x32#.nextclick.v1.Event.PropertiesEntry\x12&\n\x07\x63ontext\x18\x0b \x01(\x0b\x32\x15.nextclick.v1.Context\x1a\x31\n\x0fPropertiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06_value\"7\n\x10PutEventsRequest\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.nextclick.v1.Event\"0\n\nFieldFault\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"i\n\nEventError\x12\r\n\x05index\x18\x01 \x01(\r\x12(\n\x06\x66\x61ults\x18\x02 \x03(\x0b\x32\x18.nextclick.v1.FieldFault\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\"O\n\x11PutEventsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\x12(\n\x06\x65rrors\x18\x02 \x03(\x0b\x32\x18.nextclick.v1.EventError2\\\n\x0c\x45ventService\x12L\n\tPutEvents\x12\x1e.nextclick.v1.PutEventsRequest\x1a\x1f.nextclick.v1.PutEventsResponseB-P\x01Z)nextclick-client/nextclick/v1;nextclickv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -24,18 +25,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'P\001Z)nextclick-client/nextclick/v1;nextclickv1'
   _globals['_EVENT_PROPERTIESENTRY']._loaded_options = None
   _globals['_EVENT_PROPERTIESENTRY']._serialized_options = b'8\001'
-  _globals['_EVENT']._serialized_start=51
-  _globals['_EVENT']._serialized_end=349
-  _globals['_EVENT_PROPERTIESENTRY']._serialized_start=290
-  _globals['_EVENT_PROPERTIESENTRY']._serialized_end=339
-  _globals['_PUTEVENTSREQUEST']._serialized_start=351
-  _globals['_PUTEVENTSREQUEST']._serialized_end=406
-  _globals['_FIELDFAULT']._serialized_start=408
-  _globals['_FIELDFAULT']._serialized_end=456
-  _globals['_EVENTERROR']._serialized_start=458
-  _globals['_EVENTERROR']._serialized_end=563
-  _globals['_PUTEVENTSRESPONSE']._serialized_start=565
-  _globals['_PUTEVENTSRESPONSE']._serialized_end=644
-  _globals['_EVENTSERVICE']._serialized_start=646
-  _globals['_EVENTSERVICE']._serialized_end=738
+  _globals['_EVENT']._serialized_start=79
+  _globals['_EVENT']._serialized_end=417
+  _globals['_EVENT_PROPERTIESENTRY']._serialized_start=358
+  _globals['_EVENT_PROPERTIESENTRY']._serialized_end=407
+  _globals['_PUTEVENTSREQUEST']._serialized_start=419
+  _globals['_PUTEVENTSREQUEST']._serialized_end=474
+  _globals['_FIELDFAULT']._serialized_start=476
+  _globals['_FIELDFAULT']._serialized_end=524
+  _globals['_EVENTERROR']._serialized_start=526
+  _globals['_EVENTERROR']._serialized_end=631
+  _globals['_PUTEVENTSRESPONSE']._serialized_start=633
+  _globals['_PUTEVENTSRESPONSE']._serialized_end=712
+  _globals['_EVENTSERVICE']._serialized_start=714
+  _globals['_EVENTSERVICE']._serialized_end=806
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,4 @@
+from nextclick.v1 import session_pb2 as _session_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -6,7 +7,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Event(_message.Message):
-    __slots__ = ("event_id", "type", "session_id", "user_id", "item_id", "timestamp_ms", "value", "recommendation_id", "position", "properties")
+    __slots__ = ("event_id", "type", "session_id", "user_id", "item_id", "timestamp_ms", "value", "recommendation_id", "position", "properties", "context")
     class PropertiesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +25,7 @@ class Event(_message.Message):
     RECOMMENDATION_ID_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
     PROPERTIES_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     type: str
     session_id: str
@@ -34,7 +36,8 @@ class Event(_message.Message):
     recommendation_id: str
     position: int
     properties: _containers.ScalarMap[str, str]
-    def __init__(self, event_id: _Optional[str] = ..., type: _Optional[str] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., item_id: _Optional[str] = ..., timestamp_ms: _Optional[int] = ..., value: _Optional[float] = ..., recommendation_id: _Optional[str] = ..., position: _Optional[int] = ..., properties: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    context: _session_pb2.Context
+    def __init__(self, event_id: _Optional[str] = ..., type: _Optional[str] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., item_id: _Optional[str] = ..., timestamp_ms: _Optional[int] = ..., value: _Optional[float] = ..., recommendation_id: _Optional[str] = ..., position: _Optional[int] = ..., properties: _Optional[_Mapping[str, str]] = ..., context: _Optional[_Union[_session_pb2.Context, _Mapping]] = ...) -> None: ...
 
 class PutEventsRequest(_message.Message):
     __slots__ = ("events",)

@@ -12,9 +12,10 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from nextclick.v1 import session_pb2 as nextclick_dot_v1_dot_session__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)nextclick/v1/recommendation_service.proto\x12\x0cnextclick.v1\"\x89\x01\n\nItemFilter\x12\x12\n\ncategories\x18\x01 \x03(\t\x12\x19\n\x11\x65xcluded_item_ids\x18\x02 \x03(\t\x12\x14\n\x0c\x65xclude_seen\x18\x03 \x01(\x08\x12\x19\n\x11\x65xclude_purchased\x18\x04 \x01(\x08\x12\x1b\n\x13include_unavailable\x18\x05 \x01(\x08\"A\n\x06Reason\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x02\x12\x18\n\x10\x62\x65\x63\x61use_item_ids\x18\x03 \x03(\t\"\x93\x01\n\nScoredItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12%\n\x07reasons\x18\x03 \x03(\x0b\x32\x14.nextclick.v1.Reason\x12#\n\x16next_click_probability\x18\x04 \x01(\x02H\x00\x88\x01\x01\x42\x19\n\x17_next_click_probability\"1\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x13\n\x0b\x64uration_us\x18\x02 \x01(\r\"\x9c\x01\n\x10RecommendRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x15\n\rsession_items\x18\x04 \x03(\t\x12(\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x18.nextclick.v1.ItemFilter\x12\x0f\n\x07\x65xplain\x18\x06 \x01(\x08\"\xa5\x02\n\x11RecommendResponse\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\x12\'\n\x05items\x18\x02 \x03(\x0b\x32\x18.nextclick.v1.ScoredItem\x12\x17\n\x0fsession_version\x18\x03 \x01(\r\x12\x15\n\rmodel_version\x18\x04 \x01(\x04\x12\x14\n\x0cmodel_lag_ms\x18\x05 \x01(\r\x12.\n\x08\x64\x65graded\x18\x06 \x03(\x0e\x32\x1c.nextclick.v1.DegradedReason\x12*\n\x06source\x18\x07 \x01(\x0e\x32\x1a.nextclick.v1.AnswerSource\x12*\n\x07timings\x18\x08 \x03(\x0b\x32\x19.nextclick.v1.StageTiming\"I\n\x15\x42\x61tchRecommendRequest\x12\x30\n\x08requests\x18\x01 \x03(\x0b\x32\x1e.nextclick.v1.RecommendRequest\"L\n\x16\x42\x61tchRecommendResponse\x12\x32\n\tresponses\x18\x01 \x03(\x0b\x32\x1f.nextclick.v1.RecommendResponse\"I\n\x16StreamRecommendRequest\x12/\n\x07request\x18\x01 \x01(\x0b\x32\x1e.nextclick.v1.RecommendRequest\"L\n\x17StreamRecommendResponse\x12\x31\n\x08response\x18\x01 \x01(\x0b\x32\x1f.nextclick.v1.RecommendResponse\"[\n\x0bRankRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x10\n\x08item_ids\x18\x03 \x03(\t\x12\x15\n\rsession_items\x18\x04 \x03(\t\"\xb2\x01\n\x0cRankResponse\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\x12\'\n\x05items\x18\x02 \x03(\x0b\x32\x18.nextclick.v1.ScoredItem\x12\x17\n\x0fsession_version\x18\x03 \x01(\r\x12\x15\n\rmodel_version\x18\x04 \x01(\x04\x12.\n\x08\x64\x65graded\x18\x05 \x03(\x0e\x32\x1c.nextclick.v1.DegradedReason\"c\n\x13SimilarItemsRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12(\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x18.nextclick.v1.ItemFilter\"V\n\x14SimilarItemsResponse\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.nextclick.v1.ScoredItem\x12\x15\n\rmodel_version\x18\x02 \x01(\x04\"N\n\x0fTrendingRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12(\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x18.nextclick.v1.ItemFilter\"R\n\x10TrendingResponse\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.nextclick.v1.ScoredItem\x12\x15\n\rmodel_version\x18\x02 \x01(\x04*\xc4\x01\n\x0e\x44\x65gradedReason\x12\x1f\n\x1b\x44\x45GRADED_REASON_UNSPECIFIED\x10\x00\x12%\n!DEGRADED_REASON_REDIS_UNAVAILABLE\x10\x01\x12%\n!DEGRADED_REASON_KAFKA_UNAVAILABLE\x10\x02\x12\x1f\n\x1b\x44\x45GRADED_REASON_CATCHING_UP\x10\x03\x12\"\n\x1e\x44\x45GRADED_REASON_RANKER_MISSING\x10\x04*c\n\x0c\x41nswerSource\x12\x1d\n\x19\x41NSWER_SOURCE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41NSWER_SOURCE_SESSION\x10\x01\x12\x19\n\x15\x41NSWER_SOURCE_POPULAR\x10\x02\x32\x87\x04\n\x15RecommendationService\x12L\n\tRecommend\x12\x1e.nextclick.v1.RecommendRequest\x1a\x1f.nextclick.v1.RecommendResponse\x12[\n\x0e\x42\x61tchRecommend\x12#.nextclick.v1.BatchRecommendRequest\x1a$.nextclick.v1.BatchRecommendResponse\x12\x62\n\x0fStreamRecommend\x12$.nextclick.v1.StreamRecommendRequest\x1a%.nextclick.v1.StreamRecommendResponse(\x01\x30\x01\x12=\n\x04Rank\x12\x19.nextclick.v1.RankRequest\x1a\x1a.nextclick.v1.RankResponse\x12U\n\x0cSimilarItems\x12!.nextclick.v1.SimilarItemsRequest\x1a\".nextclick.v1.SimilarItemsResponse\x12I\n\x08Trending\x12\x1d.nextclick.v1.TrendingRequest\x1a\x1e.nextclick.v1.TrendingResponseB-P\x01Z)nextclick-client/nextclick/v1;nextclickv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)nextclick/v1/recommendation_service.proto\x12\x0cnextclick.v1\x1a\x1anextclick/v1/session.proto\"\x86\x03\n\tCondition\x12\'\n\x03\x61ll\x18\x01 \x01(\x0b\x32\x18.nextclick.v1.ConditionsH\x00\x12\'\n\x03\x61ny\x18\x02 \x01(\x0b\x32\x18.nextclick.v1.ConditionsH\x00\x12&\n\x03not\x18\x03 \x01(\x0b\x32\x17.nextclick.v1.ConditionH\x00\x12\x12\n\x08\x63\x61tegory\x18\x04 \x01(\tH\x00\x12\x0e\n\x04kind\x18\x05 \x01(\tH\x00\x12\x31\n\tattribute\x18\x06 \x01(\x0b\x32\x1c.nextclick.v1.ValueConditionH\x00\x12.\n\x06number\x18\x07 \x01(\x0b\x32\x1c.nextclick.v1.RangeConditionH\x00\x12\x11\n\x07segment\x18\x08 \x01(\tH\x00\x12,\n\x04user\x18\t \x01(\x0b\x32\x1c.nextclick.v1.ValueConditionH\x00\x12/\n\x07\x63ontext\x18\n \x01(\x0b\x32\x1c.nextclick.v1.ValueConditionH\x00\x42\x06\n\x04test\"9\n\nConditions\x12+\n\nconditions\x18\x01 \x03(\x0b\x32\x17.nextclick.v1.Condition\".\n\x0eValueCondition\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\"d\n\x0eRangeCondition\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\x08\x61t_least\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07\x61t_most\x18\x03 \x01(\x01H\x01\x88\x01\x01\x42\x0b\n\t_at_leastB\n\n\x08_at_most\"\xe3\x01\n\nItemFilter\x12\x12\n\ncategories\x18\x01 \x03(\t\x12\x19\n\x11\x65xcluded_item_ids\x18\x02 \x03(\t\x12\x14\n\x0c\x65xclude_seen\x18\x03 \x01(\x08\x12\x19\n\x11\x65xclude_purchased\x18\x04 \x01(\x08\x12\x1b\n\x13include_unavailable\x18\x05 \x01(\x08\x12\r\n\x05kinds\x18\x06 \x03(\t\x12*\n\tcondition\x18\x07 \x01(\x0b\x32\x17.nextclick.v1.Condition\x12\x1d\n\x15purchased_within_days\x18\x08 \x01(\r\"A\n\x06Reason\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x02\x12\x18\n\x10\x62\x65\x63\x61use_item_ids\x18\x03 \x03(\t\"\x93\x01\n\nScoredItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12%\n\x07reasons\x18\x03 \x03(\x0b\x32\x14.nextclick.v1.Reason\x12#\n\x16next_click_probability\x18\x04 \x01(\x02H\x00\x88\x01\x01\x42\x19\n\x17_next_click_probability\"1\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x13\n\x0b\x64uration_us\x18\x02 \x01(\r\"\xc4\x01\n\x10RecommendRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x15\n\rsession_items\x18\x04 \x03(\t\x12(\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x18.nextclick.v1.ItemFilter\x12\x0f\n\x07\x65xplain\x18\x06 \x01(\x08\x12&\n\x07\x63ontext\x18\x07 \x01(\x0b\x32\x15.nextclick.v1.Context\"\xa5\x02\n\x11RecommendResponse\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\x12\'\n\x05items\x18\x02 \x03(\x0b\x32\x18.nextclick.v1.ScoredItem\x12\x17\n\x0fsession_version\x18\x03 \x01(\r\x12\x15\n\rmodel_version\x18\x04 \x01(\x04\x12\x14\n\x0cmodel_lag_ms\x18\x05 \x01(\r\x12.\n\x08\x64\x65graded\x18\x06 \x03(\x0e\x32\x1c.nextclick.v1.DegradedReason\x12*\n\x06source\x18\x07 \x01(\x0e\x32\x1a.nextclick.v1.AnswerSource\x12*\n\x07timings\x18\x08 \x03(\x0b\x32\x19.nextclick.v1.StageTiming\"I\n\x15\x42\x61tchRecommendRequest\x12\x30\n\x08requests\x18\x01 \x03(\x0b\x32\x1e.nextclick.v1.RecommendRequest\"L\n\x16\x42\x61tchRecommendResponse\x12\x32\n\tresponses\x18\x01 \x03(\x0b\x32\x1f.nextclick.v1.RecommendResponse\"I\n\x16StreamRecommendRequest\x12/\n\x07request\x18\x01 \x01(\x0b\x32\x1e.nextclick.v1.RecommendRequest\"L\n\x17StreamRecommendResponse\x12\x31\n\x08response\x18\x01 \x01(\x0b\x32\x1f.nextclick.v1.RecommendResponse\"\x83\x01\n\x0bRankRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x10\n\x08item_ids\x18\x03 \x03(\t\x12\x15\n\rsession_items\x18\x04 \x03(\t\x12&\n\x07\x63ontext\x18\x05 \x01(\x0b\x32\x15.nextclick.v1.Context\"\xb2\x01\n\x0cRankResponse\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\x12\'\n\x05items\x18\x02 \x03(\x0b\x32\x18.nextclick.v1.ScoredItem\x12\x17\n\x0fsession_version\x18\x03 \x01(\r\x12\x15\n\rmodel_version\x18\x04 \x01(\x04\x12.\n\x08\x64\x65graded\x18\x05 \x03(\x0e\x32\x1c.nextclick.v1.DegradedReason\"\x89\x01\n\x13SimilarItemsRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12(\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x18.nextclick.v1.ItemFilter\x12$\n\x02\x62y\x18\x04 \x01(\x0e\x32\x18.nextclick.v1.Similarity\"V\n\x14SimilarItemsResponse\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.nextclick.v1.ScoredItem\x12\x15\n\rmodel_version\x18\x02 \x01(\x04\"N\n\x0fTrendingRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12(\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x18.nextclick.v1.ItemFilter\"R\n\x10TrendingResponse\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.nextclick.v1.ScoredItem\x12\x15\n\rmodel_version\x18\x02 \x01(\x04*\xc4\x01\n\x0e\x44\x65gradedReason\x12\x1f\n\x1b\x44\x45GRADED_REASON_UNSPECIFIED\x10\x00\x12%\n!DEGRADED_REASON_REDIS_UNAVAILABLE\x10\x01\x12%\n!DEGRADED_REASON_KAFKA_UNAVAILABLE\x10\x02\x12\x1f\n\x1b\x44\x45GRADED_REASON_CATCHING_UP\x10\x03\x12\"\n\x1e\x44\x45GRADED_REASON_RANKER_MISSING\x10\x04*~\n\x0c\x41nswerSource\x12\x1d\n\x19\x41NSWER_SOURCE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41NSWER_SOURCE_SESSION\x10\x01\x12\x19\n\x15\x41NSWER_SOURCE_POPULAR\x10\x02\x12\x19\n\x15\x41NSWER_SOURCE_PROFILE\x10\x03*n\n\nSimilarity\x12\x1a\n\x16SIMILARITY_UNSPECIFIED\x10\x00\x12\x18\n\x14SIMILARITY_BEHAVIOUR\x10\x01\x12\x16\n\x12SIMILARITY_CONTENT\x10\x02\x12\x12\n\x0eSIMILARITY_MIX\x10\x03\x32\x87\x04\n\x15RecommendationService\x12L\n\tRecommend\x12\x1e.nextclick.v1.RecommendRequest\x1a\x1f.nextclick.v1.RecommendResponse\x12[\n\x0e\x42\x61tchRecommend\x12#.nextclick.v1.BatchRecommendRequest\x1a$.nextclick.v1.BatchRecommendResponse\x12\x62\n\x0fStreamRecommend\x12$.nextclick.v1.StreamRecommendRequest\x1a%.nextclick.v1.StreamRecommendResponse(\x01\x30\x01\x12=\n\x04Rank\x12\x19.nextclick.v1.RankRequest\x1a\x1a.nextclick.v1.RankResponse\x12U\n\x0cSimilarItems\x12!.nextclick.v1.SimilarItemsRequest\x1a\".nextclick.v1.SimilarItemsResponse\x12I\n\x08Trending\x12\x1d.nextclick.v1.TrendingRequest\x1a\x1e.nextclick.v1.TrendingResponseB-P\x01Z)nextclick-client/nextclick/v1;nextclickv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -22,42 +23,52 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'nextclick.v1.recommendation
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'P\001Z)nextclick-client/nextclick/v1;nextclickv1'
-  _globals['_DEGRADEDREASON']._serialized_start=1856
-  _globals['_DEGRADEDREASON']._serialized_end=2052
-  _globals['_ANSWERSOURCE']._serialized_start=2054
-  _globals['_ANSWERSOURCE']._serialized_end=2153
-  _globals['_ITEMFILTER']._serialized_start=60
-  _globals['_ITEMFILTER']._serialized_end=197
-  _globals['_REASON']._serialized_start=199
-  _globals['_REASON']._serialized_end=264
-  _globals['_SCOREDITEM']._serialized_start=267
-  _globals['_SCOREDITEM']._serialized_end=414
-  _globals['_STAGETIMING']._serialized_start=416
-  _globals['_STAGETIMING']._serialized_end=465
-  _globals['_RECOMMENDREQUEST']._serialized_start=468
-  _globals['_RECOMMENDREQUEST']._serialized_end=624
-  _globals['_RECOMMENDRESPONSE']._serialized_start=627
-  _globals['_RECOMMENDRESPONSE']._serialized_end=920
-  _globals['_BATCHRECOMMENDREQUEST']._serialized_start=922
-  _globals['_BATCHRECOMMENDREQUEST']._serialized_end=995
-  _globals['_BATCHRECOMMENDRESPONSE']._serialized_start=997
-  _globals['_BATCHRECOMMENDRESPONSE']._serialized_end=1073
-  _globals['_STREAMRECOMMENDREQUEST']._serialized_start=1075
-  _globals['_STREAMRECOMMENDREQUEST']._serialized_end=1148
-  _globals['_STREAMRECOMMENDRESPONSE']._serialized_start=1150
-  _globals['_STREAMRECOMMENDRESPONSE']._serialized_end=1226
-  _globals['_RANKREQUEST']._serialized_start=1228
-  _globals['_RANKREQUEST']._serialized_end=1319
-  _globals['_RANKRESPONSE']._serialized_start=1322
-  _globals['_RANKRESPONSE']._serialized_end=1500
-  _globals['_SIMILARITEMSREQUEST']._serialized_start=1502
-  _globals['_SIMILARITEMSREQUEST']._serialized_end=1601
-  _globals['_SIMILARITEMSRESPONSE']._serialized_start=1603
-  _globals['_SIMILARITEMSRESPONSE']._serialized_end=1689
-  _globals['_TRENDINGREQUEST']._serialized_start=1691
-  _globals['_TRENDINGREQUEST']._serialized_end=1769
-  _globals['_TRENDINGRESPONSE']._serialized_start=1771
-  _globals['_TRENDINGRESPONSE']._serialized_end=1853
-  _globals['_RECOMMENDATIONSERVICE']._serialized_start=2156
-  _globals['_RECOMMENDATIONSERVICE']._serialized_end=2675
+  _globals['_DEGRADEDREASON']._serialized_start=2696
+  _globals['_DEGRADEDREASON']._serialized_end=2892
+  _globals['_ANSWERSOURCE']._serialized_start=2894
+  _globals['_ANSWERSOURCE']._serialized_end=3020
+  _globals['_SIMILARITY']._serialized_start=3022
+  _globals['_SIMILARITY']._serialized_end=3132
+  _globals['_CONDITION']._serialized_start=88
+  _globals['_CONDITION']._serialized_end=478
+  _globals['_CONDITIONS']._serialized_start=480
+  _globals['_CONDITIONS']._serialized_end=537
+  _globals['_VALUECONDITION']._serialized_start=539
+  _globals['_VALUECONDITION']._serialized_end=585
+  _globals['_RANGECONDITION']._serialized_start=587
+  _globals['_RANGECONDITION']._serialized_end=687
+  _globals['_ITEMFILTER']._serialized_start=690
+  _globals['_ITEMFILTER']._serialized_end=917
+  _globals['_REASON']._serialized_start=919
+  _globals['_REASON']._serialized_end=984
+  _globals['_SCOREDITEM']._serialized_start=987
+  _globals['_SCOREDITEM']._serialized_end=1134
+  _globals['_STAGETIMING']._serialized_start=1136
+  _globals['_STAGETIMING']._serialized_end=1185
+  _globals['_RECOMMENDREQUEST']._serialized_start=1188
+  _globals['_RECOMMENDREQUEST']._serialized_end=1384
+  _globals['_RECOMMENDRESPONSE']._serialized_start=1387
+  _globals['_RECOMMENDRESPONSE']._serialized_end=1680
+  _globals['_BATCHRECOMMENDREQUEST']._serialized_start=1682
+  _globals['_BATCHRECOMMENDREQUEST']._serialized_end=1755
+  _globals['_BATCHRECOMMENDRESPONSE']._serialized_start=1757
+  _globals['_BATCHRECOMMENDRESPONSE']._serialized_end=1833
+  _globals['_STREAMRECOMMENDREQUEST']._serialized_start=1835
+  _globals['_STREAMRECOMMENDREQUEST']._serialized_end=1908
+  _globals['_STREAMRECOMMENDRESPONSE']._serialized_start=1910
+  _globals['_STREAMRECOMMENDRESPONSE']._serialized_end=1986
+  _globals['_RANKREQUEST']._serialized_start=1989
+  _globals['_RANKREQUEST']._serialized_end=2120
+  _globals['_RANKRESPONSE']._serialized_start=2123
+  _globals['_RANKRESPONSE']._serialized_end=2301
+  _globals['_SIMILARITEMSREQUEST']._serialized_start=2304
+  _globals['_SIMILARITEMSREQUEST']._serialized_end=2441
+  _globals['_SIMILARITEMSRESPONSE']._serialized_start=2443
+  _globals['_SIMILARITEMSRESPONSE']._serialized_end=2529
+  _globals['_TRENDINGREQUEST']._serialized_start=2531
+  _globals['_TRENDINGREQUEST']._serialized_end=2609
+  _globals['_TRENDINGRESPONSE']._serialized_start=2611
+  _globals['_TRENDINGRESPONSE']._serialized_end=2693
+  _globals['_RECOMMENDATIONSERVICE']._serialized_start=3135
+  _globals['_RECOMMENDATIONSERVICE']._serialized_end=3654
 # @@protoc_insertion_point(module_scope)

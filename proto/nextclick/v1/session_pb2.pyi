@@ -47,8 +47,20 @@ class Step(_message.Message):
     appended_ms: int
     def __init__(self, item_id: _Optional[str] = ..., timestamp_ms: _Optional[int] = ..., seq: _Optional[int] = ..., type: _Optional[_Union[EventType, str]] = ..., strengthened_seq: _Optional[int] = ..., recommendation_id: _Optional[str] = ..., position: _Optional[int] = ..., appended_ms: _Optional[int] = ...) -> None: ...
 
+class Context(_message.Message):
+    __slots__ = ("device", "country", "channel", "referrer")
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    COUNTRY_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    REFERRER_FIELD_NUMBER: _ClassVar[int]
+    device: str
+    country: str
+    channel: str
+    referrer: str
+    def __init__(self, device: _Optional[str] = ..., country: _Optional[str] = ..., channel: _Optional[str] = ..., referrer: _Optional[str] = ...) -> None: ...
+
 class SessionRecord(_message.Message):
-    __slots__ = ("session_id", "user_id", "version", "applied", "duplicates", "step_count", "steps", "hidden_item_ids", "first_timestamp_ms", "last_timestamp_ms", "incarnation", "appended_ms")
+    __slots__ = ("session_id", "user_id", "version", "applied", "duplicates", "step_count", "steps", "hidden_item_ids", "first_timestamp_ms", "last_timestamp_ms", "incarnation", "appended_ms", "context")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +73,7 @@ class SessionRecord(_message.Message):
     LAST_TIMESTAMP_MS_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     APPENDED_MS_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     user_id: str
     version: int
@@ -73,4 +86,5 @@ class SessionRecord(_message.Message):
     last_timestamp_ms: int
     incarnation: int
     appended_ms: int
-    def __init__(self, session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., applied: _Optional[int] = ..., duplicates: _Optional[int] = ..., step_count: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., hidden_item_ids: _Optional[_Iterable[str]] = ..., first_timestamp_ms: _Optional[int] = ..., last_timestamp_ms: _Optional[int] = ..., incarnation: _Optional[int] = ..., appended_ms: _Optional[int] = ...) -> None: ...
+    context: Context
+    def __init__(self, session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., applied: _Optional[int] = ..., duplicates: _Optional[int] = ..., step_count: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., hidden_item_ids: _Optional[_Iterable[str]] = ..., first_timestamp_ms: _Optional[int] = ..., last_timestamp_ms: _Optional[int] = ..., incarnation: _Optional[int] = ..., appended_ms: _Optional[int] = ..., context: _Optional[_Union[Context, _Mapping]] = ...) -> None: ...
