@@ -13,6 +13,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from nextclick.checks import first_too_long
+from nextclick.context import MOST_BYTES
 from nextclick.limits import (
     MAX_CLOCK_SKEW_MS,
     MAX_HIDDEN_ITEMS,
@@ -101,6 +102,10 @@ def decode_session(value: bytes, arrived_ms: int | None = None) -> SessionRecord
         _check_ids("steps.item_id", [step.item_id for step in session.steps])
         _check_ids("steps.recommendation_id", [step.recommendation_id for step in session.steps])
         _check_ids("hidden_item_ids", session.hidden_item_ids)
+    if session.HasField("context"):
+        for name, most in MOST_BYTES.items():
+            if first_too_long((getattr(session.context, name),), most) is not None:
+                raise RecordError(f"context.{name}", f"has more than {most} bytes")
     return session
 
 

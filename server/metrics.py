@@ -117,6 +117,9 @@ ENTRIES_DROPPED = Counter(
     "nextclick_entries_dropped_total",
     "Catalogue entries of items that have left, dropped: too many have",
 )
+USERS = Gauge("nextclick_users", "Users of whom something is said, in memory")
+MAX_USERS = Gauge("nextclick_max_users", "The most users in memory")
+USERS_LEFT = Counter("nextclick_users_left_total", "Users that have left memory for others")
 UNREADABLE = Counter(
     "nextclick_unreadable_total",
     "Records of the log that were passed over",

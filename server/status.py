@@ -47,6 +47,7 @@ def describe(replica: Replica, serving: bool) -> dict[str, Any]:
         "items": len(replica.engine.rows),
         "catalogue": len(replica.catalogue),
         "items_waiting": len(replica.catalogue.waiting),
+        "users": len(replica.users),
         "kept_snapshots": replica.kept_snapshots,
         "refused": [refused._asdict() for refused in replica.refused.latest.copy()],
         "caught_up": replica.caught_up,

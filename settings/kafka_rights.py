@@ -20,6 +20,7 @@ from nextclick.topics import (
     SCOREBOARD,
     SESSIONS,
     TOPICS,
+    USERS,
     VECTORS,
     topic,
 )
@@ -89,7 +90,7 @@ class Role(NamedTuple):
                 yield Right(kind, topic(name, tenant), operation)
 
 
-_FOLLOWED = (ITEMS, RANKER, VECTORS, SCOREBOARD, SESSIONS, DEAD_LETTERS)
+_FOLLOWED = (ITEMS, USERS, RANKER, VECTORS, SCOREBOARD, SESSIONS, DEAD_LETTERS)
 _JOBS = ("sessions-job", "vectors-job", "ranker-job", "score-job")
 
 _DECLARED = (
@@ -97,7 +98,7 @@ _DECLARED = (
         "server",
         "servers: `nextclick serve`",
         reads=_FOLLOWED,
-        writes=(EVENTS, ITEMS, COMMANDS, IMPRESSIONS),
+        writes=(EVENTS, ITEMS, USERS, COMMANDS, IMPRESSIONS),
         describes=(REPLICAS,),
     ),
     Role(
@@ -111,7 +112,7 @@ _DECLARED = (
     Role(
         "jobs",
         "the Flink jobs",
-        reads=(EVENTS, SESSIONS, ITEMS, COMMANDS, EXAMPLES, IMPRESSIONS),
+        reads=(EVENTS, SESSIONS, ITEMS, USERS, COMMANDS, EXAMPLES, IMPRESSIONS),
         writes=(SESSIONS, DEAD_LETTERS, VECTORS, RANKER, SCOREBOARD),
         groups=_JOBS,
     ),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from nextclick.codec import DeadLetterReason, Event, InvalidEventError, decode_event
+from nextclick.context import NAMES, NOWHERE
 from nextclick.event_types import DISLIKE, EVENT_TYPES, LIKE, Effect, EventType
 from nextclick.limits import (
     MAX_CLOCK_SKEW_MS,
@@ -149,6 +150,7 @@ def _processed(
     if not session.applied:
         session.incarnation = raw.append_time_ms
     session.appended_ms = _last_arrival(session.appended_ms, raw.append_time_ms)
+    version = session.version
     if not _apply(session, event, ratings):
         return state, DeadLetter(
             DeadLetterReason.SESSION_FULL,
@@ -156,6 +158,9 @@ def _processed(
         )
     if event.user_id and not session.user_id:
         session.user_id = event.user_id
+    said_more = event.context != NOWHERE and _note_context(session, event, late=idle_ms < 0)
+    if said_more and session.version == version:
+        session.version += 1
     session.applied += 1
     if event_hash:
         event_ids = (event_ids + event_hash)[-8 * MAX_EVENT_IDS :]
@@ -266,6 +271,20 @@ def _strengthen(session: pb.SessionRecord, kind: EventType) -> None:
     step.strengthened_seq = session.version
     if kind.strength > _STRENGTHS.get(step.type, 0):
         step.type = _NUMBERS[kind.name]
+
+
+def _note_context(session: pb.SessionRecord, event: Event, *, late: bool) -> bool:
+    """Note what an event says of the context; return whether that changes anything.
+
+    One that is ``late``, older than the session's last step, only adds what nothing was said of.
+    """
+    changed = False
+    for name in NAMES:
+        said, known = getattr(event.context, name), getattr(session.context, name)
+        if said and said != known and not (late and known):
+            setattr(session.context, name, said)
+            changed = True
+    return changed
 
 
 def _add_step(session: pb.SessionRecord, event: Event, step_type: pb.EventType) -> None:

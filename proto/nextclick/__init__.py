@@ -19,6 +19,7 @@ from nextclick.codec import (
     encode_event,
     encode_item,
 )
+from nextclick.context import Context
 from nextclick.errors import (
     DeadlineExceededError,
     FieldFault,
@@ -40,6 +41,7 @@ from nextclick.results import (
     Recommendation,
     RecommendedItem,
 )
+from nextclick.users import User, decode_user, encode_user
 
 if TYPE_CHECKING:
     from nextclick.aio import AsyncClient
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncClient",
     "Client",
+    "Context",
     "DeadLetterReason",
     "DeadlineExceededError",
     "Event",
@@ -73,10 +76,13 @@ __all__ = [
     "Tls",
     "UnauthenticatedError",
     "UnavailableError",
+    "User",
     "decode_event",
     "decode_item",
+    "decode_user",
     "encode_event",
     "encode_item",
+    "encode_user",
     "with_event_ids",
 ]
 

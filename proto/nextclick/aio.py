@@ -12,6 +12,7 @@ import grpc.aio
 from nextclick import calls, channel
 from nextclick.batch import Batch
 from nextclick.codec import Event, Item
+from nextclick.context import Context
 from nextclick.errors import NextclickError
 from nextclick.hedging import first_answer_async
 from nextclick.requests import Filter, RecommendRequest
@@ -19,6 +20,7 @@ from nextclick.results import Model, PutResult, Recommendation
 from nextclick.retry import Attempts, retryable, translate
 from nextclick.stream import Stream
 from nextclick.tls import Tls
+from nextclick.users import User
 
 T = TypeVar("T")
 
@@ -65,9 +67,12 @@ class AsyncClient:
         session_items: Sequence[str] = (),
         filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
         explain: bool = False,
+        context: Context | None = None,
     ) -> Recommendation:
         """Return the items that this visitor will likely click next."""
-        request = RecommendRequest(session_id, user_id, page_size, session_items, filter, explain)
+        request = RecommendRequest(
+            session_id, user_id, page_size, session_items, filter, explain, context
+        )
         return await self._run(calls.recommend(request))
 
     async def recommend_batch(
@@ -102,9 +107,10 @@ class AsyncClient:
         *,
         user_id: str = "",
         session_items: Sequence[str] = (),
+        context: Context | None = None,
     ) -> Recommendation:
         """Return 1 to 500 given items in the order that suits this visitor."""
-        return await self._run(calls.rank(item_ids, session_id, user_id, session_items))
+        return await self._run(calls.rank(item_ids, session_id, user_id, session_items, context))
 
     async def similar_items(
         self,
@@ -154,6 +160,18 @@ class AsyncClient:
     async def delete_items(self, item_ids: Sequence[str]) -> int:
         """Delete 1 to 1,000 items; returns how many deletions were acknowledged."""
         return await self._run(calls.delete_items(item_ids))
+
+    async def put_users(self, users: Sequence[User]) -> int:
+        """Add or replace 1 to 1,000 users, whole; returns how many were acknowledged."""
+        return await self._run(calls.put_users(users))
+
+    async def get_users(self, user_ids: Sequence[str]) -> list[User]:
+        """Return those of the given users that the replica which answers has in memory."""
+        return await self._run(calls.get_users(user_ids))
+
+    async def delete_users(self, user_ids: Sequence[str]) -> int:
+        """Forget 1 to 1,000 users and their profiles; returns how many were acknowledged."""
+        return await self._run(calls.delete_users(user_ids))
 
     async def list_models(self) -> list[Model]:
         """Return the models as the replica that answers has them."""

@@ -14,13 +14,17 @@ from typing import Any, Generic, TypeVar
 from nextclick import responses
 from nextclick.channel import Stubs
 from nextclick.codec import Item, item_faults
-from nextclick.convert import item_to_proto
+from nextclick.context import Context, check_context
+from nextclick.convert import context_to_proto, item_to_proto, user_to_proto
 from nextclick.errors import FieldFault, InvalidRequestError
 from nextclick.requests import Filter, RecommendRequest
 from nextclick.results import Model, Recommendation
+from nextclick.users import User, user_faults
 from nextclick.v1 import catalog_service_pb2 as catalog_pb
 from nextclick.v1 import model_service_pb2 as model_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
+from nextclick.v1 import session_pb2
+from nextclick.v1 import user_service_pb2 as user_pb
 
 T = TypeVar("T")
 
@@ -89,7 +93,11 @@ def recommend_stream(
 
 
 def rank(
-    item_ids: Sequence[str], session_id: str, user_id: str, session_items: Sequence[str]
+    item_ids: Sequence[str],
+    session_id: str,
+    user_id: str,
+    session_items: Sequence[str],
+    context: Context | None,
 ) -> Call[Recommendation]:
     """Return the call that orders the caller's own items."""
     request = _build(
@@ -98,6 +106,7 @@ def rank(
         user_id=user_id,
         item_ids=item_ids,
         session_items=session_items,
+        context=_context(context),
     )
     return Call(lambda stubs: stubs.recommendations.Rank, request, responses.ranking, reads=True)
 
@@ -147,6 +156,33 @@ def delete_items(item_ids: Sequence[str]) -> Call[int]:
     return Call(lambda stubs: stubs.catalogue.DeleteItems, request, responses.accepted)
 
 
+def put_users(users: Sequence[User]) -> Call[int]:
+    """Return the call that adds or replaces users; refuses faulty ones, all faults at once."""
+    faults = []
+    for place, user in enumerate(users):
+        faults += [
+            FieldFault(f"users[{place}].{f.field}", f.description) for f in user_faults(user)
+        ]
+        if user.deleted:
+            faults.append(FieldFault(f"users[{place}].deleted", "use delete_users for these"))
+    if faults:
+        raise InvalidRequestError("faulty users", tuple(faults))
+    request = user_pb.PutUsersRequest(users=[user_to_proto(user) for user in users])
+    return Call(lambda stubs: stubs.users.PutUsers, request, responses.accepted)
+
+
+def get_users(user_ids: Sequence[str]) -> Call[list[User]]:
+    """Return the call for what was said of users."""
+    request = _build(user_pb.GetUsersRequest, user_ids=user_ids)
+    return Call(lambda stubs: stubs.users.GetUsers, request, responses.users, reads=True)
+
+
+def delete_users(user_ids: Sequence[str]) -> Call[int]:
+    """Return the call that forgets users and their profiles."""
+    request = _build(user_pb.DeleteUsersRequest, user_ids=user_ids)
+    return Call(lambda stubs: stubs.users.DeleteUsers, request, responses.accepted)
+
+
 def list_models() -> Call[list[Model]]:
     """Return the call for the models of a replica."""
     request = model_pb.ListModelsRequest()
@@ -171,7 +207,7 @@ def roll_back(model: str, version: int) -> Call[None]:
     return Call(lambda stubs: stubs.models.RollBack, request, responses.nothing)
 
 
-_LISTS = {"item_ids", "session_items", "categories", "excluded_item_ids"}
+_LISTS = {"item_ids", "user_ids", "session_items", "categories", "excluded_item_ids"}
 
 
 def _build(request_type: type[Any], **fields: Any) -> Any:
@@ -209,8 +245,20 @@ def _recommend_request(request: RecommendRequest) -> pb.RecommendRequest:
         session_items=request.session_items,
         filter=_filter(request.filter),
         explain=request.explain,
+        context=_context(request.context),
     )
     return message
+
+
+def _context(context: Context | None) -> session_pb2.Context | None:
+    """Return the message of a context, None for none; refuses what is no context."""
+    if context is None:
+        return None
+    faults: list[FieldFault] = []
+    check_context(faults, context)
+    if faults:
+        raise InvalidRequestError("", tuple(faults))
+    return context_to_proto(context)
 
 
 def _filter(flt: Filter | None) -> pb.ItemFilter | None:

@@ -11,6 +11,7 @@ import grpc
 from nextclick import calls, channel
 from nextclick.batch import Batch
 from nextclick.codec import Event, Item
+from nextclick.context import Context
 from nextclick.errors import NextclickError
 from nextclick.hedging import first_answer
 from nextclick.requests import Filter, RecommendRequest
@@ -18,12 +19,13 @@ from nextclick.results import Model, PutResult, Recommendation
 from nextclick.retry import Attempts, retryable, translate
 from nextclick.stream import Stream
 from nextclick.tls import Tls
+from nextclick.users import User
 
 T = TypeVar("T")
 
 
 class Client:
-    """Asks for recommendations, sends events, keeps the catalogue and steers the models.
+    """Asks for recommendations, sends events, keeps catalogue and users, and steers the models.
 
     Safe to share between threads. Every call raises one of the errors in `nextclick.errors`:
     `InvalidRequestError` for faulty arguments, or a token that is missing or lacks a scope,
@@ -88,13 +90,15 @@ class Client:
         session_items: Sequence[str] = (),
         filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
         explain: bool = False,
+        context: Context | None = None,
     ) -> Recommendation:
         """Return the items that this visitor will likely click next.
 
         Parameters
         ----------
         session_id, user_id
-            The visitor: the session, or a signed-in user without one.
+            The visitor: the session, the signed-in user, or both. A user alone is answered for
+            the current session.
         page_size
             How many items, 1..500; 0 means 20.
         session_items
@@ -105,8 +109,12 @@ class Client:
         explain
             Give reasons, calibrated probabilities and timings; costs several times an ordinary
             answer.
+        context
+            Where the visitor is; what it does not say is that of the session's events.
         """
-        request = RecommendRequest(session_id, user_id, page_size, session_items, filter, explain)
+        request = RecommendRequest(
+            session_id, user_id, page_size, session_items, filter, explain, context
+        )
         return self._run(calls.recommend(request))
 
     def recommend_batch(
@@ -178,9 +186,10 @@ class Client:
         *,
         user_id: str = "",
         session_items: Sequence[str] = (),
+        context: Context | None = None,
     ) -> Recommendation:
         """Return 1 to 500 given items in the order that suits this visitor."""
-        return self._run(calls.rank(item_ids, session_id, user_id, session_items))
+        return self._run(calls.rank(item_ids, session_id, user_id, session_items, context))
 
     def similar_items(
         self,
@@ -242,6 +251,18 @@ class Client:
     def delete_items(self, item_ids: Sequence[str]) -> int:
         """Delete 1 to 1,000 items; returns how many deletions were acknowledged."""
         return self._run(calls.delete_items(item_ids))
+
+    def put_users(self, users: Sequence[User]) -> int:
+        """Add or replace 1 to 1,000 users, whole; returns how many were acknowledged."""
+        return self._run(calls.put_users(users))
+
+    def get_users(self, user_ids: Sequence[str]) -> list[User]:
+        """Return those of the given users that the replica which answers has in memory."""
+        return self._run(calls.get_users(user_ids))
+
+    def delete_users(self, user_ids: Sequence[str]) -> int:
+        """Forget 1 to 1,000 users and their profiles; returns how many were acknowledged."""
+        return self._run(calls.delete_users(user_ids))
 
     def list_models(self) -> list[Model]:
         """Return the models as the replica that answers has them."""

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
-
-import orjson
 
 from nextclick.checks import (
     check_finite,
@@ -21,7 +18,16 @@ from nextclick.checks import (
     check_time,
     json_type,
 )
-from nextclick.errors import FieldFault, NextclickError, listed
+from nextclick.context import NOWHERE, Context, check_context, context_from_json
+from nextclick.errors import FieldFault
+from nextclick.json_record import (
+    VERSION,
+    DeadLetterReason,
+    InvalidEventError,
+    dump_record,
+    parse_record,
+    raise_faults,
+)
 from nextclick.limits import (
     MAX_ATTRIBUTE_BYTES,
     MAX_ATTRIBUTE_KEY_BYTES,
@@ -39,39 +45,18 @@ from nextclick.limits import (
 )
 from nextclick.topics import event_key
 
-VERSION = 1
-
-
-class DeadLetterReason(StrEnum):
-    """Why an event cannot be used."""
-
-    MALFORMED_JSON = "malformed_json"
-    TOO_LARGE = "too_large"
-    UNSUPPORTED_VERSION = "unsupported_version"
-    INVALID_FIELD = "invalid_field"
-    WRONG_KEY = "wrong_key"
-    FROM_FUTURE = "from_future"
-    TOO_LATE = "too_late"
-    SESSION_FULL = "session_full"
-
-
-class InvalidEventError(NextclickError):
-    """An event or item that breaks the contract.
-
-    Parameters
-    ----------
-    reason
-        The kind of fault, as in the dead letter's header.
-    faults
-        All faults at once, by field.
-    """
-
-    status = "INVALID_ARGUMENT"
-
-    def __init__(self, reason: DeadLetterReason, faults: tuple[FieldFault, ...]) -> None:
-        self.reason = reason
-        self.faults = faults
-        super().__init__(listed(faults))
+__all__ = [
+    "DeadLetterReason",
+    "Event",
+    "InvalidEventError",
+    "Item",
+    "decode_event",
+    "decode_item",
+    "encode_event",
+    "encode_item",
+    "event_faults",
+    "item_faults",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +73,7 @@ class Event:
     recommendation_id: str = ""
     position: int = 0
     properties: Mapping[str, str] = field(default_factory=dict, hash=False)
+    context: Context = NOWHERE
 
     @property
     def key(self) -> str:
@@ -115,7 +101,7 @@ def encode_event(event: Event) -> bytes:
     InvalidEventError
         With all faults of the event.
     """
-    _raise(event_faults(event))
+    raise_faults(event_faults(event))
     record: dict[str, Any] = {"v": VERSION}
     for name in _PLAIN_FIELDS:
         if value := getattr(event, name):
@@ -124,7 +110,9 @@ def encode_event(event: Event) -> bytes:
         record["value"] = float(event.value)
     if event.properties:
         record["properties"] = dict(event.properties)
-    return _dump(record)
+    if event.context != NOWHERE:
+        record["context"] = event.context.said
+    return dump_record(record)
 
 
 def decode_event(raw: bytes | None) -> Event:
@@ -135,7 +123,7 @@ def decode_event(raw: bytes | None) -> Event:
     InvalidEventError
         With all faults of the record; nothing else, whatever the bytes are.
     """
-    get = _parse(raw).get
+    get = parse_record(raw).get
     event = Event(
         get("type", ""),
         get("item_id", ""),
@@ -147,8 +135,9 @@ def decode_event(raw: bytes | None) -> Event:
         get("recommendation_id", ""),
         get("position", 0),
         get("properties", {}),
+        context_from_json(get("context")),
     )
-    _raise(event_faults(event))
+    raise_faults(event_faults(event))
     return event
 
 
@@ -187,6 +176,8 @@ def event_faults(event: Event) -> tuple[FieldFault, ...]:
             key_bytes=MAX_PROPERTY_KEY_BYTES,
             value_bytes=MAX_PROPERTY_BYTES,
         )
+    if event.context is not NOWHERE:
+        check_context(faults, event.context)
     return tuple(faults)
 
 
@@ -198,10 +189,10 @@ def encode_item(item: Item) -> bytes:
     InvalidEventError
         With all faults of the item.
     """
-    _raise(item_faults(item))
+    raise_faults(item_faults(item))
     if item.deleted:
-        return _dump({"v": VERSION, "item_id": item.item_id, "state": "deleted"})
-    return _dump(
+        return dump_record({"v": VERSION, "item_id": item.item_id, "state": "deleted"})
+    return dump_record(
         {
             "v": VERSION,
             "item_id": item.item_id,
@@ -222,7 +213,7 @@ def decode_item(raw: bytes | None) -> Item:
     InvalidEventError
         With all faults of the record; nothing else, whatever the bytes are.
     """
-    get = _parse(raw).get
+    get = parse_record(raw).get
     state, categories = get("state", "active"), get("categories", [])
     item = Item(
         get("item_id", ""),
@@ -235,7 +226,7 @@ def decode_item(raw: bytes | None) -> Item:
     faults = item_faults(item)
     if state not in ("active", "deleted"):
         faults = (*faults, FieldFault("state", 'must be "active" or "deleted"'))
-    _raise(faults)
+    raise_faults(faults)
     if len(raw or b"") > MAX_RECORD_BYTES - _ITEM_FRAME:
         encode_item(item)
     return item
@@ -277,43 +268,3 @@ _PLAIN_FIELDS = (
     "event_id", "type", "session_id", "user_id", "item_id", "timestamp_ms", "recommendation_id",
     "position",
 )  # fmt: skip
-
-
-def _parse(raw: bytes | None) -> dict[str, Any]:
-    raw = raw or b""  # Kafka gives None for a tombstone
-    if len(raw) > MAX_RECORD_BYTES:
-        raise _fault(DeadLetterReason.TOO_LARGE, "record", _too_large(len(raw)))
-    try:
-        record = orjson.loads(raw)
-    except orjson.JSONDecodeError as e:
-        raise _fault(DeadLetterReason.MALFORMED_JSON, "record", f"is not JSON: {e}") from None
-    if not isinstance(record, dict):
-        wrong = f"must be a JSON object, not {json_type(record)}"
-        raise _fault(DeadLetterReason.MALFORMED_JSON, "record", wrong)
-    version = record.get("v")
-    if version != VERSION or type(version) is not int:
-        wrong = f"must be {VERSION}, the version of this format"
-        raise _fault(DeadLetterReason.UNSUPPORTED_VERSION, "v", wrong)
-    if None in record.values():
-        return {name: value for name, value in record.items() if value is not None}
-    return record
-
-
-def _dump(record: dict[str, Any]) -> bytes:
-    raw = orjson.dumps(record)
-    if len(raw) > MAX_RECORD_BYTES:
-        raise _fault(DeadLetterReason.TOO_LARGE, "record", _too_large(len(raw)))
-    return raw
-
-
-def _raise(faults: tuple[FieldFault, ...]) -> None:
-    if faults:
-        raise InvalidEventError(DeadLetterReason.INVALID_FIELD, faults)
-
-
-def _fault(reason: DeadLetterReason, name: str, wrong: str) -> InvalidEventError:
-    return InvalidEventError(reason, (FieldFault(name, wrong),))
-
-
-def _too_large(size: int) -> str:
-    return f"has {size} bytes of JSON; send at most {MAX_RECORD_BYTES}"

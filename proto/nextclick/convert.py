@@ -1,9 +1,11 @@
-"""Events and items between their protobuf messages and the codec's dataclasses."""
+"""Events, items, users and contexts between their protobuf messages and the codec's dataclasses."""
 
 from __future__ import annotations
 
 from nextclick.codec import Event, Item
-from nextclick.v1 import catalog_service_pb2, event_service_pb2
+from nextclick.context import NOWHERE, Context, shared
+from nextclick.users import User
+from nextclick.v1 import catalog_service_pb2, event_service_pb2, session_pb2, user_service_pb2
 
 
 def event_from_proto(message: event_service_pb2.Event) -> Event:
@@ -19,6 +21,7 @@ def event_from_proto(message: event_service_pb2.Event) -> Event:
         recommendation_id=message.recommendation_id,
         position=message.position,
         properties=dict(message.properties),
+        context=context_from_proto(message.context) if message.HasField("context") else NOWHERE,
     )
 
 
@@ -35,6 +38,7 @@ def event_to_proto(event: Event) -> event_service_pb2.Event:
         recommendation_id=event.recommendation_id,
         position=event.position,
         properties=event.properties,
+        context=context_to_proto(event.context),
     )
 
 
@@ -58,3 +62,33 @@ def item_to_proto(item: Item) -> catalog_service_pb2.Item:
         attributes=item.attributes,
         title=item.title,
     )
+
+
+def user_from_proto(message: user_service_pb2.User) -> User:
+    """Return the user of a message, not validated."""
+    return User(
+        user_id=message.user_id,
+        attributes=dict(message.attributes),
+        segments=tuple(message.segments),
+        consent=message.consent if message.HasField("consent") else True,
+    )
+
+
+def user_to_proto(user: User) -> user_service_pb2.User:
+    """Return the message of a user."""
+    return user_service_pb2.User(
+        user_id=user.user_id,
+        attributes=user.attributes,
+        segments=user.segments,
+        consent=user.consent,
+    )
+
+
+def context_from_proto(message: session_pb2.Context) -> Context:
+    """Return the context of a message, not validated."""
+    return shared(message.device, message.country, message.channel, message.referrer)
+
+
+def context_to_proto(context: Context) -> session_pb2.Context | None:
+    """Return the message of a context, None if it says nothing."""
+    return session_pb2.Context(**context.said) if context != NOWHERE else None

@@ -59,10 +59,10 @@ MAX_SAMPLED_PERIODS = 256
 MAX_KEPT_VERSIONS = 20
 """Versions that the ranker can be rolled back to."""
 
-# ---- fields of events and items; bytes are those of UTF-8
+# ---- fields of events, items and users; bytes are those of UTF-8
 
 MAX_RECORD_BYTES = 65_536
-"""An event or a catalogue item as JSON."""
+"""An event, a catalogue item or a user as JSON."""
 
 MAX_ID_BYTES = 256
 MAX_TYPE_BYTES = 64
@@ -72,6 +72,8 @@ MAX_PROPERTIES, MAX_PROPERTY_KEY_BYTES, MAX_PROPERTY_BYTES = 32, 64, 1_024
 MAX_CATEGORIES, MAX_CATEGORY_BYTES = 16, 128
 MAX_ATTRIBUTES, MAX_ATTRIBUTE_KEY_BYTES, MAX_ATTRIBUTE_BYTES = 32, 64, 256
 MAX_TITLE_BYTES = 1_024
+MAX_SEGMENTS, MAX_SEGMENT_BYTES = 16, 64
+MAX_CONTEXT_BYTES, MAX_REFERRER_BYTES = 64, 256
 
 # ---- records; readers pass over what is larger, writers stay below it
 
@@ -126,8 +128,8 @@ MAX_RANKED_ITEMS = 500
 MAX_BATCH_REQUESTS = 256
 """Requests of one `BatchRecommend` call."""
 
-MAX_PUT_EVENTS, MAX_PUT_ITEMS = 1_000, 1_000
-"""Events of one `PutEvents` call; items of one call of the catalogue."""
+MAX_PUT_EVENTS, MAX_PUT_ITEMS, MAX_PUT_USERS = 1_000, 1_000, 1_000
+"""Events of one `PutEvents` call; items of one call of the catalogue; users of one call."""
 
 MAX_FILTER_CATEGORIES, MAX_EXCLUDED_ITEMS = 64, 1_000
 """Categories and excluded items of one filter."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nextclick.context import Context
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -27,3 +29,4 @@ class RecommendRequest:
     session_items: Sequence[str] = ()
     filter: Filter | None = None
     explain: bool = False
+    context: Context | None = None

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from nextclick.codec import Item
-from nextclick.convert import item_from_proto
+from nextclick.convert import item_from_proto, user_from_proto
 from nextclick.results import Model, Reason, Recommendation, RecommendedItem
+from nextclick.users import User
 from nextclick.v1 import catalog_service_pb2 as catalog_pb
 from nextclick.v1 import model_service_pb2 as model_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
+from nextclick.v1 import user_service_pb2 as user_pb
 
 
 def recommendation(response: pb.RecommendResponse) -> Recommendation:
@@ -53,14 +55,24 @@ def listing(response: pb.SimilarItemsResponse | pb.TrendingResponse) -> Recommen
     return Recommendation(_scored(response.items), model_version=response.model_version)
 
 
-def accepted(response: catalog_pb.PutItemsResponse | catalog_pb.DeleteItemsResponse) -> int:
-    """Return how many items the broker has acknowledged."""
+def accepted(
+    response: catalog_pb.PutItemsResponse
+    | catalog_pb.DeleteItemsResponse
+    | user_pb.PutUsersResponse
+    | user_pb.DeleteUsersResponse,
+) -> int:
+    """Return how many items or users the broker has acknowledged."""
     return response.accepted
 
 
 def items(response: catalog_pb.GetItemsResponse) -> list[Item]:
     """Return items of the catalogue."""
     return [item_from_proto(item) for item in response.items]
+
+
+def users(response: user_pb.GetUsersResponse) -> list[User]:
+    """Return users that were put."""
+    return [user_from_proto(user) for user in response.users]
 
 
 def models(response: model_pb.ListModelsResponse) -> list[Model]:

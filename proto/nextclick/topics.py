@@ -22,6 +22,7 @@ MEBIBYTE = 1 << 20
 
 EVENTS = "events"
 ITEMS = "items"
+USERS = "users"
 SESSIONS = "sessions"
 IMPRESSIONS = "impressions"
 DEAD_LETTERS = "dead-letters"
@@ -121,6 +122,14 @@ _DECLARED = (
         ITEMS,
         key="item id",
         value='a catalogue item, JSON; a deletion is `{"state": "deleted"}`',
+        compacted=True,
+        tombstone_days=31,
+        max_value_bytes=MAX_RECORD_BYTES,
+    ),
+    Topic(
+        USERS,
+        key="user id",
+        value='what callers say of a user, JSON; a deletion is `{"state": "deleted"}`',
         compacted=True,
         tombstone_days=31,
         max_value_bytes=MAX_RECORD_BYTES,

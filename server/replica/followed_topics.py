@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from nextclick.topics import ITEMS, RANKER, SCOREBOARD, SESSIONS, TOPICS, VECTORS
+from nextclick.topics import ITEMS, RANKER, SCOREBOARD, SESSIONS, TOPICS, USERS, VECTORS
 from server.replica.replica import Replica, Role
 
 
@@ -74,6 +74,7 @@ class FollowedTopic(NamedTuple):
 
 FOLLOWED = (
     FollowedTopic(ITEMS, Replica.apply_item, at_snapshot),
+    FollowedTopic(USERS, Replica.apply_user, at_snapshot),
     FollowedTopic(RANKER, Replica.apply_learner, at_beginning),
     FollowedTopic(VECTORS, Replica.apply_vectors, vectors),
     FollowedTopic(SCOREBOARD, Replica.apply_score, newest_scores),

@@ -9,6 +9,9 @@ from server.replica.early_vectors import MOST_EARLY
 from server.replica.held_vectors import MOST_HELD
 from server.replica.log_reader import QUEUE_KB
 from server.replica.replica import Role
+from server.replica.users import ENTRY_BYTES as USER_ENTRY_BYTES
+from server.replica.users import MOST_USERS
+from server.replica.users import RECORD_BYTES as USER_RECORD_BYTES
 
 PROCESS_BYTES = 330_000_000
 """Python, libraries and compiled kernels."""
@@ -35,7 +38,10 @@ ONLY_LEARNERS = ("token_vectors", "token_sums", "replay_features")
 
 
 def most_bytes(
-    limits: Limits, role: Role = Role.SERVER, record_bytes: int = RECORD_BYTES
+    limits: Limits,
+    role: Role = Role.SERVER,
+    record_bytes: int = RECORD_BYTES,
+    max_users: int = MOST_USERS,
 ) -> dict[str, int]:
     """Return the most bytes that each part of a replica takes, whose sum is its process's memory.
 
@@ -47,6 +53,8 @@ def most_bytes(
         A server has an index, an emitter holds vectors.
     record_bytes
         Bytes of an item's record in the catalogue.
+    max_users
+        The most users in memory.
     """
     server = role is Role.SERVER
     return {
@@ -54,6 +62,7 @@ def most_bytes(
         "models": max_bytes(limits, but=ONLY_LEARNERS),
         "sessions": limits.max_sessions * SESSION_BYTES,
         "catalogue": limits.max_items * (record_bytes + ENTRY_BYTES),
+        "users": max_users * (USER_RECORD_BYTES + USER_ENTRY_BYTES),
         "index": limits.max_items * INDEX_BYTES if server else 0,
         "held vectors": 0 if server else MOST_HELD * HELD_BYTES,
         "queues": 2 * MOST_BYTES + MOST_EARLY * EARLY_BYTES + 1_024 * QUEUE_KB,

@@ -1,4 +1,4 @@
-"""A replica: models, sessions and catalogue built from the log, and its positions in the log."""
+"""A replica: models, sessions, catalogue and users built from the log, and its positions in it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nextclick.codec import decode_item
 from nextclick.limits import MAX_RANKINGS
 from nextclick.topics import RANKER_MODEL, VECTORS_MODEL
+from nextclick.users import decode_user
 from nextclick.v1.learning_pb2 import LearnerState
 from nextclick.v1.scoreboard_pb2 import Score
 from online_models.engine import Engine
@@ -31,6 +32,7 @@ from server.replica.freshness import Freshness
 from server.replica.held_vectors import HeldVector, HeldVectors
 from server.replica.lag_meter import Lag
 from server.replica.sessions import BeforeLearning, SessionTable
+from server.replica.users import MOST_USERS, UserStore
 
 SLICE_S, BUSY_SLICE_S = 0.000_5, 0.000_25
 """How long a slice of the log holds the lock, up to a small record more, or a large one alone: with
@@ -65,11 +67,14 @@ class Replica:
     too long: while `unsettled`, call `settle` before the next record.
     """
 
-    def __init__(self, engine: Engine, role: Role = Role.SERVER) -> None:
+    def __init__(
+        self, engine: Engine, role: Role = Role.SERVER, max_users: int = MOST_USERS
+    ) -> None:
         self.engine = engine
         self.role = role
         self.sessions = SessionTable(engine)
         self.catalogue = CatalogueEntries(engine)
+        self.users = UserStore(max_users)
         self.learners: dict[str, LearnerState] = {}
         self.scoreboard: dict[str, Score] = {}
         self.refused = RefusedRecords(
@@ -168,7 +173,7 @@ class Replica:
     @property
     def unsettled(self) -> bool:
         """Whether the last record has left work."""
-        return bool(self._returned) or self.catalogue.over
+        return bool(self._returned) or self.catalogue.over or self.users.over
 
     def settle(self) -> None:
         """Do a small part of the work that the last record has left."""
@@ -176,8 +181,10 @@ class Replica:
             item_id = self._returned.popleft()
             self.catalogue.put_again(item_id)
             self._put_early(item_id)
-        else:
+        elif self.catalogue.over:
             self.catalogue.drop_oldest()
+        else:
+            self.users.drop_oldest()
 
     def apply_vectors(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `vectors`; a tombstone removes the item's vectors."""
@@ -258,6 +265,17 @@ class Replica:
             self.catalogue.remove(item.item_id)
         elif self.catalogue.put(item):
             self._put_early(item.item_id)
+
+    def apply_user(self, key: bytes, value: bytes | None) -> None:
+        """Apply a record of `users`; a tombstone follows long after the deletion."""
+        if value is None:
+            self.users.remove(key.decode(errors="replace"))
+            return
+        user = decode_user(value)
+        if user.deleted:
+            self.users.remove(user.user_id)
+        else:
+            self.users.put(user)
 
     def retry_items(self, until: float) -> None:
         """Find rows for catalogue items that wait for one, until a time of `time.perf_counter`."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
+from nextclick.context import NOWHERE, Context, shared
+from nextclick.convert import context_from_proto
 from nextclick.topics import event_key
 from nextclick.v1 import session_pb2 as pb
 from online_models.engine import Engine
@@ -26,6 +28,7 @@ class Entry:
     user_id: str = ""
     hidden: tuple[str, ...] = ()
     purchased: tuple[str, ...] = ()
+    context: Context = NOWHERE
 
 
 _VISIT = event_key("", "")
@@ -111,6 +114,8 @@ class SessionTable:
             self._note_user(entry, record)
         if record.hidden_item_ids:
             entry.hidden = tuple(record.hidden_item_ids)
+        if record.HasField("context"):
+            entry.context = context_from_proto(record.context)
         return learned
 
     def _place_applied(self, entry: Entry, record: pb.SessionRecord) -> None:
@@ -254,16 +259,17 @@ class SessionTable:
                 e.purchased,
                 e.applied.incarnation,
                 e.applied.appended_ms,
+                *([astuple(e.context)] if e.context is not NOWHERE else ()),
             ]
 
     def load(self, rows: Iterable[list[Any]]) -> None:
-        """Load rows that `dump` yielded; those of the version before have no incarnation.
+        """Load rows that `dump` yielded; those of earlier versions have no incarnation, no context.
 
         A session that the models, being smaller than then, do not hold counts as evicted.
         """
         oldest = self._engine.next_session - self._engine.limits.max_sessions
         for name, number, version, last_ms, user_id, current, hidden, purchased, *life in rows:
-            incarnation, appended_ms = life or (0, 0)
+            incarnation, appended_ms, *said = life or (0, 0)
             applied = Applied(incarnation, version, appended_ms)
             if number < oldest:
                 self.known_of_evicted.note(name, applied)
@@ -276,6 +282,7 @@ class SessionTable:
                 user_id,
                 tuple(hidden),
                 tuple(purchased),
+                shared(*said[0]) if said else NOWHERE,
             )
             self._names[number % len(self._names)] = name
             if current:

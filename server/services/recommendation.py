@@ -14,6 +14,7 @@ from itertools import dropwhile
 import numpy as np
 from numpy.typing import NDArray
 
+from nextclick.convert import context_from_proto
 from nextclick.limits import EXPLAINED_ITEMS, SCORED_ITEMS
 from nextclick.v1 import recommendation_service_pb2 as pb
 from online_models.engine import Filter, Ranked
@@ -155,7 +156,7 @@ class Recommendations:
         stages.enter("lock")
         with self._replica.answering():
             stages.enter("session")
-            visitor = resolve_visitor(self._replica, request.session_id, request.user_id, stored)
+            visitor = self._visitor(request, stored)
             rows, appended = self._query(visitor, tail)
             flt = self._filter(request, visitor, rows)
             ranked = self._engine.recommend(
@@ -229,7 +230,7 @@ class Recommendations:
 
     def _rank(self, request: pb.RankRequest, stored: Stored | None) -> bytes:
         with self._replica.answering():
-            visitor = resolve_visitor(self._replica, request.session_id, request.user_id, stored)
+            visitor = self._visitor(request, stored)
             query, _ = self._query(visitor, list(request.session_items))
             rows = self._engine.rows_of(request.item_ids)
             scores = self._engine.rank(query, rows, visitor.number)
@@ -274,6 +275,15 @@ class Recommendations:
     def send_impressions(self) -> None:
         """Record the answers since the last call; never raises."""
         self._recorder.send()
+
+    def _visitor(
+        self, request: pb.RecommendRequest | pb.RankRequest, stored: Stored | None
+    ) -> Visitor:
+        """Return the visitor of a request; what it says of the context comes first."""
+        visitor = resolve_visitor(self._replica, request.session_id, request.user_id, stored)
+        if request.HasField("context"):
+            visitor.context = context_from_proto(request.context).over(visitor.context)
+        return visitor
 
     def _new_id(self) -> str:
         return f"{self._prefix}{next(self._count):x}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nextclick.checks import first_too_long
+from nextclick.context import MOST_BYTES
 from nextclick.errors import FieldFault
 from nextclick.limits import (
     DEFAULT_PAGE,
@@ -21,6 +22,7 @@ from nextclick.limits import (
     SESSION_STEPS,
 )
 from nextclick.v1 import recommendation_service_pb2 as pb
+from nextclick.v1 import session_pb2
 from server.errors import RequestError
 from server.services.requests import parsed_entries
 
@@ -36,6 +38,8 @@ def check_recommend(request: pb.RecommendRequest) -> None:
     faults += _page(request.page_size)
     if request.HasField("filter"):
         faults += _filter(request.filter)
+    if request.HasField("context"):
+        faults += _context(request.context)
     _finish(faults)
 
 
@@ -69,6 +73,8 @@ def check_rank(request: pb.RankRequest) -> None:
         faults.append(FieldFault("item_ids", f"has {n} items; send 1 to {MAX_RANKED_ITEMS}"))
     else:
         faults += _all("item_ids", request.item_ids)
+    if request.HasField("context"):
+        faults += _context(request.context)
     _finish(faults)
 
 
@@ -111,6 +117,13 @@ def _id(name: str, value: str, most: int = MAX_ID_BYTES) -> list[FieldFault]:
     if first_too_long((value,), most) is None:
         return []
     return [FieldFault(name, f"has {len(value.encode())} bytes; send 1 to {most}")]
+
+
+def _context(context: session_pb2.Context) -> list[FieldFault]:
+    faults: list[FieldFault] = []
+    for name, most in MOST_BYTES.items():
+        faults += _id(f"context.{name}", getattr(context, name), most)
+    return faults
 
 
 def _page(size: int) -> list[FieldFault]:

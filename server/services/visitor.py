@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nextclick.context import NOWHERE, Context
+from nextclick.convert import context_from_proto
 from nextclick.v1 import session_pb2
 from online_models.ranking.request import UNKNOWN_TIMES
 from records.session_life import UNKNOWN, Applied
@@ -20,20 +23,50 @@ Rows = Sequence[int] | NDArray[np.int32]
 
 @dataclass(slots=True)
 class Visitor:
-    """A visitor's session as far as it is known.
+    """A visitor's session as far as it is known, and whose it is.
 
     ``rows`` are its items in click order, 0 for an item without a row; ``number`` is the
     session's number in the models, -1 if it is not in memory; ``times_s`` are the times of its last
-    two clicks in seconds, if the models do not have them.
+    two clicks in seconds, if the models do not have them. ``user_id`` is the signed-in user whom
+    the request names, else an event of the session; ``context`` is what is said of the context.
     """
 
     session_id: str = ""
+    user_id: str = ""
     applied: Applied = UNKNOWN
     number: int = -1
     rows: Rows = ()
     times_s: tuple[int, int] = UNKNOWN_TIMES
     hidden: Sequence[str] = ()
     purchased: Sequence[str] = ()
+    context: Context = NOWHERE
+
+
+class Facts(NamedTuple):
+    """What is said of a visitor, not what the visitor did.
+
+    Attributes
+    ----------
+    attributes, segments
+        Those of the user; of one who is not signed in, or not in memory, there are none.
+    consent
+        Whether a profile of the user may be used.
+    context
+        Where the visitor is.
+    """
+
+    attributes: Mapping[str, str]
+    segments: tuple[str, ...]
+    consent: bool
+    context: Context
+
+
+def facts_of(replica: Replica, visitor: Visitor) -> Facts:
+    """Return what is said of a visitor; the caller must hold the replica's lock."""
+    user = replica.users.asked(visitor.user_id) if visitor.user_id else None
+    if user is None:
+        return Facts({}, (), consent=True, context=visitor.context)
+    return Facts(user.attributes, user.segments, user.consent, visitor.context)
 
 
 class UnreadVisitorError(Exception):
@@ -57,7 +90,8 @@ def resolve_visitor(
     replica
         Has the sessions in memory.
     session_id, user_id
-        Those of the request.
+        Those of the request. With both, the session is answered for, and the user counts as its
+        user, whether or not an event has said so.
     stored
         What Redis knows of the visitor; None if it has not been asked.
 
@@ -66,7 +100,7 @@ def resolve_visitor(
     UnreadVisitorError
         If Redis may know more and has not been asked.
     """
-    visitor = Visitor(session_id)
+    visitor = Visitor(session_id, user_id)
     if not session_id:
         visitor.session_id = replica.sessions.current_session(user_id)
         if not replica.caught_up or not (visitor.session_id or replica.definitive):
@@ -82,6 +116,8 @@ def resolve_visitor(
         visitor.rows = replica.engine.session_rows(entry.number)
         visitor.hidden = entry.hidden
         visitor.purchased = entry.purchased
+        visitor.user_id = user_id or entry.user_id
+        visitor.context = entry.context
         if replica.caught_up:
             return visitor
     elif replica.definitive:
@@ -98,6 +134,8 @@ def resolve_visitor(
         visitor.rows = replica.engine.rows_of(step.item_id for step in record.steps)
         previous, last = ([0, 0] + [seconds(s.timestamp_ms) for s in record.steps[-2:]])[-2:]
         visitor.times_s = (previous, last)
+        visitor.user_id = user_id or record.user_id
+        visitor.context = context_from_proto(record.context)
         visitor.hidden = record.hidden_item_ids
         visitor.purchased = [
             s.item_id for s in record.steps if s.type == session_pb2.EVENT_TYPE_PURCHASE

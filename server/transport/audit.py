@@ -15,6 +15,7 @@ from google.rpc import code_pb2
 
 from nextclick.v1 import catalog_service_pb2 as catalogue_pb
 from nextclick.v1 import model_service_pb2 as model_pb
+from nextclick.v1 import user_service_pb2 as user_pb
 from server.stages import Untimed
 from server.transport.fast_lane import Aside, Behaviour, Reply
 from server.transport.methods import Method
@@ -32,6 +33,10 @@ def _deletion(_: bytes, response: bytes) -> str:
     return f" of {catalogue_pb.DeleteItemsResponse.FromString(response).accepted} items"
 
 
+def _deletion_of_users(_: bytes, response: bytes) -> str:
+    return f" of {user_pb.DeleteUsersResponse.FromString(response).accepted} users"
+
+
 ADMINISTRATIVE: dict[str, Callable[[bytes, bytes], str]] = {
     "PauseLearning": lambda request, _: (
         f" of {model_pb.PauseLearningRequest.FromString(request).model}"
@@ -41,6 +46,7 @@ ADMINISTRATIVE: dict[str, Callable[[bytes, bytes], str]] = {
     ),
     "RollBack": _roll_back,
     "DeleteItems": _deletion,
+    "DeleteUsers": _deletion_of_users,
 }
 """The administrative methods, and what the line says of request and response of a call that has
 succeeded. Others may hold anything, and are told without."""

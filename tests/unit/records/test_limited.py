@@ -20,7 +20,7 @@ from nextclick.topics import DEAD_LETTERS, IMPRESSIONS, SCOREBOARD, SESSIONS, TO
 from nextclick.v1.impression_pb2 import Impression, ShadowAnswer
 from nextclick.v1.learning_pb2 import Example
 from nextclick.v1.scoreboard_pb2 import Calibration, CutoffScores, Drift, Score, ScoreWindow
-from nextclick.v1.session_pb2 import SessionRecord, Step
+from nextclick.v1.session_pb2 import Context, SessionRecord, Step
 from records import example
 from records.errors import RecordError
 from records.limited import check_size, decode_impression, decode_score, decode_session
@@ -29,12 +29,14 @@ LONGEST, LONGER = "\N{SNOWMAN}" * (MAX_ID_BYTES // 3) + "x", "\N{SNOWMAN}" * (MA
 KEY = f"u:{LONGEST}~{2**63}"
 LATEST_MS, MOST = 4_102_444_800_000, 2**32 - 1
 NAN, INF = math.nan, math.inf
+LONGEST_CONTEXT = Context(device="d" * 64, country="c" * 64, channel="h" * 64, referrer=LONGEST)
 
 
 def step(item_id=LONGEST):
     return Step(
         item_id=item_id,
         timestamp_ms=LATEST_MS,
+        appended_ms=LATEST_MS,
         seq=MOST,
         type=1,
         strengthened_seq=MOST,
@@ -55,6 +57,9 @@ def session(**changes):
         "hidden_item_ids": [LONGEST] * MAX_HIDDEN_ITEMS,
         "first_timestamp_ms": LATEST_MS,
         "last_timestamp_ms": LATEST_MS,
+        "incarnation": LATEST_MS,
+        "appended_ms": LATEST_MS,
+        "context": LONGEST_CONTEXT,
     }
     return SessionRecord(**(fields | changes))
 
