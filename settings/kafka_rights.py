@@ -112,7 +112,7 @@ _DECLARED = (
     Role(
         "jobs",
         "the Flink jobs",
-        reads=(EVENTS, SESSIONS, ITEMS, USERS, COMMANDS, EXAMPLES, IMPRESSIONS),
+        reads=(EVENTS, SESSIONS, ITEMS, COMMANDS, EXAMPLES, IMPRESSIONS),
         writes=(SESSIONS, DEAD_LETTERS, VECTORS, RANKER, SCOREBOARD),
         groups=_JOBS,
     ),

@@ -40,6 +40,7 @@ from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.model import Models
 from server.services.recommendation import Recommendations
+from server.services.users import Users
 from server.transport.server import GrpcServer
 from settings.load import load
 from settings.server import ServerSettings
@@ -180,6 +181,7 @@ def test_the_method_answers_over_grpc_and_through_both_clients():
         shop.service,
         Events(None, shop.replica, settings),
         Catalogue(None, shop.replica, ""),
+        Users(None, shop.replica, ""),
         Models(None, shop.replica, ""),
     )
     server = GrpcServer(settings, handlers, shop.service.send_impressions)

@@ -6,8 +6,19 @@ from array import array
 
 import numpy as np
 
-from nextclick import Event, Item, decode_event, decode_item, encode_event, encode_item
-from nextclick.convert import event_to_proto, item_to_proto
+from nextclick import (
+    Context,
+    Event,
+    Item,
+    User,
+    decode_event,
+    decode_item,
+    decode_user,
+    encode_event,
+    encode_item,
+    encode_user,
+)
+from nextclick.convert import context_to_proto, event_to_proto, item_to_proto, user_to_proto
 from nextclick.limits import (
     MAX_MESSAGE_BYTES,
     MAX_PAGE,
@@ -28,6 +39,7 @@ from nextclick.topics import (
     SCOREBOARD,
     SESSIONS,
     TOPICS,
+    USERS,
     VECTORS,
     VECTORS_MODEL,
 )
@@ -37,6 +49,7 @@ from nextclick.v1 import (
     learning_pb2,
     model_service_pb2,
     scoreboard_pb2,
+    user_service_pb2,
 )
 from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1.impression_pb2 import Impression, ShadowAnswer
@@ -102,6 +115,15 @@ class Fuzz:
     def items(self, n):
         return [self.name("i") for _ in range(self.random.randint(1, n))]
 
+    def context(self):
+        """Return a context: of few values, of many long ones, or none."""
+        kind = self.random.randrange(3)
+        if kind == 0:
+            return Context()
+        if kind == 1:
+            return Context(self.name("d", 3)[:64], self.name("c", 9)[:64], "", self.name("r")[:256])
+        return Context(*(str(self.random.random()) for _ in range(4)))
+
     def record(self, topic):
         """Return key and value of a valid record, most of them as large as they may be."""
         pick = self.random
@@ -123,6 +145,7 @@ class Fuzz:
                 version=first + len(steps) - 1,
                 steps=steps,
                 hidden_item_ids=self.items(50),
+                context=context_to_proto(self.context()),
                 incarnation=life and life + pick.randrange(first + 1),
                 appended_ms=life and life + first + len(steps) - 1,
             )
@@ -135,6 +158,12 @@ class Fuzz:
             return item.encode(), encode_item(
                 Item(item, deleted=True) if pick.random() < 0.1 else shown
             )
+        if topic == USERS:
+            user_id = self.name("u", 400)
+            more = {f"k{n}": "v" * 200 for n in range(pick.choice([0, 32]))}
+            segments = tuple(f"g{n}" for n in range(pick.randrange(17)))
+            user = User(user_id, more, segments, pick.random() < 0.9, pick.random() < 0.1)
+            return user_id.encode(), encode_user(user)
         if topic == VECTORS:
             both = np.random.default_rng(pick.randrange(1 << 30)).normal(size=(2, 64))
             vectors = item_vectors.ItemVectors(*both.astype(np.float32), 1, [1] * 4)
@@ -163,6 +192,7 @@ class Fuzz:
                 session_id=session_id,
                 event_id=str(pick.randrange(1_000)),
                 properties={f"k{n}": "v" * 1_000 for n in range(pick.choice([0, 32]))},
+                context=self.context(),
             )
             return session_id.encode(), encode_event(event)
         if topic == IMPRESSIONS:
@@ -208,7 +238,12 @@ class Fuzz:
     def request(self, name):
         """Return a valid request, some of them as large as they may be."""
         pick = self.random
-        visitor = {"session_id": self.name("s"), "session_items": self.items(SESSION_STEPS)}
+        visitor = {
+            "session_id": self.name("s"),
+            "user_id": pick.choice(["", self.name("u", 400)]),
+            "session_items": self.items(SESSION_STEPS),
+            "context": context_to_proto(self.context()),
+        }
         flt = {
             "categories": [f"c{n}" for n in range(pick.randrange(65))],
             "excluded_item_ids": self.items(1_000),
@@ -233,6 +268,11 @@ class Fuzz:
             "DeleteItems": lambda: catalog_service_pb2.DeleteItemsRequest(
                 item_ids=self.items(1_000)
             ),
+            "PutUsers": lambda: user_service_pb2.PutUsersRequest(
+                users=[user_to_proto(decode_user(self.record(USERS)[1])) for _ in many]
+            ),
+            "GetUsers": lambda: user_service_pb2.GetUsersRequest(user_ids=self.items(1_000)),
+            "DeleteUsers": lambda: user_service_pb2.DeleteUsersRequest(user_ids=self.items(1_000)),
             "ListModels": model_service_pb2.ListModelsRequest,
             "PauseLearning": lambda: model_service_pb2.PauseLearningRequest(model="ranker"),
             "ResumeLearning": lambda: model_service_pb2.ResumeLearningRequest(model="ranker"),

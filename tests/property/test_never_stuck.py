@@ -30,6 +30,7 @@ from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.model import Models
 from server.services.recommendation import Recommendations
+from server.services.users import Users
 from server.stages import UNTIMED
 from server.transport.fast_lane import Aside
 from server.transport.lanes import Lanes
@@ -88,6 +89,7 @@ class Fuzzer(Fuzz):
             self.service,
             Events(NoKafka(), self.replica, ServerSettings()),
             Catalogue(NoKafka(), self.replica, ""),
+            Users(NoKafka(), self.replica, ""),
             Models(NoKafka(), self.replica, ""),
         ]
         lanes = Lanes(1, self.service.send_impressions)

@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 import nextclick.v1
-from nextclick import Event, Item
+from nextclick import Event, Item, User
 
 EVENTS = [Event("click", item, 1_764_086_400_000, "s", event_id=item) for item in "ab"]
 
@@ -31,6 +31,9 @@ EVERY_CALL: dict[str, Callable[[Any], Any]] = {
     "RecommendationService/SimilarItems": lambda client: client.similar_items("a"),
     "RecommendationService/StreamRecommend": lambda client: list(client.recommend_stream(["s"])),
     "RecommendationService/Trending": lambda client: client.trending(),
+    "UserService/DeleteUsers": lambda client: client.delete_users(["u"]),
+    "UserService/GetUsers": lambda client: client.get_users(["u"]),
+    "UserService/PutUsers": lambda client: client.put_users([User("u")]),
 }
 
 METHODS: dict[str, MethodDescriptor] = {

@@ -58,8 +58,22 @@ TOLD = [
         ],
     ),
     (
+        f"{PROTOS}/user_service.proto",
+        [
+            f"The user, 1..{limits.MAX_ID_BYTES} bytes.",
+            f"at most {limits.MAX_ATTRIBUTES}, keys 1..{limits.MAX_ATTRIBUTE_KEY_BYTES}, "
+            f"values 1..{limits.MAX_ATTRIBUTE_BYTES} bytes",
+            f"at most {limits.MAX_SEGMENTS} of 1..{limits.MAX_SEGMENT_BYTES} bytes each",
+            f"1..{limits.MAX_PUT_USERS:,} users.",
+        ],
+    ),
+    (
         f"{PROTOS}/session.proto",
         [
+            f'such as "mobile"; at most {limits.MAX_CONTEXT_BYTES} bytes',
+            f'such as "DE"; at most {limits.MAX_CONTEXT_BYTES} bytes',
+            f'"newsletter"; at most {limits.MAX_CONTEXT_BYTES} bytes',
+            f'such as "search"; at most {limits.MAX_REFERRER_BYTES} bytes',
             f"The last {limits.SESSION_STEPS} steps",
             f"disliked in this session; the last {limits.MAX_HIDDEN_ITEMS}.",
         ],
@@ -72,7 +86,7 @@ TOLD = [
             f"ids in requests, events and items | {limits.MAX_ID_BYTES} bytes",
             f"with reasons (`explain`) | {limits.EXPLAINED_ITEMS} |",
             f"a record's key | {limits.MAX_KEY_BYTES} bytes",
-            f"`events`, `items` | {limits.MAX_RECORD_BYTES:,} bytes",
+            f"`events`, `items`, `users` | {limits.MAX_RECORD_BYTES:,} bytes",
             f"`sessions` | {limits.MAX_SESSION_BYTES:,} bytes, {limits.SESSION_STEPS} steps, "
             f"{limits.MAX_HIDDEN_ITEMS} hidden items",
             f"`impressions` | {limits.MAX_IMPRESSION_BYTES:,} bytes",

@@ -85,6 +85,16 @@ print((after - before) / n)
 """
 
 
+FORMULA = r"`max_items` x\s([\d,]+) bytes \+ `max_sessions` x (\d+) \+\s`max_users` x ([\d,]+) \+ (\d+) MB"
+SIZES = ((1 << 14, 1 << 16, 1 << 12), (1 << 18, 1 << 20, 1 << 16), (1 << 18, 1 << 20, 1 << 21))
+"""Items, sessions and users."""
+
+
+def terms(pattern, told):
+    """Return the numbers of a formula of the docs."""
+    return [int(number.replace(",", "")) for number in re.search(pattern, told).groups()]
+
+
 def most(**limits):
     return sum(most_bytes(Limits(**limits)).values())
 
@@ -92,14 +102,12 @@ def most(**limits):
 def test_the_docs_tell_the_formula_of_the_emitter():
     """Its held vectors took a gigabyte that neither the formula nor the docs had."""
     told = (Path(__file__).parents[4] / "docs" / "operating.md").read_text()
-    item, session, rest = re.search(
-        r"emitter, at most: `max_items` x\s([\d,]+) bytes \+ `max_sessions` x (\d+) \+ (\d+) MB",
-        told,
-    ).groups()
-    for items, sessions in ((1 << 14, 1 << 16), (1 << 18, 1 << 20)):
-        by_docs = items * int(item.replace(",", "")) + sessions * int(session) + int(rest) * 10**6
+    item, session, user, rest = terms("emitter, at most: " + FORMULA, told)
+    for items, sessions, users in SIZES:
+        by_docs = items * item + sessions * session + users * user + rest * 10**6
         limits = Limits(max_items=items, max_sessions=sessions)
-        assert by_docs == pytest.approx(sum(most_bytes(limits, Role.EMITTER).values()), rel=0.02)
+        took = most_bytes(limits, Role.EMITTER, max_users=users)
+        assert by_docs == pytest.approx(sum(took.values()), rel=0.02)
 
 
 @pytest.mark.parametrize(("role", "each"), [(Role.SERVER, EARLY_BYTES), (Role.EMITTER, HELD_BYTES)])
@@ -114,12 +122,11 @@ def test_records_of_vectors_that_wait_take_what_the_formula_says(role, each):
 def test_the_docs_tell_the_formula():
     """Operators size containers by it, for limits of their own."""
     told = (Path(__file__).parents[4] / "docs" / "operating.md").read_text()
-    item, session, rest = re.search(
-        r"`max_items` x ([\d,]+) bytes \+ `max_sessions` x (\d+) \+ (\d+) MB", told
-    ).groups()
-    for items, sessions in ((1 << 14, 1 << 16), (1 << 18, 1 << 20)):
-        by_docs = items * int(item.replace(",", "")) + sessions * int(session) + int(rest) * 10**6
-        assert by_docs == pytest.approx(most(max_items=items, max_sessions=sessions), rel=0.02)
+    item, session, user, rest = terms("replica, at most: " + FORMULA, told)
+    for items, sessions, users in SIZES:
+        by_docs = items * item + sessions * session + users * user + rest * 10**6
+        took = most_bytes(Limits(max_items=items, max_sessions=sessions), max_users=users)
+        assert by_docs == pytest.approx(sum(took.values()), rel=0.02)
 
 
 def test_the_formula_has_what_the_client_of_kafka_may_read_ahead(reader):

@@ -16,11 +16,13 @@ from nextclick.v1 import (
     model_service_pb2_grpc,
     recommendation_service_pb2,
     recommendation_service_pb2_grpc,
+    user_service_pb2_grpc,
 )
 from server.kafka.acked_producer import Outcome
 from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.model import Models
+from server.services.users import Users
 from server.stages import untimed
 from server.transport import fast_lane
 from server.transport.server import GrpcServer
@@ -64,6 +66,7 @@ class Served:
             self.shop.service,
             Events(self.producer, self.shop.replica, settings),
             Catalogue(self.producer, self.shop.replica, ""),
+            Users(self.producer, self.shop.replica, ""),
             Models(self.producer, self.shop.replica, ""),
         )
         self.server = GrpcServer(
@@ -75,6 +78,7 @@ class Served:
         self.answers = recommendation_service_pb2_grpc.RecommendationServiceStub(self.channel)
         self.events = event_service_pb2_grpc.EventServiceStub(self.channel)
         self.catalogue = catalog_service_pb2_grpc.CatalogServiceStub(self.channel)
+        self.users = user_service_pb2_grpc.UserServiceStub(self.channel)
         self.models = model_service_pb2_grpc.ModelServiceStub(self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)
 
