@@ -158,12 +158,6 @@ class Fuzz:
             return item.encode(), encode_item(
                 Item(item, deleted=True) if pick.random() < 0.1 else shown
             )
-        if topic == USERS:
-            user_id = self.name("u", 400)
-            more = {f"k{n}": "v" * 200 for n in range(pick.choice([0, 32]))}
-            segments = tuple(f"g{n}" for n in range(pick.randrange(17)))
-            user = User(user_id, more, segments, pick.random() < 0.9, pick.random() < 0.1)
-            return user_id.encode(), encode_user(user)
         if topic == VECTORS:
             both = np.random.default_rng(pick.randrange(1 << 30)).normal(size=(2, 64))
             vectors = item_vectors.ItemVectors(*both.astype(np.float32), 1, [1] * 4)
@@ -171,7 +165,7 @@ class Fuzz:
         if topic == RANKER:
             state = learning_pb2.LearnerState(version=1, kept_versions=range(20))
             return RANKER_MODEL.encode(), state.SerializeToString()
-        if topic in (EVENTS, IMPRESSIONS, EXAMPLES, COMMANDS, DEAD_LETTERS):
+        if topic in (EVENTS, IMPRESSIONS, EXAMPLES, COMMANDS, DEAD_LETTERS, USERS):
             return self.record_of_jobs(topic)
         assert topic == SCOREBOARD
         name = pick.choice(["blend", "ranker"])
@@ -180,7 +174,7 @@ class Fuzz:
         return name.encode(), score.SerializeToString()
 
     def record_of_jobs(self, topic):
-        """Return key and value of a valid record of a topic that jobs read, or of a dead letter."""
+        """Return key and value of a valid record of what jobs read, of users, or a dead letter."""
         pick = self.random
         session_id = self.name("s")
         if topic in (EVENTS, DEAD_LETTERS):
@@ -230,6 +224,12 @@ class Fuzz:
             click = Applied(NOW_MS, seq, NOW_MS + seq)
             case = example.Example(session_id, click, features, n - 1)
             return session_id.encode(), example.encode(case)
+        if topic == USERS:
+            user_id = self.name("u", 400)
+            more = {f"k{n}": "v" * 200 for n in range(pick.choice([0, 32]))}
+            segments = tuple(f"g{n}" for n in range(pick.randrange(17)))
+            user = User(user_id, more, segments, pick.random() < 0.9, pick.random() < 0.1)
+            return user_id.encode(), encode_user(user)
         assert topic == COMMANDS
         kinds = learning_pb2.LearnerCommand.Kind.values()
         command = learning_pb2.LearnerCommand(kind=pick.choice(kinds), version=pick.randrange(99))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable
@@ -21,9 +22,18 @@ from nextclick.codec import (
     encode_event,
     encode_item,
 )
-from nextclick.convert import event_from_proto, event_to_proto, item_from_proto, item_to_proto
+from nextclick.context import Context
+from nextclick.convert import (
+    event_from_proto,
+    event_to_proto,
+    item_from_proto,
+    item_to_proto,
+    user_from_proto,
+    user_to_proto,
+)
 from nextclick.limits import MAX_TIMESTAMP_MS
-from nextclick.v1 import event_service_pb2
+from nextclick.users import User, decode_user, encode_user
+from nextclick.v1 import event_service_pb2, session_pb2
 
 EXAMPLES = settings(max_examples=300, deadline=None)
 
@@ -38,6 +48,7 @@ def maps(value_bytes: int) -> st.SearchStrategy[dict[str, str]]:
     return st.dictionaries(texts(1, 64), texts(0, value_bytes), max_size=3)
 
 
+contexts = st.builds(Context, texts(0, 64), texts(0, 64), texts(0, 64), texts(0, 256))
 session_ids = texts(1, 256).filter(lambda s: not s.startswith("u:"))
 events = st.builds(
     Event,
@@ -51,6 +62,7 @@ events = st.builds(
     recommendation_id=texts(0, 256),
     position=st.integers(0, 10_000),
     properties=maps(1_024),
+    context=contexts,
 )
 items = st.builds(
     Item,
@@ -60,11 +72,18 @@ items = st.builds(
     attributes=maps(256),
     title=texts(0, 1_024),
 )
+users = st.builds(
+    User,
+    user_id=texts(1, 256),
+    attributes=maps(256),
+    segments=st.lists(texts(1, 64), max_size=3).map(tuple),
+    consent=st.booleans(),
+)
 
 FIELDS = [
     "v", "type", "item_id", "timestamp_ms", "session_id", "user_id", "event_id", "value",
     "recommendation_id", "position", "properties", "state", "available", "categories",
-    "attributes", "title",
+    "attributes", "title", "context", "segments", "consent",
 ]  # fmt: skip
 huge = st.sampled_from([10**19, -(10**19), 10**400, 2**63, 2**64, -(2**63) - 1])
 scalars = st.none() | st.booleans() | st.integers() | huge | st.floats() | st.text()
@@ -96,14 +115,18 @@ def check_decoder(decode: Callable[[bytes], Any], raw: bytes) -> None:
         assert all(isinstance(text, str) and text for fault in value.faults for text in fault)
         str(value).encode()  # goes into a header of the dead letter
         return
-    encode: Callable[[Any], bytes] = encode_event if decode is decode_event else encode_item
-    assert decode(encode(value)) == value
+    assert decode(ENCODERS[decode](value)) == value
 
 
-both = pytest.mark.parametrize("decode", [decode_event, decode_item])
+ENCODERS: dict[Callable[[bytes], Any], Callable[[Any], bytes]] = {
+    decode_event: encode_event,
+    decode_item: encode_item,
+    decode_user: encode_user,
+}
+every = pytest.mark.parametrize("decode", list(ENCODERS))
 
 
-@both
+@every
 @EXAMPLES
 @given(raw=st.binary(max_size=300))
 def test_any_bytes(decode: Callable[[bytes], Any], raw: bytes) -> None:
@@ -111,7 +134,7 @@ def test_any_bytes(decode: Callable[[bytes], Any], raw: bytes) -> None:
     check_decoder(decode, raw)
 
 
-@both
+@every
 @EXAMPLES
 @given(value=values)
 def test_any_json(decode: Callable[[bytes], Any], value: Any) -> None:
@@ -119,7 +142,7 @@ def test_any_json(decode: Callable[[bytes], Any], value: Any) -> None:
     check_decoder(decode, dump(value))
 
 
-@both
+@every
 @EXAMPLES
 @given(record=st.dictionaries(st.sampled_from(FIELDS), values))
 def test_any_types_in_known_fields(decode: Callable[[bytes], Any], record: dict[str, Any]) -> None:
@@ -129,7 +152,7 @@ def test_any_types_in_known_fields(decode: Callable[[bytes], Any], record: dict[
     )
 
 
-@both
+@every
 @EXAMPLES
 @given(
     event=events, cuts=st.lists(st.tuples(st.integers(0, 400), st.binary(max_size=3)), max_size=3)
@@ -144,7 +167,7 @@ def test_mutated_events(
     check_decoder(decode, bytes(raw))
 
 
-@both
+@every
 @settings(max_examples=30, deadline=None)
 @given(depth=st.integers(1, 30_000), bracket=st.sampled_from(["[", '{"a":', '{"properties":']))
 def test_deep_nesting(decode: Callable[[bytes], Any], depth: int, bracket: str) -> None:
@@ -172,6 +195,14 @@ def test_valid_items_survive(item: Item) -> None:
 
 
 @EXAMPLES
+@given(user=users)
+def test_valid_users_survive(user: User) -> None:
+    """If it failed, a refusal of a profile, say, would be read as consent."""
+    assert decode_user(encode_user(user)) == user
+    assert user_from_proto(user_to_proto(user)) == user
+
+
+@EXAMPLES
 @given(
     message=st.builds(
         event_service_pb2.Event,
@@ -183,12 +214,16 @@ def test_valid_items_survive(item: Item) -> None:
         value=st.floats(),
         position=st.integers(0, 10_005),
         properties=st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=3),
+        context=st.builds(
+            session_pb2.Context, device=st.text(max_size=70), country=st.text(max_size=3)
+        ),
     )
 )
 def test_put_events_agrees_with_the_topic(message: event_service_pb2.Event) -> None:
     """If it failed, PutEvents would acknowledge what the job refuses, or refuse what it takes."""
     event = event_from_proto(message)
     fields = {name: getattr(event, name) for name in event.__slots__}
+    fields["context"] = dataclasses.asdict(event.context)
     raw = dump({"v": 1} | fields)
     encoded, decoded = attempt(encode_event, event), attempt(decode_event, raw)
     if isinstance(encoded, InvalidEventError):

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nextclick import Event, encode_event
+from nextclick import Context, Event, encode_event
 from nextclick.event_types import EVENT_TYPES
 from nextclick.v1 import session_pb2 as pb
 from streaming.raw_record import RawRecord
@@ -31,6 +31,7 @@ def records(draw):
                 user_id=draw(st.sampled_from(["", "42"])) if name != "u" else "42",
                 event_id=draw(st.sampled_from(["", "e1", "e2", "e3", "e4"])),
                 value=draw(st.sampled_from([None, 1.0, 3.0, 5.0])),
+                context=Context(*(draw(st.sampled_from(["", "a", "b"])) for _ in range(4))),
             )
             raw, key = encode_event(event), event.key.encode()
         out.append(RawRecord(raw, key, "events", 0, offset, clock))

@@ -19,6 +19,7 @@ from nextclick.codec import (
     encode_event,
     encode_item,
 )
+from nextclick.context import Context
 from nextclick.limits import MAX_RECORD_BYTES, MAX_TIMESTAMP_MS
 from nextclick.units import HINT
 
@@ -34,6 +35,7 @@ FULL = Event(
     recommendation_id="r",
     position=4,
     properties={"page": "home", "empty": ""},
+    context=Context(device="mobile", country="DE"),
 )
 
 
@@ -66,6 +68,7 @@ def test_record_has_the_documented_form() -> None:
         "recommendation_id": "r",
         "position": 4,
         "properties": {"page": "home", "empty": ""},
+        "context": {"device": "mobile", "country": "DE"},
     }
 
 

@@ -85,7 +85,10 @@ print((after - before) / n)
 """
 
 
-FORMULA = r"`max_items` x\s([\d,]+) bytes \+ `max_sessions` x (\d+) \+\s`max_users` x ([\d,]+) \+ (\d+) MB"
+FORMULA = (
+    r"`max_items` x\s([\d,]+) bytes \+ `max_sessions` x (\d+) "
+    r"\+\s`max_users` x ([\d,]+) \+ (\d+) MB"
+)
 SIZES = ((1 << 14, 1 << 16, 1 << 12), (1 << 18, 1 << 20, 1 << 16), (1 << 18, 1 << 20, 1 << 21))
 """Items, sessions and users."""
 
