@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from online_models.ranking.request import (
     page_size,
 )
 from online_models.sources import popularity
+from online_models.sources.context_popularity import ContextCounts, Said, opening
 from online_models.state_tables import bind, new_arrays
 from online_models.sweep import Sweep, phases_of
 from online_models.tables.item_rows import CONFIRMED
@@ -54,6 +56,8 @@ class Answering(PublishedModels):
         self._session_columns = tuple(
             a["sessions"][name] for name in ("number", "n", "slab", "at", "items")
         )
+        self.contexts = ContextCounts()
+        """Clicks by what is said of their contexts."""
         self.policy: Policy | None = None
         """Re-orders what was ranked; None: nothing does."""
         self._view = ItemView(
@@ -72,12 +76,14 @@ class Answering(PublishedModels):
 
     def kept(self) -> dict[str, Any]:
         """See `ItemRows.kept`."""
-        return super().kept() | {"sweep": self._sweep.kept()}
+        of_contexts = list(self.contexts.dump())
+        return super().kept() | {"sweep": self._sweep.kept(), "contexts": of_contexts}
 
     def keep(self, meta: dict[str, Any]) -> None:
         """See `ItemRows.keep`."""
         super().keep(meta)
         self._sweep.keep(meta["sweep"])
+        self.contexts.load(meta.get("contexts", ()))  # of earlier versions, there are none
 
     # ---- what the models know
 
@@ -142,6 +148,7 @@ class Answering(PublishedModels):
         flt: Filter | None = None,
         times_s: tuple[int, int] = UNKNOWN_TIMES,
         enter: Callable[[str], None] | None = None,
+        said: Said = (),
     ) -> Ranked:
         """Return ``k`` items that the visitor will likely click next.
 
@@ -149,7 +156,7 @@ class Answering(PublishedModels):
         ----------
         items
             Rows of the session in click order, oldest first; the last 50 are read.
-            Empty: popular items.
+            Empty: popular items; near ones first that are clicked more in this context.
         k
             1..512. Fewer are returned only if fewer pass the filter.
         own
@@ -162,15 +169,21 @@ class Answering(PublishedModels):
         enter
             Called with the name of each step as it begins, for who times them: ``candidates``,
             ``rank``, ``page`` and, where there is one, ``policy``.
+        said
+            What is said of the visitor's context: device, country, channel.
         """
         size = page_size(k)
+        near = self._lists_of_latest
+        if not len(items) and any(said):
+            near = partial(opening, self.contexts, said, self.arrays, self.rows)
         if self.policy is not None:
-            return self._ordered(self.policy, items, size, own, flt, times_s, enter)
-        return self._answer_with(self._lists_of_latest, items, size, own, flt, times_s, enter)
+            return self._ordered(self.policy, near, items, size, own, flt, times_s, enter)
+        return self._answer_with(near, items, size, own, flt, times_s, enter)
 
     def _ordered(
         self,
         policy: Policy,
+        near: Near,
         items: Rows,
         size: int,
         own: int,
@@ -180,7 +193,7 @@ class Answering(PublishedModels):
     ) -> Ranked:
         """Answer in the order of a policy."""
         depth = min(max(size, policy.depth), MAX_ANSWER)
-        ranked = self._answer_with(self._lists_of_latest, items, depth, own, flt, times_s, enter)
+        ranked = self._answer_with(near, items, depth, own, flt, times_s, enter)
         if enter is not None:
             enter("policy")
         asked = Asked(items, size, own, flt, self._request.number)
@@ -210,7 +223,7 @@ class Answering(PublishedModels):
 
         That happens with few clicks, and with new items. Near items are those whose target vectors
         are near the target vectors of the session's items: target vectors share content, whereas
-        context vectors mostly reflect clicks.
+        context vectors mostly reflect clicks. Without a session, they are those of its context.
         """
         self._request.write(items, size, own, flt, times_s)
         if enter is None:
@@ -218,8 +231,8 @@ class Answering(PublishedModels):
         else:
             n, n_ranked = page.recommend_in_steps(self._state, enter)
         n_near = 0
-        if self.index is not None and self._request.n_query and n_ranked < n:
-            rows = near()
+        rows = near() if n_ranked < n else NOTHING
+        if len(rows):
             self._request.write_again(size, own, flt, times_s)
             n, near_end = page.fill_with_near(self._state, n_ranked, rows)
             n_near = near_end - n_ranked
@@ -227,12 +240,14 @@ class Answering(PublishedModels):
 
     def _lists_of_latest(self) -> NDArray[np.int64]:
         """Return the rows on the lists of the query's latest items."""
-        assert self.nearest is not None
+        if self.nearest is None:
+            return NOTHING
         return self.nearest.near_to(reversed(self._query[: self._request.n_query].tolist()))
 
     def _nearest_to_last(self) -> NDArray[np.int64]:
         """Return the rows near the query's last item, by a query of the index."""
-        assert self.index is not None
+        if self.index is None:
+            return NOTHING
         vector = self.arrays["target_vectors"][self._query[self._request.n_query - 1]]
         return self.index.query(vector, NEAREST)[0] if vector.any() else NOTHING
 

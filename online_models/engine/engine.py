@@ -24,6 +24,7 @@ from online_models.memory.layout import Limits
 from online_models.ranking.blend import FITTED
 from online_models.ranking.features import registry as features
 from online_models.sources import popularity
+from online_models.sources.context_popularity import Said
 from online_models.sweep import MOST_PLACES, PLACES_A_CLICK
 from online_models.tables import sessions
 from online_models.vectors import two_towers
@@ -104,7 +105,14 @@ class Engine(Inspection):
         self._counters["next_session"] = number + 1
         return number
 
-    def learn(self, session: int, item_id: str, place: int | None = None, at_s: int = 0) -> None:
+    def learn(
+        self,
+        session: int,
+        item_id: str,
+        place: int | None = None,
+        at_s: int = 0,
+        said: Said = (),
+    ) -> None:
         """Learn a step: insert the item into the session at ``place``, and count it.
 
         Parameters
@@ -117,6 +125,8 @@ class Engine(Inspection):
             Index among the kept steps of the session; None: at the end.
         at_s
             Its time: seconds since 1970, 0 if unknown.
+        said
+            What is said of its context: device, country, channel.
         """
         row = self.rows.get(item_id) or self.admit(item_id, session)
         at = -1 if place is None else place
@@ -124,6 +134,8 @@ class Engine(Inspection):
             told = click.learn_click_all(self._state, session, row, at, at_s, self.sample)
         else:
             told = click.count_click(self._state, session, row, at, at_s)
+        if row and any(said):
+            self.contexts.learn(said, item_id, self.clicks)
         if self.confirms(told):
             self.confirm(row)
         if self._sweep.active:

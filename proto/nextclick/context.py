@@ -57,6 +57,16 @@ class Context:
         """What is said of it, by name."""
         return {name: text for name in NAMES if (text := getattr(self, name))}
 
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The parts by which clicks are counted, device, country and channel; none if none is said.
+
+        Referrers are too many.
+        """
+        if not (self.device or self.country or self.channel):
+            return ()
+        return self.device, self.country, self.channel
+
 
 NAMES = ("device", "country", "channel", "referrer")
 """The fields of a context, in their order."""

@@ -107,6 +107,8 @@ class SessionTable:
         elif entry.applied.returns(record):
             self._remove(record.session_id)
             entry = self._open(record.session_id)
+        if record.HasField("context"):
+            entry.context = context_from_proto(record.context)
         learned = self._learn(entry, record)
         entry.applied = Applied.after(record)
         entry.last_ms = record.last_timestamp_ms
@@ -114,8 +116,6 @@ class SessionTable:
             self._note_user(entry, record)
         if record.hidden_item_ids:
             entry.hidden = tuple(record.hidden_item_ids)
-        if record.HasField("context"):
-            entry.context = context_from_proto(record.context)
         return learned
 
     def _place_applied(self, entry: Entry, record: pb.SessionRecord) -> None:
@@ -138,7 +138,12 @@ class SessionTable:
                 self.before_learning(
                     record.session_id, _place(record, last), entry.number, last.item_id
                 )
-            self._engine.learn(entry.number, last.item_id, at_s=seconds(last.timestamp_ms))
+            self._engine.learn(
+                entry.number,
+                last.item_id,
+                at_s=seconds(last.timestamp_ms),
+                said=entry.context.counted,
+            )
             self._note(entry, (last,), applied)
             return [last.item_id]
         with self._engine.one_turn():
@@ -164,7 +169,8 @@ class SessionTable:
                 click = _place(record, steps[at])
                 self.before_learning(record.session_id, click, entry.number, steps[at].item_id)
             at_s = seconds(steps[at].timestamp_ms)
-            self._engine.learn(entry.number, steps[at].item_id, place, at_s)
+            said = entry.context.counted
+            self._engine.learn(entry.number, steps[at].item_id, place, at_s, said)
             kept = len(self._engine.session_rows(entry.number))
         return [steps[at].item_id for _, at in news]
 

@@ -166,6 +166,7 @@ class Recommendations:
                 flt,
                 visitor.times_s,
                 None if stages is UNTIMED else stages.enter,
+                visitor.context.counted,
             )
             stages.enter("reply")
             asked = self._engine.asked
@@ -175,7 +176,7 @@ class Recommendations:
                 model_version=self._engine.clicks,
                 model_lag_ms=min(self._replica.lag_ms, 2**32 - 1),
                 degraded=self._degraded(stored),
-                source=_source(ranked),
+                source=_source(ranked, rows),
             )
             if request.explain:
                 self._explain(response, ranked, rows, visitor.number)
@@ -373,8 +374,11 @@ def _add_timings(response: pb.RecommendResponse, stages: Untimed) -> None:
         response.timings.add(stage=stage, duration_us=nanoseconds // 1_000)
 
 
-def _source(ranked: Ranked) -> pb.AnswerSource:
-    """Return whether anything in an answer comes from the visitor's session."""
-    if ranked.n_ranked or ranked.n_near:
+def _source(ranked: Ranked, rows: Rows) -> pb.AnswerSource:
+    """Return whether anything in an answer comes from the visitor's session.
+
+    Without one, near items are those that are popular in the visitor's context.
+    """
+    if len(rows) and (ranked.n_ranked or ranked.n_near):
         return pb.ANSWER_SOURCE_SESSION
     return pb.ANSWER_SOURCE_POPULAR

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nextclick import Event, encode_event
+from nextclick import Context, Event, encode_event
 from nextclick.codec import DeadLetterReason as Reason
 from nextclick.event_types import EVENT_TYPES, Effect
 from nextclick.limits import MAX_EVENT_IDS, MAX_SESSION_STEPS, SESSION_STEPS
@@ -239,3 +239,51 @@ def test_a_state_of_another_version_is_an_error_and_not_misread():
     """After a change of format an old checkpoint must not turn into nonsense."""
     with pytest.raises(ValueError, match="state version 9"):
         KeyState.from_bytes(b"\x09\x00\x00\x00\x00")
+
+
+def test_a_session_knows_the_last_that_was_said_of_its_context():
+    """A visitor who changes to the phone is there from then on, and still in the same country."""
+    s = Session()
+    assert not s.send(at=0).HasField("context")
+    s.send(at=1, context=Context(device="desktop", country="DE"))
+    record = s.send(at=2, context=Context(device="mobile"))
+    assert record.context == pb.Context(device="mobile", country="DE")
+    assert s.send(at=3).context == record.context
+
+
+def test_a_late_event_only_adds_to_the_context():
+    """A click that a phone sends later must not bring back where it was then."""
+    s = Session()
+    s.send(at=10, context=Context(country="FR"))
+    record = s.send(at=5, now=11, context=Context(country="DE", device="mobile"))
+    assert record.context == pb.Context(device="mobile", country="FR")
+    # Of the same moment, the one that arrived last counts.
+    assert s.send(at=10, now=11, context=Context(country="BE")).context.country == "BE"
+
+
+def test_a_context_alone_changes_the_session():
+    """Readers take only records of higher versions: they would not learn of the context."""
+    s = Session()
+    before = s.send(at=0)
+    record = s.send("newsletter", at=1, context=Context(channel="newsletter"))
+    assert (record.version, record.applied, record.step_count) == (before.version + 1, 2, 1)
+    again = s.send("newsletter", at=2, context=Context(channel="newsletter"))
+    assert (again.version, again.applied) == (record.version, 3)
+    assert [step.seq for step in s.send(at=3, context=Context(channel="app")).steps] == [1, 3]
+
+
+def test_a_repeated_event_says_nothing_new_of_the_context():
+    """A retry that comes after the next event would turn the context back."""
+    s = Session()
+    s.send(at=0, event_id="e", context=Context(country="DE"))
+    s.send(at=1, context=Context(country="FR"))
+    assert s.send(at=0, now=2, event_id="e", context=Context(country="DE")).context.country == "FR"
+
+
+def test_a_users_next_visit_begins_without_a_context():
+    """Yesterday's country is not today's."""
+    s = Session()
+    fields = {"session_id": "", "user_id": "u"}
+    s.send(at=0, context=Context(country="DE", device="mobile"), **fields)
+    record = s.send(at=31, context=Context(device="desktop"), **fields)
+    assert record.context == pb.Context(device="desktop")

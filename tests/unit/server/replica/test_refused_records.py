@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client import REGISTRY
 
-from nextclick.topics import ITEMS, RANKER, SCOREBOARD, SESSIONS, VECTORS
+from nextclick.topics import ITEMS, RANKER, SCOREBOARD, SESSIONS, USERS, VECTORS
 from nextclick.v1.learning_pb2 import LearnerState
 from nextclick.v1.scoreboard_pb2 import Score
 from nextclick.v1.session_pb2 import SessionRecord, Step
@@ -55,6 +55,7 @@ POISON = [
     (SESSIONS, SessionRecord(version=9), INVALID),
     (SESSIONS, SessionRecord(session_id="s", version=9, incarnation=1 << 42), INVALID),
     (ITEMS, b'{"v": 1}', INVALID),
+    (USERS, b'{"v": 1, "user_id": "u", "consent": "no"}', INVALID),
     (VECTORS, b"\x0a\x00", INVALID),
     (VECTORS, b"\xff\xff", INVALID),
     (RANKER, LearnerState(version=1), INVALID),  # under the key of no learner
@@ -89,5 +90,6 @@ def test_poison_is_passed_over_counted_and_found_again(
     assert len(line) < 400
     assert status.describe(replica, True)["refused"][0]["offset"] == 6
     assert not replica.catalogue
+    assert not len(replica.users)
     assert not replica.learners
     assert not replica.scoreboard

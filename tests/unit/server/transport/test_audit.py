@@ -8,7 +8,12 @@ import pytest
 
 from listeners.guard import UNGUARDED, guard_of
 from listeners.tokens import Scope
-from nextclick.v1 import catalog_service_pb2, event_service_pb2, model_service_pb2
+from nextclick.v1 import (
+    catalog_service_pb2,
+    event_service_pb2,
+    model_service_pb2,
+    user_service_pb2,
+)
 from server.transport import audit
 from server.transport.audit import ADMINISTRATIVE
 from server.transport.methods import METHODS
@@ -59,6 +64,8 @@ def test_each_administrative_call_is_a_line_with_its_outcome(served, lines):
             served.models.RollBack(request, **how)
     deletion = catalog_service_pb2.DeleteItemsRequest(item_ids=["a", "b"])
     served.catalogue.DeleteItems(deletion, **how)
+    forgotten = user_service_pb2.DeleteUsersRequest(user_ids=["marked", "b", "c"])
+    served.users.DeleteUsers(forgotten, **how)
     served.producer.gives_up = True
     with pytest.raises(grpc.RpcError):
         served.catalogue.DeleteItems(deletion, **how)
@@ -68,6 +75,7 @@ def test_each_administrative_call_is_a_line_with_its_outcome(served, lines):
         ("RollBack: INVALID_ARGUMENT", caller),
         ("RollBack: INVALID_ARGUMENT", caller),
         ("DeleteItems of 2 items: OK", caller),
+        ("DeleteUsers of 3 users: OK", caller),
         ("DeleteItems: UNAVAILABLE", caller),
     ]
 
