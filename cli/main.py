@@ -49,11 +49,12 @@ OF_FILES = {
     "replay": "cli.replay:replay",
     "import": "cli.import_history:import_history",
     "catalogue": "cli.catalogue:catalogue_app",
+    "users": "cli.users:users_app",
     "evaluate": "cli.evaluate:evaluate",
     "results": "cli.results:results",
     "bench": "cli.bench.app:bench_app",
 }
-"""Commands that read files of clicks or items, for which they need the extra ``evaluation``."""
+"""Commands that read files of clicks, items or users, for which they need the extra ``evaluation``."""
 
 
 def add_commands_of_files() -> None:

@@ -29,6 +29,7 @@ from cli import (
     tokens,
     topics,
     up,
+    users,
 )
 from cli.bench import (
     flood,
@@ -47,7 +48,7 @@ from cli.console import out, print_result
 from cli.stack.layout import Home, Ports
 from cli.stack.stack import Stack
 from listeners.tokens import Scope
-from nextclick import Recommendation
+from nextclick import Recommendation, User
 from tests.unit.cli.kafka_of_topics import Broker, without_events, wrong_in_part
 from tests.unit.cli.made_bench_results import BENCHED
 from tests.unit.cli.made_results import (
@@ -173,6 +174,22 @@ SHOWN = {
     ),
     "catalogue-put": table("Catalogue", catalogue.readable(PUT)),
     "catalogue-sync": table("Catalogue", catalogue.readable(SYNCED)),
+    "users-put": table("Users", users.readable({"put": 81_204, "refused": 3, "seconds": 61.4})),
+    "users-get": lambda: users.show(
+        [
+            User("u7", {"plan": "gold", "language": "de-AT"}, ("new", "vienna")),
+            User("0f8fad5b-d9cb-469f-a165-70867728950e", consent=False),
+        ],
+        2,
+    ),
+    "users-delete": with_stand_ins(
+        users,
+        users.delete,
+        ["u7"],
+        server_client=mock.MagicMock(
+            **{"return_value.__enter__.return_value.delete_users.return_value": 1}
+        ),
+    ),
     "import": table("Import", import_history.readable(IMPORTED)),
     "recommend": lambda: recommend.show(ANSWER, explain=False),
     "recommend-explain": lambda: recommend.show(ANSWER, explain=True),
