@@ -54,7 +54,7 @@ OF_FILES = {
     "results": "cli.results:results",
     "bench": "cli.bench.app:bench_app",
 }
-"""Commands that read files of clicks, items or users, for which they need the extra ``evaluation``."""
+"""Commands that read files of clicks, items or users: they need the extra ``evaluation``."""
 
 
 def add_commands_of_files() -> None:

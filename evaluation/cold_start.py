@@ -8,6 +8,7 @@ from pathlib import Path
 
 from evaluation.catalogues import load_items
 from evaluation.datasets import Session, load_sessions
+from evaluation.first_pages import first_page_rows
 from evaluation.prequential import learn_all, score_all
 from evaluation.progress import Progress, silent
 from evaluation.rankings import make_engine, put_items
@@ -35,7 +36,8 @@ def cold_start(data: Path, sample: Path, progress: Progress = silent) -> str:
     Parameters
     ----------
     data
-        Folder of the public data; new items need ``ml_100k`` in it.
+        Folder of the public data; new items need ``ml_100k`` in it, first pages by context
+        ``trivago_100k``.
     sample
         Folder of serenade_example: ``train``, ``valid`` and ``test.txt.gz``.
     progress
@@ -45,6 +47,9 @@ def cold_start(data: Path, sample: Path, progress: Progress = silent) -> str:
     train = load_sessions(sample / "train.txt.gz")
     live = [s for name in ("valid", "test") for s in load_sessions(sample / f"{name}.txt.gz")]
     rows = new_visitor(train, live)
+    trivago = data / "trivago_100k" / "trivago_val_100k.csv.gz"
+    if trivago.exists():
+        rows += first_page_rows(trivago)
     progress("cold start", 1, 3, "new shop")
     rows += new_shop(train)
     progress("cold start", 2, 3, "new items")

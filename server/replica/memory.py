@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from online_models.memory.layout import Limits
+from online_models.sources.context_popularity import MOST_BYTES as CONTEXT_BYTES
 from online_models.state_tables import max_bytes
 from server.replica.catalogue_entries import MOST_BYTES
 from server.replica.early_vectors import MOST_EARLY
@@ -62,6 +63,7 @@ def most_bytes(
         "models": max_bytes(limits, but=ONLY_LEARNERS),
         "sessions": limits.max_sessions * SESSION_BYTES,
         "catalogue": limits.max_items * (record_bytes + ENTRY_BYTES),
+        "contexts": CONTEXT_BYTES,
         "users": max_users * (USER_RECORD_BYTES + USER_ENTRY_BYTES),
         "index": limits.max_items * INDEX_BYTES if server else 0,
         "held vectors": 0 if server else MOST_HELD * HELD_BYTES,
