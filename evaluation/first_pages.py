@@ -1,4 +1,4 @@
-"""First pages: is a session's first click among the items that are shown before it?
+"""First pages: how often a session's first click is among the items shown before it.
 
 With the sessions of trivago, each of which has a country site and a device: the page of popular
 items against pages that begin with what is popular in that context.

@@ -83,10 +83,15 @@ def contract(files: descriptor_pb2.FileDescriptorSet) -> list[str]:
 
 
 def comments(files: descriptor_pb2.FileDescriptorSet) -> str:
-    """Return what the services' protos say, as JSON: comments by the names of what they are of."""
+    """Return what the services' protos say, and those that they import, as JSON.
+
+    Comments by the names of what they are of.
+    """
     said = {}
+    told = {file.name for file in files.file if file.service}
+    told |= {name for file in files.file if file.service for name in file.dependency}
     for file in files.file:
-        if file.service:
+        if file.name in told:
             for location in file.source_code_info.location:
                 if location.leading_comments:
                     name = f"{file.package}.{_name(file, location.path)}"

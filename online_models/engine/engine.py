@@ -130,12 +130,12 @@ class Engine(Inspection):
         """
         row = self.rows.get(item_id) or self.admit(item_id, session)
         at = -1 if place is None else place
+        if row and said:
+            self.contexts.learn(said, item_id, self.clicks)
         if self.sample:
             told = click.learn_click_all(self._state, session, row, at, at_s, self.sample)
         else:
             told = click.count_click(self._state, session, row, at, at_s)
-        if row and any(said):
-            self.contexts.learn(said, item_id, self.clicks)
         if self.confirms(told):
             self.confirm(row)
         if self._sweep.active:

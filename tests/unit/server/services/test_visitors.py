@@ -8,6 +8,7 @@ from nextclick.convert import context_to_proto
 from nextclick.limits import MAX_CONTEXT_BYTES
 from nextclick.v1 import recommendation_service_pb2 as pb
 from server.errors import RequestError
+from server.replica.redis_view import Question
 from server.services.visitor import facts_of, resolve_visitor
 from tests.unit.server.services.shop import ids, record
 
@@ -69,7 +70,7 @@ def test_the_context_is_that_of_the_session(shop):
     assert facts(shop, "s").context == facts(shop, user_id="u").context == GERMANY
     shop.replica.whole_log = False
     shop.redis.sessions["old"] = session("old", ["i4"], GERMANY, user_id="v")
-    [stored] = shop.redis.read([type("Asked", (), {"user_id": "", "session_id": "old"})])
+    [stored] = shop.redis.read([Question("old")])
     visitor = resolve_visitor(shop.replica, "old", "", stored)
     assert (visitor.user_id, visitor.context) == ("v", GERMANY)
 
