@@ -150,4 +150,4 @@ def delete(
     if json:
         print_json({"deleted": accepted})
     else:
-        print_line(f"{count(accepted)} users are forgotten")
+        print_line(f"users forgotten: {count(accepted)}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
+import pickle
 from typing import Any
 
 import orjson
@@ -230,7 +232,7 @@ def test_escapes_cannot_grow_a_record_over_its_limit() -> None:
 def test_events_are_values() -> None:
     """If it failed, events could not be put into sets, or copied by the standard library."""
     assert len({FULL, dataclasses.replace(FULL)}) == 1
-    assert Event(**dataclasses.asdict(FULL)) == FULL
+    assert copy.deepcopy(FULL) == pickle.loads(pickle.dumps(FULL)) == FULL
     assert FULL.key == "s"
     assert dataclasses.replace(FULL, session_id="").key == "u:u"
 
