@@ -7,7 +7,7 @@ items against pages that begin with what is popular in that context.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.click_files.content import text_of
+from evaluation.errors import UnreadableFileError
 from online_models import metrics
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
@@ -22,6 +23,9 @@ from online_models.memory.layout import Limits
 K = 20
 
 LIMITS = Limits(max_items=1 << 16, max_sessions=1 << 13, pairs=1 << 13)
+
+SINCE = 0.5
+"""The first half of the log is only learned: `context_popularity.PRIOR` was chosen on it."""
 
 ROUNDS = 1_000
 """Bootstrap samples of an interval."""
@@ -58,20 +62,26 @@ class FirstPage(NamedTuple):
 
 
 def load_steps(path: Path) -> list[Step]:
-    """Return the steps at items of a trivago log, by time."""
+    """Return the steps at items of a trivago log, by time.
+
+    Raises
+    ------
+    UnreadableFileError
+        With file and line for a time that is none.
+    """
     with text_of(path) as lines:
-        steps = [
-            Step(
-                row["session_id"],
-                int(row["timestamp"]),
-                row["reference"],
-                row["device"],
-                row["platform"],
-            )
-            for row in csv.DictReader(lines)
-            if row["reference"].isdigit()
-        ]
+        steps = list(_steps(path, csv.DictReader(lines)))
     return sorted(steps, key=lambda step: step.time_s)
+
+
+def _steps(path: Path, rows: csv.DictReader[str]) -> Iterator[Step]:
+    for row in rows:
+        if row["reference"].isdigit():
+            try:
+                time_s = int(row["timestamp"])
+            except ValueError as e:
+                raise UnreadableFileError(path, f"timestamp: {e}", rows.line_num) from e
+            yield Step(row["session_id"], time_s, row["reference"], row["device"], row["platform"])
 
 
 def score_first_pages(
@@ -130,7 +140,7 @@ def _gain(differences: NDArray[np.float64]) -> tuple[float, float, float]:
 
 def first_page_rows(path: Path) -> list[tuple[str, str]]:
     """Return the rows of the results page."""
-    sessions, scores = score_first_pages(load_steps(path))
+    sessions, scores = score_first_pages(load_steps(path), SINCE)
     rows = []
     for name, score in scores.items():
         gain, low, high = (100 * part for part in score.gain)

@@ -30,6 +30,8 @@ BODIES = (
     b'{"events": [{"type": "view", "session_id": "s", "item_id": "i1", "timestamp_ms": "1"}]}',
     b'{"items": [{"item_id": "i1", "available": false, "attributes": {"brand": "x"}}]}',
     b'{"item_ids": ["i1", "i2"], "session_id": "t1"}',
+    b'{"users": [{"user_id": "u", "segments": ["a"], "attributes": {"b": "c"}, "consent": false}]}',
+    b'{"session_id": "t1", "user_id": "u", "context": {"device": "mobile", "country": "DE"}}',
     b'{"model": "ranker", "version": 1}',
 )
 WORDS = (b"null", b"[]", b"{}", b"-1", b"1e400", b'"\\u0000"', b'"\\ud800"', b"[[", b"\xff", b"")
