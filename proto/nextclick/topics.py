@@ -11,10 +11,12 @@ from nextclick.limits import (
     MAX_EXAMPLE_BYTES,
     MAX_IMPRESSION_BYTES,
     MAX_LEARNER_BYTES,
+    MAX_PROFILE_BYTES,
     MAX_RECORD_BYTES,
     MAX_SCORE_BYTES,
     MAX_SESSION_BYTES,
     MAX_VECTORS_BYTES,
+    PROFILE_LIFE_MS,
     SESSION_STEPS,
 )
 
@@ -22,7 +24,9 @@ MEBIBYTE = 1 << 20
 
 EVENTS = "events"
 ITEMS = "items"
+USERS = "users"
 SESSIONS = "sessions"
+PROFILES = "profiles"
 IMPRESSIONS = "impressions"
 DEAD_LETTERS = "dead-letters"
 EXAMPLES = "examples"
@@ -126,6 +130,14 @@ _DECLARED = (
         max_value_bytes=MAX_RECORD_BYTES,
     ),
     Topic(
+        USERS,
+        key="user id",
+        value='what callers say of a user, JSON; a deletion is `{"state": "deleted"}`',
+        compacted=True,
+        tombstone_days=31,
+        max_value_bytes=MAX_RECORD_BYTES,
+    ),
+    Topic(
         SESSIONS,
         key="session id",
         value=f"`SessionRecord`: version, counts, the last {SESSION_STEPS} steps",
@@ -134,6 +146,16 @@ _DECLARED = (
         tombstone_days=31,
         segment_bytes=128 * MEBIBYTE,
         max_value_bytes=MAX_SESSION_BYTES,
+    ),
+    Topic(
+        PROFILES,
+        key="user id",
+        value="`Profile`: what a user did in earlier sessions",
+        retention_days=PROFILE_LIFE_MS // DAY_MS,
+        compacted=True,
+        tombstone_days=31,
+        segment_bytes=128 * MEBIBYTE,
+        max_value_bytes=MAX_PROFILE_BYTES,
     ),
     Topic(
         IMPRESSIONS,
@@ -236,6 +258,11 @@ def redis_session_key(session_id: str, tenant: str = "") -> str:
 def redis_user_key(user_id: str, tenant: str = "") -> str:
     """Return the Redis key of the id of a user's current session."""
     return f"{_redis_prefix(tenant)}u:{user_id}"
+
+
+def redis_profile_key(user_id: str, tenant: str = "") -> str:
+    """Return the Redis key of a user's `Profile`."""
+    return f"{_redis_prefix(tenant)}p:{user_id}"
 
 
 def redis_store_key(tenant: str = "") -> str:
