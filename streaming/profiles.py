@@ -74,7 +74,7 @@ def process(
         return before, ()
     state = ProfileState.from_bytes(before)
     if raw.topic.rpartition(".")[2] == USERS:
-        return _told(before, state, raw, now_ms + life_ms)
+        return _told(before, state, raw, now_ms, life_ms)
     if state.refused:
         return before, ()
     expired = _expire(state, raw.append_time_ms - life_ms)
@@ -88,7 +88,7 @@ def process(
     outputs: list[Output | Wake] = []
     if change.profile or expired:
         outputs += _published(state, raw.key)
-    outputs += _woken(state, now_ms + SESSION_IDLE_MS)
+    outputs += _woken(state, now_ms, now_ms + SESSION_IDLE_MS)
     return _bytes(state), outputs
 
 
@@ -113,7 +113,7 @@ def wake(before: bytes | None, now_ms: int, life_ms: int = PROFILE_LIFE_MS) -> P
         state.profile.version += 1
         outputs += _published(state, key)
     opened = [session.appended_ms + SESSION_IDLE_MS for session in state.open.values()]
-    outputs += _woken(state, min([*opened, ends_ms]))
+    outputs += _woken(state, now_ms, min([*opened, ends_ms]))
     return _bytes(state), outputs
 
 
@@ -207,7 +207,9 @@ def _erase_session(state: ProfileState, session: SessionRecord) -> _Change:
     return _Change(known or changed, changed)
 
 
-def _told(before: bytes | None, state: ProfileState, raw: RawRecord, ends_ms: int) -> Processed:
+def _told(
+    before: bytes | None, state: ProfileState, raw: RawRecord, now_ms: int, life_ms: int
+) -> Processed:
     """Erase the profile of a user who is deleted or refuses one; note who does so no longer."""
     refuses, deleted = _refusal(raw.value)
     if (refuses and state.refused) or not (refuses or deleted or state.refused):
@@ -220,7 +222,7 @@ def _told(before: bytes | None, state: ProfileState, raw: RawRecord, ends_ms: in
         after.refused, after.wake_ms = True, 0
     else:
         after.erased_ms = raw.append_time_ms
-        outputs += _woken(after, ends_ms)
+        outputs += _woken(after, now_ms, now_ms + life_ms)
     return after.to_bytes(), outputs
 
 
@@ -273,9 +275,9 @@ def _published(state: ProfileState, key: bytes) -> Sequence[Output]:
     return (Output(PROFILES, key, b""),) if was else ()
 
 
-def _woken(state: ProfileState, at_ms: int) -> Sequence[Wake]:
+def _woken(state: ProfileState, now_ms: int, at_ms: int) -> Sequence[Wake]:
     """Have the user looked at by a time; nothing to do if that comes earlier anyway."""
-    if 0 < state.wake_ms <= at_ms or _last_ms(state) < 0:
+    if now_ms < state.wake_ms <= at_ms or _last_ms(state) < 0:
         return ()
     before, state.wake_ms = state.wake_ms, at_ms
     return (Wake(at_ms, before),)
