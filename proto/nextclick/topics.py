@@ -265,9 +265,9 @@ def redis_profile_key(user_id: str, tenant: str = "") -> str:
     return f"{_redis_prefix(tenant)}p:{user_id}"
 
 
-def redis_store_key(tenant: str = "") -> str:
-    """Return the Redis key of the session store's positions in the log."""
-    return f"{_redis_prefix(tenant)}store"
+def redis_store_key(tenant: str = "", of: str = SESSIONS) -> str:
+    """Return the Redis key of the session store's positions in the log, in one of its topics."""
+    return f"{_redis_prefix(tenant)}store" + ("" if of == SESSIONS else f"-{of}")
 
 
 def _redis_prefix(tenant: str) -> str:
