@@ -120,4 +120,6 @@ def replica_bytes(settings: ServerSettings, *, emitter: bool) -> list[int]:
 
     limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
     roles = (Role.SERVER, Role.EMITTER) if emitter else (Role.SERVER,)
-    return [sum(most_bytes(limits, role).values()) for role in roles]
+    return [
+        sum(most_bytes(limits, role, max_profiles=settings.max_profiles).values()) for role in roles
+    ]

@@ -36,6 +36,7 @@ class Scope(StrEnum):
     RECOMMEND = "recommend"
     EVENTS = "events"
     CATALOGUE = "catalogue"
+    USERS = "users"
     MODELS = "models"
     METRICS = "metrics"
 

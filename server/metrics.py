@@ -117,6 +117,11 @@ ENTRIES_DROPPED = Counter(
     "nextclick_entries_dropped_total",
     "Catalogue entries of items that have left, dropped: too many have",
 )
+PROFILES = Gauge("nextclick_profiles", "Profiles of users in memory")
+MAX_PROFILES = Gauge("nextclick_max_profiles", "The most profiles in memory")
+PROFILES_LEFT = Counter(
+    "nextclick_profiles_left_total", "Profiles that have left memory for others"
+)
 UNREADABLE = Counter(
     "nextclick_unreadable_total",
     "Records of the log that were passed over",
@@ -208,6 +213,8 @@ EVENTS = _with(
 )
 REDIS_UP = _unknown(Gauge("nextclick_redis_up", "Whether Redis answers"))
 REDIS_READS = _with(
-    Counter("nextclick_redis_reads_total", "Reads of sessions from Redis", ["outcome"]),
+    Counter(
+        "nextclick_redis_reads_total", "Reads of sessions and profiles from Redis", ["outcome"]
+    ),
     ("found", "absent", "failed", "not_asked"),
 )

@@ -49,6 +49,12 @@ class ServerSettings(GrpcSettings, ListenerSettings, SessionSettings):
     max_sessions: int = Field(
         default=1 << 20, ge=1, le=MOST, description="Sessions that the models keep; a power of two"
     )
+    max_profiles: int = Field(
+        default=1 << 16,
+        ge=1,
+        le=MOST,
+        description="The most profiles of users in memory; Redis is asked for others",
+    )
     emit_examples: bool = Field(
         default=False, description="Run as the example emitter, which answers no calls"
     )

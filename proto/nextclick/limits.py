@@ -162,6 +162,9 @@ MAX_PUT_EVENTS, MAX_PUT_ITEMS = 1_000, 1_000
 MAX_FILTER_CATEGORIES, MAX_EXCLUDED_ITEMS = 64, 1_000
 """Categories and excluded items of one filter."""
 
+MAX_PURCHASED_DAYS = 365
+"""Days of a filter by what the user has bought; a profile lives for half of that by itself."""
+
 # ---- the live score
 
 SCORED_ITEMS = 20

@@ -25,7 +25,8 @@ from nextclick.topics import SCOREBOARD
 from online_models.engine import Engine, SnapshotError
 from online_models.memory.layout import Limits
 from server import metrics
-from server.replica import catalogue_entries, saved_snapshots
+from server.replica import catalogue_entries, profiles, saved_snapshots
+from server.replica.profiles import MOST_PROFILES
 from server.replica.replica import Replica, Role
 
 log = logging.getLogger("nextclick.snapshot")
@@ -86,6 +87,7 @@ def _write_files(replica: Replica, temporary: Path) -> None:
     (temporary / EVICTED).write_bytes(replica.sessions.known_of_evicted.dump())
     for name, records in replica.catalogue.dump().items():
         _write_lines(temporary / name, records)
+    _write_lines(temporary / profiles.FILE, replica.profiles.dump())
     sums = {name: _checksum(temporary / name) for name in _files(temporary)}
     (temporary / "checksums.json").write_bytes(orjson.dumps(sums))
     for path in [*temporary.rglob("*"), temporary]:
@@ -93,7 +95,11 @@ def _write_files(replica: Replica, temporary: Path) -> None:
 
 
 def read(
-    folder: Path, limits: Limits, role: Role = Role.SERVER, tenant: str | None = None
+    folder: Path,
+    limits: Limits,
+    role: Role = Role.SERVER,
+    tenant: str | None = None,
+    max_profiles: int = MOST_PROFILES,
 ) -> Replica | None:
     """Return the replica of the newest snapshot that can be used, None if there is none.
 
@@ -106,11 +112,13 @@ def read(
         The data folder of the replica, its limits, and what it is.
     tenant
         Whose topics it must have been learned from; None: anybody's.
+    max_profiles
+        The most profiles in memory.
     """
     saved_snapshots.remove_unfinished(folder)
     for path in saved_snapshots.newest_first(folder):
         try:
-            replica, lost = _read(path, limits, role, tenant)
+            replica, lost = _read(path, limits, role, tenant, max_profiles)
         except Exception as e:  # whatever is wrong with it, the log can rebuild everything
             reason = str(e) if isinstance(e, SnapshotError) else f"damaged: {e!r}"
             log.warning(
@@ -130,7 +138,9 @@ def read(
     return None
 
 
-def _read(path: Path, limits: Limits, role: Role, tenant: str | None) -> tuple[Replica, str]:
+def _read(
+    path: Path, limits: Limits, role: Role, tenant: str | None, max_profiles: int
+) -> tuple[Replica, str]:
     """Return the replica of a snapshot, and what of it is lost in smaller limits."""
     state = orjson.loads((path / "replica.json").read_bytes())
     if state["version"] != VERSION:
@@ -149,7 +159,7 @@ def _read(path: Path, limits: Limits, role: Role, tenant: str | None) -> tuple[R
     was, items = engine.limits, len(engine.rows)
     if was != limits:
         engine = engine.resized(limits)
-    replica = Replica(engine, role)
+    replica = Replica(engine, role, max_profiles=max_profiles)
     replica.sessions.evicted = state["evicted"]
     if EVICTED in sums:  # not in snapshots of the versions before
         replica.sessions.known_of_evicted.load((path / EVICTED).read_bytes())
@@ -159,6 +169,8 @@ def _read(path: Path, limits: Limits, role: Role, tenant: str | None) -> tuple[R
         name: _lines(path / name) if name in sums else () for name in catalogue_entries.FILES
     }
     replica.catalogue.load(records, more_rows=limits.max_items > was.max_items)
+    if profiles.FILE in sums:  # otherwise the topic is read from its beginning
+        replica.profiles.load(_lines(path / profiles.FILE))
     # Versions before these two kept neither: positions of scores that are not here mean nothing.
     replica.topic_ids = state.get("topic_ids", {})
     scores = state.get("scoreboard")

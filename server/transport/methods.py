@@ -20,10 +20,12 @@ from nextclick.v1 import (
     event_service_pb2,
     model_service_pb2,
     recommendation_service_pb2,
+    user_service_pb2,
 )
 from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.model import Models
+from server.services.profiles import UserProfiles
 from server.services.recommendation import Recommendations
 
 
@@ -101,12 +103,14 @@ class Method(NamedTuple):
 RECOMMENDATION = recommendation_service_pb2.DESCRIPTOR.services_by_name["RecommendationService"]
 EVENT = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
 CATALOGUE = catalog_service_pb2.DESCRIPTOR.services_by_name["CatalogService"]
+USER = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 MODEL = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
 
 SCOPES = {
     RECOMMENDATION.full_name: Scope.RECOMMEND,
     EVENT.full_name: Scope.EVENTS,
     CATALOGUE.full_name: Scope.CATALOGUE,
+    USER.full_name: Scope.USERS,
     MODEL.full_name: Scope.MODELS,
 }
 """What the token of a call must be for, by service."""
@@ -122,6 +126,7 @@ METHODS = (
     Method(CATALOGUE, "PutItems", Catalogue.put_items, Lane.KAFKA),
     Method(CATALOGUE, "GetItems", Catalogue.get_items, Lane.ASIDE),
     Method(CATALOGUE, "DeleteItems", Catalogue.delete_items, Lane.KAFKA),
+    Method(USER, "GetProfiles", UserProfiles.get_profiles, Lane.ASIDE),
     Method(MODEL, "ListModels", Models.list_models, Lane.ASIDE),
     Method(MODEL, "PauseLearning", Models.pause_learning, Lane.KAFKA),
     Method(MODEL, "ResumeLearning", Models.resume_learning, Lane.KAFKA),
