@@ -213,8 +213,6 @@ EVENTS = _with(
 )
 REDIS_UP = _unknown(Gauge("nextclick_redis_up", "Whether Redis answers"))
 REDIS_READS = _with(
-    Counter(
-        "nextclick_redis_reads_total", "Reads of sessions and profiles from Redis", ["outcome"]
-    ),
+    Counter("nextclick_redis_reads_total", "Reads from Redis while answering", ["outcome"]),
     ("found", "absent", "failed", "not_asked"),
 )

@@ -1,4 +1,4 @@
-"""What a slice of `sessions` or `profiles` comes to: the newest record of each key, and erasures."""
+"""What a slice of `sessions` or `profiles` comes to: each key's newest record, and erasures."""
 
 from __future__ import annotations
 
@@ -103,6 +103,7 @@ class ProfileBatch(Batch):
         self._put(name, Applied(profile.incarnation, profile.version, profile.appended_ms), value)
 
     def user_of(self, record: object) -> str:
+        """Return that no user names it."""
         return ""
 
     def _erase(self, key: bytes) -> None:

@@ -163,7 +163,7 @@ MAX_FILTER_CATEGORIES, MAX_EXCLUDED_ITEMS = 64, 1_000
 """Categories and excluded items of one filter."""
 
 MAX_PURCHASED_DAYS = 365
-"""Days of a filter by what the user has bought; a profile lives for half of that by itself."""
+"""Days of a filter by what the user has bought."""
 
 # ---- the live score
 

@@ -47,12 +47,16 @@ class Question(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What Redis knows of a visitor: a user's current session, the session's record, the profile."""
+    """What Redis knows of a visitor: a user's current session, and the session's record.
+
+    ``profile`` is that of the user ``profile_of``, None if there is none.
+    """
 
     session_id: str = ""
     record: SessionRecord | None = None
     complete: bool = True
     """Whether Redis was asked and has answered."""
+    profile_of: str = ""
     profile: Profile | None = None
 
 
@@ -192,16 +196,18 @@ class RedisView:
 
 def _of_profile(
     keys: dict[str, str], question: Question, told: dict[str, bytes | None]
-) -> tuple[bool, Profile | None]:
-    """Return whether Redis has told of the profile in question, and what."""
-    if not question.profile_of:
-        return True, None
-    key = keys[question.profile_of]
-    raw = told.get(key)
+) -> tuple[bool, str, Profile | None]:
+    """Return the last fields of `Stored`, for a question and what Redis has told."""
+    user_id = question.profile_of
+    if not user_id:
+        return True, "", None
+    if keys[user_id] not in told:
+        return False, "", None
+    raw = told[keys[user_id]]
     try:
-        return key in told, None if raw is None else decode_profile(raw)
+        return True, user_id, None if raw is None else decode_profile(raw)
     except RecordError:
-        return True, None
+        return True, user_id, None
 
 
 def _session(raw: bytes | None) -> SessionRecord | None:

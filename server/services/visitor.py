@@ -112,9 +112,8 @@ def resolve_visitor(
     known = replica.profiles.get(visitor.user_id)
     if known is None and not replica.knows_profiles:
         if stored is None:
-            question = Question(visitor.session_id, profile_of=visitor.user_id)
-            raise UnreadVisitorError(question)
-        if stored.complete:
+            raise UnreadVisitorError(Question("", profile_of=visitor.user_id))
+        if stored.profile_of == visitor.user_id:
             known = replica.profiles.note(visitor.user_id, stored.profile)
     visitor.profile = known or STRANGER
     return visitor

@@ -83,7 +83,7 @@ def test_a_loop_that_fails_ends_the_process(stores):
     def fails():
         raise RuntimeError("broken")
 
-    stores[0].run = lambda: stores[0]._stop.wait()
+    stores[0].run = stores[0]._stop.wait
     stores[1].run = fails
     ended = []
 
