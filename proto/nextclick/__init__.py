@@ -31,6 +31,7 @@ from nextclick.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from nextclick.profiles import Profile, ProfileItem
 from nextclick.requests import Filter, RecommendRequest
 from nextclick.results import (
     EventError,
@@ -64,6 +65,8 @@ __all__ = [
     "NotFoundError",
     "OverloadedError",
     "PermissionDeniedError",
+    "Profile",
+    "ProfileItem",
     "PutResult",
     "Reason",
     "RecommendRequest",

@@ -14,6 +14,7 @@ from nextclick.batch import Batch
 from nextclick.codec import Event, Item
 from nextclick.errors import NextclickError
 from nextclick.hedging import first_answer_async
+from nextclick.profiles import Profile
 from nextclick.requests import Filter, RecommendRequest
 from nextclick.results import Model, PutResult, Recommendation
 from nextclick.retry import Attempts, retryable, translate
@@ -154,6 +155,10 @@ class AsyncClient:
     async def delete_items(self, item_ids: Sequence[str]) -> int:
         """Delete 1 to 1,000 items; returns how many deletions were acknowledged."""
         return await self._run(calls.delete_items(item_ids))
+
+    async def get_profiles(self, user_ids: Sequence[str]) -> list[Profile]:
+        """Return what 1 to 100 users did in earlier sessions; those without a profile are left out."""
+        return await self._run(calls.get_profiles(user_ids))
 
     async def list_models(self) -> list[Model]:
         """Return the models as the replica that answers has them."""

@@ -16,11 +16,13 @@ from nextclick.channel import Stubs
 from nextclick.codec import Item, item_faults
 from nextclick.convert import item_to_proto
 from nextclick.errors import FieldFault, InvalidRequestError
+from nextclick.profiles import Profile
 from nextclick.requests import Filter, RecommendRequest
 from nextclick.results import Model, Recommendation
 from nextclick.v1 import catalog_service_pb2 as catalog_pb
 from nextclick.v1 import model_service_pb2 as model_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
+from nextclick.v1 import user_service_pb2 as user_pb
 
 T = TypeVar("T")
 
@@ -147,6 +149,12 @@ def delete_items(item_ids: Sequence[str]) -> Call[int]:
     return Call(lambda stubs: stubs.catalogue.DeleteItems, request, responses.accepted)
 
 
+def get_profiles(user_ids: Sequence[str]) -> Call[list[Profile]]:
+    """Return the call for what users did in earlier sessions."""
+    request = _build(user_pb.GetProfilesRequest, user_ids=user_ids)
+    return Call(lambda stubs: stubs.users.GetProfiles, request, responses.profiles, reads=True)
+
+
 def list_models() -> Call[list[Model]]:
     """Return the call for the models of a replica."""
     request = model_pb.ListModelsRequest()
@@ -171,7 +179,7 @@ def roll_back(model: str, version: int) -> Call[None]:
     return Call(lambda stubs: stubs.models.RollBack, request, responses.nothing)
 
 
-_LISTS = {"item_ids", "session_items", "categories", "excluded_item_ids"}
+_LISTS = {"item_ids", "user_ids", "session_items", "categories", "excluded_item_ids"}
 
 
 def _build(request_type: type[Any], **fields: Any) -> Any:

@@ -19,6 +19,7 @@ from nextclick.v1 import (
     event_service_pb2_grpc,
     model_service_pb2_grpc,
     recommendation_service_pb2_grpc,
+    user_service_pb2_grpc,
 )
 
 CHANNEL_OPTIONS = (
@@ -156,15 +157,17 @@ def metadata(token: str) -> tuple[tuple[str, str], ...]:
 
 
 class Stubs:
-    """The four services on one channel, blocking or asynchronous."""
+    """The five services on one channel, blocking or asynchronous."""
 
     def __init__(self, channel: grpc.Channel | grpc.aio.Channel) -> None:
         # grpc generates stubs without types.
         recommendations: Any = recommendation_service_pb2_grpc.RecommendationServiceStub
         events: Any = event_service_pb2_grpc.EventServiceStub
         catalogue: Any = catalog_service_pb2_grpc.CatalogServiceStub
+        users: Any = user_service_pb2_grpc.UserServiceStub
         models: Any = model_service_pb2_grpc.ModelServiceStub
         self.recommendations = recommendations(channel)
         self.events = events(channel)
         self.catalogue = catalogue(channel)
+        self.users = users(channel)
         self.models = models(channel)

@@ -29,6 +29,7 @@ from cli import (
     tokens,
     topics,
     up,
+    user_profile,
 )
 from cli.bench import (
     flood,
@@ -62,6 +63,7 @@ from tests.unit.cli.made_results import (
     NOTHING_YET,
     PLAYED,
     POPULAR,
+    PROFILE,
     PUT,
     STATUS,
     SYNCED,
@@ -200,6 +202,7 @@ SHOWN = {
     "backup-list-nothing": backups_of(backup.list_, none=True),
     "backup-restore": backups_of(backup.restore, HOME),
     "models-list": lambda: models.show(MODELS),
+    "users-profile": lambda: user_profile.show(PROFILE),
     "models-pause": model(models.pause),
     "models-resume": model(models.resume),
     "models-roll-back": model(models.roll_back, 321),

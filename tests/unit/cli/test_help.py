@@ -14,6 +14,8 @@ from cli import interrupt, main
 from nextclick.v1 import catalog_service_pb2 as catalog_pb
 from nextclick.v1 import model_service_pb2 as model_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
+from nextclick.v1 import user_service_pb2 as user_pb
+from nextclick.v1.profile_pb2 import Profile
 from tests.command import ENVIRONMENT
 from tests.help_examples import COMMANDS, FILES, examples
 from tests.unit.nextclick.fake_server import Fake, serving
@@ -59,6 +61,9 @@ def run(monkeypatch, tmp_path, capsys):
 CALLS = {
     ("recommend",): pb.RecommendResponse(items=[pb.ScoredItem(item_id="25", score=1.0)]),
     ("catalogue", "put"): catalog_pb.PutItemsResponse(accepted=5),
+    ("users", "profile"): user_pb.GetProfilesResponse(
+        profiles=[user_pb.UserProfile(profile=Profile(user_id="u7"))]
+    ),
     ("models", "list"): model_pb.ListModelsResponse(models=[model_pb.Model(name="ranker")]),
     ("models", "pause"): model_pb.PauseLearningResponse(),
     ("models", "resume"): model_pb.ResumeLearningResponse(),

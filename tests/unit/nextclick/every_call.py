@@ -31,6 +31,7 @@ EVERY_CALL: dict[str, Callable[[Any], Any]] = {
     "RecommendationService/SimilarItems": lambda client: client.similar_items("a"),
     "RecommendationService/StreamRecommend": lambda client: list(client.recommend_stream(["s"])),
     "RecommendationService/Trending": lambda client: client.trending(),
+    "UserService/GetProfiles": lambda client: client.get_profiles(["u"]),
 }
 
 METHODS: dict[str, MethodDescriptor] = {
