@@ -88,7 +88,7 @@ def process(
     outputs: list[Output | Wake] = []
     if change.profile or expired:
         outputs += _published(state, raw.key)
-    outputs += _woken(state, now_ms, now_ms + SESSION_IDLE_MS)
+    outputs += _woken(state, now_ms, now_ms + min(SESSION_IDLE_MS, life_ms))
     return _bytes(state), outputs
 
 
@@ -166,9 +166,9 @@ def _close(state: ProfileState, names: Iterable[str]) -> None:
     profile = state.profile
     for name in names:
         session = state.open.pop(name)
-        begun = _goes_on(state, session)
         since = _noted(state, name).version_in(session)
-        if merge(profile, session, since, state.erased_ms) and not begun:
+        counted = _has_counted(state, session, since)
+        if merge(profile, session, since, state.erased_ms) and not counted:
             profile.sessions += 1
         _forget(state, name)
         profile.merged.add(
@@ -180,6 +180,14 @@ def _close(state: ProfileState, names: Iterable[str]) -> None:
         if len(profile.merged) > MAX_MERGED_SESSIONS:
             state.forgotten_ms = max(state.forgotten_ms, profile.merged[0].appended_ms)
             del profile.merged[0]
+
+
+def _has_counted(state: ProfileState, session: SessionRecord, since: int) -> bool:
+    """Whether the profile has steps of a session up to a version; its record may not any more."""
+    if session.incarnation > state.erased_ms:
+        return session.step_count > sum(step.seq > since for step in session.steps)
+    counted = (step for step in session.steps if step.seq <= since)
+    return any(step.appended_ms > state.erased_ms for step in counted)
 
 
 def _forget(state: ProfileState, name: str) -> None:

@@ -24,7 +24,7 @@ def parts(manifests, role):
     of = pod(manifests, {Role.SERVER: "server", Role.EMITTER: "emitter"}[role])
     settings = settings_of(manifests, of)
     limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
-    return of, most_bytes(limits, role)
+    return of, most_bytes(limits, role, max_profiles=settings.max_profiles)
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

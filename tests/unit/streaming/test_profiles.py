@@ -61,6 +61,16 @@ def test_a_session_that_goes_on_after_that_is_not_counted_twice():
     assert (profile.sessions, profile.steps, profile.repeated_steps) == (1, 4, 0)
 
 
+def test_a_session_that_began_without_a_step_is_counted_with_its_first_one():
+    """Who has hidden an item, and comes back to the page an hour later."""
+    job = Job()
+    job.send("a", 0, "dislike")
+    job.send("b", 60)
+    job.send("b", 120)
+    job.pass_to(DAY)
+    assert (job.profile().sessions, job.profile().steps) == (1, 2)
+
+
 def test_two_sessions_side_by_side_are_each_counted_once():
     """A phone and a laptop in turn: each event of one follows one of the other."""
     job = Job()
