@@ -222,6 +222,10 @@ def _told(
     refuses, deleted = _refusal(raw.value)
     if (refuses and state.refused) or not (refuses or deleted or state.refused):
         return before, ()
+    if deleted and state.profile.incarnation > raw.append_time_ms:
+        # The profile is of the time after: a job that starts from nothing reads `users` again.
+        state.erased_ms = max(state.erased_ms, raw.append_time_ms)
+        return state.to_bytes(), ()
     after = ProfileState(wake_ms=state.wake_ms)
     outputs: list[Output | Wake] = []
     if refuses or deleted:

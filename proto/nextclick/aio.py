@@ -157,7 +157,7 @@ class AsyncClient:
         return await self._run(calls.delete_items(item_ids))
 
     async def get_profiles(self, user_ids: Sequence[str]) -> list[Profile]:
-        """Return what 1 to 100 users did in earlier sessions; those without a profile are left out."""
+        """Return what 1 to 100 users did in earlier sessions, of those who have a profile."""
         return await self._run(calls.get_profiles(user_ids))
 
     async def list_models(self) -> list[Model]:

@@ -245,7 +245,7 @@ class Client:
         return self._run(calls.delete_items(item_ids))
 
     def get_profiles(self, user_ids: Sequence[str]) -> list[Profile]:
-        """Return what 1 to 100 users did in earlier sessions; those without a profile are left out."""
+        """Return what 1 to 100 users did in earlier sessions, of those who have a profile."""
         return self._run(calls.get_profiles(user_ids))
 
     def list_models(self) -> list[Model]:

@@ -307,6 +307,16 @@ def test_steps_that_are_read_after_a_later_deletion_stay_erased():
     assert not job.profile().liked
 
 
+def test_a_profile_that_began_after_a_deletion_is_not_erased_by_it():
+    """A job that has lost its state reads `users` from the beginning, beside newer events."""
+    job = Job()
+    job.send("a", 10, "purchase")
+    job.now = NOW + 5 * MINUTE
+    assert marked(job.put_user(DELETED).purchased) == ["a"]
+    job.pass_to(DAY)
+    assert items(job.profile()) == ["a"]
+
+
 def test_a_user_who_refuses_gets_no_profile_until_that_changes():
     """Without consent nothing may be kept; with it, nothing of the time before."""
     job = Job()
