@@ -20,8 +20,10 @@ from typing import NamedTuple
 import orjson
 
 from nextclick.limits import (
+    MAX_KEY_BYTES,
     MAX_MERGED_SESSIONS,
     MAX_OPEN_SESSIONS,
+    MAX_RECORD_BYTES,
     PROFILE_LIFE_MS,
     SESSION_IDLE_MS,
 )
@@ -71,6 +73,8 @@ def process(
     try:
         user_id = raw.key.decode()
     except UnicodeDecodeError:
+        user_id = ""
+    if not user_id or len(raw.key) > MAX_KEY_BYTES:
         return before, ()
     state = ProfileState.from_bytes(before)
     if raw.topic.rpartition(".")[2] == USERS:
@@ -245,6 +249,8 @@ def _refusal(value: bytes) -> tuple[bool, bool]:
     """
     if not value:
         return False, True
+    if len(value) > MAX_RECORD_BYTES:
+        return False, False
     try:
         user = orjson.loads(value)
     except orjson.JSONDecodeError:

@@ -5,14 +5,21 @@ import time
 from array import array
 
 import numpy as np
+import orjson
 
 from nextclick import Event, Item, decode_event, decode_item, encode_event, encode_item
 from nextclick.convert import event_to_proto, item_to_proto
 from nextclick.limits import (
+    MAX_DISLIKED_ITEMS,
+    MAX_LIKED_ITEMS,
+    MAX_MERGED_SESSIONS,
     MAX_MESSAGE_BYTES,
     MAX_PAGE,
+    MAX_PROFILES_ASKED,
+    MAX_PURCHASED_ITEMS,
     MAX_RANKINGS,
     MAX_REQUEST_BYTES,
+    PROFILE_ITEMS,
     SCORED_ITEMS,
     SESSION_STEPS,
 )
@@ -23,11 +30,13 @@ from nextclick.topics import (
     EXAMPLES,
     IMPRESSIONS,
     ITEMS,
+    PROFILES,
     RANKER,
     RANKER_MODEL,
     SCOREBOARD,
     SESSIONS,
     TOPICS,
+    USERS,
     VECTORS,
     VECTORS_MODEL,
 )
@@ -37,9 +46,11 @@ from nextclick.v1 import (
     learning_pb2,
     model_service_pb2,
     scoreboard_pb2,
+    user_service_pb2,
 )
 from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1.impression_pb2 import Impression, ShadowAnswer
+from nextclick.v1.profile_pb2 import Profile, ProfileItem, ProfileMark, ProfileSession
 from nextclick.v1.session_pb2 import SessionRecord, Step
 from online_models.ranking.candidates import CANDIDATES
 from online_models.ranking.features.registry import N_FEATURES, SCHEMA
@@ -142,6 +153,13 @@ class Fuzz:
         if topic == RANKER:
             state = learning_pb2.LearnerState(version=1, kept_versions=range(20))
             return RANKER_MODEL.encode(), state.SerializeToString()
+        if topic == PROFILES:
+            made = self.profile()
+            return made.user_id.encode(), made.SerializeToString()
+        if topic == USERS:
+            user = self.name("u")
+            said = pick.choice([{"state": "deleted"}, {"consent": False}, {"segments": ["s"]}])
+            return user.encode(), orjson.dumps({"v": 1, "user_id": user} | said)
         if topic in (EVENTS, IMPRESSIONS, EXAMPLES, COMMANDS, DEAD_LETTERS):
             return self.record_of_jobs(topic)
         assert topic == SCOREBOARD
@@ -149,6 +167,28 @@ class Fuzz:
         window = scoreboard_pb2.ScoreWindow(size=1_000, at=[scoreboard_pb2.CutoffScores(k=5)] * 3)
         score = scoreboard_pb2.Score(model=name, cases=9, windows=[window] * 2)
         return name.encode(), score.SerializeToString()
+
+    def profile(self):
+        """Return a profile, most of them as large as they may be."""
+        pick = self.random
+        items = self.items(PROFILE_ITEMS)
+        marks = {"purchased": MAX_PURCHASED_ITEMS, "liked": MAX_LIKED_ITEMS}
+        marks["disliked"] = MAX_DISLIKED_ITEMS
+        return Profile(
+            user_id=self.name("u"),
+            version=pick.randrange(1 << 20),
+            incarnation=pick.choice([0, NOW_MS]),
+            appended_ms=NOW_MS + pick.randrange(1 << 20),
+            items=[
+                ProfileItem(item_id=item, steps=1, last_timestamp_ms=n, weight=1, type=n % 8)
+                for n, item in enumerate(items)
+            ],
+            merged=[ProfileSession(session_id=self.name("s")) for _ in range(MAX_MERGED_SESSIONS)],
+            **{
+                name: [ProfileMark(item_id=item, timestamp_ms=1) for item in self.items(most)]
+                for name, most in marks.items()
+            },
+        )
 
     def record_of_jobs(self, topic):
         """Return key and value of a valid record of a topic that jobs read, or of a dead letter."""
@@ -161,6 +201,7 @@ class Fuzz:
                 self.name("i"),
                 NOW_MS + pick.randrange(1_000_000),
                 session_id=session_id,
+                user_id=pick.choice(["", self.name("u")]),
                 event_id=str(pick.randrange(1_000)),
                 properties={f"k{n}": "v" * 1_000 for n in range(pick.choice([0, 32]))},
             )
@@ -208,7 +249,11 @@ class Fuzz:
     def request(self, name):
         """Return a valid request, some of them as large as they may be."""
         pick = self.random
-        visitor = {"session_id": self.name("s"), "session_items": self.items(SESSION_STEPS)}
+        visitor = {
+            "session_id": self.name("s"),
+            "user_id": pick.choice(["", self.name("u")]),
+            "session_items": self.items(SESSION_STEPS),
+        }
         flt = {
             "categories": [f"c{n}" for n in range(pick.randrange(65))],
             "excluded_item_ids": self.items(1_000),
@@ -232,6 +277,9 @@ class Fuzz:
             "GetItems": lambda: catalog_service_pb2.GetItemsRequest(item_ids=self.items(1_000)),
             "DeleteItems": lambda: catalog_service_pb2.DeleteItemsRequest(
                 item_ids=self.items(1_000)
+            ),
+            "GetProfiles": lambda: user_service_pb2.GetProfilesRequest(
+                user_ids=[self.name("u") for _ in range(MAX_PROFILES_ASKED)]
             ),
             "ListModels": model_service_pb2.ListModelsRequest,
             "PauseLearning": lambda: model_service_pb2.PauseLearningRequest(model="ranker"),

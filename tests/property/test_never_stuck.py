@@ -29,6 +29,7 @@ from server.replica.replica import Replica
 from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.model import Models
+from server.services.profiles import UserProfiles
 from server.services.recommendation import Recommendations
 from server.stages import UNTIMED
 from server.transport.fast_lane import Aside
@@ -88,6 +89,7 @@ class Fuzzer(Fuzz):
             self.service,
             Events(NoKafka(), self.replica, ServerSettings()),
             Catalogue(NoKafka(), self.replica, ""),
+            UserProfiles(self.replica, FakeRedis()),
             Models(NoKafka(), self.replica, ""),
         ]
         lanes = Lanes(1, self.service.send_impressions)
