@@ -153,20 +153,22 @@ class Fuzz:
         if topic == RANKER:
             state = learning_pb2.LearnerState(version=1, kept_versions=range(20))
             return RANKER_MODEL.encode(), state.SerializeToString()
-        if topic == PROFILES:
-            made = self.profile()
-            return made.user_id.encode(), made.SerializeToString()
-        if topic == USERS:
-            user = self.name("u")
-            said = pick.choice([{"state": "deleted"}, {"consent": False}, {"segments": ["s"]}])
-            return user.encode(), orjson.dumps({"v": 1, "user_id": user} | said)
-        if topic in (EVENTS, IMPRESSIONS, EXAMPLES, COMMANDS, DEAD_LETTERS):
+        if topic in (EVENTS, IMPRESSIONS, EXAMPLES, COMMANDS, DEAD_LETTERS, PROFILES, USERS):
             return self.record_of_jobs(topic)
         assert topic == SCOREBOARD
         name = pick.choice(["blend", "ranker"])
         window = scoreboard_pb2.ScoreWindow(size=1_000, at=[scoreboard_pb2.CutoffScores(k=5)] * 3)
         score = scoreboard_pb2.Score(model=name, cases=9, windows=[window] * 2)
         return name.encode(), score.SerializeToString()
+
+    def record_of_users(self, topic):
+        """Return key and value of a valid record of a user."""
+        if topic == PROFILES:
+            made = self.profile()
+            return made.user_id.encode(), made.SerializeToString()
+        user = self.name("u")
+        said = self.random.choice([{"state": "deleted"}, {"consent": False}, {"segments": ["s"]}])
+        return user.encode(), orjson.dumps({"v": 1, "user_id": user} | said)
 
     def profile(self):
         """Return a profile, most of them as large as they may be."""
@@ -191,8 +193,10 @@ class Fuzz:
         )
 
     def record_of_jobs(self, topic):
-        """Return key and value of a valid record of a topic that jobs read, or of a dead letter."""
+        """Return key and value of a valid record of another topic."""
         pick = self.random
+        if topic in (PROFILES, USERS):
+            return self.record_of_users(topic)
         session_id = self.name("s")
         if topic in (EVENTS, DEAD_LETTERS):
             kind = pick.choice(["view", "purchase", "rating", "dislike", "unknown"])
