@@ -6,12 +6,11 @@ record; what answers need of it is made once it is asked for.
 
 from __future__ import annotations
 
+import struct
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from nextclick.limits import PROFILE_ITEMS
@@ -34,8 +33,11 @@ MOST_ASKED = 4_096
 DROPPED_AT_ONCE = 8
 """The most profiles that one record drops at once; `Profiles.over` says if more must go."""
 
-FILE = "profiles.jsonl"
-"""Of a snapshot: the profiles in memory, the one that has not changed for longest first."""
+FILE = "profiles.bin"
+"""Of a snapshot: how many have left, then each profile in memory after its size, the one that has
+not changed for longest first."""
+
+_SIZE = struct.Struct("<Q")
 
 BOUGHT, LIKED = 1, 2
 """Flags of an item of the past."""
@@ -182,18 +184,18 @@ class Profiles:
             self.left += 1
             metrics.PROFILES_LEFT.inc()
 
-    def dump(self) -> Iterator[bytes]:
-        """Yield lines for a snapshot."""
-        yield orjson.dumps(self.left)
+    def dump(self, file: BinaryIO) -> None:
+        """Write them for a snapshot; the replica may answer meanwhile, but not apply records."""
+        file.write(_SIZE.pack(self.left))
         for entry in self._entries.values():
-            yield orjson.dumps(entry.record.hex())
+            file.write(_SIZE.pack(len(entry.record)))
+            file.write(entry.record)
 
-    def load(self, lines: Iterable[bytes]) -> None:
-        """Load what `dump` yielded; what is beyond the limits leaves."""
-        lines = iter(lines)
-        self.left = orjson.loads(next(lines, b"0"))
-        for line in lines:
-            record = bytes.fromhex(orjson.loads(line))
+    def load(self, file: BinaryIO) -> None:
+        """Load what `dump` has written; what is beyond the limits leaves."""
+        (self.left,) = _SIZE.unpack(file.read(_SIZE.size))
+        while size := file.read(_SIZE.size):
+            record = file.read(*_SIZE.unpack(size))
             self.put(decode_profile(record), record)
             while self.over:
                 self.drop_oldest()

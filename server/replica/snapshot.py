@@ -87,7 +87,8 @@ def _write_files(replica: Replica, temporary: Path) -> None:
     (temporary / EVICTED).write_bytes(replica.sessions.known_of_evicted.dump())
     for name, records in replica.catalogue.dump().items():
         _write_lines(temporary / name, records)
-    _write_lines(temporary / profiles.FILE, replica.profiles.dump())
+    with (temporary / profiles.FILE).open("wb") as file:
+        replica.profiles.dump(file)
     sums = {name: _checksum(temporary / name) for name in _files(temporary)}
     (temporary / "checksums.json").write_bytes(orjson.dumps(sums))
     for path in [*temporary.rglob("*"), temporary]:
@@ -170,7 +171,8 @@ def _read(
     }
     replica.catalogue.load(records, more_rows=limits.max_items > was.max_items)
     if profiles.FILE in sums:  # otherwise the topic is read from its beginning
-        replica.profiles.load(_lines(path / profiles.FILE))
+        with (path / profiles.FILE).open("rb") as file:
+            replica.profiles.load(file)
     # Versions before these two kept neither: positions of scores that are not here mean nothing.
     replica.topic_ids = state.get("topic_ids", {})
     scores = state.get("scoreboard")
