@@ -43,7 +43,7 @@ def test_a_replicas_disk_has_room_for_its_snapshots(name, role):
     """It would stop writing them, and read the whole log at its next start."""
     manifests = overlay(name)
     of, memory = parts(manifests, role)
-    snapshot = sum(memory[part] for part in ("models", "sessions", "catalogue")) / MIB
+    snapshot = sum(memory[part] for part in ("models", "sessions", "catalogue", "profiles")) / MIB
     (claim,) = named(manifests, of.kind, of.name)["spec"]["volumeClaimTemplates"]
     disk = mebibytes(claim["spec"]["resources"]["requests"]["storage"])
     assert disk >= (LATEST + MOST_KEPT + 1) * snapshot
