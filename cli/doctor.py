@@ -120,4 +120,8 @@ def replica_bytes(settings: ServerSettings, *, emitter: bool) -> list[int]:
 
     limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
     roles = (Role.SERVER, Role.EMITTER) if emitter else (Role.SERVER,)
-    return [sum(most_bytes(limits, role, max_users=settings.max_users).values()) for role in roles]
+    users, profiles = settings.max_users, settings.max_profiles
+    return [
+        sum(most_bytes(limits, role, max_users=users, max_profiles=profiles).values())
+        for role in roles
+    ]

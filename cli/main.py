@@ -26,6 +26,7 @@ from cli.status import status
 from cli.tokens import tokens_app
 from cli.topics import topics_app
 from cli.up import up
+from cli.users import users_app
 from nextclick.extras import missing
 from settings.load import check_names
 
@@ -41,6 +42,7 @@ for command in (up, down, status, doctor, recommend, serve, gateway):
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(topics_app, name="topics")
 app.add_typer(models_app, name="models")
+app.add_typer(users_app, name="users")
 app.add_typer(tokens_app, name="tokens")
 app.add_typer(backup_app, name="backup")
 

@@ -14,10 +14,14 @@ from cli.console import err, print_json, print_line, print_result, print_table, 
 from cli.figures import count, seconds
 from cli.options import GrpcPort, Json, ServedTenant
 from cli.server_client import server_client
+from cli.user_profile import profile
 from evaluation.user_files import Row, read_users
 from nextclick import User
 
-users_app = typer.Typer(help="Users: attributes, segments, consent.", no_args_is_help=True)
+users_app = typer.Typer(
+    help="Users: attributes, segments, consent, profiles.", no_args_is_help=True
+)
+users_app.command()(profile)
 
 CALL_USERS = 200
 """Users of a call: with attributes as long as they may be, 2 MB."""

@@ -16,18 +16,24 @@ from nextclick.checks import first_too_long
 from nextclick.context import MOST_BYTES
 from nextclick.limits import (
     MAX_CLOCK_SKEW_MS,
+    MAX_DISLIKED_ITEMS,
     MAX_HIDDEN_ITEMS,
     MAX_ID_BYTES,
     MAX_KEY_BYTES,
+    MAX_LIKED_ITEMS,
+    MAX_MERGED_SESSIONS,
     MAX_PAGE,
+    MAX_PURCHASED_ITEMS,
     MAX_RANKINGS,
     MAX_SCORE_DRIFTS,
     MAX_SCORE_WINDOWS,
+    PROFILE_ITEMS,
     SESSION_STEPS,
 )
 from nextclick.topics import TOPICS
 from nextclick.v1.impression_pb2 import Impression
 from nextclick.v1.learning_pb2 import Example
+from nextclick.v1.profile_pb2 import Profile
 from nextclick.v1.scoreboard_pb2 import Score
 from nextclick.v1.session_pb2 import SessionRecord
 from records.errors import RecordError
@@ -50,7 +56,7 @@ def check_at_most(field: str, values: Sized, most: int) -> None:
         raise RecordError(field, f"has {len(values)} entries; at most {most} are read")
 
 
-def check_times(told: SessionRecord | Example, arrived_ms: int | None) -> None:
+def check_times(told: SessionRecord | Profile | Example, arrived_ms: int | None) -> None:
     """Raise `RecordError` if a record tells of arrivals that cannot have been before its own.
 
     One from the future would be the last one known of its session until then, and the newest
@@ -107,6 +113,42 @@ def decode_session(value: bytes, arrived_ms: int | None = None) -> SessionRecord
             if first_too_long((getattr(session.context, name),), most) is not None:
                 raise RecordError(f"context.{name}", f"has more than {most} bytes")
     return session
+
+
+def decode_profile(value: bytes, arrived_ms: int | None = None) -> Profile:
+    """Return the profile of a record of `profiles`.
+
+    Parameters
+    ----------
+    value
+        The record's value.
+    arrived_ms
+        When it arrived; see `check_times`.
+
+    Raises
+    ------
+    RecordError
+        If it is not such a message, has no user, is beyond the limits of profiles, or has a time
+        before 1970 or in the future, or a number that is not finite.
+    """
+    profile = _parsed(Profile, value)
+    if not profile.user_id:
+        raise RecordError("user_id", "is missing")
+    check_times(profile, arrived_ms)
+    check_at_most("items", profile.items, PROFILE_ITEMS)
+    check_at_most("purchased", profile.purchased, MAX_PURCHASED_ITEMS)
+    check_at_most("liked", profile.liked, MAX_LIKED_ITEMS)
+    check_at_most("disliked", profile.disliked, MAX_DISLIKED_ITEMS)
+    check_at_most("merged", profile.merged, MAX_MERGED_SESSIONS)
+    _check_finite("items.weight", [item.weight for item in profile.items])
+    if len(value) > MAX_ID_BYTES:  # otherwise no id in it can be longer
+        _check_ids("user_id", (profile.user_id,))
+        _check_ids("items.item_id", [item.item_id for item in profile.items])
+        for name in ("purchased", "liked", "disliked"):
+            _check_ids(f"{name}.item_id", [mark.item_id for mark in getattr(profile, name)])
+        for session in profile.merged:
+            _check_key("merged.session_id", session.session_id)
+    return profile
 
 
 def decode_impression(value: bytes) -> Impression:

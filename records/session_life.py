@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from nextclick.limits import MAX_CLOCK_SKEW_MS
 from nextclick.v1.session_pb2 import SessionRecord
 
 
@@ -55,3 +56,12 @@ class Applied(NamedTuple):
 
 UNKNOWN = Applied()
 """The place of a reader that has applied nothing of a session."""
+
+
+def last_arrival(known_ms: int, arrived_ms: int) -> int:
+    """Return when the last event of a session or a user arrived, after one that arrives now.
+
+    Times of arrival only grow, unless a broker's clock was so far ahead that readers would refuse
+    the record (`records.limited.check_times`).
+    """
+    return arrived_ms if known_ms > arrived_ms + MAX_CLOCK_SKEW_MS else max(known_ms, arrived_ms)

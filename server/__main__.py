@@ -36,6 +36,7 @@ from server.replica.replica import Replica, Role
 from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.model import Models
+from server.services.profiles import UserProfiles
 from server.services.recommendation import Recommendations
 from server.services.users import Users
 from server.stages import untimed
@@ -88,12 +89,23 @@ def run(
     )
     limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
     replica = snapshot.read(
-        settings.data_dir, limits, role, settings.tenant, settings.max_users
-    ) or Replica(Engine(limits, sample=0, remote=True), role, settings.max_users)
+        settings.data_dir,
+        limits,
+        role,
+        settings.tenant,
+        max_users=settings.max_users,
+        max_profiles=settings.max_profiles,
+    ) or Replica(
+        Engine(limits, sample=0, remote=True),
+        role,
+        max_users=settings.max_users,
+        max_profiles=settings.max_profiles,
+    )
     show_process(role.value, settings.tenant)
     metrics.MAX_ITEMS.set(settings.max_items)
     metrics.MAX_SESSIONS.set(settings.max_sessions)
     metrics.MAX_USERS.set(settings.max_users)
+    metrics.MAX_PROFILES.set(settings.max_profiles)
     replica.kept_snapshots = saved_snapshots.kept(settings.data_dir)
     replica.engine.policy = policy
     work = {Role.SERVER: answer_calls, Role.EMITTER: emit_examples}[role]
@@ -151,6 +163,7 @@ def answer_calls(
                 Events(producer, replica, settings),
                 Catalogue(producer, replica, settings.tenant),
                 Users(producer, replica, settings.tenant),
+                UserProfiles(replica, redis_view),
                 Models(producer, replica, settings.tenant),
             ),
             after_answers=recommendations.send_impressions,

@@ -120,6 +120,11 @@ ENTRIES_DROPPED = Counter(
 USERS = Gauge("nextclick_users", "Users of whom something is said, in memory")
 MAX_USERS = Gauge("nextclick_max_users", "The most users in memory")
 USERS_LEFT = Counter("nextclick_users_left_total", "Users that have left memory for others")
+PROFILES = Gauge("nextclick_profiles", "Profiles of users in memory")
+MAX_PROFILES = Gauge("nextclick_max_profiles", "The most profiles in memory")
+PROFILES_LEFT = Counter(
+    "nextclick_profiles_left_total", "Profiles that have left memory for others"
+)
 UNREADABLE = Counter(
     "nextclick_unreadable_total",
     "Records of the log that were passed over",
@@ -211,6 +216,6 @@ EVENTS = _with(
 )
 REDIS_UP = _unknown(Gauge("nextclick_redis_up", "Whether Redis answers"))
 REDIS_READS = _with(
-    Counter("nextclick_redis_reads_total", "Reads of sessions from Redis", ["outcome"]),
+    Counter("nextclick_redis_reads_total", "Reads from Redis while answering", ["outcome"]),
     ("found", "absent", "failed", "not_asked"),
 )

@@ -44,6 +44,7 @@ def describe(replica: Replica, serving: bool) -> dict[str, Any]:
         },
         "vectors": replica.engine.with_vectors,
         "sessions": len(replica.sessions),
+        "profiles": len(replica.profiles),
         "items": len(replica.engine.rows),
         "catalogue": len(replica.catalogue),
         "items_waiting": len(replica.catalogue.waiting),

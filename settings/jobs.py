@@ -7,13 +7,14 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from settings.profiles import ProfileSettings
 from settings.sessions import SessionSettings
 
 StateBackend = Literal["heap", "rocksdb"]
 """Where a job keeps its state: in the JVM's heap, or in RocksDB on the local disk."""
 
 
-class JobSettings(SessionSettings):
+class JobSettings(ProfileSettings, SessionSettings):
     """Settings of the Flink jobs, read when a job is submitted."""
 
     job_states: str = Field(

@@ -16,6 +16,7 @@ from nextclick.topics import (
     EXAMPLES,
     IMPRESSIONS,
     ITEMS,
+    PROFILES,
     RANKER,
     SCOREBOARD,
     SESSIONS,
@@ -90,8 +91,8 @@ class Role(NamedTuple):
                 yield Right(kind, topic(name, tenant), operation)
 
 
-_FOLLOWED = (ITEMS, USERS, RANKER, VECTORS, SCOREBOARD, SESSIONS, DEAD_LETTERS)
-_JOBS = ("sessions-job", "vectors-job", "ranker-job", "score-job")
+_FOLLOWED = (ITEMS, USERS, RANKER, VECTORS, SCOREBOARD, PROFILES, SESSIONS, DEAD_LETTERS)
+_JOBS = ("sessions-job", "profiles-job", "vectors-job", "ranker-job", "score-job")
 
 _DECLARED = (
     Role(
@@ -108,12 +109,12 @@ _DECLARED = (
         writes=(EXAMPLES,),
         describes=(REPLICAS,),
     ),
-    Role("store", "the session store", reads=(SESSIONS,), groups=("session-store",)),
+    Role("store", "the session store", reads=(SESSIONS, PROFILES), groups=("session-store",)),
     Role(
         "jobs",
         "the Flink jobs",
-        reads=(EVENTS, SESSIONS, ITEMS, COMMANDS, EXAMPLES, IMPRESSIONS),
-        writes=(SESSIONS, DEAD_LETTERS, VECTORS, RANKER, SCOREBOARD),
+        reads=(EVENTS, USERS, SESSIONS, ITEMS, COMMANDS, EXAMPLES, IMPRESSIONS),
+        writes=(SESSIONS, PROFILES, DEAD_LETTERS, VECTORS, RANKER, SCOREBOARD),
         groups=_JOBS,
     ),
     Role(

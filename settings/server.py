@@ -55,6 +55,12 @@ class ServerSettings(GrpcSettings, ListenerSettings, SessionSettings):
         le=MOST,
         description="Users of whom what was put is in memory; of the others nothing is known",
     )
+    max_profiles: int = Field(
+        default=1 << 16,
+        ge=1,
+        le=MOST,
+        description="The most profiles of users in memory; Redis is asked for others",
+    )
     emit_examples: bool = Field(
         default=False, description="Run as the example emitter, which answers no calls"
     )

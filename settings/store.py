@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from settings.base import DAY_S, Settings
+from settings.base import DAY_S
 from settings.listeners import ListenerSettings
+from settings.profiles import ProfileSettings
 
 
-class StoreSettings(ListenerSettings, Settings):
+class StoreSettings(ListenerSettings, ProfileSettings):
     """Settings of the session store."""
 
     session_expiry_s: int = Field(

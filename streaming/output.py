@@ -1,8 +1,10 @@
-"""A record that a job publishes, as the pure functions in `streaming` return it."""
+"""What the pure functions in `streaming` return: what a job publishes, hands over, or waits for."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+from streaming.raw_record import RawRecord
 
 
 class Output(NamedTuple):
@@ -16,3 +18,17 @@ class Output(NamedTuple):
     key: bytes
     value: bytes
     headers: str = ""
+
+
+class Handover(NamedTuple):
+    """A record for the job's next operator, and the text that it is keyed by there."""
+
+    key: str
+    record: RawRecord
+
+
+class Wake(NamedTuple):
+    """Look at the key again at a time on Flink's clock, and not at the one named before."""
+
+    at_ms: int
+    instead_of_ms: int = 0

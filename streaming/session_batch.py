@@ -1,13 +1,19 @@
-"""What a slice of `sessions` comes to: the newest record of each session, and erasures."""
+"""What a slice of `sessions` or `profiles` comes to: each key's newest record, and erasures."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
 
-from nextclick.topics import SESSIONS, redis_session_key, redis_user_key
+from nextclick.topics import (
+    PROFILES,
+    SESSIONS,
+    redis_profile_key,
+    redis_session_key,
+    redis_user_key,
+)
 from records.errors import RecordError
-from records.limited import check_size, decode_session
+from records.limited import check_size, decode_profile, decode_session
 from records.session_life import Applied
 from streaming.store_metrics import UNREADABLE
 
@@ -36,7 +42,7 @@ class Batch:
         value: bytes | None,
         arrived_ms: int | None = None,
     ) -> None:
-        """Add a record of `sessions`, with its time of arrival; a tombstone erases its session."""
+        """Add a record of the topic, with its time of arrival; a tombstone erases its key."""
         self.positions[partition] = offset + 1
         if self.first_ms is None:
             self.first_ms = arrived_ms
@@ -44,12 +50,21 @@ class Batch:
             self._erase(key)
             return
         try:
-            check_size(SESSIONS, key, value)
-            record = decode_session(value, arrived_ms)
+            self._read(key, value, arrived_ms)
         except RecordError as e:
             UNREADABLE.inc()
             log.warning("passing over the record %d-%d: %s", partition, offset, e)
-            return
+
+    def _read(self, key: bytes, value: bytes, arrived_ms: int | None) -> None:
+        """Add the session of a record.
+
+        Raises
+        ------
+        RecordError
+            If it cannot be used.
+        """
+        check_size(SESSIONS, key, value)
+        record = decode_session(value, arrived_ms)
         name = redis_session_key(record.session_id, self.tenant)
         self.erased.pop(name, None)
         self._put(name, Applied.after(record), value)
@@ -57,6 +72,10 @@ class Batch:
             user = redis_user_key(record.user_id, self.tenant)
             place = Applied(version=record.last_timestamp_ms)
             self._put(user, place, record.session_id.encode())
+
+    def user_of(self, record: object) -> str:
+        """Return the key of the user that names an erased session; empty if none does."""
+        return user_key(record, self.tenant)
 
     def _erase(self, key: bytes) -> None:
         name = redis_session_key(key.decode(errors="replace"), self.tenant)
@@ -71,6 +90,26 @@ class Batch:
         held = self.entries.get(name)
         if held is None or _replaces(place, held):
             self.entries[name] = (place.incarnation, place.appended_ms, place.version, value)
+
+
+class ProfileBatch(Batch):
+    """The net effect of a slice of `profiles`; nothing else names an erased one."""
+
+    def _read(self, key: bytes, value: bytes, arrived_ms: int | None) -> None:
+        check_size(PROFILES, key, value)
+        profile = decode_profile(value, arrived_ms)
+        name = redis_profile_key(profile.user_id, self.tenant)
+        self.erased.pop(name, None)
+        self._put(name, Applied(profile.incarnation, profile.version, profile.appended_ms), value)
+
+    def user_of(self, record: object) -> str:
+        """Return that no user names it."""
+        return ""
+
+    def _erase(self, key: bytes) -> None:
+        name = redis_profile_key(key.decode(errors="replace"), self.tenant)
+        self.entries.pop(name, None)
+        self.erased[name] = key
 
 
 def _replaces(place: Applied, held: tuple[int, int, int, bytes]) -> bool:

@@ -1,4 +1,7 @@
-"""Outputs of the sessions job: a session's record, its tombstone, or a dead letter."""
+"""Outputs of the sessions job: a session's record, its tombstone, or a dead letter.
+
+The sessions of signed-in users are handed over to `streaming.profiles`, too.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from typing import Any
 
 from nextclick.limits import SESSION_LIFE_MS
 from nextclick.topics import DEAD_LETTERS, SESSIONS
-from streaming.output import Output
+from streaming.output import Handover, Output
+from streaming.profiles import ERASED_SESSIONS
 from streaming.raw_record import RawRecord
 from streaming.sessionize import DeadLetter, Erasure, RatingThresholds, process
 
@@ -19,13 +23,21 @@ def to_outputs(
     raw: RawRecord,
     ratings: RatingThresholds,
     life_ms: int = SESSION_LIFE_MS,
-) -> tuple[bytes | None, tuple[Output, ...]]:
+) -> tuple[bytes | None, tuple[Output | Handover, ...]]:
     """Return the key's state after a record, and the records to write; see `sessionize.process`."""
     after, outcome = process(state, raw, ratings, life_ms)
     if isinstance(outcome, DeadLetter):
         return after, (Output(DEAD_LETTERS, raw.key, raw.value, headers(outcome, raw)),)
-    record = b"" if isinstance(outcome, Erasure) else outcome.record
-    return after, (Output(SESSIONS, outcome.session_id.encode(), record),)
+    erased = isinstance(outcome, Erasure)
+    record = Output(SESSIONS, outcome.session_id.encode(), b"" if erased else outcome.record)
+    if not outcome.user_id:
+        return after, (record,)
+    handed = raw._replace(
+        value=outcome.record,
+        key=outcome.user_id.encode(),
+        topic=ERASED_SESSIONS if erased else SESSIONS,
+    )
+    return after, (record, Handover(outcome.user_id, handed))
 
 
 def headers(letter: DeadLetter, raw: RawRecord) -> str:

@@ -5,13 +5,15 @@ Redis holds, by session, a hash ``nextclick:s:<session_id>`` of ``incarnation``,
 ``version`` (the session's last timestamp) and ``record`` (the id of the current session). Within an
 incarnation the higher version wins, otherwise the later time of arrival, so records may be read
 again (`records.session_life`). A tombstone erases the session, and what points to it from its user.
+Profiles are written in the same way: ``nextclick:p:<user_id>`` has a user's `Profile`.
 A key that is something else is another program's: it is left alone and counted.
 
 The positions in the log are stored in Redis too, after the data that is before them, with a mark
 of the last batch, which names the topic by its id. A Redis whose mark is not that of the store's
 last batch has lost writes. In a cluster each master has a hash of its own with positions and mark:
 ``nextclick:store`` on the master of that key, which names the others, ``nextclick:store:{N}``, each
-with a number whose slot is its master's. They move with their slots, as the sessions do.
+with a number whose slot is its master's. They move with their slots, as the sessions do. Those of
+`profiles` are ``nextclick:store-profiles``.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ import redis
 from redis.exceptions import NoScriptError
 
 from connections.masters import Call, Masters, is_of_another_kind
-from nextclick.topics import redis_store_key
-from streaming.session_batch import Batch, user_key
+from nextclick.topics import SESSIONS, redis_store_key
+from streaming.session_batch import Batch
 from streaming.store_metrics import FOREIGN
 from streaming.write_script import LOST, SHA, TEXT, Noted, ScriptCall
 
@@ -49,11 +51,13 @@ class SessionWriter:
         Whose sessions they are.
     expiry_s
         Seconds until an idle session expires.
+    of
+        The topic, without tenant: each has positions and marks of its own.
     """
 
-    def __init__(self, masters: Masters, tenant: str, expiry_s: int) -> None:
+    def __init__(self, masters: Masters, tenant: str, expiry_s: int, of: str = SESSIONS) -> None:
         self._masters = masters
-        self._key = redis_store_key(tenant)
+        self._key = redis_store_key(tenant, of)
         self._expiry_s = expiry_s
         self._topic_id = ""
         self._new_marks = (f"{self._topic_id}/{uuid.uuid4().hex}-{n}" for n in itertools.count())
@@ -152,7 +156,7 @@ class SessionWriter:
         for record, session_id in zip(held, batch.erased.values(), strict=True):
             if isinstance(record, redis.RedisError) and not is_of_another_kind(record):
                 raise record
-            if user := user_key(record, batch.tenant):
+            if user := batch.user_of(record):
                 users[user] = session_id
         return users
 

@@ -19,7 +19,6 @@ from nextclick.codec import DeadLetterReason, Event, InvalidEventError, decode_e
 from nextclick.context import NAMES, NOWHERE
 from nextclick.event_types import DISLIKE, EVENT_TYPES, LIKE, Effect, EventType
 from nextclick.limits import (
-    MAX_CLOCK_SKEW_MS,
     MAX_EVENT_IDS,
     MAX_HIDDEN_ITEMS,
     MAX_KEY_BYTES,
@@ -30,6 +29,7 @@ from nextclick.limits import (
 )
 from nextclick.times import TimeFault, compared_with_arrival, compared_with_session
 from nextclick.v1 import session_pb2 as pb
+from records.session_life import last_arrival
 from streaming.raw_record import RawRecord
 
 STATE_VERSION = 1
@@ -49,16 +49,19 @@ class RatingThresholds:
 
 
 class Update(NamedTuple):
-    """The session after the event: the record's key and value on `sessions`."""
+    """The session after the event: the record's key and value on `sessions`, and its user."""
 
     session_id: str
     record: bytes
+    user_id: str = ""
 
 
 class Erasure(NamedTuple):
-    """The session is erased: the key of the tombstone on `sessions`."""
+    """The session is erased: the key of the tombstone on `sessions`, and the session as it was."""
 
     session_id: str
+    record: bytes = b""
+    user_id: str = ""
 
 
 class DeadLetter(NamedTuple):
@@ -149,7 +152,7 @@ def _processed(
         session = pb.SessionRecord(session_id=f"u:{event.user_id}~{place}")
     if not session.applied:
         session.incarnation = raw.append_time_ms
-    session.appended_ms = _last_arrival(session.appended_ms, raw.append_time_ms)
+    session.appended_ms = last_arrival(session.appended_ms, raw.append_time_ms)
     version = session.version
     if not _apply(session, event, ratings):
         return state, DeadLetter(
@@ -179,8 +182,11 @@ def _erased(state: bytes | None, raw: RawRecord) -> tuple[bytes | None, Erasure 
     if len(raw.key) > MAX_KEY_BYTES:
         fault = f"key: has {len(raw.key)} bytes; no session has more than {MAX_KEY_BYTES}"
         return state, DeadLetter(DeadLetterReason.WRONG_KEY, fault)
-    held = KeyState.from_bytes(state).session.session_id if state else ""
-    return None, Erasure(held or key)
+    if not state:
+        return None, Erasure(key)
+    held = KeyState.from_bytes(state).session
+    record = held.SerializeToString(deterministic=True)
+    return None, Erasure(held.session_id or key, record, held.user_id)
 
 
 def _wrong_record(event: Event, raw: RawRecord) -> DeadLetter | None:
@@ -208,15 +214,6 @@ def _unexpired(state: bytes | None, since_ms: int) -> KeyState:
         if held.session.appended_ms >= since_ms or not held.session.appended_ms:
             return held
     return KeyState(pb.SessionRecord(), b"")
-
-
-def _last_arrival(known_ms: int, arrived_ms: int) -> int:
-    """Return when a session's last event arrived, after one that arrives now.
-
-    Times of arrival only grow, unless a broker's clock was so far ahead that readers would refuse
-    the session (`records.limited.check_times`).
-    """
-    return arrived_ms if known_ms > arrived_ms + MAX_CLOCK_SKEW_MS else max(known_ms, arrived_ms)
 
 
 def _contains(event_ids: bytes, event_hash: bytes) -> bool:
@@ -312,4 +309,6 @@ def _add_step(session: pb.SessionRecord, event: Event, step_type: pb.EventType) 
 
 def _outcome(session: pb.SessionRecord, event_ids: bytes) -> tuple[bytes, Update]:
     record = session.SerializeToString(deterministic=True)
-    return KeyState(session, event_ids).to_bytes(record), Update(session.session_id, record)
+    return KeyState(session, event_ids).to_bytes(record), Update(
+        session.session_id, record, session.user_id
+    )

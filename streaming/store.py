@@ -1,10 +1,11 @@
-"""The session store: consumes `sessions` and maintains the live sessions in Redis.
+"""The session store: consumes `sessions` and `profiles`, and maintains both in Redis.
 
 What it writes is in `streaming.session_writer`. The positions in the log are stored in Redis, with
 the data. A master that has lost writes (it was restored, or failed over) is noticed: the log is
 read again from the positions that it has. One that was wiped has none, and is refilled from the
 beginning of the log; so is one whose positions are those of a topic that was deleted and made anew.
-The others of a cluster get those records again, too, and keep what is newer.
+The others of a cluster get those records again, too, and keep what is newer. Each topic has a loop
+of its own, with positions of its own: neither waits for the other.
 
 Run as ``python -m streaming.store``; on SIGTERM it ends after the current batch.
 """
@@ -15,7 +16,8 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple, cast
 
 import redis
@@ -34,15 +36,15 @@ from connections.redis import masters_of
 from listeners.guard import UNGUARDED, Guard, guard_of
 from listeners.http_port import BoundedHTTPServer, serve_pages
 from listeners.process_info import show_process
-from nextclick.topics import FETCH_WAIT_MS, SESSIONS, topic
+from nextclick.topics import FETCH_WAIT_MS, PROFILES, SESSIONS, topic
 from settings.kafka_rights import GROUP as KAFKA_GROUP
 from settings.kafka_rights import READ, ROLES, TOPIC, Right
 from settings.load import load
 from settings.log_lines import log_to_stderr
 from settings.store import StoreSettings
-from streaming.session_batch import Batch
+from streaming.session_batch import Batch, ProfileBatch
 from streaming.session_writer import SessionWriter
-from streaming.store_metrics import DELAY, LAG, REDIS_ERRORS, REFILLS, WRITTEN
+from streaming.store_metrics import DELAY, REDIS_ERRORS, REFILLS, WRITTEN, show_lag
 
 log = logging.getLogger("nextclick.store")
 
@@ -66,13 +68,24 @@ class TopicDescription(NamedTuple):
 
 
 class SessionStore:
-    """The loop: consume, write, commit."""
+    """The loop of a topic: consume, write, commit.
 
-    def __init__(self, settings: StoreSettings) -> None:
+    Parameters
+    ----------
+    settings
+        Those of the store.
+    of
+        The topic, without tenant: `sessions` or `profiles`.
+    """
+
+    def __init__(self, settings: StoreSettings, of: str = SESSIONS) -> None:
         self._settings = settings
-        self._sessions = topic(SESSIONS, settings.tenant)
+        self._of = of
+        self._make_batch = {SESSIONS: Batch, PROFILES: ProfileBatch}[of]
+        self._read = topic(of, settings.tenant)
+        expiry_s = {SESSIONS: settings.session_expiry_s, PROFILES: settings.profile_ttl_s}[of]
         masters = masters_of(settings, timeout_s=5, connect_timeout_s=2)
-        self._writer = SessionWriter(masters, settings.tenant, settings.session_expiry_s)
+        self._writer = SessionWriter(masters, settings.tenant, expiry_s, of)
         self._consumer = Consumer(
             {
                 **client_config(settings),
@@ -94,10 +107,7 @@ class SessionStore:
         self._stop.set()
 
     def run(self) -> None:
-        """Consume the log until `stop`."""
-        tenant = self._settings.tenant
-        if told := self._retried(lambda: self._admin.shortfall(ROLES["store"], tenant)):
-            log.error("Kafka: %s", told)
+        """Consume the topic until `stop`."""
         self._seek()
         while not self._stop.is_set():
             messages = self._consumer.consume(self._settings.store_batch, timeout=0.05)
@@ -113,6 +123,12 @@ class SessionStore:
                 self._seek()
         self._consumer.close()
 
+    def tell_rights(self) -> None:
+        """Say in the log which rights at Kafka the store lacks."""
+        tenant = self._settings.tenant
+        if told := self._retried(lambda: self._admin.shortfall(ROLES["store"], tenant)):
+            log.error("Kafka: %s", told)
+
     def _seek(self) -> None:
         """Seek to the positions in Redis, or to the beginning if it has none."""
         self._topic = self._retried(self._describe) or self._topic
@@ -121,13 +137,13 @@ class SessionStore:
             self._retried(self._writer.begin)
         self._positions = {p: positions.get(p, 0) for p in range(self._topic.partitions)}
         self._consumer.assign(
-            [TopicPartition(self._sessions, p, offset) for p, offset in self._positions.items()]
+            [TopicPartition(self._read, p, offset) for p, offset in self._positions.items()]
         )
 
     def _describe(self) -> TopicDescription:
-        topics = TopicCollection([self._sessions])
+        topics = TopicCollection([self._read])
         [future] = self._admin.describe_topics(topics, request_timeout=5).values()
-        found = self._admin.wait(future, f"DESCRIBE on the topic {self._sessions}")
+        found = self._admin.wait(future, f"DESCRIBE on the topic {self._read}")
         return TopicDescription(str(found.topic_id), len(found.partitions))
 
     def _topic_has_changed(self) -> bool:
@@ -142,15 +158,15 @@ class SessionStore:
             log.warning("Kafka: %s", fault(e, self._settings).told)
             return False
         if changed:
-            log.warning("the topic %s has changed: seeking again", self._sessions)
+            log.warning("the topic %s has changed: seeking again", self._read)
         return changed
 
     def _batch(self, messages: Iterable[Message]) -> Batch:
-        batch = Batch(self._settings.tenant)
+        batch = self._make_batch(self._settings.tenant)
         for message in messages:
             if error := message.error():
                 group = Right(KAFKA_GROUP, topic(GROUP, self._settings.tenant), READ)
-                right = Right(TOPIC, self._sessions, READ) if message.topic() else group
+                right = Right(TOPIC, self._read, READ) if message.topic() else group
                 log.warning("Kafka: %s", fault_of(error, self._settings, right.told).told)
             else:
                 batch.add(
@@ -179,7 +195,7 @@ class SessionStore:
 
     def _commit(self, batch: Batch) -> None:
         """Commit after the write, so that the lag of the group can be monitored."""
-        offsets = [TopicPartition(self._sessions, p, o) for p, o in batch.positions.items()]
+        offsets = [TopicPartition(self._read, p, o) for p, o in batch.positions.items()]
         self._consumer.commit(offsets=offsets, asynchronous=True)
         self._positions |= batch.positions
 
@@ -187,13 +203,13 @@ class SessionStore:
         """Measure the lag over all partitions, also while Redis is away and nothing is written."""
         lag = 0
         for p, position in self._positions.items():
-            part = TopicPartition(self._sessions, p)
+            part = TopicPartition(self._read, p)
             try:
                 low, end = self._consumer.get_watermark_offsets(part, cached=True)
             except KafkaException:
                 continue  # nothing has been fetched from it yet
             lag += max(end - max(position, low), 0)
-        LAG.set(lag)
+        show_lag(self._of, lag)
 
     def _retried(self, call: Any) -> Any:
         """Retry until there is an answer or the store is stopped; nothing is lost meanwhile."""
@@ -211,6 +227,22 @@ class SessionStore:
             self._stop.wait(backoff)
             backoff = min(2 * backoff, MAX_BACKOFF_S)
         return None
+
+
+def stop(stores: Iterable[SessionStore]) -> None:
+    """End the loops after their current batches."""
+    for store in stores:
+        store.stop()
+
+
+def run(stores: Sequence[SessionStore]) -> None:
+    """Run loops side by side until they are stopped; one that fails ends all of them."""
+    with ThreadPoolExecutor(len(stores)) as pool:
+        loops = [pool.submit(store.run) for store in stores]
+        wait(loops, return_when=FIRST_COMPLETED)
+        stop(stores)
+    for loop in loops:
+        loop.result()
 
 
 def serve_metrics(host: str, port: int, guard: Guard = UNGUARDED) -> BoundedHTTPServer:
@@ -232,11 +264,12 @@ def main() -> None:
         guard = guard_of(settings.tokens_file, settings.tls_certificate_file, settings.tls_key_file)
         serve_metrics(settings.store_host, settings.store_http_port, guard)
     show_process("store", settings.tenant)
-    store = SessionStore(settings)
+    stores = [SessionStore(settings, of) for of in (SESSIONS, PROFILES)]
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: store.stop())
+        signal.signal(number, lambda *_: stop(stores))
     started = time.monotonic()
-    store.run()
+    stores[0].tell_rights()
+    run(stores)
     log.info("stopped after %.0f s", time.monotonic() - started)
 
 

@@ -32,6 +32,7 @@ from nextclick.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from nextclick.profiles import Profile, ProfileItem
 from nextclick.requests import Filter, RecommendRequest
 from nextclick.results import (
     EventError,
@@ -67,6 +68,8 @@ __all__ = [
     "NotFoundError",
     "OverloadedError",
     "PermissionDeniedError",
+    "Profile",
+    "ProfileItem",
     "PutResult",
     "Reason",
     "RecommendRequest",

@@ -15,6 +15,7 @@ from nextclick.codec import Event, Item
 from nextclick.context import Context
 from nextclick.errors import NextclickError
 from nextclick.hedging import first_answer_async
+from nextclick.profiles import Profile
 from nextclick.requests import Filter, RecommendRequest
 from nextclick.results import Model, PutResult, Recommendation
 from nextclick.retry import Attempts, retryable, translate
@@ -172,6 +173,9 @@ class AsyncClient:
     async def delete_users(self, user_ids: Sequence[str]) -> int:
         """Forget 1 to 1,000 users and their profiles; returns how many were acknowledged."""
         return await self._run(calls.delete_users(user_ids))
+    async def get_profiles(self, user_ids: Sequence[str]) -> list[Profile]:
+        """Return what 1 to 100 users did in earlier sessions, of those who have a profile."""
+        return await self._run(calls.get_profiles(user_ids))
 
     async def list_models(self) -> list[Model]:
         """Return the models as the replica that answers has them."""

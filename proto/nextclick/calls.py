@@ -17,6 +17,7 @@ from nextclick.codec import Item, item_faults
 from nextclick.context import Context, check_context
 from nextclick.convert import context_to_proto, item_to_proto, user_to_proto
 from nextclick.errors import FieldFault, InvalidRequestError
+from nextclick.profiles import Profile
 from nextclick.requests import Filter, RecommendRequest
 from nextclick.results import Model, Recommendation
 from nextclick.users import User, user_faults
@@ -181,6 +182,10 @@ def delete_users(user_ids: Sequence[str]) -> Call[int]:
     """Return the call that forgets users and their profiles."""
     request = _build(user_pb.DeleteUsersRequest, user_ids=user_ids)
     return Call(lambda stubs: stubs.users.DeleteUsers, request, responses.accepted)
+def get_profiles(user_ids: Sequence[str]) -> Call[list[Profile]]:
+    """Return the call for what users did in earlier sessions."""
+    request = _build(user_pb.GetProfilesRequest, user_ids=user_ids)
+    return Call(lambda stubs: stubs.users.GetProfiles, request, responses.profiles, reads=True)
 
 
 def list_models() -> Call[list[Model]]:

@@ -14,6 +14,7 @@ from nextclick.codec import Event, Item
 from nextclick.context import Context
 from nextclick.errors import NextclickError
 from nextclick.hedging import first_answer
+from nextclick.profiles import Profile
 from nextclick.requests import Filter, RecommendRequest
 from nextclick.results import Model, PutResult, Recommendation
 from nextclick.retry import Attempts, retryable, translate
@@ -263,6 +264,9 @@ class Client:
     def delete_users(self, user_ids: Sequence[str]) -> int:
         """Forget 1 to 1,000 users and their profiles; returns how many were acknowledged."""
         return self._run(calls.delete_users(user_ids))
+    def get_profiles(self, user_ids: Sequence[str]) -> list[Profile]:
+        """Return what 1 to 100 users did in earlier sessions, of those who have a profile."""
+        return self._run(calls.get_profiles(user_ids))
 
     def list_models(self) -> list[Model]:
         """Return the models as the replica that answers has them."""

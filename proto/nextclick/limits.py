@@ -42,6 +42,33 @@ brokers differ."""
 MAX_AGE_MS = 7 * DAY_MS
 """How old an event may be at its arrival, histories excepted; `events` keeps records as long."""
 
+# ---- profiles
+
+PROFILE_ITEMS = 50
+"""Items of earlier sessions that a profile keeps; the oldest make room."""
+
+MAX_PURCHASED_ITEMS, MAX_LIKED_ITEMS, MAX_DISLIKED_ITEMS = 100, 50, 50
+"""Items of a profile that were bought, liked and disliked; the oldest make room."""
+
+MAX_OPEN_SESSIONS = 4
+"""Sessions of a user that may run side by side, as the profile sees it: one more, and the one that
+was idle for longest counts as over."""
+
+MAX_MERGED_SESSIONS = 8
+"""Sessions of which a profile notes how far they are in it."""
+
+PROFILE_HALF_LIFE_MS = 30 * DAY_MS
+"""After so long, a step in a profile has half its weight."""
+
+PROFILE_LIFE_MS = 180 * DAY_MS
+"""After so long without an event, a profile expires."""
+
+MAX_PROFILES_ASKED = 100
+"""Users of one `GetProfiles` call."""
+
+MAX_PROFILE_SHARES = 16
+"""Categories, and attributes, of a profile's items that `GetProfiles` tells."""
+
 # ---- learning
 
 MAX_LEARNER_LATE_MS = 30_000
@@ -82,6 +109,9 @@ MAX_KEY_BYTES = 320
 
 MAX_SESSION_BYTES = 45_056
 """A `SessionRecord`, with ids as long as they may be."""
+
+MAX_PROFILE_BYTES = 81_920
+"""A `Profile`, with ids as long as they may be."""
 
 MAX_IMPRESSION_BYTES = 262_144
 """An `Impression`, with ids as long as they may be."""
@@ -133,6 +163,9 @@ MAX_PUT_EVENTS, MAX_PUT_ITEMS, MAX_PUT_USERS = 1_000, 1_000, 1_000
 
 MAX_FILTER_CATEGORIES, MAX_EXCLUDED_ITEMS = 64, 1_000
 """Categories and excluded items of one filter."""
+
+MAX_PURCHASED_DAYS = 365
+"""Days of a filter by what the user has bought."""
 
 # ---- the live score
 

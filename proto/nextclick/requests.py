@@ -17,6 +17,7 @@ class Filter:
     exclude_seen: bool = False
     exclude_purchased: bool = False
     include_unavailable: bool = False
+    purchased_within_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)

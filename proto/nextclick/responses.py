@@ -7,11 +7,13 @@ from typing import Any
 
 from nextclick.codec import Item
 from nextclick.convert import item_from_proto, user_from_proto
+from nextclick.profiles import Profile, ProfileItem
 from nextclick.results import Model, Reason, Recommendation, RecommendedItem
 from nextclick.users import User
 from nextclick.v1 import catalog_service_pb2 as catalog_pb
 from nextclick.v1 import model_service_pb2 as model_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
+from nextclick.v1 import session_pb2
 from nextclick.v1 import user_service_pb2 as user_pb
 
 
@@ -75,6 +77,11 @@ def users(response: user_pb.GetUsersResponse) -> list[User]:
     return [user_from_proto(user) for user in response.users]
 
 
+def profiles(response: user_pb.GetProfilesResponse) -> list[Profile]:
+    """Return what users did in earlier sessions."""
+    return [_profile(profile) for profile in response.profiles]
+
+
 def models(response: model_pb.ListModelsResponse) -> list[Model]:
     """Return the models of a replica."""
     return [
@@ -97,6 +104,34 @@ def models(response: model_pb.ListModelsResponse) -> list[Model]:
 
 def nothing(_: object) -> None:
     """Return nothing: that there is a response says it all."""
+
+
+def _profile(message: user_pb.UserProfile) -> Profile:
+    told = message.profile
+    return Profile(
+        user_id=told.user_id,
+        items=tuple(
+            ProfileItem(
+                item.item_id,
+                item.steps,
+                item.sessions,
+                _name(session_pb2.EventType, item.type, "EVENT_TYPE_"),
+                item.last_timestamp_ms,
+                item.weight,
+            )
+            for item in told.items
+        ),
+        purchased={mark.item_id: mark.timestamp_ms for mark in told.purchased},
+        liked={mark.item_id: mark.timestamp_ms for mark in told.liked},
+        disliked={mark.item_id: mark.timestamp_ms for mark in told.disliked},
+        sessions=told.sessions,
+        steps=told.steps,
+        repeated_steps=told.repeated_steps,
+        first_timestamp_ms=told.first_timestamp_ms,
+        last_timestamp_ms=told.last_timestamp_ms,
+        categories={share.name: share.share for share in message.categories},
+        attributes={share.name: share.share for share in message.attributes},
+    )
 
 
 def _scored(scored: Sequence[pb.ScoredItem]) -> tuple[RecommendedItem, ...]:

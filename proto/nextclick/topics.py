@@ -11,10 +11,12 @@ from nextclick.limits import (
     MAX_EXAMPLE_BYTES,
     MAX_IMPRESSION_BYTES,
     MAX_LEARNER_BYTES,
+    MAX_PROFILE_BYTES,
     MAX_RECORD_BYTES,
     MAX_SCORE_BYTES,
     MAX_SESSION_BYTES,
     MAX_VECTORS_BYTES,
+    PROFILE_LIFE_MS,
     SESSION_STEPS,
 )
 
@@ -24,6 +26,7 @@ EVENTS = "events"
 ITEMS = "items"
 USERS = "users"
 SESSIONS = "sessions"
+PROFILES = "profiles"
 IMPRESSIONS = "impressions"
 DEAD_LETTERS = "dead-letters"
 EXAMPLES = "examples"
@@ -145,6 +148,16 @@ _DECLARED = (
         max_value_bytes=MAX_SESSION_BYTES,
     ),
     Topic(
+        PROFILES,
+        key="user id",
+        value="`Profile`: what a user did in earlier sessions",
+        retention_days=PROFILE_LIFE_MS // DAY_MS,
+        compacted=True,
+        tombstone_days=31,
+        segment_bytes=128 * MEBIBYTE,
+        max_value_bytes=MAX_PROFILE_BYTES,
+    ),
+    Topic(
         IMPRESSIONS,
         key="session id",
         value="`Impression`: what was answered",
@@ -247,9 +260,14 @@ def redis_user_key(user_id: str, tenant: str = "") -> str:
     return f"{_redis_prefix(tenant)}u:{user_id}"
 
 
-def redis_store_key(tenant: str = "") -> str:
-    """Return the Redis key of the session store's positions in the log."""
-    return f"{_redis_prefix(tenant)}store"
+def redis_profile_key(user_id: str, tenant: str = "") -> str:
+    """Return the Redis key of a user's `Profile`."""
+    return f"{_redis_prefix(tenant)}p:{user_id}"
+
+
+def redis_store_key(tenant: str = "", of: str = SESSIONS) -> str:
+    """Return the Redis key of the session store's positions in the log, in one of its topics."""
+    return f"{_redis_prefix(tenant)}store" + ("" if of == SESSIONS else f"-{of}")
 
 
 def _redis_prefix(tenant: str) -> str:

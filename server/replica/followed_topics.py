@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from nextclick.topics import ITEMS, RANKER, SCOREBOARD, SESSIONS, TOPICS, USERS, VECTORS
+from nextclick.topics import (
+    ITEMS,
+    PROFILES,
+    RANKER,
+    SCOREBOARD,
+    SESSIONS,
+    TOPICS,
+    USERS,
+    VECTORS,
+)
 from server.replica.replica import Replica, Role
 
 
@@ -78,5 +87,6 @@ FOLLOWED = (
     FollowedTopic(RANKER, Replica.apply_learner, at_beginning),
     FollowedTopic(VECTORS, Replica.apply_vectors, vectors),
     FollowedTopic(SCOREBOARD, Replica.apply_score, newest_scores),
+    FollowedTopic(PROFILES, Replica.apply_profile, at_snapshot),
     FollowedTopic(SESSIONS, Replica.apply_session, at_snapshot_or_history, clicks=True),
 )

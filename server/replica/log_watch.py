@@ -124,6 +124,7 @@ def _show_size(replica: Replica) -> None:
     metrics.ITEMS.set(len(replica.engine.rows))
     metrics.ITEMS_WAITING.set(len(replica.catalogue.waiting))
     metrics.USERS.set(len(replica.users))
+    metrics.PROFILES.set(len(replica.profiles))
     metrics.HELD_VECTORS.set(replica.held_vectors)
     metrics.SNAPSHOTS_KEPT.set(len(replica.kept_snapshots))
     for name in RANKING_NAMES:

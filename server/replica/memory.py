@@ -9,6 +9,9 @@ from server.replica.catalogue_entries import MOST_BYTES
 from server.replica.early_vectors import MOST_EARLY
 from server.replica.held_vectors import MOST_HELD
 from server.replica.log_reader import QUEUE_KB
+from server.replica.profiles import ENTRY_BYTES as PROFILE_ENTRY_BYTES
+from server.replica.profiles import MOST_ASKED, MOST_PROFILES
+from server.replica.profiles import RECORD_BYTES as PROFILE_RECORD_BYTES
 from server.replica.replica import Role
 from server.replica.users import ENTRY_BYTES as USER_ENTRY_BYTES
 from server.replica.users import MOST_USERS
@@ -34,6 +37,9 @@ the old one, and the vector to which the delta is compared."""
 EARLY_BYTES, HELD_BYTES = 570, 520
 """Of a record of `vectors` that came before its item had a row; of one that an emitter holds."""
 
+KNOWN_BYTES = 6_000
+"""Of what answers need of a user who has asked: some 50 items, 20 purchases."""
+
 ONLY_LEARNERS = ("token_vectors", "token_sums", "replay_features")
 """Tables that a replica never touches: its pages of them take no memory."""
 
@@ -43,6 +49,7 @@ def most_bytes(
     role: Role = Role.SERVER,
     record_bytes: int = RECORD_BYTES,
     max_users: int = MOST_USERS,
+    max_profiles: int = MOST_PROFILES,
 ) -> dict[str, int]:
     """Return the most bytes that each part of a replica takes, whose sum is its process's memory.
 
@@ -56,6 +63,8 @@ def most_bytes(
         Bytes of an item's record in the catalogue.
     max_users
         The most users in memory.
+    max_profiles
+        The most profiles in memory.
     """
     server = role is Role.SERVER
     return {
@@ -65,6 +74,8 @@ def most_bytes(
         "catalogue": limits.max_items * (record_bytes + ENTRY_BYTES),
         "contexts": CONTEXT_BYTES,
         "users": max_users * (USER_RECORD_BYTES + USER_ENTRY_BYTES),
+        "profiles": max_profiles * (PROFILE_RECORD_BYTES + PROFILE_ENTRY_BYTES)
+        + MOST_ASKED * KNOWN_BYTES,
         "index": limits.max_items * INDEX_BYTES if server else 0,
         "held vectors": 0 if server else MOST_HELD * HELD_BYTES,
         "queues": 2 * MOST_BYTES + MOST_EARLY * EARLY_BYTES + 1_024 * QUEUE_KB,

@@ -1,4 +1,4 @@
-"""Reads sessions that are not in memory from Redis.
+"""Reads sessions and profiles that are not in memory from Redis.
 
 A thread keeps connections ready, and checks whether Redis answers. While it does not, or one master
 of a cluster does not, requests do not wait for it, and answers are marked as degraded.
@@ -17,10 +17,11 @@ from redis.exceptions import MovedError
 
 from connections.masters import is_of_another_kind, probe
 from connections.redis import masters_of
-from nextclick.topics import redis_session_key, redis_user_key
+from nextclick.topics import redis_profile_key, redis_session_key, redis_user_key
+from nextclick.v1.profile_pb2 import Profile
 from nextclick.v1.session_pb2 import SessionRecord
 from records.errors import RecordError
-from records.limited import decode_session
+from records.limited import decode_profile, decode_session
 from server import metrics
 from server.replica.ready_connections import NotReadyError, ReadyConnections
 from settings.redis import RedisSettings
@@ -35,19 +36,28 @@ CONNECT_TIMEOUT_S = 1.0
 
 
 class Question(NamedTuple):
-    """Whom Redis is asked for: a session, or a user's current one with that one for lack of it."""
+    """Whom Redis is asked for: a session, or a user's current one with that one for lack of it.
+
+    ``profile_of`` is the user whose profile is asked for, too; empty: nobody's.
+    """
 
     session_id: str
     user_id: str = ""
+    profile_of: str = ""
 
 
 class Stored(NamedTuple):
-    """What Redis knows of a visitor: a user's current session, and the session's record."""
+    """What Redis knows of a visitor: a user's current session, and the session's record.
+
+    ``profile`` is that of the user ``profile_of``, None if there is none.
+    """
 
     session_id: str = ""
     record: SessionRecord | None = None
     complete: bool = True
     """Whether Redis was asked and has answered."""
+    profile_of: str = ""
+    profile: Profile | None = None
 
 
 UNREAD = Stored(complete=False)
@@ -87,15 +97,19 @@ class RedisView:
             metrics.REDIS_READS.labels("not_asked").inc(len(questions))
             return [UNREAD] * len(questions)
         users = {q.user_id: redis_user_key(q.user_id, self._tenant) for q in questions if q.user_id}
-        current = self._records(list(users.values()))
+        profiles = {q.profile_of: redis_profile_key(q.profile_of, self._tenant) for q in questions}
+        profiles.pop("", None)
+        # In the first round trip that there is.
+        current = self._records([*users.values(), *(profiles.values() if users else ())])
         ids = [
             (current.get(users.get(q.user_id, "")) or b"").decode(errors="replace") or q.session_id
             for q in questions
         ]
         keys = {i: redis_session_key(i, self._tenant) for i in ids if i}
-        raw = self._records(list(keys.values()))
+        raw = self._records([*keys.values(), *(() if users else profiles.values())])
+        told = raw | current
         return [
-            Stored(i, _session(raw.get(keys.get(i, ""))))
+            Stored(i, _session(raw.get(keys.get(i, ""))), *_of_profile(profiles, q, told))
             if (not q.user_id or users[q.user_id] in current) and (not i or keys[i] in raw)
             else UNREAD
             for i, q in zip(ids, questions, strict=True)
@@ -178,6 +192,22 @@ class RedisView:
         elif self._told and not why:
             log.warning("Redis answers again")
         self._told = why
+
+
+def _of_profile(
+    keys: dict[str, str], question: Question, told: dict[str, bytes | None]
+) -> tuple[bool, str, Profile | None]:
+    """Return the last fields of `Stored`, for a question and what Redis has told."""
+    user_id = question.profile_of
+    if not user_id:
+        return True, "", None
+    if keys[user_id] not in told:
+        return False, "", None
+    raw = told[keys[user_id]]
+    try:
+        return True, user_id, None if raw is None else decode_profile(raw)
+    except RecordError:
+        return True, user_id, None
 
 
 def _session(raw: bytes | None) -> SessionRecord | None:

@@ -22,7 +22,7 @@ from online_models.engine import Engine
 from records import item_vectors, ranker_weights
 from records.errors import RecordError
 from records.item_vectors import ItemVectors
-from records.limited import decode_score, decode_session
+from records.limited import decode_profile, decode_score, decode_session
 from records.refused import RefusedRecords
 from server import metrics
 from server.replica import learners, scoreboard
@@ -31,6 +31,7 @@ from server.replica.early_vectors import EarlyVectors
 from server.replica.freshness import Freshness
 from server.replica.held_vectors import HeldVector, HeldVectors
 from server.replica.lag_meter import Lag
+from server.replica.profiles import MOST_PROFILES, Profiles
 from server.replica.sessions import BeforeLearning, SessionTable
 from server.replica.users import MOST_USERS, UserStore
 
@@ -68,13 +69,18 @@ class Replica:
     """
 
     def __init__(
-        self, engine: Engine, role: Role = Role.SERVER, max_users: int = MOST_USERS
+        self,
+        engine: Engine,
+        role: Role = Role.SERVER,
+        max_users: int = MOST_USERS,
+        max_profiles: int = MOST_PROFILES,
     ) -> None:
         self.engine = engine
         self.role = role
         self.sessions = SessionTable(engine)
         self.catalogue = CatalogueEntries(engine)
         self.users = UserStore(max_users)
+        self.profiles = Profiles(max_profiles)
         self.learners: dict[str, LearnerState] = {}
         self.scoreboard: dict[str, Score] = {}
         self.refused = RefusedRecords(
@@ -137,6 +143,11 @@ class Replica:
         """Whether a session that is not in memory does not exist."""
         return self.caught_up and self.whole_log and self.sessions.evicted == 0
 
+    @property
+    def knows_profiles(self) -> bool:
+        """Whether a user whose profile is not in memory has none."""
+        return self.caught_up and self.profiles.left == 0
+
     def before_learning(self, call: BeforeLearning) -> None:
         """Call ``call`` before a click is learned, if it is the latest of its session."""
         self.sessions.before_learning = call
@@ -165,6 +176,17 @@ class Replica:
                 if item_id in self._early or self.catalogue.keeps(item_id)
             ]
 
+    def apply_profile(self, key: bytes, value: bytes | None) -> None:
+        """Apply a record of `profiles`; a tombstone erases the profile."""
+        user_id = key.decode(errors="replace")
+        if value is None:
+            self.profiles.remove(user_id)
+            return
+        profile = decode_profile(value)
+        if profile.user_id != user_id:
+            raise RecordError("user_id", "is not the record's key")
+        self.profiles.put(profile, value)
+
     @property
     def held_vectors(self) -> int:
         """How many vectors are held until their clicks are applied here."""
@@ -173,7 +195,8 @@ class Replica:
     @property
     def unsettled(self) -> bool:
         """Whether the last record has left work."""
-        return bool(self._returned) or self.catalogue.over or self.users.over
+        over = self.catalogue.over or self.users.over or self.profiles.over
+        return bool(self._returned) or over
 
     def settle(self) -> None:
         """Do a small part of the work that the last record has left."""
@@ -185,6 +208,7 @@ class Replica:
             self.catalogue.drop_oldest()
         else:
             self.users.drop_oldest()
+            self.profiles.drop_oldest()
 
     def apply_vectors(self, key: bytes, value: bytes | None) -> None:
         """Apply a record of `vectors`; a tombstone removes the item's vectors."""

@@ -25,7 +25,8 @@ from nextclick.topics import SCOREBOARD
 from online_models.engine import Engine, SnapshotError
 from online_models.memory.layout import Limits
 from server import metrics
-from server.replica import catalogue_entries, saved_snapshots, users
+from server.replica import catalogue_entries, profiles, saved_snapshots, users
+from server.replica.profiles import MOST_PROFILES
 from server.replica.replica import Replica, Role
 
 log = logging.getLogger("nextclick.snapshot")
@@ -87,6 +88,8 @@ def _write_files(replica: Replica, temporary: Path) -> None:
     for name, records in replica.catalogue.dump().items():
         _write_lines(temporary / name, records)
     _write_lines(temporary / users.FILE, replica.users.dump())
+    with (temporary / profiles.FILE).open("wb") as file:
+        replica.profiles.dump(file)
     sums = {name: _checksum(temporary / name) for name in _files(temporary)}
     (temporary / "checksums.json").write_bytes(orjson.dumps(sums))
     for path in [*temporary.rglob("*"), temporary]:
@@ -99,6 +102,7 @@ def read(
     role: Role = Role.SERVER,
     tenant: str | None = None,
     max_users: int = users.MOST_USERS,
+    max_profiles: int = MOST_PROFILES,
 ) -> Replica | None:
     """Return the replica of the newest snapshot that can be used, None if there is none.
 
@@ -113,11 +117,13 @@ def read(
         Whose topics it must have been learned from; None: anybody's.
     max_users
         The most users in memory; with fewer than were saved, the oldest leave.
+    max_profiles
+        The most profiles in memory.
     """
     saved_snapshots.remove_unfinished(folder)
     for path in saved_snapshots.newest_first(folder):
         try:
-            replica, lost = _read(path, limits, role, tenant, max_users)
+            replica, lost = _read(path, limits, role, tenant, max_users, max_profiles)
         except Exception as e:  # whatever is wrong with it, the log can rebuild everything
             reason = str(e) if isinstance(e, SnapshotError) else f"damaged: {e!r}"
             log.warning(
@@ -138,7 +144,12 @@ def read(
 
 
 def _read(
-    path: Path, limits: Limits, role: Role, tenant: str | None, max_users: int
+    path: Path,
+    limits: Limits,
+    role: Role,
+    tenant: str | None,
+    max_users: int,
+    max_profiles: int,
 ) -> tuple[Replica, str]:
     """Return the replica of a snapshot, and what of it is lost in smaller limits."""
     state = orjson.loads((path / "replica.json").read_bytes())
@@ -158,7 +169,7 @@ def _read(
     was, items = engine.limits, len(engine.rows)
     if was != limits:
         engine = engine.resized(limits)
-    replica = Replica(engine, role, max_users)
+    replica = Replica(engine, role, max_users=max_users, max_profiles=max_profiles)
     replica.sessions.evicted = state["evicted"]
     if EVICTED in sums:  # not in snapshots of the versions before
         replica.sessions.known_of_evicted.load((path / EVICTED).read_bytes())
@@ -170,6 +181,9 @@ def _read(
     if users.FILE in sums:
         replica.users.load(_lines(path / users.FILE))
     replica.catalogue.load(records, more_rows=limits.max_items > was.max_items)
+    if profiles.FILE in sums:  # otherwise the topic is read from its beginning
+        with (path / profiles.FILE).open("rb") as file:
+            replica.profiles.load(file)
     # Versions before these two kept neither: positions of scores that are not here mean nothing.
     replica.topic_ids = state.get("topic_ids", {})
     scores = state.get("scoreboard")

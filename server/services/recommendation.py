@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nextclick.convert import context_from_proto
-from nextclick.limits import EXPLAINED_ITEMS, SCORED_ITEMS
+from nextclick.limits import DAY_MS, EXPLAINED_ITEMS, SCORED_ITEMS
 from nextclick.v1 import recommendation_service_pb2 as pb
 from online_models.engine import Filter, Ranked
 from online_models.metrics import log_odds
@@ -298,16 +298,24 @@ class Recommendations:
         return stored + rows[n:], tail[n:]
 
     def _filter(self, request: FilteredRequest, visitor: Visitor, rows: Rows) -> Filter | None:
-        """Return the engine's filter, None if nothing is filtered."""
-        if not visitor.hidden and not request.HasField("filter"):
+        """Return the engine's filter, None if nothing is filtered.
+
+        What the user has disliked is hidden, in whatever session that was.
+        """
+        profile = visitor.profile
+        if not visitor.hidden and not profile.disliked and not request.HasField("filter"):
             return None
         row, wanted = self._engine.row, request.filter
         excluded = [row(item_id) for item_id in visitor.hidden]
+        excluded += [row(item_id) for item_id in profile.disliked]
         excluded += [row(item_id) for item_id in wanted.excluded_item_ids]
         if wanted.exclude_seen:
             excluded += list(rows)
         if wanted.exclude_purchased:
             excluded += [row(item_id) for item_id in visitor.purchased]
+        if days := wanted.purchased_within_days:
+            bought = profile.bought_since(time.time_ns() // 1_000_000 - days * DAY_MS)
+            excluded += [row(item_id) for item_id in (*bought, *visitor.purchased)]
         if not excluded and not wanted.categories and not wanted.include_unavailable:
             return None
         return Filter(tuple(wanted.categories), tuple(excluded), wanted.include_unavailable)

@@ -18,6 +18,7 @@ from nextclick.limits import (
     MAX_FILTER_CATEGORIES,
     MAX_ID_BYTES,
     MAX_PAGE,
+    MAX_PURCHASED_DAYS,
     MAX_RANKED_ITEMS,
     SESSION_STEPS,
 )
@@ -151,4 +152,7 @@ def _filter(item_filter: pb.ItemFilter) -> list[FieldFault]:
         )
     else:
         faults += _all("filter.excluded_item_ids", item_filter.excluded_item_ids)
+    if item_filter.purchased_within_days > MAX_PURCHASED_DAYS:
+        fault = f"is {item_filter.purchased_within_days}; send 0 to {MAX_PURCHASED_DAYS}"
+        faults.append(FieldFault("filter.purchased_within_days", fault))
     return faults

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from nextclick.context import NOWHERE, Context
 from nextclick.convert import context_from_proto
 from nextclick.v1 import session_pb2
+from online_models.engine import Engine
 from online_models.ranking.request import UNKNOWN_TIMES
 from records.session_life import UNKNOWN, Applied
+from server.replica.profiles import STRANGER, Known
 from server.replica.redis_view import Question, Stored
 from server.replica.replica import Replica
 from server.replica.sessions import seconds
@@ -23,23 +25,26 @@ Rows = Sequence[int] | NDArray[np.int32]
 
 @dataclass(slots=True)
 class Visitor:
-    """A visitor's session as far as it is known, and whose it is.
+    """A visitor's session as far as it is known, and what its user did before.
 
     ``rows`` are its items in click order, 0 for an item without a row; ``number`` is the
     session's number in the models, -1 if it is not in memory; ``times_s`` are the times of its last
     two clicks in seconds, if the models do not have them. ``user_id`` is the signed-in user whom
     the request names, else an event of the session; ``context`` is what is said of the context.
+    ``profile`` has nothing of the running session but what was bought and disliked; `past` is what
+    the models take of it.
     """
 
     session_id: str = ""
-    user_id: str = ""
     applied: Applied = UNKNOWN
     number: int = -1
     rows: Rows = ()
     times_s: tuple[int, int] = UNKNOWN_TIMES
     hidden: Sequence[str] = ()
     purchased: Sequence[str] = ()
+    user_id: str = ""
     context: Context = NOWHERE
+    profile: Known = STRANGER
 
 
 class Facts(NamedTuple):
@@ -69,6 +74,39 @@ def facts_of(replica: Replica, visitor: Visitor) -> Facts:
     return Facts(user.attributes, user.segments, user.consent, visitor.context)
 
 
+class Past(NamedTuple):
+    """Items of earlier sessions, as the models take them.
+
+    ``rows`` (n,) int32, oldest first by the last step on each; ``times_s`` (n,) int64, when that
+    was in seconds since 1970; ``flags`` (n,) uint8, sums of `BOUGHT` and `LIKED`
+    (`server.replica.profiles`); ``repeats``, the share of the user's steps that were on an item of
+    an earlier session.
+    """
+
+    rows: NDArray[np.int32]
+    times_s: NDArray[np.int64]
+    flags: NDArray[np.uint8]
+    repeats: float
+
+
+def past_of(engine: Engine, visitor: Visitor) -> Past | None:
+    """Return a visitor's past, None if there is none; the caller must hold the replica's lock.
+
+    Items without a row are left out. So are those of the running session if it had been taken for
+    one that is over, and goes on.
+    """
+    profile = visitor.profile
+    if not profile.item_ids:
+        return None
+    rows = np.array(engine.rows_of(profile.item_ids), np.int32)
+    kept = rows != 0
+    if visitor.session_id in profile.merged:
+        kept &= ~np.isin(rows, visitor.rows)
+    if kept.all():
+        return Past(rows, profile.times_s, profile.flags, profile.repeats)
+    return Past(rows[kept], profile.times_s[kept], profile.flags[kept], profile.repeats)
+
+
 class UnreadVisitorError(Exception):
     """Redis may know more of a visitor: read it, not holding the lock, and resolve again."""
 
@@ -83,7 +121,8 @@ def resolve_visitor(
     """Return the visitor of a request; the caller must hold the replica's lock.
 
     Redis is asked only when it may know more: while the replica is catching up, or when the session
-    is not in memory but may be older than the part of the log that the replica has read.
+    is not in memory but may be older than the part of the log that the replica has read; and for a
+    profile that is not in memory, where not all are.
 
     Parameters
     ----------
@@ -100,12 +139,30 @@ def resolve_visitor(
     UnreadVisitorError
         If Redis may know more and has not been asked.
     """
-    visitor = Visitor(session_id, user_id)
+    visitor = _session_of(replica, session_id, user_id, stored)
+    if not visitor.user_id:
+        return visitor
+    user = replica.users.get(visitor.user_id)
+    if user is not None and not user.consent:
+        return visitor
+    known = replica.profiles.get(visitor.user_id)
+    if known is None and not replica.knows_profiles:
+        if stored is None:
+            raise UnreadVisitorError(Question("", profile_of=visitor.user_id))
+        if stored.profile_of == visitor.user_id:
+            known = replica.profiles.note(visitor.user_id, stored.profile)
+    visitor.profile = known or STRANGER
+    return visitor
+
+
+def _session_of(replica: Replica, session_id: str, user_id: str, stored: Stored | None) -> Visitor:
+    """Return the visitor of a request without the profile."""
+    visitor = Visitor(session_id, user_id=user_id)
     if not session_id:
         visitor.session_id = replica.sessions.current_session(user_id)
         if not replica.caught_up or not (visitor.session_id or replica.definitive):
             if stored is None:
-                raise UnreadVisitorError(Question(visitor.session_id, user_id))
+                raise _unread(replica, visitor, user_id)
             visitor.session_id = stored.session_id or visitor.session_id
         if not visitor.session_id:
             return visitor
@@ -123,7 +180,7 @@ def resolve_visitor(
     elif replica.definitive:
         return visitor
     if stored is None:
-        raise UnreadVisitorError(Question(visitor.session_id))
+        raise _unread(replica, visitor)
     record = stored.record
     if (
         record is not None
@@ -140,7 +197,15 @@ def resolve_visitor(
         visitor.purchased = [
             s.item_id for s in record.steps if s.type == session_pb2.EVENT_TYPE_PURCHASE
         ]
+        visitor.user_id = user_id or record.user_id
     return visitor
+
+
+def _unread(replica: Replica, visitor: Visitor, user_id: str = "") -> UnreadVisitorError:
+    """Return that Redis may know more of a session; it is asked for the profile at once."""
+    user = visitor.user_id
+    wanted = bool(user) and not replica.knows_profiles and replica.profiles.get(user) is None
+    return UnreadVisitorError(Question(visitor.session_id, user_id, user if wanted else ""))
 
 
 def n_stored(stored: list[int], tail: list[int]) -> int:

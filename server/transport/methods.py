@@ -25,6 +25,7 @@ from nextclick.v1 import (
 from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.model import Models
+from server.services.profiles import UserProfiles
 from server.services.recommendation import Recommendations
 from server.services.users import Users
 
@@ -129,6 +130,7 @@ METHODS = (
     Method(USER, "PutUsers", Users.put_users, Lane.KAFKA),
     Method(USER, "GetUsers", Users.get_users, Lane.ASIDE),
     Method(USER, "DeleteUsers", Users.delete_users, Lane.KAFKA),
+    Method(USER, "GetProfiles", UserProfiles.get_profiles, Lane.ASIDE),
     Method(MODEL, "ListModels", Models.list_models, Lane.ASIDE),
     Method(MODEL, "PauseLearning", Models.pause_learning, Lane.KAFKA),
     Method(MODEL, "ResumeLearning", Models.resume_learning, Lane.KAFKA),

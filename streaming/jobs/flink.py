@@ -11,7 +11,7 @@ from typing import Any
 
 from pyflink.common import Configuration, Row, Time, Types, WatermarkStrategy
 from pyflink.common.typeinfo import TypeInformation
-from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.datastream import OutputTag, StreamExecutionEnvironment
 from pyflink.datastream.connectors.base import DeliveryGuarantee, Sink, Source
 from pyflink.datastream.connectors.kafka import KafkaOffsetsInitializer
 from pyflink.datastream.data_stream import DataStream, KeyedStream
@@ -23,7 +23,7 @@ from nextclick.topics import FETCH_WAIT_MS, topic
 from settings.jobs import JobSettings, StateBackend
 from settings.load import load
 from streaming.jobs.arguments import NOTHING, Sent
-from streaming.output import Output
+from streaming.output import Handover, Output
 from streaming.raw_record import RawRecord
 
 _STATE_BACKENDS: dict[StateBackend, dict[str, str]] = {
@@ -60,6 +60,26 @@ def output_type() -> TypeInformation:
 def output_row(output: Output, tenant: str) -> Row:
     """Return a row of `output_type`."""
     return Row(topic(output.topic, tenant), output.key, output.value, output.headers)
+
+
+def handover_tag() -> OutputTag:
+    """Return the tag of what an operator hands over to the next one, besides what it publishes."""
+    return OutputTag("handed-over", Types.ROW([Types.STRING(), _record_type()]))
+
+
+def handover_row(handed: Handover) -> Row:
+    """Return a row of ``Records.keyedType``, as if it was read from a topic."""
+    value, key, topic, partition, offset, append_time_ms, replayed = handed.record
+    record = Row(value, key, topic, partition, offset, append_time_ms, int(replayed))
+    return Row(handed.key, record)
+
+
+def handed_over(stream: DataStream) -> DataStream:
+    """Return what the operator before hands over: a stream like those of `read`.
+
+    PyFlink's own method would send each row through Python once more, to change nothing.
+    """
+    return DataStream(stream._j_data_stream.getSideOutput(handover_tag().get_java_output_tag()))
 
 
 def environment(parallelism: int = 1, sent: Sent = NOTHING) -> StreamExecutionEnvironment:
@@ -134,20 +154,6 @@ def read(
     return env.from_source(
         Source(builder.build()), WatermarkStrategy.no_watermarks(), uid, rows
     ).uid(uid)
-
-
-def read_keyed(
-    env: StreamExecutionEnvironment, kafka: str, topics: Sequence[str], group: str, *, uid: str
-) -> KeyedStream:
-    """Return the records of topics, keyed by their Kafka key.
-
-    Parameters are those of `read`.
-
-    Returns
-    -------
-    A stream whose function sees rows of ``Records.recordType``.
-    """
-    return keyed(read(env, kafka, topics, group, uid=uid))
 
 
 def keyed(stream: DataStream) -> KeyedStream:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from nextclick.topics import COMMANDS, EVENTS, EXAMPLES, IMPRESSIONS, ITEMS, SESSIONS
+from nextclick.topics import COMMANDS, EVENTS, EXAMPLES, IMPRESSIONS, ITEMS, SESSIONS, USERS
 
 REFUSED = "refused"
 """Name of the counter, among an operator's metrics, of the records that its task has passed over
@@ -70,7 +70,11 @@ _DECLARED = (
     Job(
         "sessions",
         "streaming.jobs.sessions",
-        (Part("sessions", (EVENTS,), "streaming.session_outputs:to_outputs"),),
+        (
+            Part("sessions", (EVENTS,), "streaming.session_outputs:to_outputs"),
+            # Also gets the sessions of signed-in users, from the part before.
+            Part("profiles", (USERS,), "streaming.profiles:process"),
+        ),
     ),
     # All in one slot, for one machine; in production, each can be a job of its own.
     Job("learners", "streaming.jobs.learners", _LEARNERS),

@@ -1,17 +1,22 @@
-"""The sessions job: `events` in, `sessions` and `dead-letters` out.
+"""The sessions job: `events` in, `sessions` and `dead-letters` out; beside it, `profiles`.
 
-Submit with ``nextclick jobs submit sessions``.
+The sessions of signed-in users go from one part to the other inside the job: those of anonymous
+visitors cost nothing more, both parts share a slot, and after a failure both resume from the same
+checkpoint. Submit with ``nextclick jobs submit sessions``.
 """
 
 from __future__ import annotations
 
 from functools import partial
 
+from nextclick.topics import topic
 from settings.jobs import JobSettings
 from settings.load import load
 from streaming.jobs.arguments import job_parser, sent
-from streaming.jobs.keyed_process import run
+from streaming.jobs.flink import environment, handed_over
+from streaming.jobs.keyed_process import KeyedProcess, TimedProcess, add
 from streaming.jobs.registry import JOBS
+from streaming.profiles import process, wake
 from streaming.session_outputs import to_outputs
 from streaming.sessionize import RatingThresholds
 
@@ -34,19 +39,28 @@ def main() -> None:
         "--parallelism", type=int, default=1, help="parallel instances, one slot each"
     )
     args = parser.parse_args()
-    ratings = RatingThresholds(args.like_from, args.dislike_to)
-    life_ms = load(JobSettings).session_life_ms
-    run(
-        JOBS[args.job],
-        partial(to_outputs, ratings=ratings, life_ms=life_ms),
-        kafka=args.kafka,
-        tenant=args.tenant,
-        uid="sessionize",
+    settings = load(JobSettings)
+    job, tenant = JOBS[args.job], args.tenant
+    env = environment(args.parallelism, sent(args))
+    sessionize = KeyedProcess(
+        partial(
+            to_outputs,
+            ratings=RatingThresholds(args.like_from, args.dislike_to),
+            life_ms=settings.session_life_ms,
+        ),
+        tenant,
         state="session",
-        ttl_ms=life_ms * KEPT_LIVES,
-        parallelism=args.parallelism,
-        sent=sent(args),
+        ttl_ms=settings.session_life_ms * KEPT_LIVES,
     )
+    life_ms = settings.profile_life_ms
+    profile = TimedProcess(
+        partial(process, life_ms=life_ms), partial(wake, life_ms=life_ms), tenant, state="profile"
+    )
+    sessions, profiles = job.parts
+    out = add(env, sessions, sessionize, kafka=args.kafka, tenant=tenant, uid="sessionize")
+    handed = handed_over(out)
+    add(env, profiles, profile, kafka=args.kafka, tenant=tenant, uid="profile", beside=handed)
+    env.execute(topic(job.name, tenant))
 
 
 if __name__ == "__main__":

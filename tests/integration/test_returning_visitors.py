@@ -8,7 +8,7 @@ import redis
 from cli.stack.layout import Home, Ports
 from cli.stack.stack import Stack
 from nextclick import Client, Event
-from nextclick.topics import redis_session_key, redis_user_key
+from nextclick.topics import redis_profile_key, redis_session_key, redis_user_key
 from nextclick.v1.session_pb2 import SessionRecord
 from tests.integration.conftest import Reader, eventually
 from tests.integration.test_path import now_ms
@@ -22,9 +22,10 @@ VISITORS_A_CALL = 300
 
 @pytest.fixture(scope="module")
 def forgetful(tmp_path_factory):
-    """A stack of its own whose jobs forget a session after some seconds."""
+    """A stack of its own whose jobs forget a session, and a profile, after some seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NEXTCLICK_STATE_TTL_S", str(LIFE_S))
+        patch.setenv("NEXTCLICK_PROFILE_TTL_S", str(LIFE_S))
         stack = Stack(Home(tmp_path_factory.mktemp("forgetful")), Ports.free(), bound=True)
         stack.start()
         yield stack
@@ -69,6 +70,26 @@ def test_every_click_of_a_returning_visitor_counts(forgetful, visitors):
     assert sum(map(len, lives.values())) == visitors * sum(VISITS)
     assert len(lives) >= visitors * len(VISITS)
     assert all(len(visits_of(items)) == 1 for items in lives.values()), "a life is of one visit"
+
+
+def test_a_profile_expires_after_its_users_last_event(forgetful):
+    """Nobody has to come for that: a timer of the job ends it, in topic, Redis and memory."""
+    user, profiles = "expires", Reader(forgetful.kafka, "profiles")
+    key = redis_profile_key(user)
+    store = redis.Redis(port=forgetful.ports.redis)
+    bought = Event("purchase", "p", now_ms(), session_id="expires", user_id=user)
+    with Client(forgetful.target, timeout_s=60) as client:
+        client.put_events([bought])
+
+        def told():
+            return [m.value() for m in profiles.read() if m.key() == user.encode()]
+
+        first, last = eventually(told, lambda found: len(found) == 2, "a profile, and its end")
+        profiles.close()
+        assert first
+        assert last is None
+        eventually(lambda: store.exists(key), lambda there: not there, "its end in Redis")
+        eventually(lambda: client.get_profiles([user]), lambda found: not found, "its end")
 
 
 def items_of_lives(messages):

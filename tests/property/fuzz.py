@@ -20,10 +20,16 @@ from nextclick import (
 )
 from nextclick.convert import context_to_proto, event_to_proto, item_to_proto, user_to_proto
 from nextclick.limits import (
+    MAX_DISLIKED_ITEMS,
+    MAX_LIKED_ITEMS,
+    MAX_MERGED_SESSIONS,
     MAX_MESSAGE_BYTES,
     MAX_PAGE,
+    MAX_PROFILES_ASKED,
+    MAX_PURCHASED_ITEMS,
     MAX_RANKINGS,
     MAX_REQUEST_BYTES,
+    PROFILE_ITEMS,
     SCORED_ITEMS,
     SESSION_STEPS,
 )
@@ -34,6 +40,7 @@ from nextclick.topics import (
     EXAMPLES,
     IMPRESSIONS,
     ITEMS,
+    PROFILES,
     RANKER,
     RANKER_MODEL,
     SCOREBOARD,
@@ -53,6 +60,7 @@ from nextclick.v1 import (
 )
 from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1.impression_pb2 import Impression, ShadowAnswer
+from nextclick.v1.profile_pb2 import Profile, ProfileItem, ProfileMark, ProfileSession
 from nextclick.v1.session_pb2 import SessionRecord, Step
 from online_models.ranking.candidates import CANDIDATES
 from online_models.ranking.features.registry import N_FEATURES, SCHEMA
@@ -165,7 +173,7 @@ class Fuzz:
         if topic == RANKER:
             state = learning_pb2.LearnerState(version=1, kept_versions=range(20))
             return RANKER_MODEL.encode(), state.SerializeToString()
-        if topic in (EVENTS, IMPRESSIONS, EXAMPLES, COMMANDS, DEAD_LETTERS, USERS):
+        if topic in (EVENTS, IMPRESSIONS, EXAMPLES, COMMANDS, DEAD_LETTERS, PROFILES, USERS):
             return self.record_of_jobs(topic)
         assert topic == SCOREBOARD
         name = pick.choice(["blend", "ranker"])
@@ -173,9 +181,44 @@ class Fuzz:
         score = scoreboard_pb2.Score(model=name, cases=9, windows=[window] * 2)
         return name.encode(), score.SerializeToString()
 
-    def record_of_jobs(self, topic):
-        """Return key and value of a valid record of what jobs read, of users, or a dead letter."""
+    def record_of_users(self, topic):
+        """Return key and value of a valid record of a user."""
+        if topic == PROFILES:
+            made = self.profile()
+            return made.user_id.encode(), made.SerializeToString()
+        user_id, pick = self.name("u", 400), self.random
+        more = {f"k{n}": "v" * 200 for n in range(pick.choice([0, 32]))}
+        segments = tuple(f"g{n}" for n in range(pick.randrange(17)))
+        user = User(user_id, more, segments, pick.random() < 0.9, pick.random() < 0.1)
+        return user_id.encode(), encode_user(user)
+
+    def profile(self):
+        """Return a profile, most of them as large as they may be."""
         pick = self.random
+        items = self.items(PROFILE_ITEMS)
+        marks = {"purchased": MAX_PURCHASED_ITEMS, "liked": MAX_LIKED_ITEMS}
+        marks["disliked"] = MAX_DISLIKED_ITEMS
+        return Profile(
+            user_id=self.name("u"),
+            version=pick.randrange(1 << 20),
+            incarnation=pick.choice([0, NOW_MS]),
+            appended_ms=NOW_MS + pick.randrange(1 << 20),
+            items=[
+                ProfileItem(item_id=item, steps=1, last_timestamp_ms=n, weight=1, type=n % 8)
+                for n, item in enumerate(items)
+            ],
+            merged=[ProfileSession(session_id=self.name("s")) for _ in range(MAX_MERGED_SESSIONS)],
+            **{
+                name: [ProfileMark(item_id=item, timestamp_ms=1) for item in self.items(most)]
+                for name, most in marks.items()
+            },
+        )
+
+    def record_of_jobs(self, topic):
+        """Return key and value of a valid record of another topic."""
+        pick = self.random
+        if topic in (PROFILES, USERS):
+            return self.record_of_users(topic)
         session_id = self.name("s")
         if topic in (EVENTS, DEAD_LETTERS):
             kind = pick.choice(["view", "purchase", "rating", "dislike", "unknown"])
@@ -184,6 +227,7 @@ class Fuzz:
                 self.name("i"),
                 NOW_MS + pick.randrange(1_000_000),
                 session_id=session_id,
+                user_id=pick.choice(["", self.name("u")]),
                 event_id=str(pick.randrange(1_000)),
                 properties={f"k{n}": "v" * 1_000 for n in range(pick.choice([0, 32]))},
                 context=self.context(),
@@ -224,12 +268,6 @@ class Fuzz:
             click = Applied(NOW_MS, seq, NOW_MS + seq)
             case = example.Example(session_id, click, features, n - 1)
             return session_id.encode(), example.encode(case)
-        if topic == USERS:
-            user_id = self.name("u", 400)
-            more = {f"k{n}": "v" * 200 for n in range(pick.choice([0, 32]))}
-            segments = tuple(f"g{n}" for n in range(pick.randrange(17)))
-            user = User(user_id, more, segments, pick.random() < 0.9, pick.random() < 0.1)
-            return user_id.encode(), encode_user(user)
         assert topic == COMMANDS
         kinds = learning_pb2.LearnerCommand.Kind.values()
         command = learning_pb2.LearnerCommand(kind=pick.choice(kinds), version=pick.randrange(99))
@@ -273,6 +311,9 @@ class Fuzz:
             ),
             "GetUsers": lambda: user_service_pb2.GetUsersRequest(user_ids=self.items(1_000)),
             "DeleteUsers": lambda: user_service_pb2.DeleteUsersRequest(user_ids=self.items(1_000)),
+            "GetProfiles": lambda: user_service_pb2.GetProfilesRequest(
+                user_ids=[self.name("u") for _ in range(MAX_PROFILES_ASKED)]
+            ),
             "ListModels": model_service_pb2.ListModelsRequest,
             "PauseLearning": lambda: model_service_pb2.PauseLearningRequest(model="ranker"),
             "ResumeLearning": lambda: model_service_pb2.ResumeLearningRequest(model="ranker"),

@@ -8,11 +8,13 @@ from pkgutil import resolve_name
 
 import pytest
 
-from nextclick.topics import IMPRESSIONS, SESSIONS, TOPICS
+from nextclick.topics import IMPRESSIONS, PROFILES, SESSIONS, TOPICS
 from records.refused import RefusedRecords
 from streaming.jobs.registry import JOBS
+from streaming.output import Handover, Output, Wake
+from streaming.profiles import wake
 from streaming.raw_record import RawRecord
-from streaming.session_batch import Batch
+from streaming.session_batch import Batch, ProfileBatch
 from streaming.sessionize import RatingThresholds
 from streaming.tasks.checked import apply_checked
 from streaming.tasks.task import TaskOptions
@@ -31,14 +33,17 @@ class Jobs(Fuzz):
     def __init__(self, seed):
         super().__init__(seed)
         self.offset = 0
-        self.states = {}
+        self.states, self.users = {}, {}
         self.tasks = []
         self.refused = RefusedRecords(lambda _: None)
-        self.readers = {SESSIONS: [self.store]}
+        self.readers = {SESSIONS: [partial(self.store, Batch)]}
+        self.readers[PROFILES] = [partial(self.store, ProfileBatch)]
         for part in dict.fromkeys(part for job in JOBS.values() for part in job.parts):
             hosts = resolve_name(part.hosts)
             if part.name == "sessions":
                 self.sessionize, apply = hosts, self.apply_event
+            elif part.name == "profiles":
+                self.profile, apply = hosts, self.apply_user
             else:
                 self.tasks.append(hosts(TaskOptions(max_items=32)))
                 apply = partial(self.apply_checked, self.tasks[-1])
@@ -48,14 +53,27 @@ class Jobs(Fuzz):
     def apply_event(self, record):
         state, outputs = self.sessionize(self.states.get(record.key), record, RatingThresholds())
         self.states[record.key] = state
-        assert len(outputs) == 1, "an event has one outcome"
+        outcome, *handed = outputs
+        assert isinstance(outcome, Output)
+        for one in handed:  # to the other part of the job
+            assert isinstance(one, Handover)
+            self.apply_user(one.record)
+        assert len(handed) <= 1, "an event has one outcome"
+
+    def apply_user(self, record):
+        now_ms = record.append_time_ms
+        state, outputs = self.profile(self.users.get(record.key), record, now_ms)
+        asked = [output.at_ms for output in outputs if isinstance(output, Wake)]
+        for at_ms in asked[:1] if self.random.random() < 0.1 else ():
+            state, _ = wake(state, at_ms)
+        self.users[record.key] = state
 
     def apply_checked(self, task, record):
         apply_checked(task, record, self.refused)
         self.refused.report()
 
-    def store(self, record):
-        Batch().add(0, record.offset, record.key, record.value or None)
+    def store(self, batch, record):
+        batch().add(0, record.offset, record.key, record.value or None)
 
     def feed(self, topic, key, value):
         """Have all parts that read a topic apply a record; Flink's source has no None."""

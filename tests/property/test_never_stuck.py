@@ -29,6 +29,7 @@ from server.replica.replica import Replica
 from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.model import Models
+from server.services.profiles import UserProfiles
 from server.services.recommendation import Recommendations
 from server.services.users import Users
 from server.stages import UNTIMED
@@ -90,6 +91,7 @@ class Fuzzer(Fuzz):
             Events(NoKafka(), self.replica, ServerSettings()),
             Catalogue(NoKafka(), self.replica, ""),
             Users(NoKafka(), self.replica, ""),
+            UserProfiles(self.replica, FakeRedis()),
             Models(NoKafka(), self.replica, ""),
         ]
         lanes = Lanes(1, self.service.send_impressions)

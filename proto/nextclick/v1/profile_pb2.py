@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from nextclick.v1 import session_pb2 as nextclick_dot_v1_dot_session__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1anextclick/v1/profile.proto\x12\x0cnextclick.v1\x1a\x1anextclick/v1/session.proto\"\xf4\x02\n\x07Profile\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x13\n\x0bincarnation\x18\x03 \x01(\x03\x12\x13\n\x0b\x61ppended_ms\x18\x04 \x01(\x03\x12(\n\x05items\x18\x05 \x03(\x0b\x32\x19.nextclick.v1.ProfileItem\x12,\n\tpurchased\x18\x06 \x03(\x0b\x32\x19.nextclick.v1.ProfileMark\x12(\n\x05liked\x18\x07 \x03(\x0b\x32\x19.nextclick.v1.ProfileMark\x12+\n\x08\x64isliked\x18\x08 \x03(\x0b\x32\x19.nextclick.v1.ProfileMark\x12\x10\n\x08sessions\x18\t \x01(\r\x12\r\n\x05steps\x18\n \x01(\x04\x12\x16\n\x0erepeated_steps\x18\x0b \x01(\x04\x12\x1a\n\x12\x66irst_timestamp_ms\x18\x0c \x01(\x03\x12\x19\n\x11last_timestamp_ms\x18\r \x01(\x03\"\x91\x01\n\x0bProfileItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05steps\x18\x02 \x01(\r\x12\x10\n\x08sessions\x18\x03 \x01(\r\x12%\n\x04type\x18\x04 \x01(\x0e\x32\x17.nextclick.v1.EventType\x12\x19\n\x11last_timestamp_ms\x18\x05 \x01(\x03\x12\x0e\n\x06weight\x18\x06 \x01(\x02\"4\n\x0bProfileMark\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x14\n\x0ctimestamp_ms\x18\x02 \x01(\x03\x42-P\x01Z)nextclick-client/nextclick/v1;nextclickv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1anextclick/v1/profile.proto\x12\x0cnextclick.v1\x1a\x1anextclick/v1/session.proto\"\xa2\x03\n\x07Profile\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x13\n\x0bincarnation\x18\x03 \x01(\x03\x12\x13\n\x0b\x61ppended_ms\x18\x04 \x01(\x03\x12(\n\x05items\x18\x05 \x03(\x0b\x32\x19.nextclick.v1.ProfileItem\x12,\n\tpurchased\x18\x06 \x03(\x0b\x32\x19.nextclick.v1.ProfileMark\x12(\n\x05liked\x18\x07 \x03(\x0b\x32\x19.nextclick.v1.ProfileMark\x12+\n\x08\x64isliked\x18\x08 \x03(\x0b\x32\x19.nextclick.v1.ProfileMark\x12\x10\n\x08sessions\x18\t \x01(\r\x12\r\n\x05steps\x18\n \x01(\x04\x12\x16\n\x0erepeated_steps\x18\x0b \x01(\x04\x12\x1a\n\x12\x66irst_timestamp_ms\x18\x0c \x01(\x03\x12\x19\n\x11last_timestamp_ms\x18\r \x01(\x03\x12,\n\x06merged\x18\x0e \x03(\x0b\x32\x1c.nextclick.v1.ProfileSession\"_\n\x0eProfileSession\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x03\x12\x0f\n\x07version\x18\x03 \x01(\r\x12\x13\n\x0b\x61ppended_ms\x18\x04 \x01(\x03\"\x91\x01\n\x0bProfileItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05steps\x18\x02 \x01(\r\x12\x10\n\x08sessions\x18\x03 \x01(\r\x12%\n\x04type\x18\x04 \x01(\x0e\x32\x17.nextclick.v1.EventType\x12\x19\n\x11last_timestamp_ms\x18\x05 \x01(\x03\x12\x0e\n\x06weight\x18\x06 \x01(\x02\"4\n\x0bProfileMark\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x14\n\x0ctimestamp_ms\x18\x02 \x01(\x03\x42-P\x01Z)nextclick-client/nextclick/v1;nextclickv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -24,9 +24,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'P\001Z)nextclick-client/nextclick/v1;nextclickv1'
   _globals['_PROFILE']._serialized_start=73
-  _globals['_PROFILE']._serialized_end=445
-  _globals['_PROFILEITEM']._serialized_start=448
-  _globals['_PROFILEITEM']._serialized_end=593
-  _globals['_PROFILEMARK']._serialized_start=595
-  _globals['_PROFILEMARK']._serialized_end=647
+  _globals['_PROFILE']._serialized_end=491
+  _globals['_PROFILESESSION']._serialized_start=493
+  _globals['_PROFILESESSION']._serialized_end=588
+  _globals['_PROFILEITEM']._serialized_start=591
+  _globals['_PROFILEITEM']._serialized_end=736
+  _globals['_PROFILEMARK']._serialized_start=738
+  _globals['_PROFILEMARK']._serialized_end=790
 # @@protoc_insertion_point(module_scope)

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Profile(_message.Message):
-    __slots__ = ("user_id", "version", "incarnation", "appended_ms", "items", "purchased", "liked", "disliked", "sessions", "steps", "repeated_steps", "first_timestamp_ms", "last_timestamp_ms")
+    __slots__ = ("user_id", "version", "incarnation", "appended_ms", "items", "purchased", "liked", "disliked", "sessions", "steps", "repeated_steps", "first_timestamp_ms", "last_timestamp_ms", "merged")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,7 @@ class Profile(_message.Message):
     REPEATED_STEPS_FIELD_NUMBER: _ClassVar[int]
     FIRST_TIMESTAMP_MS_FIELD_NUMBER: _ClassVar[int]
     LAST_TIMESTAMP_MS_FIELD_NUMBER: _ClassVar[int]
+    MERGED_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     version: int
     incarnation: int
@@ -34,7 +35,20 @@ class Profile(_message.Message):
     repeated_steps: int
     first_timestamp_ms: int
     last_timestamp_ms: int
-    def __init__(self, user_id: _Optional[str] = ..., version: _Optional[int] = ..., incarnation: _Optional[int] = ..., appended_ms: _Optional[int] = ..., items: _Optional[_Iterable[_Union[ProfileItem, _Mapping]]] = ..., purchased: _Optional[_Iterable[_Union[ProfileMark, _Mapping]]] = ..., liked: _Optional[_Iterable[_Union[ProfileMark, _Mapping]]] = ..., disliked: _Optional[_Iterable[_Union[ProfileMark, _Mapping]]] = ..., sessions: _Optional[int] = ..., steps: _Optional[int] = ..., repeated_steps: _Optional[int] = ..., first_timestamp_ms: _Optional[int] = ..., last_timestamp_ms: _Optional[int] = ...) -> None: ...
+    merged: _containers.RepeatedCompositeFieldContainer[ProfileSession]
+    def __init__(self, user_id: _Optional[str] = ..., version: _Optional[int] = ..., incarnation: _Optional[int] = ..., appended_ms: _Optional[int] = ..., items: _Optional[_Iterable[_Union[ProfileItem, _Mapping]]] = ..., purchased: _Optional[_Iterable[_Union[ProfileMark, _Mapping]]] = ..., liked: _Optional[_Iterable[_Union[ProfileMark, _Mapping]]] = ..., disliked: _Optional[_Iterable[_Union[ProfileMark, _Mapping]]] = ..., sessions: _Optional[int] = ..., steps: _Optional[int] = ..., repeated_steps: _Optional[int] = ..., first_timestamp_ms: _Optional[int] = ..., last_timestamp_ms: _Optional[int] = ..., merged: _Optional[_Iterable[_Union[ProfileSession, _Mapping]]] = ...) -> None: ...
+
+class ProfileSession(_message.Message):
+    __slots__ = ("session_id", "incarnation", "version", "appended_ms")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    APPENDED_MS_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    incarnation: int
+    version: int
+    appended_ms: int
+    def __init__(self, session_id: _Optional[str] = ..., incarnation: _Optional[int] = ..., version: _Optional[int] = ..., appended_ms: _Optional[int] = ...) -> None: ...
 
 class ProfileItem(_message.Message):
     __slots__ = ("item_id", "steps", "sessions", "type", "last_timestamp_ms", "weight")

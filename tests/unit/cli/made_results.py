@@ -4,7 +4,7 @@ from cli.backups.archive import Held
 from cli.backups.backup import Backup
 from cli.stack.checkup import Finding, State
 from listeners.tokens import Scope, Token
-from nextclick import Model, Reason, Recommendation, RecommendedItem
+from nextclick import Model, Profile, ProfileItem, Reason, Recommendation, RecommendedItem
 
 SPREAD_US = {"mean": 1_702.4421, "p50": 1_503.218, "p99": 25_400.7}
 SPREAD_MS = {"mean": 14.2, "p50": 13.04871, "p99": 41.5}
@@ -104,6 +104,23 @@ MODELS = [
     Model("ranker", 321, 215_602, True, True, 0, (100, 200, 300), 40, 0.7354, 0.4153),
     Model("vectors", 0, 0, False, False, 0, (), None, None, None),
 ]
+PROFILE = Profile(
+    user_id="u7",
+    items=(
+        ProfileItem("17116", 1, 1, "view", 1_763_000_000_000, 1.0),
+        ProfileItem("90210", 4, 2, "purchase", 1_764_086_400_000, 3.4375),
+    ),
+    purchased={"90210": 1_764_086_400_000},
+    liked={},
+    disliked={"4711": 1_763_000_000_000, "25": 1_764_000_000_000},
+    sessions=3,
+    steps=5,
+    repeated_steps=1,
+    first_timestamp_ms=1_763_000_000_000,
+    last_timestamp_ms=1_764_086_400_000,
+    categories={"shoes": 0.8125, "sale": 0.25},
+    attributes={"brand=acme": 0.5},
+)
 PLAYED = {
     "sent": 2_684,
     "cases": 2_052,

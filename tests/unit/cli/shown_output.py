@@ -29,6 +29,7 @@ from cli import (
     tokens,
     topics,
     up,
+    user_profile,
     users,
 )
 from cli.bench import (
@@ -63,6 +64,7 @@ from tests.unit.cli.made_results import (
     NOTHING_YET,
     PLAYED,
     POPULAR,
+    PROFILE,
     PUT,
     STATUS,
     SYNCED,
@@ -217,6 +219,7 @@ SHOWN = {
     "backup-list-nothing": backups_of(backup.list_, none=True),
     "backup-restore": backups_of(backup.restore, HOME),
     "models-list": lambda: models.show(MODELS),
+    "users-profile": lambda: user_profile.show(PROFILE),
     "models-pause": model(models.pause),
     "models-resume": model(models.resume),
     "models-roll-back": model(models.roll_back, 321),

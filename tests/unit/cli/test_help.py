@@ -15,6 +15,7 @@ from nextclick.v1 import catalog_service_pb2 as catalog_pb
 from nextclick.v1 import model_service_pb2 as model_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1 import user_service_pb2 as user_pb
+from nextclick.v1.profile_pb2 import Profile
 from tests.command import ENVIRONMENT
 from tests.help_examples import COMMANDS, FILES, examples
 from tests.unit.nextclick.fake_server import Fake, serving
@@ -62,6 +63,9 @@ CALLS = {
     ("catalogue", "put"): catalog_pb.PutItemsResponse(accepted=5),
     ("users", "get"): user_pb.GetUsersResponse(users=[user_pb.User(user_id="u7")]),
     ("users", "delete"): user_pb.DeleteUsersResponse(accepted=1),
+    ("users", "profile"): user_pb.GetProfilesResponse(
+        profiles=[user_pb.UserProfile(profile=Profile(user_id="u7"))]
+    ),
     ("models", "list"): model_pb.ListModelsResponse(models=[model_pb.Model(name="ranker")]),
     ("models", "pause"): model_pb.PauseLearningResponse(),
     ("models", "resume"): model_pb.ResumeLearningResponse(),

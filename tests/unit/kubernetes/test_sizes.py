@@ -24,7 +24,8 @@ def parts(manifests, role):
     of = pod(manifests, {Role.SERVER: "server", Role.EMITTER: "emitter"}[role])
     settings = settings_of(manifests, of)
     limits = Limits(max_items=settings.max_items, max_sessions=settings.max_sessions)
-    return of, most_bytes(limits, role, max_users=settings.max_users)
+    users, profiles = settings.max_users, settings.max_profiles
+    return of, most_bytes(limits, role, max_users=users, max_profiles=profiles)
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -43,7 +44,7 @@ def test_a_replicas_disk_has_room_for_its_snapshots(name, role):
     """It would stop writing them, and read the whole log at its next start."""
     manifests = overlay(name)
     of, memory = parts(manifests, role)
-    snapshot = sum(memory[part] for part in ("models", "sessions", "catalogue")) / MIB
+    snapshot = sum(memory[part] for part in ("models", "sessions", "catalogue", "profiles")) / MIB
     (claim,) = named(manifests, of.kind, of.name)["spec"]["volumeClaimTemplates"]
     disk = mebibytes(claim["spec"]["resources"]["requests"]["storage"])
     assert disk >= (LATEST + MOST_KEPT + 1) * snapshot

@@ -34,6 +34,7 @@ EVERY_CALL: dict[str, Callable[[Any], Any]] = {
     "UserService/DeleteUsers": lambda client: client.delete_users(["u"]),
     "UserService/GetUsers": lambda client: client.get_users(["u"]),
     "UserService/PutUsers": lambda client: client.put_users([User("u")]),
+    "UserService/GetProfiles": lambda client: client.get_profiles(["u"]),
 }
 
 METHODS: dict[str, MethodDescriptor] = {

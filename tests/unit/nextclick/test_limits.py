@@ -25,6 +25,7 @@ TOLD = [
             f"One for each visitor; 1 to {limits.MAX_BATCH_REQUESTS}.",
             f"The items to order, 1..{limits.MAX_RANKED_ITEMS}.",
             f"empty: all. At most {limits.MAX_FILTER_CATEGORIES}.",
+            f"in any session; 0..{limits.MAX_PURCHASED_DAYS}.",
             f"Never these items. At most {limits.MAX_EXCLUDED_ITEMS:,}.",
             f"on the first {limits.SCORED_ITEMS}: the probability",
             f"on the first {limits.EXPLAINED_ITEMS}: what speaks for the item",
@@ -79,6 +80,25 @@ TOLD = [
         ],
     ),
     (
+        f"{PROTOS}/profile.proto",
+        [
+            f"the last one last; at most {limits.PROFILE_ITEMS}.",
+            f"What was bought, the last one last; at most {limits.MAX_PURCHASED_ITEMS}.",
+            f"What was liked, as `purchased`; at most {limits.MAX_LIKED_ITEMS}.",
+            f"What was disliked, as `purchased`; at most {limits.MAX_DISLIKED_ITEMS}.",
+            f"the last one last; at most {limits.MAX_MERGED_SESSIONS}.",
+            f"had: the last {limits.SESSION_STEPS}.",
+            f"halved for every {limits.PROFILE_HALF_LIFE_MS // limits.DAY_MS} days",
+        ],
+    ),
+    (
+        f"{PROTOS}/user_service.proto",
+        [
+            f"1..{limits.MAX_PROFILES_ASKED} users.",
+            f"largest first; at most {limits.MAX_PROFILE_SHARES}.",
+        ],
+    ),
+    (
         "docs/operating.md",
         [
             f"a message to the server | {limits.MAX_MESSAGE_BYTES:,} bytes",
@@ -89,6 +109,12 @@ TOLD = [
             f"`events`, `items`, `users` | {limits.MAX_RECORD_BYTES:,} bytes",
             f"`sessions` | {limits.MAX_SESSION_BYTES:,} bytes, {limits.SESSION_STEPS} steps, "
             f"{limits.MAX_HIDDEN_ITEMS} hidden items",
+            f"`profiles` | {limits.MAX_PROFILE_BYTES:,} bytes, {limits.PROFILE_ITEMS} items, "
+            f"{limits.MAX_PURCHASED_ITEMS} bought, {limits.MAX_LIKED_ITEMS} liked, "
+            f"{limits.MAX_DISLIKED_ITEMS} disliked",
+            f"users of `GetProfiles` | {limits.MAX_PROFILES_ASKED} |",
+            f"those noted in it | {limits.MAX_OPEN_SESSIONS}; {limits.MAX_MERGED_SESSIONS} |",
+            f"at most these {limits.PROFILE_LIFE_MS // limits.DAY_MS} days",
             f"`impressions` | {limits.MAX_IMPRESSION_BYTES:,} bytes",
             f"`examples`, `ranker` | {limits.MAX_LEARNER_BYTES:,} bytes",
             f"`vectors`, `commands` | {limits.MAX_VECTORS_BYTES:,} bytes",

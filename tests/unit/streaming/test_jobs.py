@@ -8,8 +8,10 @@ import pytest
 from nextclick import Event, encode_event
 from nextclick.codec import DeadLetterReason
 from nextclick.topics import TOPICS
-from streaming.jobs.keyed_process import KeyedProcess
+from streaming.jobs.flink import handover_tag, raw_record
+from streaming.jobs.keyed_process import KeyedProcess, TimedProcess
 from streaming.jobs.registry import JOBS
+from streaming.output import Output, Wake
 from streaming.raw_record import RawRecord
 from streaming.session_outputs import MAX_DETAIL, headers, to_outputs
 from streaming.sessionize import DeadLetter, RatingThresholds
@@ -30,7 +32,7 @@ def test_what_a_job_is_declared_with_exists(job):
 def test_names_of_groups_stay():
     """Lag is shown by them, and operators have alerts on them."""
     groups = {part.group for job in JOBS.values() for part in job.parts}
-    assert groups >= {"sessions-job", "vectors-job", "ranker-job", "score-job"}
+    assert groups >= {"sessions-job", "profiles-job", "vectors-job", "ranker-job", "score-job"}
 
 
 class Held(Value):
@@ -116,3 +118,61 @@ def test_a_detail_is_one_short_line():
     ]  # fmt: skip
     assert lines[1].startswith("detail=a b=c xxx")
     assert len(lines[1]) <= len("detail=") + MAX_DETAIL
+
+
+class Timers(Context):
+    """Flink's side of an operator with timers, and a clock."""
+
+    def __init__(self):
+        super().__init__()
+        self.now, self.timers = NOW, set()
+
+    def timer_service(self):
+        return self
+
+    def current_processing_time(self):
+        return self.now
+
+    def register_processing_time_timer(self, at_ms):
+        self.timers.add(at_ms)
+
+    def delete_processing_time_timer(self, at_ms):
+        self.timers.discard(at_ms)
+
+
+def test_what_an_operator_hands_over_is_a_record_for_the_next_one():
+    """The session of a signed-in user goes to the part that keeps profiles, and nowhere else."""
+    made, _ = sessions_operator()
+    click = encode_event(Event("click", "a", NOW, session_id="s", user_id="u"))
+    row = (click, b"s", "shop.events", 1, 7, NOW, 0)
+    published, (tag, handed) = made.process_element(row, None)
+    assert tag.tag_id == handover_tag().tag_id
+    assert published[0] == "shop.sessions"
+    key, record = handed
+    assert key == "u"
+    assert raw_record(record) == RawRecord(published[2], b"u", "sessions", 1, 7, NOW)
+
+
+def test_a_function_is_called_at_the_times_that_it_has_named():
+    """Its last word counts: a timer that was moved must not lie in every checkpoint for good."""
+    context = Timers()
+
+    def process(state, raw, now_ms):
+        asked = [Wake(now_ms + 10)] if state is None else [Wake(now_ms + 5, NOW + 10)]
+        return (state or b"") + raw.value, asked
+
+    def wake(state, now_ms):
+        return None, (Output("profiles", b"u", b"%d" % (now_ms - NOW)),)
+
+    made = TimedProcess(process, wake, "shop", state="profile")
+    made.open(context)
+    row = (b"x", b"u", "shop.users", 1, 7, NOW, 0)
+    assert list(made.process_element(row, context)) == []
+    assert context.timers == {NOW + 10}
+    assert list(made.process_element(row, context)) == []
+    assert context.timers == {NOW + 5}
+    assert context.states["profile"].held == b"xx"
+    context.now = NOW + 6
+    (row,) = made.on_timer(NOW + 5, context)
+    assert tuple(row) == ("shop.profiles", b"u", b"6", "")
+    assert context.states["profile"].held is None

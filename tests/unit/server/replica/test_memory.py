@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from operator import mul
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from online_models.memory.layout import Limits
 from server.replica.catalogue_entries import MOST_BYTES
 from server.replica.early_vectors import MOST_EARLY
 from server.replica.log_reader import QUEUE_KB
-from server.replica.memory import EARLY_BYTES, HELD_BYTES, most_bytes
+from server.replica.memory import EARLY_BYTES, HELD_BYTES, KNOWN_BYTES, most_bytes
+from server.replica.profiles import ENTRY_BYTES, MOST_ASKED, MOST_PROFILES, RECORD_BYTES
 from server.replica.replica import Role
 
 FILL = """
@@ -86,31 +88,82 @@ print((after - before) / n)
 
 
 FORMULA = (
-    r"`max_items` x\s([\d,]+) bytes \+ `max_sessions` x (\d+) "
-    r"\+\s`max_users` x ([\d,]+) \+ (\d+) MB"
+    r"`max_items` x\s([\d,]+) bytes \+ `max_sessions` x (\d+) \+\s`max_users` x ([\d,]+) "
+    r"\+ `max_profiles` x ([\d,]+) \+\s(\d+) MB"
 )
-SIZES = ((1 << 14, 1 << 16, 1 << 12), (1 << 18, 1 << 20, 1 << 16), (1 << 18, 1 << 20, 1 << 21))
-"""Items, sessions and users."""
+SIZES = (
+    (1 << 14, 1 << 16, 1 << 12, 1 << 12),
+    (1 << 18, 1 << 20, 1 << 16, 1 << 16),
+    (1 << 18, 1 << 20, 1 << 21, 1 << 20),
+)
+"""Items, sessions, users and profiles."""
+
+PROFILES = """
+import tracemalloc
+from nextclick.v1.profile_pb2 import Profile
+from online_models.engine import Engine
+from online_models.memory.layout import Limits
+from server.replica.memory import KNOWN_BYTES
+from server.replica.profiles import RECORD_BYTES, known
+from server.replica.replica import Replica
+
+replica = Replica(Engine(Limits(16, 16, pairs=16), sample=0, remote=True))
+
+def profile(user, items):
+    made = Profile(user_id=f"a user {user:09}", version=1, incarnation=1 << 40)
+    for n in range(items):
+        made.items.add(item_id=f"item {n:08}", steps=1, sessions=1, last_timestamp_ms=1 << 40,
+                       weight=1, type=1)
+    for n in range(20 if items == 50 else 5):
+        made.purchased.add(item_id=f"item {n:08}", timestamp_ms=1 << 40)
+    return made
+
+items = 1
+while len(profile(1, items).SerializeToString()) < RECORD_BYTES - 40:
+    items += 1
+n = 5_000
+records = [profile(user, items).SerializeToString() for user in range(n)]
+tracemalloc.start()
+before, _ = tracemalloc.get_traced_memory()
+for user, record in enumerate(records):
+    replica.apply_profile(f"a user {user:09}".encode(), bytes(bytearray(record)))
+held, _ = tracemalloc.get_traced_memory()
+answers = [known(profile(user, 50)) for user in range(1_000)]
+asked, _ = tracemalloc.get_traced_memory()
+assert replica.profiles.left == 0
+print((held - before) / n, (asked - held) / len(answers))
+"""
 
 
-def terms(pattern, told):
+def numbers(pattern, told):
     """Return the numbers of a formula of the docs."""
     return [int(number.replace(",", "")) for number in re.search(pattern, told).groups()]
 
 
 def most(**limits):
-    return sum(most_bytes(Limits(**limits)).values())
+    profiles = limits.pop("max_profiles", MOST_PROFILES)
+    return sum(most_bytes(Limits(**limits), max_profiles=profiles).values())
+
+
+def test_profiles_take_what_the_formula_says():
+    """A shop has more users than items: a few bytes too many are a gigabyte."""
+    argv = [sys.executable, "-c", PROFILES]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    each, known = map(float, done.stdout.split())
+    assert each == pytest.approx(RECORD_BYTES + ENTRY_BYTES, rel=0.15)
+    assert known < KNOWN_BYTES
 
 
 def test_the_docs_tell_the_formula_of_the_emitter():
     """Its held vectors took a gigabyte that neither the formula nor the docs had."""
     told = (Path(__file__).parents[4] / "docs" / "operating.md").read_text()
-    item, session, user, rest = terms("emitter, at most: " + FORMULA, told)
-    for items, sessions, users in SIZES:
-        by_docs = items * item + sessions * session + users * user + rest * 10**6
+    *each, rest = numbers(f"emitter, at most: {FORMULA}", told)
+    for sizes in SIZES:
+        by_docs = sum(map(mul, sizes, each)) + rest * 10**6
+        items, sessions, users, profiles = sizes
         limits = Limits(max_items=items, max_sessions=sessions)
-        took = most_bytes(limits, Role.EMITTER, max_users=users)
-        assert by_docs == pytest.approx(sum(took.values()), rel=0.02)
+        takes = most_bytes(limits, Role.EMITTER, max_users=users, max_profiles=profiles)
+        assert by_docs == pytest.approx(sum(takes.values()), rel=0.02)
 
 
 @pytest.mark.parametrize(("role", "each"), [(Role.SERVER, EARLY_BYTES), (Role.EMITTER, HELD_BYTES)])
@@ -125,11 +178,13 @@ def test_records_of_vectors_that_wait_take_what_the_formula_says(role, each):
 def test_the_docs_tell_the_formula():
     """Operators size containers by it, for limits of their own."""
     told = (Path(__file__).parents[4] / "docs" / "operating.md").read_text()
-    item, session, user, rest = terms("replica, at most: " + FORMULA, told)
-    for items, sessions, users in SIZES:
-        by_docs = items * item + sessions * session + users * user + rest * 10**6
-        took = most_bytes(Limits(max_items=items, max_sessions=sessions), max_users=users)
-        assert by_docs == pytest.approx(sum(took.values()), rel=0.02)
+    *each, rest = numbers(f"replica, at most: {FORMULA}", told)
+    for sizes in SIZES:
+        by_docs = sum(map(mul, sizes, each)) + rest * 10**6
+        items, sessions, users, profiles = sizes
+        limits = Limits(max_items=items, max_sessions=sessions)
+        takes = sum(most_bytes(limits, max_users=users, max_profiles=profiles).values())
+        assert by_docs == pytest.approx(takes, rel=0.02)
 
 
 def test_the_formula_has_what_the_client_of_kafka_may_read_ahead(reader):
@@ -160,6 +215,7 @@ def test_a_full_replica_takes_what_the_formula_says(items, sessions):
     assert full["sessions"] == sessions
     assert full["vectors"] > 0.9 * items
     assert full["touched"] == []
-    # This process has no client of Kafka.
-    told = most(max_items=items, max_sessions=sessions) - 1_024 * QUEUE_KB
+    # This process has no client of Kafka, and no profiles.
+    told = most(max_items=items, max_sessions=sessions, max_profiles=0) - 1_024 * QUEUE_KB
+    told -= MOST_ASKED * KNOWN_BYTES
     assert full["rss"] == pytest.approx(told, rel=0.1)

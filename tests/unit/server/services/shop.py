@@ -28,7 +28,8 @@ class FakeRedis:
     """Redis as a dict, away on demand; counts what it is asked."""
 
     def __init__(self):
-        self.sessions, self.users, self.up, self.asked = {}, {}, True, 0
+        self.sessions, self.users, self.profiles = {}, {}, {}
+        self.up, self.asked = True, 0
         self.timeout_s, self.locked = 60.0, []
         self.lock = threading.Lock()
 
@@ -38,7 +39,11 @@ class FakeRedis:
         if not self.up:
             return [UNREAD] * len(questions)
         ids = [self.users.get(q.user_id) or q.session_id for q in questions]
-        return [Stored(i, self.sessions.get(i)) for i in ids]
+        of = [q.profile_of for q in questions]
+        return [
+            Stored(i, self.sessions.get(i), profile_of=user, profile=self.profiles.get(user))
+            for i, user in zip(ids, of, strict=True)
+        ]
 
 
 def record(session_id, items, version=None, user_id="", purchased=()):

@@ -1,0 +1,208 @@
+"""Profiles of users: those that changed last, or were asked for, within limits.
+
+The topic `profiles` has all of them, Redis those that it has room for. A profile is kept as its
+record; what answers need of it is made once it is asked for.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nextclick.limits import PROFILE_ITEMS
+from nextclick.v1 import session_pb2 as pb
+from nextclick.v1.profile_pb2 import Profile
+from online_models.memory.sharded_dict import ShardedQueue
+from records.limited import decode_profile
+from records.session_life import Applied
+from server import metrics
+
+MOST_PROFILES = 65_536
+"""The most profiles in memory, where nobody says otherwise."""
+
+RECORD_BYTES, ENTRY_BYTES = 1_600, 500
+"""What the records of profiles may take, on average; what a profile takes besides."""
+
+MOST_ASKED = 4_096
+"""Users of whom what answers need is kept: those that asked last."""
+
+DROPPED_AT_ONCE = 8
+"""The most profiles that one record drops at once; `Profiles.over` says if more must go."""
+
+FILE = "profiles.bin"
+"""Of a snapshot: how many have left, then each profile in memory after its size, the one that has
+not changed for longest first."""
+
+_SIZE = struct.Struct("<Q")
+
+BOUGHT, LIKED = 1, 2
+"""Flags of an item of the past."""
+
+
+class Known(NamedTuple):
+    """What answers need of a profile.
+
+    ``item_ids`` are items of sessions that are over, oldest first by the last step on each;
+    ``times_s`` (n,) int64 when that was, in seconds since 1970; ``flags`` (n,) uint8 sums of
+    `BOUGHT` and `LIKED`; ``repeats`` the share of the user's steps that were on an item of an
+    earlier session. ``purchased`` are items with the milliseconds of the last purchase, last one
+    last; ``merged`` the sessions whose items may be among ``item_ids`` although they go on.
+    """
+
+    item_ids: tuple[str, ...] = ()
+    times_s: NDArray[np.int64] = np.zeros(0, np.int64)
+    flags: NDArray[np.uint8] = np.zeros(0, np.uint8)
+    repeats: float = 0.0
+    purchased: tuple[tuple[str, int], ...] = ()
+    disliked: tuple[str, ...] = ()
+    merged: tuple[str, ...] = ()
+
+    def bought_since(self, time_ms: int) -> list[str]:
+        """Return the items that were bought since a time."""
+        return [item_id for item_id, at_ms in self.purchased if at_ms >= time_ms]
+
+
+STRANGER = Known()
+"""What is known of a user who has no profile."""
+
+
+def known(profile: Profile) -> Known:
+    """Return what answers need of a profile."""
+    bought = {mark.item_id for mark in profile.purchased}
+    liked = {mark.item_id for mark in profile.liked}
+    items = profile.items[-PROFILE_ITEMS:]
+    flags = [
+        BOUGHT * (item.type == pb.EVENT_TYPE_PURCHASE or item.item_id in bought)
+        + LIKED * (item.type == pb.EVENT_TYPE_LIKE or item.item_id in liked)
+        for item in items
+    ]
+    return Known(
+        tuple(item.item_id for item in items),
+        np.array([item.last_timestamp_ms // 1_000 for item in items], np.int64),
+        np.array(flags, np.uint8),
+        profile.repeated_steps / profile.steps if profile.steps else 0.0,
+        tuple((mark.item_id, mark.timestamp_ms) for mark in profile.purchased),
+        tuple(mark.item_id for mark in profile.disliked),
+        tuple(session.session_id for session in profile.merged),
+    )
+
+
+class _Entry(NamedTuple):
+    """A profile in memory, and its place among the records of its user."""
+
+    place: Applied
+    record: bytes
+
+
+class Profiles:
+    """The profiles in memory; those that have not changed for longest leave.
+
+    Only the thread that applies the log changes which these are. What answers need, `get` and
+    `note`, takes the replica's lock.
+
+    Parameters
+    ----------
+    most
+        The most profiles, and that many times `RECORD_BYTES` is the most that their records take.
+
+    Examples
+    --------
+    >>> profiles = Profiles(most=2)
+    >>> for name in ("a", "b", "c"):
+    ...     profiles.put(Profile(user_id=name, version=1), b"record of " + name.encode())
+    >>> [name for name in "abc" if profiles.record(name)], profiles.left
+    (['b', 'c'], 1)
+    """
+
+    def __init__(self, most: int = MOST_PROFILES) -> None:
+        self._most = most
+        self._bytes = 0
+        self._entries = ShardedQueue[_Entry]()
+        self._asked: OrderedDict[str, Known] = OrderedDict()
+        self.left = 0
+        """How many have left memory: of a user who is not in memory, others may know one."""
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def record(self, user_id: str) -> bytes | None:
+        """Return the record of a user's profile, None if it is not in memory; for any thread."""
+        entry = self._entries.get(user_id)
+        return None if entry is None else entry.record
+
+    def get(self, user_id: str) -> Known | None:
+        """Return what is known of a user, None if there is nothing in memory."""
+        found = self._asked.get(user_id)
+        if found is None and (record := self.record(user_id)) is not None:
+            found = self.note(user_id, Profile.FromString(record))
+        return found
+
+    def note(self, user_id: str, profile: Profile | None) -> Known:
+        """Note for a while what Redis has said of a user, and return it; None: it knows none."""
+        found = STRANGER if profile is None else known(profile)
+        self._asked[user_id] = found
+        self._asked.move_to_end(user_id)
+        if len(self._asked) > MOST_ASKED:
+            self._asked.popitem(last=False)
+        return found
+
+    def put(self, profile: Profile, record: bytes) -> None:
+        """Put a profile, unless there is a newer one; call `drop_oldest` while `over`."""
+        user_id = profile.user_id
+        place = Applied(profile.incarnation, profile.version, profile.appended_ms)
+        held = self._entries.get(user_id)
+        if held is not None and not _replaces(place, held.place):
+            return
+        self.remove(user_id)
+        self._entries[user_id] = _Entry(place, record)
+        self._bytes += len(record)
+        self.drop_oldest()
+
+    def remove(self, user_id: str) -> None:
+        """Remove a user's profile, after its tombstone."""
+        self._asked.pop(user_id, None)
+        held = self._entries.pop(user_id, None)
+        if held is not None:
+            self._bytes -= len(held.record)
+
+    @property
+    def over(self) -> bool:
+        """Whether there are more than there may be, or their records take more memory."""
+        return len(self._entries) > self._most or self._bytes > self._most * RECORD_BYTES
+
+    def drop_oldest(self) -> None:
+        """Drop some of those that have not changed for longest, while there are too many."""
+        for _ in range(DROPPED_AT_ONCE):
+            oldest = self._entries.first() if self.over else None
+            if oldest is None:
+                return
+            self.remove(oldest)
+            self.left += 1
+            metrics.PROFILES_LEFT.inc()
+
+    def dump(self, file: BinaryIO) -> None:
+        """Write them for a snapshot; the replica may answer meanwhile, but not apply records."""
+        file.write(_SIZE.pack(self.left))
+        for entry in self._entries.values():
+            file.write(_SIZE.pack(len(entry.record)))
+            file.write(entry.record)
+
+    def load(self, file: BinaryIO) -> None:
+        """Load what `dump` has written; what is beyond the limits leaves."""
+        (self.left,) = _SIZE.unpack(file.read(_SIZE.size))
+        while size := file.read(_SIZE.size):
+            record = file.read(*_SIZE.unpack(size))
+            self.put(decode_profile(record), record)
+            while self.over:
+                self.drop_oldest()
+
+
+def _replaces(place: Applied, held: Applied) -> bool:
+    """Whether a record is at least as new as another one: after a failure, one is told again."""
+    if place.incarnation == held.incarnation:
+        return place.version >= held.version
+    return place.appended_ms > held.appended_ms

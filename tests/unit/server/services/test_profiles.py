@@ -1,0 +1,224 @@
+"""What a user did in earlier sessions, in answers and for those who ask."""
+
+import time
+
+import pytest
+
+from nextclick.codec import Item, encode_item
+from nextclick.errors import FieldFault
+from nextclick.limits import DAY_MS, MAX_PROFILE_SHARES, MAX_PROFILES_ASKED
+from nextclick.v1 import recommendation_service_pb2 as pb
+from nextclick.v1 import user_service_pb2
+from nextclick.v1.profile_pb2 import Profile, ProfileItem
+from server.errors import RequestError
+from server.replica.profiles import BOUGHT, STRANGER
+from server.services.profiles import UserProfiles, user_profile
+from server.services.visitor import UnreadVisitorError, past_of, resolve_visitor
+from tests.unit.server.services.shop import ids, record
+
+NOW_MS = time.time_ns() // 1_000_000
+
+
+def profile(user_id="u", items=(), **fields):
+    held = [ProfileItem(item_id=i, steps=1, last_timestamp_ms=1_000, weight=1) for i in items]
+    return Profile(user_id=user_id, version=1, items=held, **fields)
+
+
+def put(shop, made):
+    shop.replica.apply_profile(made.user_id.encode(), made.SerializeToString())
+
+
+def visitor(shop, session_id="", user_id="", stored=None):
+    return resolve_visitor(shop.replica, session_id, user_id, stored)
+
+
+def test_a_user_is_known_by_session_or_request(shop):
+    """A shop that sends the user with each request, and one that did so once, are the same."""
+    put(shop, profile(items=("i1", "i2")))
+    shop.apply(record("mine", ["i3"], user_id="u"))
+    shop.apply(record("theirs", ["i3"]))
+    for found in (
+        visitor(shop, "mine"),
+        visitor(shop, "mine", "u"),
+        visitor(shop, "theirs", "u"),
+        visitor(shop, "new", "u"),
+        visitor(shop, user_id="u"),
+    ):
+        assert found.profile.item_ids == ("i1", "i2")
+    assert visitor(shop, "theirs").profile is STRANGER
+    assert visitor(shop, "mine", "other").profile is STRANGER
+    assert shop.redis.asked == 0
+
+
+def test_the_past_is_in_rows_of_the_models(shop):
+    """The models know rows alone; an item that they do not know is none."""
+    made = profile(items=("i1", "unknown", "i2"), steps=4, repeated_steps=1)
+    made.items[2].last_timestamp_ms = 9_000
+    made.purchased.add(item_id="i2", timestamp_ms=1)
+    put(shop, made)
+    rows, times_s, flags, repeats = past_of(shop.replica.engine, visitor(shop, "new", "u"))
+    assert rows.tolist() == shop.replica.engine.rows_of(["i1", "i2"])
+    assert times_s.tolist() == [1, 9]
+    assert flags.tolist() == [0, BOUGHT]
+    assert repeats == 0.25
+    assert past_of(shop.replica.engine, visitor(shop, "new")) is None
+
+
+def test_the_running_session_is_no_past(shop):
+    """A tab that was idle for an hour goes on: its items are not those of an earlier visit."""
+    made = profile(items=("i1", "i3"))
+    made.merged.add(session_id="mine")
+    put(shop, made)
+    shop.apply(record("mine", ["i3", "i4"], user_id="u"))
+    shop.apply(record("other", ["i3", "i4"], user_id="u"))
+    engine = shop.replica.engine
+    assert past_of(engine, visitor(shop, "mine")).rows.tolist() == engine.rows_of(["i1"])
+    assert past_of(engine, visitor(shop, "other")).rows.tolist() == engine.rows_of(["i1", "i3"])
+
+
+def test_what_was_disliked_in_any_session_is_in_no_answer(shop):
+    """Who has hidden an item yesterday must not see it today."""
+    plain = ids(shop.recommend(session_id="new", session_items=["i4", "i5"]))
+    made = profile()
+    made.disliked.add(item_id=plain[0], timestamp_ms=1)
+    put(shop, made)
+    fields = {"session_id": "new", "session_items": ["i4", "i5"]}
+    assert plain[0] not in ids(shop.recommend(**fields, user_id="u"))
+    assert plain[0] in ids(shop.recommend(**fields, user_id="someone else"))
+
+
+def test_what_was_bought_lately_can_be_left_out(shop):
+    """Nobody buys the next washing machine after two weeks, but coffee after two months."""
+    plain = ids(shop.recommend(session_id="new", session_items=["i4", "i5"]))
+    made = profile()
+    made.purchased.add(item_id=plain[0], timestamp_ms=NOW_MS - 40 * DAY_MS)
+    made.purchased.add(item_id=plain[1], timestamp_ms=NOW_MS - 10 * DAY_MS)
+    put(shop, made)
+    fields = {"session_id": "new", "user_id": "u", "session_items": ["i4", "i5"]}
+    for days, gone in ((0, 0), (5, 0), (30, 1), (60, 2)):
+        answer = ids(shop.recommend(**fields, filter={"purchased_within_days": days}))
+        assert len({plain[0], plain[1]} - set(answer)) == gone
+    with pytest.raises(RequestError) as caught:
+        shop.recommend(**fields, filter={"purchased_within_days": 366})
+    wrong = FieldFault("filter.purchased_within_days", "is 366; send 0 to 365")
+    assert caught.value.faults == [wrong]
+
+
+def test_what_the_session_has_bought_counts_without_its_profile(shop):
+    """The profile may be a moment behind."""
+    shop.apply(record("mine", ["i4", "i6"], purchased=["i6"]))
+    before = ids(shop.recommend(session_id="mine", filter={"exclude_purchased": False}))
+    assert "i6" in before
+    answer = ids(shop.recommend(session_id="mine", filter={"purchased_within_days": 1}))
+    assert "i6" not in answer
+
+
+def test_redis_is_asked_once_for_a_profile_that_is_not_in_memory(shop):
+    """Then memory has it, until the log has a newer one."""
+    shop.replica.profiles.left = 1
+    disliked = ids(shop.recommend(session_id="new", session_items=["i4", "i5"]))[0]
+    made = profile()
+    made.disliked.add(item_id=disliked)
+    shop.redis.profiles["u"] = made
+    fields = {"session_id": "new", "session_items": ["i4", "i5"]}
+    assert shop.redis.asked == 0
+    for _ in range(3):
+        assert disliked not in ids(shop.recommend(**fields, user_id="u"))
+        assert disliked in ids(shop.recommend(**fields, user_id="stranger"))
+    assert shop.redis.asked == 2
+    assert not any(shop.redis.locked)
+
+
+def test_no_answer_waits_for_redis_if_the_profile_is_in_memory(shop):
+    """Redis takes longer than the answer."""
+    shop.replica.profiles.left = 1
+    put(shop, profile(items=("i1",)))
+    shop.recommend(session_id="new", user_id="u")
+    shop.recommend(session_id="anonymous")
+    assert shop.redis.asked == 0
+
+
+def test_without_redis_a_user_is_a_stranger_for_a_while(shop):
+    """An answer without the past is better than none; nothing of it is remembered."""
+    shop.replica.profiles.left = 1
+    shop.redis.profiles["u"] = profile(items=("i1",))
+    shop.redis.up = False
+    answer = shop.recommend(session_id="new", user_id="u")
+    assert pb.DEGRADED_REASON_REDIS_UNAVAILABLE in answer.degraded
+    with pytest.raises(UnreadVisitorError) as caught:
+        visitor(shop, "new", "u")
+    assert caught.value.question.profile_of == "u"
+
+
+def test_session_and_profile_are_asked_for_together(shop):
+    """Two reads one after another would be beyond the time that an answer has."""
+    shop.replica.whole_log = False
+    shop.replica.profiles.left = 1
+    with pytest.raises(UnreadVisitorError) as caught:
+        visitor(shop, "old", "u")
+    assert caught.value.question == ("old", "", "u")
+    with pytest.raises(UnreadVisitorError) as caught:
+        visitor(shop, user_id="u")
+    assert caught.value.question == ("", "u", "u")
+
+
+def asked(shop, *user_ids):
+    raw = user_service_pb2.GetProfilesRequest(user_ids=user_ids).SerializeToString()
+    told = UserProfiles(shop.replica, shop.redis).get_profiles(raw)
+    return user_service_pb2.GetProfilesResponse.FromString(told).profiles
+
+
+def test_profiles_are_told_in_the_order_of_the_request(shop):
+    """From memory, or from Redis; of whom there is none, nothing is told."""
+    put(shop, profile("a", items=("i1",)))
+    put(shop, profile("b", items=("i2",)))
+    assert [p.profile.user_id for p in asked(shop, "b", "nobody", "a")] == ["b", "a"]
+    assert shop.redis.asked == 0
+    shop.replica.profiles.left = 1
+    shop.redis.profiles["c"] = profile("c", items=("i3",))
+    assert [p.profile.user_id for p in asked(shop, "c", "nobody", "a")] == ["c", "a"]
+    assert shop.redis.asked == 1
+    shop.redis.up = False
+    with pytest.raises(Exception, match="Redis does not answer"):
+        asked(shop, "c")
+
+
+def test_too_many_users_or_too_long_ones_are_refused(shop):
+    """A call for a million profiles would keep a thread for minutes."""
+    with pytest.raises(RequestError):
+        asked(shop, *["u"] * (MAX_PROFILES_ASKED + 1))
+    with pytest.raises(RequestError):
+        asked(shop)
+    with pytest.raises(RequestError) as caught:
+        asked(shop, "u", "x" * 257)
+    assert [fault.field for fault in caught.value.faults] == ["user_ids[1]"]
+
+
+def test_shares_are_those_of_the_catalogue_now(shop):
+    """An item that has moved to another category since is counted there."""
+    put(shop, profile(items=("i1", "i2", "gone")))
+    item = Item("i1", categories=("shoes", "sale"), attributes={"brand": "acme"})
+    for one in (item, Item("i2", categories=("shoes",))):
+        shop.replica.apply_item(one.item_id.encode(), encode_item(one))
+    [told] = asked(shop, "u")
+    shares = [(share.name, round(share.share, 3)) for share in told.categories]
+    assert shares == [("shoes", 0.667), ("sale", 0.333)]
+    assert [share.name for share in told.attributes] == ["brand=acme"]
+    shop.replica.apply_item(b"i2", encode_item(Item("i2", categories=("hats",))))
+    [told] = asked(shop, "u")
+    assert [share.name for share in told.categories] == ["hats", "sale", "shoes"]
+
+
+def test_old_items_weigh_less_and_shares_are_few():
+    """What was of interest half a year ago says little about today."""
+    made = profile(items=("new", "old"))
+    made.items[0].last_timestamp_ms = 60 * DAY_MS
+    made.items[1].last_timestamp_ms = 30 * DAY_MS
+    made.last_timestamp_ms = 60 * DAY_MS
+    told = user_profile(made, lambda item_id: Item(item_id, categories=(item_id,)))
+    assert [round(share.share, 3) for share in told.categories] == [0.667, 0.333]
+    names = tuple(f"c{n}" for n in range(16))
+    made = profile(items=("a", "b"))
+    told = user_profile(made, lambda item_id: Item(item_id, categories=(*names[:15], item_id)))
+    assert len(told.categories) == MAX_PROFILE_SHARES
+    assert not user_profile(profile(), lambda _: None).categories
