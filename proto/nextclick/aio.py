@@ -173,6 +173,7 @@ class AsyncClient:
     async def delete_users(self, user_ids: Sequence[str]) -> int:
         """Forget 1 to 1,000 users and their profiles; returns how many were acknowledged."""
         return await self._run(calls.delete_users(user_ids))
+
     async def get_profiles(self, user_ids: Sequence[str]) -> list[Profile]:
         """Return what 1 to 100 users did in earlier sessions, of those who have a profile."""
         return await self._run(calls.get_profiles(user_ids))

@@ -182,6 +182,8 @@ def delete_users(user_ids: Sequence[str]) -> Call[int]:
     """Return the call that forgets users and their profiles."""
     request = _build(user_pb.DeleteUsersRequest, user_ids=user_ids)
     return Call(lambda stubs: stubs.users.DeleteUsers, request, responses.accepted)
+
+
 def get_profiles(user_ids: Sequence[str]) -> Call[list[Profile]]:
     """Return the call for what users did in earlier sessions."""
     request = _build(user_pb.GetProfilesRequest, user_ids=user_ids)
