@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -150,7 +151,7 @@ def _rank(kind: int) -> tuple[int, int]:
 
 
 def _decay(elapsed_ms: int) -> float:
-    return 2.0 ** -min(elapsed_ms / PROFILE_HALF_LIFE_MS, MAX_HALVINGS)
+    return math.pow(2, -min(elapsed_ms / PROFILE_HALF_LIFE_MS, MAX_HALVINGS))
 
 
 def _put(marks: Marks, item_id: str, at_ms: int, most: int) -> bool:
