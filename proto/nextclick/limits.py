@@ -72,6 +72,10 @@ MAX_PROPERTIES, MAX_PROPERTY_KEY_BYTES, MAX_PROPERTY_BYTES = 32, 64, 1_024
 MAX_CATEGORIES, MAX_CATEGORY_BYTES = 16, 128
 MAX_ATTRIBUTES, MAX_ATTRIBUTE_KEY_BYTES, MAX_ATTRIBUTE_BYTES = 32, 64, 256
 MAX_TITLE_BYTES = 1_024
+MAX_KIND_BYTES, MAX_DESCRIPTION_BYTES, MAX_URL_BYTES = 64, 8_192, 2_048
+MAX_NUMBERS, MAX_NUMBER_KEY_BYTES = 32, 64
+MAX_EMBEDDING = 1_024
+"""Numbers of an item's vector; all items of a shop have as many."""
 
 # ---- records; readers pass over what is larger, writers stay below it
 
@@ -131,6 +135,15 @@ MAX_PUT_EVENTS, MAX_PUT_ITEMS = 1_000, 1_000
 
 MAX_FILTER_CATEGORIES, MAX_EXCLUDED_ITEMS = 64, 1_000
 """Categories and excluded items of one filter."""
+
+MAX_FILTER_KINDS = 16
+"""Kinds of one filter."""
+
+MAX_CONDITIONS, MAX_CONDITION_DEPTH, MAX_CONDITION_VALUES = 32, 16, 64
+"""Conditions of one filter, however they are nested; how deep they are; values of one of them."""
+
+MAX_SEGMENT_BYTES = 64
+"""Name of a segment of users."""
 
 # ---- the live score
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which items may be answered; see `ItemFilter` in ``recommendation_service.proto``."""
+    """Which items may be answered; see `ItemFilter` in ``recommendation_service.proto``.
+
+    A ``condition`` is what `nextclick.conditions` makes: the fields of `Condition`, by name.
+    """
 
     categories: Sequence[str] = ()
     excluded_item_ids: Sequence[str] = ()
     exclude_seen: bool = False
     exclude_purchased: bool = False
     include_unavailable: bool = False
+    kinds: Sequence[str] = ()
+    condition: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
