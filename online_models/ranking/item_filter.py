@@ -8,8 +8,9 @@ from numba import njit
 from nextclick.limits import MAX_CATEGORIES, MAX_FILTER_CATEGORIES
 from online_models.memory.state import State
 from online_models.memory.table import Table
+from online_models.ranking.conditions import in_mask
 from online_models.tables.categories import MOST_CATEGORIES
-from online_models.tables.item_rows import DELETED, UNAVAILABLE
+from online_models.tables.item_rows import DELETED, TIMED, UNAVAILABLE, in_its_time
 
 TABLES = (
     Table("marks", np.int32, ("rows",)),
@@ -26,9 +27,15 @@ def allowed(st: State, row: int) -> bool:
     """Whether an item passes the request's filter."""
     request = st.request[0]
     flags = st.stats[row].flags
-    if flags & DELETED or (flags & UNAVAILABLE and not request.unavailable):
+    if flags & DELETED:
+        return False
+    if not request.unavailable and (
+        flags & UNAVAILABLE or (flags & TIMED and not in_its_time(st, row, request.now_s))
+    ):
         return False
     if request.exclusions and st.marks[row] == np.int32(request.number):
+        return False
+    if not in_mask(st, row):
         return False
     if request.n_categories == 0:
         return True
