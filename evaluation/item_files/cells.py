@@ -97,9 +97,7 @@ def attributes(cell: Any) -> dict[str, str]:
 
 
 _CURRENCY = r"(?:[A-Z]{3}|[$€£¥])"
-_AMOUNT = re.compile(
-    rf"(?:{_CURRENCY} ?)?([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?: ?{_CURRENCY})?"
-)
+_AMOUNT = re.compile(rf"(?:{_CURRENCY} ?)?([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?: ?{_CURRENCY})?")
 
 
 def number(cell: str) -> float | None:

@@ -125,8 +125,8 @@ def choose_columns(table: Table, columns: ItemColumns) -> Chosen:
     if item is None:
         raise search.error("no column of items is known", "--item")
     chosen = Chosen(item)
-    for field, (role, read) in ONE.items():
-        setattr(chosen, field, _one(search, role, getattr(columns, field), read))
+    for name, (role, read) in ONE.items():
+        setattr(chosen, name, _one(search, role, getattr(columns, name), read))
     chosen.categories = _categories(search, columns.categories)
     chosen.numbers = _numbers(search, columns.numbers, chosen.used)
     chosen.attributes = _attributes(search, columns.attributes, chosen.used)

@@ -176,7 +176,9 @@ class _Rows:
     def described(self) -> list[tuple[str, str]]:
         """Return what each column was taken for."""
         chosen = self._chosen
-        one = {"item": chosen.item} | {role: getattr(chosen, name) for name, (role, _) in ONE.items()}
+        one = {"item": chosen.item} | {
+            role: getattr(chosen, name) for name, (role, _) in ONE.items()
+        }
         told = [(role, self._name(index)) for role, index in one.items() if index is not None]
         for index, sign in chosen.categories.items():
             how = f" (separated by {sign!r})" if sign else ""

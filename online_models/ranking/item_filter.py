@@ -27,15 +27,9 @@ def allowed(st: State, row: int) -> bool:
     """Whether an item passes the request's filter."""
     request = st.request[0]
     flags = st.stats[row].flags
-    if flags & DELETED:
+    if flags & DELETED or not (request.unavailable or _available(st, row, flags)):
         return False
-    if not request.unavailable and (
-        flags & UNAVAILABLE or (flags & TIMED and not in_its_time(st, row, request.now_s))
-    ):
-        return False
-    if request.exclusions and st.marks[row] == np.int32(request.number):
-        return False
-    if not in_mask(st, row):
+    if (request.exclusions and st.marks[row] == np.int32(request.number)) or not in_mask(st, row):
         return False
     if request.n_categories == 0:
         return True
@@ -46,6 +40,13 @@ def allowed(st: State, row: int) -> bool:
         if st.wanted[own[i]] == np.int32(request.number):
             return True
     return False
+
+
+@njit(cache=True, inline="always")
+def _available(st: State, row: int, flags: int) -> bool:
+    if flags & UNAVAILABLE:
+        return False
+    return flags & TIMED == 0 or in_its_time(st, row, st.request[0].now_s)
 
 
 @njit(cache=True)

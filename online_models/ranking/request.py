@@ -90,9 +90,7 @@ class RequestWriter:
         What the catalogue says of items.
     """
 
-    def __init__(
-        self, arrays: Arrays, category_numbers: Mapping[str, int], facts: Facts
-    ) -> None:
+    def __init__(self, arrays: Arrays, category_numbers: Mapping[str, int], facts: Facts) -> None:
         self._record: Any = arrays["request"].view(np.uint8).data
         self._query = arrays["query"]
         self._marks = arrays["marks"]

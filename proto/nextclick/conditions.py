@@ -5,7 +5,8 @@ Each function returns a condition as a mapping, with the names of `Condition` in
 
 >>> from nextclick import Filter
 >>> cheap_or_new = any_of(number("price", at_most=20), number("year", at_least=2026))
->>> flt = Filter(condition=all_of(category("Shoes"), cheap_or_new, not_(attribute("brand", "Acme"))))
+>>> others = not_(attribute("brand", "Acme"))
+>>> flt = Filter(condition=all_of(category("Shoes"), cheap_or_new, others))
 """
 
 from __future__ import annotations
@@ -50,9 +51,7 @@ def attribute(name: str, *values: str) -> Condition:
     return {"attribute": {"name": name, "values": list(values)}}
 
 
-def number(
-    name: str, *, at_least: float | None = None, at_most: float | None = None
-) -> Condition:
+def number(name: str, *, at_least: float | None = None, at_most: float | None = None) -> Condition:
     """Return the condition that an item has a number, within bounds that are included.
 
     >>> number("price", at_most=20)

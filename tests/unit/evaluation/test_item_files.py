@@ -117,7 +117,7 @@ def test_columns_that_somebody_names(tmp_path):
     )
     described = {"d": "9.5", "e": "x"}
     assert items == [Item("7", categories=("Women", "Shoes"), attributes=described, title="Shoe")]
-    none = dict.fromkeys(("categories", "attributes", "numbers"), ["-"])
+    none = {key: ["-"] for key in ("categories", "attributes", "numbers")}
     items, report = read(tmp_path / "f", CSV, title="-", **none)
     assert "price; --attribute makes a column an attribute, --number a number" in told(report)
     assert items == [Item("17"), Item("18", available=False)]
