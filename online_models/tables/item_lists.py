@@ -2,8 +2,8 @@
 
 Every category has two lists: of the items that were ever clicked, the last clicked first, and of
 the others, the last added first. Those that are not available now come last. Number 0 stands for
-all items. Items on the list of popular ones (`sources.popularity`) are in none of these, since a page
-is filled from there first; nor are deleted ones.
+all items. Items on the list of popular ones (`sources.popularity`) are in none of these, since a
+page is filled from there first; nor are deleted ones.
 
 An item is in its lists if it has a row, is not deleted and not popular. So whatever changes that,
 whether it was ever clicked, or its categories, takes the item out before (`remove`) and puts it in

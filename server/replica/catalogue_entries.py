@@ -15,6 +15,7 @@ from nextclick.codec import Item, decode_item, embedding_width, encode_item
 from online_models.engine import Engine
 from online_models.memory.sharded_dict import ShardedDict, ShardedQueue
 from online_models.sweep import LARGEST_SHARE
+from online_models.tables.facts import facts_of
 from server import metrics
 
 log = logging.getLogger("nextclick.catalogue")
@@ -206,7 +207,15 @@ class CatalogueEntries:
     def _apply(self, item: Item, record: bytes) -> bool:
         """Apply an item; return False if no row is free for it."""
         if not self._engine.put_item(
-            item.item_id, item.available, item.categories, item.attributes, item.title
+            item.item_id,
+            item.available,
+            item.categories,
+            item.attributes,
+            item.title,
+            item.kind,
+            item.numbers,
+            item.available_from_ms,
+            item.available_until_ms,
         ):
             return False
         self.waiting.drop(item.item_id)
@@ -270,9 +279,12 @@ class CatalogueEntries:
             for record in records[name]:
                 items.keep(decode_item(record).item_id, record)
         for record in records[ENTRIES]:
-            item_id = decode_item(record).item_id
-            if self._engine.row(item_id):
+            item = decode_item(record)
+            item_id = item.item_id
+            if row := self._engine.row(item_id):
                 self._set(item_id, record)
+                facts = facts_of(item.categories, item.attributes, item.kind)
+                self._engine.facts.put(row, facts, item.numbers)
             else:
                 self.left.keep(item_id, record)
         if more_rows:

@@ -26,6 +26,7 @@ from server.kafka.impressions import Impressions
 from server.replica.redis_view import UNREAD, Question, RedisView, Stored
 from server.replica.replica import Replica
 from server.services import recommendation_checks as validation
+from server.services.conditions import NOBODY, Asker, condition_of, context_of
 from server.services.impression_recorder import ImpressionRecorder, Shown
 from server.services.replies import (
     RANK_ITEMS,
@@ -47,8 +48,6 @@ PARSE = "parse"
 CATCHING_UP_MS = 10_000
 """Answers of a replica with a larger lag are marked as degraded."""
 
-FilteredRequest = pb.RecommendRequest | pb.SimilarItemsRequest | pb.TrendingRequest
-
 
 class Recommendations:
     """Answers the calls; each takes a serialised request and returns a serialised response.
@@ -63,10 +62,12 @@ class Recommendations:
         redis_view: RedisView,
         impressions: Impressions,
         shadow_sample: int = 0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._replica = replica
         self._engine = replica.engine
         self._redis = redis_view
+        self._clock = clock
         self._recorder = ImpressionRecorder(replica, impressions, shadow_sample)
         fields = {RECOMMEND_ITEMS, RANK_ITEMS, SIMILAR_ITEMS, TRENDING_ITEMS}
         self._parts = {field: Parts(self._engine, field) for field in fields}
@@ -157,7 +158,8 @@ class Recommendations:
             stages.enter("session")
             visitor = resolve_visitor(self._replica, request.session_id, request.user_id, stored)
             rows, appended = self._query(visitor, tail)
-            flt = self._filter(request, visitor, rows)
+            flt = self._filter(request.filter, visitor, rows, asker_of(request))
+            self._engine.at(int(self._clock()))
             ranked = self._engine.recommend(
                 rows,
                 validation.page(request.page_size),
@@ -254,7 +256,8 @@ class Recommendations:
                     f"item_id: {request.item_id!r} is known neither to the catalogue nor to the "
                     "models; add it to the catalogue or send a click on it"
                 )
-            flt = self._filter(request, Visitor(), ())
+            flt = self._filter(request.filter, Visitor(), ())
+            self._engine.at(int(self._clock()))
             ranked = self._engine.similar(row, validation.page(request.page_size), flt)
             items = self._parts[SIMILAR_ITEMS].items(ranked.rows, ranked.scores)
             response = pb.SimilarItemsResponse(model_version=self._engine.clicks)
@@ -265,7 +268,8 @@ class Recommendations:
         request = parsed(pb.TrendingRequest, raw)
         validation.check_trending(request)
         with self._replica.answering():
-            flt = self._filter(request, Visitor(), ())
+            flt = self._filter(request.filter, Visitor(), ())
+            self._engine.at(int(self._clock()))
             ranked = self._engine.trending(validation.page(request.page_size), flt)
             items = self._parts[TRENDING_ITEMS].items(ranked.rows, ranked.scores)
             response = pb.TrendingResponse(model_version=self._engine.clicks)
@@ -286,20 +290,31 @@ class Recommendations:
         n = n_stored(stored, rows)
         return stored + rows[n:], tail[n:]
 
-    def _filter(self, request: FilteredRequest, visitor: Visitor, rows: Rows) -> Filter | None:
+    def _filter(
+        self, wanted: pb.ItemFilter, visitor: Visitor, rows: Rows, asker: Asker = NOBODY
+    ) -> Filter | None:
         """Return the engine's filter, None if nothing is filtered."""
-        if not visitor.hidden and not request.HasField("filter"):
+        if not visitor.hidden and not wanted.ByteSize():
             return None
-        row, wanted = self._engine.row, request.filter
+        row = self._engine.row
         excluded = [row(item_id) for item_id in visitor.hidden]
         excluded += [row(item_id) for item_id in wanted.excluded_item_ids]
         if wanted.exclude_seen:
             excluded += list(rows)
         if wanted.exclude_purchased:
             excluded += [row(item_id) for item_id in visitor.purchased]
-        if not excluded and not wanted.categories and not wanted.include_unavailable:
+        asked = wanted.HasField("condition")
+        condition = condition_of(wanted.condition, asker) if asked else None
+        narrow = excluded or wanted.categories or wanted.kinds or condition is not None
+        if not narrow and not wanted.include_unavailable:
             return None
-        return Filter(tuple(wanted.categories), tuple(excluded), wanted.include_unavailable)
+        return Filter(
+            tuple(wanted.categories),
+            tuple(excluded),
+            wanted.include_unavailable,
+            tuple(wanted.kinds),
+            condition,
+        )
 
     def _degraded(self, stored: Stored | None) -> list[pb.DegradedReason]:
         reasons: list[pb.DegradedReason] = []
@@ -341,6 +356,13 @@ class Recommendations:
         check = board.calibration
         odds = check.slope * log_odds(scores[:SCORED_ITEMS].astype(np.float64)) + check.intercept
         return [float(p) for p in 1 / (1 + np.exp(-odds))]
+
+
+def asker_of(request: pb.RecommendRequest) -> Asker:
+    """Return what is known of the visitor who asks, for conditions."""
+    if not request.HasField("context"):
+        return NOBODY
+    return Asker(context=context_of(request.context))
 
 
 def _timed(

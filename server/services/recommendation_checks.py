@@ -15,13 +15,16 @@ from nextclick.limits import (
     MAX_CATEGORY_BYTES,
     MAX_EXCLUDED_ITEMS,
     MAX_FILTER_CATEGORIES,
+    MAX_FILTER_KINDS,
     MAX_ID_BYTES,
+    MAX_KIND_BYTES,
     MAX_PAGE,
     MAX_RANKED_ITEMS,
     SESSION_STEPS,
 )
 from nextclick.v1 import recommendation_service_pb2 as pb
 from server.errors import RequestError
+from server.services.conditions import condition_faults
 from server.services.requests import parsed_entries
 
 
@@ -138,4 +141,12 @@ def _filter(item_filter: pb.ItemFilter) -> list[FieldFault]:
         )
     else:
         faults += _all("filter.excluded_item_ids", item_filter.excluded_item_ids)
+    kinds = len(item_filter.kinds)
+    if kinds > MAX_FILTER_KINDS:
+        fault = f"has {kinds} kinds; send {MAX_FILTER_KINDS} at most"
+        faults.append(FieldFault("filter.kinds", fault))
+    else:
+        faults += _all("filter.kinds", item_filter.kinds, MAX_KIND_BYTES)
+    if item_filter.HasField("condition"):
+        faults += condition_faults("filter.condition", item_filter.condition)
     return faults
