@@ -7,9 +7,10 @@ items alone. What is not known of a visitor fulfils nothing that is asked of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from nextclick.checks import check_text
 from nextclick.errors import FieldFault
@@ -105,32 +106,38 @@ def _asks_of_visitors(message: pb.Condition) -> bool:
 
 def _made(message: pb.Condition, asker: Asker) -> Condition:
     test = message.WhichOneof("test")
-    asked = getattr(message, test or "all")
-    match test:
-        case "all" | "any":
-            parts = tuple(_made(part, asker) for part in asked.conditions)
-            return AllOf(parts) if test == "all" else AnyOf(parts)
-        case "not":
-            return Not(_made(asked, asker))
-        case "category":
-            return HasFact((facts.category(asked),))
-        case "kind":
-            return HasFact((facts.kind(asked),))
-        case "attribute":
-            return HasFact(tuple(facts.attribute(asked.name, value) for value in asked.values))
-        case "number":
-            low = asked.at_least if asked.HasField("at_least") else -math.inf
-            high = asked.at_most if asked.HasField("at_most") else math.inf
-            return InRange(asked.name, low, high)
-        case "segment":
-            return _always(asked in asker.segments)
-        case "user":
-            return _always(asker.attributes.get(asked.name) in asked.values)
-    return _always((asker.context.get(asked.name) or None) in asked.values)
+    if test is None:  # which no valid condition has
+        return NOTHING
+    asked = getattr(message, test)
+    if test in ("all", "any"):
+        parts = tuple(_made(part, asker) for part in asked.conditions)
+        return AllOf(parts) if test == "all" else AnyOf(parts)
+    return Not(_made(asked, asker)) if test == "not" else _LEAVES[test](asked, asker)
+
+
+def _in_range(asked: pb.RangeCondition) -> Condition:
+    low = asked.at_least if asked.HasField("at_least") else -math.inf
+    high = asked.at_most if asked.HasField("at_most") else math.inf
+    return InRange(asked.name, low, high)
 
 
 def _always(holds: bool) -> Condition:
     return EVERYTHING if holds else NOTHING
+
+
+_LEAVES: dict[str, Callable[[Any, Asker], Condition]] = {
+    "category": lambda name, _: HasFact((facts.category(name),)),
+    "kind": lambda name, _: HasFact((facts.kind(name),)),
+    "attribute": lambda asked, _: HasFact(
+        tuple(facts.attribute(asked.name, value) for value in asked.values)
+    ),
+    "number": lambda asked, _: _in_range(asked),
+    "segment": lambda name, asker: _always(name in asker.segments),
+    "user": lambda asked, asker: _always(asker.attributes.get(asked.name) in asked.values),
+    "context": lambda asked, asker: _always(
+        (asker.context.get(asked.name) or None) in asked.values
+    ),
+}
 
 
 # ---- what is wrong

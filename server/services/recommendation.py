@@ -49,11 +49,15 @@ CATCHING_UP_MS = 10_000
 """Answers of a replica with a larger lag are marked as degraded."""
 
 
+FilteredRequest = pb.RecommendRequest | pb.SimilarItemsRequest | pb.TrendingRequest
+
+
 class Recommendations:
     """Answers the calls; each takes a serialised request and returns a serialised response.
 
     Answers take turns: each holds the replica's lock. `send_impressions` sends the impressions to
-    Kafka; the server calls it after a reply has been sent.
+    Kafka; the server calls it after a reply has been sent. Unless it ``repeats``, no answer to a
+    visitor has what the visitor has already turned to in the session.
     """
 
     def __init__(
@@ -63,11 +67,14 @@ class Recommendations:
         impressions: Impressions,
         shadow_sample: int = 0,
         clock: Callable[[], float] = time.time,
+        *,
+        repeats: bool = True,
     ) -> None:
         self._replica = replica
         self._engine = replica.engine
         self._redis = redis_view
         self._clock = clock
+        self._repeats = repeats
         self._recorder = ImpressionRecorder(replica, impressions, shadow_sample)
         fields = {RECOMMEND_ITEMS, RANK_ITEMS, SIMILAR_ITEMS, TRENDING_ITEMS}
         self._parts = {field: Parts(self._engine, field) for field in fields}
@@ -158,7 +165,7 @@ class Recommendations:
             stages.enter("session")
             visitor = resolve_visitor(self._replica, request.session_id, request.user_id, stored)
             rows, appended = self._query(visitor, tail)
-            flt = self._filter(request.filter, visitor, rows, asker_of(request))
+            flt = self._filter(request, visitor, rows)
             self._engine.at(int(self._clock()))
             ranked = self._engine.recommend(
                 rows,
@@ -256,7 +263,7 @@ class Recommendations:
                     f"item_id: {request.item_id!r} is known neither to the catalogue nor to the "
                     "models; add it to the catalogue or send a click on it"
                 )
-            flt = self._filter(request.filter, Visitor(), ())
+            flt = self._filter(request, Visitor(), ())
             self._engine.at(int(self._clock()))
             ranked = self._engine.similar(row, validation.page(request.page_size), flt)
             items = self._parts[SIMILAR_ITEMS].items(ranked.rows, ranked.scores)
@@ -268,7 +275,7 @@ class Recommendations:
         request = parsed(pb.TrendingRequest, raw)
         validation.check_trending(request)
         with self._replica.answering():
-            flt = self._filter(request.filter, Visitor(), ())
+            flt = self._filter(request, Visitor(), ())
             self._engine.at(int(self._clock()))
             ranked = self._engine.trending(validation.page(request.page_size), flt)
             items = self._parts[TRENDING_ITEMS].items(ranked.rows, ranked.scores)
@@ -290,21 +297,20 @@ class Recommendations:
         n = n_stored(stored, rows)
         return stored + rows[n:], tail[n:]
 
-    def _filter(
-        self, wanted: pb.ItemFilter, visitor: Visitor, rows: Rows, asker: Asker = NOBODY
-    ) -> Filter | None:
+    def _filter(self, request: FilteredRequest, visitor: Visitor, rows: Rows) -> Filter | None:
         """Return the engine's filter, None if nothing is filtered."""
-        if not visitor.hidden and not wanted.ByteSize():
+        unseen = not self._repeats or request.filter.exclude_seen
+        if not visitor.hidden and not unseen and not request.HasField("filter"):
             return None
-        row = self._engine.row
+        row, wanted = self._engine.row, request.filter
         excluded = [row(item_id) for item_id in visitor.hidden]
         excluded += [row(item_id) for item_id in wanted.excluded_item_ids]
-        if wanted.exclude_seen:
+        if unseen:
             excluded += list(rows)
         if wanted.exclude_purchased:
             excluded += [row(item_id) for item_id in visitor.purchased]
         asked = wanted.HasField("condition")
-        condition = condition_of(wanted.condition, asker) if asked else None
+        condition = condition_of(wanted.condition, asker_of(request)) if asked else None
         narrow = excluded or wanted.categories or wanted.kinds or condition is not None
         if not narrow and not wanted.include_unavailable:
             return None
@@ -358,11 +364,11 @@ class Recommendations:
         return [float(p) for p in 1 / (1 + np.exp(-odds))]
 
 
-def asker_of(request: pb.RecommendRequest) -> Asker:
-    """Return what is known of the visitor who asks, for conditions."""
-    if not request.HasField("context"):
-        return NOBODY
-    return Asker(context=context_of(request.context))
+def asker_of(request: FilteredRequest) -> Asker:
+    """Return what is known of the visitor who asks, for conditions; of some calls there is none."""
+    if isinstance(request, pb.RecommendRequest) and request.HasField("context"):
+        return Asker(context=context_of(request.context))
+    return NOBODY
 
 
 def _timed(
