@@ -45,27 +45,25 @@ PRESETS = {
         ),
         Preset(
             "films",
-            200_000,
             20_000,
+            2_000,
             repeats=False,
-            reason="A film is watched once, and a good one stays good: counts of months are better "
-            "than those of days.",
+            reason="A film is watched once. What is popular stays so, for as long as is measured.",
         ),
         Preset(
             "music",
-            60_000,
-            6_000,
+            10_000,
+            1_000,
             repeats=True,
-            reason="Songs are played again and again, also within a session, and hits last for "
-            "weeks.",
+            reason="A song is played again, also within a session, and what is popular changes "
+            "faster than in a shop.",
         ),
         Preset(
             "news",
             5_000,
             500,
             repeats=False,
-            reason="An article is read once, and is old after hours: what counts are the last "
-            "clicks.",
+            reason="An article is read once, and old after hours: the last clicks count.",
         ),
     )
 }
