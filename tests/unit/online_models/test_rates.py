@@ -1,4 +1,4 @@
-"""Rates at which popularity decays: those of old where nobody says others, and no jump at a change."""
+"""Rates at which popularity decays: the usual ones by default, and no jump at a change."""
 
 import math
 
@@ -33,7 +33,7 @@ def test_the_default_preset_changes_nothing():
     """If it failed, an update would change the answers of every shop."""
     assert (SHOP.decay_long, SHOP.decay_short) == (DECAY_LONG, DECAY_SHORT)
     assert SHOP.repeats
-    assert list(PRESETS)[0] == "shop"
+    assert next(iter(PRESETS)) == "shop"
     engine, same = taught(), taught()
     same.set_rates(SHOP.decay_long, SHOP.decay_short)
     assert same.arrays["stats"].tobytes() == engine.arrays["stats"].tobytes()
