@@ -269,8 +269,7 @@ def embedding_width(record: bytes) -> int:
     start = record.rfind(b'"', 0, max(end, 0)) + 1
     if record[end:] != b'"}' or not record.endswith(_BEFORE_EMBEDDING, 0, start):
         return 0
-    padding = end - len(record[start:end].rstrip(b"="))
-    return (3 * (end - start) // 4 - padding) // FLOAT_BYTES
+    return 3 * len(record[start:end].rstrip(b"=")) // 4 // FLOAT_BYTES
 
 
 def decode_item(raw: bytes | None) -> Item:

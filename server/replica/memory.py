@@ -23,6 +23,10 @@ RECORD_BYTES = 200
 ENTRY_BYTES = 200
 """Of an item beside its record and its rows."""
 
+FACTS_BYTES = 100
+"""Of what conditions find an item by, with two categories: each further fact takes some 10 bytes,
+one that no other item has 300 more, and each number 100."""
+
 INDEX_BYTES = 2 * 768 + 256
 """Of an item in the vector index: vector and links twice, since a rebuild makes a new one beside
 the old one, and the vector to which the delta is compared."""
@@ -53,7 +57,7 @@ def most_bytes(
         "process": PROCESS_BYTES,
         "models": max_bytes(limits, but=ONLY_LEARNERS),
         "sessions": limits.max_sessions * SESSION_BYTES,
-        "catalogue": limits.max_items * (record_bytes + ENTRY_BYTES),
+        "catalogue": limits.max_items * (record_bytes + ENTRY_BYTES + FACTS_BYTES),
         "index": limits.max_items * INDEX_BYTES if server else 0,
         "held vectors": 0 if server else MOST_HELD * HELD_BYTES,
         "queues": 2 * MOST_BYTES + MOST_EARLY * EARLY_BYTES + 1_024 * QUEUE_KB,
