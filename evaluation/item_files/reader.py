@@ -137,7 +137,8 @@ class _Rows:
         titles = self._texts(self._chosen.title)
         available = self._read(self._texts(self._chosen.available), availability, default=True)
         deleted = self._read(self._texts(self._chosen.deleted), deletion, default=False)
-        chosen, none = self._chosen, ()
+        chosen = self._chosen
+        none: tuple[float, ...] = ()
         categories, described, measured = self._categories(), self._attributes(), self._numbers()
         starts = self._read(self._texts(chosen.starts), time_ms, default=0)
         ends = self._read(self._texts(chosen.ends), time_ms, default=0)
