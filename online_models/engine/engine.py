@@ -229,7 +229,7 @@ class Engine(Inspection):
 
     def resized(self, limits: Limits) -> Engine:
         """Return models of other limits that know the same; these are spent."""
-        known = [(self.ids[row], *what) for row, *what in self.facts.named()]
+        known = [(self.ids[row], facts, numbers) for row, facts, numbers in self.facts.named()]
         resize.squeeze(self, self._sweep, limits.max_items)
         other = Engine(limits, self.seed, sample=self.sample, remote=self.remote)
         resize.lay_out(self.arrays, self.limits, other.arrays, limits)

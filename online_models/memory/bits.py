@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -52,7 +54,7 @@ def put_bits(bits: Words, rows: NDArray[np.int32], there: bool) -> None:
 
 
 @njit(cache=True)
-def lowest_bit(word: int) -> int:
+def lowest_bit(word: Any) -> int:
     """Return the place of the lowest bit of a word that is not 0.
 
     >>> lowest_bit(1), lowest_bit(40), lowest_bit(-(1 << 63))

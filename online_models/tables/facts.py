@@ -250,9 +250,9 @@ class Facts:
                     self._put_in(number, row)
             self._of[row] = array("i", taken).tobytes()
         self._names.release(before)
-        self._measure(row, numbers)
-        self.version += 1
-        self._latest.append(row)
+        if self._measure(row, numbers) or taken != before:
+            self.version += 1
+            self._latest.append(row)
 
     def clear(self, row: int) -> None:
         """Let nothing find a row."""
@@ -274,10 +274,11 @@ class Facts:
         if not len(rows):
             self._sets[number] = None
 
-    def _measure(self, row: int, numbers: Mapping[str, float]) -> None:
+    def _measure(self, row: int, numbers: Mapping[str, float]) -> bool:
+        """Set the numbers of a row; return whether they have changed."""
         measured = dict(self._measured[row])
         if measured == numbers:
-            return
+            return False
         for name, value in measured.items():
             order = self._orders[name]
             order.discard(value, row)
@@ -290,6 +291,7 @@ class Facts:
             self._orders.setdefault(name, Order(self.words)).add(float(value), row)
             held.append((name, float(value)))
         self._measured[row] = tuple(held)
+        return True
 
     # ---- what is found
 

@@ -85,7 +85,7 @@ def in_its_time(st: State, row: int, now_s: int) -> bool:
     """Whether an item that is `TIMED` is available at a time; 0: the time is not known."""
     s = st.stats[row]
     from_s, until_s = np.int64(s.from_s), np.int64(s.until_s)
-    return now_s == 0 or (from_s <= now_s and (until_s == 0 or now_s < until_s))
+    return bool(now_s == 0 or (from_s <= now_s and (until_s == 0 or now_s < until_s)))
 
 
 @njit(cache=True)

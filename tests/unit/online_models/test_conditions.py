@@ -160,6 +160,18 @@ def test_many_changes_are_found_anew_and_few_one_by_one(monkeypatch):
     assert len(looks) == 2
 
 
+def test_an_item_that_is_put_again_as_it_was_is_no_change():
+    """If it failed, a shop that writes everything each hour would make each answer slow."""
+    shop = Shop()
+    item = (("c",), {"a": "x"}, "film", {"a": 3.0})
+    shop.change(3, item)
+    version = shop.index.version
+    shop.change(3, item)
+    assert shop.index.version == version
+    shop.change(3, (("c",), {"a": "x"}, "film", {"a": 4.0}))
+    assert shop.index.version == version + 1
+
+
 def test_the_condition_that_was_used_longest_ago_makes_room():
     """If it failed, conditions would take memory without bound, or those in use would be lost."""
     shop = Shop()
