@@ -64,6 +64,38 @@ AttributeColumns = Annotated[
         "repeated.",
     ),
 ]
+NumberColumns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--number",
+        help="Column of a number such as the price, or of objects of them; -: none; else guessed. "
+        "May be repeated.",
+    ),
+]
+KindColumn = Annotated[
+    str | None, typer.Option("--kind", help="Column of kinds; -: none; else guessed.")
+]
+DescriptionColumn = Annotated[
+    str | None, typer.Option("--description", help="Column of descriptions; -: none; else guessed.")
+]
+ImageColumn = Annotated[
+    str | None,
+    typer.Option("--image", help="Column of addresses of pictures; -: none; else guessed."),
+]
+PageColumn = Annotated[
+    str | None, typer.Option("--page", help="Column of addresses of pages; -: none; else guessed.")
+]
+FromColumn = Annotated[
+    str | None,
+    typer.Option("--from", help="Column of times since which; -: none; else guessed."),
+]
+UntilColumn = Annotated[
+    str | None, typer.Option("--until", help="Column of times until which; -: none; else guessed.")
+]
+EmbeddingColumn = Annotated[
+    str | None,
+    typer.Option("--embedding", help="Column of the shop's vectors; -: none; else guessed."),
+]
 Rate = Annotated[float, typer.Option(min=1, help="Write at most so many items a second.")]
 
 
@@ -76,6 +108,14 @@ def put(
     available: AvailableColumn = None,
     deleted: DeletedColumn = None,
     attribute: AttributeColumns = None,
+    number: NumberColumns = None,
+    kind: KindColumn = None,
+    description: DescriptionColumn = None,
+    image: ImageColumn = None,
+    page: PageColumn = None,
+    starts: FromColumn = None,
+    ends: UntilColumn = None,
+    embedding: EmbeddingColumn = None,
     rate: Rate = DEFAULT_RATE,
     grpc_port: GrpcPort = None,
     tenant: ServedTenant = None,
@@ -86,7 +126,22 @@ def put(
     nextclick catalogue put items.csv.gz
     """
     started = time.monotonic()
-    columns = ItemColumns(item, title, available, deleted, category or (), attribute or ())
+    columns = ItemColumns(
+        item,
+        title,
+        available,
+        deleted,
+        category or (),
+        attribute or (),
+        kind,
+        description,
+        image,
+        page,
+        starts,
+        ends,
+        embedding,
+        number or (),
+    )
     read = [ItemFile(path, columns) for path in files]
     with server_client(grpc_port, tenant=tenant) as client:
         written = _write(read, Sender(client, rate))
@@ -103,6 +158,14 @@ def sync(
     available: AvailableColumn = None,
     deleted: DeletedColumn = None,
     attribute: AttributeColumns = None,
+    number: NumberColumns = None,
+    kind: KindColumn = None,
+    description: DescriptionColumn = None,
+    image: ImageColumn = None,
+    page: PageColumn = None,
+    starts: FromColumn = None,
+    ends: UntilColumn = None,
+    embedding: EmbeddingColumn = None,
     max_deleted: Annotated[
         float,
         typer.Option(
@@ -126,7 +189,22 @@ def sync(
     """
     started = time.monotonic()
     settings = load(ClientSettings, kafka=kafka, tenant=tenant)
-    columns = ItemColumns(item, title, available, deleted, category or (), attribute or ())
+    columns = ItemColumns(
+        item,
+        title,
+        available,
+        deleted,
+        category or (),
+        attribute or (),
+        kind,
+        description,
+        image,
+        page,
+        starts,
+        ends,
+        embedding,
+        number or (),
+    )
     read = [ItemFile(path, columns) for path in files]
     with server_client(grpc_port, tenant=settings.tenant) as client:
         sender = Sender(client, rate)

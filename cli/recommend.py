@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Any
 
+import orjson
 import typer
 
 from cli.console import print_json, print_line, print_table
+from cli.errors import CommandError
 from cli.figures import percent
 from cli.options import GrpcPort, Json, ServedTenant
 from cli.server_client import server_client
-from nextclick import Recommendation, RecommendedItem
+from nextclick import Filter, Recommendation, RecommendedItem
 from nextclick.limits import DEFAULT_PAGE, MAX_PAGE
 
 FILLS = -50.0
@@ -35,6 +37,19 @@ def recommend(
     k: Annotated[
         int, typer.Option("-k", min=1, max=MAX_PAGE, help="How many items.")
     ] = DEFAULT_PAGE,
+    category: Annotated[
+        list[str] | None, typer.Option(help="Only items in one of these categories.")
+    ] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="Only items of one of these kinds.")
+    ] = None,
+    condition: Annotated[
+        str,
+        typer.Option(
+            help="Only items that fulfil this, as JSON: "
+            '{"number": {"name": "price", "at_most": 20}}'
+        ),
+    ] = "",
     explain: Annotated[bool, typer.Option(help="Show why each item is recommended.")] = False,
     grpc_port: GrpcPort = None,
     tenant: ServedTenant = None,
@@ -44,18 +59,33 @@ def recommend(
 
     nextclick recommend --session-id s1 --item-id 17116 -k 5 --explain
     """
+    flt = Filter(categories=category or (), kinds=kind or (), condition=read_condition(condition))
     with server_client(grpc_port, tenant=tenant, timeout_s=5) as client:
         answer = client.recommend(
             session_id,
             user_id=user_id,
             page_size=k,
             session_items=item_id or (),
+            filter=flt if flt != Filter() else None,
             explain=explain,
         )
     if json:
         print_json(dataclasses.asdict(answer))
         return
     show(answer, explain=explain)
+
+
+def read_condition(text: str) -> dict[str, Any] | None:
+    """Return a condition from JSON, None for an empty text."""
+    if not text:
+        return None
+    try:
+        condition = orjson.loads(text)
+    except orjson.JSONDecodeError as e:
+        raise CommandError(f"--condition: is not JSON: {e}") from None
+    if not isinstance(condition, dict):
+        raise CommandError('--condition: must be an object such as {"kind": "film"}')
+    return condition
 
 
 def show(answer: Recommendation, *, explain: bool) -> None:

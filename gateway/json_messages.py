@@ -24,10 +24,13 @@ from google.protobuf.message import Message
 from gateway.methods import is_list
 from gateway.problems import ProblemError
 from nextclick.errors import FieldFault
-from nextclick.limits import MAX_PUT_EVENTS
+from nextclick.limits import MAX_EMBEDDING, MAX_PUT_EVENTS
 
-MAX_ENTRIES = MAX_PUT_EVENTS
+MAX_ENTRIES = max(MAX_PUT_EVENTS, MAX_EMBEDDING)
 """Entries of a list; no list of the API may have more, and each costs a request its time."""
+
+MAX_DEPTH = 100
+"""Messages in each other; `json_format` refuses what is nested deeper."""
 
 Writer = Callable[[Any], Any]
 """Returns what stands for a message, or for one value, in JSON."""
@@ -70,7 +73,7 @@ def _check_lists(said: object) -> None:
             waiting += one
 
 
-def _check_names(said: dict[str, Any], kind: Any) -> None:
+def _check_names(said: dict[str, Any], kind: Any, depth: int = 1) -> None:
     """Refuse both spellings of a name at once: `json_format` would take the last one."""
     for name, other, nested in _spellings(kind):
         if name != other and name in said and other in said:
@@ -79,8 +82,8 @@ def _check_names(said: dict[str, Any], kind: Any) -> None:
         if nested is not None:
             value = said.get(name, said.get(other))
             for one in value if isinstance(value, list) else (value,):
-                if isinstance(one, dict):
-                    _check_names(one, nested)
+                if isinstance(one, dict) and depth < MAX_DEPTH:
+                    _check_names(one, nested, depth + 1)
 
 
 @cache
@@ -126,20 +129,24 @@ def writer(descriptor: Descriptor) -> Writer:
 
 
 def _is_plain(field: FieldDescriptor) -> bool:
-    """Whether a field is no map but one of texts, and has no bytes."""
+    """Whether a field is no map but one of texts or fractions, and has no bytes."""
     if field.type == FieldDescriptor.TYPE_BYTES:
         return False
     kind = field.message_type
     if kind is None or not kind.GetOptions().map_entry:
         return True
-    return all(entry.type == FieldDescriptor.TYPE_STRING for entry in kind.fields)
+    key, value = kind.fields_by_name["key"], kind.fields_by_name["value"]
+    return key.type == FieldDescriptor.TYPE_STRING and (
+        value.type == FieldDescriptor.TYPE_STRING or value.cpp_type in FRACTIONS
+    )
 
 
 def _value(field: FieldDescriptor) -> Writer | None:
     """Return the function that writes a field's value; None: it stands for itself."""
     kind = field.message_type
     if kind is not None and kind.GetOptions().map_entry:
-        return dict
+        entry = _single(kind.fields_by_name["value"])
+        return dict if entry is None else lambda held: {k: entry(v) for k, v in held.items()}
     one = _single(field)
     if not is_list(field):
         return one
@@ -159,9 +166,12 @@ def _single(field: FieldDescriptor) -> Writer | None:
         return lambda number: names.get(number, number)  # a newer server knows more of them
     if field.cpp_type in (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64):
         return str
-    if field.cpp_type in (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE):
+    if field.cpp_type in FRACTIONS:
         return _number
     return None
+
+
+FRACTIONS = (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE)
 
 
 def _number(value: float) -> float | str:

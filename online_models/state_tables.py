@@ -20,6 +20,7 @@ from online_models.ranking import (
     blend,
     blend_step,
     candidates,
+    conditions,
     item_filter,
     listed_items,
     network,
@@ -39,7 +40,17 @@ TABLES: tuple[Table, ...] = tuple(
         *(items, sessions, click_times, content_tokens),
         sources,
         two_towers,
-        *(item_filter, listed_items, blend, blend_step, candidates, features, network, prequential),
+        *(
+            conditions,
+            item_filter,
+            listed_items,
+            blend,
+            blend_step,
+            candidates,
+            features,
+            network,
+            prequential,
+        ),
         *(rankings, page),
     )
     for table in module.TABLES

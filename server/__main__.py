@@ -44,6 +44,7 @@ from server.transport.http import serve_http
 from server.transport.server import GrpcServer
 from settings.load import load
 from settings.log_lines import log_to_stderr
+from settings.presets import PRESETS
 from settings.server import ServerSettings
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ def run(
     metrics.MAX_PROFILES.set(settings.max_profiles)
     replica.kept_snapshots = saved_snapshots.kept(settings.data_dir)
     replica.engine.policy = policy
+    preset = PRESETS[settings.preset]
+    replica.engine.set_rates(preset.decay_long, preset.decay_short)
     work = {Role.SERVER: answer_calls, Role.EMITTER: emit_examples}[role]
     snapshots = PeriodicSnapshots(
         replica, settings.data_dir, settings.snapshot_interval_s, snapshot_asked_for
@@ -155,7 +158,13 @@ def answer_calls(
     with come_first(settings.realtime):
         producer, impressions = AckedProducer(settings), Impressions(settings)
         redis_view = RedisView(settings, settings.tenant, settings.redis_timeout_ms)
-        recommendations = Recommendations(replica, redis_view, impressions, settings.shadow_sample)
+        recommendations = Recommendations(
+            replica,
+            redis_view,
+            impressions,
+            settings.shadow_sample,
+            repeats=PRESETS[settings.preset].repeats,
+        )
         server = GrpcServer(
             settings,
             handlers=(

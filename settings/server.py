@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -75,6 +75,11 @@ class ServerSettings(GrpcSettings, ListenerSettings, SessionSettings):
     )
     policy: str = Field(
         default="", description="Name of the policy that re-orders ranked items; empty: none"
+    )
+    preset: Literal["shop", "films", "music", "news"] = Field(
+        default="shop",
+        description="What is recommended, from which follow how fast popularity decays and whether "
+        "answers repeat what the visitor has seen; the emitter needs the same",
     )
     history: int = Field(
         default=10_000_000,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import time
+from array import array
 from collections.abc import Iterable, Iterator
 
 import orjson
@@ -173,5 +174,18 @@ class HeldItems:
 
 
 def _digest(item: Item) -> bytes:
-    said = [item.available, item.categories, dict(item.attributes), item.title]
+    said = [
+        item.available,
+        item.categories,
+        dict(item.attributes),
+        item.title,
+        item.kind,
+        item.description,
+        {name: float(number) for name, number in item.numbers.items()},
+        item.image_url,
+        item.page_url,
+        item.available_from_ms,
+        item.available_until_ms,
+        array("f", item.embedding).tobytes().hex(),
+    ]
     return hashlib.blake2b(orjson.dumps(said, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()

@@ -19,6 +19,9 @@ from nextclick import (
 CALL_ITEMS, CALL_CHARACTERS = 500, 500_000
 """Items of a call, and characters of their texts: its message is far from the limit of 4 MiB."""
 
+NUMBER_BYTES = 8
+"""Of a number in a message."""
+
 PATIENCE_S, FIRST_PAUSE_S, LONGEST_PAUSE_S = 120.0, 0.5, 10.0
 """How long a server that has answered before may be away, and the pauses between two attempts."""
 
@@ -138,8 +141,9 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 def _characters(item: Item) -> int:
-    texts = sum(len(name) + len(value) for name, value in item.attributes.items())
-    return len(item.item_id) + len(item.title) + sum(map(len, item.categories)) + texts
+    texts = [item.item_id, item.title, item.kind, item.description, item.image_url, item.page_url]
+    texts += [*item.categories, *item.attributes, *item.attributes.values(), *item.numbers]
+    return sum(map(len, texts)) + NUMBER_BYTES * (len(item.numbers) + len(item.embedding))
 
 
 def _faults(error: InvalidRequestError) -> dict[int, str]:

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 
 from evaluation.click_files.search import NONE, Search
 from evaluation.click_files.table import Table
-from evaluation.item_files.cells import CellError, availability, deletion
+from evaluation.item_files.cells import (
+    CellError,
+    availability,
+    deletion,
+    embedding,
+    number,
+    time_ms,
+    url,
+)
 from evaluation.item_files.roles import LEVEL, OF_ITEMS
 
 
@@ -18,12 +26,13 @@ class ItemColumns:
 
     Attributes
     ----------
-    item, title, available, deleted
-        The column; None: guess.
+    item, title, available, deleted, kind, description, image, page, starts, ends, embedding
+        The column; None: guess. ``starts`` and ``ends`` are those of the time from and until which
+        an item is available.
     categories
         The columns, each ``COLUMN`` or ``COLUMN=SEPARATOR``; none given: guess.
-    attributes
-        The columns; an object in one of them is several attributes. None given: guess.
+    attributes, numbers
+        The columns; an object in one of them is several attributes or numbers. None given: guess.
     """
 
     item: str | None = None
@@ -32,10 +41,19 @@ class ItemColumns:
     deleted: str | None = None
     categories: Sequence[str] = ()
     attributes: Sequence[str] = ()
+    kind: str | None = None
+    description: str | None = None
+    image: str | None = None
+    page: str | None = None
+    starts: str | None = None
+    ends: str | None = None
+    embedding: str | None = None
+    numbers: Sequence[str] = ()
 
     def named(self) -> list[str]:
         """Return all names of columns that these options may hold; numbers are none."""
-        texts = [self.item, self.title, self.available, self.deleted, *self.attributes]
+        texts = [getattr(self, field) for field in ("item", *ONE)]
+        texts += [*self.attributes, *self.numbers]
         for category in self.categories:
             texts += [category, category.split("=")[0]]
         return [text for text in texts if text and text != NONE and not text.isdigit()]
@@ -47,11 +65,11 @@ class Chosen:
 
     Attributes
     ----------
-    item, title, available, deleted
+    item, title, available, deleted, kind, description, image, page, starts, ends, embedding
         The columns.
     categories
         The columns, each with what separates categories in its cells; empty: guess.
-    attributes
+    attributes, numbers
         The columns.
     """
 
@@ -61,12 +79,37 @@ class Chosen:
     deleted: int | None = None
     categories: dict[int, str] = field(default_factory=dict)
     attributes: list[int] = field(default_factory=list)
+    kind: int | None = None
+    description: int | None = None
+    image: int | None = None
+    page: int | None = None
+    starts: int | None = None
+    ends: int | None = None
+    embedding: int | None = None
+    numbers: list[int] = field(default_factory=list)
 
     @property
     def used(self) -> list[int]:
         """All of them, in the order of the file."""
-        one = (self.item, self.title, self.available, self.deleted)
-        return sorted({i for i in one if i is not None} | {*self.categories, *self.attributes})
+        one = (self.item, *(getattr(self, field) for field in ONE))
+        several = (*self.categories, *self.attributes, *self.numbers)
+        return sorted({i for i in one if i is not None} | {*several})
+
+
+ONE: dict[str, tuple[str, Callable[[str], object] | None]] = {
+    "title": ("title", None),
+    "available": ("available", availability),
+    "deleted": ("deleted", deletion),
+    "kind": ("kind", None),
+    "description": ("description", None),
+    "image": ("image", url),
+    "page": ("page", url),
+    "starts": ("from", time_ms),
+    "ends": ("until", time_ms),
+    "embedding": ("embedding", embedding),
+}
+"""Fields of one column at most: the name of its option, and what reads the cells of a column that
+is guessed."""
 
 
 def choose_columns(table: Table, columns: ItemColumns) -> Chosen:
@@ -81,10 +124,11 @@ def choose_columns(table: Table, columns: ItemColumns) -> Chosen:
     item = _one(search, "item", columns.item)
     if item is None:
         raise search.error("no column of items is known", "--item")
-    chosen = Chosen(item, _one(search, "title", columns.title))
-    chosen.available = _one(search, "available", columns.available, availability)
-    chosen.deleted = _one(search, "deleted", columns.deleted, deletion)
+    chosen = Chosen(item)
+    for name, (role, read) in ONE.items():
+        setattr(chosen, name, _one(search, role, getattr(columns, name), read))
     chosen.categories = _categories(search, columns.categories)
+    chosen.numbers = _numbers(search, columns.numbers, chosen.used)
     chosen.attributes = _attributes(search, columns.attributes, chosen.used)
     return chosen
 
@@ -121,6 +165,14 @@ def _categories(search: Search, said: Sequence[str]) -> dict[int, str]:
         return dict.fromkeys(levels, "")
     known = search.candidates("category")
     return dict.fromkeys(known[:1], "")
+
+
+def _numbers(search: Search, said: Sequence[str], used: Sequence[int]) -> list[int]:
+    if said:
+        return [search.said("number", text)[0] for text in said if text != NONE]
+    named = [index for index in search.candidates("number") if _is_read(search, index, number)]
+    known = [*search.candidates("numbers"), *named]
+    return [index for index in dict.fromkeys(known) if index not in used]
 
 
 def _attributes(search: Search, said: Sequence[str], used: Sequence[int]) -> list[int]:

@@ -16,8 +16,18 @@ from evaluation.click_files.opening import tables
 from evaluation.click_files.roles import PLURAL, normal
 from evaluation.click_files.table import LINE, Table
 from evaluation.errors import UnreadableFileError
-from evaluation.item_files.cells import CellError, attributes, availability, deletion, text
-from evaluation.item_files.columns import Chosen, ItemColumns, choose_columns
+from evaluation.item_files.cells import (
+    CellError,
+    attributes,
+    availability,
+    deletion,
+    embedding,
+    number,
+    numbers,
+    text,
+    time_ms,
+)
+from evaluation.item_files.columns import ONE, Chosen, ItemColumns, choose_columns
 from evaluation.item_files.report import ItemReport
 from evaluation.item_files.roles import OF_ITEMS
 from nextclick.codec import Item
@@ -127,14 +137,35 @@ class _Rows:
         titles = self._texts(self._chosen.title)
         available = self._read(self._texts(self._chosen.available), availability, default=True)
         deleted = self._read(self._texts(self._chosen.deleted), deletion, default=False)
-        categories, described = self._categories(), self._attributes()
+        chosen = self._chosen
+        none: tuple[float, ...] = ()
+        categories, described, measured = self._categories(), self._attributes(), self._numbers()
+        starts = self._read(self._texts(chosen.starts), time_ms, default=0)
+        ends = self._read(self._texts(chosen.ends), time_ms, default=0)
+        vectors = self._read(self._cells(chosen.embedding), embedding, default=none)
+        kinds, descriptions = self._texts(chosen.kind), self._texts(chosen.description)
+        images, pages = self._texts(chosen.image), self._texts(chosen.page)
         rows: list[tuple[int, Item]] = []
         refused: dict[str, list[int]] = {}
         for i, fault in enumerate(self._faults):
             if deleted[i]:
                 rows.append((lines[i], Item(names[i], deleted=True)))
             elif fault is None:
-                item = Item(names[i], available[i], categories[i], described[i], titles[i])
+                item = Item(
+                    names[i],
+                    available[i],
+                    categories[i],
+                    described[i],
+                    titles[i],
+                    kind=kinds[i],
+                    description=descriptions[i],
+                    numbers=measured[i],
+                    image_url=images[i],
+                    page_url=pages[i],
+                    available_from_ms=starts[i],
+                    available_until_ms=ends[i],
+                    embedding=vectors[i],
+                )
                 rows.append((lines[i], item))
             else:
                 refused.setdefault(fault, []).append(i)
@@ -146,13 +177,17 @@ class _Rows:
     def described(self) -> list[tuple[str, str]]:
         """Return what each column was taken for."""
         chosen = self._chosen
-        one = {role: getattr(chosen, role) for role in ("item", "title", "available", "deleted")}
+        one = {"item": chosen.item} | {
+            role: getattr(chosen, name) for name, (role, _) in ONE.items()
+        }
         told = [(role, self._name(index)) for role, index in one.items() if index is not None]
         for index, sign in chosen.categories.items():
             how = f" (separated by {sign!r})" if sign else ""
             told.append(("category", f"{self._name(index)}{how}"))
         if chosen.attributes:
             told.append(("attributes", ", ".join(map(self._name, chosen.attributes))))
+        if chosen.numbers:
+            told.append(("numbers", ", ".join(map(self._name, chosen.numbers))))
         return told
 
     def unused(self) -> list[str]:
@@ -173,6 +208,9 @@ class _Rows:
 
     def _values(self, index: int) -> list[Any]:
         return self._frame[str(index)].to_list()
+
+    def _cells(self, index: int | None) -> list[Any]:
+        return [None] * self._frame.height if index is None else self._values(index)
 
     def _texts(self, index: int | None) -> list[str]:
         if index is None:
@@ -220,6 +258,25 @@ class _Rows:
             return " "
         signs = OF_LISTS if PLURAL.search(normal(name)) or are_bracketed(cells) else SEPARATORS
         return separator_of(cells, signs) or signs[0]
+
+    def _numbers(self) -> list[dict[str, float]]:
+        out: list[dict[str, float]] = [{} for _ in range(self._frame.height)]
+        none: dict[str, float] = {}
+        for index in self._chosen.numbers:
+            name = self._table.names[index]
+            if normal(name) in OF_ITEMS.names["numbers"]:
+                for held, more in zip(
+                    out, self._read(self._values(index), numbers, default=none), strict=True
+                ):
+                    held.update(more)
+                continue
+            bare = name.split(":")[0]
+            for held, value in zip(
+                out, self._read(self._texts(index), number, default=None), strict=True
+            ):
+                if value is not None:
+                    held[bare] = value
+        return out
 
     def _attributes(self) -> list[dict[str, str]]:
         out: list[dict[str, str]] = [{} for _ in range(self._frame.height)]

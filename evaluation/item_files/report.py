@@ -35,10 +35,10 @@ class ItemReport(TableReport):
     def lines(self) -> list[str]:
         """Return the report as lines of text."""
         deletions = f", {self.deletions:,} deletions" if self.deletions else ""
-        use = "; --attribute makes a column an attribute"
+        use = "; --attribute makes a column an attribute, --number a number"
         return self.told(f"{self.items:,} items{deletions}", use=use)
 
     def check(self) -> None:
         """Raise `UnreadableFileError` if more than half of the rows cannot be read."""
-        options = "--item, --title, --category, --available, --deleted and --attribute"
+        options = "--item, --title, --category, --available, --attribute, --number and the others"
         self.check_readable(self.items + self.deletions, options)

@@ -28,6 +28,32 @@ OF_ITEMS = Vocabulary(
             "isactive", "active", "published", "stock", "stockquantity", "quantity", "inventory",
             "inventoryquantity", "qty",
         ),
+        "kind": ("kind", "itemkind", "itemtype", "contenttype", "mediatype"),
+        "description": (
+            "description", "productdescription", "itemdescription", "longdescription",
+            "shortdescription", "desc", "summary", "abstract", "overview", "synopsis",
+        ),
+        "image": (
+            "imageurl", "imagelink", "image", "pictureurl", "picture", "imgurl", "thumbnailurl",
+            "thumbnail", "posterurl", "poster", "coverurl",
+        ),
+        "page": (
+            "pageurl", "link", "url", "producturl", "itemurl", "productlink", "weburl", "permalink",
+        ),
+        "from": (
+            "availablefrom", "availablefromms", "availabilitydate", "validfrom", "visiblefrom",
+            "onlinefrom",
+        ),
+        "until": (
+            "availableuntil", "availableuntilms", "expirationdate", "expiresat", "validuntil",
+            "visibleuntil", "onlineuntil",
+        ),
+        "embedding": ("embedding", "itemembedding", "vector"),
+        "numbers": ("numbers", "measures"),
+        "number": (
+            "price", "saleprice", "year", "releaseyear", "duration", "durationms",
+            "runtime", "weight", "pages",
+        ),
         "deleted": ("deleted", "isdeleted", "deletedat", "removed", "state"),
         "attributes": ("attributes", "attrs", "properties", "specs", "features"),
         "attribute": (
@@ -37,7 +63,8 @@ OF_ITEMS = Vocabulary(
         ),
     }
 )  # fmt: skip
-"""Of several columns of a role, the name that stands first here counts; all attributes do."""
+"""Of several columns of a role, the name that stands first here counts; of attributes and numbers,
+all do."""
 
 LEVEL = re.compile(r"category(level|l)?\d+$|productcategory\d+$")
 """Columns of which each holds one level of the category."""

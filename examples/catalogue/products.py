@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,22 @@ def item_of(row: Mapping[str, Any]) -> Item:
         attributes={"brand": row["brand"]} if row["brand"] else {},
         title=row["title"],
         deleted=row["deleted_at"] is not None,
+        kind=row["kind"],
+        description=row["summary"],
+        numbers={name: float(row[name]) for name in ("price", "year") if row[name] is not None},
+        image_url=row["image_url"],
+        page_url=row["page_url"],
+        available_from_ms=_milliseconds(row["sold_from"]),
+        available_until_ms=_milliseconds(row["sold_until"]),
+        embedding=tuple(row["embedding"]),
     )
+
+
+def _milliseconds(time: datetime | str | None) -> int:
+    """Return a time in milliseconds since 1970, 0 for none; Debezium has times as text."""
+    if isinstance(time, str):
+        time = datetime.fromisoformat(time)
+    return round(time.timestamp() * 1_000) if time else 0
 
 
 def write(client: Client, items: Iterable[Item]) -> int:

@@ -6,6 +6,15 @@ CREATE TABLE products (
     brand      text,
     categories text[] NOT NULL DEFAULT '{}',
     stock      integer NOT NULL DEFAULT 0,
+    kind       text NOT NULL DEFAULT 'product',
+    summary    text NOT NULL DEFAULT '',
+    price      numeric(10, 2),
+    year       integer,
+    image_url  text NOT NULL DEFAULT '',
+    page_url   text NOT NULL DEFAULT '',
+    sold_from  timestamptz,
+    sold_until timestamptz,
+    embedding  real[] NOT NULL DEFAULT '{}',
     updated_at timestamptz NOT NULL DEFAULT now(),
     deleted_at timestamptz
 );

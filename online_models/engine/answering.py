@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -51,7 +52,7 @@ class Answering(PublishedModels):
         self._counters, self._found = a["counters"], a["found"]
         self._clock, self._next_session = a["counters"]["clock"], a["counters"]["next_session"]
         self._sweep = Sweep(self, self._state, phases_of(self, self._state), self.deleted)
-        self._request = RequestWriter(a, self.categories.numbers)
+        self._request = RequestWriter(a, self.categories.numbers, self.facts)
         self._query, self._answer, self._answer_score = a["query"], a["answer"], a["answer_score"]
         self._session_columns = tuple(
             a["sessions"][name] for name in ("number", "n", "slab", "at", "items")
@@ -139,6 +140,18 @@ class Answering(PublishedModels):
         return bool((flags & CONFIRMED).any())
 
     # ---- answers
+
+    def at(self, now_s: int) -> None:
+        """Say the time of the answers that follow, in seconds since 1970.
+
+        By it, items are available or not that are so for some time only. Models that are never told
+        look at no item's time.
+        """
+        self._request.now_s = now_s
+
+    def set_rates(self, long: float, short: float) -> None:
+        """Let popularity decay at other rates, in clicks, from now on."""
+        popularity.set_rates(self.arrays, long, short)
 
     def recommend(
         self,
@@ -258,7 +271,7 @@ class Answering(PublishedModels):
     def similar(self, row: int, k: int, flt: Filter | None = None) -> Ranked:
         """Return ``k`` items that visitors of an item also click, without the item itself."""
         base = flt or NO_FILTER
-        excluding = Filter(base.categories, (*base.excluded_rows, row), base.include_unavailable)
+        excluding = replace(base, excluded_rows=(*base.excluded_rows, row))
         return self._answer_with(
             self._nearest_to_last, [row], page_size(k), NO_SESSION, excluding, UNKNOWN_TIMES
         )

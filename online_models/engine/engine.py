@@ -241,10 +241,14 @@ class Engine(Inspection):
 
     def resized(self, limits: Limits) -> Engine:
         """Return models of other limits that know the same; these are spent."""
+        known = [(self.ids[row], facts, numbers) for row, facts, numbers in self.facts.named()]
         resize.squeeze(self, self._sweep, limits.max_items)
         other = Engine(limits, self.seed, sample=self.sample, remote=self.remote)
         resize.lay_out(self.arrays, self.limits, other.arrays, limits)
         other.with_vectors = self.with_vectors
         other.keep(self.kept())
         other._sweep.start_over()
+        for item_id, facts, numbers in known:
+            if row := other.row(item_id):
+                other.facts.put(row, facts, numbers)
         return other

@@ -22,9 +22,9 @@ from online_models.memory.table import Arrays, Kept, Table
 from online_models.ranking.features.registry import FITTING_SCHEMAS, SCHEMA
 from online_models.state_tables import TABLES, used_entries
 
-VERSION = 8
+VERSION = 9
 
-READABLE = (5, 6, 7, 8)
+READABLE = (5, 6, 7, 8, 9)
 """Versions that can be read. Version 5 had other names for some tables."""
 
 SINCE = {
@@ -33,6 +33,7 @@ SINCE = {
     "deleted_ids": 7,
     "item_links": 8,
     "item_lists": 8,
+    "rates": 9,
 }
 """The first versions that had a table, where that was not 5."""
 

@@ -17,12 +17,14 @@ from online_models.learners.ranker import RankerLearner
 from online_models.learners.sample import DEFAULT_SAMPLE
 from online_models.learners.vectors import VectorLearner
 from online_models.memory.layout import Limits
+from online_models.ranking.conditions import InRange
 from online_models.ranking.features.registry import N_FEATURES
 from online_models.ranking.request import Filter
 from online_models.vectors.two_towers import DIMENSIONS
 
 TINY = Limits(max_items=64, max_sessions=64, pairs=64)
 SMALLER = Limits(max_items=32, max_sessions=64, pairs=64)
+PRICED = InRange("price", 1.0)
 
 
 def warm_up(remote: bool = False) -> Engine:
@@ -43,9 +45,12 @@ def warm_up(remote: bool = False) -> Engine:
         engine.learn(number, "d", 1)
     engine.place(engine.open_session(), "a")
     engine.strengthen("a")
-    engine.put_item("e", categories=("x",), title="warm")
+    engine.put_item(
+        "e", categories=("x",), title="warm", kind="k", numbers={"price": 2.0}, until_ms=9_000
+    )
+    engine.pass_time(1, 1)
     engine.example(number, "b")
-    for flt in (None, Filter(("x",), (1,), True)):
+    for flt in (None, Filter(("x",), (1,), True), Filter(kinds=("k",), condition=PRICED)):
         engine.recommend([1, 2], 20, 0, flt)
         engine.recommend([1, 2], 20, 0, flt, enter=lambda step: None)
         engine.shadows(20, engine.asked)

@@ -47,6 +47,8 @@ REQUEST = np.dtype(
         ("unavailable", "i8"),  # whether unavailable items may be in the answer
         ("exclusions", "i8"),  # whether items are marked in `marks`
         ("n_left_out", "i8"),  # columns and features left out (`Engine.leave_out`)
+        ("now_s", "i8"),  # its time, seconds since 1970; 0: no item's time is looked at
+        ("mask", "i8"),  # place of its condition in `condition_masks`, -1: it has none
     ]
 )
 """The current request. `online_models.ranking.request` fills it in."""

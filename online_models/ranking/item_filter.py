@@ -8,8 +8,9 @@ from numba import njit
 from nextclick.limits import MAX_CATEGORIES, MAX_FILTER_CATEGORIES
 from online_models.memory.state import State
 from online_models.memory.table import Table
+from online_models.ranking.conditions import in_mask
 from online_models.tables.categories import MOST_CATEGORIES
-from online_models.tables.item_rows import DELETED, UNAVAILABLE
+from online_models.tables.item_rows import DELETED, TIMED, UNAVAILABLE, in_its_time
 
 TABLES = (
     Table("marks", np.int32, ("rows",)),
@@ -26,9 +27,9 @@ def allowed(st: State, row: int) -> bool:
     """Whether an item passes the request's filter."""
     request = st.request[0]
     flags = st.stats[row].flags
-    if flags & DELETED or (flags & UNAVAILABLE and not request.unavailable):
+    if flags & DELETED or not (request.unavailable or _available(st, row, flags)):
         return False
-    if request.exclusions and st.marks[row] == np.int32(request.number):
+    if (request.exclusions and st.marks[row] == np.int32(request.number)) or not in_mask(st, row):
         return False
     if request.n_categories == 0:
         return True
@@ -39,6 +40,13 @@ def allowed(st: State, row: int) -> bool:
         if st.wanted[own[i]] == np.int32(request.number):
             return True
     return False
+
+
+@njit(cache=True, inline="always")
+def _available(st: State, row: int, flags: int) -> bool:
+    if flags & UNAVAILABLE:
+        return False
+    return flags & TIMED == 0 or in_its_time(st, row, st.request[0].now_s)
 
 
 @njit(cache=True)

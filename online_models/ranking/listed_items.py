@@ -10,7 +10,7 @@ from online_models.memory.prefetch import prefetch
 from online_models.memory.state import State
 from online_models.memory.table import Table
 from online_models.tables.item_lists import ALL_ITEMS, LINKS, place_in
-from online_models.tables.item_rows import UNAVAILABLE
+from online_models.tables.item_rows import NOT_NOW
 
 ENOUGH, MOST_LOOKED_AT = 1_024, 2_304
 """Clicked items that are looked at for a page, and the most items while it is not full: 1.5 ms with
@@ -60,7 +60,7 @@ def following(st: State) -> int:
     while walking.lists > 0 and walking.looked_at < MOST_LOOKED_AT:
         walk = st.walks[walking.turn]
         row = np.int64(walk.row)
-        unavailable = st.stats[row].flags & UNAVAILABLE != 0
+        unavailable = st.stats[row].flags & NOT_NOW != 0
         over = row == 0 or (unavailable and not st.request[0].unavailable)
         if over:
             walking.lists -= 1

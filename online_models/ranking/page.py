@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from online_models.memory.bits import lowest_bit
 from online_models.memory.state import State
 from online_models.memory.table import Table
 from online_models.memory.top_k import MAX_SORTED, sort_places, top_k
@@ -15,7 +16,7 @@ from online_models.ranking.candidates import pick_candidates
 from online_models.ranking.item_filter import allowed, exclude
 from online_models.ranking.listed_items import ENOUGH, MOST_LOOKED_AT, begin, following
 from online_models.ranking.rankings import order_candidates
-from online_models.sources.popularity import DECAY_LONG, POPULAR, trend
+from online_models.sources.popularity import POPULAR, trend
 from online_models.tables.item_lists import CLICKED, NOT_CLICKED
 
 MAX_ANSWER = MAX_SORTED
@@ -29,6 +30,9 @@ FILL_SCORE = np.float32(-100)
 
 BELOW_CANDIDATES = np.float32(0.01)
 """How far the score of an item beyond the candidates is below that of the item before it."""
+
+LONG_AGO = np.float32(10_000)
+"""The log of popularity is never below its negative where a page is filled under a condition."""
 
 TABLES = (
     Table("answer", np.int32, (MAX_ANSWER,)),
@@ -132,7 +136,8 @@ def fill(st: State, n: int) -> int:
     """Fill the answer after ``n`` items with popular ones; return its length.
 
     From the list of the most popular items, and if these do not suffice, from the lists of the
-    wanted categories: the most popular ones among the last clicked, then those never clicked.
+    wanted categories: the most popular ones among the last clicked, then those never clicked. Under
+    a condition, from the items that fulfil it.
     """
     size = st.request[0].size
     if n == size:
@@ -150,8 +155,11 @@ def fill(st: State, n: int) -> int:
             n += 1
     first = n
     if n < size:
-        st.walking[0].looked_at = 0
-        n = _fill_with_unclicked(st, _fill_with_clicked(st, n))
+        if st.request[0].mask >= 0:
+            n = _fill_with_matching(st, n)
+        else:
+            st.walking[0].looked_at = 0
+            n = _fill_with_unclicked(st, _fill_with_clicked(st, n))
     for i in range(first, n):
         st.answer_score[i] = FILL_SCORE - i
     return n
@@ -161,7 +169,7 @@ def fill(st: State, n: int) -> int:
 def _fill_with_clicked(st: State, n: int) -> int:
     """Fill the answer with the most popular of the last clicked items (ties: the last clicked)."""
     begin(st, CLICKED)
-    found, clock = 0, st.counters[0].clock / DECAY_LONG
+    found, clock = 0, st.counters[0].clock / st.rates[0].long
     wanted = st.request[0].size - n
     while found < wanted or st.walking[0].looked_at < ENOUGH:
         row = following(st)
@@ -172,6 +180,40 @@ def _fill_with_clicked(st: State, n: int) -> int:
             st.looked_at[found] = row
             st.looked_at_score[found] = st.stats[row].long - clock
             found += 1
+    best = top_k(st.looked_at_score, found, wanted, st.looked_at_order)
+    sort_places(st.looked_at_score, st.looked_at_order, best, st.sort_keys, st.sort_places)
+    for i in range(best):
+        st.answer[n + i] = st.looked_at[st.looked_at_order[i]]
+    return n + best
+
+
+@njit(cache=True)
+def _fill_with_matching(st: State, n: int) -> int:
+    """Fill the answer with the most popular of the items that fulfil the request's condition.
+
+    Those that were never clicked come last, the last added first. Looks at `MOST_LOOKED_AT` of
+    them: where there are more, at those with the highest rows.
+    """
+    request = st.request[0]
+    mask, there = st.condition_masks[request.mask], st.open_rows[0 if request.unavailable else 1]
+    clock = np.float64(st.counters[0].clock)
+    now = clock / st.rates[0].long
+    found, wanted, word = 0, request.size - n, len(mask)
+    while word > 0 and found < MOST_LOOKED_AT:
+        word -= 1
+        bits = mask[word] & there[word]
+        while bits != 0 and found < MOST_LOOKED_AT:
+            row = word * 64 + lowest_bit(bits)
+            bits &= bits - 1
+            if allowed(st, row):
+                s = st.stats[row]
+                exclude(st, row)
+                st.looked_at[found] = row
+                if s.clicks > 0:
+                    st.looked_at_score[found] = max(s.long - now, -LONG_AGO)
+                else:
+                    st.looked_at_score[found] = -LONG_AGO * (2 - s.born / (clock + 1))
+                found += 1
     best = top_k(st.looked_at_score, found, wanted, st.looked_at_order)
     sort_places(st.looked_at_score, st.looked_at_order, best, st.sort_keys, st.sort_places)
     for i in range(best):

@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from nextclick.limits import MAX_FILTER_CATEGORIES
 from online_models.memory.state import REQUEST
 from online_models.memory.table import Arrays
+from online_models.ranking.conditions import Condition, Masks, whole_condition
 from online_models.ranking.page import MAX_ANSWER
 from online_models.sources.registry import MAX_QUERY_ITEMS
+from online_models.tables.facts import Facts
 
 Rows = Sequence[int] | NDArray[np.int32]
 
 UNKNOWN_TIMES = (0, 0)
-NO_SESSION = -1
+NO_SESSION = NO_MASK = -1
 
 _RECORD = struct.Struct(f"{REQUEST.itemsize // 8}q")
 LARGEST_NUMBER = 0x7FFFFFFF
@@ -36,12 +38,18 @@ class Filter:
     excluded_rows
         Rows that must not be in the answer.
     include_unavailable
-        Also allow items that the catalogue marks as not available.
+        Also allow items that the catalogue marks as not available, or not at this time.
+    kinds
+        Only items of one of these; empty: all.
+    condition
+        Only items that fulfil it.
     """
 
     categories: tuple[str, ...] = ()
     excluded_rows: tuple[int, ...] = ()
     include_unavailable: bool = False
+    kinds: tuple[str, ...] = ()
+    condition: Condition | None = None
 
 
 NO_FILTER = Filter()
@@ -78,16 +86,21 @@ class RequestWriter:
         The models' tables.
     category_numbers
         Numbers of the catalogue's categories; grows with it.
+    facts
+        What the catalogue says of items.
     """
 
-    def __init__(self, arrays: Arrays, category_numbers: Mapping[str, int]) -> None:
+    def __init__(self, arrays: Arrays, category_numbers: Mapping[str, int], facts: Facts) -> None:
         self._record: Any = arrays["request"].view(np.uint8).data
         self._query = arrays["query"]
         self._marks = arrays["marks"]
         self._categories, self._wanted = arrays["filter_categories"], arrays["wanted"]
         self._category_numbers = category_numbers
+        self._masks = Masks(arrays, facts)
         self.number = 0
         """Number of the last request, 31 bits."""
+        self.now_s = 0
+        """The time of the next request: seconds since 1970; 0: no item's time is looked at."""
         self.n_left_out = 0
         """Columns and features that are left out."""
         self.n_query = 0
@@ -113,11 +126,15 @@ class RequestWriter:
         """Write a request for the last query, under a new number: earlier marks are void."""
         number = self.number = self.number % LARGEST_NUMBER + 1
         n_categories = unavailable = exclusions = 0
+        mask = NO_MASK
         if flt is not None:
             n_categories, unavailable = len(flt.categories), flt.include_unavailable
+            if flt.kinds or flt.condition is not None:
+                whole = whole_condition(flt.categories, flt.kinds, flt.condition)
+                mask, n_categories = self._masks.place(whole), 0
             if n_categories > MAX_FILTER_CATEGORIES:
                 raise ValueError(f"at most {MAX_FILTER_CATEGORIES} categories in a filter")
-            for i, name in enumerate(flt.categories):
+            for i, name in enumerate(flt.categories[:n_categories]):
                 category = self._category_numbers.get(name, 0)
                 self._categories[i] = category
                 self._wanted[category] = number
@@ -137,6 +154,8 @@ class RequestWriter:
             unavailable,
             exclusions,
             self.n_left_out,
+            self.now_s,
+            mask,
         )
 
 

@@ -13,8 +13,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from online_models.memory.layout import Limits
 from online_models.memory.state import State
-from online_models.memory.table import Forget, Kept, Table
+from online_models.memory.table import Arrays, Forget, Kept, Table
 from online_models.sources.source import Source
 from online_models.tables.item_lists import add, remove
 
@@ -22,7 +23,24 @@ POPULAR = 1_024
 """Length of the lists of the most popular items."""
 
 DECAY_LONG, DECAY_SHORT = 20_000.0, 2_000.0
-"""Decay of popularity, in clicks."""
+"""Decay of popularity, in clicks, where no preset says another one."""
+
+RATES = np.dtype([("long", "f8"), ("short", "f8")])
+
+
+def _usual(table: NDArray[np.void], limits: Limits, seed: int) -> None:
+    del limits, seed
+    table[0] = DECAY_LONG, DECAY_SHORT
+
+
+def set_rates(arrays: Arrays, long: float, short: float) -> None:
+    """Let popularity decay at other rates from now on; the counts of now stay as they are."""
+    rates, stats, clock = arrays["rates"], arrays["stats"], float(arrays["counters"]["clock"][0])
+    for name, new in (("long", long), ("short", short)):
+        old = float(rates[name][0])
+        if old != new:
+            stats[name] += clock / new - clock / old
+            rates[name][0] = new
 
 
 @njit(cache=True)
@@ -84,8 +102,8 @@ def add_clicks(st: State, row: int, weight: float) -> None:
     known = s.clicks > 0
     if s.at_long == 0:
         remove(links, lists, categories, stats, row)
-    s.long = _raised(s.long, known, clock / DECAY_LONG, weight)
-    s.short = _raised(s.short, known, clock / DECAY_SHORT, weight)
+    s.long = _raised(s.long, known, clock / st.rates[0].long, weight)
+    s.short = _raised(s.short, known, clock / st.rates[0].short, weight)
     s.clicks += weight
     s.log_clicks = math.log(1.0 + s.clicks)
     s.last = clock
@@ -102,7 +120,7 @@ def log_popularity(st: State, row: int) -> float:
     s = st.stats[row]
     if s.clicks == 0:
         return -5.0
-    return max(s.long - st.counters[0].clock / DECAY_LONG, -5.0)
+    return max(s.long - st.counters[0].clock / st.rates[0].long, -5.0)
 
 
 @njit(cache=True)
@@ -134,7 +152,7 @@ def log_trend(st: State, row: int, own: float) -> float:
     s = st.stats[row]
     if s.clicks == 0:
         return -8.0
-    short = s.short - st.counters[0].clock / DECAY_SHORT
+    short = s.short - st.counters[0].clock / st.rates[0].short
     return max(without(short, own) if own > 0 else short, -8.0)
 
 
@@ -157,10 +175,10 @@ def trend(st: State, row: int) -> float:
     s = st.stats[row]
     if s.clicks == 0:
         return 0.0
-    clock = st.counters[0].clock
-    short = math.exp(s.short - clock / DECAY_SHORT) / DECAY_SHORT
+    clock, rates = st.counters[0].clock, st.rates[0]
+    short = math.exp(s.short - clock / rates.short) / rates.short
     # In a young stream, the counts cover fewer clicks than the long decay.
-    long = (math.exp(s.long - clock / DECAY_LONG) + 5.0) / min(DECAY_LONG, clock + 1.0)
+    long = (math.exp(s.long - clock / rates.long) + 5.0) / min(rates.long, clock + 1.0)
     return short / long
 
 
@@ -204,6 +222,7 @@ SOURCE = Source(
     "popularity",
     learn=_learn,
     tables=(
+        Table("rates", RATES, (1,), Kept.WHOLE, initial=_usual),
         Table("popular", np.int32, (POPULAR,), Kept.WHOLE, forget=Forget(_forget_popular, 1)),
         Table("trending", np.int32, (POPULAR,), Kept.WHOLE, forget=Forget(_forget_trending, 1)),
     ),

@@ -13,6 +13,13 @@ MOST_CATEGORIES = 1 << 16
 class Categories:
     """Gives each category a number while an item has it.
 
+    Parameters
+    ----------
+    most
+        Different ones at a time; further ones get no number.
+
+    Examples
+    --------
     >>> categories = Categories()
     >>> categories.take(["shoes", "red"]), categories.take(["shoes"])
     ([1, 2], [1])
@@ -23,7 +30,8 @@ class Categories:
     [2]
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_CATEGORIES) -> None:
+        self._most = most
         self.numbers = ShardedDict[int]()
         self._names: list[str] = [""]
         self._items: list[int] = [0]
@@ -43,7 +51,7 @@ class Categories:
         if self._free:
             number = self._free.pop()
             self._names[number] = name
-        elif len(self._names) <= MOST_CATEGORIES:
+        elif len(self._names) <= self._most:
             number = len(self._names)
             self._names.append(name)
             self._items.append(0)

@@ -1,9 +1,9 @@
 """Lists of the items by category, which fill a page when the list of popular items does not.
 
 Every category has two lists: of the items that were ever clicked, the last clicked first, and of
-the others, the last added first. Those that are not available come last. Number 0 stands for all
-items. Items on the list of popular ones (`sources.popularity`) are in none of these, since a page
-is filled from there first; nor are deleted ones.
+the others, the last added first. Those that are not available now come last. Number 0 stands for
+all items. Items on the list of popular ones (`sources.popularity`) are in none of these, since a
+page is filled from there first; nor are deleted ones.
 
 An item is in its lists if it has a row, is not deleted and not popular. So whatever changes that,
 whether it was ever clicked, or its categories, takes the item out before (`remove`) and puts it in
@@ -22,7 +22,7 @@ from nextclick.limits import MAX_CATEGORIES
 from online_models.memory.state import State
 from online_models.memory.table import Arrays, Forget, Kept, Table
 from online_models.tables.categories import MOST_CATEGORIES
-from online_models.tables.item_rows import DELETED, UNAVAILABLE
+from online_models.tables.item_rows import DELETED, NOT_NOW
 
 ALL_ITEMS = 0
 """Number of the lists of all items."""
@@ -151,7 +151,7 @@ def add(
     if stat.flags & DELETED or stat.at_long:
         return
     clicked = CLICKED if stat.clicks > 0 else NOT_CLICKED
-    at_end = stat.flags & UNAVAILABLE != 0
+    at_end = stat.flags & NOT_NOW != 0
     _put(links, lists[ALL_ITEMS, clicked], categories, row, ALL_ITEMS, at_end)
     for place in range(MAX_CATEGORIES):
         number = np.int64(categories[row, place])

@@ -22,8 +22,12 @@ from online_models.memory.sharded_dict import ShardedDict
 from online_models.memory.state import State
 from online_models.memory.table import Arrays, Kept, Table
 
-DELETED, UNAVAILABLE, IN_CATALOGUE, CONFIRMED = 1, 2, 4, 8
-"""Flags of an item. Confirmed: in the catalogue, or by clicks (`ItemRows.confirms`)."""
+DELETED, UNAVAILABLE, IN_CATALOGUE, CONFIRMED, TIMED, CLOSED = 1, 2, 4, 8, 16, 32
+"""Flags of an item. Confirmed: in the catalogue, or by clicks (`ItemRows.confirms`). Timed: it is
+available within some time only; closed: it was outside that when somebody last looked."""
+
+NOT_NOW = UNAVAILABLE | CLOSED
+"""Flags of an item that is not available, as far as flags say."""
 
 NOTHING_NEW, ALONE, BESIDE = range(3)
 """What a click tells of an item: nothing new; that another session has clicked it; or that this one
@@ -40,7 +44,9 @@ STAT = np.dtype(
         ("at_long", "i4"),  # place in the list of popular items, plus one
         ("at_short", "i4"),  # place in the list by recent popularity, plus one
         ("born", "f4"),  # clock when it got its row
-        ("spare", "i4", (4,)),
+        ("from_s", "u4"),  # since when it is available, seconds since 1970; 0: ever since
+        ("until_s", "u4"),  # until when; 0: for ever
+        ("spare", "i4", (2,)),
     ]
 )
 """What blend and ranker read of every candidate: one cache line per item."""
@@ -72,6 +78,14 @@ def worth(st: State, row: int, clock: int):  # type: ignore[no-untyped-def]
     if not s.flags & CONFIRMED:
         x += UNCONFIRMED_WORTH
     return x
+
+
+@njit(cache=True, inline="always")
+def in_its_time(st: State, row: int, now_s: int) -> bool:
+    """Whether an item that is `TIMED` is available at a time; 0: the time is not known."""
+    s = st.stats[row]
+    from_s, until_s = np.int64(s.from_s), np.int64(s.until_s)
+    return bool(now_s == 0 or (from_s <= now_s and (until_s == 0 or now_s < until_s)))
 
 
 @njit(cache=True)

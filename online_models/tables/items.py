@@ -11,21 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nextclick.limits import MAX_CATEGORIES
+from online_models.memory.bits import put_bit, put_bits, words
 from online_models.memory.layout import Limits
 from online_models.memory.table import Arrays, Kept, Table
 from online_models.tables import item_lists, item_rows
 from online_models.tables.categories import Categories
 from online_models.tables.content_tokens import item_tokens
+from online_models.tables.facts import Facts, facts_of
 from online_models.tables.item_lists import ItemLists
 from online_models.tables.item_rows import (
     ALONE,
     BESIDE,
+    CLOSED,
     CONFIRMED,
     DELETED,
     IN_CATALOGUE,
+    NOT_NOW,
+    TIMED,
     UNAVAILABLE,
     ItemRows,
 )
+from online_models.tables.windows import Windows, seconds_from
 
 ITEM = np.dtype(
     [
@@ -70,8 +76,11 @@ TABLES = (
     *item_lists.TABLES,
     Table("first_clicks", FIRST_CLICK, (PENDING,), Kept.HASHED, place=_places),
     Table("deleted_ids", DELETED_ID, (PENDING,), Kept.HASHED, place=_places),
+    Table("open_rows", np.int64, (2, words)),
 )
-"""``first_clicks`` and ``deleted_ids`` are hash tables without chaining of ids that have no row."""
+"""``first_clicks`` and ``deleted_ids`` are hash tables without chaining of ids that have no row;
+``open_rows`` has the rows of items that are not deleted, and of these, those that are available
+now, as far as flags say."""
 
 
 class ItemTable(ItemRows):
@@ -81,6 +90,11 @@ class ItemTable(ItemRows):
         super().__init__(limits, arrays)
         self.categories = Categories()
         self.lists = ItemLists(arrays)
+        self.facts = Facts(words(limits))
+        """What conditions find items by. No snapshot of the models keeps it: the catalogue does."""
+        self.windows = Windows(arrays)
+        self.now_s = 0
+        """The time, as somebody with a clock has said last: seconds since 1970; 0: nobody has."""
         self.provisional = 0
         """Items that are not confirmed."""
         self.deleted: OrderedDict[int, None] = OrderedDict()
@@ -109,6 +123,17 @@ class ItemTable(ItemRows):
         """See `ItemRows.begin_row`."""
         self.provisional += 1
         self.lists.add(row)
+        self._note_open(row)
+
+    def set_flags(self, row: int, flags: int) -> None:
+        """See `ItemRows.set_flags`."""
+        super().set_flags(row, flags)
+        self._note_open(row)
+
+    def _note_open(self, row: int) -> None:
+        flags, rows = int(self.arrays["stats"]["flags"][row]), self.arrays["open_rows"]
+        put_bit(rows[0], row, flags & DELETED == 0)
+        put_bit(rows[1], row, flags & (DELETED | NOT_NOW) == 0)
 
     def end_row(self, row: int) -> None:
         """See `ItemRows.end_row`."""
@@ -121,6 +146,8 @@ class ItemTable(ItemRows):
         self.categories.release(numbers[numbers > 0].tolist())
         numbers[:] = 0
         self.note_content(row, ())
+        self.facts.clear(row)
+        self.windows.put(row, 0, 0, 0)
 
     def put_item(
         self,
@@ -129,8 +156,16 @@ class ItemTable(ItemRows):
         categories: Sequence[str] = (),
         attributes: Mapping[str, str] | None = None,
         title: str = "",
+        kind: str = "",
+        numbers: Mapping[str, float] | None = None,
+        from_ms: int = 0,
+        until_ms: int = 0,
     ) -> int:
-        """Apply an item of the catalogue; return its row, 0 if none is free yet."""
+        """Apply an item of the catalogue; return its row, 0 if none is free yet.
+
+        ``from_ms`` and ``until_ms`` are the times from and until which it may be recommended, in
+        milliseconds since 1970; 0: ever since, for ever.
+        """
         row = self.ensure_row(item_id)
         if row == 0:
             return 0
@@ -138,9 +173,15 @@ class ItemTable(ItemRows):
         self.confirm(row)
         self.deleted.pop(row, None)
         self._forget_deleted(item_id)
-        flags = int(stat["flags"]) | IN_CATALOGUE
-        flags &= ~(DELETED | UNAVAILABLE)
+        flags_before = int(stat["flags"])
+        flags = flags_before | IN_CATALOGUE
+        flags &= ~(DELETED | UNAVAILABLE | TIMED | CLOSED)
         flags = flags if available else flags | UNAVAILABLE
+        if from_ms or until_ms or flags_before & TIMED:
+            self.windows.put(row, seconds_from(from_ms), seconds_from(until_ms), self.now_s)
+            flags |= TIMED if from_ms or until_ms else 0
+            flags |= CLOSED if self.windows.closed(row, self.now_s) else 0
+        self.facts.put(row, facts_of(categories, attributes, kind), numbers or {})
         self._set_catalogue(row, flags, self.categories.take(categories[:MAX_CATEGORIES]))
         self.note_content(row, item_tokens(categories, attributes, title))
         return row
@@ -149,7 +190,7 @@ class ItemTable(ItemRows):
         """Set an item's flags and categories; without a change, it keeps its place in its lists."""
         stat, numbers = self.arrays["stats"][row], self.arrays["categories"][row]
         before = numbers[numbers > 0].tolist()
-        moves = taken != before or (flags ^ int(stat["flags"])) & (DELETED | UNAVAILABLE)
+        moves = taken != before or (flags ^ int(stat["flags"])) & (DELETED | NOT_NOW)
         if moves:
             self.lists.remove(row)
         self.categories.release(before)
@@ -158,6 +199,29 @@ class ItemTable(ItemRows):
         self.set_flags(row, flags)
         if moves:
             self.lists.add(row)
+
+    def pass_time(self, now_s: int, most: int) -> bool:
+        """Let items open and close whose time has come; return whether there are more.
+
+        Parameters
+        ----------
+        now_s
+            The time: seconds since 1970.
+        most
+            Look at so many at most, in some 10 us each.
+        """
+        self.now_s = now_s
+        for _ in range(most):
+            if not self.windows.due(now_s):
+                return False
+            if row := self.windows.next():
+                flags = int(self.arrays["stats"]["flags"][row])
+                new = flags | CLOSED if self.windows.closed(row, now_s) else flags & ~CLOSED
+                if new != flags:
+                    self.lists.remove(row)
+                    self.set_flags(row, new)
+                    self.lists.add(row)
+        return self.windows.due(now_s)
 
     def delete_item(self, item_id: str) -> None:
         """Keep an item out of all answers until it is put into the catalogue again.
@@ -174,6 +238,7 @@ class ItemTable(ItemRows):
         flags = int(self.arrays["stats"][row]["flags"])
         self.set_flags(row, (flags | DELETED) & ~IN_CATALOGUE)
         self.deleted[row] = None
+        self.facts.clear(row)
 
     def is_deleted(self, row: int) -> bool:
         """Whether the catalogue has deleted the item."""
@@ -244,6 +309,15 @@ class ItemTable(ItemRows):
         self.provisional = meta["provisional"]
         self.deleted.clear()
         self.deleted.update(dict.fromkeys(meta["deleted"]))
+        self.windows.make()
+        self._make_open_rows()
         names = meta["categories"]
         items = np.bincount(self.arrays["categories"].reshape(-1), minlength=len(names) + 1)
         self.categories.keep(names, meta["free_categories"], items.tolist())
+
+    def _make_open_rows(self) -> None:
+        used = np.array(list(self.rows.values()), np.int32)
+        flags = self.arrays["stats"]["flags"][used]
+        for rows, none in zip(self.arrays["open_rows"], (DELETED, DELETED | NOT_NOW), strict=True):
+            rows[:] = 0
+            put_bits(rows, used[flags & none == 0], True)

@@ -7,13 +7,13 @@ A new method of a service is one function here, and one short method in each cli
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from nextclick import responses
 from nextclick.channel import Stubs
-from nextclick.codec import Item, item_faults
+from nextclick.codec import Item, item_faults, width_faults
 from nextclick.context import Context, check_context
 from nextclick.convert import context_to_proto, item_to_proto, user_to_proto
 from nextclick.errors import FieldFault, InvalidRequestError
@@ -139,6 +139,8 @@ def put_items(items: Sequence[Item]) -> Call[int]:
         ]
         if item.deleted:
             faults.append(FieldFault(f"items[{place}].deleted", "use delete_items for these"))
+    if not faults:
+        faults = width_faults("items", [len(item.embedding) for item in items])
     if faults:
         raise InvalidRequestError("faulty items", tuple(faults))
     request = catalog_pb.PutItemsRequest(items=[item_to_proto(item) for item in items])
@@ -214,7 +216,7 @@ def roll_back(model: str, version: int) -> Call[None]:
     return Call(lambda stubs: stubs.models.RollBack, request, responses.nothing)
 
 
-_LISTS = {"item_ids", "user_ids", "session_items", "categories", "excluded_item_ids"}
+_LISTS = {"item_ids", "user_ids", "session_items", "categories", "excluded_item_ids", "kinds"}
 
 
 def _build(request_type: type[Any], **fields: Any) -> Any:
@@ -233,6 +235,18 @@ def _refuse_text(name: str, value: object) -> None:
     if isinstance(value, str):
         # Its letters would be taken for the list.
         raise InvalidRequestError("", (FieldFault(name, "must be a list of ids, not one"),))
+
+
+def _refuse_texts_in(name: str, condition: object) -> None:
+    """Refuse a text where a list belongs, anywhere in a condition: its letters would be it."""
+    if isinstance(condition, Mapping):
+        for key, value in condition.items():
+            if key in ("values", "conditions") and isinstance(value, str):
+                raise InvalidRequestError("", (FieldFault(f"{name}.{key}", "must be a list"),))
+            _refuse_texts_in(f"{name}.{key}", value)
+    elif isinstance(condition, Sequence) and not isinstance(condition, str):
+        for place, value in enumerate(condition):
+            _refuse_texts_in(f"{name}[{place}]", value)
 
 
 def _of_visitor(
@@ -272,5 +286,6 @@ def _filter(flt: Filter | None) -> pb.ItemFilter | None:
     if flt is None:
         return None
     fields = {f.name: getattr(flt, f.name) for f in dataclasses.fields(flt)}
+    _refuse_texts_in("condition", flt.condition)
     message: pb.ItemFilter = _build(pb.ItemFilter, **fields)
     return message

@@ -5,7 +5,10 @@ Every check takes any value whatever, and raises nothing.
 
 from __future__ import annotations
 
+import math
+import re
 import sys
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -104,6 +107,54 @@ def check_map(
         check_text(faults, f"{name} (a key)", key, 1, key_bytes)
         if len(faults) == before:
             check_text(faults, f"{name}.{key}", entry, 0, value_bytes)
+
+
+def check_numbers(faults: Faults, name: str, value: Any, *, entries: int, key_bytes: int) -> None:
+    """Check a map of finite numbers."""
+    if not isinstance(value, Mapping):
+        faults.append(FieldFault(name, f"must be an object of numbers, not {json_type(value)}"))
+        return
+    if len(value) > entries:
+        faults.append(FieldFault(name, f"has {len(value)} entries; send at most {entries}"))
+        return
+    for key, entry in value.items():
+        before = len(faults)
+        check_text(faults, f"{name} (a key)", key, 1, key_bytes)
+        if len(faults) == before:
+            check_finite(faults, f"{name}.{key}", entry)
+
+
+def check_vector(faults: Faults, name: str, value: Any, most: int) -> None:
+    """Check a list of at most ``most`` numbers that fit a finite float; empty: there is none."""
+    if not isinstance(value, tuple | list):
+        faults.append(FieldFault(name, f"must be a list of numbers, not {json_type(value)}"))
+        return
+    if len(value) > most:
+        faults.append(FieldFault(name, f"has {len(value)} numbers; send at most {most}"))
+        return
+    for place, number in enumerate(value):
+        if type(number) not in (float, int):
+            fault = f"must be a number, not {json_type(number)}"
+            faults.append(FieldFault(f"{name}[{place}]", fault))
+            return
+    try:
+        fits = all(map(math.isfinite, array("f", value)))
+    except OverflowError:
+        fits = False
+    if not fits:
+        faults.append(FieldFault(name, "has a number that no finite float holds; leave it out"))
+
+
+_URL = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
+
+
+def check_url(faults: Faults, name: str, value: Any, most: int) -> None:
+    """Check an address of the web; empty: there is none."""
+    before = len(faults)
+    check_text(faults, name, value, 0, most)
+    if value and len(faults) == before and not _URL.fullmatch(value):
+        fault = "must be an address that begins with http:// or https://, without blanks"
+        faults.append(FieldFault(name, fault))
 
 
 def json_type(value: Any) -> str:

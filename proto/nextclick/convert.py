@@ -50,6 +50,14 @@ def item_from_proto(message: catalog_service_pb2.Item) -> Item:
         categories=tuple(message.categories),
         attributes=dict(message.attributes),
         title=message.title,
+        kind=message.kind,
+        description=message.description,
+        numbers=dict(message.numbers),
+        image_url=message.image_url,
+        page_url=message.page_url,
+        available_from_ms=message.available_from_ms,
+        available_until_ms=message.available_until_ms,
+        embedding=tuple(message.embedding),
     )
 
 
@@ -61,6 +69,14 @@ def item_to_proto(item: Item) -> catalog_service_pb2.Item:
         categories=item.categories,
         attributes=item.attributes,
         title=item.title,
+        kind=item.kind,
+        description=item.description,
+        numbers=item.numbers,
+        image_url=item.image_url,
+        page_url=item.page_url,
+        available_from_ms=item.available_from_ms,
+        available_until_ms=item.available_until_ms,
+        embedding=item.embedding,
     )
 
 

@@ -101,6 +101,10 @@ MAX_ATTRIBUTES, MAX_ATTRIBUTE_KEY_BYTES, MAX_ATTRIBUTE_BYTES = 32, 64, 256
 MAX_TITLE_BYTES = 1_024
 MAX_SEGMENTS, MAX_SEGMENT_BYTES = 16, 64
 MAX_CONTEXT_BYTES, MAX_REFERRER_BYTES = 64, 256
+MAX_KIND_BYTES, MAX_DESCRIPTION_BYTES, MAX_URL_BYTES = 64, 8_192, 2_048
+MAX_NUMBERS, MAX_NUMBER_KEY_BYTES = 32, 64
+MAX_EMBEDDING = 1_024
+"""Numbers of an item's vector; all items of a shop have as many."""
 
 # ---- records; readers pass over what is larger, writers stay below it
 
@@ -166,6 +170,12 @@ MAX_FILTER_CATEGORIES, MAX_EXCLUDED_ITEMS = 64, 1_000
 
 MAX_PURCHASED_DAYS = 365
 """Days of a filter by what the user has bought."""
+
+MAX_FILTER_KINDS = 16
+"""Kinds of one filter."""
+
+MAX_CONDITIONS, MAX_CONDITION_DEPTH, MAX_CONDITION_VALUES = 32, 16, 64
+"""Conditions of one filter, however they are nested; how deep they are; values of one of them."""
 
 # ---- the live score
 

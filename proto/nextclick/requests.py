@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nextclick.context import Context
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which items may be answered; see `ItemFilter` in ``recommendation_service.proto``."""
+    """Which items may be answered; see `ItemFilter` in ``recommendation_service.proto``.
+
+    A ``condition`` is what `nextclick.conditions` makes: the fields of `Condition`, by name.
+    """
 
     categories: Sequence[str] = ()
     excluded_item_ids: Sequence[str] = ()
@@ -18,6 +22,8 @@ class Filter:
     exclude_purchased: bool = False
     include_unavailable: bool = False
     purchased_within_days: int = 0
+    kinds: Sequence[str] = ()
+    condition: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from nextclick.codec import Item, decode_item, encode_item
+from nextclick.codec import Item, decode_item, embedding_width, encode_item
 from online_models.engine import Engine
 from online_models.memory.sharded_dict import ShardedDict, ShardedQueue
 from online_models.sweep import LARGEST_SHARE
+from online_models.tables.facts import facts_of
 from server import metrics
 
 log = logging.getLogger("nextclick.catalogue")
@@ -125,6 +127,14 @@ class CatalogueEntries:
         self._clock = clock
         self._records = ShardedDict[bytes]()
         """Records of the items that have a row."""
+        self._widths = Counter[int]()
+        """Items that have a row and an embedding, by the numbers of that."""
+        self.embedding_width = 0
+        """Numbers of an embedding, as most of these items have them; 0: none has one.
+
+        What writes to the topic itself may break the rule that all have as many. So the embedding
+        of an item is to be used only if it has these.
+        """
         self.waiting = WaitingItems(most_bytes)
         """Items for which no row was free."""
         self.left = WaitingItems(most_bytes)
@@ -135,6 +145,27 @@ class CatalogueEntries:
 
     def __len__(self) -> int:
         return len(self._records)
+
+    def _set(self, item_id: str, record: bytes) -> None:
+        """Keep the record of an item that has a row."""
+        self._pop(item_id)
+        self._records[item_id] = record
+        if width := embedding_width(record):
+            self._count_width(width, 1)
+
+    def _pop(self, item_id: str) -> bytes | None:
+        """Return the record of an item that had a row, and keep it no longer."""
+        record = self._records.pop(item_id, None)
+        if record is not None and (width := embedding_width(record)):
+            self._count_width(width, -1)
+        return record
+
+    def _count_width(self, width: int, items: int) -> None:
+        self._widths[width] += items
+        if not self._widths[width]:
+            del self._widths[width]
+        most = self._widths.most_common(1)
+        self.embedding_width = most[0][0] if most else 0
 
     def get(self, item_id: str) -> Item | None:
         """Return what the catalogue says of an item, None if that is not known; for any thread."""
@@ -176,7 +207,15 @@ class CatalogueEntries:
     def _apply(self, item: Item, record: bytes) -> bool:
         """Apply an item; return False if no row is free for it."""
         if not self._engine.put_item(
-            item.item_id, item.available, item.categories, item.attributes, item.title
+            item.item_id,
+            item.available,
+            item.categories,
+            item.attributes,
+            item.title,
+            item.kind,
+            item.numbers,
+            item.available_from_ms,
+            item.available_until_ms,
         ):
             return False
         self.waiting.drop(item.item_id)
@@ -186,7 +225,7 @@ class CatalogueEntries:
 
     def remove(self, item_id: str) -> None:
         """Note that the catalogue no longer has an item."""
-        self._records.pop(item_id, None)
+        self._pop(item_id)
         self.waiting.drop(item_id)
         self.left.drop(item_id)
 
@@ -216,7 +255,7 @@ class CatalogueEntries:
             )
 
     def _leave(self, item_id: str) -> None:
-        record = self._records.pop(item_id, None)
+        record = self._pop(item_id)
         if record is not None:
             metrics.ENTRIES_DROPPED.inc(self.left.keep(item_id, record))
 
@@ -240,9 +279,12 @@ class CatalogueEntries:
             for record in records[name]:
                 items.keep(decode_item(record).item_id, record)
         for record in records[ENTRIES]:
-            item_id = decode_item(record).item_id
-            if self._engine.row(item_id):
-                self._records[item_id] = record
+            item = decode_item(record)
+            item_id = item.item_id
+            if row := self._engine.row(item_id):
+                self._set(item_id, record)
+                facts = facts_of(item.categories, item.attributes, item.kind)
+                self._engine.facts.put(row, facts, item.numbers)
             else:
                 self.left.keep(item_id, record)
         if more_rows:

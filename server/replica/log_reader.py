@@ -145,6 +145,7 @@ class LogReader:
             try:
                 self._apply(self._poll())
                 self._retry_items()
+                self._pass_time()
                 self._note_catching_up()
                 self._between_polls()
                 self._follow_changes()
@@ -243,6 +244,15 @@ class LogReader:
             with self._replica.slice() as until:
                 self._replica.retry_items(until)
         catalogue.report()
+
+    def _pass_time(self) -> None:
+        """Let items of the catalogue open and close whose time has come."""
+        now_s = int(time.time())
+        if self._replica.engine.windows.due(now_s):
+            with self._replica.slice() as until:
+                self._replica.pass_time(now_s, until)
+        else:
+            self._replica.engine.now_s = now_s
 
     def _apply_one(self, message: Message) -> None:
         place: Place = message.topic(), message.partition()  # type: ignore[assignment]

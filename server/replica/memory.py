@@ -30,6 +30,10 @@ RECORD_BYTES = 200
 ENTRY_BYTES = 200
 """Of an item beside its record and its rows."""
 
+FACTS_BYTES = 100
+"""Of what conditions find an item by, with two categories: each further fact takes some 10 bytes,
+one that no other item has 300 more, and each number 100."""
+
 INDEX_BYTES = 2 * 768 + 256
 """Of an item in the vector index: vector and links twice, since a rebuild makes a new one beside
 the old one, and the vector to which the delta is compared."""
@@ -71,7 +75,7 @@ def most_bytes(
         "process": PROCESS_BYTES,
         "models": max_bytes(limits, but=ONLY_LEARNERS),
         "sessions": limits.max_sessions * SESSION_BYTES,
-        "catalogue": limits.max_items * (record_bytes + ENTRY_BYTES),
+        "catalogue": limits.max_items * (record_bytes + ENTRY_BYTES + FACTS_BYTES),
         "contexts": CONTEXT_BYTES,
         "users": max_users * (USER_RECORD_BYTES + USER_ENTRY_BYTES),
         "profiles": max_profiles * (PROFILE_RECORD_BYTES + PROFILE_ENTRY_BYTES)

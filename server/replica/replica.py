@@ -39,6 +39,9 @@ SLICE_S, BUSY_SLICE_S = 0.000_5, 0.000_25
 """How long a slice of the log holds the lock, up to a small record more, or a large one alone: with
 that, 2 ms at most. The second while there are requests."""
 
+CHANGES_AT_ONCE = 8
+"""Items that open or close between two looks at the clock: some 0.1 ms."""
+
 BUSY_PAUSE_S, BUSY_S = 0.000_1, 0.1
 """The pause before a slice while there are requests, and how long a request counts.
 
@@ -300,6 +303,11 @@ class Replica:
             self.users.remove(user.user_id)
         else:
             self.users.put(user)
+
+    def pass_time(self, now_s: int, until: float) -> None:
+        """Let items open and close whose time has come, until a time of `time.perf_counter`."""
+        while self.engine.pass_time(now_s, CHANGES_AT_ONCE) and time.perf_counter() < until:
+            pass
 
     def retry_items(self, until: float) -> None:
         """Find rows for catalogue items that wait for one, until a time of `time.perf_counter`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nextclick.codec import InvalidEventError, Item, encode_item
+from nextclick.codec import InvalidEventError, Item, encode_item, width_faults
 from nextclick.convert import item_from_proto, item_to_proto
 from nextclick.errors import FieldFault
 from nextclick.limits import MAX_ID_BYTES, MAX_PUT_ITEMS
@@ -54,6 +54,9 @@ class Catalogue:
                 for f in e.faults:
                     name = f"{field}[{i}]" if field == "item_ids" else f"{field}[{i}].{f.field}"
                     faults.append(FieldFault(name, f.description))
+        if not faults:
+            widths = [len(item.embedding) for item in items]
+            faults = width_faults(field, widths, self._replica.catalogue.embedding_width)
         if faults:
             raise RequestError("", faults)
         outcomes = self._producer.put(self._topic, records, timeout_s)

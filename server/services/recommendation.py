@@ -27,6 +27,7 @@ from server.kafka.impressions import Impressions
 from server.replica.redis_view import UNREAD, Question, RedisView, Stored
 from server.replica.replica import Replica
 from server.services import recommendation_checks as validation
+from server.services.conditions import Asker, condition_of
 from server.services.impression_recorder import ImpressionRecorder, Shown
 from server.services.replies import (
     RANK_ITEMS,
@@ -37,7 +38,14 @@ from server.services.replies import (
     response_field,
 )
 from server.services.requests import parsed
-from server.services.visitor import Rows, UnreadVisitorError, Visitor, n_stored, resolve_visitor
+from server.services.visitor import (
+    Rows,
+    UnreadVisitorError,
+    Visitor,
+    facts_of,
+    n_stored,
+    resolve_visitor,
+)
 from server.stages import UNTIMED, Stages, Untimed, clock_ns
 
 log = logging.getLogger("nextclick.answers")
@@ -48,6 +56,7 @@ PARSE = "parse"
 CATCHING_UP_MS = 10_000
 """Answers of a replica with a larger lag are marked as degraded."""
 
+
 FilteredRequest = pb.RecommendRequest | pb.SimilarItemsRequest | pb.TrendingRequest
 
 
@@ -55,7 +64,8 @@ class Recommendations:
     """Answers the calls; each takes a serialised request and returns a serialised response.
 
     Answers take turns: each holds the replica's lock. `send_impressions` sends the impressions to
-    Kafka; the server calls it after a reply has been sent.
+    Kafka; the server calls it after a reply has been sent. Unless it ``repeats``, no answer to a
+    visitor has what the visitor has already turned to in the session.
     """
 
     def __init__(
@@ -64,10 +74,15 @@ class Recommendations:
         redis_view: RedisView,
         impressions: Impressions,
         shadow_sample: int = 0,
+        clock: Callable[[], float] = time.time,
+        *,
+        repeats: bool = True,
     ) -> None:
         self._replica = replica
         self._engine = replica.engine
         self._redis = redis_view
+        self._clock = clock
+        self._repeats = repeats
         self._recorder = ImpressionRecorder(replica, impressions, shadow_sample)
         fields = {RECOMMEND_ITEMS, RANK_ITEMS, SIMILAR_ITEMS, TRENDING_ITEMS}
         self._parts = {field: Parts(self._engine, field) for field in fields}
@@ -159,6 +174,7 @@ class Recommendations:
             visitor = self._visitor(request, stored)
             rows, appended = self._query(visitor, tail)
             flt = self._filter(request, visitor, rows)
+            self._engine.at(int(self._clock()))
             ranked = self._engine.recommend(
                 rows,
                 validation.page(request.page_size),
@@ -257,6 +273,7 @@ class Recommendations:
                     "models; add it to the catalogue or send a click on it"
                 )
             flt = self._filter(request, Visitor(), ())
+            self._engine.at(int(self._clock()))
             ranked = self._engine.similar(row, validation.page(request.page_size), flt)
             items = self._parts[SIMILAR_ITEMS].items(ranked.rows, ranked.scores)
             response = pb.SimilarItemsResponse(model_version=self._engine.clicks)
@@ -268,6 +285,7 @@ class Recommendations:
         validation.check_trending(request)
         with self._replica.answering():
             flt = self._filter(request, Visitor(), ())
+            self._engine.at(int(self._clock()))
             ranked = self._engine.trending(validation.page(request.page_size), flt)
             items = self._parts[TRENDING_ITEMS].items(ranked.rows, ranked.scores)
             response = pb.TrendingResponse(model_version=self._engine.clicks)
@@ -303,22 +321,38 @@ class Recommendations:
         What the user has disliked is hidden, in whatever session that was.
         """
         profile = visitor.profile
-        if not visitor.hidden and not profile.disliked and not request.HasField("filter"):
+        unseen = not self._repeats or request.filter.exclude_seen
+        hidden = visitor.hidden or profile.disliked
+        if not hidden and not unseen and not request.HasField("filter"):
             return None
         row, wanted = self._engine.row, request.filter
         excluded = [row(item_id) for item_id in visitor.hidden]
         excluded += [row(item_id) for item_id in profile.disliked]
         excluded += [row(item_id) for item_id in wanted.excluded_item_ids]
-        if wanted.exclude_seen:
+        if unseen:
             excluded += list(rows)
         if wanted.exclude_purchased:
             excluded += [row(item_id) for item_id in visitor.purchased]
         if days := wanted.purchased_within_days:
             bought = profile.bought_since(time.time_ns() // 1_000_000 - days * DAY_MS)
             excluded += [row(item_id) for item_id in (*bought, *visitor.purchased)]
-        if not excluded and not wanted.categories and not wanted.include_unavailable:
+        asked = wanted.HasField("condition")
+        condition = condition_of(wanted.condition, self._asker(visitor)) if asked else None
+        narrow = excluded or wanted.categories or wanted.kinds or condition is not None
+        if not narrow and not wanted.include_unavailable:
             return None
-        return Filter(tuple(wanted.categories), tuple(excluded), wanted.include_unavailable)
+        return Filter(
+            tuple(wanted.categories),
+            tuple(excluded),
+            wanted.include_unavailable,
+            tuple(wanted.kinds),
+            condition,
+        )
+
+    def _asker(self, visitor: Visitor) -> Asker:
+        """Return what conditions may ask of a visitor; of some calls there is none."""
+        facts = facts_of(self._replica, visitor)
+        return Asker(facts.attributes, facts.segments, facts.context.said)
 
     def _degraded(self, stored: Stored | None) -> list[pb.DegradedReason]:
         reasons: list[pb.DegradedReason] = []

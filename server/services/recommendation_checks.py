@@ -16,7 +16,9 @@ from nextclick.limits import (
     MAX_CATEGORY_BYTES,
     MAX_EXCLUDED_ITEMS,
     MAX_FILTER_CATEGORIES,
+    MAX_FILTER_KINDS,
     MAX_ID_BYTES,
+    MAX_KIND_BYTES,
     MAX_PAGE,
     MAX_PURCHASED_DAYS,
     MAX_RANKED_ITEMS,
@@ -25,6 +27,7 @@ from nextclick.limits import (
 from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1 import session_pb2
 from server.errors import RequestError
+from server.services.conditions import condition_faults
 from server.services.requests import parsed_entries
 
 
@@ -155,4 +158,12 @@ def _filter(item_filter: pb.ItemFilter) -> list[FieldFault]:
     if item_filter.purchased_within_days > MAX_PURCHASED_DAYS:
         fault = f"is {item_filter.purchased_within_days}; send 0 to {MAX_PURCHASED_DAYS}"
         faults.append(FieldFault("filter.purchased_within_days", fault))
+    kinds = len(item_filter.kinds)
+    if kinds > MAX_FILTER_KINDS:
+        fault = f"has {kinds} kinds; send {MAX_FILTER_KINDS} at most"
+        faults.append(FieldFault("filter.kinds", fault))
+    else:
+        faults += _all("filter.kinds", item_filter.kinds, MAX_KIND_BYTES)
+    if item_filter.HasField("condition"):
+        faults += condition_faults("filter.condition", item_filter.condition)
     return faults

@@ -41,6 +41,15 @@ def row(n, title="Shoe", **more):
         "brand": "Acme",
         "categories": ["Shoes", "Sale"],
         "stock": n,
+        "kind": "product",
+        "summary": "A shoe.",
+        "price": "9.90",
+        "year": None,
+        "image_url": "https://shop.example/shoe.jpg",
+        "page_url": "",
+        "sold_from": "2026-11-28T03:00:00.5Z",
+        "sold_until": None,
+        "embedding": [0.5, -2.0],
         "updated_at": "2026-11-27T03:00:00.123456Z",
         "deleted_at": None,
     }
@@ -64,6 +73,12 @@ def item(n, title="Shoe"):
         categories=("Shoes", "Sale"),
         attributes={"brand": "Acme"},
         title=f"{title} {n}",
+        kind="product",
+        description="A shoe.",
+        numbers={"price": 9.9},
+        image_url="https://shop.example/shoe.jpg",
+        available_from_ms=1_795_834_800_500,
+        embedding=(0.5, -2.0),
     )
 
 

@@ -65,7 +65,30 @@ def item(n, title="Shoe"):
         categories=("Shoes", "Sale"),
         attributes={"brand": "Acme"} if n % 2 else {},
         title=f"{title} {n}",
+        kind="product",
     )
+
+
+def test_what_a_product_is_comes_along(products, shop, run):
+    """Each column that the table has for it."""
+    insert(products, 4)
+    products.execute(
+        "UPDATE products SET kind = 'film', summary = 'A crew.', price = 9.90, year = 1979,"
+        " image_url = 'https://shop.example/4.jpg', page_url = 'https://shop.example/4',"
+        " sold_from = '2026-11-28 03:00Z', sold_until = '2026-11-29 03:00Z',"
+        " embedding = '{0.5,-2}' WHERE id = 4"
+    )
+    code, said = run()
+    assert code == 0, said
+    found = shop.items["4"]
+    assert (found.kind, found.description) == ("film", "A crew.")
+    assert found.numbers == {"price": 9.9, "year": 1979.0}
+    assert (found.image_url, found.page_url) == (
+        "https://shop.example/4.jpg", "https://shop.example/4",
+    )  # fmt: skip
+    assert found.available_from_ms == 1_795_834_800_000
+    assert found.available_until_ms == 1_795_921_200_000
+    assert found.embedding == (0.5, -2.0)
 
 
 def test_a_catalogue_follows_a_table(products, shop, run):

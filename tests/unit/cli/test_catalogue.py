@@ -1,5 +1,6 @@
 """``nextclick catalogue``: items from files, and what keeps half a shop from being deleted."""
 
+import dataclasses
 import doctest
 import gzip
 import json
@@ -19,8 +20,11 @@ from nextclick import (
     OverloadedError,
     UnauthenticatedError,
     UnavailableError,
+    decode_item,
+    encode_item,
 )
-from nextclick.convert import item_from_proto
+from nextclick.convert import item_from_proto, item_to_proto
+from nextclick.limits import MAX_MESSAGE_BYTES
 from nextclick.v1 import catalog_service_pb2 as pb
 from nextclick.v1 import model_service_pb2 as model_pb
 from tests.unit.cli.mistakes import check
@@ -383,3 +387,45 @@ def test_a_full_disk_of_the_server_is_told(mistaken):
     with serving(fake) as target:
         port = target.rpartition(":")[2]
         check(mistaken("catalogue", "put", "clicks.csv", "--grpc-port", port), "INTERNAL")
+
+
+def test_an_item_that_says_anything_else_is_written_again():
+    """A sync would keep an old price, or an old picture, for ever."""
+    full = Item(
+        "a",
+        attributes={"b": "c"},
+        kind="film",
+        description="D",
+        numbers={"price": 9.5},
+        image_url="https://shop.example/a.jpg",
+        page_url="https://shop.example/a",
+        available_from_ms=1,
+        available_until_ms=2,
+        embedding=(0.1, 0.2),
+    )
+    table = HeldItems([[("a", decode_item(encode_item(full)))]])
+    assert not list(table.changed([(1, full)]))
+    changes = {
+        "kind": "song",
+        "description": "E",
+        "numbers": {"price": 9.6},
+        "image_url": "",
+        "page_url": "",
+        "available_from_ms": 0,
+        "available_until_ms": 3,
+        "embedding": (0.1, 0.3),
+    }
+    for name, value in changes.items():
+        table = HeldItems([[("a", full)]])
+        assert list(table.changed([(1, dataclasses.replace(full, **{name: value}))])), name
+
+
+def test_large_items_fill_a_call_sooner():
+    """A thousand vectors of a thousand numbers are beyond what a server takes in one call."""
+    vector = (0.5,) * 1_024
+    shop = Shop()
+    items = [(n, Item(f"i{n}", embedding=vector, description="d" * 8_000)) for n in range(500)]
+    assert sum(sender(shop).put(items, lambda *_: None)) == 500
+    largest = max(len(call) for call in shop.calls)
+    message = pb.PutItemsRequest(items=[item_to_proto(item) for _, item in items[:largest]])
+    assert message.ByteSize() < MAX_MESSAGE_BYTES / 4

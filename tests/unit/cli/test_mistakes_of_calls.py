@@ -115,6 +115,21 @@ def test_what_a_server_refuses_is_told_by_field(mistaken, words):
     assert target not in said[1]
 
 
+@pytest.mark.parametrize(
+    ("condition", "told"),
+    [
+        ("{", "--condition: is not JSON"),
+        ("[1]", '--condition: must be an object such as {"kind": "film"}'),
+        ('{"colour": "red"}', "colour ... correct the arguments"),
+        ('{"attribute": {"name": "a", "values": "red"}}', "condition.attribute.values: must be"),
+    ],
+)
+def test_a_condition_that_is_none_is_told(mistaken, condition, told):
+    """Nothing is sent."""
+    words = ["--session-id", "s", "--condition", condition, "--grpc-port", "50051"]
+    check(mistaken("recommend", *words), told)
+
+
 def test_a_version_that_no_server_takes_is_told(mistaken):
     """Nothing is sent."""
     words = ["models", "roll-back", "ranker", "99999999999999999999", "--grpc-port", "50051"]

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
@@ -19,13 +20,20 @@ CSV = (
     "18,Hat,Hats,out of stock,,5\n"
 )
 ITEMS = [
-    Item("17", categories=("Shoes", "Sale"), attributes={"brand": "Acme"}, title="Shoe, red"),
-    Item("18", available=False, categories=("Hats",), title="Hat"),
+    Item(
+        "17",
+        categories=("Shoes", "Sale"),
+        attributes={"brand": "Acme"},
+        title="Shoe, red",
+        numbers={"price": 19.9},
+    ),
+    Item("18", available=False, categories=("Hats",), title="Hat", numbers={"price": 5.0}),
 ]
 OBJECTS = [
     {"id": 17, "title": "Shoe, red", "categories": ["Shoes", "Sale"], "available": True,
-     "attributes": {"brand": "Acme"}},
-    {"id": 18, "title": "Hat", "categories": "Hats", "available": False, "attributes": None},
+     "attributes": {"brand": "Acme"}, "price": 19.9},
+    {"id": 18, "title": "Hat", "categories": "Hats", "available": False, "attributes": None,
+     "numbers": {"price": 5}},
 ]  # fmt: skip
 LINES = "".join(json.dumps(entry) + "\n" for entry in OBJECTS)
 
@@ -73,6 +81,7 @@ def test_parquet_with_lists_numbers_and_maps(tmp_path):
             "categories": [["Shoes", "Sale"], ["Hats"]],
             "stock": [3, 0],
             "attributes": [[{"key": "brand", "value": "Acme"}], None],
+            "price": [19.9, 5],
         }
     )
     frame.write_parquet(tmp_path / "items.parquet")
@@ -91,7 +100,7 @@ def test_what_columns_were_taken_for_is_told(tmp_path):
         "  available: availability",
         "  category: categories (separated by '|')",
         "  attributes: brand",
-        "  not used: price; --attribute makes a column an attribute",
+        "  numbers: price",
     ]
 
 
@@ -108,7 +117,9 @@ def test_columns_that_somebody_names(tmp_path):
     )
     described = {"d": "9.5", "e": "x"}
     assert items == [Item("7", categories=("Women", "Shoes"), attributes=described, title="Shoe")]
-    items, _ = read(tmp_path / "f", CSV, title="-", categories=["-"], attributes=["-"])
+    none = {key: ["-"] for key in ("categories", "attributes", "numbers")}
+    items, report = read(tmp_path / "f", CSV, title="-", **none)
+    assert "price; --attribute makes a column an attribute, --number a number" in told(report)
     assert items == [Item("17"), Item("18", available=False)]
     with pytest.raises(UnreadableFileError, match=r"no column 'colour'.*--attribute"):
         read(tmp_path / "f", CSV, attributes=["colour"])
@@ -136,6 +147,94 @@ def test_levels_of_a_category_are_categories(tmp_path):
     """Warehouses have a column a level."""
     items, _ = read(tmp_path / "f", "id,category_l1,category_l2\n7,Women,Shoes\n8,Men,\n")
     assert [item.categories for item in items] == [("Women", "Shoes"), ("Men",)]
+
+
+FULL = Item(
+    "f1",
+    kind="film",
+    description="A crew, a monster.",
+    numbers={"price": 9.9, "year": 1979.0},
+    image_url="https://shop.example/f1.jpg",
+    page_url="http://shop.example/f1",
+    available_from_ms=1_795_834_800_000,
+    available_until_ms=1_795_921_200_000,
+    embedding=(0.5, -2.0),
+)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "id,kind,description,price,year,image_link,link,available_from,expires_at,embedding\n"
+        'f1,film,"A crew, a monster.",9.90 EUR,1979,https://shop.example/f1.jpg,'
+        'http://shop.example/f1,2026-11-28T03:00Z,1795921200,"[0.5, -2]"\n'
+        "f2,,,,,,,,,\n",
+        encode_item(FULL) + b"\n" + encode_item(Item("f2")) + b"\n",
+        json.dumps(
+            {
+                "id": "f1",
+                "item_type": "film",
+                "summary": "A crew, a monster.",
+                "numbers": {"price": 9.9, "year": "1979"},
+                "image": "https://shop.example/f1.jpg",
+                "url": "http://shop.example/f1",
+                "valid_from": "2026-11-28 03:00:00",
+                "valid_until": 1_795_921_200_000,
+                "vector": [0.5, -2],
+            }
+        )
+        + '\n{"id": "f2"}\n',
+    ],
+    ids=["CSV", "topic", "JSON Lines"],
+)
+def test_what_an_item_is_is_read_from_every_format(tmp_path, raw):
+    """Kind, description, numbers, addresses, the time in which it may be shown, its vector."""
+    items, report = read(tmp_path / "f", raw)
+    assert items == [FULL, Item("f2")]
+    assert not report.refused.total
+
+
+def test_typed_columns_of_parquet(tmp_path):
+    """A warehouse has times as times, and vectors as lists or arrays of floats."""
+    frame = pl.DataFrame(
+        {
+            "id": ["f1"],
+            "available_from": [datetime(2026, 11, 28, 3, tzinfo=UTC)],
+            "expires_at": [date(2026, 11, 29)],
+            "embedding": pl.Series([[0.5, -2.0]], dtype=pl.Array(pl.Float32, 2)),
+            "year": [1979],
+        }
+    )
+    frame.write_parquet(tmp_path / "f")
+    [item], report = read(tmp_path / "f")
+    assert item.available_from_ms == FULL.available_from_ms
+    assert item.available_until_ms == 1_795_910_400_000
+    assert (item.embedding, item.numbers) == ((0.5, -2.0), {"year": 1979.0})
+    assert ("from", "available_from") in report.columns
+
+
+@pytest.mark.parametrize(
+    ("option", "cell", "reason"),
+    [
+        ("numbers", "much", "a number that is not understood"),
+        ("starts", "tomorrow", "a time that is not understood"),
+        ("embedding", "1 x 2", "an embedding that is no list of numbers"),
+    ],
+)
+def test_a_cell_that_is_not_understood_costs_its_row(tmp_path, option, cell, reason):
+    """Of columns that somebody has named; those that are guessed are passed over."""
+    named = ["x"] if option == "numbers" else "x"
+    text = f"id,x\n1,\n2,{cell}\n3,\n"
+    items, report = read(tmp_path / "f", text, **{option: named})
+    assert [item.item_id for item in items] == ["1", "3"]
+    assert dict(report.refused.counts) == {reason: 1}
+
+
+def test_guessed_columns_can_be_read(tmp_path):
+    """A column of another meaning must not cost half of the rows, and then the file."""
+    text = "id,price,link,image,expires_at\n1,on request,/i/1,cat.jpg,never\n2,low,/i/2,x,soon\n"
+    items, _ = read(tmp_path / "f", text)
+    assert items == [Item("1"), Item("2")]
 
 
 def test_the_separator_is_that_of_the_file_not_of_its_first_rows(tmp_path):

@@ -24,31 +24,37 @@ SCALARS = {
 }
 
 
+DEEPEST = 5
+"""Messages in each other that are drawn: some may contain their own kind."""
+
+
 @st.composite
-def messages(draw, kind):
+def messages(draw, kind, depth=1):
     """Draw a message whose fields are set or not."""
     message = kind()
     for field in kind.DESCRIPTOR.fields:
-        if draw(st.booleans()):
-            _set(draw, message, field)
+        nested = field.message_type is not None and not field.message_type.GetOptions().map_entry
+        if (depth < DEEPEST or not nested) and draw(st.booleans()):
+            _set(draw, message, field, depth)
     return message
 
 
-def _set(draw, message, field):
+def _set(draw, message, field, depth):
     held = getattr(message, field.name)
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        held.update(draw(st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)))
+        value = _value(field.message_type.fields_by_name["value"], depth)
+        held.update(draw(st.dictionaries(st.text(max_size=5), value, max_size=3)))
     elif field.label == FieldDescriptor.LABEL_REPEATED:
-        held.extend(draw(st.lists(_value(field), max_size=3)))
+        held.extend(draw(st.lists(_value(field, depth), max_size=3)))
     elif field.message_type is not None:
-        held.CopyFrom(draw(_value(field)))
+        held.CopyFrom(draw(_value(field, depth)))
     else:
-        setattr(message, field.name, draw(_value(field)))
+        setattr(message, field.name, draw(_value(field, depth)))
 
 
-def _value(field):
+def _value(field, depth):
     if field.message_type is not None:
-        return messages(GetMessageClass(field.message_type))
+        return messages(GetMessageClass(field.message_type), depth + 1)
     if field.enum_type is not None:
         known = [value.number for value in field.enum_type.values]
         return st.sampled_from([*known, max(known) + 1])  # one of a newer server

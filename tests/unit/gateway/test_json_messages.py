@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from gateway.json_messages import MAX_ENTRIES, parsed, written
 from gateway.methods import METHODS
 from gateway.problems import ProblemError
+from nextclick.limits import MAX_EMBEDDING
+from nextclick.v1 import catalog_service_pb2 as catalog_pb
 from nextclick.v1 import event_service_pb2 as event_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
 from tests.unit.gateway.made_messages import messages
@@ -132,11 +134,38 @@ def test_what_is_no_request_is_refused_with_what_is_wrong(body, said):
     assert "\n" not in problem.value.detail
 
 
+@pytest.mark.parametrize("depth", [40, 60, 400])
+def test_what_is_nested_too_deep_is_refused(depth):
+    """A condition may hold others: a body of a few kB ended in a RecursionError."""
+    body = b'{"filter": {"condition": ' + b'{"not": ' * depth + b"{}" + b"}" * depth + b"}}"
+    if depth < 50:
+        assert pb.TrendingRequest.FromString(parsed(pb.TrendingRequest, body)).HasField("filter")
+    elif depth > 100:
+        with pytest.raises(ProblemError, match="TrendingRequest"):
+            parsed(pb.TrendingRequest, body)
+
+
+def test_what_an_item_is_goes_there_and_back():
+    """Numbers, and a vector as wide as the limit allows."""
+    item = {
+        "item_id": "a",
+        "numbers": {"price": 9.5},
+        "embedding": [0.5, -2] * (MAX_EMBEDDING // 2),
+    }
+    raw = parsed(catalog_pb.PutItemsRequest, json.dumps({"items": [item]}).encode())
+    [sent] = catalog_pb.PutItemsRequest.FromString(raw).items
+    assert (sent.numbers["price"], len(sent.embedding)) == (9.5, MAX_EMBEDDING)
+    response = catalog_pb.GetItemsResponse(items=[sent])
+    [said] = json.loads(written(type(response), response.SerializeToString()))["items"]
+    assert said["numbers"] == {"price": 9.5}
+    assert said["embedding"] == item["embedding"]
+
+
 def test_a_list_that_no_call_takes_is_refused_before_it_is_parsed():
     """A megabyte of empty events takes seconds to parse, and other calls would wait."""
     body = json.dumps({"events": [{}] * (MAX_ENTRIES + 1)}).encode()
-    with pytest.raises(ProblemError, match="at most 1000"):
+    with pytest.raises(ProblemError, match=f"at most {MAX_ENTRIES}"):
         parsed(event_pb.PutEventsRequest, body)
     deep = json.dumps({"events": [{"properties": [[0] * (MAX_ENTRIES + 1)]}]}).encode()
-    with pytest.raises(ProblemError, match="at most 1000"):
+    with pytest.raises(ProblemError, match=f"at most {MAX_ENTRIES}"):
         parsed(event_pb.PutEventsRequest, deep)

@@ -18,8 +18,11 @@ from nextclick.codec import (
     Item,
     decode_event,
     decode_item,
+    embedding_width,
     encode_event,
     encode_item,
+    item_faults,
+    width_faults,
 )
 from nextclick.context import Context
 from nextclick.limits import MAX_RECORD_BYTES, MAX_TIMESTAMP_MS
@@ -38,6 +41,22 @@ FULL = Event(
     position=4,
     properties={"page": "home", "empty": ""},
     context=Context(device="mobile", country="DE"),
+)
+
+FULL_ITEM = Item(
+    "ä-2",
+    False,
+    ("c",),
+    {"k": "v"},
+    "T",
+    kind="film",
+    description="D",
+    numbers={"price": 9.5, "year": 1979.0},
+    image_url="https://shop.example/a.jpg",
+    page_url="HTTP://shop.example/ä?b=c",
+    available_from_ms=1_700_000_000_000,
+    available_until_ms=1_700_000_000_001,
+    embedding=(0.5, -2.0),
 )
 
 
@@ -243,11 +262,113 @@ def test_events_are_values() -> None:
         Item("a"),
         Item("ä", available=False, categories=("c", "d"), attributes={"k": "v"}, title="Ä"),
         Item("gone", deleted=True),
+        FULL_ITEM,
+        Item("a", embedding=(3.4028234663852886e38,) * 1_024),
     ],
 )
 def test_item_survives_its_record(item: Item) -> None:
     """If it failed, the catalogue of a replica would differ from what was put."""
     assert decode_item(encode_item(item)) == item
+
+
+def test_an_item_that_says_no_more_has_the_record_that_it_always_had() -> None:
+    """If it failed, a sync after an update would write each item of the catalogue again."""
+    assert encode_item(Item("a", True, ("c",), {"k": "v"}, "T")) == (
+        b'{"v":1,"item_id":"a","state":"active","available":true,"categories":["c"],'
+        b'"attributes":{"k":"v"},"title":"T"}'
+    )
+
+
+def test_later_fields_of_an_item_have_the_documented_form() -> None:
+    """If it failed, what writes to the topic itself, in any language, would be misread."""
+    assert encode_item(FULL_ITEM).endswith(
+        b'"title":"T","kind":"film","description":"D","image_url":"https://shop.example/a.jpg",'
+        b'"page_url":"HTTP://shop.example/\xc3\xa4?b=c","available_from_ms":1700000000000,'
+        b'"available_until_ms":1700000000001,"numbers":{"price":9.5,"year":1979.0},'
+        b'"embedding":"AAAAPwAAAMA="}'
+    )
+    listed = orjson.dumps({"v": 1, "item_id": "a", "embedding": [0.5, -2]})
+    assert decode_item(listed).embedding == (0.5, -2)
+
+
+@pytest.mark.parametrize(
+    ("fields", "faulty"),
+    [
+        ({"kind": "k" * 65}, "kind"),
+        ({"kind": 7}, "kind"),
+        ({"description": "d" * 8_193}, "description"),
+        ({"numbers": {str(n): 1 for n in range(33)}}, "numbers"),
+        ({"numbers": [1]}, "numbers"),
+        ({"numbers": {"": 1}}, "numbers (a key)"),
+        ({"numbers": {"price": "9"}}, "numbers.price"),
+        ({"numbers": {"price": True}}, "numbers.price"),
+        ({"numbers": {"k" * 65: 1}}, "numbers (a key)"),
+        ({"image_url": "a.jpg"}, "image_url"),
+        ({"image_url": "ftp://shop.example/a"}, "image_url"),
+        ({"page_url": "https://"}, "page_url"),
+        ({"page_url": "https://shop.example/a b"}, "page_url"),
+        ({"page_url": "https://shop.example/" + "x" * 2_048}, "page_url"),
+        ({"available_from_ms": -1}, "available_from_ms"),
+        ({"available_from_ms": 1.5}, "available_from_ms"),
+        ({"available_until_ms": False}, "available_until_ms"),
+        ({"available_from_ms": 5, "available_until_ms": 5}, "available_until_ms"),
+        ({"embedding": [0.1] * 1_025}, "embedding"),
+        ({"embedding": {"0": 1}}, "embedding"),
+        ({"embedding": [1, "2"]}, "embedding[1]"),
+        ({"embedding": [1, True]}, "embedding[1]"),
+        ({"embedding": [1e39]}, "embedding"),
+        ({"embedding": "AAAA"}, "embedding"),
+        ({"embedding": "AACAfw=="}, "embedding"),  # infinity
+        ({"embedding": "no base64!"}, "embedding"),
+    ],
+)
+def test_what_an_item_says_has_its_limits(fields: dict[str, Any], faulty: str) -> None:
+    """If it failed, a reader of the catalogue would meet what it cannot use, or no end of it."""
+    raw = orjson.dumps({"v": 1, "item_id": "a"} | fields)
+    assert [fault.field for fault in refusal(raw, decode_item).faults] == [faulty]
+
+
+def test_faulty_items_are_not_encoded() -> None:
+    """If it failed, an item would end in struct's error, or its record in no reader."""
+    for fields in (
+        {"embedding": (float("nan"),)},
+        {"embedding": (10**400,)},
+        {"embedding": "12"},
+        {"numbers": {"a": float("inf")}},
+        {"numbers": {"a": 10**400}},
+        {"available_until_ms": 10**400},
+        {"page_url": None},
+    ):
+        with pytest.raises(InvalidEventError):
+            encode_item(Item("a", **fields))  # type: ignore[arg-type]
+
+
+def test_a_time_in_another_unit_is_named() -> None:
+    """If it failed, a shop that sends seconds would have to guess what is out of range."""
+    [fault] = item_faults(Item("a", available_until_ms=10**15))
+    assert fault.description.endswith("it looks like microseconds; " + HINT)
+
+
+@pytest.mark.parametrize("width", [0, 1, 2, 3, 4, 384, 1_024])
+@pytest.mark.parametrize("title", ["", 'x","embedding":"AAAA', "}", "\\"])
+def test_the_width_of_an_embedding_is_read_from_its_record(width: int, title: str) -> None:
+    """If it failed, a server would refuse embeddings of the shop's own width, or take any."""
+    attributes = {"embedding": "AAAA"}
+    record = encode_item(Item("a", title=title, attributes=attributes, embedding=(0.5,) * width))
+    assert embedding_width(record) == width
+    assert embedding_width(encode_item(Item("a", deleted=True))) == 0
+
+
+def test_all_embeddings_have_the_same_width() -> None:
+    """If it failed, vectors that cannot be compared would be in one catalogue."""
+    assert not width_faults("items", [0, 0])
+    assert not width_faults("items", [0, 3, 3], held=3)
+    [fault] = width_faults("items", [0, 3, 4])
+    assert fault.field == "items[2].embedding"
+    assert "has 4 numbers, that of items[1] has 3" in fault.description
+    assert [f.field for f in width_faults("items", [0, 3, 3], held=4)] == [
+        "items[1].embedding", "items[2].embedding",
+    ]  # fmt: skip
 
 
 def test_item_records_may_leave_fields_out() -> None:

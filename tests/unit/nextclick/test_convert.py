@@ -9,13 +9,28 @@ from nextclick.convert import event_from_proto, event_to_proto, item_from_proto,
 from nextclick.v1 import catalog_service_pb2, event_service_pb2
 
 FULL_EVENT = Event("rating", "a", 1_700_000_000_000, "s", "u", "e", 0.0, "r", 4, {"k": "v"})
-FULL_ITEM = Item("a", False, ("c", "d"), {"k": "v"}, "A")
+FULL_ITEM = Item(
+    "a",
+    False,
+    ("c", "d"),
+    {"k": "v"},
+    "A",
+    kind="film",
+    description="D",
+    numbers={"price": 9.5},
+    image_url="https://shop.example/a.jpg",
+    page_url="https://shop.example/a",
+    available_from_ms=1,
+    available_until_ms=2,
+    embedding=(0.5, -2.0),
+)
 
 
 def test_events_and_items_survive_the_way_there_and_back() -> None:
     """If it failed, PutEvents or PutItems would lose a field."""
     assert event_from_proto(event_to_proto(FULL_EVENT)) == FULL_EVENT
     assert item_from_proto(item_to_proto(FULL_ITEM)) == FULL_ITEM
+    assert all(dataclasses.astuple(dataclasses.replace(FULL_ITEM, available=True, deleted=True)))
 
 
 def test_unset_is_not_zero() -> None:

@@ -199,7 +199,7 @@ def as_version_7(folder):
         (folder / f"{name}.npy").unlink()
 
 
-@pytest.mark.parametrize("version", [7, 8])
+@pytest.mark.parametrize("version", [7, 9])
 def test_a_snapshot_brings_the_same_pages(tmp_path, version):
     """Version 7 had no lists: they are made from what it has."""
     engine = with_popular()

@@ -11,6 +11,7 @@ from nextclick.v1.session_pb2 import SessionRecord
 from online_models import sweep
 from online_models.engine import Engine, Filter
 from online_models.memory.layout import Limits
+from online_models.tables.facts import kind
 from server import status
 from server.replica.catalogue_entries import (
     DROPPED_AT_ONCE,
@@ -223,3 +224,42 @@ def test_an_entry_takes_little_more_memory_than_its_record():
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (after - before) / 1_000 < 2_000
+
+
+def test_the_width_of_embeddings_is_that_of_most_items_that_have_a_row(replica):
+    """What writes to the topic itself, in two widths, must not turn the whole shop's."""
+    entries = replica.catalogue
+    assert entries.embedding_width == 0
+    for n in range(3):
+        put(replica, f"i{n}", embedding=(1.0, 2.0))
+    put(replica, "odd", embedding=(1.0, 2.0, 3.0))
+    assert entries.embedding_width == 2
+    put(replica, "i0")
+    put(replica, "i1", embedding=(1.0, 2.0, 3.0))
+    assert entries.embedding_width == 3
+    for name in ("odd", "i1"):
+        replica.apply_item(name.encode(), encode_item(Item(name, deleted=True)))
+    assert entries.embedding_width == 2
+    push_out(replica, "i2")
+    assert entries.embedding_width == 0
+    other = CatalogueEntries(replica.engine)
+    put(replica, "i9", embedding=(4.0,))
+    other.load({name: list(records) for name, records in entries.dump().items()}, more_rows=False)
+    assert other.embedding_width == 1
+
+
+def test_an_item_that_leaves_is_found_by_nothing_until_it_is_back(replica):
+    """Its row is another's soon, which must not be found by what this one was."""
+    index = replica.engine.facts
+    fact = kind("film")
+    put(replica, "x", kind="film", numbers={"price": 3.0}, available_until_ms=9_000)
+    row = replica.engine.row("x")
+    assert index.number(fact)
+    push_out(replica, "x")
+    assert not index.number(fact)
+    assert index.of(row) == ([], {})
+    click(replica, "back", "x")
+    has, numbers = index.of(replica.engine.row("x"))
+    assert has == [index.number(fact)]
+    assert numbers == {"price": 3.0}
+    assert replica.engine.windows.due(9)

@@ -14,6 +14,7 @@ from nextclick.limits import MAX_RECORD_BYTES
 from nextclick.topics import DEAD_LETTERS, ITEMS, SESSIONS, partitions
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models import sweep
+from online_models.tables.item_rows import CLOSED
 from server.replica import log_reader
 from server.replica.broker import TopicNow
 from server.replica.catalogue_entries import DROPPED_AT_ONCE
@@ -260,3 +261,25 @@ def test_a_topic_that_was_made_anew_is_read_from_its_start(replica, reader, capl
     until(lambda: read(it)[ITEMS, 0] == 0)
     assert {place for place in replica.positions if place[0] == ITEMS} == {(ITEMS, 0), (ITEMS, 1)}
     assert len(it._consumer.assigned) == len(read(it))
+
+
+def test_items_open_and_close_without_another_record(replica, reader, monkeypatch):
+    """A sale ends at night, when nobody writes; and an import must not hold it up."""
+    now_s = [1_000]
+    monkeypatch.setattr(log_reader.time, "time", lambda: now_s[0])
+    sale = Item("sale", available_from_ms=2_000_000, available_until_ms=3_000_000)
+    it = reader()
+    it._consumer.messages = [Message(ITEMS, 0, 0, encode_item(sale))]
+    it.start()
+    until(lambda: replica.engine.row("sale"))
+    seen = []
+    for at, closed in ((1_999, True), (2_000, False), (3_000, True)):
+        now_s[0] = at
+        until(lambda closed=closed: _closed(replica, "sale") == closed)
+        seen.append(at)
+    assert len(seen) == 3
+
+
+def _closed(replica, item_id):
+    flags = int(replica.engine.arrays["stats"]["flags"][replica.engine.row(item_id)])
+    return bool(flags & CLOSED)

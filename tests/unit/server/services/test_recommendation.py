@@ -84,6 +84,19 @@ def test_filters_of_the_session_leave_out_what_they_say(shop):
     assert "i4" not in chosen
 
 
+def test_a_preset_without_repeats_leaves_out_what_was_seen(shop):
+    """A film that was watched, an article that was read: a page of them is a lost one."""
+    shop.apply(record("me", ["i4", "i5"]))
+    assert {"i4", "i5"} <= set(ids(shop.recommend(session_id="me", page_size=50)))
+    shop.service._repeats = False
+    for fields in ({}, {"filter": {}}, {"filter": {"include_unavailable": True}}):
+        page = ids(shop.recommend(session_id="me", page_size=50, **fields))
+        assert page
+        assert not {"i4", "i5"} & set(page)
+    again = shop.recommend(session_id="me", session_items=["i5", "i6"], page_size=50)
+    assert not {"i4", "i5", "i6"} & set(ids(again))
+
+
 def test_the_catalogue_decides_on_availability_and_deletion(shop):
     """Sold out is out unless asked for; deleted is out for good."""
     shop.replica.apply_item(b"", encode_item(Item("i6", available=False)))

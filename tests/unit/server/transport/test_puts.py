@@ -5,6 +5,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from nextclick import Item, encode_item
 from nextclick.limits import MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES
 from nextclick.v1 import catalog_service_pb2, event_service_pb2, learning_pb2, model_service_pb2
 from tests.unit.server.transport.served import LIMIT_S, now
@@ -105,6 +106,32 @@ def test_catalogue_faults_name_the_item(served):
         )
     assert "items[1]: the Item has" in error.value.details()
     assert served.producer.records == []
+
+
+def test_an_embedding_of_another_width_is_refused_early(served):
+    """Vectors that cannot be compared would be found when nobody is there to mend them."""
+    item = catalog_service_pb2.Item
+
+    def put(*items):
+        request = catalog_service_pb2.PutItemsRequest(items=items)
+        return served.catalogue.PutItems(request, timeout=LIMIT_S).accepted
+
+    def refusal(*items):
+        with pytest.raises(grpc.RpcError) as error:
+            put(*items)
+        return error.value.details()
+
+    assert "items[2].embedding: has 3 numbers, that of items[1] has 2: send as many" in refusal(
+        item(item_id="a"), item(item_id="b", embedding=[1, 2]), item(item_id="c", embedding=[1] * 3)
+    )
+    assert put(item(item_id="a", embedding=[1, 2])) == 1
+    replica = served.shop.replica
+    replica.apply_item(b"a", encode_item(Item("a", embedding=(1.0, 2.0))))
+    told = refusal(item(item_id="b"), item(item_id="c", embedding=[1, 2, 3]))
+    assert "items[1].embedding: has 3 numbers, those of the catalogue have 2" in told
+    assert put(item(item_id="c", embedding=[3, 4]), item(item_id="d")) == 2
+    replica.apply_item(b"a", encode_item(Item("a")))
+    assert put(item(item_id="c", embedding=[1, 2, 3])) == 1
 
 
 def test_models_are_listed_and_steered(served):

@@ -1,0 +1,210 @@
+"""Conditions of a request: what is wrong with them, and what they are for the visitor who asks.
+
+What a condition asks of the visitor is decided here, once a request; the models get a condition on
+items alone. What is not known of a visitor fulfils nothing that is asked of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from nextclick.checks import check_text
+from nextclick.errors import FieldFault
+from nextclick.limits import (
+    MAX_ATTRIBUTE_BYTES,
+    MAX_ATTRIBUTE_KEY_BYTES,
+    MAX_CATEGORY_BYTES,
+    MAX_CONDITION_DEPTH,
+    MAX_CONDITION_VALUES,
+    MAX_CONDITIONS,
+    MAX_KIND_BYTES,
+    MAX_NUMBER_KEY_BYTES,
+    MAX_SEGMENT_BYTES,
+)
+from nextclick.v1 import recommendation_service_pb2 as pb
+from nextclick.v1 import session_pb2
+from online_models.ranking.conditions import (
+    EVERYTHING,
+    NOTHING,
+    AllOf,
+    AnyOf,
+    Condition,
+    HasFact,
+    InRange,
+    Not,
+)
+from online_models.tables import facts
+
+CONTEXT_FIELDS = tuple(field.name for field in session_pb2.Context.DESCRIPTOR.fields)
+
+NAMED_TEXTS = {
+    "category": MAX_CATEGORY_BYTES,
+    "kind": MAX_KIND_BYTES,
+    "segment": MAX_SEGMENT_BYTES,
+}
+"""Conditions that are a text, and its most bytes."""
+
+OF_VISITORS = ("segment", "user", "context")
+"""Conditions on the visitor who asks."""
+
+KEPT = 256
+"""Conditions whose form for the models is kept, since a shop asks the same few again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """What is known of the visitor who asks: what the caller has put, and where the visitor is.
+
+    Parameters
+    ----------
+    attributes, segments
+        Those of the user; empty: not known.
+    context
+        By name, such as ``device``; what is not known is not there, or empty.
+    """
+
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    segments: Collection[str] = ()
+    context: Mapping[str, str] = field(default_factory=dict)
+
+
+NOBODY = Asker()
+
+
+# ---- for the models
+
+
+def condition_of(message: pb.Condition, asker: Asker) -> Condition:
+    """Return what a valid condition asks of items, for the visitor who asks."""
+    condition, of_visitors = _kept(message.SerializeToString(deterministic=True))
+    return _made(message, asker) if of_visitors else condition
+
+
+@lru_cache(KEPT)
+def _kept(raw: bytes) -> tuple[Condition, bool]:
+    message = pb.Condition.FromString(raw)
+    return _made(message, NOBODY), _asks_of_visitors(message)
+
+
+def _asks_of_visitors(message: pb.Condition) -> bool:
+    test = message.WhichOneof("test")
+    if test in ("all", "any"):
+        return any(map(_asks_of_visitors, getattr(message, test).conditions))
+    if test == "not":
+        return _asks_of_visitors(getattr(message, test))
+    return test in OF_VISITORS
+
+
+def _made(message: pb.Condition, asker: Asker) -> Condition:
+    test = message.WhichOneof("test")
+    if test is None:  # which no valid condition has
+        return NOTHING
+    asked = getattr(message, test)
+    if test in ("all", "any"):
+        parts = tuple(_made(part, asker) for part in asked.conditions)
+        return AllOf(parts) if test == "all" else AnyOf(parts)
+    return Not(_made(asked, asker)) if test == "not" else _LEAVES[test](asked, asker)
+
+
+def _in_range(asked: pb.RangeCondition) -> Condition:
+    low = asked.at_least if asked.HasField("at_least") else -math.inf
+    high = asked.at_most if asked.HasField("at_most") else math.inf
+    return InRange(asked.name, low, high)
+
+
+def _always(holds: bool) -> Condition:
+    return EVERYTHING if holds else NOTHING
+
+
+_LEAVES: dict[str, Callable[[Any, Asker], Condition]] = {
+    "category": lambda name, _: HasFact((facts.category(name),)),
+    "kind": lambda name, _: HasFact((facts.kind(name),)),
+    "attribute": lambda asked, _: HasFact(
+        tuple(facts.attribute(asked.name, value) for value in asked.values)
+    ),
+    "number": lambda asked, _: _in_range(asked),
+    "segment": lambda name, asker: _always(name in asker.segments),
+    "user": lambda asked, asker: _always(asker.attributes.get(asked.name) in asked.values),
+    "context": lambda asked, asker: _always(
+        (asker.context.get(asked.name) or None) in asked.values
+    ),
+}
+
+
+# ---- what is wrong
+
+
+def condition_faults(name: str, message: pb.Condition) -> list[FieldFault]:
+    """Return all faults of a condition, each with its path in the request; ``name`` is its own."""
+    faults: list[FieldFault] = []
+    leaves = _check(faults, name, message, 1)
+    if leaves > MAX_CONDITIONS:
+        fault = f"has {leaves} conditions that hold no others; send at most {MAX_CONDITIONS}"
+        faults.append(FieldFault(name, fault))
+    return faults
+
+
+def _check(faults: list[FieldFault], name: str, message: pb.Condition, depth: int) -> int:
+    """Check a condition and those that it holds; return how many hold no others."""
+    test = message.WhichOneof("test")
+    if depth > MAX_CONDITION_DEPTH:
+        fault = f"is nested more than {MAX_CONDITION_DEPTH} deep; write it with fewer levels"
+        faults.append(FieldFault(name, fault))
+        return 1
+    if test is None:
+        tests = ", ".join(each.name for each in pb.Condition.DESCRIPTOR.oneofs[0].fields)
+        faults.append(FieldFault(name, f"asks nothing; set one of {tests}"))
+        return 1
+    asked, path = getattr(message, test), f"{name}.{test}"
+    if test in ("all", "any"):
+        return _check_parts(faults, path, asked, depth)
+    if test == "not":
+        return _check(faults, path, asked, depth + 1)
+    if test in NAMED_TEXTS:
+        check_text(faults, path, asked, 1, NAMED_TEXTS[test])
+    elif test == "number":
+        _check_range(faults, path, asked)
+    else:
+        _check_values(faults, path, asked)
+    if test == "context" and asked.name and asked.name not in CONTEXT_FIELDS:
+        known = ", ".join(CONTEXT_FIELDS)
+        faults.append(FieldFault(f"{path}.name", f"is none of a context; send one of {known}"))
+    return 1
+
+
+def _check_parts(faults: list[FieldFault], path: str, asked: pb.Conditions, depth: int) -> int:
+    n = len(asked.conditions)
+    if not 1 <= n <= MAX_CONDITIONS:
+        fault = f"has {n} conditions; send 1 to {MAX_CONDITIONS}"
+        faults.append(FieldFault(f"{path}.conditions", fault))
+        return 1
+    return sum(
+        _check(faults, f"{path}.conditions[{place}]", part, depth + 1)
+        for place, part in enumerate(asked.conditions)
+    )
+
+
+def _check_values(faults: list[FieldFault], path: str, asked: pb.ValueCondition) -> None:
+    check_text(faults, f"{path}.name", asked.name, 1, MAX_ATTRIBUTE_KEY_BYTES)
+    n = len(asked.values)
+    if not 1 <= n <= MAX_CONDITION_VALUES:
+        fault = f"has {n} values; send 1 to {MAX_CONDITION_VALUES}"
+        faults.append(FieldFault(f"{path}.values", fault))
+        return
+    for place, value in enumerate(asked.values):
+        check_text(faults, f"{path}.values[{place}]", value, 0, MAX_ATTRIBUTE_BYTES)
+
+
+def _check_range(faults: list[FieldFault], path: str, asked: pb.RangeCondition) -> None:
+    check_text(faults, f"{path}.name", asked.name, 1, MAX_NUMBER_KEY_BYTES)
+    for bound in ("at_least", "at_most"):
+        if asked.HasField(bound) and not math.isfinite(getattr(asked, bound)):
+            fault = "must be finite; leave it out where there is no bound"
+            faults.append(FieldFault(f"{path}.{bound}", fault))
+    if asked.HasField("at_least") and asked.HasField("at_most") and asked.at_least > asked.at_most:
+        fault = "is less than at_least, so that no number is between them; exchange the two"
+        faults.append(FieldFault(f"{path}.at_most", fault))
