@@ -14,7 +14,6 @@ from online_models.ranking import page, rankings
 from online_models.ranking.page import MAX_ANSWER
 from online_models.ranking.policy import Asked, ItemView, Policy, checked
 from online_models.ranking.request import (
-    NO_FILTER,
     NO_SESSION,
     UNKNOWN_TIMES,
     Filter,
@@ -27,10 +26,6 @@ from online_models.sources import popularity
 from online_models.state_tables import bind, new_arrays
 from online_models.sweep import Sweep, phases_of
 from online_models.tables.item_rows import CONFIRMED
-from online_models.vectors.near_lists import NOTHING
-
-NEAREST = 200
-"""The most items that the vector index is asked for."""
 
 UNLISTED = -10_000.0
 """Score of an item that is not among the best `MAX_ANSWER`; its popularity is added."""
@@ -230,23 +225,9 @@ class Answering(PublishedModels):
         assert self.nearest is not None
         return self.nearest.near_to(reversed(self._query[: self._request.n_query].tolist()))
 
-    def _nearest_to_last(self) -> NDArray[np.int64]:
-        """Return the rows near the query's last item, by a query of the index."""
-        assert self.index is not None
-        vector = self.arrays["target_vectors"][self._query[self._request.n_query - 1]]
-        return self.index.query(vector, NEAREST)[0] if vector.any() else NOTHING
-
     def _written(self, n: int, n_ranked: int, n_near: int = 0) -> Ranked:
         """Return a copy of a kernel's answer."""
         return Ranked(self._answer[:n].copy(), self._answer_score[:n].copy(), n_ranked, n_near)
-
-    def similar(self, row: int, k: int, flt: Filter | None = None) -> Ranked:
-        """Return ``k`` items that visitors of an item also click, without the item itself."""
-        base = flt or NO_FILTER
-        excluding = Filter(base.categories, (*base.excluded_rows, row), base.include_unavailable)
-        return self._answer_with(
-            self._nearest_to_last, [row], page_size(k), NO_SESSION, excluding, UNKNOWN_TIMES
-        )
 
     def trending(self, k: int, flt: Filter | None = None) -> Ranked:
         """Return ``k`` items whose popularity grows fastest; scores are growth ratios."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.content.vectors import ContentVectors, Embeddings
 from online_models.memory.layout import Limits
 from online_models.memory.table import Arrays
 from online_models.ranking.ranker_weights import RankerWeights, put_weights
@@ -27,6 +28,8 @@ class PublishedModels(ItemTable):
         """Finds near items; None until `begin_index` is called."""
         self.nearest: NearestItems | None = None
         """Lists of near items, for pages that the counts cannot fill."""
+        self.content: ContentVectors | None = None
+        """What items are; None until `begin_content` is called."""
 
     def put_vectors(
         self, item_id: str, context: NDArray[np.float32], target: NDArray[np.float32]
@@ -61,6 +64,17 @@ class PublishedModels(ItemTable):
         self.nearest = NearestItems(self.index, a["target_vectors"], clock)
         return self.index
 
+    def begin_content(
+        self, clock: Callable[[], float], embeddings: Embeddings = lambda row: None
+    ) -> ContentVectors:
+        """Keep content vectors of the items, empty ones at first.
+
+        The caller must put in what each item is, and make another basis when it is `due`. ``clock``
+        returns monotonic seconds; ``embeddings`` the vectors that a shop has of its items.
+        """
+        self.content = ContentVectors(self.limits.rows, clock, embeddings)
+        return self.content
+
     def delete_item(self, item_id: str) -> None:
         """See `ItemTable.delete_item`; the item disappears from the index at once."""
         super().delete_item(item_id)
@@ -73,6 +87,8 @@ class PublishedModels(ItemTable):
         self._drop_vectors(row)
         if self.index is not None:
             self.index.remove(row)
+        if self.content is not None:
+            self.content.remove(row)
 
     def have_left(self) -> None:
         """See `ItemRows.have_left`."""

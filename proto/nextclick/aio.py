@@ -14,7 +14,7 @@ from nextclick.batch import Batch
 from nextclick.codec import Event, Item
 from nextclick.errors import NextclickError
 from nextclick.hedging import first_answer_async
-from nextclick.requests import Filter, RecommendRequest
+from nextclick.requests import Filter, RecommendRequest, Similarity
 from nextclick.results import Model, PutResult, Recommendation
 from nextclick.retry import Attempts, retryable, translate
 from nextclick.stream import Stream
@@ -111,10 +111,11 @@ class AsyncClient:
         item_id: str,
         *,
         page_size: int = 0,
+        by: Similarity = "behaviour",
         filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
     ) -> Recommendation:
-        """Return the items that visitors of one item also click."""
-        return await self._run(calls.similar_items(item_id, page_size, filter))
+        """Return the neighbours of an item; see `Client.similar_items`."""
+        return await self._run(calls.similar_items(item_id, page_size, filter, by))
 
     async def trending(
         self,

@@ -16,7 +16,7 @@ from nextclick.channel import Stubs
 from nextclick.codec import Item, item_faults
 from nextclick.convert import item_to_proto
 from nextclick.errors import FieldFault, InvalidRequestError
-from nextclick.requests import Filter, RecommendRequest
+from nextclick.requests import Filter, RecommendRequest, Similarity
 from nextclick.results import Model, Recommendation
 from nextclick.v1 import catalog_service_pb2 as catalog_pb
 from nextclick.v1 import model_service_pb2 as model_pb
@@ -102,10 +102,19 @@ def rank(
     return Call(lambda stubs: stubs.recommendations.Rank, request, responses.ranking, reads=True)
 
 
-def similar_items(item_id: str, page_size: int, flt: Filter | None) -> Call[Recommendation]:
+def similar_items(
+    item_id: str, page_size: int, flt: Filter | None, by: Similarity
+) -> Call[Recommendation]:
     """Return the call for the neighbours of an item."""
+    if by not in SIMILARITIES:
+        wrong = f"is {by!r}; choose one of {', '.join(SIMILARITIES)}"
+        raise InvalidRequestError("", (FieldFault("by", wrong),))
     request = _build(
-        pb.SimilarItemsRequest, item_id=item_id, page_size=page_size, filter=_filter(flt)
+        pb.SimilarItemsRequest,
+        item_id=item_id,
+        page_size=page_size,
+        filter=_filter(flt),
+        by=SIMILARITIES[by],
     )
     return Call(
         lambda stubs: stubs.recommendations.SimilarItems, request, responses.listing, reads=True
@@ -170,6 +179,12 @@ def roll_back(model: str, version: int) -> Call[None]:
     request = _build(model_pb.RollBackRequest, model=model, version=version)
     return Call(lambda stubs: stubs.models.RollBack, request, responses.nothing)
 
+
+SIMILARITIES = {
+    "behaviour": pb.SIMILARITY_BEHAVIOUR,
+    "content": pb.SIMILARITY_CONTENT,
+    "mix": pb.SIMILARITY_MIX,
+}
 
 _LISTS = {"item_ids", "session_items", "categories", "excluded_item_ids"}
 

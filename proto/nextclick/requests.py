@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+Similarity = Literal["behaviour", "content", "mix"]
+"""By what items are neighbours; see `Similarity` in ``recommendation_service.proto``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nextclick.limits import EXPLAINED_ITEMS, SCORED_ITEMS
 from nextclick.v1 import recommendation_service_pb2 as pb
-from online_models.engine import Filter, Ranked
+from online_models.engine import By, Filter, Ranked
 from online_models.metrics import log_odds
 from records.scored_ranking import scored_name
 from server import metrics
@@ -46,6 +46,13 @@ PARSE = "parse"
 
 CATCHING_UP_MS = 10_000
 """Answers of a replica with a larger lag are marked as degraded."""
+
+NEIGHBOURS = {
+    pb.SIMILARITY_UNSPECIFIED: By.BEHAVIOUR,
+    pb.SIMILARITY_BEHAVIOUR: By.BEHAVIOUR,
+    pb.SIMILARITY_CONTENT: By.CONTENT,
+    pb.SIMILARITY_MIX: By.MIX,
+}
 
 FilteredRequest = pb.RecommendRequest | pb.SimilarItemsRequest | pb.TrendingRequest
 
@@ -255,7 +262,8 @@ class Recommendations:
                     "models; add it to the catalogue or send a click on it"
                 )
             flt = self._filter(request, Visitor(), ())
-            ranked = self._engine.similar(row, validation.page(request.page_size), flt)
+            size = validation.page(request.page_size)
+            ranked = self._engine.similar(row, size, flt, NEIGHBOURS[request.by])
             items = self._parts[SIMILAR_ITEMS].items(ranked.rows, ranked.scores)
             response = pb.SimilarItemsResponse(model_version=self._engine.clicks)
         return response.SerializeToString() + items
