@@ -140,7 +140,8 @@ def _right_singular_vectors(
     q = rng.standard_normal((columns, wide), np.float32)
     q[0] = 0  # the place of no term
     for _ in range(ITERATIONS):
-        q = _orthonormal(_back(terms, weights, embeddings, size, _forth(terms, weights, embeddings, size, q)))  # noqa: E501
+        y = _forth(terms, weights, embeddings, size, q)
+        q = _orthonormal(_back(terms, weights, embeddings, size, y))
     y = _forth(terms, weights, embeddings, size, q).astype(np.float64)
     squares, turned = np.linalg.eigh(y.T @ y)
     best = np.argsort(-squares, kind="stable")[:DIMENSIONS]

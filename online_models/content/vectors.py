@@ -1,7 +1,7 @@
-"""The content vectors of all items: projected at once, refitted in the background, searched.
+r"""The content vectors of all items: projected at once, refitted in the background, searched.
 
     put, remove --> terms by row --> vectors of the current basis --> index
-                         \\--> fit --> another basis, vectors, index --> swap
+                         \--> fit --> another basis, vectors, index --> swap
 
 A basis, the vectors that it gives and their index belong together and are replaced together
 (`Generation`). What changes while another generation is made is noted, and put into it before it
@@ -165,7 +165,7 @@ class ContentVectors:
         return self.generation is not None and self.generation.index.has(row)
 
     def near(self, row: int, k: int) -> tuple[NDArray[np.int64], Matrix]:
-        """Return up to ``k`` other rows that are like a row, and their cosines; see `Generation`."""
+        """Return up to ``k`` other rows that are like a row; see `Generation.near`."""
         return NOTHING if self.generation is None else self.generation.near(row, k)
 
     def cosines(self, row: int, rows: NDArray[np.int64]) -> Matrix:

@@ -41,9 +41,7 @@ class By(Enum):
 class SimilarItems(Answering):
     """The part of `Engine` that finds neighbours."""
 
-    def similar(
-        self, row: int, k: int, flt: Filter | None = None, by: By = By.BEHAVIOUR
-    ) -> Ranked:
+    def similar(self, row: int, k: int, flt: Filter | None = None, by: By = By.BEHAVIOUR) -> Ranked:
         """Return ``k`` neighbours of an item, without the item itself.
 
         Parameters
@@ -73,9 +71,7 @@ class SimilarItems(Answering):
         return self._page_of(row, rows, scores, size, excluding)
 
     def _by_behaviour(self, row: int, size: int, flt: Filter) -> Ranked:
-        return self._answer_with(
-            self._nearest_to_last, [row], size, NO_SESSION, flt, UNKNOWN_TIMES
-        )
+        return self._answer_with(self._nearest_to_last, [row], size, NO_SESSION, flt, UNKNOWN_TIMES)
 
     def _by_content(self, row: int, size: int, flt: Filter) -> Ranked:
         if self.content is None:

@@ -46,9 +46,7 @@ class ContentBuilder:
     `start` it once; it calls `Engine.begin_content`.
     """
 
-    def __init__(
-        self, replica: Replica, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, replica: Replica, clock: Callable[[], float] = time.monotonic) -> None:
         self._replica = replica
         self._clock = clock
         self._stop = threading.Event()
