@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.content.new_items import new_share
 from online_models.engine.published import PublishedModels
 from online_models.memory.layout import Limits
-from online_models.ranking import page, rankings
+from online_models.ranking import new_places, page, rankings
 from online_models.ranking.page import MAX_ANSWER
 from online_models.ranking.policy import Asked, ItemView, Policy, checked
 from online_models.ranking.request import (
@@ -26,6 +27,7 @@ from online_models.sources import popularity
 from online_models.state_tables import bind, new_arrays
 from online_models.sweep import Sweep, phases_of
 from online_models.tables.item_rows import CONFIRMED
+from online_models.vectors.near_lists import NOTHING
 
 UNLISTED = -10_000.0
 """Score of an item that is not among the best `MAX_ANSWER`; its popularity is added."""
@@ -49,6 +51,7 @@ class Answering(PublishedModels):
         self._session_columns = tuple(
             a["sessions"][name] for name in ("number", "n", "slab", "at", "items")
         )
+        self._clicks = a["stats"]["clicks"]
         self.policy: Policy | None = None
         """Re-orders what was ranked; None: nothing does."""
         self._view = ItemView(
@@ -161,7 +164,7 @@ class Answering(PublishedModels):
         size = page_size(k)
         if self.policy is not None:
             return self._ordered(self.policy, items, size, own, flt, times_s, enter)
-        return self._answer_with(self._lists_of_latest, items, size, own, flt, times_s, enter)
+        return self._for_visitor(items, size, own, flt, times_s, enter)
 
     def _ordered(
         self,
@@ -175,7 +178,7 @@ class Answering(PublishedModels):
     ) -> Ranked:
         """Answer in the order of a policy."""
         depth = min(max(size, policy.depth), MAX_ANSWER)
-        ranked = self._answer_with(self._lists_of_latest, items, depth, own, flt, times_s, enter)
+        ranked = self._for_visitor(items, depth, own, flt, times_s, enter)
         if enter is not None:
             enter("policy")
         asked = Asked(items, size, own, flt, self._request.number)
@@ -190,6 +193,34 @@ class Answering(PublishedModels):
             int(((places >= ranked.n_ranked) & (places < near_end)).sum()),
             None if drawn is None else drawn[:size],
         )
+
+    def _for_visitor(
+        self,
+        items: Rows,
+        size: int,
+        own: int,
+        flt: Filter | None,
+        times_s: tuple[int, int],
+        enter: Callable[[str], None] | None,
+    ) -> Ranked:
+        """Answer, with new items where counts are thin."""
+        ranked = self._answer_with(self._lists_of_latest, items, size, own, flt, times_s, enter)
+        if self.new_items is None or not self._request.n_query:
+            return ranked
+        last = int(self._query[self._request.n_query - 1])
+        if not last:
+            return ranked
+        at, most = new_share(size, ranked.n_ranked, float(self._clicks[last]))
+        rows = self.new_items.lists.near_to((last,)) if most else NOTHING
+        if not len(rows):
+            return ranked
+        self._request.write_again(size, own, flt, times_s)
+        n = len(ranked.rows)
+        put = new_places.place_new(self._state, n, at, most, rows)
+        n_ranked = min(ranked.n_ranked, at) if put else ranked.n_ranked
+        near_end = ranked.n_ranked + ranked.n_near + put
+        n = min(n + put, size)
+        return self._written(n, n_ranked, min(near_end, n) - n_ranked)
 
     def _answer_with(
         self,

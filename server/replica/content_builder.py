@@ -30,6 +30,9 @@ AT_ONCE = 4
 WHOLE_CATALOGUE = 1_000
 """While more items wait, as after a start, there is no pause."""
 
+LOOK_S = 10.0
+"""Between two looks for new items that are new no longer: 0.1 ms."""
+
 BASIS_CHECK_S = 0.5
 
 FIRST_BASIS_S = 2.0
@@ -50,7 +53,7 @@ class ContentBuilder:
         self._replica = replica
         self._clock = clock
         self._stop = threading.Event()
-        self._next_basis = 0.0
+        self._next_basis = self._next_look = 0.0
         self._content: ContentVectors = replica.engine.begin_content(clock, self._embedding)
         replica.catalogue.follow_changes()
         self._threads = [
@@ -85,11 +88,16 @@ class ContentBuilder:
 
     def put_items(self) -> None:
         """Give the items that have changed their vectors."""
-        changed = self._replica.catalogue.changed
+        changed, engine = self._replica.catalogue.changed, self._replica.engine
         left = max(ITEMS, len(changed) if len(changed) > WHOLE_CATALOGUE else 0)
         while left > 0 and changed and not self._stop.is_set():
             left -= AT_ONCE
             self._put_some()
+        if self._clock() > self._next_look:
+            self._next_look = self._clock() + LOOK_S
+            assert engine.new_items is not None
+            with self._replica.slice():
+                engine.new_items.forget_clicked()
         metrics.CONTENT_WAITING.set(len(changed))
         metrics.CONTENT_VECTORS.set(self._content.n_vectors)
         metrics.CONTENT_WITHOUT_VECTOR.set(self._content.n_known - self._content.n_vectors)
@@ -108,7 +116,7 @@ class ContentBuilder:
             for item_id, one in zip(item_ids, is_now, strict=True):
                 row = engine.row(item_id)
                 if row:
-                    self._content.put(row, one)
+                    engine.put_content(row, one)
 
     def make_basis(self) -> None:
         """Make another basis if one is due, with the vectors of all items."""
