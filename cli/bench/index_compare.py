@@ -25,7 +25,7 @@ MB = 1_000_000
 Matrix = NDArray[np.float32]
 
 
-def compare(vectors: Matrix, contexts: Matrix, queries: int, seed: int = 0) -> dict[str, Any]:
+def compare(vectors: Matrix, contexts: Matrix, queries: int) -> dict[str, Any]:
     """Return the figures of each index, and which are not installed.
 
     Parameters
@@ -35,7 +35,7 @@ def compare(vectors: Matrix, contexts: Matrix, queries: int, seed: int = 0) -> d
     queries
         How many.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     units = unit(vectors)
     asked = unit(contexts[rng.integers(len(contexts), size=queries)])
     room = len(units) + 2 * PUTS + 1
@@ -85,7 +85,7 @@ def until_found(index: Index, first: int, units: Matrix, rng: np.random.Generato
     times: list[float] = []
     for n in range(PUTS):
         near = units[rng.integers(len(units))]
-        vector = unit((near + 0.5 * unit(rng.standard_normal((1, len(near)), np.float32))))[0]
+        vector = unit(near + 0.5 * unit(rng.standard_normal((1, len(near)), np.float32)))[0]
         started = time.perf_counter()
         index.put(first + n, vector)
         while first + n not in index.query(vector, K):

@@ -24,6 +24,9 @@ ITEM_TERMS = 64
 
 MOST_COUNTED = 255
 
+MAX_EMBEDDING = 1_024
+"""Numbers of an embedding that are read; see `Item` in ``catalog_service.proto``."""
+
 LARGEST = 1e18
 """Numbers of an embedding are at most this, so that no sum of their squares overflows."""
 
@@ -99,7 +102,7 @@ def unit(embedding: Sequence[float]) -> Embedding | None:
     """Return an embedding at unit length; None if it has no direction, or a number is too large."""
     if not len(embedding):
         return None
-    vector = np.asarray(embedding, np.float64)
+    vector = np.asarray(embedding[:MAX_EMBEDDING], np.float64)
     if not (np.abs(vector) <= LARGEST).all():  # nor is anything that is no number
         return None
     length = np.linalg.norm(vector)

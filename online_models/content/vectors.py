@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.content.basis import Basis, Corpus, Matrix, fit
-from online_models.content.terms import ITEM_TERMS, Counted, Embedding
+from online_models.content.basis import MORE, Basis, Corpus, Matrix, fit
+from online_models.content.terms import ITEM_TERMS, MAX_EMBEDDING, TERMS, Counted, Embedding
 from online_models.vectors.index import REBUILD_AT, VectorIndex
 from online_models.vectors.two_towers import DIMENSIONS
 
@@ -33,6 +33,15 @@ PROJECTED_AT_ONCE = 1_024
 
 CHANGED_SHARE, CHANGED_LEAST = 0.1, 32
 """A refit is due once so many of the items, or so many, have changed since the last one."""
+
+ROW_BYTES = ITEM_TERMS * 5 + 2
+"""Of an item, beside its vector and the index, of which there are two while another one is made."""
+
+FIT_BYTES = (
+    2 * (TERMS + MAX_EMBEDDING) * (DIMENSIONS + MORE) * 4
+    + FITTED_ITEMS * (DIMENSIONS + MORE + 2 * ITEM_TERMS) * 4
+)
+"""The most that a fit takes while it lasts."""
 
 OLD_S = 3_600.0
 """A refit is due after so long if anything has changed at all."""
@@ -254,8 +263,3 @@ class ContentVectors:
         """Make another generation on this thread."""
         self.begin()
         self.take_over(self.make())
-
-
-def bytes_of(rows: int) -> int:
-    """Return the most bytes of content vectors of so many rows, beside their indexes."""
-    return rows * (ITEM_TERMS * 5 + 2) + 2 * (1 << 16) * 4 * (DIMENSIONS + 1)
