@@ -50,7 +50,7 @@ def compare(vectors: Matrix, contexts: Matrix, queries: int) -> dict[str, Any]:
         before = psutil.Process().memory_info().rss
         try:
             index = kind(room)
-        except ModuleNotFoundError:
+        except ImportError:
             missing.append(kind.name)
             continue
         held.append(index)

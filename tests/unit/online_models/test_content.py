@@ -16,7 +16,7 @@ from online_models.ranking.page import FILL_SCORE
 LIMITS = Limits(max_items=512, max_sessions=64, pairs=64)
 KINDS = {
     "drama": "the king and his sorrow in an old castle",
-    "space": "rockets stars and a lonely robot far away",
+    "space": "rockets stars meteors a lonely robot far away",
     "shoes": "red leather soles for running through deep rain",
 }
 
