@@ -181,10 +181,11 @@ def roll_back(model: str, version: int) -> Call[None]:
 
 
 SIMILARITIES = {
-    "behaviour": pb.SIMILARITY_BEHAVIOUR,
+    "behaviour": pb.SIMILARITY_UNSPECIFIED,
     "content": pb.SIMILARITY_CONTENT,
     "mix": pb.SIMILARITY_MIX,
 }
+"""The first is left out on the wire, as by older clients."""
 
 _LISTS = {"item_ids", "session_items", "categories", "excluded_item_ids"}
 

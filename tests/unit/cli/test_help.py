@@ -58,6 +58,7 @@ def run(monkeypatch, tmp_path, capsys):
 
 CALLS = {
     ("recommend",): pb.RecommendResponse(items=[pb.ScoredItem(item_id="25", score=1.0)]),
+    ("similar",): pb.SimilarItemsResponse(items=[pb.ScoredItem(item_id="25", score=1.0)]),
     ("catalogue", "put"): catalog_pb.PutItemsResponse(accepted=5),
     ("models", "list"): model_pb.ListModelsResponse(models=[model_pb.Model(name="ranker")]),
     ("models", "pause"): model_pb.PauseLearningResponse(),
@@ -114,6 +115,7 @@ COMPLETED = {
     "sta": ["status"],
     "models roll-back r": ["ranker"],
     "jobs submit s": ["score", "sessions"],
+    "similar --by c": ["content"],
     "evaluate --model s": ["session-knn"],
     "evaluate --protocol p": ["prequential"],
 }
