@@ -100,7 +100,8 @@ def held_back_line(name: str, found: HeldBack) -> str:
         f"{rate(f[f'hit_rate_{of}'])} / {rate(f[f'mrr_{of}'])}"
         for of in ("source", "without", "popular")
     ]
-    return f"| {' | '.join((name, f'{int(f["cases_held_back"]):,}', *pairs, others))} |\n"
+    cells = (name, f"{int(f['cases_held_back']):,}", *pairs, others)
+    return f"| {' | '.join(cells)} |\n"
 
 
 def new_visitor(train: Sequence[Session], live: Sequence[Session]) -> list[tuple[str, str]]:
