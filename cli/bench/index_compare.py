@@ -15,10 +15,11 @@ from cli.bench.index_rivals import INDEXES, Exact, Index
 from cli.console import print_line, print_table
 
 K = 20
-PUTS, REBUILDS = 100, 3
-"""Vectors that are put one after another, and where each of them takes a second, how many."""
+PUTS, ENOUGH_S = 100, 1.5
+"""Vectors that are put one after another, and after how long no further one is."""
 
-DEAR_S = 0.5
+LOST_S = 0.5
+"""A vector that a graph does not lead to is given up after so long."""
 
 MB = 1_000_000
 
@@ -89,10 +90,10 @@ def until_found(index: Index, first: int, units: Matrix, rng: np.random.Generato
         started = time.perf_counter()
         index.put(first + n, vector)
         while first + n not in index.query(vector, K):
-            if time.perf_counter() - started > DEAR_S:
-                break  # a graph that does not lead there
+            if time.perf_counter() - started > LOST_S:
+                break
         times.append(time.perf_counter() - started)
-        if sum(times) > DEAR_S * REBUILDS and len(times) >= REBUILDS:
+        if sum(times) > ENOUGH_S:
             break
     return float(np.median(times))
 

@@ -31,7 +31,7 @@ from nextclick.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from nextclick.requests import Filter, RecommendRequest
+from nextclick.requests import Filter, RecommendRequest, Similarity
 from nextclick.results import (
     EventError,
     Model,
@@ -70,6 +70,7 @@ __all__ = [
     "Recommendation",
     "RecommendedItem",
     "ServerError",
+    "Similarity",
     "Tls",
     "UnauthenticatedError",
     "UnavailableError",
