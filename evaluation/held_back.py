@@ -128,15 +128,15 @@ def hold_back(
     learn_all(engine, without_clicks_on(train, held), progress, "learning")
     put_contents(engine, items)
     popular = engine.recommend([], K).rows.tolist()
-    ranks: list[tuple[int, int, int]] = []
+    ranks: list[list[int]] = []
     of_held: list[bool] = []
     for session in test:
         for p in range(1, len(session.items)):
             rows = engine.rows_of(session.items[max(0, p - SESSION_STEPS) : p])
             times_s = (second(session, p - 2) if p > 1 else 0, second(session, p - 1))
             target = engine.row(session.items[p])
-            listed = both_ways(engine, rows, times_s)
-            ranks.append(tuple(place_of(target, of) for of in (*listed, popular)))  # type: ignore[arg-type]
+            source, without = both_ways(engine, rows, times_s)
+            ranks.append([place_of(target, of) for of in (source, without, popular)])
             of_held.append(session.items[p] in held)
     found = np.array(ranks, np.int64).reshape(-1, 3)
     return HeldBack(np.array(of_held, bool), found[:, 0], found[:, 1], found[:, 2])
