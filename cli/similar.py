@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from cli.console import print_json, print_line, print_table
+from cli.figures import FILLS
 from cli.options import GrpcPort, Json, ServedTenant
-from cli.recommend import FILLS
 from cli.server_client import server_client
 from nextclick import Recommendation
 from nextclick.limits import DEFAULT_PAGE, MAX_PAGE
