@@ -216,11 +216,13 @@ class Answering(PublishedModels):
             return ranked
         self._request.write_again(size, own, flt, times_s)
         n = len(ranked.rows)
-        put = new_places.place_new(self._state, n, at, most, rows)
+        at = min(at, n)
+        put = int(new_places.place_new(self._state, n, at, most, rows))
+        n, near_end = min(n + put, size), ranked.n_ranked + ranked.n_near
+        if at <= near_end:
+            near_end = min(near_end + put, n)
         n_ranked = min(ranked.n_ranked, at) if put else ranked.n_ranked
-        near_end = ranked.n_ranked + ranked.n_near + put
-        n = min(n + put, size)
-        return self._written(n, n_ranked, min(near_end, n) - n_ranked)
+        return self._written(n, n_ranked, near_end - n_ranked)
 
     def _answer_with(
         self,
