@@ -1,9 +1,10 @@
 """How often items that nobody has clicked are found: some are held back from the training clicks.
 
 Every tenth item keeps its catalogue entry and loses all of its training clicks. Test cases are
-answered with and without the source of new items (`online_models.content.new_items`), and nothing
-of them is learned. Those whose target was held back say what the source finds; all others say what
-its places on the page cost.
+answered with and without the source of new items (`online_models.content.new_items`). Those whose
+target was held back say what the source finds; all others say what its places on the page cost.
+Static: nothing of the test is learned. Prequential: each test click is learned once it is scored,
+so that held-back items get their first clicks.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.datasets import Session
+from evaluation.datasets import Session, clicks_in_order
 from evaluation.prequential import learn_all, second
 from evaluation.progress import Progress, silent
 from evaluation.rankings import make_engine, put_items
@@ -24,6 +25,7 @@ from nextclick.limits import SESSION_STEPS
 from online_models import metrics
 from online_models.content.terms import Content, counted
 from online_models.engine import Engine
+from online_models.ranking.request import NO_SESSION
 
 K = 20
 EACH = 10
@@ -107,6 +109,8 @@ def hold_back(
     test: Sequence[Session],
     items: Sequence[Item],
     first: int = 0,
+    *,
+    learn: bool = False,
     progress: Progress = silent,
 ) -> HeldBack:
     """Learn without every tenth item, and answer the test cases.
@@ -119,6 +123,8 @@ def hold_back(
         The catalogue: held-back items are known by it alone.
     first
         Place of the first item that is held back.
+    learn
+        Whether each test click is learned after it was scored.
     progress
         Told how far it is.
     """
@@ -127,32 +133,38 @@ def hold_back(
     put_items(engine, items)
     learn_all(engine, without_clicks_on(train, held), progress, "learning")
     put_contents(engine, items)
-    popular = engine.recommend([], K).rows.tolist()
     ranks: list[list[int]] = []
     of_held: list[bool] = []
-    for session in test:
-        for p in range(1, len(session.items)):
+    numbers: dict[int, int] = {}
+    for s, p in clicks_in_order(test):
+        session = test[s]
+        if p == 0:
+            numbers[s] = engine.open_session() if learn else NO_SESSION
+        else:
             rows = engine.rows_of(session.items[max(0, p - SESSION_STEPS) : p])
             times_s = (second(session, p - 2) if p > 1 else 0, second(session, p - 1))
             target = engine.row(session.items[p])
-            source, without = both_ways(engine, rows, times_s)
+            popular = engine.recommend([], K).rows.tolist()
+            source, without = both_ways(engine, rows, numbers[s], times_s)
             ranks.append([place_of(target, of) for of in (source, without, popular)])
             of_held.append(session.items[p] in held)
+        if learn:
+            engine.learn(numbers[s], session.items[p], at_s=second(session, p))
     found = np.array(ranks, np.int64).reshape(-1, 3)
     return HeldBack(np.array(of_held, bool), found[:, 0], found[:, 1], found[:, 2])
 
 
 def both_ways(
-    engine: Engine, rows: list[int], times_s: tuple[int, int]
+    engine: Engine, rows: list[int], number: int, times_s: tuple[int, int]
 ) -> tuple[list[int], list[int]]:
     """Return the rows of the answer with the source of new items, and of that without it."""
     new_items = engine.new_items
     assert new_items is not None
-    engine.recommend(rows, K, times_s=times_s)
+    engine.recommend(rows, K, number, times_s=times_s)
     new_items.lists.make(LISTS)
-    source = engine.recommend(rows, K, times_s=times_s).rows.tolist()
+    source = engine.recommend(rows, K, number, times_s=times_s).rows.tolist()
     engine.new_items = None
-    without = engine.recommend(rows, K, times_s=times_s).rows.tolist()
+    without = engine.recommend(rows, K, number, times_s=times_s).rows.tolist()
     engine.new_items = new_items
     return source, without
 

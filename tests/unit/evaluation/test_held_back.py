@@ -39,3 +39,13 @@ def test_new_items_that_are_like_the_last_one_are_found():
     found = hold_back(train, test, ITEMS)
     assert found.held.tolist() == [True, False]
     assert found.source[0] > 0
+
+
+def test_test_clicks_are_learned_only_where_that_is_asked_for():
+    """A static figure would know the clicks that it is to predict."""
+    train = [Session(f"s{n}", (f"i{n % 39 + 1:02}",)) for n in range(60)]
+    test = [Session(f"t{n}", ("i02", "i20")) for n in range(5)]
+    static = hold_back(train, test, ITEMS)
+    prequential = hold_back(train, test, ITEMS, learn=True)
+    assert len(set(static.without.tolist())) == 1
+    assert prequential.without[-1] == 1
