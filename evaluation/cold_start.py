@@ -34,8 +34,8 @@ HELD_BACK_HEAD = """
 ## Items that nobody has clicked
 
 Each tenth item is held back: the catalogue has it, the training clicks do not (`evaluation/
-held_back.py`). HR@20 / MRR@20 in percent of the cases whose target was held back; and what the source
-of new items changes for all other cases, in points, with 95 % intervals.
+held_back.py`). HR@20 / MRR@20 in percent of the cases whose target was held back; and what the
+source of new items changes for all other cases, in points, with 95 % intervals.
 
 | data | cases | with the source | without | popular items | others, with - without |
 | --- | --- | --- | --- | --- | --- |
