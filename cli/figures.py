@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+FILLS = -50.0
+"""Scores of items that fill a page are not higher: they say the order only."""
+
 
 def count(n: int | None) -> str:
     """Return a number of things; empty for None.

@@ -22,6 +22,7 @@ from cli.models import models_app
 from cli.recommend import recommend
 from cli.sentences import sentence_of
 from cli.serve import serve
+from cli.similar import similar
 from cli.status import status
 from cli.tokens import tokens_app
 from cli.topics import topics_app
@@ -37,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (up, down, status, doctor, recommend, serve, gateway):
+for command in (up, down, status, doctor, recommend, similar, serve, gateway):
     app.command()(command)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(topics_app, name="topics")

@@ -10,14 +10,11 @@ import typer
 
 from cli.console import print_json, print_line, print_table
 from cli.errors import CommandError
-from cli.figures import percent
+from cli.figures import FILLS, percent
 from cli.options import GrpcPort, Json, ServedTenant
 from cli.server_client import server_client
 from nextclick import Filter, Recommendation, RecommendedItem
 from nextclick.limits import DEFAULT_PAGE, MAX_PAGE
-
-FILLS = -50.0
-"""Scores of items that fill a page are not higher: they say the order only."""
 
 SESSION = "session"
 TITLES = {

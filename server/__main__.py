@@ -26,6 +26,7 @@ from server.kafka.impressions import Impressions
 from server.priority import come_first
 from server.readiness import wait_until_ready
 from server.replica import saved_snapshots, snapshot
+from server.replica.content_builder import ContentBuilder
 from server.replica.data_folder import locked
 from server.replica.examples import ExampleEmitter
 from server.replica.index_builder import IndexBuilder
@@ -193,11 +194,12 @@ def answer_calls(
         with come_first(settings.realtime):
             server.start()  # health says NOT_SERVING meanwhile
     warm_up(remote=True)
-    builder = IndexBuilder(replica)
+    builder, content = IndexBuilder(replica), ContentBuilder(replica)
     with come_first(settings.realtime):  # answers wait for threads that hold the GIL
         log_reader = LogReader(replica, settings, between_polls=snapshots)
         log_reader.start()
         builder.start()
+        content.start()
     if wait_until_ready(replica, stop):
         recommendations.rehearse(replica.sessions.newest(REHEARSED))
         exempt_from_collection()
@@ -214,6 +216,7 @@ def answer_calls(
     server.drain(settings.drain_s, settings.lame_duck_s)
     stands_still = log_reader.stop()
     builder.stop()
+    content.stop()
     impressions.close()
     producer.close()
     redis_view.close()

@@ -209,6 +209,22 @@ INDEX_BUILDS = Counter("nextclick_index_builds_total", "Rebuilds of the vector i
 INDEX_BUILDS_FAILED = Counter(
     "nextclick_index_builds_failed_total", "Rebuilds of the vector index that failed; retried"
 )
+CONTENT_VECTORS = Gauge("nextclick_content_vectors", "Items that have a content vector")
+CONTENT_WITHOUT_VECTOR = Gauge(
+    "nextclick_content_without_vector",
+    "Items of the catalogue whose content the basis knows nothing of: they have no content vector",
+)
+CONTENT_WAITING = Gauge(
+    "nextclick_content_waiting", "Items of the catalogue that wait for their content vector"
+)
+CONTENT_AGE = _unknown(
+    Gauge("nextclick_content_basis_age_seconds", "Age of the basis of the content vectors")
+)
+CONTENT_FITS = Counter("nextclick_content_fits_total", "Fits of the basis of the content vectors")
+CONTENT_FITS_FAILED = Counter(
+    "nextclick_content_fits_failed_total",
+    "Fits of the basis of the content vectors that failed; retried",
+)
 VECTORS = Gauge("nextclick_vectors", "Items that have vectors")
 EVENTS = _with(
     Counter("nextclick_events_total", "Events of PutEvents", ["outcome"]),

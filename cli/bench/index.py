@@ -12,6 +12,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from cli.bench import index_compare
 from cli.console import err, print_json, print_result
 from cli.errors import CommandError
 from cli.figures import count, microseconds, percent, seconds
@@ -41,6 +42,9 @@ def index(
         Path | None,
         typer.Option(help="Clicks to learn vectors from.", exists=True, dir_okay=False),
     ] = None,
+    compare: Annotated[
+        bool, typer.Option(help="Compare with other indexes instead, on the same vectors.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Learn vectors from clicks, index them, and query the index while they change.
@@ -48,11 +52,23 @@ def index(
     Recall is measured against exact search, after all changes. Where the clicks have fewer items
     than --items, vectors are resampled with a little noise.
 
+    With --compare: how much of the true 20 nearest our index, exact search, locality-sensitive
+    hashing, and FAISS and USearch where they are installed find, microseconds of a query, how long
+    until a new vector and one that has moved are found, and memory.
+
     nextclick bench index --items 50000 --json
     """
     rng = np.random.default_rng(0)
     with err.status("learning vectors"):
         contexts, targets = learned(data or SAMPLE / "train.txt.gz", items, rng)
+    if compare:
+        with err.status("comparing indexes"):
+            beside = index_compare.compare(targets, contexts, queries)
+        if json:
+            print_json(beside)
+        else:
+            index_compare.show(beside)
+        return
     vectors = np.zeros((2 * items + 1, targets.shape[1]), np.float32)
     vectors[1 : items + 1] = targets
     nearest = VectorIndex(len(vectors))

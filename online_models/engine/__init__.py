@@ -1,7 +1,8 @@
 """The models as one object, for servers and evaluations."""
 
 from online_models.engine.engine import Engine, Example
+from online_models.engine.similar import By
 from online_models.engine.snapshot import SnapshotError
 from online_models.ranking.request import Filter, Ranked
 
-__all__ = ["Engine", "Example", "Filter", "Ranked", "SnapshotError"]
+__all__ = ["By", "Engine", "Example", "Filter", "Ranked", "SnapshotError"]

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.content.new_items import new_share
 from online_models.engine.published import PublishedModels
 from online_models.memory.layout import Limits
-from online_models.ranking import page, rankings
+from online_models.ranking import new_places, page, rankings
 from online_models.ranking.page import MAX_ANSWER
 from online_models.ranking.policy import Asked, ItemView, Policy, checked
 from online_models.ranking.request import (
-    NO_FILTER,
     NO_SESSION,
     UNKNOWN_TIMES,
     Filter,
@@ -31,9 +30,6 @@ from online_models.state_tables import bind, new_arrays
 from online_models.sweep import Sweep, phases_of
 from online_models.tables.item_rows import CONFIRMED
 from online_models.vectors.near_lists import NOTHING
-
-NEAREST = 200
-"""The most items that the vector index is asked for."""
 
 UNLISTED = -10_000.0
 """Score of an item that is not among the best `MAX_ANSWER`; its popularity is added."""
@@ -59,6 +55,7 @@ class Answering(PublishedModels):
         )
         self.contexts = ContextCounts()
         """Clicks by what is said of their contexts."""
+        self._clicks = a["stats"]["clicks"]
         self.policy: Policy | None = None
         """Re-orders what was ranked; None: nothing does."""
         self._view = ItemView(
@@ -191,7 +188,7 @@ class Answering(PublishedModels):
             near = partial(opening, self.contexts, said, self.arrays, self.rows)
         if self.policy is not None:
             return self._ordered(self.policy, near, items, size, own, flt, times_s, enter)
-        return self._answer_with(near, items, size, own, flt, times_s, enter)
+        return self._for_visitor(near, items, size, own, flt, times_s, enter)
 
     def _ordered(
         self,
@@ -206,7 +203,7 @@ class Answering(PublishedModels):
     ) -> Ranked:
         """Answer in the order of a policy."""
         depth = min(max(size, policy.depth), MAX_ANSWER)
-        ranked = self._answer_with(near, items, depth, own, flt, times_s, enter)
+        ranked = self._for_visitor(near, items, depth, own, flt, times_s, enter)
         if enter is not None:
             enter("policy")
         asked = Asked(items, size, own, flt, self._request.number)
@@ -221,6 +218,37 @@ class Answering(PublishedModels):
             int(((places >= ranked.n_ranked) & (places < near_end)).sum()),
             None if drawn is None else drawn[:size],
         )
+
+    def _for_visitor(
+        self,
+        near: Near,
+        items: Rows,
+        size: int,
+        own: int,
+        flt: Filter | None,
+        times_s: tuple[int, int],
+        enter: Callable[[str], None] | None,
+    ) -> Ranked:
+        """Answer, with new items where counts are thin."""
+        ranked = self._answer_with(near, items, size, own, flt, times_s, enter)
+        if self.new_items is None or not self._request.n_query:
+            return ranked
+        last = int(self._query[self._request.n_query - 1])
+        if not last:
+            return ranked
+        at, most = new_share(size, ranked.n_ranked, float(self._clicks[last]))
+        rows = self.new_items.lists.near_to((last,)) if most else NOTHING
+        if not len(rows):
+            return ranked
+        self._request.write_again(size, own, flt, times_s)
+        n = len(ranked.rows)
+        at = min(at, n)
+        put = int(new_places.place_new(self._state, n, at, most, rows))
+        n, near_end = min(n + put, size), ranked.n_ranked + ranked.n_near
+        if at <= near_end:
+            near_end = min(near_end + put, n)
+        n_ranked = min(ranked.n_ranked, at) if put else ranked.n_ranked
+        return self._written(n, n_ranked, near_end - n_ranked)
 
     def _answer_with(
         self,
@@ -257,24 +285,9 @@ class Answering(PublishedModels):
             return NOTHING
         return self.nearest.near_to(reversed(self._query[: self._request.n_query].tolist()))
 
-    def _nearest_to_last(self) -> NDArray[np.int64]:
-        """Return the rows near the query's last item, by a query of the index."""
-        if self.index is None:
-            return NOTHING
-        vector = self.arrays["target_vectors"][self._query[self._request.n_query - 1]]
-        return self.index.query(vector, NEAREST)[0] if vector.any() else NOTHING
-
     def _written(self, n: int, n_ranked: int, n_near: int = 0) -> Ranked:
         """Return a copy of a kernel's answer."""
         return Ranked(self._answer[:n].copy(), self._answer_score[:n].copy(), n_ranked, n_near)
-
-    def similar(self, row: int, k: int, flt: Filter | None = None) -> Ranked:
-        """Return ``k`` items that visitors of an item also click, without the item itself."""
-        base = flt or NO_FILTER
-        excluding = replace(base, excluded_rows=(*base.excluded_rows, row))
-        return self._answer_with(
-            self._nearest_to_last, [row], page_size(k), NO_SESSION, excluding, UNKNOWN_TIMES
-        )
 
     def trending(self, k: int, flt: Filter | None = None) -> Ranked:
         """Return ``k`` items whose popularity grows fastest; scores are growth ratios."""

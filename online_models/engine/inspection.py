@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.engine.answering import Answering
+from online_models.engine.similar import SimilarItems
 from online_models.ranking import page, rankings
 from online_models.ranking.explanation import POPULARITY, blend_scores, reasons
 from online_models.ranking.features.registry import NAMES as FEATURES
@@ -20,7 +20,7 @@ BECAUSE, ALONE = 3, 8
 """The most items that an explanation names, and the latest items that it considers."""
 
 
-class Inspection(Answering):
+class Inspection(SimilarItems):
     """The part of `Engine` that explains and measures answers."""
 
     @property

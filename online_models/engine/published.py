@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.content.new_items import NewItems
+from online_models.content.terms import Counted
+from online_models.content.vectors import ContentVectors, Embeddings
 from online_models.memory.layout import Limits
 from online_models.memory.table import Arrays
 from online_models.ranking.ranker_weights import RankerWeights, put_weights
@@ -27,6 +30,10 @@ class PublishedModels(ItemTable):
         """Finds near items; None until `begin_index` is called."""
         self.nearest: NearestItems | None = None
         """Lists of near items, for pages that the counts cannot fill."""
+        self.content: ContentVectors | None = None
+        """What items are; None until `begin_content` is called."""
+        self.new_items: NewItems | None = None
+        """Items without clicks that are like others."""
 
     def put_vectors(
         self, item_id: str, context: NDArray[np.float32], target: NDArray[np.float32]
@@ -61,6 +68,25 @@ class PublishedModels(ItemTable):
         self.nearest = NearestItems(self.index, a["target_vectors"], clock)
         return self.index
 
+    def begin_content(
+        self, clock: Callable[[], float], embeddings: Embeddings = lambda row: None
+    ) -> ContentVectors:
+        """Keep content vectors of the items, empty ones at first.
+
+        The caller must put in what each item is (`put_content`), make another basis when it is
+        `due`, and call `make` of the lists of new items regularly. ``clock`` returns monotonic
+        seconds; ``embeddings`` the vectors that a shop has of its items.
+        """
+        self.content = ContentVectors(self.limits.rows, clock, embeddings)
+        self.new_items = NewItems(self.content, self.arrays["stats"], clock)
+        return self.content
+
+    def put_content(self, row: int, item: Counted) -> None:
+        """Note what an item is."""
+        if self.content is not None and self.new_items is not None:
+            self.content.put(row, item)
+            self.new_items.note(row)
+
     def delete_item(self, item_id: str) -> None:
         """See `ItemTable.delete_item`; the item disappears from the index at once."""
         super().delete_item(item_id)
@@ -73,11 +99,17 @@ class PublishedModels(ItemTable):
         self._drop_vectors(row)
         if self.index is not None:
             self.index.remove(row)
+        if self.content is not None:
+            self.content.remove(row)
+        if self.new_items is not None:
+            self.new_items.drop(row)
 
     def have_left(self) -> None:
         """See `ItemRows.have_left`."""
         if self.nearest is not None:
             self.nearest.forget_older()
+        if self.new_items is not None:
+            self.new_items.lists.forget_older()
 
     def drop_vectors(self, item_id: str) -> None:
         """Forget an item's vectors."""

@@ -11,7 +11,9 @@ import time
 
 import numpy as np
 
+from online_models.content.terms import Content, counted
 from online_models.engine.engine import Engine
+from online_models.engine.similar import By
 from online_models.learners.click import LEARN_FROM_CLICK
 from online_models.learners.ranker import RankerLearner
 from online_models.learners.sample import DEFAULT_SAMPLE
@@ -64,6 +66,7 @@ def warm_up(remote: bool = False) -> Engine:
     other = Engine(TINY, sample=engine.sample, remote=remote)
     _replace_items(other)
     _answer_from_index(other)
+    _answer_by_content(other)
     other.lists.make(np.array(list(other.rows.values())))
     other.resized(SMALLER)
     return engine
@@ -84,6 +87,23 @@ def _answer_from_index(engine: Engine) -> None:
         engine.put_vectors(item, *np.ones((2, DIMENSIONS), np.float32))
     engine.begin_index(time.monotonic).rebuild()
     engine.similar(engine.rows[items[0]], 20)
+
+
+def _answer_by_content(engine: Engine) -> None:
+    """Have items with content, and a page with a new one."""
+    content = engine.begin_content(time.monotonic)
+    items = list(engine.rows)[-2:]
+    for item in items:
+        embedding = (1.0, 2.0) if item == items[0] else ()
+        is_now = counted(Content(("warm",), embedding=embedding))
+        engine.put_content(engine.rows[item], is_now)
+    content.refit()
+    row = engine.rows[items[0]]
+    engine.similar(row, 20, by=By.MIX)
+    assert engine.new_items is not None
+    for _ in range(2):
+        engine.recommend([row], 20)
+        engine.new_items.lists.make(1)
 
 
 def warm_up_learners() -> None:

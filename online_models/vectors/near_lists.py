@@ -23,28 +23,33 @@ OLD_S = 0.5
 """A list older than this is renewed when an answer reads it."""
 
 LATEST = 2
-"""The lists of this many latest items of a session are read."""
+"""The lists of near items of this many latest items of a session are read."""
 
 NOTHING = np.zeros(0, np.int64)
 
 
-class NearestItems:
+class NearLists:
     """Holds the lists. One thread reads and requests them, another makes them.
 
     Parameters
     ----------
-    index
-        Finds near rows.
-    vectors
-        Vectors by row, (rows, 64): a list holds the items nearest to its item's vector.
+    find
+        Returns the rows near a row, best first; called by the thread that makes the lists.
     clock
         Returns monotonic seconds.
+    latest
+        The lists of so many latest items of a session are read.
     """
 
-    def __init__(self, index: VectorIndex, vectors: Vector, clock: Callable[[], float]) -> None:
-        self._index = index
-        self._vectors = vectors
+    def __init__(
+        self,
+        find: Callable[[int], NDArray[np.int64]],
+        clock: Callable[[], float],
+        latest: int = LATEST,
+    ) -> None:
+        self._find = find
         self._clock = clock
+        self._latest = latest
         self._lists: dict[int, tuple[float, NDArray[np.int64]]] = {}
         self._wanted: dict[int, None] = {}
         self._not_before = 0.0
@@ -54,10 +59,10 @@ class NearestItems:
         self._not_before = self._clock()
 
     def near_to(self, rows: Iterable[int]) -> NDArray[np.int64]:
-        """Return rows near the first `LATEST` known ones of ``rows``; request missing lists."""
+        """Return rows near the first known ones of ``rows``; request missing lists."""
         found = []
         now = self._clock()
-        for row in [row for row in rows if row][:LATEST]:
+        for row in [row for row in rows if row][: self._latest]:
             made, near = self._lists.get(row, (0.0, NOTHING))
             if made > self._not_before:
                 found.append(near)
@@ -69,9 +74,8 @@ class NearestItems:
         """Make lists in the order of their requests; return how many."""
         n = 0
         for row in list(self._wanted)[:at_most]:
-            vector = self._vectors[row]
             made = self._clock()
-            near = self._index.query(vector, LENGTH)[0] if vector.any() else NOTHING
+            near = self._find(row)
             self._lists.pop(row, None)
             if len(self._lists) >= LISTS:
                 del self._lists[next(iter(self._lists))]
@@ -79,3 +83,24 @@ class NearestItems:
             del self._wanted[row]
             n += 1
         return n
+
+
+class NearestItems(NearLists):
+    """Lists of the items nearest to an item's own vector.
+
+    Parameters
+    ----------
+    index
+        Finds near rows.
+    vectors
+        Vectors by row, (rows, 64).
+    clock
+        Returns monotonic seconds.
+    """
+
+    def __init__(self, index: VectorIndex, vectors: Vector, clock: Callable[[], float]) -> None:
+        def nearest(row: int) -> NDArray[np.int64]:
+            vector = vectors[row]
+            return index.query(vector, LENGTH)[0] if vector.any() else NOTHING
+
+        super().__init__(nearest, clock)

@@ -33,7 +33,7 @@ from nextclick.errors import (
     UnavailableError,
 )
 from nextclick.profiles import Profile, ProfileItem
-from nextclick.requests import Filter, RecommendRequest
+from nextclick.requests import Filter, RecommendRequest, Similarity
 from nextclick.results import (
     EventError,
     Model,
@@ -76,6 +76,7 @@ __all__ = [
     "Recommendation",
     "RecommendedItem",
     "ServerError",
+    "Similarity",
     "Tls",
     "UnauthenticatedError",
     "UnavailableError",

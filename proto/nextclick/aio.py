@@ -16,7 +16,7 @@ from nextclick.context import Context
 from nextclick.errors import NextclickError
 from nextclick.hedging import first_answer_async
 from nextclick.profiles import Profile
-from nextclick.requests import Filter, RecommendRequest
+from nextclick.requests import Filter, RecommendRequest, Similarity
 from nextclick.results import Model, PutResult, Recommendation
 from nextclick.retry import Attempts, retryable, translate
 from nextclick.stream import Stream
@@ -118,10 +118,11 @@ class AsyncClient:
         item_id: str,
         *,
         page_size: int = 0,
+        by: Similarity = "behaviour",
         filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
     ) -> Recommendation:
-        """Return the items that visitors of one item also click."""
-        return await self._run(calls.similar_items(item_id, page_size, filter))
+        """Return the neighbours of an item; see `Client.similar_items`."""
+        return await self._run(calls.similar_items(item_id, page_size, filter, by))
 
     async def trending(
         self,

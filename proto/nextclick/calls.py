@@ -18,7 +18,7 @@ from nextclick.context import Context, check_context
 from nextclick.convert import context_to_proto, item_to_proto, user_to_proto
 from nextclick.errors import FieldFault, InvalidRequestError
 from nextclick.profiles import Profile
-from nextclick.requests import Filter, RecommendRequest
+from nextclick.requests import Filter, RecommendRequest, Similarity
 from nextclick.results import Model, Recommendation
 from nextclick.users import User, user_faults
 from nextclick.v1 import catalog_service_pb2 as catalog_pb
@@ -112,10 +112,19 @@ def rank(
     return Call(lambda stubs: stubs.recommendations.Rank, request, responses.ranking, reads=True)
 
 
-def similar_items(item_id: str, page_size: int, flt: Filter | None) -> Call[Recommendation]:
+def similar_items(
+    item_id: str, page_size: int, flt: Filter | None, by: Similarity
+) -> Call[Recommendation]:
     """Return the call for the neighbours of an item."""
+    if by not in SIMILARITIES:
+        wrong = f"is {by!r}; choose one of {', '.join(SIMILARITIES)}"
+        raise InvalidRequestError("", (FieldFault("by", wrong),))
     request = _build(
-        pb.SimilarItemsRequest, item_id=item_id, page_size=page_size, filter=_filter(flt)
+        pb.SimilarItemsRequest,
+        item_id=item_id,
+        page_size=page_size,
+        filter=_filter(flt),
+        by=SIMILARITIES[by],
     )
     return Call(
         lambda stubs: stubs.recommendations.SimilarItems, request, responses.listing, reads=True
@@ -215,6 +224,13 @@ def roll_back(model: str, version: int) -> Call[None]:
     request = _build(model_pb.RollBackRequest, model=model, version=version)
     return Call(lambda stubs: stubs.models.RollBack, request, responses.nothing)
 
+
+SIMILARITIES = {
+    "behaviour": pb.SIMILARITY_UNSPECIFIED,
+    "content": pb.SIMILARITY_CONTENT,
+    "mix": pb.SIMILARITY_MIX,
+}
+"""The first is left out on the wire, as by older clients."""
 
 _LISTS = {"item_ids", "user_ids", "session_items", "categories", "excluded_item_ids", "kinds"}
 

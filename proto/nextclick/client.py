@@ -15,7 +15,7 @@ from nextclick.context import Context
 from nextclick.errors import NextclickError
 from nextclick.hedging import first_answer
 from nextclick.profiles import Profile
-from nextclick.requests import Filter, RecommendRequest
+from nextclick.requests import Filter, RecommendRequest, Similarity
 from nextclick.results import Model, PutResult, Recommendation
 from nextclick.retry import Attempts, retryable, translate
 from nextclick.stream import Stream
@@ -197,16 +197,30 @@ class Client:
         item_id: str,
         *,
         page_size: int = 0,
+        by: Similarity = "behaviour",
         filter: Filter | None = None,  # noqa: A002 - the field's name on the wire
     ) -> Recommendation:
-        """Return the items that visitors of one item also click.
+        """Return the neighbours of an item.
+
+        Parameters
+        ----------
+        item_id
+            The item.
+        page_size
+            How many items to answer with, 1..500; 0: 20.
+        by
+            ``"behaviour"``: items that visitors of the item also click. ``"content"``: items whose
+            titles, descriptions, categories and attributes are alike. ``"mix"``: both, by the
+            places in the two.
+        filter
+            Which items may be answered.
 
         Raises
         ------
         NotFoundError
             If neither the catalogue nor the models know the item.
         """
-        return self._run(calls.similar_items(item_id, page_size, filter))
+        return self._run(calls.similar_items(item_id, page_size, filter, by))
 
     def trending(
         self,

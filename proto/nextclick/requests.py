@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from nextclick.context import Context
+
+Similarity = Literal["behaviour", "content", "mix"]
+"""By what items are neighbours; see `Similarity` in ``recommendation_service.proto``."""
 
 
 @dataclass(frozen=True, slots=True)

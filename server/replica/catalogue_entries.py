@@ -139,6 +139,9 @@ class CatalogueEntries:
         """Items for which no row was free."""
         self.left = WaitingItems(most_bytes)
         """Items whose row was taken away."""
+        self.changed = ShardedQueue[None]()
+        """Items whose entries nobody has read yet for what they are, if `follow_changes`."""
+        self._follows = False
         self._untold = 0
         self._second = 0
         engine.on_leave.append(self._leave)
@@ -166,6 +169,20 @@ class CatalogueEntries:
             del self._widths[width]
         most = self._widths.most_common(1)
         self.embedding_width = most[0][0] if most else 0
+
+    def follow_changes(self) -> None:
+        """Note in `changed` which entries change, and now all of them."""
+        self._follows = True
+        for item_id in self._records:
+            self.changed[item_id] = None
+
+    def take_changed(self, at_most: int) -> list[str]:
+        """Return the items that changed longest ago, and note them no longer."""
+        taken: list[str] = []
+        while len(taken) < at_most and (item_id := self.changed.first()) is not None:
+            del self.changed[item_id]
+            taken.append(item_id)
+        return taken
 
     def get(self, item_id: str) -> Item | None:
         """Return what the catalogue says of an item, None if that is not known; for any thread."""
@@ -221,11 +238,14 @@ class CatalogueEntries:
         self.waiting.drop(item.item_id)
         self.left.drop(item.item_id)
         self._records[item.item_id] = record
+        if self._follows:
+            self.changed[item.item_id] = None
         return True
 
     def remove(self, item_id: str) -> None:
         """Note that the catalogue no longer has an item."""
-        self._pop(item_id)
+        if self._pop(item_id) is not None and self._follows:
+            self.changed[item_id] = None
         self.waiting.drop(item_id)
         self.left.drop(item_id)
 

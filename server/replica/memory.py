@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from online_models.content.basis import BASIS_BYTES
+from online_models.content.vectors import FIT_BYTES, ROW_BYTES
 from online_models.memory.layout import Limits
 from online_models.sources.context_popularity import MOST_BYTES as CONTEXT_BYTES
 from online_models.state_tables import max_bytes
@@ -38,11 +40,18 @@ INDEX_BYTES = 2 * 768 + 256
 """Of an item in the vector index: vector and links twice, since a rebuild makes a new one beside
 the old one, and the vector to which the delta is compared."""
 
+CONTENT_BYTES = ROW_BYTES + 2 * (768 + 262)
+"""Of an item's content: its terms; its vector and its links in the index, twice, since another
+basis makes all of them anew."""
+
 EARLY_BYTES, HELD_BYTES = 570, 520
 """Of a record of `vectors` that came before its item had a row; of one that an emitter holds."""
 
 KNOWN_BYTES = 6_000
 """Of what answers need of a user who has asked: some 50 items, 20 purchases."""
+
+FITTING_BYTES = 2 * BASIS_BYTES + FIT_BYTES
+"""Of two bases, and of a fit, if items have as many terms as there may be."""
 
 ONLY_LEARNERS = ("token_vectors", "token_sums", "replay_features")
 """Tables that a replica never touches: its pages of them take no memory."""
@@ -81,6 +90,7 @@ def most_bytes(
         "profiles": max_profiles * (PROFILE_RECORD_BYTES + PROFILE_ENTRY_BYTES)
         + MOST_ASKED * KNOWN_BYTES,
         "index": limits.max_items * INDEX_BYTES if server else 0,
+        "content": limits.max_items * CONTENT_BYTES + FITTING_BYTES if server else 0,
         "held vectors": 0 if server else MOST_HELD * HELD_BYTES,
         "queues": 2 * MOST_BYTES + MOST_EARLY * EARLY_BYTES + 1_024 * QUEUE_KB,
     }

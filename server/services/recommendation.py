@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nextclick.convert import context_from_proto
 from nextclick.limits import DAY_MS, EXPLAINED_ITEMS, SCORED_ITEMS
 from nextclick.v1 import recommendation_service_pb2 as pb
-from online_models.engine import Filter, Ranked
+from online_models.engine import By, Filter, Ranked
 from online_models.metrics import log_odds
 from records.scored_ranking import scored_name
 from server import metrics
@@ -55,6 +55,13 @@ PARSE = "parse"
 
 CATCHING_UP_MS = 10_000
 """Answers of a replica with a larger lag are marked as degraded."""
+
+NEIGHBOURS = {
+    pb.SIMILARITY_UNSPECIFIED: By.BEHAVIOUR,
+    pb.SIMILARITY_BEHAVIOUR: By.BEHAVIOUR,
+    pb.SIMILARITY_CONTENT: By.CONTENT,
+    pb.SIMILARITY_MIX: By.MIX,
+}
 
 
 FilteredRequest = pb.RecommendRequest | pb.SimilarItemsRequest | pb.TrendingRequest
@@ -274,7 +281,8 @@ class Recommendations:
                 )
             flt = self._filter(request, Visitor(), ())
             self._engine.at(int(self._clock()))
-            ranked = self._engine.similar(row, validation.page(request.page_size), flt)
+            size = validation.page(request.page_size)
+            ranked = self._engine.similar(row, size, flt, NEIGHBOURS[request.by])
             items = self._parts[SIMILAR_ITEMS].items(ranked.rows, ranked.scores)
             response = pb.SimilarItemsResponse(model_version=self._engine.clicks)
         return response.SerializeToString() + items

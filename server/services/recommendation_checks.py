@@ -87,6 +87,9 @@ def check_similar(request: pb.SimilarItemsRequest) -> None:
     faults = []
     if not request.item_id:
         faults.append(FieldFault("item_id", "is missing; send the item to compare with"))
+    if request.by not in pb.Similarity.values():
+        wrong = f"is {request.by}; send one of {', '.join(pb.Similarity.keys()[1:])}"
+        faults.append(FieldFault("by", wrong))
     _finish(faults + _id("item_id", request.item_id) + _page(request.page_size)
             + _filter(request.filter))  # fmt: skip
 

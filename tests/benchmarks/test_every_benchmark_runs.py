@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Consumer
 from grpc import StatusCode
 
-from cli.bench import freshness, learning, native, probes
+from cli.bench import freshness, index_rivals, learning, native, probes
 from nextclick.v1 import recommendation_service_pb2 as pb
 from tests.command import run
 from tests.unit.cli.made_bench_results import BENCHED
@@ -71,6 +71,20 @@ def test_index_measures_recall_in_churn():
     assert result["p99_rest_us"] > 0
     assert result["p99_churn_us"] > 0
     assert result["changes_per_s"] > 0
+
+
+def test_index_compares_itself_with_others():
+    """On the same vectors: exact search finds all of what it found itself."""
+    result = bench("index", "--compare", "--items", "400", "--queries", "100")
+    assert result["items"] == 400
+    of = {row["index"]: row for row in result["indexes"]}
+    assert of[index_rivals.Exact.name]["recall_at_20"] == 1
+    assert of[index_rivals.Ours.name]["recall_at_20"] > 0.9
+    assert 0 < of[index_rivals.Lsh.name]["recall_at_20"] <= 1
+    assert len(of) + len(result["not_installed"]) == len(index_rivals.INDEXES)
+    for row in of.values():
+        assert set(row) == set(BENCHED["index-compare"]["indexes"][0])
+        assert min(row["p50_us"], row["new_ms"], row["moved_ms"], row["build_s"]) > 0
 
 
 @pytest.mark.long

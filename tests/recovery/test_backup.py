@@ -13,8 +13,8 @@ from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from cli.backups import backup as backups
 from cli.backups.place import Place
+from cli.figures import FILLS
 from cli.live.ledger import Ledger
-from cli.recommend import FILLS
 from cli.stack import apps, image, kafka, topics
 from cli.stack.image import image_of
 from cli.stack.layout import SAMPLE, Home, Ports

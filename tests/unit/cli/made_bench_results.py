@@ -2,6 +2,7 @@
 
 from cli.bench.frontier import PARTS
 from cli.bench.growth import LENGTHS, PAGES
+from cli.bench.index_rivals import INDEXES
 
 SPREAD_US = {"mean": 131.2, "p50": 122.4, "p99": 1_386.7}
 
@@ -121,6 +122,23 @@ BENCHED = {
         "changes_per_s": 399.7,
         "rebuilds": 4,
         "build_s": 12.34,
+    },
+    "index-compare": {
+        "items": 50_000,
+        "indexes": [
+            {
+                "index": kind.name,
+                "recall_at_20": 0.98712 - 0.1 * n,
+                "p50_us": 301.2 * (n + 1),
+                "p99_us": 612.7,
+                "new_ms": 0.312 * 10**n,
+                "moved_ms": 0.441 * 10**n,
+                "build_s": 12.34 * n,
+                "memory_mb": 31.4,
+            }
+            for n, kind in enumerate(INDEXES[:4])
+        ],
+        "not_installed": [INDEXES[4].name],
     },
     "learning": {
         "examples": 20_000,

@@ -25,6 +25,7 @@ from cli import (
     recommend,
     replay,
     results,
+    similar,
     status,
     tokens,
     topics,
@@ -40,6 +41,7 @@ from cli.bench import (
     growth,
     guard,
     index,
+    index_compare,
     learning,
     serving,
     throughput,
@@ -197,6 +199,8 @@ SHOWN = {
     "recommend-explain": lambda: recommend.show(ANSWER, explain=True),
     "recommend-popular": lambda: recommend.show(POPULAR, explain=False),
     "recommend-nothing": lambda: recommend.show(Recommendation((), source="popular"), explain=True),
+    "similar": lambda: similar.show(ANSWER, "17116", "mix"),
+    "similar-nothing": lambda: similar.show(Recommendation(()), "17116", "content"),
     "evaluate": lambda: evaluate.print_figures(
         "prequential evaluation of the ranking covisit-vectors", EVALUATED, 20
     ),
@@ -254,6 +258,7 @@ SHOWN = {
     "bench-growth": lambda: growth.show(BENCHED["growth"]),
     "bench-guard": table("Tokens and TLS", guard.readable(BENCHED["guard"])),
     "bench-index": table("The vector index", index.readable(BENCHED["index"])),
+    "bench-index-compare": lambda: index_compare.show(BENCHED["index-compare"]),
     "bench-learning": table("The learners", learning.readable(BENCHED["learning"])),
     "bench-serving": table("Serving", serving.readable(BENCHED["serving"])),
     "bench-throughput": table("Clicks a second", throughput.readable(BENCHED["throughput"])),

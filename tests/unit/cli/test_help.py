@@ -60,6 +60,7 @@ def run(monkeypatch, tmp_path, capsys):
 
 CALLS = {
     ("recommend",): pb.RecommendResponse(items=[pb.ScoredItem(item_id="25", score=1.0)]),
+    ("similar",): pb.SimilarItemsResponse(items=[pb.ScoredItem(item_id="25", score=1.0)]),
     ("catalogue", "put"): catalog_pb.PutItemsResponse(accepted=5),
     ("users", "get"): user_pb.GetUsersResponse(users=[user_pb.User(user_id="u7")]),
     ("users", "delete"): user_pb.DeleteUsersResponse(accepted=1),
@@ -121,6 +122,7 @@ COMPLETED = {
     "sta": ["status"],
     "models roll-back r": ["ranker"],
     "jobs submit s": ["score", "sessions"],
+    "similar --by c": ["content"],
     "evaluate --model s": ["session-knn"],
     "evaluate --protocol p": ["prequential"],
 }

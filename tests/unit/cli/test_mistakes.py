@@ -25,6 +25,7 @@ WORDS = {
     "recommend -k 0": "-k ... greater than or equal to 1",
     "recommend -k 501": "-k ... less than or equal to 500",
     "recommend -k many": "-k ... valid integer",
+    "similar a --by looks": "--by ... behaviour",
     "recommend --grpc-port 0": "--grpc-port ... greater than or equal to 1",
     "models list --grpc-port -4": "--grpc-port",
     "models list --grpc-port 70000": "--grpc-port ... 65535",

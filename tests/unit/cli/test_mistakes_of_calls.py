@@ -26,6 +26,7 @@ from tests.unit.nextclick.fake_server import Fake, bad_request, serving
 
 CALLS = (
     "recommend --session-id s",
+    "similar a",
     "catalogue put clicks.csv",
     "models list",
     "models pause ranker",

@@ -3,7 +3,7 @@
 import pytest
 
 from cli.console import out
-from cli.recommend import FILLS
+from cli.figures import FILLS
 from online_models.ranking.page import NEAR_SCORE
 from tests.help_examples import COMMANDS
 from tests.unit.cli.shown_output import FOLDER, SHOWN, SILENT, WIDTHS, printed

@@ -71,6 +71,12 @@ def test_recommendation_is_typed(client: Any, fake: Fake) -> None:
     ]
 
 
+def test_neighbours_by_what_there_is_not_are_refused(client: Any) -> None:
+    """The server would answer with its default, and nobody would notice."""
+    with pytest.raises(nextclick.InvalidRequestError, match="by: is 'looks'; choose one of"):
+        client.similar_items("a", by="looks")
+
+
 def test_other_calls_send_and_give_what_they_name(client: Any, fake: Fake) -> None:
     """If it failed, one of the calls would go to the wrong method or lose its arguments."""
     scored = [pb.ScoredItem(item_id="b", score=1.0)]
@@ -82,6 +88,8 @@ def test_other_calls_send_and_give_what_they_name(client: Any, fake: Fake) -> No
     assert (ranked.items, ranked.session_version) == (expected, 2)
     fake.answers = [pb.SimilarItemsResponse(items=scored, model_version=4)]
     assert client.similar_items("a", page_size=3).items == expected
+    fake.answers = [pb.SimilarItemsResponse(items=scored)]
+    assert client.similar_items("a", by="mix").items == expected
     fake.answers = [pb.TrendingResponse(items=scored)]
     assert client.trending(filter=Filter(include_unavailable=True)).items == expected
     fake.answers = [catalog_pb.PutItemsResponse(accepted=1)]
@@ -94,6 +102,7 @@ def test_other_calls_send_and_give_what_they_name(client: Any, fake: Fake) -> No
     assert fake.requests == [
         pb.RankRequest(user_id="u", item_ids=["b"], session_items=["a"]),
         pb.SimilarItemsRequest(item_id="a", page_size=3),
+        pb.SimilarItemsRequest(item_id="a", by=pb.SIMILARITY_MIX),
         pb.TrendingRequest(filter=pb.ItemFilter(include_unavailable=True)),
         catalog_pb.PutItemsRequest(items=[put]),
         catalog_pb.GetItemsRequest(item_ids=["b"]),

@@ -48,7 +48,7 @@ def blocking(client: Client) -> None:
     stream = client.recommend_stream((name for name in ["s", "t"]), page_size=5)
     assert_type(stream, Generator[Recommendation, None, None])
     assert_type(client.rank(["a"], user_id="u"), Recommendation)
-    assert_type(client.similar_items("a"), Recommendation)
+    assert_type(client.similar_items("a", by="content"), Recommendation)
     assert_type(client.trending(), Recommendation)
     assert_type(client.put_events(nextclick.with_event_ids([Event("view", "a", 1)])), PutResult)
     assert_type(client.put_items([Item("a", categories=("c",))]), int)

@@ -13,7 +13,13 @@ from online_models.memory.layout import Limits
 from server.replica.catalogue_entries import MOST_BYTES
 from server.replica.early_vectors import MOST_EARLY
 from server.replica.log_reader import QUEUE_KB
-from server.replica.memory import EARLY_BYTES, HELD_BYTES, KNOWN_BYTES, most_bytes
+from server.replica.memory import (
+    EARLY_BYTES,
+    FITTING_BYTES,
+    HELD_BYTES,
+    KNOWN_BYTES,
+    most_bytes,
+)
 from server.replica.profiles import ENTRY_BYTES, MOST_ASKED, MOST_PROFILES, RECORD_BYTES
 from server.replica.replica import Role
 
@@ -27,6 +33,7 @@ from online_models.memory.layout import Limits
 from records import item_vectors
 from server import __main__ as server
 from server.replica.early_vectors import MOST_EARLY
+from server.replica.content_builder import ContentBuilder
 from server.replica.memory import ONLY_LEARNERS, RECORD_BYTES
 from server.replica.replica import Replica
 
@@ -58,7 +65,13 @@ for n in range(items + MOST_EARLY):  # those of the last come early
     replica.apply_vectors(f"item {n:08}".encode(), record)
 index.rebuild()
 index.rebuild()
+builder = ContentBuilder(replica)
+builder.put_items()
+content = replica.engine.content
+content.refit()
+another = content.make()  # beside the one that is in use
 print(json.dumps({
+    "content": content.n_vectors,
     "items": len(replica.engine.rows), "sessions": len(replica.sessions), "vectors": len(index),
     "rss": psutil.Process().memory_info().rss,
     "touched": [name for name in ONLY_LEARNERS if replica.engine.arrays[name].any()],
@@ -214,8 +227,10 @@ def test_a_full_replica_takes_what_the_formula_says(items, sessions):
     assert full["items"] > 0.9 * items
     assert full["sessions"] == sessions
     assert full["vectors"] > 0.9 * items
+    assert full["content"] > 0.9 * items
     assert full["touched"] == []
-    # This process has no client of Kafka, and no profiles.
+    # This process has no client of Kafka, and no profiles; its items have few terms, and no fit is
+    # going on.
     told = most(max_items=items, max_sessions=sessions, max_profiles=0) - 1_024 * QUEUE_KB
-    told -= MOST_ASKED * KNOWN_BYTES
+    told -= MOST_ASKED * KNOWN_BYTES + FITTING_BYTES
     assert full["rss"] == pytest.approx(told, rel=0.1)

@@ -1,6 +1,7 @@
 """Answers of the service: bytes in, bytes out, with the real models and no network."""
 
 import struct
+import time
 
 import pytest
 from google.rpc import code_pb2
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from nextclick import Item, encode_item
 from nextclick.v1 import recommendation_service_pb2 as pb
+from online_models.content.terms import Content, counted
 from server.errors import RequestError
 from server.services.replies import RECOMMEND_ITEMS, head
 from server.services.visitor import n_stored
@@ -137,6 +139,34 @@ def test_similar_and_trending_answer(shop):
         shop.service.trending(pb.TrendingRequest(page_size=4).SerializeToString())
     )
     assert len(trending.items) == 4
+
+
+def test_similar_items_by_content_are_what_was_asked_for(shop):
+    """The field would be passed over, and the answer be that of behaviour."""
+    engine = shop.replica.engine
+    content = engine.begin_content(time.monotonic)
+    for name in ("i4", "i9", "never clicked"):
+        engine.put_content(engine.put_item(name), counted(Content(("drama",))))
+    content.refit()
+
+    def similar(by):
+        request = pb.SimilarItemsRequest(item_id="i4", page_size=2, by=by)
+        raw = shop.service.similar_items(request.SerializeToString())
+        return pb.SimilarItemsResponse.FromString(raw)
+
+    assert set(ids(similar(pb.SIMILARITY_CONTENT))) == {"i9", "never clicked"}
+    assert similar(pb.SIMILARITY_CONTENT).items[0].score == pytest.approx(1)
+    behaviour = similar(pb.SIMILARITY_BEHAVIOUR)
+    assert set(ids(behaviour)).isdisjoint({"i9", "never clicked"})
+    assert behaviour == similar(pb.SIMILARITY_UNSPECIFIED)
+    assert set(ids(similar(pb.SIMILARITY_MIX))) & {"i9", "never clicked"}
+
+
+def test_a_similarity_that_there_is_not_is_named(shop):
+    """A client of a later version would get something else than it asked for."""
+    raw = pb.SimilarItemsRequest(item_id="i4", by=9).SerializeToString()
+    with pytest.raises(RequestError, match="by: is 9; send one of SIMILARITY_BEHAVIOUR"):
+        shop.service.similar_items(raw)
 
 
 def test_similar_items_of_an_unknown_item_is_not_found(shop):

@@ -1,0 +1,1 @@
+"""Content vectors: what items are, for those that nobody has clicked yet."""
