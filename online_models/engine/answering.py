@@ -18,6 +18,7 @@ from online_models.ranking.request import (
     NO_SESSION,
     UNKNOWN_TIMES,
     Filter,
+    Past,
     Ranked,
     RequestWriter,
     Rows,
@@ -142,6 +143,7 @@ class Answering(PublishedModels):
         flt: Filter | None = None,
         times_s: tuple[int, int] = UNKNOWN_TIMES,
         enter: Callable[[str], None] | None = None,
+        past: Past | None = None,
     ) -> Ranked:
         """Return ``k`` items that the visitor will likely click next.
 
@@ -149,7 +151,7 @@ class Answering(PublishedModels):
         ----------
         items
             Rows of the session in click order, oldest first; the last 50 are read.
-            Empty: popular items.
+            Empty: what the user's past leads to, or without one popular items.
         k
             1..512. Fewer are returned only if fewer pass the filter.
         own
@@ -162,11 +164,13 @@ class Answering(PublishedModels):
         enter
             Called with the name of each step as it begins, for who times them: ``candidates``,
             ``rank``, ``page`` and, where there is one, ``policy``.
+        past
+            What the user did before this session; None or empty: nothing is known of that.
         """
         size = page_size(k)
         if self.policy is not None:
-            return self._ordered(self.policy, items, size, own, flt, times_s, enter)
-        return self._answer_with(self._lists_of_latest, items, size, own, flt, times_s, enter)
+            return self._ordered(self.policy, items, size, own, flt, times_s, enter, past)
+        return self._answer_with(self._lists_of_latest, items, size, own, flt, times_s, enter, past)
 
     def _ordered(
         self,
@@ -177,10 +181,13 @@ class Answering(PublishedModels):
         flt: Filter | None,
         times_s: tuple[int, int],
         enter: Callable[[str], None] | None,
+        past: Past | None,
     ) -> Ranked:
         """Answer in the order of a policy."""
         depth = min(max(size, policy.depth), MAX_ANSWER)
-        ranked = self._answer_with(self._lists_of_latest, items, depth, own, flt, times_s, enter)
+        ranked = self._answer_with(
+            self._lists_of_latest, items, depth, own, flt, times_s, enter, past
+        )
         if enter is not None:
             enter("policy")
         asked = Asked(items, size, own, flt, self._request.number)
@@ -194,6 +201,7 @@ class Answering(PublishedModels):
             int((places < ranked.n_ranked).sum()),
             int(((places >= ranked.n_ranked) & (places < near_end)).sum()),
             None if drawn is None else drawn[:size],
+            ranked.from_past,
         )
 
     def _answer_with(
@@ -205,6 +213,7 @@ class Answering(PublishedModels):
         flt: Filter | None,
         times_s: tuple[int, int],
         enter: Callable[[str], None] | None = None,
+        past: Past | None = None,
     ) -> Ranked:
         """Answer; in a page that the counts cannot fill, near items come before popular ones.
 
@@ -212,7 +221,7 @@ class Answering(PublishedModels):
         are near the target vectors of the session's items: target vectors share content, whereas
         context vectors mostly reflect clicks.
         """
-        self._request.write(items, size, own, flt, times_s)
+        self._request.write(items, size, own, flt, times_s, past)
         if enter is None:
             n, n_ranked = page.recommend(self._state)
         else:
@@ -238,7 +247,8 @@ class Answering(PublishedModels):
 
     def _written(self, n: int, n_ranked: int, n_near: int = 0) -> Ranked:
         """Return a copy of a kernel's answer."""
-        return Ranked(self._answer[:n].copy(), self._answer_score[:n].copy(), n_ranked, n_near)
+        rows, scores = self._answer[:n].copy(), self._answer_score[:n].copy()
+        return Ranked(rows, scores, n_ranked, n_near, from_past=self._request.first_page)
 
     def similar(self, row: int, k: int, flt: Filter | None = None) -> Ranked:
         """Return ``k`` items that visitors of an item also click, without the item itself."""
@@ -253,9 +263,15 @@ class Answering(PublishedModels):
         self._request.write((), page_size(k), flt=flt)
         return self._written(page.trending(self._state), 0)
 
-    def rank(self, items: Rows, rows: Sequence[int], own: int = NO_SESSION) -> NDArray[np.float32]:
+    def rank(
+        self,
+        items: Rows,
+        rows: Sequence[int],
+        own: int = NO_SESSION,
+        past: Past | None = None,
+    ) -> NDArray[np.float32]:
         """Return the scores of the given rows (n,) for a session; unknown ones score lowest."""
-        listed = self._longest_answer(items, own)
+        listed = self._longest_answer(items, own, past)
         best = dict(zip(listed.rows.tolist(), listed.scores.tolist(), strict=True))
         wanted = np.array(rows, np.int64)
         scores = np.empty(len(wanted), np.float32)
@@ -267,11 +283,11 @@ class Answering(PublishedModels):
                 scores[i] = best[row]
         return scores
 
-    def _longest_answer(self, items: Rows, own: int) -> Ranked:
+    def _longest_answer(self, items: Rows, own: int, past: Past | None) -> Ranked:
         """Return the longest possible answer, including unavailable items."""
         every = Filter(include_unavailable=True)
         return self._answer_with(
-            self._lists_of_latest, items, MAX_ANSWER, own, every, UNKNOWN_TIMES
+            self._lists_of_latest, items, MAX_ANSWER, own, every, UNKNOWN_TIMES, past=past
         )
 
 

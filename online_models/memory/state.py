@@ -30,7 +30,8 @@ COUNTERS = np.dtype(
         ("cases_seen", "i8"),  # cases put into the replay buffer so far
         ("cases_scored", "i8"),  # cases in the prequential scores
         ("items_with_content", "i8"),  # items that have tokens
-        ("spare", "i8", (5,)),
+        ("optional_cases", "i8"),  # cases learned that had optional features
+        ("spare", "i8", (4,)),
     ]
 )
 """Counters of the models. Their 128 bytes are part of snapshots and of the learners' state."""
@@ -47,6 +48,8 @@ REQUEST = np.dtype(
         ("unavailable", "i8"),  # whether unavailable items may be in the answer
         ("exclusions", "i8"),  # whether items are marked in `marks`
         ("n_left_out", "i8"),  # columns and features left out (`Engine.leave_out`)
+        ("n_past", "i8"),  # items in `past`: what the user did before this session
+        ("first_page", "i8"),  # whether the query is that past: the session has no item yet
     ]
 )
 """The current request. `online_models.ranking.request` fills it in."""
@@ -59,6 +62,7 @@ FOUND = np.dtype(
         ("own_learned", "i8"),  # whether the counts include the session's own clicks
         ("has_features", "i8"),  # whether `features` belong to these candidates
         ("answering", "i8"),  # place in RANKINGS of the ranking that ordered the candidates
+        ("past_places", "i8"),  # places of the pool that `past_scores` has; 0 without a past
     ]
 )
 """Intermediate results of the current answer."""
