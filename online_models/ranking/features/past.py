@@ -42,6 +42,7 @@ FEATURES = (
     SIZE, FIRST, SEEN, BOUGHT_IT, LIKED_IT, LOG_DAYS, RECENCY, VISIT, OPENED, IN_VISIT, NEXT,
     REPEATS, AGAIN, CATEGORIES, VECTOR, SEQUENTIAL, COVISITS,
 ) = range(len(FEATURES))  # fmt: skip
+ROWS = len(FEATURES)
 
 
 @njit(cache=True)
@@ -135,7 +136,7 @@ def _fill_vector(st: State, row: int) -> None:
 @njit(cache=True)
 def _fill(st: State, first: int) -> None:
     n, n_past = st.found[0].candidates, st.request[0].n_past
-    st.features[first : first + len(FEATURES), :n] = 0
+    st.features[first : first + ROWS, :n] = 0
     if n_past == 0:
         return
     st.features[first + SIZE, :n] = math.log(1.0 + n_past)
