@@ -22,7 +22,7 @@ from numba import njit
 from nextclick.limits import PAST_ITEMS, SESSION_IDLE_MS
 from online_models.memory.state import State
 from online_models.memory.table import Table
-from online_models.sources.pool import find_in_pool, place_in_pool
+from online_models.sources.pool import place_in_pool
 from online_models.sources.rules import PRIOR, RULE_SLABS
 from online_models.sources.source import Source
 
