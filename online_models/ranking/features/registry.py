@@ -6,6 +6,7 @@ Weights that were learned with another schema cannot be used.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from numba import njit
@@ -60,13 +61,27 @@ N_INPUTS = -(-N_FEATURES // 4) * 4
 TRANSFORMS = 2
 """Version of how the features are computed; increase it when one is computed in another way."""
 
-SCHEMA = hashlib.blake2b(f"{TRANSFORMS},{','.join(NAMES)}".encode(), digest_size=4).hexdigest()
+
+def _schema(names: Sequence[str]) -> str:
+    return hashlib.blake2b(f"{TRANSFORMS},{','.join(names)}".encode(), digest_size=4).hexdigest()
+
+
+SCHEMA = _schema(NAMES)
+COMMON_SCHEMA = _schema(NAMES[:N_COMMON])
+"""The schema of code that has no optional features. What it has learned is used: the weights of
+optional features begin at zero (`ranking.network`)."""
 
 _RENAMED = {"6a4f4584": "41e7a5bb"}
 """A schema, and an older one that only had other names for the same features."""
 
-FITTING_SCHEMAS = frozenset({SCHEMA, _RENAMED.get(SCHEMA, SCHEMA)})
+FITTING_SCHEMAS = frozenset({SCHEMA, COMMON_SCHEMA, _RENAMED.get(COMMON_SCHEMA, COMMON_SCHEMA)})
 """Schemas whose weights and examples can be used."""
+
+
+def features_of(schema: str) -> int:
+    """Return the number of features of a fitting schema."""
+    return N_FEATURES if schema == SCHEMA else N_COMMON
+
 
 _FIRSTS = np.cumsum([0, *(len(family.features) for family in EVERY)])
 
