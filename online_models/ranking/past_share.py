@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from nextclick.limits import PAST_ITEMS
 from online_models.memory.state import State
 from online_models.memory.table import Table
 from online_models.memory.top_k import MAX_SORTED, sort_places
@@ -26,6 +27,7 @@ TABLES = (
     Table("past_taken", np.uint8, (POOL + 1,)),
     Table("past_order", np.int32, (MAX_SORTED,)),
     Table("past_best", np.int32, (FIRST_LINKS,)),
+    Table("past_worth", np.float32, (PAST_ITEMS,)),
 )
 
 LOWEST = np.float32(-1e29)
@@ -33,56 +35,63 @@ LOWEST = np.float32(-1e29)
 
 
 @njit(cache=True)
-def steps_after_last(st: State, i: int) -> int:
-    """Return how far item ``i`` of the past comes after the session's last item, in its session.
-
-    0 if it does not, or if the session has no item or its last one is not in the past.
-    """
+def place_of_last(st: State) -> int:
+    """Return the place in the past of the session's last item, -1 if it has none there."""
     request = st.request[0]
     if request.first_page or request.n_query == 0:
-        return 0
+        return -1
     p = find_in_pool(st, st.query[request.n_query - 1], st.found[0].past_places)
-    if p < 0:
-        return 0
-    j = np.int64(st.past_scores[p, PLACE]) - 1
-    if j < 0 or i <= j or st.past_visit[i] != st.past_visit[j]:
-        return 0
-    return i - j
+    return np.int64(st.past_scores[p, PLACE]) - 1 if p >= 0 else -1
+
+
+@njit(cache=True, inline="always")
+def steps_after(st: State, i: int, last: int) -> int:
+    """Return how far item ``i`` of the past comes after item ``last`` in the session of both.
+
+    0 if it does not, or if ``last`` is -1.
+    """
+    return i - last if 0 <= last < i and st.past_visit[i] == st.past_visit[last] else 0
 
 
 @njit(cache=True)
-def _worth(st: State, i: int) -> np.float32:
-    """Return how much item ``i`` of the past wants to be a candidate."""
-    if st.request[0].first_page:
-        return np.float32(1.0 / (1 + st.past_visit[i]) + 1.0 / (1 + st.past_in_visit[i]))
-    ago = st.request[0].n_past - 1 - i
-    worth = 4.0 / (8 + ago)
-    if st.past_in_visit[i] == 0:
-        worth += 0.25
-    after = steps_after_last(st, i)
-    if after > 0:
-        worth += 1.0 / after
-    return np.float32(worth)
+def _set_worth(st: State) -> None:
+    """Set ``st.past_worth`` to how much each item of the past wants to be a candidate.
+
+    It is nothing for those that the blend picks anyway, or the request excludes.
+    """
+    n_past, last = st.request[0].n_past, place_of_last(st)
+    for i in range(n_past):
+        p = find_in_pool(st, st.past[i], st.found[0].past_places)
+        if p < 0 or st.past_taken[p] or st.pool_score[p] < LOWEST:
+            st.past_worth[i] = 0
+        elif st.request[0].first_page:
+            st.past_worth[i] = 1.0 / (1 + st.past_visit[i]) + 1.0 / (1 + st.past_in_visit[i])
+        else:
+            worth = 4.0 / (8 + n_past - 1 - i)
+            if st.past_in_visit[i] == 0:
+                worth += 0.25
+            after = steps_after(st, i, last)
+            if after > 0:
+                worth += 1.0 / after
+            st.past_worth[i] = worth
 
 
 @njit(cache=True)
 def _take_items(st: State, m: int, most: int) -> int:
     """Append up to ``most`` of the past's items to ``st.past_order[:m]``; return its length."""
+    _set_worth(st)
+    worth = st.past_worth
     for _ in range(most):
-        best = -1
-        best_worth = np.float32(-1)
-        for i in range(st.request[0].n_past):
-            p = find_in_pool(st, st.past[i], st.found[0].past_places)
-            if p < 0 or st.past_taken[p] or st.pool_score[p] < LOWEST:
-                continue
-            worth = _worth(st, i)
-            if worth > best_worth:
-                best_worth = worth
-                best = p
-        if best < 0:
+        best = 0
+        for i in range(1, st.request[0].n_past):
+            if worth[i] > worth[best]:
+                best = i
+        if worth[best] == 0:
             break
-        st.past_taken[best] = 1
-        st.past_order[m] = best
+        p = find_in_pool(st, st.past[best], st.found[0].past_places)
+        worth[best] = 0
+        st.past_taken[p] = 1
+        st.past_order[m] = p
         m += 1
     return m
 

@@ -20,6 +20,7 @@ import numpy as np
 from numba import njit
 
 from nextclick.limits import PAST_ITEMS, SESSION_IDLE_MS
+from online_models.memory.prefetch import prefetch
 from online_models.memory.state import State
 from online_models.memory.table import Table
 from online_models.sources.pool import place_in_pool
@@ -29,7 +30,7 @@ from online_models.sources.source import Source
 BOUGHT, LIKED = 1, 2
 """Flags of an item of the past."""
 
-FOLLOWED, READ = 8, 32
+FOLLOWED, READ = 6, 16
 """Last items of the past whose rules are followed, and entries that are read of each."""
 
 SEQ, COV, PLACE = range(3)
@@ -80,7 +81,10 @@ def _follow(st: State, a: int, w: float, n: int) -> int:
     at = np.int64(it.rules)
     f_seq = np.float32(w) / (it.seq_sum + PRIOR)
     f_cov = np.float32(w) * it.damp
-    for c in range(min(READ, RULE_SLABS[it.rules_slab])):
+    size = min(READ, RULE_SLABS[it.rules_slab])
+    for c in range(size):
+        prefetch(st.items, st.rules[at + c].item)
+    for c in range(size):
         e = st.rules[at + c]
         if e.item == 0:
             break
@@ -103,6 +107,8 @@ def _retrieve(st: State, column: int, fact: int) -> None:
     n_past, n = st.request[0].n_past, st.found[0].pool_size
     if n_past == 0:
         return
+    for i in range(n_past):
+        prefetch(st.items, st.past[i])
     _divide(st, n_past)
     st.past_scores[:n] = 0
     for i in range(n_past):

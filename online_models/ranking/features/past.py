@@ -7,14 +7,15 @@ import math
 import numpy as np
 from numba import njit
 
+from online_models.memory.prefetch import prefetch
 from online_models.memory.state import State
 from online_models.memory.table import Table
 from online_models.ranking.features.content import SHARES
 from online_models.ranking.features.family import Family, Feature
-from online_models.ranking.past_share import steps_after_last
+from online_models.ranking.past_share import place_of_last, steps_after
 from online_models.sources.past import BOUGHT, COV, LIKED, PLACE, SEQ
 from online_models.tables.click_times import DAY_S, times_of_request
-from online_models.vectors.two_towers import DIMENSIONS, session_vector
+from online_models.vectors.two_towers import DIMENSIONS, VECTOR_ITEMS, session_vector
 
 PART = "the user's past"
 FEATURES = (
@@ -42,7 +43,7 @@ FEATURES = (
     SIZE, FIRST, SEEN, BOUGHT_IT, LIKED_IT, LOG_DAYS, RECENCY, VISIT, OPENED, IN_VISIT, NEXT,
     REPEATS, AGAIN, CATEGORIES, VECTOR, SEQUENTIAL, COVISITS,
 ) = range(len(FEATURES))  # fmt: skip
-ROWS = len(FEATURES)
+ROWS, FLOATS_A_LINE = len(FEATURES), 16
 
 
 @njit(cache=True)
@@ -70,7 +71,7 @@ def _share_in_past(st: State) -> np.float32:
 @njit(cache=True, fastmath=True)
 def _fill_seen(st: State, first: int) -> None:
     x, request = st.features, st.request[0]
-    now, again = _now(st), _share_in_past(st)
+    now, again, last = _now(st), _share_in_past(st), place_of_last(st)
     for c in range(st.found[0].candidates):
         p = st.candidates[c]
         if p >= st.found[0].past_places:
@@ -89,7 +90,7 @@ def _fill_seen(st: State, first: int) -> None:
         x[first + VISIT, c] = np.float32(1) / (1 + st.past_visit[i])
         x[first + OPENED, c] = st.past_in_visit[i] == 0
         x[first + IN_VISIT, c] = np.float32(1) / (1 + st.past_in_visit[i])
-        after = steps_after_last(st, i)
+        after = steps_after(st, i, last)
         if after > 0:
             x[first + NEXT, c] = np.float32(1) / after
         x[first + REPEATS, c] = st.past_repeats[0]
@@ -121,6 +122,16 @@ def _fill_categories(st: State, row: int) -> None:
             st.shares[c & (SHARES - 1)] = 0
 
 
+@njit(cache=True)
+def _prefetch_vectors(st: State) -> None:
+    """Fetch the vectors that are read last."""
+    n_past = st.request[0].n_past
+    words = st.context_vectors.reshape(-1)
+    for i in range(max(n_past - VECTOR_ITEMS, 0), n_past):
+        for d in range(0, DIMENSIONS, FLOATS_A_LINE):
+            prefetch(words, st.past[i] * DIMENSIONS + d)
+
+
 @njit(cache=True, fastmath=True)
 def _fill_vector(st: State, row: int) -> None:
     h = st.past_vector
@@ -141,6 +152,7 @@ def _fill(st: State, first: int) -> None:
         return
     st.features[first + SIZE, :n] = math.log(1.0 + n_past)
     st.features[first + FIRST, :n] = st.request[0].first_page
+    _prefetch_vectors(st)
     _fill_seen(st, first)
     _fill_categories(st, first + CATEGORIES)
     _fill_vector(st, first + VECTOR)
