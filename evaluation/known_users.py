@@ -97,7 +97,7 @@ def known_users(
         )
         runs.append(cases)
     users = {session.session_id: session.user_id for session in test}
-    return compared(*runs, users)
+    return compared(runs[0], runs[1], users)
 
 
 def compared(without: Cases, those: Cases, users: dict[str, str]) -> list[Row]:

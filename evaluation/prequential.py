@@ -152,9 +152,10 @@ def score_all(
 
 def ranked_by(engine: Engine, past: Past | None = None) -> Ask:
     """Return how the models themselves answer."""
-    more = {} if past is None else {"past": past}
+    if past is None:
+        return lambda rows, k, number, times_s: engine.recommend(rows, k, number, times_s=times_s)
     return lambda rows, k, number, times_s: engine.recommend(
-        rows, k, number, times_s=times_s, **more
+        rows, k, number, times_s=times_s, past=past
     )
 
 
@@ -165,9 +166,11 @@ def second(session: Session, p: int) -> int:
 
 def _learn(engine: Engine, number: int, session: Session, p: int, past: Past | None) -> float:
     """Learn a click; returns the microseconds that it took."""
-    more = {} if past is None else {"past": past}
     t = time.perf_counter_ns()
-    engine.learn(number, session.items[p], at_s=second(session, p), **more)
+    if past is None:
+        engine.learn(number, session.items[p], at_s=second(session, p))
+    else:
+        engine.learn(number, session.items[p], at_s=second(session, p), past=past)
     return (time.perf_counter_ns() - t) / 1000
 
 
