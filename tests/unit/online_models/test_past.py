@@ -18,6 +18,7 @@ from online_models.ranking.features.past import FEATURES
 from online_models.ranking.features.registry import N_COMMON, N_FEATURES, N_INPUTS
 from online_models.sources.past import BOUGHT, FADE, FOLLOWED, IDLE_S, LIKED, READ
 from online_models.sources.rules import PRIOR, RULE_SLABS
+from online_models.vectors.two_towers import DECAY
 
 SMALL = Limits(max_items=64, max_sessions=64, pairs=64)
 LARGE = Limits(max_items=1_024, max_sessions=4_096, pairs=1_024)
@@ -157,11 +158,10 @@ def test_the_vector_of_the_past_is_compared_with_the_candidates():
     _, found = ask(engine, ["i0"], past)
     context, target = engine.arrays["context_vectors"], engine.arrays["target_vectors"]
     first, second = context[past.rows]
-    weight = 0.9  # of the one before the last
     for item, x in found.items():
         products = [float(v @ target[engine.row(item)]) for v in (first, second)]
-        mean = (weight * products[0] + products[1]) / (1 + weight)
-        assert x["past_vector"] == pytest.approx(mean, rel=0.1, abs=0.3), item
+        mean = (DECAY * products[0] + products[1]) / (1 + DECAY)
+        assert x["past_vector"] == pytest.approx(mean, rel=1e-4, abs=1e-4), item
 
 
 @pytest.fixture(scope="module")
@@ -331,7 +331,7 @@ def test_only_cases_with_a_past_teach_what_it_is_worth(learning):
 def test_the_ranker_learns_that_a_user_repeats(learning):
     """What a past is worth is learned: here, sessions begin where the last one did."""
     rng = np.random.default_rng(0)
-    for _ in range(700):
+    for _ in range(1_200):
         item = "abcd"[rng.integers(4)]
         other = "abcd"[rng.integers(4)]
         if item == other:
