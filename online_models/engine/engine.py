@@ -176,7 +176,7 @@ class Engine(Inspection):
         """Return the case that a click makes; call it before the click is learned.
 
         None if it makes none: the item or the session's last one has no row, the session is empty
-        and its user has no ``past``, or the models have learned too little yet
+        and its user's ``past`` does not lead to the item, or the models have learned too little yet
         (`learners.click.LEARN_FROM_CLICK`).
         """
         row, items = self.rows.get(item_id, 0), self.session_rows(session)
@@ -186,6 +186,8 @@ class Engine(Inspection):
         if self._request.n_query == 0 or self._query[self._request.n_query - 1] == 0:
             return None
         place = int(click.make_case(self._state, row))
+        if place < 0 and self._request.first_page:
+            return None
         if place < 0:
             return Example([], np.zeros((features.N_FEATURES, 0), np.float32), -1)
         n = int(self._found["candidates"][0])

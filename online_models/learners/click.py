@@ -10,7 +10,7 @@ from online_models.memory.random import random_below
 from online_models.memory.state import State
 from online_models.ranking.blend_step import blend_step
 from online_models.ranking.candidates import pick_candidates
-from online_models.ranking.features.registry import EVERY, set_features
+from online_models.ranking.features.registry import EVERY, NAMES, set_features
 from online_models.ranking.network import AVERAGED, forward, ranker_step, usable
 from online_models.ranking.prequential import note_case
 from online_models.ranking.rankings import RANKINGS, sort_candidates
@@ -26,6 +26,9 @@ from online_models.vectors.two_towers import (
 
 LEARN_FROM_CLICK = 2_000
 """Before so many clicks, cases are not learned: an almost empty model makes misleading ones."""
+
+FIRST_PAGE = NAMES.index("past_first")
+"""The feature that a case has which is of a first page."""
 
 REPLAY_FROM_SESSION = 100
 """Old sessions are replayed once there are this many."""
@@ -96,7 +99,8 @@ def learn_case(st: State, target: int) -> None:
     """Score the case in ``st.features``, then let blend and ranker learn it.
 
     The candidates are in the blend's order; ``target`` is the place of the item that came next, -1
-    if it is none of them.
+    if it is none of them. From first pages, only the ranker learns, which can tell them from
+    sessions: the blend, and what is known of how good both are, is of sessions.
     """
     st.replaced[0] = -1
     n = st.found[0].candidates
@@ -104,6 +108,9 @@ def learn_case(st: State, target: int) -> None:
         note_case(st, -1, -1)
         return
     if not usable(st.features, n):
+        return
+    if st.features[FIRST_PAGE, 0] != 0:
+        ranker_step(st, n, target)
         return
     forward(st, st.features, n, st.network[AVERAGED])
     sort_candidates(st)
@@ -130,11 +137,16 @@ def _request_case(st: State, session: int, n_query: int, n_past: int) -> None:
 
 @njit(cache=True)
 def _learn_first_page(st: State, row: int, n_past: int) -> None:
-    """Learn the case that a session of a user with this past begins with item ``row``."""
+    """Learn the case that a session of a user with this past begins with item ``row``.
+
+    If that is no candidate, there is nothing to learn.
+    """
     for i in range(n_past):
         st.query[i] = st.past[i]
     _request_case(st, -1, n_past, n_past)
-    learn_case(st, make_case(st, row))
+    target = make_case(st, row)
+    if target >= 0:
+        learn_case(st, target)
 
 
 @njit(cache=True)

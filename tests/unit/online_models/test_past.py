@@ -318,14 +318,17 @@ def test_only_cases_with_a_past_teach_what_it_is_worth(learning):
     assert optional == 0
     number = learning.open_session()
     past = past_of(learning, ["a", "c"])
-    learning.learn(number, "b", past=past)  # a first page
-    assert cases(learning) == [scored + 1, 1]
+    blend = learning.arrays["blend_weights"].copy()
+    learning.learn(number, "b", past=past)  # a first page: scores and blend are of sessions
+    assert cases(learning) == [scored, 1]
+    assert (learning.arrays["blend_weights"] == blend).all()
     learning.learn(number, "c", past=past)
-    assert cases(learning) == [scored + 2, 2]
+    assert cases(learning) == [scored + 1, 2]
     learning.learn(number, "d")
-    assert cases(learning) == [scored + 3, 2]
+    assert cases(learning) == [scored + 2, 2]
     learning.learn(learning.open_session(), "a")  # the first click of somebody unknown
-    assert cases(learning) == [scored + 3, 2]
+    learning.learn(learning.open_session(), "new", past=past)  # to what no past leads
+    assert cases(learning) == [scored + 2, 2]
 
 
 def test_the_ranker_learns_that_a_user_repeats(learning):
