@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +27,8 @@ from evaluation.catalogues import load_items
 from evaluation.charts import draw_comparison
 from evaluation.click_files.columns import Columns
 from evaluation.datasets import Session, split_last
+from evaluation.known_users import HELD_OUT as HELD_OUT_USERS
+from evaluation.known_users import Row, known_users
 from evaluation.prequential import Cases
 from evaluation.rankings import (
     MODELS,
@@ -92,6 +95,14 @@ def evaluate(
         Path | None,
         typer.Option(help="Write session, position and rank of each case.", dir_okay=False),
     ] = None,
+    users: Annotated[
+        bool,
+        typer.Option(
+            "--users",
+            help="With and without what users did before, by clicks of the session. "
+            "Without --test the last fifth of the sessions.",
+        ),
+    ] = False,
     chart: Annotated[
         Path | None,
         typer.Option(help="With --compare: draw the rankings into this SVG file.", dir_okay=False),
@@ -107,7 +118,7 @@ def evaluate(
 
     nextclick evaluate --train train.txt.gz --test test.txt.gz --protocol prequential
     """
-    check_options(model, ranks, chart, compare=compare)
+    check_options(model, ranks, chart, compare=compare, users=users)
     columns = Columns(session, user, item, time, type_)
     sessions, _ = read_files(train, columns)
     if test:
@@ -115,7 +126,10 @@ def evaluate(
     else:
         if len(sessions) < 2:
             raise CommandError(f"{train[0]}: a single session cannot be split; give --test")
-        sessions, tested = split_last(sessions, HELD_OUT)
+        sessions, tested = split_last(sessions, HELD_OUT_USERS if users else HELD_OUT)
+    if users:
+        evaluate_users(sessions, tested, seed, learn=protocol is Protocol.PREQUENTIAL, json=json)
+        return
     check_cases(tested, min_prefix)
     catalogue = load_items(items) if items else []
     settings = Settings(
@@ -150,9 +164,32 @@ def evaluate(
         print_figures(f"{protocol} evaluation of the ranking {model}", result, k)
 
 
-def check_options(model: str, ranks: Path | None, chart: Path | None, *, compare: bool) -> None:
+def evaluate_users(
+    train: Sequence[Session], test: Sequence[Session], seed: int, *, learn: bool, json: bool
+) -> None:
+    """Print what it is worth to know what users did before."""
+    with bars() as progress:
+        rows = known_users(train, test, seed, learn=learn, progress=progress)
+    if not rows:
+        raise CommandError(
+            "no session to test is of a user with an earlier one: --users needs a column of users "
+            "and a clock; name the column with --user"
+        )
+    if json:
+        print_json({"groups": [asdict(row) for row in rows]})
+    else:
+        print_users(rows)
+
+
+def check_options(
+    model: str, ranks: Path | None, chart: Path | None, *, compare: bool, users: bool = False
+) -> None:
     """Raise an error for options that cannot be, before the work."""
     check_ranking(model)
+    if users and (compare or ranks is not None or model != "ranker"):
+        raise CommandError(
+            "--users compares the ranker with itself: leave out --compare, --model and --ranks"
+        )
     if chart is not None and not compare:
         raise CommandError("--chart draws a comparison: add --compare")
     if ranks is not None and compare:
@@ -201,6 +238,33 @@ def print_figures(title: str, result: dict[str, Any], k: int) -> None:
         "time": seconds(result["seconds"]),
     }
     print_result(f"{title}; with intervals of 95 %", rows)
+
+
+def print_users(rows: Sequence[Row]) -> None:
+    """Print a row for each number of clicks that sessions had."""
+
+    def more(pair: tuple[float, float], bounds: tuple[float, float]) -> str:
+        low, high = (f"{100 * bound:+.2f}" for bound in bounds)
+        return f"{100 * (pair[1] - pair[0]):+.2f} ({low} to {high})"
+
+    def both(pair: tuple[float, float]) -> str:
+        return " -> ".join(map(hundredths, pair))
+
+    print_table(
+        "Without and with what users did before; in %, differences with intervals of 95 %",
+        ("the session has", "cases", "hit rate", "more", "MRR", "more"),
+        [
+            (
+                row.clicks,
+                count(row.cases),
+                both(row.hit_rate),
+                more(row.hit_rate, row.hit_rate_95),
+                both(row.mrr),
+                more(row.mrr, row.mrr_95),
+            )
+            for row in rows
+        ],
+    )
 
 
 def print_comparison(title: str, results: dict[str, dict[str, Any]]) -> None:

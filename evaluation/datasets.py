@@ -22,11 +22,15 @@ from nextclick.limits import MAX_ID_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session: items in click order; times in milliseconds since 1970, None without a clock."""
+    """A session: items in click order; times in milliseconds since 1970, None without a clock.
+
+    ``user_id`` is empty where the file has no users.
+    """
 
     session_id: str
     items: tuple[str, ...]
     times_ms: tuple[int, ...] | None = None
+    user_id: str = ""
 
 
 def load_sessions(*paths: Path) -> list[Session]:
@@ -86,8 +90,8 @@ def read_sessions(
         frame.with_columns(pl.lit(number).alias("file")) for number, (frame, _) in enumerate(read)
     )
     sessions = [
-        Session(name, tuple(items), tuple(times) if clock else None)
-        for name, items, times in group_clicks(
+        Session(name, tuple(items), tuple(times) if clock else None, user or "")
+        for name, user, items, times in group_clicks(
             clicks, report, clock=clock, name_bytes=name_bytes
         ).iter_rows()
     ]

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from evaluation.datasets import Session, clicks_in_order
+from evaluation.pasts import Pasts
 from evaluation.progress import Progress, silent
 from nextclick.limits import SESSION_STEPS
 from online_models import metrics
-from online_models.engine import Engine, Ranked
+from online_models.engine import Engine, Past, Ranked
 
 Ask = Callable[[list[int], int, int, tuple[int, int]], Ranked]
 """Answers (rows of the session, length of the list, number of the session, times of its last two
@@ -50,6 +51,8 @@ class Cases:
         Microseconds of each answer.
     shown
         Rows of all items that were in any list.
+    of_known_users
+        Whether the user has done anything before the session, as far as `Pasts` were given.
     """
 
     session_ids: list[str] = field(default_factory=list)
@@ -60,6 +63,7 @@ class Cases:
     cold: list[bool] = field(default_factory=list)
     recommend_us: list[float] = field(default_factory=list)
     shown: set[int] = field(default_factory=set)
+    of_known_users: list[bool] = field(default_factory=list)
 
 
 def learn_all(
@@ -67,17 +71,20 @@ def learn_all(
     sessions: Sequence[Session],
     progress: Progress = silent,
     task: str = "learning",
+    pasts: Pasts | None = None,
 ) -> list[float]:
-    """Learn sessions click by click; returns the microseconds of each click."""
+    """Learn sessions click by click; returns the microseconds of each click.
+
+    ``pasts`` tells what their users did before each session, for the ranker to learn from.
+    """
     order = clicks_in_order(sessions)
     numbers: dict[int, int] = {}
     times: list[float] = []
     for done, (s, p) in enumerate(order, 1):
         if p == 0:
             numbers[s] = engine.open_session()
-        t = time.perf_counter_ns()
-        engine.learn(numbers[s], sessions[s].items[p], at_s=second(sessions[s], p))
-        times.append((time.perf_counter_ns() - t) / 1000)
+        past = None if pasts is None else pasts.of(sessions[s], engine)
+        times.append(_learn(engine, numbers[s], sessions[s], p, past))
         if done % REPORT_EVERY == 0:
             progress(task, done, len(order), "")
     progress(task, len(order), len(order), "")
@@ -92,6 +99,7 @@ def score_all(
     min_prefix: int,
     k: int,
     ask: Ask | None = None,
+    pasts: Pasts | None = None,
     progress: Progress = silent,
     task: str = "predicting",
 ) -> tuple[Cases, list[float]]:
@@ -111,6 +119,9 @@ def score_all(
         Length of the lists.
     ask
         Answers instead of the engine, for baselines.
+    pasts
+        Tells what users did before each session; answers and learning are given it. With
+        ``min_prefix`` 0, the first page of each session is a case as well.
     progress, task
         Told how far it is, under this name.
 
@@ -126,12 +137,12 @@ def score_all(
         session = sessions[s]
         if p == 0:
             numbers[s] = engine.open_session() if learn else -1
+        past = None if pasts is None else pasts.of(session, engine)
         if p >= min_prefix:
-            _score(engine, ask or ranked_by(engine), session, p, numbers[s], k, cases)
+            _score(engine, ask or ranked_by(engine, past), session, p, numbers[s], k, cases)
+            cases.of_known_users.append(past is not None)
         if learn:
-            t = time.perf_counter_ns()
-            engine.learn(numbers[s], session.items[p], at_s=second(session, p))
-            times.append((time.perf_counter_ns() - t) / 1000)
+            times.append(_learn(engine, numbers[s], session, p, past))
         if done % REPORT_EVERY == 0:
             progress(task, done, len(order), f"hit rate {metrics.hit_rate(cases.ranks, k):.3f}")
     note = f"hit rate {metrics.hit_rate(cases.ranks, k):.3f}"
@@ -139,14 +150,28 @@ def score_all(
     return cases, times
 
 
-def ranked_by(engine: Engine) -> Ask:
+def ranked_by(engine: Engine, past: Past | None = None) -> Ask:
     """Return how the models themselves answer."""
-    return lambda rows, k, number, times_s: engine.recommend(rows, k, number, times_s=times_s)
+    if past is None:
+        return lambda rows, k, number, times_s: engine.recommend(rows, k, number, times_s=times_s)
+    return lambda rows, k, number, times_s: engine.recommend(
+        rows, k, number, times_s=times_s, past=past
+    )
 
 
 def second(session: Session, p: int) -> int:
     """Return the time of a session's click: seconds since 1970, 0 without a clock."""
     return session.times_ms[p] // 1_000 if session.times_ms else 0
+
+
+def _learn(engine: Engine, number: int, session: Session, p: int, past: Past | None) -> float:
+    """Learn a click; returns the microseconds that it took."""
+    t = time.perf_counter_ns()
+    if past is None:
+        engine.learn(number, session.items[p], at_s=second(session, p))
+    else:
+        engine.learn(number, session.items[p], at_s=second(session, p), past=past)
+    return (time.perf_counter_ns() - t) / 1000
 
 
 def _score(
@@ -155,7 +180,7 @@ def _score(
     target = session.items[p]
     rows = engine.rows_of(session.items[max(0, p - SESSION_STEPS) : p])
     t = time.perf_counter_ns()
-    times_s = (second(session, p - 2) if p > 1 else 0, second(session, p - 1))
+    times_s = (second(session, p - 2) if p > 1 else 0, second(session, p - 1) if p > 0 else 0)
     answer = ask(rows, k, number, times_s)
     cases.recommend_us.append((time.perf_counter_ns() - t) / 1000)
     row = engine.row(target)

@@ -8,6 +8,7 @@ from evaluation.charts import BASELINE, LEARNING, OWN, PUBLISHED, drawn
 from evaluation.cold_start import cold_start
 from evaluation.comparison import Figures, compare_rankings
 from evaluation.errors import NoDataError
+from evaluation.known_users import section as known_users
 from evaluation.off_policy import off_policy
 from evaluation.progress import Progress, silent
 from evaluation.public_splits import OTHER_SPLITS, PUBLISHED_SPLITS, Published
@@ -124,7 +125,8 @@ def write_report(
         figures = compare_rankings(split.name, train, test, seeds, progress)
         measured[split.name] = split.published, figures
     text = render(measured) + other_splits(data, seeds, progress) + shown(data, progress)
-    page.write_text(text + cold_start(data, sample, progress) + LIVE)
+    text += cold_start(data, sample, progress) + known_users(data, progress)
+    page.write_text(text + LIVE)
     draw(measured, page.with_suffix(".svg"))
 
 

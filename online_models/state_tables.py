@@ -25,6 +25,7 @@ from online_models.ranking import (
     listed_items,
     network,
     page,
+    past_share,
     prequential,
     rankings,
 )
@@ -40,17 +41,8 @@ TABLES: tuple[Table, ...] = tuple(
         *(items, sessions, click_times, content_tokens),
         sources,
         two_towers,
-        *(
-            conditions,
-            item_filter,
-            listed_items,
-            blend,
-            blend_step,
-            candidates,
-            features,
-            network,
-            prequential,
-        ),
+        *(conditions, item_filter, listed_items, blend, blend_step, past_share, candidates),
+        *(features, network, prequential),
         *(rankings, page),
     )
     for table in module.TABLES

@@ -2,8 +2,8 @@
 
 Features are IEEE 754 halves, feature by feature: N_FEATURES rows of n candidates. Halves are
 precise enough to learn from. Of each row only those are written that differ from the value of the
-candidate before, since half of them do not: 2.2 kB a click with the shipped sample (the candidates'
-ids and all halves were 4.5), whatever the ids, and 10 kB at most.
+candidate before, since half of them do not: 2.4 kB a click with the shipped sample (the candidates'
+ids and all halves were 4.5), whatever the ids, and 12 kB at most.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 
 from nextclick.v1 import learning_pb2 as pb
 from online_models.ranking.candidates import CANDIDATES
-from online_models.ranking.features.registry import FITTING_SCHEMAS, N_FEATURES, SCHEMA
+from online_models.ranking.features.registry import (
+    FITTING_SCHEMAS,
+    N_FEATURES,
+    SCHEMA,
+    features_of,
+)
 from records.arrays import HALF, unpack
 from records.errors import RecordError
 from records.limited import check_times
@@ -80,7 +85,7 @@ def click_of(message: pb.Example) -> Applied:
 
 
 def decode(message: pb.Example) -> Example:
-    """Return the example of a message, of older versions too.
+    """Return the example of a message, of older versions too: features new to them are 0.
 
     Raises
     ------
@@ -93,10 +98,12 @@ def decode(message: pb.Example) -> Example:
     n = message.candidates or len(message.item_ids)
     if n > CANDIDATES:
         raise RecordError("candidates", f"are {n}, more than {CANDIDATES}")
+    rows = features_of(message.feature_schema)
     if message.item_ids:
-        features = unpack("features", message.features, HALF, N_FEATURES * n).reshape(N_FEATURES, n)
+        features = unpack("features", message.features, HALF, rows * n).reshape(rows, n)
     else:
-        features = _unchanged(message.packed_features, n)
+        features = _unchanged(message.packed_features, rows, n)
+    features = widened(features)
     if message.target > n:
         raise RecordError("target", f"is {message.target}, beyond the {n} candidates")
     return Example(message.session_id, click_of(message), features, message.target - 1)
@@ -107,16 +114,23 @@ def pack_features(features: NDArray[np.float32]) -> bytes:
     return np.clip(features, -LARGEST, LARGEST).astype(HALF).tobytes()
 
 
-def unpack_features(raw: bytes) -> NDArray[np.float32]:
-    """Return the features that `pack_features` packed, (N_FEATURES, n) float32.
+def widened(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return features (N_FEATURES, n): those that the version before did not have are 0."""
+    wide = np.zeros((N_FEATURES, features.shape[1]), np.float32)
+    wide[: len(features)] = features
+    return features if len(features) == N_FEATURES else wide
+
+
+def unpack_features(raw: bytes, rows: int = N_FEATURES) -> NDArray[np.float32]:
+    """Return the features that `pack_features` packed, ``rows`` of them, (N_FEATURES, n) float32.
 
     Raises
     ------
     RecordError
         If the number of bytes is not a whole number of candidates.
     """
-    n = len(raw) // (N_FEATURES * HALF.itemsize)
-    return unpack("features", raw, HALF, N_FEATURES * n).reshape(N_FEATURES, n)
+    n = len(raw) // (rows * HALF.itemsize)
+    return widened(unpack("features", raw, HALF, rows * n).reshape(rows, n))
 
 
 def _changes(features: NDArray[np.float32]) -> bytes:
@@ -127,15 +141,15 @@ def _changes(features: NDArray[np.float32]) -> bytes:
     return np.packbits(differs).tobytes() + halves[differs].tobytes()
 
 
-def _unchanged(packed: bytes, n: int) -> NDArray[np.float32]:
-    """Return the features that `_changes` packed, (N_FEATURES, n) float32."""
-    size = (N_FEATURES * n + 7) // 8
+def _unchanged(packed: bytes, rows: int, n: int) -> NDArray[np.float32]:
+    """Return the features that `_changes` packed, (rows, n) float32."""
+    size = (rows * n + 7) // 8
     if len(packed) < size:
         raise RecordError("packed_features", f"has {len(packed)} bytes, less than {size}")
     bits = np.frombuffer(packed, np.uint8, size)
-    differs = np.unpackbits(bits, count=N_FEATURES * n).astype(np.bool_)
+    differs = np.unpackbits(bits, count=rows * n).astype(np.bool_)
     if not differs[:: max(n, 1)].all():
         raise RecordError("packed_features", "has a row without its first value")
     values = unpack("packed_features", packed[size:], HALF, int(differs.sum()))
-    features: NDArray[np.float32] = values[np.cumsum(differs) - 1].reshape(N_FEATURES, n)
+    features: NDArray[np.float32] = values[np.cumsum(differs) - 1].reshape(rows, n)
     return features

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from nextclick.limits import MAX_KEPT_VERSIONS, MAX_SAMPLED_PERIODS
 from nextclick.v1 import learning_pb2 as pb
 from online_models.ranking.features.registry import FITTING_SCHEMAS, SCHEMA
-from online_models.ranking.ranker_weights import SIZES, RankerWeights
+from online_models.ranking.ranker_weights import COMMON_SIZES, SIZES, RankerWeights, widened
 from records.arrays import FLOAT, unpack
 from records.errors import RecordError
 from records.limited import check_at_most
@@ -47,13 +47,13 @@ def encode(state: pb.LearnerState, weights: RankerWeights | None = None) -> byte
 
 
 def decode(value: bytes) -> LearnerRecord:
-    """Return the contents of a record.
+    """Return the contents of a record; weights of the version before get what is new to it.
 
     Raises
     ------
     RecordError
         If it is not such a message, has more versions or periods than a learner keeps, or an array
-        of weights that fit does not have the length in `SIZES`, has a number that is not finite, or
+        of weights that fit does not have its length in `SIZES`, has a number that is not finite, or
         holds what cannot be.
     """
     try:
@@ -71,9 +71,10 @@ def decode(value: bytes) -> LearnerRecord:
 
 
 def _weights(message: pb.RankerWeights, learned: int) -> RankerWeights:
+    sizes = SIZES if message.feature_schema == SCHEMA else COMMON_SIZES
     arrays = {
-        name: unpack(f"weights.{name}", getattr(message, name), FLOAT, size)
-        for name, size in SIZES.items()
+        name: widened(name, unpack(f"weights.{name}", getattr(message, name), FLOAT, size))
+        for name, size in sizes.items()
     }
     if arrays["variance"].min() < 0:
         raise RecordError("weights.variance", "has a negative number")

@@ -34,8 +34,8 @@ def group_clicks(
     Returns
     -------
     pl.DataFrame
-        Columns ``name`` (of the session), ``items`` and ``times_ms`` (lists; of nulls without a
-        clock).
+        Columns ``name`` (of the session), ``user`` (null if it has none; the first one if it has
+        several), ``items`` and ``times_ms`` (lists; of nulls without a clock).
 
     Notes
     -----
@@ -56,6 +56,7 @@ def group_clicks(
         rows = rows.sort("time_ms", maintain_order=True)
     sessions = rows.group_by("key", maintain_order=True).agg(
         pl.col("name").first(),
+        pl.col("user").drop_nulls().first(),
         pl.col("item").alias("items"),
         pl.col("time_ms").round().cast(pl.Int64).alias("times_ms"),
         pl.col("order").min(),
@@ -67,10 +68,10 @@ def group_clicks(
             "stream takes of a session: it makes dead letters of the rest"
         )
     by = [pl.col("times_ms").list.last(), pl.col("order")] if clock else [pl.col("order")]
-    return sessions.sort(by).select("name", "items", "times_ms")
+    return sessions.sort(by).select("name", "user", "items", "times_ms")
 
 
-_COLUMNS = ("key", "name", "item", "time_ms", "order", "file", LINE)
+_COLUMNS = ("key", "name", "user", "item", "time_ms", "order", "file", LINE)
 
 
 def _refuse(rows: pl.DataFrame, which: pl.Expr, reason: str, report: Report) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from online_models.ranking.request import (
     NO_SESSION,
     UNKNOWN_TIMES,
     Filter,
+    Past,
     Ranked,
     RequestWriter,
     Rows,
@@ -159,6 +160,7 @@ class Answering(PublishedModels):
         times_s: tuple[int, int] = UNKNOWN_TIMES,
         enter: Callable[[str], None] | None = None,
         said: Said = (),
+        past: Past | None = None,
     ) -> Ranked:
         """Return ``k`` items that the visitor will likely click next.
 
@@ -166,7 +168,8 @@ class Answering(PublishedModels):
         ----------
         items
             Rows of the session in click order, oldest first; the last 50 are read.
-            Empty: popular items; near ones first that are clicked more in this context.
+            Empty: what the user's past leads to; without one, popular items, near ones first that
+            are clicked more in this context.
         k
             1..512. Fewer are returned only if fewer pass the filter.
         own
@@ -181,14 +184,16 @@ class Answering(PublishedModels):
             ``rank``, ``page`` and, where there is one, ``policy``.
         said
             What is said of the visitor's context: device, country, channel.
+        past
+            What the user did before this session; None or empty: nothing is known of that.
         """
         size = page_size(k)
         near = self._lists_of_latest
         if not len(items) and any(said):
             near = partial(opening, self.contexts, said, self.arrays, self.rows)
         if self.policy is not None:
-            return self._ordered(self.policy, near, items, size, own, flt, times_s, enter)
-        return self._for_visitor(near, items, size, own, flt, times_s, enter)
+            return self._ordered(self.policy, near, items, size, own, flt, times_s, enter, past)
+        return self._for_visitor(near, items, size, own, flt, times_s, enter, past)
 
     def _ordered(
         self,
@@ -200,10 +205,11 @@ class Answering(PublishedModels):
         flt: Filter | None,
         times_s: tuple[int, int],
         enter: Callable[[str], None] | None,
+        past: Past | None,
     ) -> Ranked:
         """Answer in the order of a policy."""
         depth = min(max(size, policy.depth), MAX_ANSWER)
-        ranked = self._for_visitor(near, items, depth, own, flt, times_s, enter)
+        ranked = self._for_visitor(near, items, depth, own, flt, times_s, enter, past)
         if enter is not None:
             enter("policy")
         asked = Asked(items, size, own, flt, self._request.number)
@@ -217,6 +223,7 @@ class Answering(PublishedModels):
             int((places < ranked.n_ranked).sum()),
             int(((places >= ranked.n_ranked) & (places < near_end)).sum()),
             None if drawn is None else drawn[:size],
+            ranked.from_past,
         )
 
     def _for_visitor(
@@ -228,9 +235,10 @@ class Answering(PublishedModels):
         flt: Filter | None,
         times_s: tuple[int, int],
         enter: Callable[[str], None] | None,
+        past: Past | None,
     ) -> Ranked:
         """Answer, with new items where counts are thin."""
-        ranked = self._answer_with(near, items, size, own, flt, times_s, enter)
+        ranked = self._answer_with(near, items, size, own, flt, times_s, enter, past)
         if self.new_items is None or not self._request.n_query:
             return ranked
         last = int(self._query[self._request.n_query - 1])
@@ -259,6 +267,7 @@ class Answering(PublishedModels):
         flt: Filter | None,
         times_s: tuple[int, int],
         enter: Callable[[str], None] | None = None,
+        past: Past | None = None,
     ) -> Ranked:
         """Answer; in a page that the counts cannot fill, near items come before popular ones.
 
@@ -266,7 +275,7 @@ class Answering(PublishedModels):
         are near the target vectors of the session's items: target vectors share content, whereas
         context vectors mostly reflect clicks. Without a session, they are those of its context.
         """
-        self._request.write(items, size, own, flt, times_s)
+        self._request.write(items, size, own, flt, times_s, past)
         if enter is None:
             n, n_ranked = page.recommend(self._state)
         else:
@@ -287,16 +296,23 @@ class Answering(PublishedModels):
 
     def _written(self, n: int, n_ranked: int, n_near: int = 0) -> Ranked:
         """Return a copy of a kernel's answer."""
-        return Ranked(self._answer[:n].copy(), self._answer_score[:n].copy(), n_ranked, n_near)
+        rows, scores = self._answer[:n].copy(), self._answer_score[:n].copy()
+        return Ranked(rows, scores, n_ranked, n_near, from_past=self._request.first_page)
 
     def trending(self, k: int, flt: Filter | None = None) -> Ranked:
         """Return ``k`` items whose popularity grows fastest; scores are growth ratios."""
         self._request.write((), page_size(k), flt=flt)
         return self._written(page.trending(self._state), 0)
 
-    def rank(self, items: Rows, rows: Sequence[int], own: int = NO_SESSION) -> NDArray[np.float32]:
+    def rank(
+        self,
+        items: Rows,
+        rows: Sequence[int],
+        own: int = NO_SESSION,
+        past: Past | None = None,
+    ) -> NDArray[np.float32]:
         """Return the scores of the given rows (n,) for a session; unknown ones score lowest."""
-        listed = self._longest_answer(items, own)
+        listed = self._longest_answer(items, own, past)
         best = dict(zip(listed.rows.tolist(), listed.scores.tolist(), strict=True))
         wanted = np.array(rows, np.int64)
         scores = np.empty(len(wanted), np.float32)
@@ -308,11 +324,11 @@ class Answering(PublishedModels):
                 scores[i] = best[row]
         return scores
 
-    def _longest_answer(self, items: Rows, own: int) -> Ranked:
+    def _longest_answer(self, items: Rows, own: int, past: Past | None) -> Ranked:
         """Return the longest possible answer, including unavailable items."""
         every = Filter(include_unavailable=True)
         return self._answer_with(
-            self._lists_of_latest, items, MAX_ANSWER, own, every, UNKNOWN_TIMES
+            self._lists_of_latest, items, MAX_ANSWER, own, every, UNKNOWN_TIMES, past=past
         )
 
 

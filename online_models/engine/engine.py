@@ -23,6 +23,7 @@ from online_models.learners.sample import DEFAULT_SAMPLE
 from online_models.memory.layout import Limits
 from online_models.ranking.blend import FITTED
 from online_models.ranking.features import registry as features
+from online_models.ranking.request import Past
 from online_models.sources import popularity
 from online_models.sources.context_popularity import Said
 from online_models.sweep import MOST_PLACES, PLACES_A_CLICK
@@ -112,6 +113,7 @@ class Engine(Inspection):
         place: int | None = None,
         at_s: int = 0,
         said: Said = (),
+        past: Past | None = None,
     ) -> None:
         """Learn a step: insert the item into the session at ``place``, and count it.
 
@@ -127,13 +129,16 @@ class Engine(Inspection):
             Its time: seconds since 1970, 0 if unknown.
         said
             What is said of its context: device, country, channel.
+        past
+            What the user did before this session; only the ranker learns of it.
         """
         row = self.rows.get(item_id) or self.admit(item_id, session)
         at = -1 if place is None else place
         if row and said:
             self.contexts.learn(said, item_id, self.clicks)
         if self.sample:
-            told = click.learn_click_all(self._state, session, row, at, at_s, self.sample)
+            n_past = 0 if past is None else self._request.write_past(past)
+            told = click.learn_click_all(self._state, session, row, at, at_s, self.sample, n_past)
         else:
             told = click.count_click(self._state, session, row, at, at_s)
         if self.confirms(told):
@@ -173,17 +178,22 @@ class Engine(Inspection):
         if session >= 0 and e["number"] == session + 1:
             e["n"] = 0
 
-    def example(self, session: int, item_id: str) -> Example | None:
+    def example(self, session: int, item_id: str, past: Past | None = None) -> Example | None:
         """Return the case that a click makes; call it before the click is learned.
 
-        None if it makes none: the item or the session's last one has no row, the session is empty,
-        or the models have learned too little yet (`learners.click.LEARN_FROM_CLICK`).
+        None if it makes none: the item or the session's last one has no row, the session is empty
+        and its user's ``past`` does not lead to the item, or the models have learned too little yet
+        (`learners.click.LEARN_FROM_CLICK`).
         """
         row, items = self.rows.get(item_id, 0), self.session_rows(session)
-        if row == 0 or len(items) == 0 or items[-1] == 0 or self.clicks < click.LEARN_FROM_CLICK:
+        if row == 0 or self.clicks < click.LEARN_FROM_CLICK:
             return None
-        self._request.write(items, 0, session)
+        self._request.write(items, 0, session, past=past)
+        if self._request.n_query == 0 or self._query[self._request.n_query - 1] == 0:
+            return None
         place = int(click.make_case(self._state, row))
+        if place < 0 and self._request.first_page:
+            return None
         if place < 0:
             return Example([], np.zeros((features.N_FEATURES, 0), np.float32), -1)
         n = int(self._found["candidates"][0])

@@ -11,7 +11,7 @@ from online_models.engine.similar import SimilarItems
 from online_models.ranking import page, rankings
 from online_models.ranking.explanation import POPULARITY, blend_scores, reasons
 from online_models.ranking.features.registry import NAMES as FEATURES
-from online_models.ranking.request import NO_SESSION, Ranked, Rows, page_size
+from online_models.ranking.request import NO_SESSION, Past, Ranked, Rows, page_size
 from online_models.sources import popularity
 from online_models.sources.registry import COLUMN, N_COLUMNS, retrieve
 from online_models.vectors import two_towers
@@ -61,18 +61,23 @@ class Inspection(SimilarItems):
         return self.arrays["pool"][:n].copy(), self.arrays["score"][:n, :N_COLUMNS].copy()
 
     def explain(
-        self, items: Rows, rows: NDArray[np.int32], own: int = NO_SESSION
+        self,
+        items: Rows,
+        rows: NDArray[np.int32],
+        own: int = NO_SESSION,
+        past: Past | None = None,
     ) -> list[list[tuple[str, float, list[int]]]]:
         """Return why items are recommended: for each, (reason, share 0..1, rows that support it).
 
         Shares are those of the blend's positive terms. The rows are those items of the session that
         give the item the highest scores when queried alone, at most 3. What is queried depends on
-        the session, not on the number of ``rows``.
+        the session, not on the number of ``rows``. On a first page, the session is the past.
         """
-        self._request.write(items, 0, own)
+        self._request.write(items, 0, own, past=past)
         shares = reasons(self._state, self.arrays, rows)
         alone: list[list[tuple[float, int]]] = [[] for _ in rows]
-        for a in dict.fromkeys(int(r) for r in reversed(list(items)[-ALONE:]) if r):
+        latest = self._query[: self._request.n_query].tolist()[-ALONE:]
+        for a in dict.fromkeys(r for r in reversed(latest) if r):
             self._request.write([a], 0, own)
             for which, score in enumerate(blend_scores(self._state, self.arrays, rows)):
                 if score is not None:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from online_models.memory.layout import Limits
 from online_models.memory.table import Arrays, Kept, Table
-from online_models.ranking.features.registry import FITTING_SCHEMAS, SCHEMA
+from online_models.ranking.features.registry import FITTING_SCHEMAS, N_COMMON, SCHEMA
+from online_models.ranking.network import N_BASE
 from online_models.state_tables import TABLES, used_entries
 
 VERSION = 9
@@ -67,6 +68,14 @@ KEPT = tuple(table for table in TABLES if table.kept is not Kept.SCRATCH and not
 
 WITH_SCRATCH = ("items", "sessions")
 """Tables with fields that answers write to."""
+
+OPTIONAL_PARTS = {
+    "network": (slice(None), slice(N_BASE)),
+    "feature_mean": slice(N_COMMON),
+    "feature_variance": slice(N_COMMON),
+    "replay_features": (slice(None), slice(N_COMMON)),
+}
+"""Tables that are larger for optional features, and the part that is there without them."""
 
 PART_BYTES, PART_VALUES = 1 << 20, 500
 """Bytes of a table that are copied at once, and values of a list that are encoded: 0.1 ms."""
@@ -165,6 +174,9 @@ def read_tables(path: Path, meta: Mapping[str, Any], arrays: Arrays) -> None:
                 continue
             array = arrays[table.name]
             saved = _load(path, names.get(table.name, table.name))
+            if meta["schema"] != SCHEMA and table.name in OPTIONAL_PARTS:
+                part = OPTIONAL_PARTS[table.name]
+                array, saved = array[part], saved[part]
             if meta["version"] == VERSION:
                 _check_layout(table, saved, array)
             if table.kept is Kept.HASHED:

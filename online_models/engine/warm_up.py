@@ -21,7 +21,7 @@ from online_models.learners.vectors import VectorLearner
 from online_models.memory.layout import Limits
 from online_models.ranking.conditions import InRange
 from online_models.ranking.features.registry import N_FEATURES
-from online_models.ranking.request import Filter
+from online_models.ranking.request import Filter, Past
 from online_models.vectors.two_towers import DIMENSIONS
 
 TINY = Limits(max_items=64, max_sessions=64, pairs=64)
@@ -52,6 +52,10 @@ def warm_up(remote: bool = False) -> Engine:
     )
     engine.pass_time(1, 1)
     engine.example(number, "b")
+    past = Past(np.array([1, 2], np.int32), np.array([100, 200]), np.zeros(2, np.uint8))
+    engine.learn(engine.open_session(), "a", past=past)
+    engine.recommend([1], 20, past=past)
+    engine.recommend([], 20, past=past)
     for flt in (None, Filter(("x",), (1,), True), Filter(kinds=("k",), condition=PRICED)):
         engine.recommend([1, 2], 20, 0, flt)
         engine.recommend([1, 2], 20, 0, flt, enter=lambda step: None)

@@ -10,7 +10,7 @@ from online_models.memory.random import random_below
 from online_models.memory.state import State
 from online_models.ranking.blend_step import blend_step
 from online_models.ranking.candidates import pick_candidates
-from online_models.ranking.features.registry import FAMILIES, set_features
+from online_models.ranking.features.registry import EVERY, NAMES, set_features
 from online_models.ranking.network import AVERAGED, forward, ranker_step, usable
 from online_models.ranking.prequential import note_case
 from online_models.ranking.rankings import RANKINGS, sort_candidates
@@ -27,12 +27,15 @@ from online_models.vectors.two_towers import (
 LEARN_FROM_CLICK = 2_000
 """Before so many clicks, cases are not learned: an almost empty model makes misleading ones."""
 
+FIRST_PAGE = NAMES.index("past_first")
+"""The feature that a case has which is of a first page."""
+
 REPLAY_FROM_SESSION = 100
 """Old sessions are replayed once there are this many."""
 
 _LEARN = [
     *(source.learn for source in SOURCES),
-    *(family.learn for family in FAMILIES),
+    *(family.learn for family in EVERY),
     *(ranking.learn for ranking in RANKINGS),
 ]
 _count = in_order("_count", __name__, [(kernel, ()) for kernel in _LEARN if kernel is not None])
@@ -96,7 +99,8 @@ def learn_case(st: State, target: int) -> None:
     """Score the case in ``st.features``, then let blend and ranker learn it.
 
     The candidates are in the blend's order; ``target`` is the place of the item that came next, -1
-    if it is none of them.
+    if it is none of them. From first pages, only the ranker learns, which can tell them from
+    sessions: the blend, and what is known of how good both are, is of sessions.
     """
     st.replaced[0] = -1
     n = st.found[0].candidates
@@ -104,6 +108,9 @@ def learn_case(st: State, target: int) -> None:
         note_case(st, -1, -1)
         return
     if not usable(st.features, n):
+        return
+    if st.features[FIRST_PAGE, 0] != 0:
+        ranker_step(st, n, target)
         return
     forward(st, st.features, n, st.network[AVERAGED])
     sort_candidates(st)
@@ -116,7 +123,7 @@ def learn_case(st: State, target: int) -> None:
 
 
 @njit(cache=True)
-def _request_case(st: State, session: int, n_query: int) -> None:
+def _request_case(st: State, session: int, n_query: int, n_past: int) -> None:
     """Write the request of a case: the session as it was learned, without a filter."""
     request = st.request[0]
     request.n_query = n_query
@@ -124,6 +131,22 @@ def _request_case(st: State, session: int, n_query: int) -> None:
     request.previous_s = 0
     request.last_s = 0
     request.size = 0
+    request.n_past = n_past
+    request.first_page = session < 0
+
+
+@njit(cache=True)
+def _learn_first_page(st: State, row: int, n_past: int) -> None:
+    """Learn the case that a session of a user with this past begins with item ``row``.
+
+    If that is no candidate, there is nothing to learn.
+    """
+    for i in range(n_past):
+        st.query[i] = st.past[i]
+    _request_case(st, -1, n_past, n_past)
+    target = make_case(st, row)
+    if target >= 0:
+        learn_case(st, target)
 
 
 @njit(cache=True)
@@ -143,8 +166,13 @@ def _replay_session(st: State) -> None:
 
 
 @njit(cache=True)
-def learn_click_all(st: State, session: int, row: int, place: int, at_s: int, sample: int) -> int:
-    """Learn a step as `count_click` does; before that vectors, and one case in ``sample``."""
+def learn_click_all(
+    st: State, session: int, row: int, place: int, at_s: int, sample: int, n_past: int
+) -> int:
+    """Learn a step as `count_click` does; before that vectors, and one case in ``sample``.
+
+    The user's past is ``st.past[:n_past]``.
+    """
     slot = session & (len(st.sessions) - 1)
     e = st.sessions[slot]
     n = np.int64(e.n) if e.number == session + 1 else 0
@@ -156,10 +184,13 @@ def learn_click_all(st: State, session: int, row: int, place: int, at_s: int, sa
                 for u in range(n):
                     st.query[u] = items[first + u]
                 if st.query[n - 1] != 0:
-                    _request_case(st, session, n)
+                    _request_case(st, session, n, n_past)
                     learn_case(st, make_case(st, row))
             learn_vectors_step(st, items, first, n, row)
         else:
+            clock = st.counters[0].clock
+            if n_past > 0 and clock >= LEARN_FROM_CLICK and random_below(st, sample) == 0:
+                _learn_first_page(st, row, n_past)
             _replay_session(st)
         note_click(st, row)
     return count_click(st, session, row, place, at_s)

@@ -13,7 +13,13 @@ from online_models.memory.layout import SMALLEST
 from online_models.ranking import blend, blend_step, candidates, network, prequential, rankings
 from online_models.ranking.candidates import CANDIDATES
 from online_models.ranking.features import registry as features
-from online_models.ranking.features.registry import FITTING_SCHEMAS, N_FEATURES, SCHEMA
+from online_models.ranking.features.registry import (
+    FITTING_SCHEMAS,
+    N_COMMON,
+    N_FEATURES,
+    SCHEMA,
+    features_of,
+)
 from online_models.ranking.ranker_weights import RankerWeights, take_weights
 from online_models.state_tables import new_state
 
@@ -29,6 +35,13 @@ _LEARNED = (
     "blend_squares",
     "prequential",
 )
+_COMMON = {
+    "network": (network.N_BASE, network.N_BASE),
+    "feature_mean": (network.COMMON, N_COMMON),
+    "feature_variance": (network.COMMON, N_COMMON),
+}
+"""Numbers in a row of these without optional features, and how many of them are used."""
+
 _USED = (
     tuple(
         table
@@ -108,9 +121,15 @@ class RankerLearner:
         return b"".join([head, *(self.arrays[name].tobytes() for name in _LEARNED)])
 
     def fits(self, dumped: bytes) -> bool:
-        """Whether what `dump` returned has this version's features."""
+        """Whether what `dump` returned has this version's features, or those of the one before."""
         schema, size = _HEAD.unpack_from(dumped)
-        return schema.decode() in FITTING_SCHEMAS and size == network.N_NETWORK
+        wide = schema.decode() == SCHEMA
+        expected = network.N_NETWORK if wide else network.N_BASE
+        return schema.decode() in FITTING_SCHEMAS and size == expected
+
+    def features_of(self, dumped: bytes) -> int:
+        """Return how many features the cases of what `dump` returned have."""
+        return features_of(_HEAD.unpack_from(dumped)[0].decode())
 
     def load(self, dumped: bytes, keep_cases: bool = False) -> bool:
         """Load what `dump` returned; return False if it does not fit.
@@ -122,10 +141,13 @@ class RankerLearner:
         counters = self.arrays["counters"]
         seen = int(counters["cases_seen"][0])
         at = _HEAD.size
+        wide = self.features_of(dumped) == N_FEATURES
         for name in _LEARNED:
-            target = self.arrays[name].reshape(-1)
-            values = np.frombuffer(dumped, target.dtype, target.size, at)
-            target[:] = values
+            target = self.arrays[name]
+            rows, entries = target.shape if target.ndim == 2 else (1, target.size)
+            saved, used = (entries, entries) if wide else _COMMON.get(name, (entries, entries))
+            values = np.frombuffer(dumped, target.dtype, rows * saved, at)
+            target.reshape(rows, -1)[:, :used] = values.reshape(rows, saved)[:, :used]
             at += values.nbytes
         if keep_cases:
             counters["cases_seen"] = seen

@@ -30,7 +30,8 @@ COUNTERS = np.dtype(
         ("cases_seen", "i8"),  # cases put into the replay buffer so far
         ("cases_scored", "i8"),  # cases in the prequential scores
         ("items_with_content", "i8"),  # items that have tokens
-        ("spare", "i8", (5,)),
+        ("optional_cases", "i8"),  # cases learned that had optional features
+        ("spare", "i8", (4,)),
     ]
 )
 """Counters of the models. Their 128 bytes are part of snapshots and of the learners' state."""
@@ -49,6 +50,8 @@ REQUEST = np.dtype(
         ("n_left_out", "i8"),  # columns and features left out (`Engine.leave_out`)
         ("now_s", "i8"),  # its time, seconds since 1970; 0: no item's time is looked at
         ("mask", "i8"),  # place of its condition in `condition_masks`, -1: it has none
+        ("n_past", "i8"),  # items in `past`: what the user did before this session
+        ("first_page", "i8"),  # whether the query is that past: the session has no item yet
     ]
 )
 """The current request. `online_models.ranking.request` fills it in."""
@@ -61,6 +64,7 @@ FOUND = np.dtype(
         ("own_learned", "i8"),  # whether the counts include the session's own clicks
         ("has_features", "i8"),  # whether `features` belong to these candidates
         ("answering", "i8"),  # place in RANKINGS of the ranking that ordered the candidates
+        ("past_places", "i8"),  # places of the pool that `past_scores` has; 0 without a past
     ]
 )
 """Intermediate results of the current answer."""

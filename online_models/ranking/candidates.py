@@ -10,6 +10,7 @@ from online_models.memory.table import Table
 from online_models.memory.top_k import sort_places, top_k
 from online_models.ranking.blend import score_pool
 from online_models.ranking.item_filter import allowed
+from online_models.ranking.past_share import give_share
 from online_models.sources.registry import POOL, retrieve
 from online_models.tables.click_times import set_time_features
 
@@ -30,7 +31,7 @@ def pick_candidates(st: State, filtered: bool) -> int:
 
     Sets ``st.order[:n]`` to places in the pool, best first by ``st.pool_score``, and returns n: the
     size of the request, at least `CANDIDATES`; fewer if fewer items of the pool pass the filter.
-    The first of them are the candidates, ``st.candidates``.
+    The first of them are the candidates, ``st.candidates``; the user's past has its share of them.
     """
     set_time_features(st)
     retrieve(st)
@@ -45,6 +46,7 @@ def pick_candidates(st: State, filtered: bool) -> int:
     sort_places(st.pool_score, st.order, n, st.sort_keys, st.sort_places)
     while n > 0 and st.pool_score[st.order[n - 1]] == EXCLUDED_SCORE:
         n -= 1
+    give_share(st, n, CANDIDATES)
     found.candidates = min(n, CANDIDATES)
     for i in range(found.candidates):
         st.candidates[i] = st.order[i]

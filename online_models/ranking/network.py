@@ -5,10 +5,15 @@ gradient clipping; weights averaged over time for answering; each step replays a
 a bounded buffer. Features are normalised by running mean and variance and clipped, so that a single
 extreme value does no harm.
 
+Optional features (`registry.OPTIONAL`) take part only in cases that have any: to all others, the
+network is the one without them, bit for bit. Their weights begin at zero, so that a shop whose
+ranker has learned, and that begins to know its users, goes on where it was.
+
 The inner loop of every kernel runs over the candidates, in rows of `CANDIDATES` contiguous values,
 which the compiler vectorises.
 
-    st.network[WEIGHTS]  | w1 (HIDDEN1, N_INPUTS) | b1 | w2 (HIDDEN2, HIDDEN1) | b2 | out | skip |
+    st.network[WEIGHTS]  | w1 (HIDDEN1, COMMON) | b1 | w2 (HIDDEN2, HIDDEN1) | b2 | out | skip |
+                         | w1 (HIDDEN1, OPTIONAL) | skip |   of the optional features
                          and rows of the same layout for Adam's moments and the average
 """
 
@@ -25,7 +30,12 @@ from online_models.memory.random import random_below
 from online_models.memory.state import State
 from online_models.memory.table import Kept, Table
 from online_models.ranking.candidates import CANDIDATES
-from online_models.ranking.features.registry import N_FEATURES, N_INPUTS, set_features
+from online_models.ranking.features.registry import (
+    N_COMMON,
+    N_FEATURES,
+    N_INPUTS,
+    set_features,
+)
 
 HIDDEN1, HIDDEN2 = 48, 24
 """Units of the two hidden layers."""
@@ -36,7 +46,11 @@ REPLAY, REPLAY_CASES = 2, 2_000
 RATE, CLIP, AVERAGE = 0.0005, 5.0, 0.0003
 LARGEST_FEATURE = int(np.float32(1e6).view(np.int32))
 SLOPE = np.float32(0.01)
-N_NETWORK = N_INPUTS * HIDDEN1 + HIDDEN1 + HIDDEN1 * HIDDEN2 + HIDDEN2 + HIDDEN2 + N_INPUTS
+COMMON, OPTIONAL = -(-N_COMMON // 4) * 4, -(-(N_FEATURES - N_COMMON) // 4) * 4
+"""Inputs of the network; beyond the features, they are 0."""
+
+N_BASE = COMMON * HIDDEN1 + HIDDEN1 + HIDDEN1 * HIDDEN2 + HIDDEN2 + HIDDEN2 + COMMON
+N_NETWORK = N_BASE + OPTIONAL * HIDDEN1 + OPTIONAL
 WEIGHTS, MOMENT1, MOMENT2, AVERAGED = range(4)
 """Rows of ``State.network``."""
 
@@ -45,14 +59,14 @@ Rows = NDArray[np.float32]
 
 
 def _begin(network: Rows, limits: Limits, seed: int) -> None:
-    """Set the initial weights."""
+    """Set the initial weights; those of optional features stay 0."""
     del limits
     rng = np.random.default_rng(seed)
-    o1 = N_INPUTS * HIDDEN1
+    o1 = COMMON * HIDDEN1
     o2 = o1 + HIDDEN1
     o3 = o2 + HIDDEN1 * HIDDEN2
     o4 = o3 + HIDDEN2
-    network[WEIGHTS, :o1] = rng.normal(size=o1) / math.sqrt(N_FEATURES)
+    network[WEIGHTS, :o1] = rng.normal(size=o1) / math.sqrt(N_COMMON)
     network[WEIGHTS, o2:o3] = rng.normal(size=o3 - o2) / math.sqrt(HIDDEN1)
     network[WEIGHTS, o4 : o4 + HIDDEN2] = rng.normal(size=HIDDEN2) * 0.1
     network[AVERAGED] = network[WEIGHTS]
@@ -72,8 +86,9 @@ TABLES = (
     Table("replay_sizes", np.int64, (REPLAY_CASES,), Kept.WHOLE),
     Table("replay_targets", np.int64, (REPLAY_CASES,), Kept.WHOLE),
     Table("replaced", np.int64, (1,)),
-    Table("normal", np.float32, _WIDE),
+    Table("normal", np.float32, (COMMON + OPTIONAL, CANDIDATES)),
     Table("layer1", np.float32, (HIDDEN1, CANDIDATES)),
+    Table("layer1_optional", np.float32, (HIDDEN1, CANDIDATES)),
     Table("layer2", np.float32, (HIDDEN2, CANDIDATES)),
     Table("delta1", np.float32, (HIDDEN1, CANDIDATES)),
     Table("delta2", np.float32, (HIDDEN2, CANDIDATES)),
@@ -85,51 +100,89 @@ TABLES = (
 
 @njit(cache=True)
 def _layers(w: Flat):  # type: ignore[no-untyped-def]
-    """View flat weights as (HIDDEN1, N_INPUTS), bias, (HIDDEN2, HIDDEN1), bias, out, skip."""
-    o1 = N_INPUTS * HIDDEN1
+    """View flat weights as (HIDDEN1, COMMON), bias, (HIDDEN2, HIDDEN1), bias, out, skip."""
+    o1 = COMMON * HIDDEN1
     o2 = o1 + HIDDEN1
     o3 = o2 + HIDDEN1 * HIDDEN2
     o4 = o3 + HIDDEN2
     o5 = o4 + HIDDEN2
     return (
-        w[:o1].reshape(HIDDEN1, N_INPUTS),
+        w[:o1].reshape(HIDDEN1, COMMON),
         w[o1:o2],
         w[o2:o3].reshape(HIDDEN2, HIDDEN1),
         w[o3:o4],
         w[o4:o5],
-        w[o5:],
+        w[o5:N_BASE],
     )
 
 
+@njit(cache=True)
+def _optional_layers(w: Flat):  # type: ignore[no-untyped-def]
+    """View flat weights of optional features as (HIDDEN1, OPTIONAL), skip."""
+    end = N_BASE + HIDDEN1 * OPTIONAL
+    return w[N_BASE:end].reshape(HIDDEN1, OPTIONAL), w[end:]
+
+
+@njit(cache=True)
+def has_optional(x: Rows, n: int) -> bool:
+    """Whether a case has any optional features."""
+    for f in range(N_COMMON, N_FEATURES):
+        for r in range(n):
+            if x[f, r] != 0:
+                return True
+    return False
+
+
 @njit(cache=True, fastmath=True)
-def _dense(w: Rows, b: Flat, x: Rows, y: Rows) -> None:
-    """Set y[j] to leaky relu(b[j] + w[j] x)."""
-    np.dot(w, x, y)
-    for j in range(w.shape[0]):
+def _normal(st: State, x: Rows, n: int, f: int, out: Flat, skip: float) -> None:
+    """Set ``out[:n]`` to feature ``f``, normalised; add ``skip`` times it to the scores."""
+    five = np.float32(5)
+    a = np.float32(1) / np.sqrt(st.feature_variance[f] + np.float32(1e-4))
+    c = st.feature_mean[f]
+    row = x[f]
+    sc = st.ranking_score
+    for r in range(n):
+        out[r] = min(max((row[r] - c) * a, -five), five)
+        sc[r] += skip * out[r]
+
+
+@njit(cache=True, fastmath=True)
+def _activate(b: Flat, y: Rows) -> None:
+    """Set y[j] to leaky relu(b[j] + y[j])."""
+    for j in range(len(b)):
         for r in range(CANDIDATES):
             v = y[j, r] + b[j]
             y[j, r] = max(v, SLOPE * v)
 
 
 @njit(cache=True, fastmath=True)
+def _add_optional(st: State, x: Rows, n: int, w: Flat) -> None:
+    """Add what the optional features contribute to the scores and to the first layer."""
+    weights, skip = _optional_layers(w)
+    z, h1, more = st.normal, st.layer1, st.layer1_optional
+    for k in range(N_FEATURES - N_COMMON):
+        _normal(st, x, n, N_COMMON + k, z[COMMON + k], skip[k])
+    np.dot(weights, z[COMMON:], more)
+    for j in range(HIDDEN1):
+        for r in range(n):
+            h1[j, r] += more[j, r]
+
+
+@njit(cache=True, fastmath=True)
 def forward(st: State, x: NDArray[np.float32], n: int, w: Flat) -> None:
     """Set ``st.ranking_score[:n]`` to the scores of the candidates' features ``x[:, :n]``."""
     w1, b1, w2, b2, w3, w4 = _layers(w)
-    sc, z, h2 = st.ranking_score, st.normal, st.layer2
-    five = np.float32(5)
+    sc, z, h1, h2 = st.ranking_score, st.normal, st.layer1, st.layer2
     for r in range(n):
         sc[r] = 0
-    for f in range(N_INPUTS):
-        a = np.float32(1) / np.sqrt(st.feature_variance[f] + np.float32(1e-4))
-        c = st.feature_mean[f]
-        skip = w4[f]
-        row = x[f]
-        out = z[f]
-        for r in range(n):
-            out[r] = min(max((row[r] - c) * a, -five), five)
-            sc[r] += skip * out[r]
-    _dense(w1, b1, z, st.layer1)
-    _dense(w2, b2, st.layer1, h2)
+    for f in range(N_COMMON):
+        _normal(st, x, n, f, z[f], w4[f])
+    np.dot(w1, z[:COMMON], h1)
+    if has_optional(x, n):
+        _add_optional(st, x, n, w)
+    _activate(b1, h1)
+    np.dot(w2, h1, h2)
+    _activate(b2, h2)
     for k in range(HIDDEN2):
         g = h2[k]
         out_w = w3[k]
@@ -231,15 +284,20 @@ def _backward(st: State, x: NDArray[np.float32], n: int, y: int) -> None:
             s += d[r]
         c1[j] += s
     _add_outer(d1.reshape(-1), z.reshape(-1), g1)
-    for f in range(N_INPUTS):
+    for f in range(COMMON):
         g4[f] += dot(sc, z[f], CANDIDATES)
+    if has_optional(x, n):
+        weights, skip = _optional_layers(st.gradient)
+        _add_outer(d1.reshape(-1), z[COMMON:].reshape(-1), weights)
+        for k in range(OPTIONAL):
+            skip[k] += dot(sc, z[COMMON + k], CANDIDATES)
 
 
 @njit(cache=True, fastmath=True)
-def _normalise(st: State, n: int) -> None:
-    """Move the running mean and variance of every feature towards this case's."""
-    a = np.float32(max(1.0 / (1.0 + st.counters[0].ranker_steps), 2e-4))
-    for f in range(N_FEATURES):
+def _move(st: State, n: int, first: int, end: int, cases: int) -> None:
+    """Move the running mean and variance of some features towards this case's."""
+    a = np.float32(max(1.0 / (1.0 + cases), 2e-4))
+    for f in range(first, end):
         x = st.features[f]
         m = np.float32(0)
         v = np.float32(0)
@@ -250,6 +308,15 @@ def _normalise(st: State, n: int) -> None:
         for r in range(n):
             v += (x[r] - m) ** 2
         st.feature_variance[f] += a * (v / n - st.feature_variance[f])
+
+
+@njit(cache=True)
+def _normalise(st: State, n: int) -> None:
+    """Move the running mean and variance of every feature that the case has."""
+    _move(st, n, 0, N_COMMON, st.counters[0].ranker_steps)
+    if has_optional(st.features, n):
+        _move(st, n, N_COMMON, N_FEATURES, st.counters[0].optional_cases)
+        st.counters[0].optional_cases += 1
 
 
 @njit(cache=True)
@@ -265,6 +332,29 @@ def usable(x: NDArray[np.float32], n: int) -> bool:
             if bits[f, r] & 0x7FFFFFFF > LARGEST_FEATURE:
                 return False
     return True
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def _adam(
+    w: Flat,
+    m: Flat,
+    v: Flat,
+    avg: Flat,
+    g: Flat,
+    first: int,
+    end: int,
+    scale: float,
+    rate: float,
+    correct: float,
+    average: float,
+) -> None:
+    """Move weights ``first`` to ``end``, their moments and their averages."""
+    for i in range(first, end):
+        x = g[i] * scale
+        m[i] = np.float32(0.9) * m[i] + np.float32(0.1) * x
+        v[i] = np.float32(0.999) * v[i] + np.float32(0.001) * x * x
+        w[i] -= rate * m[i] / (np.sqrt(v[i]) * correct + np.float32(1e-6))
+        avg[i] += average * (w[i] - avg[i])
 
 
 @njit(cache=True, fastmath=True)
@@ -292,8 +382,12 @@ def ranker_step(st: State, n: int, y: int) -> None:
     step = st.counters[0].ranker_steps
     g = st.gradient
     norm = np.float32(0)
-    for i in range(N_NETWORK):
+    for i in range(N_BASE):
         norm += g[i] * g[i]
+    more = np.float32(0)  # apart, as all of what is optional: sums depend on how they are taken
+    for i in range(N_BASE, N_NETWORK):
+        more += g[i] * g[i]
+    norm += more
     scale = np.float32(min(1.0, CLIP / math.sqrt(norm + 1e-12)))
     correct = np.float32(1 / math.sqrt(1 - 0.999**step))
     rate = np.float32(RATE / (1 - 0.9**step))
@@ -304,12 +398,8 @@ def ranker_step(st: State, n: int, y: int) -> None:
         st.network[MOMENT2],
         st.network[AVERAGED],
     )
-    for i in range(N_NETWORK):
-        x = g[i] * scale
-        m[i] = np.float32(0.9) * m[i] + np.float32(0.1) * x
-        v[i] = np.float32(0.999) * v[i] + np.float32(0.001) * x * x
-        w[i] -= rate * m[i] / (np.sqrt(v[i]) * correct + np.float32(1e-6))
-        avg[i] += average * (w[i] - avg[i])
+    _adam(w, m, v, avg, g, 0, N_BASE, scale, rate, correct, average)
+    _adam(w, m, v, avg, g, N_BASE, N_NETWORK, scale, rate, correct, average)
 
 
 @njit(cache=True)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from online_models.memory.table import Arrays
 from online_models.ranking.blend import N_WEIGHTS
-from online_models.ranking.features.registry import N_INPUTS
-from online_models.ranking.network import AVERAGED, N_NETWORK
+from online_models.ranking.features.registry import N_COMMON, N_INPUTS
+from online_models.ranking.network import AVERAGED, COMMON, N_BASE, N_NETWORK
 from online_models.ranking.prequential import PREQUENTIAL
 
 Floats = NDArray[np.float32]
@@ -23,6 +23,9 @@ SIZES = {
     "scores": PREQUENTIAL.itemsize // 4,
 }
 """Numbers in each array of `RankerWeights`."""
+
+COMMON_SIZES = SIZES | {"network": N_BASE, "mean": COMMON, "variance": COMMON}
+"""The same without optional features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +74,13 @@ def put_weights(arrays: Arrays, weights: RankerWeights) -> None:
     arrays["blend_weights"][:] = weights.linear
     arrays["prequential"].view(np.float32)[:] = weights.scores
     arrays["counters"]["ranker_steps"] = weights.steps
+
+
+def widened(name: str, array: Floats) -> Floats:
+    """Return an array of `COMMON_SIZES` as one of `SIZES`: of what is optional nothing is known."""
+    if len(array) == SIZES[name]:
+        return array
+    wide = np.full(SIZES[name], name == "variance", np.float32)
+    kept = N_BASE if name == "network" else N_COMMON
+    wide[:kept] = array[:kept]
+    return wide

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nextclick.limits import MAX_FILTER_CATEGORIES
+from nextclick.limits import MAX_FILTER_CATEGORIES, PAST_ITEMS
 from online_models.memory.state import REQUEST
 from online_models.memory.table import Arrays
 from online_models.ranking.conditions import Condition, Masks, whole_condition
@@ -55,6 +55,35 @@ class Filter:
 NO_FILTER = Filter()
 
 
+class Past(NamedTuple):
+    """What a user did in earlier sessions.
+
+    Parameters
+    ----------
+    rows
+        Items (n,) int32, each once, oldest first by the last step on it; the last 50 are read, and
+        0 (no row) is passed over.
+    times_s
+        When that step was, (n,) seconds since 1970, ascending.
+    flags
+        (n,) uint8, sums of ``sources.past.BOUGHT`` and ``LIKED``.
+    repeats
+        Share of the user's steps that were on an item of an earlier session, 0..1.
+    """
+
+    rows: NDArray[np.int32]
+    times_s: NDArray[np.int64]
+    flags: NDArray[np.uint8]
+    repeats: float = 0.0
+
+    def before(self, began_s: int) -> Past:
+        """Return what was before a session that began then: never its own future."""
+        n = int(np.searchsorted(self.times_s, began_s))
+        if n == len(self.times_s):
+            return self
+        return Past(self.rows[:n], self.times_s[:n], self.flags[:n], self.repeats)
+
+
 class Ranked(NamedTuple):
     """Items of an answer, best first.
 
@@ -68,6 +97,8 @@ class Ranked(NamedTuple):
         The next so many are near its items; the remaining ones are popular items.
     propensities
         Probability of each item at its place, where a policy has sampled them; otherwise None.
+    from_past
+        Whether the session had no item yet, and the ranked items are those of the user's past.
     """
 
     rows: NDArray[np.int32]
@@ -75,6 +106,7 @@ class Ranked(NamedTuple):
     n_ranked: int = 0
     n_near: int = 0
     propensities: NDArray[np.float32] | None = None
+    from_past: bool = False
 
 
 class RequestWriter:
@@ -95,6 +127,8 @@ class RequestWriter:
         self._query = arrays["query"]
         self._marks = arrays["marks"]
         self._categories, self._wanted = arrays["filter_categories"], arrays["wanted"]
+        self._past, self._past_at = arrays["past"], arrays["past_at"]
+        self._past_flags, self._past_repeats = arrays["past_flags"], arrays["past_repeats"]
         self._category_numbers = category_numbers
         self._masks = Masks(arrays, facts)
         self.number = 0
@@ -105,6 +139,10 @@ class RequestWriter:
         """Columns and features that are left out."""
         self.n_query = 0
         """Number of items in the last query."""
+        self.n_past = 0
+        """Number of items of the past in the last request."""
+        self.first_page = False
+        """Whether its query is that past."""
 
     def write(
         self,
@@ -113,12 +151,30 @@ class RequestWriter:
         session: int = NO_SESSION,
         flt: Filter | None = None,
         times_s: tuple[int, int] = UNKNOWN_TIMES,
+        past: Past | None = None,
     ) -> None:
         """Write a request: see `Engine.recommend`."""
-        tail = items[-MAX_QUERY_ITEMS:]
+        tail: Rows = items[-MAX_QUERY_ITEMS:]
+        self.n_past = 0 if past is None else self.write_past(past)
+        self.first_page = self.n_past > 0 and len(tail) == 0
+        if self.first_page:
+            tail = self._past[: self.n_past]
         n = self.n_query = len(tail)
         self._query[:n] = tail
         self.write_again(size, session, flt, times_s)
+
+    def write_past(self, past: Past) -> int:
+        """Write the user's past; return the number of its items that have a row."""
+        rows, times_s, flags = (part[-PAST_ITEMS:] for part in past[:3])
+        if not rows.all():
+            known = rows != 0
+            rows, times_s, flags = rows[known], times_s[known], flags[known]
+        n = len(rows)
+        self._past[:n] = rows
+        self._past_at[:n] = times_s
+        self._past_flags[:n] = flags
+        self._past_repeats[0] = past.repeats
+        return n
 
     def write_again(
         self, size: int, session: int, flt: Filter | None, times_s: tuple[int, int]
@@ -146,9 +202,9 @@ class RequestWriter:
             0,
             number,
             self.n_query,
-            session,
-            times_s[0],
-            times_s[1],
+            NO_SESSION if self.first_page else session,  # it has learned none of its query
+            0 if self.first_page else times_s[0],
+            0 if self.first_page else times_s[1],
             size,
             n_categories,
             unavailable,
@@ -156,6 +212,8 @@ class RequestWriter:
             self.n_left_out,
             self.now_s,
             mask,
+            self.n_past,
+            self.first_page,
         )
 
 

@@ -12,6 +12,7 @@ from online_models.memory.table import Table
 from online_models.sources import (
     own_items,
     pair_successors,
+    past,
     popularity,
     rules,
     session_knn,
@@ -27,6 +28,7 @@ SOURCES = (
     own_items.SOURCE,
     two_hops.SOURCE,
     popularity.SOURCE,
+    past.SOURCE,
 )
 """A source that depends on what others have found comes after them (`two_hops`)."""
 
@@ -57,6 +59,7 @@ TABLES = (
     Table("query", np.int32, (MAX_QUERY_ITEMS,)),
     Table("score", np.float32, (POOL + 1, ROW_WIDTH)),
     Table("pool", np.int32, (POOL + 1,)),
+    Table("past_scores", np.float32, (POOL + 1, past.SCORES)),
     Table("left_out_columns", np.uint8, (N_COLUMNS,)),
 )
 
@@ -109,6 +112,7 @@ def retrieve(st: State) -> None:
     found, request = st.found[0], st.request[0]
     found.pool_size = 0
     found.neighbours = 0
+    found.past_places = 0
     found.own_learned = request.session >= 0
     if request.n_query > 0:
         _ask(st)

@@ -14,6 +14,9 @@ DAY_MS = 24 * 60 * MINUTE_MS
 SESSION_STEPS = 50
 """Steps of a session that are kept, by its record and by the models, and that a request names."""
 
+PAST_ITEMS = 50
+"""Items of a user's earlier sessions that are kept, and that an answer reads."""
+
 MAX_SESSION_STEPS = 5_000
 """Steps that a session may have; more are a robot's."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ from confluent_kafka import KafkaException, Producer
 
 from connections.kafka import client_config
 from nextclick.topics import EXAMPLES, PRODUCER_CONFIG, RANKER_MODEL, SESSIONS, VECTORS_MODEL, topic
+from nextclick.v1.session_pb2 import SessionRecord
+from online_models.engine import Past
 from records import example
 from records.checksum import add_click
 from records.session_life import Applied
@@ -31,6 +34,14 @@ resumes when it is within the second."""
 
 PATIENCE_S = 10.0
 """A learner that has made no progress for this long is no longer waited for."""
+
+
+PastOf = Callable[[SessionRecord], Past | None]
+"""Returns what the user of a session had done before it began; None: nothing is known of that."""
+
+
+def _unknown(record: SessionRecord) -> None:
+    """Return None: no user is known."""
 
 
 def draw(session_id: str, click: Applied) -> float:
@@ -69,6 +80,9 @@ class ExampleEmitter:
         A replica with `Role.EMITTER`; `take` gets its clicks before they are learned.
     settings
         Kafka, tenant and sample.
+    past_of
+        Tells what a session's user had done before it began: as a server asks for it, so that
+        examples are what answers are made of.
 
     Raises
     ------
@@ -76,13 +90,16 @@ class ExampleEmitter:
         If the replica has another role.
     """
 
-    def __init__(self, replica: Replica, settings: ServerSettings) -> None:
+    def __init__(
+        self, replica: Replica, settings: ServerSettings, past_of: PastOf = _unknown
+    ) -> None:
         if replica.role is not Role.EMITTER:
             raise ValueError(
                 "only an emitter may emit examples: a server's vectors may contain later clicks"
             )
         replica.before_learning(self.take)
         self._replica = replica
+        self._past_of = past_of
         self._sample = max(settings.sample, 1)
         self.sessions = SessionSample()
         """Sessions whose clicks become examples: not all of them while the lag is large."""
@@ -105,16 +122,17 @@ class ExampleEmitter:
             }
         )
 
-    def take(self, session_id: str, click: Applied, number: int, item_id: str) -> None:
+    def take(self, record: SessionRecord, click: Applied, number: int, item_id: str) -> None:
         """Emit the example of a click that is about to be learned, if it is sampled."""
+        session_id = record.session_id
         taken = self.sessions.takes(session_id, click.incarnation)
         if draw(session_id, click) * self._sample >= 1:
             return
         if not taken:
-            if click.version > 1:  # the first click of a session would make none
+            if click.version > 1:  # the first click of a session makes none, or one of a past
                 self._pass_over(session_id, click.version)
             return
-        case = self._replica.engine.example(number, item_id)
+        case = self._replica.engine.example(number, item_id, self._past_of(record))
         if case is None:
             return
         value = example.encode(example.Example(session_id, click, case.features, case.target))

@@ -37,9 +37,9 @@ _VISIT = event_key("", "")
 LATEST_MS = (1 << 32) * 1_000
 """Times must be earlier than this to fit into the models' 32 bits of seconds."""
 
-BeforeLearning = Callable[[str, Applied, int, str], None]
-"""Called before a click is learned that is the latest of its session, with session id, the click's
-place in the session, number in the engine, and item."""
+BeforeLearning = Callable[[pb.SessionRecord, Applied, int, str], None]
+"""Called before a click is learned that is the latest of its session, with the session's record,
+the click's place in the session, number in the engine, and item."""
 
 
 class SessionTable:
@@ -135,9 +135,7 @@ class SessionTable:
             # Nearly always: one more step, at the end.
             last = steps[-1]
             if self.before_learning is not None:
-                self.before_learning(
-                    record.session_id, _place(record, last), entry.number, last.item_id
-                )
+                self.before_learning(record, _place(record, last), entry.number, last.item_id)
             self._engine.learn(
                 entry.number,
                 last.item_id,
@@ -167,7 +165,7 @@ class SessionTable:
             place = max(kept - bisect_left(arrived, seq), 0) + before[at]
             if self.before_learning is not None and place == kept:
                 click = _place(record, steps[at])
-                self.before_learning(record.session_id, click, entry.number, steps[at].item_id)
+                self.before_learning(record, click, entry.number, steps[at].item_id)
             at_s = seconds(steps[at].timestamp_ms)
             said = entry.context.counted
             self._engine.learn(entry.number, steps[at].item_id, place, at_s, said)

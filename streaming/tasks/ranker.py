@@ -10,6 +10,7 @@ from nextclick.limits import MAX_KEPT_VERSIONS
 from nextclick.topics import COMMANDS, RANKER, RANKER_MODEL, topic
 from nextclick.v1 import learning_pb2 as pb
 from online_models.learners.ranker import RankerLearner
+from online_models.ranking.features.registry import N_FEATURES
 from records import example, ranker_weights
 from records.errors import RecordError
 from records.session_life import Applied
@@ -70,28 +71,36 @@ class RankerTask:
         state, model = unpack_meta(meta)
         self.progress.take_over(state)
         fits = self._learner.load(model)
+        features = self._learner.features_of(model) if fits else 0
         for name, value in self._notes.load(rows):
-            if not fits or not self._load_row(name[0], int(name[1:]), value):
+            if not fits or not self._load_row(name, value, features):
                 self._changed[name] = b""
         self.progress.kept = [v for v in self.progress.kept if v in self._versions]
-        if self._changed:
+        dropped = sum(not value for value in self._changed.values())
+        if dropped:
             log.warning(
                 "ranker: dropped %d rows that do not fit the features of this version%s",
-                len(self._changed),
+                dropped,
                 "" if fits else ", as its weights: it begins to learn anew",
             )
 
-    def _load_row(self, kind: str, number: int, value: bytes) -> bool:
-        """Load a row; return False if it cannot be used: it was written with other features."""
-        if kind == "v":
+    def _load_row(self, name: str, value: bytes, n_features: int) -> bool:
+        """Load a row; return False if it cannot be used: it was written with other features.
+
+        Cases of the version before have fewer: they are written again as those of this one.
+        """
+        number = int(name[1:])
+        if name[0] == "v":
             kept = number in self.progress.kept and self._learner.fits(value[_NUMBER.size :])
             if kept:
                 self._versions[number] = value
             return kept
         try:
-            features = example.unpack_features(value[_NUMBER.size :])
+            features = example.unpack_features(value[_NUMBER.size :], n_features)
         except RecordError:
             return False
+        if n_features < N_FEATURES:
+            self._changed[name] = value[: _NUMBER.size] + example.pack_features(features)
         return self._learner.load_case(number, features, _number(value))
 
     def apply(self, record: RawRecord) -> None:

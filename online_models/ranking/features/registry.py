@@ -6,6 +6,7 @@ Weights that were learned with another schema cannot be used.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from numba import njit
@@ -20,6 +21,7 @@ from online_models.ranking.features import (
     blend_terms,
     content,
     links,
+    past,
     session_shape,
     source_logs,
     times,
@@ -41,27 +43,50 @@ FAMILIES = (
 )
 """The blend's terms come first: its weights apply to the first features."""
 
-FEATURES = tuple(feature for family in FAMILIES for feature in family.features)
+OPTIONAL = (past.FAMILY,)
+"""All features of these are 0 for a request that lacks what they are of, and for such a request
+the rankings are what they would be without them. They come after all others."""
+
+EVERY = (*FAMILIES, *OPTIONAL)
+
+FEATURES = tuple(feature for family in EVERY for feature in family.features)
 NAMES = unique("features", (feature.name for feature in FEATURES))
 N_FEATURES = len(FEATURES)
+N_COMMON = sum(len(family.features) for family in FAMILIES)
+"""Features that are not optional."""
+
 N_INPUTS = -(-N_FEATURES // 4) * 4
 """Rows of ``st.features``: a multiple of four, as the network's kernels need it; the rest is 0."""
 
 TRANSFORMS = 2
 """Version of how the features are computed; increase it when one is computed in another way."""
 
-SCHEMA = hashlib.blake2b(f"{TRANSFORMS},{','.join(NAMES)}".encode(), digest_size=4).hexdigest()
+
+def _schema(names: Sequence[str]) -> str:
+    return hashlib.blake2b(f"{TRANSFORMS},{','.join(names)}".encode(), digest_size=4).hexdigest()
+
+
+SCHEMA = _schema(NAMES)
+COMMON_SCHEMA = _schema(NAMES[:N_COMMON])
+"""The schema of code that has no optional features. What it has learned is used: the weights of
+optional features begin at zero (`ranking.network`)."""
 
 _RENAMED = {"6a4f4584": "41e7a5bb"}
 """A schema, and an older one that only had other names for the same features."""
 
-FITTING_SCHEMAS = frozenset({SCHEMA, _RENAMED.get(SCHEMA, SCHEMA)})
+FITTING_SCHEMAS = frozenset({SCHEMA, COMMON_SCHEMA, _RENAMED.get(COMMON_SCHEMA, COMMON_SCHEMA)})
 """Schemas whose weights and examples can be used."""
 
-_FIRSTS = np.cumsum([0, *(len(family.features) for family in FAMILIES)])
+
+def features_of(schema: str) -> int:
+    """Return the number of features of a fitting schema."""
+    return N_FEATURES if schema == SCHEMA else N_COMMON
+
+
+_FIRSTS = np.cumsum([0, *(len(family.features) for family in EVERY)])
 
 TABLES = (
-    *(table for family in FAMILIES for table in family.tables),
+    *(table for family in EVERY for table in family.tables),
     Table("features", np.float32, (N_INPUTS, CANDIDATES)),
     Table("left_out_features", np.uint8, (N_INPUTS,)),
 )
@@ -81,7 +106,7 @@ def _wanted(st: State, place: int) -> bool:
 _fill = in_order(
     "_fill",
     __name__,
-    [(family.fill, (int(first),)) for family, first in zip(FAMILIES, _FIRSTS, strict=False)],
+    [(family.fill, (int(first),)) for family, first in zip(EVERY, _FIRSTS, strict=False)],
     wanted=_wanted,
 )
 

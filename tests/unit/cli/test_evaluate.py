@@ -99,3 +99,32 @@ def test_columns_are_named_by_options_and_the_report_goes_to_standard_error(tmp_
     assert "refused: 1 of 40 rows" in done.stderr
     assert "line 41: v1,,7" in done.stderr
     assert "80 clicks in 40 sessions" in done.stderr
+
+
+def test_users_are_compared_with_themselves_by_clicks(tmp_path):
+    """Whether it pays to know users is asked for a shop's own clicks."""
+    file, rng = tmp_path / "clicks.csv", np.random.default_rng(0)
+    lines = [
+        f"{s},u{s % 20},i{rng.integers(40)},{1_000_000 + 10_000 * s + 10 * step}"
+        for s in range(150)
+        for step in range(3)
+    ]
+    file.write_text("session_id,user_id,item_id,time\n" + "\n".join(lines) + "\n")
+    args = ["evaluate", "--train", str(file), "--users", "--protocol", "prequential"]
+    done = CliRunner().invoke(app, [*args, "--json"])
+    assert done.exit_code == 0, done.output
+    groups = {group["clicks"]: group for group in json.loads(done.stdout)["groups"]}
+    assert list(groups) == ["first page", "1 click", "2 clicks", "1 to 3 clicks"]
+    assert groups["first page"]["cases"] == groups["1 click"]["cases"] == 30
+    done = CliRunner().invoke(app, args)
+    assert done.exit_code == 0, done.output
+    assert "first page" in done.stdout
+
+
+def test_a_file_without_users_has_none_to_compare(tmp_path):
+    """An empty table would look like a result."""
+    file = tmp_path / "clicks"
+    file.write_text("session_id,items\n" + "\n".join(f"{s},a b" for s in range(20)) + "\n")
+    done = CliRunner().invoke(app, ["evaluate", "--train", str(file), "--users"])
+    assert done.exit_code != 0
+    assert "--users needs a column of users" in str(done.exception)

@@ -121,6 +121,7 @@ USES = {
     "evaluate --train clicks.csv --compare --chart no/c.svg": "no/c.svg: No such file or directory",
     "evaluate --train clicks.csv --chart c.svg": "add --compare",
     "evaluate --train clicks.csv --compare --ranks r": "leave out --compare",
+    "evaluate --train clicks.csv --users --compare": "--users compares the ranker with itself",
     "results --data nofile": "'nofile' does not exist",
     "results --data folder --page page.md": "folder has none of the folders ... give the folder",
     "results --data folder --page no/page.md": "no/page.md: No such file or directory; check",

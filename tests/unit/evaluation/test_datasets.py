@@ -119,9 +119,9 @@ def test_atomic_files_are_cut_into_sessions_at_idle_times(tmp_path):
         "7\tb\t3\t1100\n7\ta\t5\t1000\n8\tx\t1\t1000\n7\tc\t4\t2901\n"
     )
     assert load_sessions(write(tmp_path, text)) == [
-        Session("8~1", ("x",), (1_000_000,)),
-        Session("7~1", ("a", "b"), (1_000_000, 1_100_000)),
-        Session("7~2", ("c",), (2_901_000,)),
+        Session("8~1", ("x",), (1_000_000,), "8"),
+        Session("7~1", ("a", "b"), (1_000_000, 1_100_000), "7"),
+        Session("7~2", ("c",), (2_901_000,), "7"),
     ]
     with pytest.raises(UnreadableFileError, match="no times by which to end"):
         load_sessions(write(tmp_path, "user_id:token\titem_id:token\n1\t2\n"))
@@ -133,8 +133,15 @@ def test_plays_of_songs(tmp_path):
     """A play a line, in order of time within a session, not between them."""
     text = "session_id,user_id,song_id,ts,playtime\n9,1,a,200,30\n8,1,x,100,9\n9,1,b,210,30\n"
     assert load_sessions(write(tmp_path, text)) == [
-        Session("8", ("x",), (100_000,)),
-        Session("9", ("a", "b"), (200_000, 210_000)),
+        Session("8", ("x",), (100_000,), "1"),
+        Session("9", ("a", "b"), (200_000, 210_000), "1"),
     ]
     with pytest.raises(UnreadableFileError, match=":2:"):
         load_sessions(write(tmp_path, "session_id,user_id,song_id,ts,playtime\n9,1,a,soon,3\n"))
+
+
+def test_the_first_user_who_is_named_is_the_sessions(tmp_path):
+    """Visitors log in during a session; what they did before is that user's past."""
+    text = "session_id,user_id,item_id,time\n1,,a,1\n1,u,b,2\n2,,a,3\n"
+    users = {s.session_id: s.user_id for s in load_sessions(write(tmp_path, text))}
+    assert users == {"1": "u", "2": ""}

@@ -1,8 +1,9 @@
 """What sources declare is what they do."""
 
+import numpy as np
 import pytest
 
-from online_models.engine import Engine
+from online_models.engine import Engine, Past
 from online_models.memory.layout import Limits
 from online_models.sources.registry import COLUMN, FACT, SOURCES
 
@@ -25,7 +26,9 @@ def shop():
 @pytest.mark.parametrize("source", ASKED, ids=lambda source: source.name)
 def test_a_source_names_no_more_items_than_it_declares(shop, source):
     """The pool has room for the sum of what is declared: more would crowd out other sources."""
-    shop.candidates(shop.session_rows(599), 599)  # writes the request
+    rows = np.arange(100, 150, dtype=np.int32)
+    past = Past(rows, np.arange(50), np.zeros(50, np.uint8))
+    shop._request.write(shop.session_rows(599), 0, 599, past=past)
     found = shop.arrays["found"][0]
     found["pool_size"] = 0
     source.retrieve(

@@ -1,7 +1,9 @@
 """What is asked reaches the kernels as it was said, and the declared limits fit one another."""
 
+import numpy as np
+
 from nextclick.limits import MAX_PAGE
-from online_models.engine import Engine, Filter
+from online_models.engine import Engine, Filter, Past
 from online_models.memory.layout import Limits
 from online_models.memory.state import REQUEST
 from online_models.ranking.page import MAX_ANSWER
@@ -28,7 +30,17 @@ def test_every_field_of_a_request_lies_where_kernels_read_it():
         "unavailable": 1,
         "exclusions": 1,
         "n_left_out": 1,
+        "n_past": 0,
+        "first_page": 0,
     }
+    past = Past(*(np.array([4, 5], kind) for kind in (np.int32, np.int64, np.uint8)), 0.5)
+    engine._request.write([1], 7, 11, None, (13, 17), past)
+    wanted = ("session", "last_s", "n_past", "first_page", "n_query")
+    assert [int(engine.arrays["request"][name][0]) for name in wanted] == [11, 17, 2, 0, 1]
+    engine._request.write([], 7, 11, None, (13, 17), past)
+    assert [int(engine.arrays["request"][name][0]) for name in wanted] == [-1, 0, 2, 1, 2]
+    assert engine.arrays["query"][:2].tolist() == [4, 5]
+    assert engine.arrays["past_repeats"][0] == 0.5
 
 
 def test_numbers_of_requests_begin_anew_with_one():

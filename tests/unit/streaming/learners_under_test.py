@@ -5,7 +5,7 @@ import numpy as np
 from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.learners.publication import PUBLISH_SHARE
-from online_models.ranking.features.registry import N_FEATURES, SCHEMA
+from online_models.ranking.features.registry import N_COMMON, N_FEATURES, SCHEMA
 from streaming.raw_record import RawRecord
 from streaming.tasks.ranker import RankerTask
 from streaming.tasks.task import TaskOptions
@@ -37,12 +37,14 @@ def click_records(n, items=40):
     return out
 
 
-def example_records(n, visitor="s"):
+def example_records(n, visitor="s", optional=True):
     """Cases of 12 candidates whose target has the largest third feature; some are missed."""
     rng = np.random.default_rng(6)
     out = []
     for i in range(n):
         features = rng.normal(size=(N_FEATURES, 12)).astype("<f2")
+        if not optional:
+            features[N_COMMON:] = 0
         missed = i % 7 == 3
         example = pb.Example(
             feature_schema=SCHEMA,

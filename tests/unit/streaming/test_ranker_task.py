@@ -4,9 +4,11 @@ import zlib
 
 from nextclick.limits import MAX_KEPT_VERSIONS
 from nextclick.v1 import learning_pb2 as pb
+from online_models.ranking.features.registry import N_COMMON
 from records.session_life import Applied
 from streaming.jobs.registry import REFUSED
 from streaming.tasks.task import pack_meta, unpack_meta
+from tests.contract.without_optional import narrow
 from tests.unit.streaming.flink_host import Host
 from tests.unit.streaming.learners_under_test import (
     command,
@@ -185,6 +187,26 @@ def test_rows_of_other_features_are_dropped_and_said(caplog):
     expected = learned(host)
     host.restart()
     assert learned(host) == expected
+
+
+def test_a_state_without_optional_features_is_read(caplog):
+    """An upgrade must cost neither what was learned nor the cases that are replayed."""
+    host = ranker_of(example_records(300, optional=False))
+    host.publish()
+    expected = learned(host)
+    count, meta = host.states["meta"].held
+    state, model = unpack_meta(meta)
+    host.states["meta"].held = (count, pack_meta(state, narrow(model)))
+    for name, row in host.states["rows"].held.items():
+        if name[0] == "s":
+            host.states["rows"].held[name] = row[:4] + row[4 : 4 + 2 * N_COMMON * 12]
+        elif name[0] == "v":
+            host.states["rows"].held[name] = row[:4] + narrow(row[4:])
+    for _ in range(2):  # what was read is written as this version writes it
+        host.restart()
+        assert "dropped" not in caplog.text
+        assert learned(host) == expected
+        host.publish()
 
 
 def test_a_state_that_mixes_features_is_read():

@@ -10,7 +10,7 @@ from nextclick import Item, encode_item
 from nextclick.limits import MAX_LEARNER_LATE_MS, SAMPLED_SHARE
 from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord
-from online_models.engine import Engine
+from online_models.engine import Engine, Past
 from online_models.learners import click
 from online_models.learners.ranker import RankerLearner
 from online_models.learners.vectors import VectorLearner
@@ -42,6 +42,32 @@ FAMILIES = [
         *("content_last", "raw_seq2", "raw_cov2"),
     )
 ]
+
+
+OF_THE_PAST = [
+    NAMES.index(name)
+    for name in (
+        *("past_seen", "past_bought", "past_liked", "past_log_days", "past_recency", "past_visit"),
+        *("past_opened", "past_in_visit", "past_next", "past_repeats", "past_categories"),
+        *("past_vector", "past_seq", "past_cov"),
+    )
+]
+
+
+def past_of(engine):
+    """What a session's user had done before it: for every other session, some items."""
+
+    def tell(record):
+        number = int(record.session_id.split("-")[1])
+        if number % 2:
+            return None
+        rng = np.random.default_rng(number)
+        items = rng.choice(30, 12, replace=False).tolist()
+        times_s = record.steps[0].timestamp_ms // 1_000 - np.sort(rng.integers(1, 20_000, 12))[::-1]
+        rows = np.array(engine.rows_of([f"i{i}" for i in items]), np.int32)
+        return Past(rows, times_s, rng.integers(0, 4, 12).astype(np.uint8), 0.25)
+
+    return tell
 
 
 class FakeProducer:
@@ -143,10 +169,12 @@ def test_examples_that_kafka_does_not_take_are_counted_apart(emitter):
     assert counted("examples") - sent == examples.emitted == taken
 
 
-def test_an_example_is_what_serving_sees(emitter):
+@pytest.mark.parametrize("known", [False, True])
+def test_an_example_is_what_serving_sees(emitter, known):
     """Live answers, bootstrap and evaluation must compute the same bytes, or the ranker
-    learns of features that it never meets."""
+    learns of features that it never meets. Of known users, first pages are examples, too."""
     replica, examples = emitter
+    examples._past_of = past_of(replica.engine) if known else lambda record: None
     fill_catalogue(replica)
     play(replica, 600)
     learn_remotely(replica, examples=examples)
@@ -155,19 +183,25 @@ def test_an_example_is_what_serving_sees(emitter):
     play(served, 600)
     learn_remotely(served)
     examples._producer.values.clear()
-    expected = []
+    expected, first_pages = [], []
 
     def ask(record):
         """Answer, as a server does, for the session before its next click."""
         engine, entry = served.engine, served.sessions.get(record.session_id)
-        if entry is None or not (rows := engine.session_rows(entry.number).tolist()):
+        number = -1 if entry is None else entry.number
+        rows = engine.session_rows(number).tolist()
+        past = past_of(engine)(record) if known else None
+        if not rows and past is None:
             return
         target = engine.row(record.steps[-1].item_id)
-        engine.recommend(rows, 20, entry.number)
+        engine.recommend(rows, 20, number, past=past)
         places = engine.arrays["candidates"][: int(engine.arrays["found"]["candidates"][0])]
         ids = [engine.ids[row] for row in engine.arrays["pool"][places].tolist()]
         place = ids.index(engine.ids[target]) + 1 if engine.ids[target] in ids else 0
-        features = engine.arrays["features"][:, : len(ids)].astype("<f2").tobytes()
+        if not rows and not place:
+            return  # a first page that leads nowhere teaches nothing
+        first_pages.append(not rows)
+        features = engine.arrays["features"][:N_FEATURES, : len(ids)].astype("<f2").tobytes()
         expected.append((place, features if place else b""))
 
     def both(record):
@@ -176,11 +210,14 @@ def test_an_example_is_what_serving_sees(emitter):
 
     play(replica, 40, seed=9, before=both)
     got = [(e.target, halves(e).astype("<f2").tobytes()) for _, _, e in examples._producer.values]
-    assert len(got) == 3 * 40
+    assert len(got) == 3 * 40 + sum(first_pages)
+    assert bool(sum(first_pages)) == known
     assert sum(1 for place, _ in got if place) > 60
     assert got == expected
     varied = np.concatenate([halves(e) for _, _, e in examples._producer.values if e.target], 1)
     assert (np.ptp(varied[FAMILIES], axis=1) > 0).all(), "no family of features lay idle"
+    assert (np.ptp(varied[OF_THE_PAST], axis=1) > 0).all() == known
+    assert known or not varied[OF_THE_PAST].any()
 
 
 def halves(example):
