@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +24,7 @@ from records.checksum import add_click
 from records.session_life import Applied
 from records.session_sample import SessionSample, unit_hash
 from server import metrics
+from server.replica.profiles import past_from
 from server.replica.replica import Replica, Role
 from settings.server import ServerSettings
 
@@ -34,14 +34,6 @@ resumes when it is within the second."""
 
 PATIENCE_S = 10.0
 """A learner that has made no progress for this long is no longer waited for."""
-
-
-PastOf = Callable[[SessionRecord], Past | None]
-"""Returns what the user of a session had done before it began; None: nothing is known of that."""
-
-
-def _unknown(record: SessionRecord) -> None:
-    """Return None: no user is known."""
 
 
 def draw(session_id: str, click: Applied) -> float:
@@ -80,9 +72,6 @@ class ExampleEmitter:
         A replica with `Role.EMITTER`; `take` gets its clicks before they are learned.
     settings
         Kafka, tenant and sample.
-    past_of
-        Tells what a session's user had done before it began: as a server asks for it, so that
-        examples are what answers are made of.
 
     Raises
     ------
@@ -90,16 +79,13 @@ class ExampleEmitter:
         If the replica has another role.
     """
 
-    def __init__(
-        self, replica: Replica, settings: ServerSettings, past_of: PastOf = _unknown
-    ) -> None:
+    def __init__(self, replica: Replica, settings: ServerSettings) -> None:
         if replica.role is not Role.EMITTER:
             raise ValueError(
                 "only an emitter may emit examples: a server's vectors may contain later clicks"
             )
         replica.before_learning(self.take)
         self._replica = replica
-        self._past_of = past_of
         self._sample = max(settings.sample, 1)
         self.sessions = SessionSample()
         """Sessions whose clicks become examples: not all of them while the lag is large."""
@@ -121,6 +107,18 @@ class ExampleEmitter:
                 "delivery.report.only.error": True,
             }
         )
+
+    def _past_of(self, record: SessionRecord) -> Past | None:
+        """Return what the user of a session had done before it began, as a server asks for it.
+
+        Of a history that is read again, a profile may tell what came later: that does not count.
+        """
+        user = self._replica.users.get(record.user_id) if record.user_id else None
+        known = self._replica.profiles.get(record.user_id) if record.user_id else None
+        if known is None or (user is not None and not user.consent):
+            return None
+        past = past_from(known, self._replica.engine)
+        return past and past.before(record.first_timestamp_ms // 1_000)
 
     def take(self, record: SessionRecord, click: Applied, number: int, item_id: str) -> None:
         """Emit the example of a click that is about to be learned, if it is sampled."""

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from nextclick.limits import PROFILE_ITEMS
 from nextclick.v1 import session_pb2 as pb
 from nextclick.v1.profile_pb2 import Profile
+from online_models.engine import Engine, Past
 from online_models.memory.sharded_dict import ShardedQueue
+from online_models.ranking.request import Rows
+from online_models.sources.past import BOUGHT, LIKED
 from records.limited import decode_profile
 from records.session_life import Applied
 from server import metrics
@@ -38,9 +41,6 @@ FILE = "profiles.bin"
 not changed for longest first."""
 
 _SIZE = struct.Struct("<Q")
-
-BOUGHT, LIKED = 1, 2
-"""Flags of an item of the past."""
 
 
 class Known(NamedTuple):
@@ -68,6 +68,23 @@ class Known(NamedTuple):
 
 STRANGER = Known()
 """What is known of a user who has no profile."""
+
+
+def past_from(known: Known, engine: Engine, running: Rows = ()) -> Past | None:
+    """Return what models read of a profile, None if that is nothing.
+
+    Items without a row are left out. So are the rows of the running session, where it had been
+    taken for one that is over.
+    """
+    if not known.item_ids:
+        return None
+    rows = np.array(engine.rows_of(known.item_ids), np.int32)
+    kept = rows != 0
+    if len(running):
+        kept &= ~np.isin(rows, running)
+    if not kept.any():
+        return None
+    return Past(rows[kept], known.times_s[kept], known.flags[kept], known.repeats)
 
 
 def known(profile: Profile) -> Known:

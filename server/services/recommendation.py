@@ -44,6 +44,7 @@ from server.services.visitor import (
     Visitor,
     facts_of,
     n_stored,
+    past_of,
     resolve_visitor,
 )
 from server.stages import UNTIMED, Stages, Untimed, clock_ns
@@ -190,6 +191,7 @@ class Recommendations:
                 visitor.times_s,
                 None if stages is UNTIMED else stages.enter,
                 visitor.context.counted,
+                past_of(self._engine, visitor),
             )
             stages.enter("reply")
             asked = self._engine.asked
@@ -429,6 +431,8 @@ def _source(ranked: Ranked, rows: Rows) -> pb.AnswerSource:
 
     Without one, near items are those that are popular in the visitor's context.
     """
+    if ranked.from_past:
+        return pb.ANSWER_SOURCE_PROFILE
     if len(rows) and (ranked.n_ranked or ranked.n_near):
         return pb.ANSWER_SOURCE_SESSION
     return pb.ANSWER_SOURCE_POPULAR

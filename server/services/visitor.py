@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from nextclick.context import NOWHERE, Context
 from nextclick.convert import context_from_proto
 from nextclick.v1 import session_pb2
-from online_models.engine import Engine
+from online_models.engine import Engine, Past
 from online_models.ranking.request import UNKNOWN_TIMES
 from records.session_life import UNKNOWN, Applied
-from server.replica.profiles import STRANGER, Known
+from server.replica.profiles import STRANGER, Known, past_from
 from server.replica.redis_view import Question, Stored
 from server.replica.replica import Replica
 from server.replica.sessions import seconds
@@ -74,37 +74,10 @@ def facts_of(replica: Replica, visitor: Visitor) -> Facts:
     return Facts(user.attributes, user.segments, user.consent, visitor.context)
 
 
-class Past(NamedTuple):
-    """Items of earlier sessions, as the models take them.
-
-    ``rows`` (n,) int32, oldest first by the last step on each; ``times_s`` (n,) int64, when that
-    was in seconds since 1970; ``flags`` (n,) uint8, sums of `BOUGHT` and `LIKED`
-    (`server.replica.profiles`); ``repeats``, the share of the user's steps that were on an item of
-    an earlier session.
-    """
-
-    rows: NDArray[np.int32]
-    times_s: NDArray[np.int64]
-    flags: NDArray[np.uint8]
-    repeats: float
-
-
 def past_of(engine: Engine, visitor: Visitor) -> Past | None:
-    """Return a visitor's past, None if there is none; the caller must hold the replica's lock.
-
-    Items without a row are left out. So are those of the running session if it had been taken for
-    one that is over, and goes on.
-    """
-    profile = visitor.profile
-    if not profile.item_ids:
-        return None
-    rows = np.array(engine.rows_of(profile.item_ids), np.int32)
-    kept = rows != 0
-    if visitor.session_id in profile.merged:
-        kept &= ~np.isin(rows, visitor.rows)
-    if kept.all():
-        return Past(rows, profile.times_s, profile.flags, profile.repeats)
-    return Past(rows[kept], profile.times_s[kept], profile.flags[kept], profile.repeats)
+    """Return a visitor's past, None if there is none; the caller must hold the replica's lock."""
+    running = visitor.rows if visitor.session_id in visitor.profile.merged else ()
+    return past_from(visitor.profile, engine, running)
 
 
 class UnreadVisitorError(Exception):
