@@ -26,7 +26,7 @@ with the published figures. *prequential*: each test click is scored, then learn
 
 ![HR@20 of published models and of nextclick on five public splits](results.svg)
 
-| data | test cases | best published | static | prequential | new items, static (HR@20) | already seen |
+| data | cases | best published | static | prequential | new items, static (HR@20) | already seen |
 | --- | --- | --- | --- | --- | --- | --- |
 """
 NOTES = """

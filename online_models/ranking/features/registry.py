@@ -48,9 +48,14 @@ N_INPUTS = -(-N_FEATURES // 4) * 4
 """Rows of ``st.features``: a multiple of four, as the network's kernels need it; the rest is 0."""
 
 TRANSFORMS = 2
-"""Version of how the features are computed; increase it when one is computed in another way."""
+"""Version of how all features are computed; of one alone that is computed in another way, increase
+its `version`."""
 
-SCHEMA = hashlib.blake2b(f"{TRANSFORMS},{','.join(NAMES)}".encode(), digest_size=4).hexdigest()
+VERSIONED = tuple(
+    feature.name if feature.version == 1 else f"{feature.name}@{feature.version}"
+    for feature in FEATURES
+)
+SCHEMA = hashlib.blake2b(f"{TRANSFORMS},{','.join(VERSIONED)}".encode(), digest_size=4).hexdigest()
 
 _RENAMED = {"6a4f4584": "41e7a5bb"}
 """A schema, and an older one that only had other names for the same features."""
