@@ -37,6 +37,7 @@ class Scope(StrEnum):
     EVENTS = "events"
     CATALOGUE = "catalogue"
     MODELS = "models"
+    FEATURES = "features"
     METRICS = "metrics"
 
 

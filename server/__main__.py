@@ -35,6 +35,7 @@ from server.replica.redis_view import RedisView
 from server.replica.replica import Replica, Role
 from server.services.catalogue import Catalogue
 from server.services.event import Events
+from server.services.features import Features
 from server.services.model import Models
 from server.services.recommendation import Recommendations
 from server.stages import untimed
@@ -149,6 +150,7 @@ def answer_calls(
                 Events(producer, replica, settings),
                 Catalogue(producer, replica, settings.tenant),
                 Models(producer, replica, settings.tenant),
+                Features(replica, redis_view),
             ),
             after_answers=recommendations.send_impressions,
             stages=traces.begin if traces else untimed,

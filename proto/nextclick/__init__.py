@@ -34,6 +34,9 @@ from nextclick.errors import (
 from nextclick.requests import Filter, RecommendRequest
 from nextclick.results import (
     EventError,
+    Feature,
+    FeatureValues,
+    FeatureVector,
     Model,
     PutResult,
     Reason,
@@ -54,6 +57,9 @@ __all__ = [
     "DeadlineExceededError",
     "Event",
     "EventError",
+    "Feature",
+    "FeatureValues",
+    "FeatureVector",
     "FieldFault",
     "Filter",
     "InvalidEventError",

@@ -17,8 +17,9 @@ from nextclick.codec import Item, item_faults
 from nextclick.convert import item_to_proto
 from nextclick.errors import FieldFault, InvalidRequestError
 from nextclick.requests import Filter, RecommendRequest
-from nextclick.results import Model, Recommendation
+from nextclick.results import Feature, FeatureValues, Model, Recommendation
 from nextclick.v1 import catalog_service_pb2 as catalog_pb
+from nextclick.v1 import feature_service_pb2 as feature_pb
 from nextclick.v1 import model_service_pb2 as model_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
 
@@ -171,7 +172,35 @@ def roll_back(model: str, version: int) -> Call[None]:
     return Call(lambda stubs: stubs.models.RollBack, request, responses.nothing)
 
 
-_LISTS = {"item_ids", "session_items", "categories", "excluded_item_ids"}
+def list_features(entity: str) -> Call[list[Feature]]:
+    """Return the call for what the features mean; refuses an entity that there is not."""
+    known = {responses.entity(number): number for number in feature_pb.FeatureEntity.values()}
+    known[""] = feature_pb.FEATURE_ENTITY_UNSPECIFIED
+    if entity not in known:
+        wanted = ", ".join(name for name in known if name not in ("", "unspecified"))
+        fault = FieldFault("entity", f"is {entity!r}; give one of {wanted}, or nothing for all")
+        raise InvalidRequestError("", (fault,))
+    request = feature_pb.ListFeaturesRequest(entity=known[entity])
+    return Call(lambda stubs: stubs.features.ListFeatures, request, responses.features, reads=True)
+
+
+def get_features(
+    session_id: str, user_id: str, item_ids: Sequence[str], names: Sequence[str]
+) -> Call[FeatureValues]:
+    """Return the call for values of features."""
+    request = _build(
+        feature_pb.GetFeaturesRequest,
+        session_id=session_id,
+        user_id=user_id,
+        item_ids=item_ids,
+        names=names,
+    )
+    return Call(
+        lambda stubs: stubs.features.GetFeatures, request, responses.feature_values, reads=True
+    )
+
+
+_LISTS = {"item_ids", "session_items", "categories", "excluded_item_ids", "names"}
 
 
 def _build(request_type: type[Any], **fields: Any) -> Any:

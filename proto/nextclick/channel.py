@@ -17,6 +17,7 @@ from nextclick.tls import Tls
 from nextclick.v1 import (
     catalog_service_pb2_grpc,
     event_service_pb2_grpc,
+    feature_service_pb2_grpc,
     model_service_pb2_grpc,
     recommendation_service_pb2_grpc,
 )
@@ -156,7 +157,7 @@ def metadata(token: str) -> tuple[tuple[str, str], ...]:
 
 
 class Stubs:
-    """The four services on one channel, blocking or asynchronous."""
+    """The services on one channel, blocking or asynchronous."""
 
     def __init__(self, channel: grpc.Channel | grpc.aio.Channel) -> None:
         # grpc generates stubs without types.
@@ -164,7 +165,9 @@ class Stubs:
         events: Any = event_service_pb2_grpc.EventServiceStub
         catalogue: Any = catalog_service_pb2_grpc.CatalogServiceStub
         models: Any = model_service_pb2_grpc.ModelServiceStub
+        features: Any = feature_service_pb2_grpc.FeatureServiceStub
         self.recommendations = recommendations(channel)
         self.events = events(channel)
         self.catalogue = catalogue(channel)
         self.models = models(channel)
+        self.features = features(channel)

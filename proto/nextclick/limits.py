@@ -132,6 +132,9 @@ MAX_PUT_EVENTS, MAX_PUT_ITEMS = 1_000, 1_000
 MAX_FILTER_CATEGORIES, MAX_EXCLUDED_ITEMS = 64, 1_000
 """Categories and excluded items of one filter."""
 
+MAX_FEATURE_ITEMS, MAX_FEATURE_NAMES = 100, 100
+"""Items and names of one `GetFeatures` request."""
+
 # ---- the live score
 
 SCORED_ITEMS = 20

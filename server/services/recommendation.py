@@ -26,6 +26,7 @@ from server.kafka.impressions import Impressions
 from server.replica.redis_view import UNREAD, Question, RedisView, Stored
 from server.replica.replica import Replica
 from server.services import recommendation_checks as validation
+from server.services.degraded import degraded_reasons
 from server.services.impression_recorder import ImpressionRecorder, Shown
 from server.services.replies import (
     RANK_ITEMS,
@@ -43,9 +44,6 @@ log = logging.getLogger("nextclick.answers")
 
 PARSE = "parse"
 """The first stage of an answer."""
-
-CATCHING_UP_MS = 10_000
-"""Answers of a replica with a larger lag are marked as degraded."""
 
 FilteredRequest = pb.RecommendRequest | pb.SimilarItemsRequest | pb.TrendingRequest
 
@@ -302,15 +300,7 @@ class Recommendations:
         return Filter(tuple(wanted.categories), tuple(excluded), wanted.include_unavailable)
 
     def _degraded(self, stored: Stored | None) -> list[pb.DegradedReason]:
-        reasons: list[pb.DegradedReason] = []
-        if not self._redis.up or (stored is not None and not stored.complete):
-            reasons.append(pb.DEGRADED_REASON_REDIS_UNAVAILABLE)
-        if not self._replica.kafka_up:
-            reasons.append(pb.DEGRADED_REASON_KAFKA_UNAVAILABLE)
-        elif not self._replica.caught_up or self._replica.lag_ms > CATCHING_UP_MS:
-            reasons.append(pb.DEGRADED_REASON_CATCHING_UP)
-        if not self._replica.ranker_fits:
-            reasons.append(pb.DEGRADED_REASON_RANKER_MISSING)
+        reasons = degraded_reasons(self._replica, self._redis, stored)
         for reason in reasons:
             metrics.DEGRADED.labels(pb.DegradedReason.Name(reason)).inc()
         return reasons
