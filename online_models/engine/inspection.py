@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.engine.answering import Answering
-from online_models.ranking import page, rankings
+from online_models.ranking import network, page, rankings
 from online_models.ranking.candidates import CANDIDATES, pick_candidates
 from online_models.ranking.explanation import POPULARITY, blend_scores, reasons
 from online_models.ranking.features.declared import GROUPS
@@ -111,6 +111,15 @@ class Inspection(Answering):
         last_s = int(times_of_request(self._state)[1])
         rows = a["pool"][a["candidates"][:n]].copy()
         return Candidates(rows, features[:, :n], features[:, 0], last_s)
+
+    def ranker_scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the ranker's scores (n,) of candidates' features (N_FEATURES, n)."""
+        a, n = self.arrays, features.shape[1]
+        a["features"][:N_FEATURES, :n] = features
+        a["features"][:N_FEATURES, n:] = 0
+        network.forward(self._state, a["features"], n, a["network"][network.AVERAGED])
+        scores: NDArray[np.float32] = a["ranking_score"][:n].copy()
+        return scores
 
     def item_features(self, row: int, categories: Sequence[str] = ()) -> list[Value]:
         """Return the values of an item's features, in the order of their groups.

@@ -174,7 +174,7 @@ def roll_back(model: str, version: int) -> Call[None]:
 
 def list_features(entity: str) -> Call[list[Feature]]:
     """Return the call for what the features mean; refuses an entity that there is not."""
-    known = {responses.entity(number): number for number in feature_pb.FeatureEntity.values()}
+    known: dict[str, Any] = {responses.entity(n): n for n in feature_pb.FeatureEntity.values()}
     known[""] = feature_pb.FEATURE_ENTITY_UNSPECIFIED
     if entity not in known:
         wanted = ", ".join(name for name in known if name not in ("", "unspecified"))

@@ -39,8 +39,8 @@ def _items(request: pb.GetFeaturesRequest) -> list[FieldFault]:
     for place, item_id in enumerate(request.item_ids):
         if not item_id:
             return [FieldFault(f"item_ids[{place}]", f"is missing; send 1 to {MAX_ID_BYTES} bytes")]
-    place = first_too_long(request.item_ids, MAX_ID_BYTES)
-    return [] if place is None else _id(f"item_ids[{place}]", request.item_ids[place])
+    long = first_too_long(request.item_ids, MAX_ID_BYTES)
+    return [] if long is None else _id(f"item_ids[{long}]", request.item_ids[long])
 
 
 def _names(request: pb.GetFeaturesRequest) -> list[FieldFault]:

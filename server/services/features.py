@@ -26,7 +26,7 @@ from server.services.visitor import UnreadVisitorError, Visitor, resolve_visitor
 ProfileOf = Callable[[str], Profile | None]
 """Returns the profile of a user, None if there is none; called with the replica's lock held."""
 
-ENTITIES: dict[Entity, pb.FeatureEntity] = {
+ENTITIES: dict[Entity, Any] = {
     entity: pb.FeatureEntity.Value(f"FEATURE_ENTITY_{entity.name}") for entity in Entity
 }
 IN_RANKER = frozenset(NAMES)
@@ -37,6 +37,7 @@ Values = Iterable[tuple[Feature, Value]]
 def no_profile(user_id: str) -> Profile | None:
     """Return None: no user has a profile here."""
     del user_id
+    return None
 
 
 class Features:

@@ -47,7 +47,7 @@ NUMBERS = (
 )
 
 
-@njit(cache=True)
+@njit(cache=True, fastmath=True)
 def _fill(st: State, row: int, out: NDArray[np.float32]) -> None:
     """Set ``out`` to the values of `NUMBERS`."""
     s, clock = st.stats[row], st.counters[0].clock
