@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from cli.errors import CommandError
 from connections.kafka import client_config
+from connections.kafka_admin import KafkaFaultError
+from connections.kafka_faults import fault_of
 from evaluation.point_in_time import Case
 from nextclick.topics import EXAMPLES, topic
 from records import example
@@ -18,10 +20,17 @@ from records.errors import RecordError
 from records.limited import check_size
 from records.session_life import Applied
 from settings.base import Settings
+from settings.kafka_rights import READ, TOPIC, Right
 
 REMEMBERED = 200_000
 """Latest examples by which repetitions are recognised: an emitter that was started again repeats
 minutes."""
+
+GROUP = "features"
+"""Whose offsets are never kept: it reads from where it is told."""
+
+AT_ONCE, POLL_S = 500, 1.0
+"""Records of one fetch at most, and how long it waits for the first; seconds."""
 
 SILENT_S = 30.0
 """After so long without a record, Kafka is taken for unreachable."""
@@ -101,56 +110,75 @@ def records(
 
     Raises
     ------
+    KafkaFaultError
+        If Kafka refuses.
     CommandError
         If there is no such topic, or Kafka does not answer.
     """
     name = topic(EXAMPLES, settings.tenant)
-    consumer = Consumer({**client_config(settings), "group.id": name, "enable.auto.commit": False})
+    consumer = Consumer(
+        {
+            **client_config(settings),
+            "group.id": topic(GROUP, settings.tenant),
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",  # what retention removes meanwhile is gone
+        }
+    )
     try:
-        yield from _read(consumer, name, since_ms, tick)
+        spans = _spans(consumer, name, since_ms)
+        yield from _read(consumer, spans, tick)
     except KafkaException as e:
-        raise CommandError(f"Kafka at {settings.kafka}: {e.args[0].str()}") from e
+        fault = fault_of(e.args[0], settings, Right(TOPIC, name, READ).told)
+        raise KafkaFaultError(e.args[0], fault) from e
     finally:
         consumer.close()
 
 
-def _read(
-    consumer: Consumer, name: str, since_ms: int, tick: Callable[[int, int], None]
-) -> Iterator[Message]:
+def _spans(consumer: Consumer, name: str, since_ms: int) -> list[tuple[TopicPartition, int]]:
+    """Return the partitions that have something, each with where to begin, and where to end."""
     found = consumer.list_topics(name, timeout=SILENT_S).topics[name]
-    if found.error is not None or not found.partitions:
-        raise CommandError(f"there is no topic {name}: start the emitter (`nextclick up`) first")
-    partitions = [TopicPartition(name, p) for p in found.partitions]
-    ends, left = {}, 0
+    if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+        raise KafkaException(found.error)
+    if not found.partitions:
+        raise CommandError(
+            f"Kafka has no topic {name}: `nextclick topics create` creates it, and the example "
+            "emitter fills it; --kafka and --tenant say which one is meant"
+        )
+    begin = [TopicPartition(name, p, since_ms) for p in found.partitions]
     if since_ms:
-        asked = [TopicPartition(name, p.partition, since_ms) for p in partitions]
-        partitions = consumer.offsets_for_times(asked, timeout=SILENT_S)
-    for partition in partitions:
+        begin = consumer.offsets_for_times(begin, timeout=SILENT_S)
+    spans = []
+    for partition in begin:
         low, high = consumer.get_watermark_offsets(partition, timeout=SILENT_S)
         if not since_ms:
             partition.offset = low
-        elif partition.offset < 0:  # nothing has arrived since
-            partition.offset = high
-        if partition.offset < high:
-            ends[partition.partition] = high
-            left += high - partition.offset
-    total, done = left, 0
-    consumer.assign([p for p in partitions if p.partition in ends])
+        if 0 <= partition.offset < high:  # negative: nothing has arrived since
+            spans.append((partition, high))
+    return spans
+
+
+def _read(
+    consumer: Consumer,
+    spans: Sequence[tuple[TopicPartition, int]],
+    tick: Callable[[int, int], None],
+) -> Iterator[Message]:
+    """Yield the records of spans of partitions."""
+    ends = {partition.partition: end for partition, end in spans}
+    total, done = sum(end - partition.offset for partition, end in spans), 0
+    consumer.assign([partition for partition, _ in spans])
     heard = time.monotonic()
     while ends:
-        batch = consumer.consume(500, timeout=1.0)
-        if batch:
-            heard = time.monotonic()
-        elif time.monotonic() - heard > SILENT_S:
-            raise CommandError(f"Kafka sends nothing of {name} any more; try again")
-        for message in batch:
+        messages = consumer.consume(AT_ONCE, timeout=POLL_S)
+        heard = time.monotonic() if messages else heard
+        if time.monotonic() - heard > SILENT_S:
+            raise CommandError("Kafka has not sent the examples to their end; try again later")
+        for message in messages:
             if message.error() is not None:
                 raise KafkaException(message.error())
-            partition_end = ends.get(message.partition())
-            if partition_end is None:
-                continue
-            done += 1
-            yield message
-            if message.offset() + 1 >= partition_end:
-                del ends[message.partition()]
+            number, offset = message.partition(), message.offset()
+            if offset < ends.get(number, 0):
+                done += 1
+                yield message
+            if offset + 1 >= ends.get(number, 0):
+                ends.pop(number, None)
         tick(min(done, total), total)
