@@ -15,6 +15,7 @@ from connections.kafka_admin import KafkaFaultError
 from connections.kafka_faults import fault_of
 from evaluation.point_in_time import Case
 from nextclick.topics import EXAMPLES, topic
+from online_models.ranking.features.registry import FITTING_SCHEMAS
 from records import example
 from records.errors import RecordError
 from records.limited import check_size
@@ -69,7 +70,7 @@ class Read:
         try:
             check_size(EXAMPLES, record.key() or b"", value)
             message = example.parse(value or b"", arrived_ms)
-            if message.feature_schema not in example.FITTING_SCHEMAS:
+            if message.feature_schema not in FITTING_SCHEMAS:
                 self.other_schema += 1
                 return None
             found = example.decode(message)
@@ -175,7 +176,7 @@ def _read(
         for message in messages:
             if message.error() is not None:
                 raise KafkaException(message.error())
-            number, offset = message.partition(), message.offset()
+            number, offset = int(message.partition() or 0), int(message.offset() or 0)
             if offset < ends.get(number, 0):
                 done += 1
                 yield message

@@ -102,7 +102,7 @@ def write(file: Path, cases: Iterable[Case], group_rows: int = GROUP_ROWS) -> Wr
 
 def _write_group(writer: parquet.ParquetWriter, columns: pa.Schema, cases: list[Case]) -> int:
     sizes = [case.features.shape[1] for case in cases]
-    n = sum(sizes)
+    n = int(sum(sizes))
     features = np.concatenate([case.features for case in cases], axis=1, dtype=np.float32)
     label, place = np.zeros(n, np.bool_), np.concatenate([np.arange(1, s + 1) for s in sizes])
     label[np.cumsum([0, *sizes[:-1]]) + [case.target for case in cases]] = True
