@@ -12,6 +12,7 @@ import pytest
 
 from cli import interrupt, main
 from nextclick.v1 import catalog_service_pb2 as catalog_pb
+from nextclick.v1 import feature_service_pb2 as feature_pb
 from nextclick.v1 import model_service_pb2 as model_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
 from tests.command import ENVIRONMENT
@@ -59,6 +60,12 @@ def run(monkeypatch, tmp_path, capsys):
 CALLS = {
     ("recommend",): pb.RecommendResponse(items=[pb.ScoredItem(item_id="25", score=1.0)]),
     ("catalogue", "put"): catalog_pb.PutItemsResponse(accepted=5),
+    ("features", "list"): feature_pb.ListFeaturesResponse(
+        features=[feature_pb.Feature(name="seq", entity=feature_pb.FEATURE_ENTITY_CANDIDATE)]
+    ),
+    ("features", "get"): feature_pb.GetFeaturesResponse(
+        vectors=[feature_pb.FeatureVector(entity=feature_pb.FEATURE_ENTITY_SESSION, id="s1")]
+    ),
     ("models", "list"): model_pb.ListModelsResponse(models=[model_pb.Model(name="ranker")]),
     ("models", "pause"): model_pb.PauseLearningResponse(),
     ("models", "resume"): model_pb.ResumeLearningResponse(),
