@@ -44,9 +44,7 @@ class Group(NamedTuple):
 
 
 def groups() -> list[Group]:
-    """Return what can be permuted: sources with all that is computed from their columns, families,
-    single features.
-    """
+    """Return what can be permuted: sources, with all that comes of their columns, and features."""
     found = []
     for source in SOURCES:
         columns = {column.name for column in source.columns}
@@ -121,7 +119,7 @@ def permuted(
         x = sample.features.copy()
         if of_candidate:
             order = rng.permutation(x.shape[1])
-            x[of_candidate] = x[np.ix_(of_candidate, order)]
+            x[of_candidate] = x[of_candidate][:, order]
         if of_session:
             x[of_session] = full[other].features[of_session, :1]
         yield x

@@ -21,14 +21,11 @@ from records.errors import RecordError
 from records.limited import check_size
 from records.session_life import Applied
 from settings.base import Settings
-from settings.kafka_rights import READ, TOPIC, Right
+from settings.kafka_rights import FEATURES, READ, TOPIC, Right
 
 REMEMBERED = 200_000
 """Latest examples by which repetitions are recognised: an emitter that was started again repeats
 minutes."""
-
-GROUP = "features"
-"""Whose offsets are never kept: it reads from where it is told."""
 
 AT_ONCE, POLL_S = 500, 1.0
 """Records of one fetch at most, and how long it waits for the first; seconds."""
@@ -120,7 +117,7 @@ def records(
     consumer = Consumer(
         {
             **client_config(settings),
-            "group.id": topic(GROUP, settings.tenant),
+            "group.id": topic(FEATURES, settings.tenant),
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",  # what retention removes meanwhile is gone
         }
