@@ -35,6 +35,7 @@ from settings.base import Settings
 from settings.load import load
 
 AGO = re.compile(r"(\d{1,6})([smhd])")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -128,7 +129,9 @@ def milliseconds(since: str) -> int:
     1795867200000
     """
     if ago := AGO.fullmatch(since):
-        at = datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+        age = timedelta(**{UNITS[ago[2]]: int(ago[1])})
+        now = datetime.now(UTC)
+        at = max(now, EPOCH + age) - age
     else:
         try:
             at = datetime.fromisoformat(since)
