@@ -32,7 +32,7 @@ def list_features(
     tenant: ServedTenant = None,
     json: Json = False,
 ) -> None:
-    """Show what each feature means, its unit, and what it comes from.
+    """Show what each feature means and its unit; with --json also what it comes from, and when.
 
     nextclick features list --entity item
     """
@@ -79,8 +79,8 @@ def get_features(
 
 def show(features: Sequence[Feature]) -> None:
     """Print what features mean as a table."""
-    rows = [(f.name, f.entity, f.unit, f.origin, f.meaning) for f in features]
-    print_table("features", ("feature", "of...", "unit...", "from...", "meaning..."), rows)
+    rows = [(f.name, f.entity, f.unit, f.meaning) for f in features]
+    print_table("features", ("feature", "of...", "unit...", "meaning..."), rows)
 
 
 def show_values(vector: FeatureVector) -> None:
