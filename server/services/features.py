@@ -82,14 +82,16 @@ class Features:
     def _get(self, request: pb.GetFeaturesRequest, stored: Stored | None) -> bytes:
         now_ms = time.time_ns() // 1_000_000
         found: list[tuple[Entity, str, Values | None]] = []
+        items = () if request.session_id else request.item_ids
+        categories = list(map(self._categories, items))  # needs no lock, as in GetItems
         with self._replica.answering():
             if request.session_id:
                 visitor = resolve_visitor(self._replica, request.session_id, "", stored)
                 found += self._of_session(visitor, request.session_id, request.item_ids, now_ms)
             if request.user_id:
                 found.append((Entity.USER, request.user_id, self._of_user(request.user_id, now_ms)))
-            if not request.session_id:
-                found += [(Entity.ITEM, id_, self._of_item(id_)) for id_ in request.item_ids]
+            for item_id, of_item in zip(items, categories, strict=True):
+                found.append((Entity.ITEM, item_id, self._of_item(item_id, of_item)))
             answer = pb.GetFeaturesResponse(
                 model_version=self._replica.engine.clicks,
                 timestamp_ms=now_ms,
@@ -133,12 +135,15 @@ class Features:
             column = None if place is None else _column(candidates.features[:, place])
             yield Entity.CANDIDATE, item_id, column
 
-    def _of_item(self, item_id: str) -> Values | None:
+    def _categories(self, item_id: str) -> Sequence[str]:
+        entry = self._replica.catalogue.get(item_id)
+        return entry.categories if entry else ()
+
+    def _of_item(self, item_id: str, categories: Sequence[str]) -> Values | None:
         row = self._replica.engine.row(item_id)
         if row == 0:
             return None
-        entry = self._replica.catalogue.get(item_id)
-        values = self._replica.engine.item_features(row, entry.categories if entry else ())
+        values = self._replica.engine.item_features(row, categories)
         return zip(features_of(Entity.ITEM), values, strict=True)
 
     def _of_user(self, user_id: str, now_ms: int) -> Values | None:

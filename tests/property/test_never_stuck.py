@@ -28,6 +28,7 @@ from server.replica.log_reader import LogReader
 from server.replica.replica import Replica
 from server.services.catalogue import Catalogue
 from server.services.event import Events
+from server.services.features import Features
 from server.services.model import Models
 from server.services.recommendation import Recommendations
 from server.stages import UNTIMED
@@ -89,6 +90,7 @@ class Fuzzer(Fuzz):
             Events(NoKafka(), self.replica, ServerSettings()),
             Catalogue(NoKafka(), self.replica, ""),
             Models(NoKafka(), self.replica, ""),
+            Features(self.replica, FakeRedis()),
         ]
         lanes = Lanes(1, self.service.send_impressions)
         for method in METHODS:

@@ -13,6 +13,7 @@ from nextclick.v1 import (
     catalog_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
+    feature_service_pb2_grpc,
     model_service_pb2_grpc,
     recommendation_service_pb2,
     recommendation_service_pb2_grpc,
@@ -20,6 +21,7 @@ from nextclick.v1 import (
 from server.kafka.acked_producer import Outcome
 from server.services.catalogue import Catalogue
 from server.services.event import Events
+from server.services.features import Features
 from server.services.model import Models
 from server.stages import untimed
 from server.transport import fast_lane
@@ -65,6 +67,7 @@ class Served:
             Events(self.producer, self.shop.replica, settings),
             Catalogue(self.producer, self.shop.replica, ""),
             Models(self.producer, self.shop.replica, ""),
+            Features(self.shop.replica, self.shop.redis),
         )
         self.server = GrpcServer(
             settings, self.handlers, self.shop.service.send_impressions, stages, guard
@@ -76,6 +79,7 @@ class Served:
         self.events = event_service_pb2_grpc.EventServiceStub(self.channel)
         self.catalogue = catalog_service_pb2_grpc.CatalogServiceStub(self.channel)
         self.models = model_service_pb2_grpc.ModelServiceStub(self.channel)
+        self.features = feature_service_pb2_grpc.FeatureServiceStub(self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)
 
     def recommend(self, **fields):
