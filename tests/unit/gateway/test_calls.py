@@ -52,10 +52,10 @@ def test_values_of_features_are_told_as_json(rest, fake):
         {"name": "item_categories", "number": 0.0, "texts": ["red"]},
     ]
     assert fake.requests == [feature_pb.GetFeaturesRequest(item_ids=["i"], names=["log_gap"])]
-    fake.answers = [bad_request("names[0]", "is the name of no feature")]
+    fake.answers = [bad_request(("names[0]", "is the name of no feature"))]
     refused = rest.call("getFeatures", {"item_ids": ["i"], "names": ["?"]})
     assert refused.status == 400
-    assert refused.json["violations"][0]["field"] == "names[0]"
+    assert refused.json["field_violations"][0]["field"] == "names[0]"
 
 
 def test_large_messages_are_converted_aside(rest, fake, monkeypatch):
