@@ -16,6 +16,7 @@ from cli.console import err, print_error
 from cli.doctor import doctor
 from cli.down import down
 from cli.errors import CommandError
+from cli.features import features_app
 from cli.gateway import gateway
 from cli.jobs import jobs_app
 from cli.models import models_app
@@ -44,6 +45,7 @@ app.add_typer(jobs_app, name="jobs")
 app.add_typer(topics_app, name="topics")
 app.add_typer(models_app, name="models")
 app.add_typer(users_app, name="users")
+app.add_typer(features_app, name="features")
 app.add_typer(tokens_app, name="tokens")
 app.add_typer(backup_app, name="backup")
 
@@ -55,6 +57,7 @@ OF_FILES = {
     "users": "cli.users:users_app",
     "evaluate": "cli.evaluate:evaluate",
     "results": "cli.results:results",
+    "features export": "cli.export_features:export_features",
     "bench": "cli.bench.app:bench_app",
 }
 """Commands that read files of clicks, items or users: they need the extra ``evaluation``."""
@@ -67,14 +70,16 @@ def add_commands_of_files() -> None:
     def refuse() -> NoReturn:
         raise CommandError(lacking)
 
-    for name, place in OF_FILES.items():
+    for words, place in OF_FILES.items():
+        *groups, name = words.split()
+        to = features_app if groups else app
         if lacking:
             takes_all = {"allow_extra_args": True, "ignore_unknown_options": True}
-            app.command(name, help=f"Not here: {lacking}", context_settings=takes_all)(refuse)
+            to.command(name, help=f"Not here: {lacking}", context_settings=takes_all)(refuse)
         elif isinstance(found := resolve_name(place), typer.Typer):
-            app.add_typer(found, name=name)
+            to.add_typer(found, name=name)
         else:
-            app.command(name)(found)
+            to.command(name)(found)
 
 
 add_commands_of_files()

@@ -38,6 +38,7 @@ class Scope(StrEnum):
     CATALOGUE = "catalogue"
     USERS = "users"
     MODELS = "models"
+    FEATURES = "features"
     METRICS = "metrics"
 
 

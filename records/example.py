@@ -36,13 +36,15 @@ class Example(NamedTuple):
 
     ``session_id`` and ``click``, its place in the session, name the example. ``features`` is
     (N_FEATURES, n) float32, in the blend's order of candidates, best first; ``target`` is the place
-    of the item that came next, -1 if it is no candidate (then n is 0).
+    of the item that came next, -1 if it is no candidate (then n is 0). ``item_ids`` are the
+    candidates; empty where a record of an older version has none.
     """
 
     session_id: str
     click: Applied
     features: NDArray[np.float32]
     target: int
+    item_ids: tuple[str, ...] = ()
 
 
 def encode(example: Example) -> bytes:
@@ -57,6 +59,7 @@ def encode(example: Example) -> bytes:
         candidates=example.features.shape[1],
         packed_features=_changes(example.features),
         target=example.target + 1,
+        candidate_ids=example.item_ids,
     ).SerializeToString()
 
 
@@ -91,11 +94,12 @@ def decode(message: pb.Example) -> Example:
     ------
     RecordError
         If its features have another schema or another size, it has more than `CANDIDATES`
-        candidates, or its target is none of them.
+        candidates, its target is none of them, or it names others than it has.
     """
     if message.feature_schema not in FITTING_SCHEMAS:
         raise RecordError("feature_schema", f"is {message.feature_schema!r}, not {SCHEMA!r}")
     n = message.candidates or len(message.item_ids)
+    ids = tuple(message.candidate_ids or message.item_ids)
     if n > CANDIDATES:
         raise RecordError("candidates", f"are {n}, more than {CANDIDATES}")
     rows = features_of(message.feature_schema)
@@ -106,7 +110,9 @@ def decode(message: pb.Example) -> Example:
     features = widened(features)
     if message.target > n:
         raise RecordError("target", f"is {message.target}, beyond the {n} candidates")
-    return Example(message.session_id, click_of(message), features, message.target - 1)
+    if ids and len(ids) != n:
+        raise RecordError("candidate_ids", f"are {len(ids)} of {n} candidates")
+    return Example(message.session_id, click_of(message), features, message.target - 1, ids)
 
 
 def pack_features(features: NDArray[np.float32]) -> bytes:

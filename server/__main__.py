@@ -36,6 +36,7 @@ from server.replica.redis_view import RedisView
 from server.replica.replica import Replica, Role
 from server.services.catalogue import Catalogue
 from server.services.event import Events
+from server.services.features import Features
 from server.services.model import Models
 from server.services.profiles import UserProfiles
 from server.services.recommendation import Recommendations
@@ -175,6 +176,7 @@ def answer_calls(
                 Users(producer, replica, settings.tenant),
                 UserProfiles(replica, redis_view),
                 Models(producer, replica, settings.tenant),
+                Features(replica, redis_view),
             ),
             after_answers=recommendations.send_impressions,
             stages=traces.begin if traces else untimed,

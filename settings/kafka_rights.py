@@ -31,7 +31,7 @@ DESCRIBE_CONFIGS = "DESCRIBE_CONFIGS"
 
 TOPIC, GROUP = "topic", "consumer group"
 
-REPLICAS, LEDGER, CATALOGUE = "server", "ledger", "catalogue"
+REPLICAS, LEDGER, CATALOGUE, FEATURES = "server", "ledger", "catalogue", "features"
 """Groups of those that read whole topics: Kafka's client asks for the group's coordinator, if only
 to commit nothing there."""
 
@@ -119,10 +119,11 @@ _DECLARED = (
     ),
     Role(
         "operator",
-        "people and their commands: `topics`, `doctor`, `status`, `import`, `replay`, `catalogue`",
-        reads=(SESSIONS, DEAD_LETTERS, ITEMS),
+        "people and their commands: `topics`, `doctor`, `status`, `import`, `replay`, `catalogue`, "
+        "`features`",
+        reads=(SESSIONS, DEAD_LETTERS, ITEMS, EXAMPLES),
         writes=(EVENTS, COMMANDS),
-        describes=(LEDGER, CATALOGUE, "session-store", *_JOBS),
+        describes=(LEDGER, CATALOGUE, FEATURES, "session-store", *_JOBS),
         manages=tuple(TOPICS),
     ),
 )

@@ -3,21 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online_models.engine.similar import SimilarItems
-from online_models.ranking import page, rankings
+from online_models.ranking import network, page, rankings
+from online_models.ranking.candidates import CANDIDATES, pick_candidates
 from online_models.ranking.explanation import POPULARITY, blend_scores, reasons
+from online_models.ranking.features.declared import GROUPS
+from online_models.ranking.features.entity import ItemFacts, Value
+from online_models.ranking.features.feature import Entity
+from online_models.ranking.features.registry import N_FEATURES, set_features
 from online_models.ranking.features.registry import NAMES as FEATURES
-from online_models.ranking.request import NO_SESSION, Past, Ranked, Rows, page_size
+from online_models.ranking.request import (
+    NO_SESSION,
+    UNKNOWN_TIMES,
+    Filter,
+    Past,
+    Ranked,
+    Rows,
+    page_size,
+)
 from online_models.sources import popularity
 from online_models.sources.registry import COLUMN, N_COLUMNS, retrieve
+from online_models.tables.click_times import times_of_request
 from online_models.vectors import two_towers
 
 BECAUSE, ALONE = 3, 8
 """The most items that an explanation names, and the latest items that it considers."""
+
+
+class Candidates(NamedTuple):
+    """The candidates of an answer.
+
+    ``rows`` (n,) int32 are the items, best of the blend first; ``features`` (N_FEATURES, n) float32
+    are what the rankings read of them; ``last_s`` is the time of the session's last click, seconds
+    since 1970, 0: unknown. ``session`` (N_FEATURES,) float32 has the features that are the same for
+    every candidate, also where there is none.
+    """
+
+    rows: NDArray[np.int32]
+    features: NDArray[np.float32]
+    session: NDArray[np.float32]
+    last_s: int
 
 
 class Inspection(SimilarItems):
@@ -59,6 +89,51 @@ class Inspection(SimilarItems):
         retrieve(self._state)
         n = int(self._found["pool_size"][0])
         return self.arrays["pool"][:n].copy(), self.arrays["score"][:n, :N_COLUMNS].copy()
+
+    def candidate_features(
+        self,
+        items: Rows,
+        own: int = NO_SESSION,
+        flt: Filter | None = None,
+        times_s: tuple[int, int] = UNKNOWN_TIMES,
+    ) -> Candidates:
+        """Return the features of the candidates of an answer, by the steps of `recommend`.
+
+        Arguments as `recommend`'s; ``items`` must not be empty.
+        """
+        self._request.write(items, CANDIDATES, own, flt, times_s)
+        pick_candidates(self._state, True)
+        a, n = self.arrays, int(self._found["candidates"][0])
+        if n == 0:  # what is the same for every candidate is computed with the first one
+            self._found["candidates"] = 1
+        set_features(self._state)
+        self._found["candidates"] = n
+        features = a["features"][:N_FEATURES].copy()
+        last_s = int(times_of_request(self._state)[1])
+        rows = a["pool"][a["candidates"][:n]].copy()
+        return Candidates(rows, features[:, :n], features[:, 0], last_s)
+
+    def ranker_scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the ranker's scores (n,) of candidates' features (N_FEATURES, n)."""
+        a, n = self.arrays, features.shape[1]
+        a["features"][:N_FEATURES, :n] = features
+        a["features"][:N_FEATURES, n:] = 0
+        network.forward(self._state, a["features"], n, a["network"][network.AVERAGED])
+        scores: NDArray[np.float32] = a["ranking_score"][:n].copy()
+        return scores
+
+    def item_features(self, row: int, categories: Sequence[str] = ()) -> list[Value]:
+        """Return the values of an item's features, in the order of their groups.
+
+        Parameters
+        ----------
+        row
+            The item; not 0.
+        categories
+            Those that the catalogue has of it.
+        """
+        facts = ItemFacts(self._state, row, categories)
+        return [value for group in GROUPS[Entity.ITEM] for value in group.values(facts)]
 
     def explain(
         self,

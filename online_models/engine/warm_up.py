@@ -66,6 +66,8 @@ def warm_up(remote: bool = False) -> Engine:
     engine.popularity(rows)
     engine.rank([1], [2])
     engine.explain([1], np.array([2], np.int32))
+    engine.ranker_scores(engine.candidate_features([1, 2], 0).features)
+    engine.item_features(1)
     assert engine.ranking
     other = Engine(TINY, sample=engine.sample, remote=remote)
     _replace_items(other)

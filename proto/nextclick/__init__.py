@@ -36,6 +36,9 @@ from nextclick.profiles import Profile, ProfileItem
 from nextclick.requests import Filter, RecommendRequest, Similarity
 from nextclick.results import (
     EventError,
+    Feature,
+    FeatureValues,
+    FeatureVector,
     Model,
     PutResult,
     Reason,
@@ -58,6 +61,9 @@ __all__ = [
     "DeadlineExceededError",
     "Event",
     "EventError",
+    "Feature",
+    "FeatureValues",
+    "FeatureVector",
     "FieldFault",
     "Filter",
     "InvalidEventError",

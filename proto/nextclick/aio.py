@@ -17,7 +17,7 @@ from nextclick.errors import NextclickError
 from nextclick.hedging import first_answer_async
 from nextclick.profiles import Profile
 from nextclick.requests import Filter, RecommendRequest, Similarity
-from nextclick.results import Model, PutResult, Recommendation
+from nextclick.results import Feature, FeatureValues, Model, PutResult, Recommendation
 from nextclick.retry import Attempts, retryable, translate
 from nextclick.stream import Stream
 from nextclick.tls import Tls
@@ -194,6 +194,21 @@ class AsyncClient:
     async def roll_back(self, model: str, version: int) -> None:
         """Roll ``"ranker"`` back to one of its kept versions; it continues to learn from there."""
         await self._run(calls.roll_back(model, version))
+
+    async def list_features(self, entity: str = "") -> list[Feature]:
+        """Return what the features mean; see `Client.list_features`."""
+        return await self._run(calls.list_features(entity))
+
+    async def get_features(
+        self,
+        session_id: str = "",
+        *,
+        user_id: str = "",
+        item_ids: Sequence[str] = (),
+        names: Sequence[str] = (),
+    ) -> FeatureValues:
+        """Return values of features; see `Client.get_features`."""
+        return await self._run(calls.get_features(session_id, user_id, item_ids, names))
 
     async def close(self) -> None:
         """Close the connection."""

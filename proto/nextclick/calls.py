@@ -19,9 +19,10 @@ from nextclick.convert import context_to_proto, item_to_proto, user_to_proto
 from nextclick.errors import FieldFault, InvalidRequestError
 from nextclick.profiles import Profile
 from nextclick.requests import Filter, RecommendRequest, Similarity
-from nextclick.results import Model, Recommendation
+from nextclick.results import Feature, FeatureValues, Model, Recommendation
 from nextclick.users import User, user_faults
 from nextclick.v1 import catalog_service_pb2 as catalog_pb
+from nextclick.v1 import feature_service_pb2 as feature_pb
 from nextclick.v1 import model_service_pb2 as model_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1 import session_pb2
@@ -225,6 +226,34 @@ def roll_back(model: str, version: int) -> Call[None]:
     return Call(lambda stubs: stubs.models.RollBack, request, responses.nothing)
 
 
+def list_features(entity: str) -> Call[list[Feature]]:
+    """Return the call for what the features mean; refuses an entity that there is not."""
+    known: dict[str, Any] = {responses.entity(n): n for n in feature_pb.FeatureEntity.values()}
+    known[""] = feature_pb.FEATURE_ENTITY_UNSPECIFIED
+    if entity not in known:
+        wanted = ", ".join(name for name in known if name not in ("", "unspecified"))
+        fault = FieldFault("entity", f"is {entity!r}; give one of {wanted}, or nothing for all")
+        raise InvalidRequestError("", (fault,))
+    request = feature_pb.ListFeaturesRequest(entity=known[entity])
+    return Call(lambda stubs: stubs.features.ListFeatures, request, responses.features, reads=True)
+
+
+def get_features(
+    session_id: str, user_id: str, item_ids: Sequence[str], names: Sequence[str]
+) -> Call[FeatureValues]:
+    """Return the call for values of features."""
+    request = _build(
+        feature_pb.GetFeaturesRequest,
+        session_id=session_id,
+        user_id=user_id,
+        item_ids=item_ids,
+        names=names,
+    )
+    return Call(
+        lambda stubs: stubs.features.GetFeatures, request, responses.feature_values, reads=True
+    )
+
+
 SIMILARITIES = {
     "behaviour": pb.SIMILARITY_UNSPECIFIED,
     "content": pb.SIMILARITY_CONTENT,
@@ -232,7 +261,15 @@ SIMILARITIES = {
 }
 """The first is left out on the wire, as by older clients."""
 
-_LISTS = {"item_ids", "user_ids", "session_items", "categories", "excluded_item_ids", "kinds"}
+_LISTS = {
+    "item_ids",
+    "user_ids",
+    "session_items",
+    "categories",
+    "excluded_item_ids",
+    "kinds",
+    "names",
+}
 
 
 def _build(request_type: type[Any], **fields: Any) -> Any:

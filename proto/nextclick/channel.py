@@ -17,6 +17,7 @@ from nextclick.tls import Tls
 from nextclick.v1 import (
     catalog_service_pb2_grpc,
     event_service_pb2_grpc,
+    feature_service_pb2_grpc,
     model_service_pb2_grpc,
     recommendation_service_pb2_grpc,
     user_service_pb2_grpc,
@@ -157,7 +158,7 @@ def metadata(token: str) -> tuple[tuple[str, str], ...]:
 
 
 class Stubs:
-    """The five services on one channel, blocking or asynchronous."""
+    """The services on one channel, blocking or asynchronous."""
 
     def __init__(self, channel: grpc.Channel | grpc.aio.Channel) -> None:
         # grpc generates stubs without types.
@@ -166,8 +167,10 @@ class Stubs:
         catalogue: Any = catalog_service_pb2_grpc.CatalogServiceStub
         users: Any = user_service_pb2_grpc.UserServiceStub
         models: Any = model_service_pb2_grpc.ModelServiceStub
+        features: Any = feature_service_pb2_grpc.FeatureServiceStub
         self.recommendations = recommendations(channel)
         self.events = events(channel)
         self.catalogue = catalogue(channel)
         self.users = users(channel)
         self.models = models(channel)
+        self.features = features(channel)

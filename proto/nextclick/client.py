@@ -16,7 +16,7 @@ from nextclick.errors import NextclickError
 from nextclick.hedging import first_answer
 from nextclick.profiles import Profile
 from nextclick.requests import Filter, RecommendRequest, Similarity
-from nextclick.results import Model, PutResult, Recommendation
+from nextclick.results import Feature, FeatureValues, Model, PutResult, Recommendation
 from nextclick.retry import Attempts, retryable, translate
 from nextclick.stream import Stream
 from nextclick.tls import Tls
@@ -304,6 +304,40 @@ class Client:
         Returns like `pause_learning`. The vectors keep no versions.
         """
         self._run(calls.roll_back(model, version))
+
+    def list_features(self, entity: str = "") -> list[Feature]:
+        """Return what the features mean, and where they come from.
+
+        Parameters
+        ----------
+        entity
+            Only those of one of ``"session"``, ``"item"``, ``"user"`` and ``"candidate"``; empty:
+            all.
+        """
+        return self._run(calls.list_features(entity))
+
+    def get_features(
+        self,
+        session_id: str = "",
+        *,
+        user_id: str = "",
+        item_ids: Sequence[str] = (),
+        names: Sequence[str] = (),
+    ) -> FeatureValues:
+        """Return values of features, as an answer would read them now.
+
+        Parameters
+        ----------
+        session_id
+            A session: its features, and those of ``item_ids`` as candidates of its answer.
+        user_id
+            A user: the features of its profile.
+        item_ids
+            At most 100 items; without a session, the features of the items themselves.
+        names
+            Only these features, at most 100; empty: all.
+        """
+        return self._run(calls.get_features(session_id, user_id, item_ids, names))
 
     def close(self) -> None:
         """Close the connection."""

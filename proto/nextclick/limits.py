@@ -179,6 +179,8 @@ MAX_FILTER_KINDS = 16
 
 MAX_CONDITIONS, MAX_CONDITION_DEPTH, MAX_CONDITION_VALUES = 32, 16, 64
 """Conditions of one filter, however they are nested; how deep they are; values of one of them."""
+MAX_FEATURE_ITEMS, MAX_FEATURE_NAMES = 100, 100
+"""Items and names of one `GetFeatures` request."""
 
 # ---- the live score
 

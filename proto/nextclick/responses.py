@@ -8,9 +8,18 @@ from typing import Any
 from nextclick.codec import Item
 from nextclick.convert import item_from_proto, user_from_proto
 from nextclick.profiles import Profile, ProfileItem
-from nextclick.results import Model, Reason, Recommendation, RecommendedItem
+from nextclick.results import (
+    Feature,
+    FeatureValues,
+    FeatureVector,
+    Model,
+    Reason,
+    Recommendation,
+    RecommendedItem,
+)
 from nextclick.users import User
 from nextclick.v1 import catalog_service_pb2 as catalog_pb
+from nextclick.v1 import feature_service_pb2 as feature_pb
 from nextclick.v1 import model_service_pb2 as model_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1 import session_pb2
@@ -100,6 +109,52 @@ def models(response: model_pb.ListModelsResponse) -> list[Model]:
         )
         for model in response.models
     ]
+
+
+def features(response: feature_pb.ListFeaturesResponse) -> list[Feature]:
+    """Return what the features mean."""
+    return [
+        Feature(
+            name=feature.name,
+            entity=entity(feature.entity),
+            meaning=feature.meaning,
+            unit=feature.unit,
+            origin=feature.origin,
+            topics=tuple(feature.topics),
+            state=feature.state,
+            freshness=feature.freshness,
+            delay_ms=feature.delay_ms,
+            version=feature.version,
+            in_ranker=feature.in_ranker,
+            part=feature.part,
+            feature_schema=response.feature_schema,
+        )
+        for feature in response.features
+    ]
+
+
+def feature_values(response: feature_pb.GetFeaturesResponse) -> FeatureValues:
+    """Return values of features."""
+    return FeatureValues(
+        vectors=tuple(
+            FeatureVector(
+                entity(vector.entity),
+                vector.id,
+                vector.known,
+                {v.name: tuple(v.texts) or v.number for v in vector.values},
+            )
+            for vector in response.vectors
+        ),
+        model_version=response.model_version,
+        timestamp_ms=response.timestamp_ms,
+        feature_schema=response.feature_schema,
+        degraded=_degraded(response.degraded),
+    )
+
+
+def entity(value: int) -> str:
+    """Return the name of what a feature describes."""
+    return _name(feature_pb.FeatureEntity, value, "FEATURE_ENTITY_")
 
 
 def nothing(_: object) -> None:

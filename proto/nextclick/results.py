@@ -167,3 +167,99 @@ class Model:
     hit_rate: float | None
     mrr: float | None
     tenant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """What a feature means, and where it comes from.
+
+    Attributes
+    ----------
+    name
+        Unique among all features.
+    entity
+        What it describes: ``"session"``, ``"item"``, ``"user"`` or ``"candidate"``.
+    meaning
+        What it says.
+    unit
+        Of its value; ``"names"``: it has texts.
+    origin
+        What it comes from, in a few words.
+    topics
+        Kafka topics that it is computed from.
+    state
+        What of the server's memory is read.
+    freshness
+        When its value changes.
+    delay_ms
+        How long after the event that changes it, at the latest, in ordinary live traffic.
+    version
+        Grows when it is computed in another way.
+    in_ranker
+        Whether the ranker reads it.
+    part
+        The group that ``nextclick bench frontier`` leaves it out with.
+    feature_schema
+        Hash of the names and versions of the ranker's features.
+    """
+
+    name: str
+    entity: str
+    meaning: str
+    unit: str
+    origin: str
+    topics: tuple[str, ...]
+    state: str
+    freshness: str
+    delay_ms: int
+    version: int
+    in_ranker: bool
+    part: str
+    feature_schema: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureVector:
+    """Features of one session, user, item or candidate.
+
+    Attributes
+    ----------
+    entity
+        As `Feature.entity`.
+    id
+        Its id.
+    known
+        Whether it is known; a candidate: whether it is among those that the ranker orders.
+    values
+        By name: a number, or texts. What is not known is left out.
+    """
+
+    entity: str
+    id: str
+    known: bool
+    values: Mapping[str, float | tuple[str, ...]] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureValues:
+    """Values of features, as an answer would have read them.
+
+    Attributes
+    ----------
+    vectors
+        Of the session, of the user, of the items.
+    model_version
+        Clicks that the models had learned.
+    timestamp_ms
+        The server's clock.
+    feature_schema
+        As `Feature.feature_schema`.
+    degraded
+        As `Recommendation.degraded`.
+    """
+
+    vectors: tuple[FeatureVector, ...]
+    model_version: int = 0
+    timestamp_ms: int = 0
+    feature_schema: str = ""
+    degraded: tuple[str, ...] = ()

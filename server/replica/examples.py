@@ -133,7 +133,8 @@ class ExampleEmitter:
         case = self._replica.engine.example(number, item_id, self._past_of(record))
         if case is None:
             return
-        value = example.encode(example.Example(session_id, click, case.features, case.target))
+        ids = tuple(case.item_ids)
+        value = example.encode(example.Example(session_id, click, case.features, case.target, ids))
         try:
             self._producer.produce(self._topic, value, session_id)
         except (BufferError, KafkaException):

@@ -28,6 +28,7 @@ from server.replica.redis_view import UNREAD, Question, RedisView, Stored
 from server.replica.replica import Replica
 from server.services import recommendation_checks as validation
 from server.services.conditions import Asker, condition_of
+from server.services.degraded import degraded_reasons
 from server.services.impression_recorder import ImpressionRecorder, Shown
 from server.services.replies import (
     RANK_ITEMS,
@@ -54,16 +55,12 @@ log = logging.getLogger("nextclick.answers")
 PARSE = "parse"
 """The first stage of an answer."""
 
-CATCHING_UP_MS = 10_000
-"""Answers of a replica with a larger lag are marked as degraded."""
-
 NEIGHBOURS = {
     pb.SIMILARITY_UNSPECIFIED: By.BEHAVIOUR,
     pb.SIMILARITY_BEHAVIOUR: By.BEHAVIOUR,
     pb.SIMILARITY_CONTENT: By.CONTENT,
     pb.SIMILARITY_MIX: By.MIX,
 }
-
 
 FilteredRequest = pb.RecommendRequest | pb.SimilarItemsRequest | pb.TrendingRequest
 
@@ -365,15 +362,7 @@ class Recommendations:
         return Asker(facts.attributes, facts.segments, facts.context.said)
 
     def _degraded(self, stored: Stored | None) -> list[pb.DegradedReason]:
-        reasons: list[pb.DegradedReason] = []
-        if not self._redis.up or (stored is not None and not stored.complete):
-            reasons.append(pb.DEGRADED_REASON_REDIS_UNAVAILABLE)
-        if not self._replica.kafka_up:
-            reasons.append(pb.DEGRADED_REASON_KAFKA_UNAVAILABLE)
-        elif not self._replica.caught_up or self._replica.lag_ms > CATCHING_UP_MS:
-            reasons.append(pb.DEGRADED_REASON_CATCHING_UP)
-        if not self._replica.ranker_fits:
-            reasons.append(pb.DEGRADED_REASON_RANKER_MISSING)
+        reasons = degraded_reasons(self._replica, self._redis, stored)
         for reason in reasons:
             metrics.DEGRADED.labels(pb.DegradedReason.Name(reason)).inc()
         return reasons

@@ -18,12 +18,14 @@ from listeners.tokens import Scope
 from nextclick.v1 import (
     catalog_service_pb2,
     event_service_pb2,
+    feature_service_pb2,
     model_service_pb2,
     recommendation_service_pb2,
     user_service_pb2,
 )
 from server.services.catalogue import Catalogue
 from server.services.event import Events
+from server.services.features import Features
 from server.services.model import Models
 from server.services.profiles import UserProfiles
 from server.services.recommendation import Recommendations
@@ -106,6 +108,7 @@ EVENT = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
 CATALOGUE = catalog_service_pb2.DESCRIPTOR.services_by_name["CatalogService"]
 USER = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 MODEL = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
+FEATURE = feature_service_pb2.DESCRIPTOR.services_by_name["FeatureService"]
 
 SCOPES = {
     RECOMMENDATION.full_name: Scope.RECOMMEND,
@@ -113,6 +116,7 @@ SCOPES = {
     CATALOGUE.full_name: Scope.CATALOGUE,
     USER.full_name: Scope.USERS,
     MODEL.full_name: Scope.MODELS,
+    FEATURE.full_name: Scope.FEATURES,
 }
 """What the token of a call must be for, by service."""
 
@@ -135,4 +139,6 @@ METHODS = (
     Method(MODEL, "PauseLearning", Models.pause_learning, Lane.KAFKA),
     Method(MODEL, "ResumeLearning", Models.resume_learning, Lane.KAFKA),
     Method(MODEL, "RollBack", Models.roll_back, Lane.KAFKA),
+    Method(FEATURE, "ListFeatures", Features.list_features, Lane.ASIDE),
+    Method(FEATURE, "GetFeatures", Features.get_features, Lane.ASIDE),
 )

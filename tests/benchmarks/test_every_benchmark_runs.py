@@ -161,6 +161,21 @@ def test_frontier_measures_the_parts_that_it_is_asked_for(tmp_path):
     assert (tmp_path / "frontier.svg").exists()
 
 
+def test_importance_permutes_what_it_is_asked_for(tmp_path):
+    """Sources, families and features are told apart, each with its interval."""
+    clicks = tmp_path / "clicks.csv"
+    lines = (f"{s},i{s % 40} i{(s + 1) % 40} i{(s + 2) % 40}\n" for s in range(1_200))
+    clicks.write_text("session_id,items\n" + "".join(lines))
+    parts = ("--importance", "--repeats", "1", "--part", "two hops", "--part", "own")
+    result = bench("frontier", "--train", str(clicks), *parts, "--home", str(tmp_path))
+    assert (result["cases"], result["permutations"]) == (120, 1)
+    kinds = {row["name"]: row["kind"] for row in result["importance"]}
+    assert (kinds["two hops"], kinds["own items"], kinds["own"]) == ("source", "family", "feature")
+    for row in result["importance"]:
+        assert row["mrr_95"][0] <= row["mrr"] <= row["mrr_95"][1]
+    assert (tmp_path / "importance.json").exists()
+
+
 def test_growth_measures_each_size(tmp_path):
     """Each size is as large as it says, and the largest of both is among them."""
     sizes = ("--items", "1000", "--items", "2000", "--sessions", "9000")

@@ -38,6 +38,7 @@ from server.replica.followed_topics import FOLLOWED
 from server.replica.replica import Replica
 from server.services.catalogue import Catalogue
 from server.services.event import Events
+from server.services.features import Features
 from server.services.model import Models
 from server.services.recommendation import Recommendations
 from server.services.users import Users
@@ -183,6 +184,7 @@ def test_the_method_answers_over_grpc_and_through_both_clients():
         Catalogue(None, shop.replica, ""),
         Users(None, shop.replica, ""),
         Models(None, shop.replica, ""),
+        Features(shop.replica, shop.redis),
     )
     server = GrpcServer(settings, handlers, shop.service.send_impressions)
     server.start()

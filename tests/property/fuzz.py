@@ -53,6 +53,7 @@ from nextclick.topics import (
 from nextclick.v1 import (
     catalog_service_pb2,
     event_service_pb2,
+    feature_service_pb2,
     learning_pb2,
     model_service_pb2,
     scoreboard_pb2,
@@ -315,6 +316,15 @@ class Fuzz:
                 user_ids=[self.name("u") for _ in range(MAX_PROFILES_ASKED)]
             ),
             "ListModels": model_service_pb2.ListModelsRequest,
+            "ListFeatures": lambda: feature_service_pb2.ListFeaturesRequest(
+                entity=pick.randrange(5)
+            ),
+            "GetFeatures": lambda: feature_service_pb2.GetFeaturesRequest(
+                session_id=pick.choice(["", self.name("s")]),
+                user_id=self.name("u"),
+                item_ids=self.items(100),
+                names=pick.choice([[], ["seq", "item_clicks"]]),
+            ),
             "PauseLearning": lambda: model_service_pb2.PauseLearningRequest(model="ranker"),
             "ResumeLearning": lambda: model_service_pb2.ResumeLearningRequest(model="ranker"),
             "RollBack": lambda: model_service_pb2.RollBackRequest(model="ranker", version=1),

@@ -28,6 +28,7 @@ from server.replica.log_reader import LogReader
 from server.replica.replica import Replica
 from server.services.catalogue import Catalogue
 from server.services.event import Events
+from server.services.features import Features
 from server.services.model import Models
 from server.services.profiles import UserProfiles
 from server.services.recommendation import Recommendations
@@ -93,6 +94,7 @@ class Fuzzer(Fuzz):
             Users(NoKafka(), self.replica, ""),
             UserProfiles(self.replica, FakeRedis()),
             Models(NoKafka(), self.replica, ""),
+            Features(self.replica, FakeRedis()),
         ]
         lanes = Lanes(1, self.service.send_impressions)
         for method in METHODS:

@@ -9,8 +9,10 @@ from numba import njit
 
 from online_models.memory.state import State
 from online_models.ranking.features.family import Family, Feature
+from online_models.ranking.features.origins import BLEND
 
 PLACE, SCORE, SHARE = range(3)
+PART = "the blend's order"
 
 
 @njit(cache=True, fastmath=True)
@@ -26,9 +28,9 @@ def _fill(st: State, first: int) -> None:
 
 FAMILY = Family(
     (
-        Feature("place", "the blend's order", "1 / place in the blend's order, from 1"),
-        Feature("score", "the blend's order", "the blend's score minus the best one"),
-        Feature("share", "the blend's order", "exponential of `score`"),
+        Feature("place", PART, "1 / place in the blend's order, from 1", "1 / place", BLEND),
+        Feature("score", PART, "the blend's score minus the best one", "log odds", BLEND),
+        Feature("share", PART, "exponential of `score`", "ratio 0..1", BLEND),
     ),
     _fill,
 )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from online_models.memory.state import State
 from online_models.memory.table import Table
 from online_models.ranking.features.family import Family, Feature
+from online_models.ranking.features.origins import CATALOGUE
 
 SHARES = 4_096
 """Places for the shares of a session's categories; further categories share places."""
@@ -82,10 +83,24 @@ FEATURES = (
     Feature(
         "category_share",
         "content",
-        "largest share of the session's items that are in one of its categories, 0..1",
+        "largest share of the session's items that are in one of its categories",
+        "share 0..1",
+        CATALOGUE,
     ),
-    Feature("category_last", "content", "1 if it shares a category with the last item"),
-    Feature("content_last", "content", "share of the last item's tokens that it has as well, 0..1"),
+    Feature(
+        "category_last",
+        "content",
+        "1 if it shares a category with the last item",
+        "0 or 1",
+        CATALOGUE,
+    ),
+    Feature(
+        "content_last",
+        "content",
+        "share of the last item's words and attributes that it has as well",
+        "share 0..1",
+        CATALOGUE,
+    ),
 )
 """All are 0 without a catalogue."""
 

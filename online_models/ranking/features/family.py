@@ -1,4 +1,4 @@
-"""Declaration of a family of features."""
+"""Declaration of a family of features of the rankings."""
 
 from __future__ import annotations
 
@@ -6,25 +6,9 @@ from dataclasses import dataclass
 
 from online_models.memory.chain import Kernel
 from online_models.memory.table import Table
+from online_models.ranking.features.feature import Entity, Feature
 
-
-@dataclass(frozen=True)
-class Feature:
-    """A number that describes a candidate to the rankings.
-
-    Parameters
-    ----------
-    name
-        Unique; part of the schema that weights and examples carry.
-    part
-        Name under which ``nextclick bench frontier`` leaves it out, together with others.
-    meaning
-        What it says, with its unit.
-    """
-
-    name: str
-    part: str
-    meaning: str
+__all__ = ["Entity", "Family", "Feature"]
 
 
 @dataclass(frozen=True)

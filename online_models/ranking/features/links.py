@@ -6,8 +6,10 @@ from numba import njit
 
 from online_models.memory.state import State
 from online_models.ranking.features.family import Family, Feature
+from online_models.ranking.features.origins import COUNTS
 from online_models.sources.registry import COLUMN, FACT
 
+PART = "single links"
 NEXT, PAIR, SEQ2, COV2 = COLUMN["next"], COLUMN["pair"], FACT["seq2"], FACT["cov2"]
 
 
@@ -32,17 +34,41 @@ def _fill_second(st: State, first: int) -> None:
 
 LAST = Family(
     (
-        Feature("raw_next", "single links", "its share of the last item's direct successors, 0..1"),
         Feature(
-            "raw_pair", "single links", "its share of the successors of the last two items, 0..1"
+            "raw_next",
+            PART,
+            "its share of the last item's direct successors",
+            "share 0..1",
+            COUNTS,
+            column="next",
+        ),
+        Feature(
+            "raw_pair",
+            PART,
+            "its share of the successors of the last two items",
+            "share 0..1",
+            COUNTS,
+            column="pair",
         ),
     ),
     _fill_last,
 )
 SECOND = Family(
     (
-        Feature("raw_seq2", "single links", "share of what followed the second last item, 0..1"),
-        Feature("raw_cov2", "single links", "co-visits with the second last item, damped cosine"),
+        Feature(
+            "raw_seq2",
+            PART,
+            "its share of what followed the second last item",
+            "share 0..1",
+            COUNTS,
+        ),
+        Feature(
+            "raw_cov2",
+            PART,
+            "co-visits with the second last item",
+            "damped cosine, 0..1",
+            COUNTS,
+        ),
     ),
     _fill_second,
 )

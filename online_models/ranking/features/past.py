@@ -12,6 +12,7 @@ from online_models.memory.state import State
 from online_models.memory.table import Table
 from online_models.ranking.features.content import SHARES
 from online_models.ranking.features.family import Family, Feature
+from online_models.ranking.features.origins import PROFILE
 from online_models.ranking.past_share import place_of_last, steps_after
 from online_models.sources.past import BOUGHT, COV, LIKED, PLACE, SEQ
 from online_models.tables.click_times import DAY_S, times_of_request
@@ -19,25 +20,81 @@ from online_models.vectors.two_towers import DIMENSIONS, VECTOR_ITEMS, session_v
 
 PART = "the user's past"
 FEATURES = (
-    Feature("past_size", PART, "log(1 + items of earlier sessions)"),
-    Feature("past_first", PART, "1 on a first page: the session has no item yet"),
-    Feature("past_seen", PART, "1 if it is in an earlier session"),
-    Feature("past_bought", PART, "1 if it was bought there"),
-    Feature("past_liked", PART, "1 if it was liked there"),
-    Feature("past_log_days", PART, "log(1 + days since), if it was seen"),
-    Feature("past_recency", PART, "1 / (1 + items of the past after it), if it was seen"),
-    Feature("past_visit", PART, "1 / (1 + earlier sessions after it), if it was seen"),
-    Feature("past_opened", PART, "1 if it is the first item kept of an earlier session"),
-    Feature("past_in_visit", PART, "1 / (1 + its place in its earlier session), if it was seen"),
+    Feature("past_size", PART, "log(1 + items of earlier sessions)", "log items", PROFILE),
     Feature(
-        "past_next", PART, "1 / steps after the session's last item, if both are of one earlier one"
+        "past_first", PART, "1 on a first page: the session has no item yet", "0 or 1", PROFILE
     ),
-    Feature("past_repeats", PART, "the user's share of repeated steps, if it was seen, 0..1"),
-    Feature("past_again", PART, "share of the session's items in the past, if it was seen, 0..1"),
-    Feature("past_categories", PART, "largest share of the past that is in one of its categories"),
-    Feature("past_vector", PART, "dot product with the vector of the past"),
-    Feature("past_seq", PART, "share of what followed the last items of the past"),
-    Feature("past_cov", PART, "co-visits with the last items of the past, damped cosines"),
+    Feature("past_seen", PART, "1 if it is in an earlier session", "0 or 1", PROFILE),
+    Feature("past_bought", PART, "1 if it was bought there", "0 or 1", PROFILE),
+    Feature("past_liked", PART, "1 if it was liked there", "0 or 1", PROFILE),
+    Feature("past_log_days", PART, "log(1 + days since), if it was seen", "log days", PROFILE),
+    Feature(
+        "past_recency",
+        PART,
+        "1 / (1 + items of the past after it), if it was seen",
+        "reciprocal items",
+        PROFILE,
+    ),
+    Feature(
+        "past_visit",
+        PART,
+        "1 / (1 + earlier sessions after it), if it was seen",
+        "reciprocal sessions",
+        PROFILE,
+    ),
+    Feature(
+        "past_opened",
+        PART,
+        "1 if it is the first item kept of an earlier session",
+        "0 or 1",
+        PROFILE,
+    ),
+    Feature(
+        "past_in_visit",
+        PART,
+        "1 / (1 + its place in its earlier session), if it was seen",
+        "reciprocal place",
+        PROFILE,
+    ),
+    Feature(
+        "past_next",
+        PART,
+        "1 / steps after the session's last item, if both are of one earlier one",
+        "reciprocal steps",
+        PROFILE,
+    ),
+    Feature(
+        "past_repeats",
+        PART,
+        "the user's share of repeated steps, if it was seen, 0..1",
+        "share 0..1",
+        PROFILE,
+    ),
+    Feature(
+        "past_again",
+        PART,
+        "share of the session's items in the past, if it was seen, 0..1",
+        "share 0..1",
+        PROFILE,
+    ),
+    Feature(
+        "past_categories",
+        PART,
+        "largest share of the past that is in one of its categories",
+        "share 0..1",
+        PROFILE,
+    ),
+    Feature("past_vector", PART, "dot product with the vector of the past", "dot product", PROFILE),
+    Feature(
+        "past_seq", PART, "share of what followed the last items of the past", "share 0..1", PROFILE
+    ),
+    Feature(
+        "past_cov",
+        PART,
+        "co-visits with the last items of the past, damped cosines",
+        "sum of cosines",
+        PROFILE,
+    ),
 )
 (
     SIZE, FIRST, SEEN, BOUGHT_IT, LIKED_IT, LOG_DAYS, RECENCY, VISIT, OPENED, IN_VISIT, NEXT,

@@ -59,15 +59,21 @@ N_INPUTS = -(-N_FEATURES // 4) * 4
 """Rows of ``st.features``: a multiple of four, as the network's kernels need it; the rest is 0."""
 
 TRANSFORMS = 2
-"""Version of how the features are computed; increase it when one is computed in another way."""
+"""Version of how all features are computed; of one alone that is computed in another way, increase
+its `version`."""
+
+VERSIONED = tuple(
+    feature.name if feature.version == 1 else f"{feature.name}@{feature.version}"
+    for feature in FEATURES
+)
 
 
 def _schema(names: Sequence[str]) -> str:
     return hashlib.blake2b(f"{TRANSFORMS},{','.join(names)}".encode(), digest_size=4).hexdigest()
 
 
-SCHEMA = _schema(NAMES)
-COMMON_SCHEMA = _schema(NAMES[:N_COMMON])
+SCHEMA = _schema(VERSIONED)
+COMMON_SCHEMA = _schema(VERSIONED[:N_COMMON])
 """The schema of code that has no optional features. What it has learned is used: the weights of
 optional features begin at zero (`ranking.network`)."""
 

@@ -9,20 +9,35 @@ from numba import njit
 
 from online_models.memory.state import State
 from online_models.memory.table import Table
-from online_models.ranking.features.family import Family, Feature
+from online_models.ranking.features.family import Entity, Family, Feature
+from online_models.ranking.features.feature import Origin
+from online_models.ranking.features.origins import COUNTS, SESSION
 from online_models.sources.pool import find_in_pool
 from online_models.sources.registry import FACT
 
 AGO = FACT["ago"]
 PART = "session's shape"
+
+
+def _feature(name: str, meaning: str, unit: str, origin: Origin = SESSION) -> Feature:
+    return Feature(name, PART, meaning, unit, origin, entity=Entity.SESSION)
+
+
 FEATURES = (
-    Feature("session_log_length", PART, "log of the number of items in the query"),
-    Feature("session_one", PART, "1 if the query has one item"),
-    Feature("session_two", PART, "1 if it has two"),
-    Feature("session_repeats", PART, "share of its items that occur again later in it, 0..1"),
-    Feature("log_neighbours", PART, "log(1 + sessions that share an item with it)"),
-    Feature("log_last_sessions", PART, "log(1 + sessions that have clicked its last item)"),
-    Feature("log_pool", PART, "log(1 + items that the sources have found)"),
+    _feature("session_log_length", "log of the number of items in the query", "log items"),
+    _feature("session_one", "1 if the query has one item", "0 or 1"),
+    _feature("session_two", "1 if it has two", "0 or 1"),
+    _feature("session_repeats", "share of its items that occur again later in it", "share 0..1"),
+    _feature(
+        "log_neighbours", "log(1 + sessions that share an item with it)", "log sessions", COUNTS
+    ),
+    _feature(
+        "log_last_sessions",
+        "log(1 + sessions that have clicked its last item)",
+        "log sessions",
+        COUNTS,
+    ),
+    _feature("log_pool", "log(1 + items that the sources have found)", "log items", COUNTS),
 )
 
 

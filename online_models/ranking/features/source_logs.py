@@ -9,6 +9,7 @@ from numba import njit
 
 from online_models.memory.state import State
 from online_models.ranking.features.family import Family, Feature
+from online_models.ranking.features.origins import COUNTS
 from online_models.sources.registry import COLUMN
 
 LOGGED = ("knn_place", "seq", "cov", "knn_after", "knn_undecayed", "knn_recent", "hop_seq")
@@ -26,7 +27,14 @@ def _fill(st: State, first: int) -> None:
 
 FAMILY = Family(
     tuple(
-        Feature(f"log_{name}", "logs of scores", f"log({SMALLEST:g} + raw score {name})")
+        Feature(
+            f"log_{name}",
+            "logs of scores",
+            f"log({SMALLEST:g} + raw score {name})",
+            "log score",
+            COUNTS,
+            column=name,
+        )
         for name in LOGGED
     ),
     _fill,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from numba import njit
 
 from online_models.memory.state import State
-from online_models.ranking.features.family import Family, Feature
+from online_models.ranking.features.family import Entity, Family, Feature
+from online_models.ranking.features.origins import CLICK_TIMES
 
 
 @njit(cache=True)
@@ -14,11 +15,17 @@ def _fill(st: State, first: int) -> None:
         st.features[first + k, : st.found[0].candidates] = st.time_features[k]
 
 
+def _feature(name: str, meaning: str, unit: str) -> Feature:
+    return Feature(name, "time", meaning, unit, CLICK_TIMES, entity=Entity.SESSION)
+
+
 FAMILY = Family(
     (
-        Feature("log_gap", "time", "log(1 + seconds between the last two clicks); 0: unknown"),
-        Feature("hour_sine", "time", "sine of the last click's time of day, UTC; 0: unknown"),
-        Feature("hour_cosine", "time", "cosine of the last click's time of day, UTC; 0: unknown"),
+        _feature(
+            "log_gap", "log(1 + seconds between the last two clicks); 0: unknown", "log seconds"
+        ),
+        _feature("hour_sine", "sine of the last click's time of day, UTC; 0: unknown", "-1..1"),
+        _feature("hour_cosine", "cosine of the last click's time of day, UTC; 0: unknown", "-1..1"),
     ),
     _fill,
 )

@@ -6,6 +6,7 @@ from numba import njit
 
 from online_models.memory.state import State
 from online_models.ranking.features.family import Family, Feature
+from online_models.ranking.features.origins import COUNTS
 from online_models.sources.popularity import log_trend
 from online_models.sources.registry import FACT
 
@@ -27,6 +28,8 @@ FAMILY = Family(
             "log_trend",
             "popularity",
             "log of clicks with the short decay, without the session's own",
+            "log clicks",
+            COUNTS,
         ),
     ),
     _fill,

@@ -9,6 +9,7 @@ from online_models.memory.prefetch import prefetch
 from online_models.memory.state import State
 from online_models.memory.table import Table
 from online_models.ranking.features.family import Family, Feature
+from online_models.ranking.features.origins import VECTORS
 from online_models.vectors.two_towers import DIMENSIONS, session_vector
 
 SESSION, LAST, RAW = range(3)
@@ -48,12 +49,26 @@ def _fill(st: State, first: int) -> None:
 FAMILY = Family(
     (
         Feature(
-            "vector_session", "vectors", "dot product with the session's vector, minus the best one"
+            "vector_session",
+            "vectors",
+            "dot product with the session's vector, minus the best one",
+            "dot product",
+            VECTORS,
         ),
         Feature(
-            "vector_last", "vectors", "dot product with the last item's vector, minus the best one"
+            "vector_last",
+            "vectors",
+            "dot product with the last item's vector, minus the best one",
+            "dot product",
+            VECTORS,
         ),
-        Feature("vector_raw", "vectors", "dot product with the session's vector"),
+        Feature(
+            "vector_raw",
+            "vectors",
+            "dot product with the session's vector",
+            "dot product",
+            VECTORS,
+        ),
     ),
     _fill,
     tables=(Table("query_vector", np.float32, (DIMENSIONS,)),),

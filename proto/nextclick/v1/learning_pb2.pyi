@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Example(_message.Message):
-    __slots__ = ("feature_schema", "session_id", "seq", "item_ids", "features", "target", "packed_features", "incarnation", "appended_ms", "candidates")
+    __slots__ = ("feature_schema", "session_id", "seq", "item_ids", "features", "target", "packed_features", "incarnation", "appended_ms", "candidates", "candidate_ids")
     FEATURE_SCHEMA_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +18,7 @@ class Example(_message.Message):
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     APPENDED_MS_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_IDS_FIELD_NUMBER: _ClassVar[int]
     feature_schema: str
     session_id: str
     seq: int
@@ -28,7 +29,8 @@ class Example(_message.Message):
     incarnation: int
     appended_ms: int
     candidates: int
-    def __init__(self, feature_schema: _Optional[str] = ..., session_id: _Optional[str] = ..., seq: _Optional[int] = ..., item_ids: _Optional[_Iterable[str]] = ..., features: _Optional[bytes] = ..., target: _Optional[int] = ..., packed_features: _Optional[bytes] = ..., incarnation: _Optional[int] = ..., appended_ms: _Optional[int] = ..., candidates: _Optional[int] = ...) -> None: ...
+    candidate_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, feature_schema: _Optional[str] = ..., session_id: _Optional[str] = ..., seq: _Optional[int] = ..., item_ids: _Optional[_Iterable[str]] = ..., features: _Optional[bytes] = ..., target: _Optional[int] = ..., packed_features: _Optional[bytes] = ..., incarnation: _Optional[int] = ..., appended_ms: _Optional[int] = ..., candidates: _Optional[int] = ..., candidate_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ItemVectors(_message.Message):
     __slots__ = ("version", "context", "target", "offsets")

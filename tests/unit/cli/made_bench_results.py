@@ -3,6 +3,7 @@
 from cli.bench.frontier import PARTS
 from cli.bench.growth import LENGTHS, PAGES
 from cli.bench.index_rivals import INDEXES
+from evaluation.importance import groups
 
 SPREAD_US = {"mean": 131.2, "p50": 122.4, "p99": 1_386.7}
 
@@ -67,6 +68,21 @@ BENCHED = {
                 "us": 33.12,
             }
             for name, part in PARTS.items()
+        ],
+    },
+    "importance": {
+        "cases": 4_370,
+        "permutations": 3,
+        "importance": [
+            {
+                "name": group.name,
+                "kind": group.kind,
+                "hit_rate": 10.1234,
+                "hit_rate_95": [-10.5, 12.25],
+                "mrr": -0.1234,
+                "mrr_95": [-0.2, 0.051],
+            }
+            for group in groups()
         ],
     },
     "gateway": {

@@ -4,7 +4,16 @@ from cli.backups.archive import Held
 from cli.backups.backup import Backup
 from cli.stack.checkup import Finding, State
 from listeners.tokens import Scope, Token
-from nextclick import Model, Profile, ProfileItem, Reason, Recommendation, RecommendedItem
+from nextclick import (
+    Feature,
+    FeatureVector,
+    Model,
+    Profile,
+    ProfileItem,
+    Reason,
+    Recommendation,
+    RecommendedItem,
+)
 
 SPREAD_US = {"mean": 1_702.4421, "p50": 1_503.218, "p99": 25_400.7}
 SPREAD_MS = {"mean": 14.2, "p50": 13.04871, "p99": 41.5}
@@ -121,6 +130,41 @@ PROFILE = Profile(
     categories={"shoes": 0.8125, "sale": 0.25},
     attributes={"brand=acme": 0.5},
 )
+FEATURES = [
+    Feature(
+        name,
+        entity,
+        "what it says, in a sentence that is longer than a line of a narrow terminal",
+        unit,
+        "times of clicks",
+        ("sessions",),
+        "state",
+        "when",
+        30,
+        1,
+        True,
+        "part",
+    )
+    for name, entity, unit in (
+        ("root_knn_undecayed", "candidate", "root of a share, 0..1"),
+        ("item_categories", "item", "names"),
+    )
+]
+VALUES = [
+    FeatureVector("session", "s1", True, {"session_log_length": 1.0986123, "session_idle": 12.5}),
+    FeatureVector("item", "17116", True, {"item_clicks": 431_205.0, "item_categories": ("red",)}),
+    FeatureVector("candidate", "17116", False, {}),
+    FeatureVector("user", "u1", False, {}),
+]
+EXPORTED = {
+    "cases": 431_205,
+    "rows": 27_341_205,
+    "without_target": 70_112,
+    "refused": 0,
+    "repeated": 1_012,
+    "other_schema": 17,
+    "seconds": 141.7,
+}
 PLAYED = {
     "sent": 2_684,
     "cases": 2_052,

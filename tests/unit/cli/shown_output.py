@@ -19,6 +19,8 @@ from cli import (
     doctor,
     down,
     evaluate,
+    export_features,
+    features,
     import_history,
     jobs,
     models,
@@ -40,6 +42,7 @@ from cli.bench import (
     gateway,
     growth,
     guard,
+    importance,
     index,
     index_compare,
     learning,
@@ -60,6 +63,8 @@ from tests.unit.cli.made_results import (
     BESIDE_PLAIN,
     DEMO,
     EVALUATED,
+    EXPORTED,
+    FEATURES,
     FINDINGS,
     IMPORTED,
     MODELS,
@@ -71,6 +76,7 @@ from tests.unit.cli.made_results import (
     STATUS,
     SYNCED,
     TOKENS,
+    VALUES,
 )
 
 FOLDER = Path(__file__).parent / "shown"
@@ -222,6 +228,9 @@ SHOWN = {
     "backup-list": backups_of(backup.list_),
     "backup-list-nothing": backups_of(backup.list_, none=True),
     "backup-restore": backups_of(backup.restore, HOME),
+    "features-list": lambda: features.show(FEATURES),
+    "features-get": lambda: [features.show_values(vector) for vector in VALUES],
+    "features-export": table("Exported to cases.parquet", export_features.readable(EXPORTED)),
     "models-list": lambda: models.show(MODELS),
     "users-profile": lambda: user_profile.show(PROFILE),
     "models-pause": model(models.pause),
@@ -254,6 +263,7 @@ SHOWN = {
         "From a click to its effect", freshness.readable(BENCHED["freshness"])
     ),
     "bench-frontier": lambda: frontier.show(BENCHED["frontier"]),
+    "bench-frontier-importance": lambda: importance.show(BENCHED["importance"]),
     "bench-gateway": table("The REST gateway", gateway.readable(BENCHED["gateway"])),
     "bench-growth": lambda: growth.show(BENCHED["growth"]),
     "bench-guard": table("Tokens and TLS", guard.readable(BENCHED["guard"])),

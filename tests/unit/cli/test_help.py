@@ -12,6 +12,7 @@ import pytest
 
 from cli import interrupt, main
 from nextclick.v1 import catalog_service_pb2 as catalog_pb
+from nextclick.v1 import feature_service_pb2 as feature_pb
 from nextclick.v1 import model_service_pb2 as model_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1 import user_service_pb2 as user_pb
@@ -66,6 +67,12 @@ CALLS = {
     ("users", "delete"): user_pb.DeleteUsersResponse(accepted=1),
     ("users", "profile"): user_pb.GetProfilesResponse(
         profiles=[user_pb.UserProfile(profile=Profile(user_id="u7"))]
+    ),
+    ("features", "list"): feature_pb.ListFeaturesResponse(
+        features=[feature_pb.Feature(name="seq", entity=feature_pb.FEATURE_ENTITY_CANDIDATE)]
+    ),
+    ("features", "get"): feature_pb.GetFeaturesResponse(
+        vectors=[feature_pb.FeatureVector(entity=feature_pb.FEATURE_ENTITY_SESSION, id="s1")]
     ),
     ("models", "list"): model_pb.ListModelsResponse(models=[model_pb.Model(name="ranker")]),
     ("models", "pause"): model_pb.PauseLearningResponse(),

@@ -14,6 +14,7 @@ from gateway import app, bodies
 from gateway.problems import STATUSES
 from nextclick.limits import MAX_MESSAGE_BYTES
 from nextclick.v1 import event_service_pb2 as event_pb
+from nextclick.v1 import feature_service_pb2 as feature_pb
 from nextclick.v1 import recommendation_service_pb2 as pb
 from tests.unit.gateway.served_gateway import gateway
 from tests.unit.nextclick.fake_server import bad_request, serving
@@ -32,6 +33,29 @@ def test_a_call_is_answered_as_json(rest, fake):
     assert (answer.json["model_version"], answer.json["degraded"]) == ("7", [])
     assert fake.methods[-1] == "/nextclick.v1.RecommendationService/Recommend"
     assert fake.requests == [pb.RecommendRequest(session_id="s", page_size=3)]
+
+
+def test_values_of_features_are_told_as_json(rest, fake):
+    """A data scientist looks at them with curl: numbers as numbers, what is unknown left out."""
+    value = feature_pb.FeatureValue(name="log_gap", number=-0.5)
+    names = feature_pb.FeatureValue(name="item_categories", texts=["red"])
+    vector = feature_pb.FeatureVector(
+        entity=feature_pb.FEATURE_ENTITY_ITEM, id="i", known=True, values=[value, names]
+    )
+    fake.answers = [feature_pb.GetFeaturesResponse(vectors=[vector], timestamp_ms=7)]
+    answer = rest.call("getFeatures", {"item_ids": ["i"], "names": ["log_gap"]})
+    assert (answer.status, answer.json["timestamp_ms"]) == (200, "7")
+    [told] = answer.json["vectors"]
+    assert (told["entity"], told["known"]) == ("FEATURE_ENTITY_ITEM", True)
+    assert told["values"] == [
+        {"name": "log_gap", "number": -0.5, "texts": []},
+        {"name": "item_categories", "number": 0.0, "texts": ["red"]},
+    ]
+    assert fake.requests == [feature_pb.GetFeaturesRequest(item_ids=["i"], names=["log_gap"])]
+    fake.answers = [bad_request(("names[0]", "is the name of no feature"))]
+    refused = rest.call("getFeatures", {"item_ids": ["i"], "names": ["?"]})
+    assert refused.status == 400
+    assert refused.json["field_violations"][0]["field"] == "names[0]"
 
 
 def test_large_messages_are_converted_aside(rest, fake, monkeypatch):

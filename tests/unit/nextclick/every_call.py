@@ -21,6 +21,8 @@ EVERY_CALL: dict[str, Callable[[Any], Any]] = {
     "CatalogService/GetItems": lambda client: client.get_items(["a"]),
     "CatalogService/PutItems": lambda client: client.put_items([Item("a")]),
     "EventService/PutEvents": lambda client: client.put_events(EVENTS),
+    "FeatureService/GetFeatures": lambda client: client.get_features("s"),
+    "FeatureService/ListFeatures": lambda client: client.list_features(),
     "ModelService/ListModels": lambda client: client.list_models(),
     "ModelService/PauseLearning": lambda client: client.pause_learning("ranker"),
     "ModelService/ResumeLearning": lambda client: client.resume_learning("ranker"),

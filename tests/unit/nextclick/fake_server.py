@@ -17,6 +17,7 @@ from grpc_status import rpc_status
 from nextclick.v1 import (
     catalog_service_pb2_grpc,
     event_service_pb2_grpc,
+    feature_service_pb2_grpc,
     model_service_pb2_grpc,
     recommendation_service_pb2_grpc,
     user_service_pb2_grpc,
@@ -92,6 +93,7 @@ def serving(
     catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(fake, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(fake, server)
     user_service_pb2_grpc.add_UserServiceServicer_to_server(fake, server)
+    feature_service_pb2_grpc.add_FeatureServiceServicer_to_server(fake, server)
     if health is not None:
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
     if credentials is None:

@@ -19,6 +19,7 @@ from tests.unit.nextclick.every_call import EVERY_CALL, METHODS, empty_response
 from tests.unit.nextclick.fake_server import Fake, serving
 
 LEFT_OUT = {
+    "FeatureService/GetFeatures: vectors.values.number": "a feature that has texts has no number",
     "EventService/PutEvents: accepted": "PutResult.accepted counts over all attempts",
 }
 """Fields of responses that no result carries, and why."""

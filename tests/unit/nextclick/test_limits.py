@@ -85,6 +85,14 @@ TOLD = [
         ],
     ),
     (
+        f"{PROTOS}/feature_service.proto",
+        [
+            f"A session, 1..{limits.MAX_ID_BYTES} bytes",
+            f"Items, at most {limits.MAX_FEATURE_ITEMS}.",
+            f"Only these features, at most {limits.MAX_FEATURE_NAMES};",
+        ],
+    ),
+    (
         f"{PROTOS}/session.proto",
         [
             f'such as "mobile"; at most {limits.MAX_CONTEXT_BYTES} bytes',

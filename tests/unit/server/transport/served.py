@@ -13,6 +13,7 @@ from nextclick.v1 import (
     catalog_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
+    feature_service_pb2_grpc,
     model_service_pb2_grpc,
     recommendation_service_pb2,
     recommendation_service_pb2_grpc,
@@ -21,6 +22,7 @@ from nextclick.v1 import (
 from server.kafka.acked_producer import Outcome
 from server.services.catalogue import Catalogue
 from server.services.event import Events
+from server.services.features import Features
 from server.services.model import Models
 from server.services.users import Users
 from server.stages import untimed
@@ -68,6 +70,7 @@ class Served:
             Catalogue(self.producer, self.shop.replica, ""),
             Users(self.producer, self.shop.replica, ""),
             Models(self.producer, self.shop.replica, ""),
+            Features(self.shop.replica, self.shop.redis),
         )
         self.server = GrpcServer(
             settings, self.handlers, self.shop.service.send_impressions, stages, guard
@@ -80,6 +83,7 @@ class Served:
         self.catalogue = catalog_service_pb2_grpc.CatalogServiceStub(self.channel)
         self.users = user_service_pb2_grpc.UserServiceStub(self.channel)
         self.models = model_service_pb2_grpc.ModelServiceStub(self.channel)
+        self.features = feature_service_pb2_grpc.FeatureServiceStub(self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)
 
     def recommend(self, **fields):

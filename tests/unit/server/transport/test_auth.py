@@ -93,6 +93,7 @@ def test_the_scopes_of_the_services():
     assert of_names["PutEvents"] == Scope.EVENTS
     assert of_names["GetItems"] == of_names["DeleteItems"] == Scope.CATALOGUE
     assert of_names["RollBack"] == Scope.MODELS
+    assert of_names["ListFeatures"] == of_names["GetFeatures"] == Scope.FEATURES
     assert {method.lane for method in METHODS if method.scope is Scope.RECOMMEND} >= {
         Lane.FAST,
         Lane.STREAM,
