@@ -96,12 +96,13 @@ class Inspection(SimilarItems):
         own: int = NO_SESSION,
         flt: Filter | None = None,
         times_s: tuple[int, int] = UNKNOWN_TIMES,
+        past: Past | None = None,
     ) -> Candidates:
         """Return the features of the candidates of an answer, by the steps of `recommend`.
 
         Arguments as `recommend`'s; ``items`` must not be empty.
         """
-        self._request.write(items, CANDIDATES, own, flt, times_s)
+        self._request.write(items, CANDIDATES, own, flt, times_s, past)
         pick_candidates(self._state, True)
         a, n = self.arrays, int(self._found["candidates"][0])
         if n == 0:  # what is the same for every candidate is computed with the first one

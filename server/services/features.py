@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -21,10 +21,7 @@ from server.services.degraded import degraded_reasons
 from server.services.feature_checks import check_get, check_list
 from server.services.replies import response_field
 from server.services.requests import parsed
-from server.services.visitor import UnreadVisitorError, Visitor, resolve_visitor
-
-ProfileOf = Callable[[str], Profile | None]
-"""Returns the profile of a user, None if there is none; called with the replica's lock held."""
+from server.services.visitor import UnreadVisitorError, Visitor, past_of, resolve_visitor
 
 ENTITIES: dict[Entity, Any] = {
     entity: pb.FeatureEntity.Value(f"FEATURE_ENTITY_{entity.name}") for entity in Entity
@@ -32,12 +29,6 @@ ENTITIES: dict[Entity, Any] = {
 IN_RANKER = frozenset(NAMES)
 
 Values = Iterable[tuple[Feature, Value]]
-
-
-def no_profile(user_id: str) -> Profile | None:
-    """Return None: no user has a profile here."""
-    del user_id
-    return None
 
 
 class Features:
@@ -49,16 +40,11 @@ class Features:
         Has models, sessions and catalogue.
     redis_view
         Asked for sessions that are not in memory, as for an answer.
-    profile_of
-        Where the profiles of users are.
     """
 
-    def __init__(
-        self, replica: Replica, redis_view: RedisView, profile_of: ProfileOf = no_profile
-    ) -> None:
+    def __init__(self, replica: Replica, redis_view: RedisView) -> None:
         self._replica = replica
         self._redis = redis_view
-        self._profile_of = profile_of
 
     def list_features(self, raw: bytes) -> bytes:
         """Answer a ListFeaturesRequest."""
@@ -113,9 +99,13 @@ class Features:
                 yield Entity.CANDIDATE, item_id, None
             return
         engine = self._replica.engine
-        hidden = tuple(engine.row(item_id) for item_id in visitor.hidden)
+        disliked = (*visitor.hidden, *visitor.profile.disliked)
+        hidden = tuple(engine.row(item_id) for item_id in disliked)
         flt = Filter((), hidden) if hidden else None
-        candidates = engine.candidate_features(visitor.rows, visitor.number, flt, visitor.times_s)
+        past = past_of(engine, visitor)
+        candidates = engine.candidate_features(
+            visitor.rows, visitor.number, flt, visitor.times_s, past
+        )
         facts = SessionFacts(
             items=[engine.ids[row] for row in visitor.rows],
             version=visitor.applied.version,
@@ -147,10 +137,10 @@ class Features:
         return zip(features_of(Entity.ITEM), values, strict=True)
 
     def _of_user(self, user_id: str, now_ms: int) -> Values | None:
-        profile = self._profile_of(user_id)
-        if profile is None:
+        record = self._replica.profiles.record(user_id)
+        if record is None:
             return None
-        facts = UserFacts(profile, now_ms)
+        facts = UserFacts(Profile.FromString(record), now_ms)
         return [
             pair
             for group in GROUPS[Entity.USER]

@@ -136,9 +136,11 @@ def test_an_item_is_described_as_the_ranker_would_see_it(shop, features):
 
 def test_a_user_is_described_by_its_profile(shop):
     """What another part stores of a user is read through one seam."""
-    profile = Profile(sessions=4, steps=20, repeated_steps=5, last_timestamp_ms=1)
-    profile.purchased.add(item_id="i4")
-    features = Features(shop.replica, shop.redis, {"u": profile}.get)
+    profile = Profile(user_id="u", sessions=4, steps=20, repeated_steps=5, last_timestamp_ms=1)
+    profile.version, profile.incarnation = 1, 1
+    profile.purchased.add(item_id="i4", timestamp_ms=1)
+    shop.replica.apply_profile(b"u", profile.SerializeToString())
+    features = Features(shop.replica, shop.redis)
     known, unknown = (get(features, user_id=user).vectors[0] for user in ("u", "nobody"))
     assert (known.entity, known.known, unknown.known) == (USER, True, False)
     got = values(known)
