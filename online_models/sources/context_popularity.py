@@ -37,8 +37,9 @@ MOST_VALUES = 64
 MOST_ITEMS = 128
 """Items of a value that are counted: half of those that are kept until the next pruning."""
 
-PRIOR = 100.0
-"""Clicks that the popularity everywhere counts as much as, under each value."""
+PRIOR = 30.0
+"""Clicks that the popularity everywhere counts as much as, under each value: of 30, 100 and 300 the
+best on the first half of trivago's log (`evaluation.first_pages`), 1.55, 1.50 and 1.23 % HR@20."""
 
 POPULAR_READ = 256
 """The most popular items everywhere that take part in a page."""

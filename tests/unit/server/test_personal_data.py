@@ -6,8 +6,9 @@ from functools import partial
 import grpc
 import pytest
 
-from nextclick.topics import SESSIONS
-from nextclick.v1 import event_service_pb2
+from nextclick import User, encode_user
+from nextclick.topics import SESSIONS, USERS
+from nextclick.v1 import event_service_pb2, user_service_pb2
 from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord
 from server.replica import log_reader
@@ -80,8 +81,23 @@ def put(served):
     served.events.PutEvents(request, timeout=LIMIT_S)
 
 
+def put_and_forget_users(served):
+    """Put the user, whom Kafka does not take, and one that is invalid; forget both."""
+    user = user_service_pb2.User(user_id=USER, segments=[USER], attributes={"name": USER})
+    faulty = user_service_pb2.User(user_id=USER, segments=[99 * USER])
+    for users in ([user], [user, faulty]):
+        request = user_service_pb2.PutUsersRequest(users=users)
+        with pytest.raises(grpc.RpcError):
+            served.users.PutUsers(request, timeout=LIMIT_S)
+    forgotten = user_service_pb2.DeleteUsersRequest(user_ids=[USER])
+    with pytest.raises(grpc.RpcError):
+        served.users.DeleteUsers(forgotten, timeout=LIMIT_S)
+    served.producer.gives_up = False
+    served.users.DeleteUsers(forgotten, timeout=LIMIT_S)
+
+
 def read_the_log(served, monkeypatch):
-    """Read records of the session: one that cannot be used, and one that meets a bug."""
+    """Read records of session and user: some that cannot be used, and some that meet a bug."""
     monkeypatch.setattr(log_reader, "Consumer", FakeConsumer)
     monkeypatch.setattr(log_reader, "Broker", FakeBroker)
     monkeypatch.setattr(served.shop.replica.sessions, "apply", fails)
@@ -89,8 +105,13 @@ def read_the_log(served, monkeypatch):
     unusable = SessionRecord(session_id=SESSION, version=1, user_id=99 * USER)
     it._apply_one(Message(SESSIONS, 0, 0, record(SESSION, "x")))
     it._apply_one(Message(SESSIONS, 0, 1, unusable.SerializeToString()))
+    monkeypatch.setattr(served.shop.replica.users, "put", fails)
+    it._apply_one(Message(USERS, 0, 0, encode_user(User(USER, segments=(USER,)))))
+    it._apply_one(Message(USERS, 0, 1, encode_user(User(USER)).replace(b'"v":1', b'"v":[1]')))
     served.shop.replica.refused.report()
     assert [refused.reason for refused in served.shop.replica.refused.latest] == [
+        "failed",
+        "invalid",
         "failed",
         "invalid",
     ]
@@ -112,6 +133,7 @@ def everything(lines, monkeypatch):
     try:
         answer(served, lines, monkeypatch)
         put(served)
+        put_and_forget_users(served)
         read_the_log(served, monkeypatch)
         store()
     finally:
@@ -128,6 +150,9 @@ def test_no_line_but_those_for_debugging_names_a_session_or_a_user(lines, monkey
         "an impression was lost",
         "passing over sessions-0 at 0: failed: KeyError",
         "passing over sessions-0 at 1",
+        "passing over users-0 at 0: failed: KeyError",
+        "passing over users-0 at 1",
+        "DeleteUsers of 1 users: OK",
         "passing over the record 0-1",
         "left alone 1 keys",
     ):
