@@ -26,6 +26,8 @@ from nextclick import (
     Client,
     Event,
     EventError,
+    Feature,
+    FeatureValues,
     FieldFault,
     Filter,
     Item,
@@ -55,6 +57,8 @@ def blocking(client: Client) -> None:
     assert_type(client.get_items(["a"]), list[Item])
     assert_type(client.delete_items(["a"]), int)
     assert_type(client.list_models(), list[Model])
+    assert_type(client.list_features("item"), list[Feature])
+    assert_type(client.get_features("s", item_ids=["a"]), FeatureValues)
     client.pause_learning("ranker")
     client.resume_learning("ranker")
     client.roll_back("ranker", 3)
@@ -76,6 +80,8 @@ async def asynchronous(client: AsyncClient, sessions: AsyncIterator[str]) -> Non
     assert_type(await client.get_items(["a"]), list[Item])
     assert_type(await client.delete_items(["a"]), int)
     assert_type(await client.list_models(), list[Model])
+    assert_type(await client.list_features(), list[Feature])
+    assert_type(await client.get_features(user_id="u", names=["x"]), FeatureValues)
     await client.pause_learning("ranker")
     await client.resume_learning("ranker")
     await client.roll_back("ranker", 3)
