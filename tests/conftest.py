@@ -5,12 +5,27 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, settings
 
-from cli.stack.layout import Home, Ports
+from cli.stack.layout import PROJECT, Home, Ports
 from cli.stack.stack import Stack
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any")
+
+
+TOGETHER = PROJECT / "tests" / "clients"
+"""Tests that install and build in the same folders."""
+
+
+def pytest_collection_modifyitems(items):
+    """Tests run on all cores: those that share something, one after another on the same one."""
+    for item in items:
+        group = str(item.path.relative_to(PROJECT))
+        if "stack" in getattr(item, "fixturenames", ()):
+            group = "stack"
+        elif TOGETHER in item.path.parents:
+            group = "clients"
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
