@@ -31,11 +31,12 @@ def test_a_token_is_found_by_what_a_call_carries():
     for _ in range(2):
         assert tokens.of(f"Bearer {SHOP}") == TOKENS[0]
         assert tokens.of(f"Bearer {OPS}") == TOKENS[1]
+        assert tokens.of(f"bearer {SHOP}") == tokens.of(f"BEARER {SHOP}") == TOKENS[0]
 
 
 @pytest.mark.parametrize(
     "header",
-    ["", "Bearer", BEARER, SHOP, f"bearer {SHOP}", f"Bearer  {SHOP}", f"Bearer {SHOP} ",
+    ["", "Bearer", BEARER, SHOP, f"bearer{SHOP}", f"Bearer  {SHOP}", f"Bearer {SHOP} ",
      f"Bearer {SHOP[:-1]}", f"Bearer {hash_of(SHOP)}", "Bearer \u00fc", f"Bearer {SHOP},{OPS}"],
 )  # fmt: skip
 def test_what_is_no_token_of_ours_is_not_found(header):
@@ -55,6 +56,7 @@ def test_what_is_remembered_is_bounded_by_the_tokens():
     tokens = Tokens(TOKENS)
     for n in range(1_000):
         tokens.of(f"Bearer guess{n}")
+        tokens.of(f"bearer {SHOP}")
         tokens.of(f"bearer{' ' * n}{SHOP}")
         tokens.of(f"Bearer {SHOP}")
     assert list(tokens._verified) == [f"Bearer {SHOP}"]
