@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from listeners.tokens import (
     BEARER,
     MAX_TOKENS,
+    PREFIX,
     Scope,
     Token,
     Tokens,
@@ -18,7 +19,7 @@ from listeners.tokens import (
     new_token,
 )
 
-SHOP, OPS = new_token(), new_token()
+SHOP, OPS = PREFIX + 43 * "s", PREFIX + 43 * "o"
 TOKENS = [
     Token("shop", frozenset([Scope.RECOMMEND, Scope.EVENTS]), hash_of(SHOP), "2026-11-28"),
     Token("ops", frozenset(Scope), hash_of(OPS), "2026-11-27"),
