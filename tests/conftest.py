@@ -17,6 +17,7 @@ TOGETHER = PROJECT / "tests" / "clients"
 """Tests that install and build in the same folders."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items):
     """Tests run on all cores: those that share something, one after another on the same one."""
     for item in items:
