@@ -5,7 +5,7 @@ JAVA := streaming/java
 PYTHON_STAMP := .venv/.installed
 JAVA_STAMP := $(JAVA)/target/.built
 KERNEL_STAMP := .venv/.kernels
-AT_ONCE := -n 2 --dist loadgroup
+AT_ONCE := -n 2 --no-loadscope-reorder
 
 .PHONY: setup demo test test-all lint stubs clean
 

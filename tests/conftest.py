@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
-from cli.stack.layout import PROJECT, Home, Ports
+from cli.stack.layout import Home, Ports
 from cli.stack.stack import Stack
 
 # How long an example takes says how busy the machine is.
@@ -13,20 +14,32 @@ settings.register_profile("any", deadline=None, suppress_health_check=[HealthChe
 settings.load_profile("any")
 
 
-TOGETHER = PROJECT / "tests" / "clients"
-"""Tests that install and build in the same folders."""
+TOGETHER = {
+    "tests/integration": "stack",
+    "tests/benchmarks": "stack",
+    "tests/recovery/test_other_flink.py": "stack",
+    "tests/clients": "clients",
+}
+"""Folders and files whose tests share a stack, or install and build in the same folders."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
+class TogetherOrByFile(LoadScopeScheduling):
+    """Which tests run in the same process, where several are used."""
+
+    def _split_scope(self, nodeid):
+        path, _, _ = nodeid.partition("::")
+        return next((TOGETHER[folder] for folder in TOGETHER if path.startswith(folder)), path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Have tests that share something run one after another."""
+    return TogetherOrByFile(config, log)
+
+
 def pytest_collection_modifyitems(items):
-    """Tests run on all cores: those that share something, one after another on the same one."""
-    for item in items:
-        group = str(item.path.relative_to(PROJECT))
-        if "stack" in getattr(item, "fixturenames", ()):
-            group = "stack"
-        elif TOGETHER in item.path.parents:
-            group = "clients"
-        item.add_marker(pytest.mark.xdist_group(group))
+    """What takes longest begins first."""
+    items.sort(key=lambda item: not any(folder in str(item.path) for folder in TOGETHER))
 
 
 @pytest.fixture(scope="session")
