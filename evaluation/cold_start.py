@@ -23,8 +23,8 @@ HEAD = """
 ## Cold start
 
 HR@20 in percent where little is known (prequential), and how related the results of SimilarItems
-are for items without clicks. Of first pages by context, which the models learned before from as many
-sessions, with the difference to what is popular everywhere and its 95 % interval.
+are for items without clicks. Of first pages by context, which the models learned from as many other
+sessions before, with the difference to what is popular everywhere and its 95 % interval.
 
 | | % |
 | --- | --- |

@@ -7,8 +7,8 @@ most there. A page without a session begins with the items of
 
 p(i) being an item's share of all clicks, c_v(i) its clicks under a value, C_v all clicks under it:
 naive Bayes over the values, each shrunk towards the popularity everywhere: a value with few clicks
-leaves the page as it is. One with many that tells nothing (which device it is, mostly) adds noise for
-items with few clicks, and so costs some of what another value gives (`evaluation.first_pages`).
+leaves the page as it is. One with many that tells nothing (which device it is, mostly) adds noise
+for items with few clicks: it costs some of what another value gives (`evaluation.first_pages`).
 
 Plain Python: a click that has a context costs microseconds here, one without costs nothing.
 """
