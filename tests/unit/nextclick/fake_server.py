@@ -19,6 +19,7 @@ from nextclick.v1 import (
     event_service_pb2_grpc,
     model_service_pb2_grpc,
     recommendation_service_pb2_grpc,
+    user_service_pb2_grpc,
 )
 
 Answer = Any | grpc.StatusCode | Callable[[grpc.ServicerContext], Any]
@@ -89,6 +90,7 @@ def serving(
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(fake, server)
     event_service_pb2_grpc.add_EventServiceServicer_to_server(fake, server)
     catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(fake, server)
+    user_service_pb2_grpc.add_UserServiceServicer_to_server(fake, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(fake, server)
     if health is not None:
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
