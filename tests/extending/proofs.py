@@ -39,6 +39,7 @@ from server.replica.replica import Replica
 from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.model import Models
+from server.services.profiles import UserProfiles
 from server.services.recommendation import Recommendations
 from server.transport.server import GrpcServer
 from settings.load import load
@@ -180,6 +181,7 @@ def test_the_method_answers_over_grpc_and_through_both_clients():
         shop.service,
         Events(None, shop.replica, settings),
         Catalogue(None, shop.replica, ""),
+        UserProfiles(shop.replica, shop.redis),
         Models(None, shop.replica, ""),
     )
     server = GrpcServer(settings, handlers, shop.service.send_impressions)

@@ -21,6 +21,7 @@ from server.kafka.acked_producer import Outcome
 from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.model import Models
+from server.services.profiles import UserProfiles
 from server.stages import untimed
 from server.transport import fast_lane
 from server.transport.server import GrpcServer
@@ -64,6 +65,7 @@ class Served:
             self.shop.service,
             Events(self.producer, self.shop.replica, settings),
             Catalogue(self.producer, self.shop.replica, ""),
+            UserProfiles(self.shop.replica, self.shop.redis),
             Models(self.producer, self.shop.replica, ""),
         )
         self.server = GrpcServer(
