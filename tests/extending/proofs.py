@@ -181,7 +181,7 @@ def test_the_method_answers_over_grpc_and_through_both_clients():
         shop.service,
         Events(None, shop.replica, settings),
         Catalogue(None, shop.replica, ""),
-        UserProfiles(shop.replica, shop.redis),
+        UserProfiles(shop.replica, FakeRedis()),
         Models(None, shop.replica, ""),
     )
     server = GrpcServer(settings, handlers, shop.service.send_impressions)
