@@ -40,6 +40,7 @@ from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.features import Features
 from server.services.model import Models
+from server.services.profiles import UserProfiles
 from server.services.recommendation import Recommendations
 from server.services.users import Users
 from server.transport.server import GrpcServer
@@ -183,6 +184,7 @@ def test_the_method_answers_over_grpc_and_through_both_clients():
         Events(None, shop.replica, settings),
         Catalogue(None, shop.replica, ""),
         Users(None, shop.replica, ""),
+        UserProfiles(shop.replica, FakeRedis()),
         Models(None, shop.replica, ""),
         Features(shop.replica, shop.redis),
     )

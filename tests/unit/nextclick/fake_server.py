@@ -91,6 +91,7 @@ def serving(
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(fake, server)
     event_service_pb2_grpc.add_EventServiceServicer_to_server(fake, server)
     catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(fake, server)
+    user_service_pb2_grpc.add_UserServiceServicer_to_server(fake, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(fake, server)
     user_service_pb2_grpc.add_UserServiceServicer_to_server(fake, server)
     feature_service_pb2_grpc.add_FeatureServiceServicer_to_server(fake, server)

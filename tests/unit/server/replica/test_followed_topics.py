@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from nextclick.topics import ITEMS, RANKER, SCOREBOARD, SESSIONS, TOPICS, VECTORS
+from nextclick.topics import ITEMS, PROFILES, RANKER, SCOREBOARD, SESSIONS, TOPICS, VECTORS
 from online_models.memory.table import Kept
 from online_models.state_tables import TABLES
 from server.replica.followed_topics import FOLLOWED, Partition
@@ -24,7 +24,7 @@ def test_only_topics_that_exist_are_followed():
     assert len(START) == len(FOLLOWED)
 
 
-@pytest.mark.parametrize("name", [ITEMS, SESSIONS, VECTORS])
+@pytest.mark.parametrize("name", [ITEMS, PROFILES, SESSIONS, VECTORS])
 def test_a_server_goes_on_where_its_snapshot_ended(name):
     """Reading everything again would take as long as a first start."""
     assert start(name, 400) == 400
@@ -35,6 +35,7 @@ def test_a_server_goes_on_where_its_snapshot_ended(name):
 def test_without_a_usable_position_all_is_read_of_clicks_the_newest(position):
     """The log may have expired, or been created again, since the snapshot."""
     assert start(ITEMS, position) == LOW
+    assert start(PROFILES, position) == LOW
     assert start(VECTORS, position) == LOW
     assert start(SESSIONS, position) == HIGH - HISTORY
     assert start(SESSIONS, position, high=LOW + 10) == LOW

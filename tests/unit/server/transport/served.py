@@ -24,6 +24,7 @@ from server.services.catalogue import Catalogue
 from server.services.event import Events
 from server.services.features import Features
 from server.services.model import Models
+from server.services.profiles import UserProfiles
 from server.services.users import Users
 from server.stages import untimed
 from server.transport import fast_lane
@@ -69,6 +70,7 @@ class Served:
             Events(self.producer, self.shop.replica, settings),
             Catalogue(self.producer, self.shop.replica, ""),
             Users(self.producer, self.shop.replica, ""),
+            UserProfiles(self.shop.replica, self.shop.redis),
             Models(self.producer, self.shop.replica, ""),
             Features(self.shop.replica, self.shop.redis),
         )
