@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 
 import numpy as np
@@ -58,7 +59,7 @@ class SimilarItems(Answering):
             those. By both: see `fused`. Popular items fill the page.
         """
         base = flt or NO_FILTER
-        excluding = Filter(base.categories, (*base.excluded_rows, row), base.include_unavailable)
+        excluding = replace(base, excluded_rows=(*base.excluded_rows, row))
         size = page_size(k)
         if by is By.BEHAVIOUR:
             return self._by_behaviour(row, size, excluding)

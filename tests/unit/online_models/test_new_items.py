@@ -102,6 +102,18 @@ def test_a_page_that_nothing_can_fill_has_no_gap(shop):
     assert sorted(ids) == ["film1", "film2", "film35"]
 
 
+def test_an_item_without_content_is_in_no_list(shop):
+    """It would take the place of one that may be like another."""
+    before = len(shop.new_items)
+    row = shop.put_item("bare")
+    shop.put_content(row, counted(Content()))
+    assert len(shop.new_items) == before
+    shop.put_content(row, content_of("film", 99))
+    assert len(shop.new_items) == before + 1
+    shop.put_content(row, counted(Content()))
+    assert len(shop.new_items) == before
+
+
 def test_without_content_nothing_changes(shop):
     """A shop without a catalogue must not pay for it, nor get other answers."""
     rows = shop.rows_of(["film2", "film35"])
