@@ -33,7 +33,7 @@ def shop():
     engine.content.refit()
     for start in range(60):
         session = engine.open_session()
-        for step in range(4):
+        for step in range(12):
             engine.learn(session, f"{('film', 'shoe')[step % 2]}{(start + step) % 30}")
     return engine
 
