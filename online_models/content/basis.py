@@ -37,8 +37,8 @@ HALF = np.float32(math.sqrt(0.5))
 TINY = np.float32(1e-6)
 """A projection that is shorter has no direction: nothing of the item is known to the basis."""
 
-RANK = 1e-6
-"""Share of the largest squared singular value below which there is none, but rounding."""
+RANK = 1e-10
+"""Share of the largest squared length below which there is nothing but rounding."""
 
 TURNED_AT_ONCE = 8_192
 """Rows that are turned at once, so that a basis of many terms is not copied as a whole."""
@@ -185,14 +185,17 @@ def _orthonormal(z: Matrix) -> Matrix:
     with constant synchronization requirements", SISC 2002), twice, since once is not exact.
     """
     for _ in range(2):
-        gram = z.T @ z
-        values, turned = np.linalg.eigh(gram.astype(np.float64))
+        gram = np.zeros((z.shape[1], z.shape[1]))
+        for start in range(0, len(z), TURNED_AT_ONCE):
+            part = z[start : start + TURNED_AT_ONCE].astype(np.float64)
+            gram += part.T @ part
+        values, turned = np.linalg.eigh(gram)
         kept = values > RANK * max(float(values.max()), TINY)
         scale = np.where(kept, 1 / np.sqrt(np.where(kept, values, 1)), 0)
         step = (turned * scale).astype(np.float32)
         for start in range(0, len(z), TURNED_AT_ONCE):
-            part = slice(start, start + TURNED_AT_ONCE)
-            z[part] = z[part] @ step
+            some = slice(start, start + TURNED_AT_ONCE)
+            z[some] = z[some] @ step
     return z
 
 

@@ -169,6 +169,10 @@ class ContentVectors:
 
     # ---- searching
 
+    def knows(self, row: int) -> bool:
+        """Whether an item has content."""
+        return bool(self._known[row])
+
     def has(self, row: int) -> bool:
         """Whether an item has a vector."""
         return self.generation is not None and self.generation.index.has(row)

@@ -85,7 +85,10 @@ class PublishedModels(ItemTable):
         """Note what an item is."""
         if self.content is not None and self.new_items is not None:
             self.content.put(row, item)
-            self.new_items.note(row)
+            if self.content.knows(row):
+                self.new_items.note(row)
+            else:
+                self.new_items.drop(row)
 
     def delete_item(self, item_id: str) -> None:
         """See `ItemTable.delete_item`; the item disappears from the index at once."""

@@ -17,7 +17,7 @@ def place_new(st: State, n: int, at: int, most: int, rows: NDArray[np.int64]) ->
 
     Rows that the filter refuses, or that the answer has, are passed over. What was there moves
     down, and beyond the end of the page leaves it. Scores stay in order: a new item has that of the
-    item before it, or `NEAR_SCORE` if that is less. Returns how many were put.
+    item before it. Returns how many were put.
     """
     size = st.request[0].size
     for i in range(n):
@@ -33,9 +33,7 @@ def place_new(st: State, n: int, at: int, most: int, rows: NDArray[np.int64]) ->
     for i in range(min(size, n + put) - 1, at + put - 1, -1):
         st.answer[i] = st.answer[i - put]
         st.answer_score[i] = st.answer_score[i - put]
-    score = NEAR_SCORE
-    if at > 0:
-        score = max(st.answer_score[at - 1], NEAR_SCORE)
+    score = st.answer_score[at - 1] if at > 0 else NEAR_SCORE
     for i in range(put):
         st.answer[at + i] = st.looked_at[i]
         st.answer_score[at + i] = score

@@ -33,7 +33,7 @@ def shop():
     engine.content.refit()
     for start in range(60):
         session = engine.open_session()
-        for step in range(4):
+        for step in range(12):
             engine.learn(session, f"{('film', 'shoe')[step % 2]}{(start + step) % 30}")
     return engine
 
@@ -100,6 +100,18 @@ def test_a_page_that_nothing_can_fill_has_no_gap(shop):
     excluded = tuple(row for row in range(1, 81) if row not in allowed)
     ids, _, _ = answered(shop, ["film36"], 20, Filter(excluded_rows=excluded))
     assert sorted(ids) == ["film1", "film2", "film35"]
+
+
+def test_an_item_without_content_is_in_no_list(shop):
+    """It would take the place of one that may be like another."""
+    before = len(shop.new_items)
+    row = shop.put_item("bare")
+    shop.put_content(row, counted(Content()))
+    assert len(shop.new_items) == before
+    shop.put_content(row, content_of("film", 99))
+    assert len(shop.new_items) == before + 1
+    shop.put_content(row, counted(Content()))
+    assert len(shop.new_items) == before
 
 
 def test_without_content_nothing_changes(shop):
