@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextclick.limits import MAX_KEPT_VERSIONS, MAX_KEY_BYTES, MAX_SAMPLED_PERIODS
+from nextclick.limits import MAX_ID_BYTES, MAX_KEPT_VERSIONS, MAX_KEY_BYTES, MAX_SAMPLED_PERIODS
 from nextclick.v1 import learning_pb2 as pb
 from online_models.learners.ranker import RankerLearner
 from online_models.ranking.candidates import CANDIDATES
