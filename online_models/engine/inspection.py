@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from online_models.engine.answering import Answering
 from online_models.ranking import network, page, rankings
-from online_models.ranking.candidates import CANDIDATES, pick_candidates
+from online_models.ranking.candidates import CANDIDATES
 from online_models.ranking.explanation import POPULARITY, blend_scores, reasons
 from online_models.ranking.features.declared import GROUPS
 from online_models.ranking.features.entity import ItemFacts, Value
@@ -96,16 +96,16 @@ class Inspection(Answering):
         flt: Filter | None = None,
         times_s: tuple[int, int] = UNKNOWN_TIMES,
     ) -> Candidates:
-        """Return the features of the candidates of an answer, by the steps of `recommend`.
+        """Return the features of the candidates of an answer, by the kernel that answers.
 
         Arguments as `recommend`'s; ``items`` must not be empty.
         """
         self._request.write(items, CANDIDATES, own, flt, times_s)
-        pick_candidates(self._state, True)
+        page.recommend(self._state)
         a, n = self.arrays, int(self._found["candidates"][0])
         if n == 0:  # what is the same for every candidate is computed with the first one
             self._found["candidates"] = 1
-        set_features(self._state)
+        set_features(self._state)  # unless the ranker has
         self._found["candidates"] = n
         features = a["features"][:N_FEATURES].copy()
         last_s = int(times_of_request(self._state)[1])
