@@ -84,11 +84,12 @@ def test_candidates_have_the_features_of_an_answer_bit_for_bit(shop, features):
 def test_a_session_has_what_is_the_same_for_all_its_candidates_and_more(shop, features):
     """Who looks at a session must see what the ranker sees of it, and how old it is."""
     shop.apply(record("me", ["i4", "i5", "i4"], purchased=("i5",)))
+    column = next(iter(answered(shop, "me").values()))
     [vector] = get(features, session_id="me").vectors
     assert vector.known
     names = [f.name for f in features_of(Entity.SESSION)]
     assert [v.name for v in vector.values] == [n for n in names if n != "session_idle"]
-    got, column = values(vector), next(iter(answered(shop, "me").values()))
+    got = values(vector)
     for name, value in got.items():
         if name in NAMES:
             assert value == column[NAMES.index(name)], name
