@@ -81,7 +81,8 @@ def _sample(engine: Engine, session: Session, number: int, p: int) -> Sample:
     times_s = (second(session, p - 2) if p > 1 else 0, second(session, p - 1))
     found = engine.candidate_features(rows, times_s=times_s)
     row, candidates = engine.row(session.items[p]), found.rows.tolist()
-    target = candidates.index(row) if row and row in candidates else -1
+    ranked = rows[-1] and row and row in candidates  # after an unknown item, the blend orders
+    target = candidates.index(row) if ranked else -1
     return Sample(number, found.features.copy(), target)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from online_models.engine.similar import SimilarItems
 from online_models.ranking import network, page, rankings
-from online_models.ranking.candidates import CANDIDATES, pick_candidates
+from online_models.ranking.candidates import CANDIDATES
 from online_models.ranking.explanation import POPULARITY, blend_scores, reasons
 from online_models.ranking.features.declared import GROUPS
 from online_models.ranking.features.entity import ItemFacts, Value
@@ -98,16 +98,21 @@ class Inspection(SimilarItems):
         times_s: tuple[int, int] = UNKNOWN_TIMES,
         past: Past | None = None,
     ) -> Candidates:
-        """Return the features of the candidates of an answer, by the steps of `recommend`.
+        """Return the features of the candidates of an answer, by the kernel that answers.
 
         Arguments as `recommend`'s; ``items`` must not be empty.
         """
+<<<<<<< HEAD
         self._request.write(items, CANDIDATES, own, flt, times_s, past)
         pick_candidates(self._state, True)
+=======
+        self._request.write(items, CANDIDATES, own, flt, times_s)
+        page.recommend(self._state)
+>>>>>>> registry
         a, n = self.arrays, int(self._found["candidates"][0])
         if n == 0:  # what is the same for every candidate is computed with the first one
             self._found["candidates"] = 1
-        set_features(self._state)
+        set_features(self._state)  # unless the ranker has
         self._found["candidates"] = n
         features = a["features"][:N_FEATURES].copy()
         last_s = int(times_of_request(self._state)[1])

@@ -248,12 +248,13 @@ def late_event_of_another(log: Log) -> None:
 
 
 def newer_vectors(log: Log) -> None:
-    log.vectors("i5", 0.5, clicks_known=10**6)
+    for item_id in ("i4", "i5"):
+        log.vectors(item_id, 0.5, clicks_known=10**6)
 
 
 def known_vectors(log: Log) -> None:
     log.replica.positions["sessions", 0] = 10**6
-    log.vectors("i5", 0.5, clicks_known=10**6)
+    newer_vectors(log)
 
 
 @pytest.mark.parametrize(

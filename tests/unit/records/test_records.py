@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextclick.limits import MAX_KEPT_VERSIONS, MAX_KEY_BYTES, MAX_SAMPLED_PERIODS
+from nextclick.limits import MAX_ID_BYTES, MAX_KEPT_VERSIONS, MAX_KEY_BYTES, MAX_SAMPLED_PERIODS
 from nextclick.v1 import learning_pb2 as pb
 from online_models.learners.ranker import RankerLearner
 from online_models.ranking.candidates import CANDIDATES
@@ -34,6 +34,7 @@ def examples(draw):
         Applied(draw(counts), draw(counts), draw(counts)),
         draw(npst.arrays(np.float32, (N_FEATURES, n), elements=halves, fill=halves)),
         draw(st.integers(-1, n - 1)),
+        draw(st.sampled_from([(), tuple(f"i{i}" for i in range(n))])),
     )
 
 
@@ -132,6 +133,7 @@ BITS = N_FEATURES * 3 // 8
         ("feature_schema", "other"),
         ("target", 4),
         ("candidates", CANDIDATES + 1),
+        ("candidate_ids", ["a", "b"]),
         ("packed_features", b""),
         ("packed_features", b"\xff" * (BITS - 1)),
         ("packed_features", b"\xff" * BITS + bytes(2 * N_FEATURES * 3 - 1)),
@@ -185,6 +187,7 @@ def test_an_example_of_the_version_before_is_read():
     )
     got = example.decode(message)
     assert (got.session_id, got.click, got.target) == ("s", Applied(version=4), 2)
+    assert got.item_ids == ("a", "b", "c")
     assert np.array_equal(got.features, features)
 
 
@@ -194,7 +197,14 @@ def test_an_example_takes_no_more_bytes_than_documented():
     noise = rng.integers(0, 30_000, (N_FEATURES, CANDIDATES)).astype("<u2").view("<f2")
     click = Applied(2**62, 5_000, 2**62)
     value = example.encode(Example("s" * MAX_KEY_BYTES, click, noise.astype(np.float32), 63))
+<<<<<<< HEAD
     assert len(value) <= 12_000
+=======
+    assert len(value) <= 10_000
+    ids = ("x" * MAX_ID_BYTES,) * CANDIDATES
+    named = Example("s" * MAX_KEY_BYTES, click, noise.astype(np.float32), 63, ids)
+    assert len(example.encode(named)) <= 27_000
+>>>>>>> registry
 
 
 @pytest.mark.parametrize("field", ["context", "target"])

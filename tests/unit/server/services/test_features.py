@@ -14,7 +14,7 @@ from nextclick.v1 import recommendation_service_pb2 as recommendation_pb
 from nextclick.v1.profile_pb2 import Profile
 from online_models.ranking.features.declared import DECLARED, features_of
 from online_models.ranking.features.feature import Entity
-from online_models.ranking.features.registry import N_FEATURES, NAMES, SCHEMA, set_features
+from online_models.ranking.features.registry import N_FEATURES, NAMES, SCHEMA
 from server.errors import RequestError
 from server.services.features import Features
 from tests.unit.server.services.shop import Shop, record
@@ -45,10 +45,12 @@ def values(vector):
 
 
 def answered(shop, session_id):
-    """Row -> features of the candidates of an answer to `Recommend`."""
-    shop.recommend(session_id=session_id)
+    """The features of the candidates of an answer of the ranker to `Recommend`, by item."""
     engine = shop.replica.engine
-    set_features(engine._state)  # unless the ranker has
+    engine.arrays["counters"]["ranker_steps"] = 1_000  # as if it had learned
+    assert engine.ranking == "ranker"
+    shop.recommend(session_id=session_id)
+    assert engine.arrays["found"]["has_features"][0]
     n = int(engine.arrays["found"]["candidates"][0])
     rows = engine.arrays["pool"][engine.arrays["candidates"][:n]].tolist()
     x = engine.arrays["features"][:N_FEATURES, :n].copy()
@@ -82,11 +84,12 @@ def test_candidates_have_the_features_of_an_answer_bit_for_bit(shop, features):
 def test_a_session_has_what_is_the_same_for_all_its_candidates_and_more(shop, features):
     """Who looks at a session must see what the ranker sees of it, and how old it is."""
     shop.apply(record("me", ["i4", "i5", "i4"], purchased=("i5",)))
+    column = next(iter(answered(shop, "me").values()))
     [vector] = get(features, session_id="me").vectors
     assert vector.known
     names = [f.name for f in features_of(Entity.SESSION)]
     assert [v.name for v in vector.values] == [n for n in names if n != "session_idle"]
-    got, column = values(vector), next(iter(answered(shop, "me").values()))
+    got = values(vector)
     for name, value in got.items():
         if name in NAMES:
             assert value == column[NAMES.index(name)], name
