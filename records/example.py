@@ -2,14 +2,9 @@
 
 Features are IEEE 754 halves, feature by feature: N_FEATURES rows of n candidates. Halves are
 precise enough to learn from. Of each row only those are written that differ from the value of the
-<<<<<<< HEAD
-candidate before, since half of them do not: 2.4 kB a click with the shipped sample (the candidates'
-ids and all halves were 4.5), whatever the ids, and 12 kB at most.
-=======
-candidate before, since half of them do not: 2.2 kB a click with the shipped sample (all halves were
-4.5 with the candidates' ids), whatever the ids, and 10 kB at most. The ids are there for those who
+candidate before, since half of them do not: 2.4 kB a click with the shipped sample (all halves were
+4.5 with the candidates' ids), whatever the ids, and 12 kB at most. The ids are there for those who
 export examples (`nextclick features export`): two bytes and its length for each, 17 kB at most.
->>>>>>> registry
 """
 
 from __future__ import annotations

@@ -102,13 +102,8 @@ class Inspection(SimilarItems):
 
         Arguments as `recommend`'s; ``items`` must not be empty.
         """
-<<<<<<< HEAD
         self._request.write(items, CANDIDATES, own, flt, times_s, past)
-        pick_candidates(self._state, True)
-=======
-        self._request.write(items, CANDIDATES, own, flt, times_s)
         page.recommend(self._state)
->>>>>>> registry
         a, n = self.arrays, int(self._found["candidates"][0])
         if n == 0:  # what is the same for every candidate is computed with the first one
             self._found["candidates"] = 1

@@ -33,8 +33,8 @@ ENTRY_BYTES = 200
 """Of an item beside its record and its rows."""
 
 FACTS_BYTES = 100
-"""Of what conditions find an item by, with two categories; 340 with five facts and two numbers. Each
-further fact takes some 10 bytes, one that no other item has 300 more, and each number 100."""
+"""Of what conditions find an item by, with two categories; 340 with five facts and two numbers.
+Each further fact takes some 10 bytes, one that no other item has 300 more, each number 100."""
 
 INDEX_BYTES = 2 * 768 + 256
 """Of an item in the vector index: vector and links twice, since a rebuild makes a new one beside
