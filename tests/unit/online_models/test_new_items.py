@@ -18,7 +18,7 @@ LIMITS = Limits(max_items=512, max_sessions=256, pairs=256)
 
 
 def content_of(kind, number):
-    return counted(Content((kind,), title=f"{kind} {number} {kind}er"))
+    return counted(Content((kind,), title=f"{kind}{number} {kind}er"))
 
 
 @pytest.fixture
