@@ -88,9 +88,9 @@ def held_back_items(data: Path, progress: Progress = silent) -> str:
     progress("held-back items", 1, 2, "")
     week = data / "rsc15_64_timed"
     if week.exists():
-        train, test = rsc15_week(week)
+        of_week, after = rsc15_week(week)
         items = load_items(week / "rsc15_train_full.txt.gz")
-        lines += held_back_lines("rsc15, by category", train, test, items)
+        lines += held_back_lines("rsc15, by category", of_week, after, items)
     progress("held-back items", 2, 2, "")
     return HELD_BACK_HEAD + "".join(lines) if lines else ""
 

@@ -87,7 +87,8 @@ def thirty_music(folder: Path) -> TrainAndTest:
         if (s.times_ms or (0,))[0] >= THIRTY_MUSIC_TEST_MS:
             kept = [(i, t) for i, t in zip(s.items, s.times_ms or (), strict=True) if i in known]
             if len(kept) > 1:
-                late.append(Session(s.session_id, *zip(*kept, strict=True)))
+                items, times_ms = zip(*kept, strict=True)
+                late.append(Session(s.session_id, items, times_ms))
     return early, late
 
 

@@ -140,7 +140,8 @@ class Lsh:
         rows = np.fromiter(found, np.int64, len(found))
         scores = np.empty(len(rows), np.float32)
         products(self._vectors, rows, vector, scores)
-        return rows[np.argsort(-scores, kind="stable")[:k]]
+        nearest_rows: NDArray[np.int64] = rows[np.argsort(-scores, kind="stable")[:k]]
+        return nearest_rows
 
 
 class Faiss:

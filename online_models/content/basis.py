@@ -154,7 +154,7 @@ def _right_singular_vectors(
     y = _forth(terms, weights, embeddings, size, q).astype(np.float64)
     squares, turned = np.linalg.eigh(y.T @ y)
     best = np.argsort(-squares, kind="stable")[:DIMENSIONS]
-    best = best[squares[best] > RANK * max(float(squares.max()), TINY)]
+    best = best[squares[best] > RANK * max(float(squares.max()), float(TINY))]
     kept = np.zeros((columns, DIMENSIONS), np.float32)
     kept[:, : len(best)] = q @ turned[:, best].astype(np.float32)
     return kept
@@ -190,7 +190,7 @@ def _orthonormal(z: Matrix) -> Matrix:
             part = z[start : start + TURNED_AT_ONCE].astype(np.float64)
             gram += part.T @ part
         values, turned = np.linalg.eigh(gram)
-        kept = values > RANK * max(float(values.max()), TINY)
+        kept = values > RANK * max(float(values.max()), float(TINY))
         scale = np.where(kept, 1 / np.sqrt(np.where(kept, values, 1)), 0)
         step = (turned * scale).astype(np.float32)
         for start in range(0, len(z), TURNED_AT_ONCE):

@@ -69,7 +69,7 @@ KEPT = tuple(table for table in TABLES if table.kept is not Kept.SCRATCH and not
 WITH_SCRATCH = ("items", "sessions")
 """Tables with fields that answers write to."""
 
-OPTIONAL_PARTS = {
+OPTIONAL_PARTS: dict[str, Any] = {
     "network": (slice(None), slice(N_BASE)),
     "feature_mean": slice(N_COMMON),
     "feature_variance": slice(N_COMMON),

@@ -41,7 +41,7 @@ def place_of_last(st: State) -> int:
     if request.first_page or request.n_query == 0:
         return -1
     p = find_in_pool(st, st.query[request.n_query - 1], st.found[0].past_places)
-    return np.int64(st.past_scores[p, PLACE]) - 1 if p >= 0 else -1
+    return int(st.past_scores[p, PLACE]) - 1 if p >= 0 else -1
 
 
 @njit(cache=True, inline="always")

@@ -294,11 +294,16 @@ class Replica:
             self._put_early(item.item_id)
 
     def apply_user(self, key: bytes, value: bytes | None) -> None:
-        """Apply a record of `users`; a tombstone follows long after the deletion."""
+        """Apply a record of `users`; a tombstone follows long after the deletion.
+
+        A profile that may not be used is dropped at once, not only when the job has erased it.
+        """
         if value is None:
             self.users.remove(key.decode(errors="replace"))
             return
         user = decode_user(value)
+        if user.deleted or not user.consent:
+            self.profiles.remove(user.user_id)
         if user.deleted:
             self.users.remove(user.user_id)
         else:

@@ -109,7 +109,7 @@ def _now(st: State) -> int:
     _, last = times_of_request(st)
     if last > 0 and not st.request[0].first_page:
         return last
-    return np.int64(st.past_at[st.request[0].n_past - 1])
+    return int(st.past_at[st.request[0].n_past - 1])
 
 
 @njit(cache=True)
