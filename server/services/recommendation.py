@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nextclick.convert import context_from_proto
 from nextclick.limits import DAY_MS, EXPLAINED_ITEMS, SCORED_ITEMS
 from nextclick.v1 import recommendation_service_pb2 as pb
-from online_models.engine import By, Filter, Ranked
+from online_models.engine import By, Filter, Past, Ranked
 from online_models.metrics import log_odds
 from records.scored_ranking import scored_name
 from server import metrics
@@ -178,7 +178,7 @@ class Recommendations:
             stages.enter("session")
             visitor = self._visitor(request, stored)
             rows, appended = self._query(visitor, tail)
-            flt = self._filter(request, visitor, rows)
+            flt, past = self._filter(request, visitor, rows), past_of(self._engine, visitor)
             self._engine.at(int(self._clock()))
             ranked = self._engine.recommend(
                 rows,
@@ -188,7 +188,7 @@ class Recommendations:
                 visitor.times_s,
                 None if stages is UNTIMED else stages.enter,
                 visitor.context.counted,
-                past_of(self._engine, visitor),
+                past,
             )
             stages.enter("reply")
             asked = self._engine.asked
@@ -201,7 +201,7 @@ class Recommendations:
                 source=_source(ranked, rows),
             )
             if request.explain:
-                self._explain(response, ranked, rows, visitor.number)
+                self._explain(response, ranked, rows, visitor.number, past)
                 items = b""
             else:
                 items = self._parts[RECOMMEND_ITEMS].items(ranked.rows, ranked.scores)
@@ -256,7 +256,8 @@ class Recommendations:
             visitor = self._visitor(request, stored)
             query, _ = self._query(visitor, list(request.session_items))
             rows = self._engine.rows_of(request.item_ids)
-            scores = self._engine.rank(query, rows, visitor.number)
+            past = past_of(self._engine, visitor)
+            scores = self._engine.rank(query, rows, visitor.number, past)
             response = pb.RankResponse(
                 recommendation_id=self._new_id(),
                 session_version=visitor.applied.version,
@@ -368,11 +369,16 @@ class Recommendations:
         return reasons
 
     def _explain(
-        self, response: pb.RecommendResponse, ranked: Ranked, rows: Rows, number: int
+        self,
+        response: pb.RecommendResponse,
+        ranked: Ranked,
+        rows: Rows,
+        number: int,
+        past: Past | None,
     ) -> None:
         ids = self._engine.ids
         likely = self._probabilities(ranked.scores)
-        reasons = self._engine.explain(rows, ranked.rows[:EXPLAINED_ITEMS], number)
+        reasons = self._engine.explain(rows, ranked.rows[:EXPLAINED_ITEMS], number, past)
         for i, (row, score) in enumerate(
             zip(ranked.rows.tolist(), ranked.scores.tolist(), strict=True)
         ):
