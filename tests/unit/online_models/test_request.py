@@ -30,6 +30,8 @@ def test_every_field_of_a_request_lies_where_kernels_read_it():
         "unavailable": 1,
         "exclusions": 1,
         "n_left_out": 1,
+        "now_s": 0,
+        "mask": -1,
         "n_past": 0,
         "first_page": 0,
     }
