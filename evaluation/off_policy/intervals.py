@@ -1,0 +1,127 @@
+"""Intervals of 95 %: the studentised bootstrap, and the empirical Bernstein bound.
+
+What happens to one visitor is not independent, so visitors are drawn, not pages.
+"""
+
+from __future__ import annotations
+
+from math import log, sqrt
+
+import numpy as np
+
+from evaluation.off_policy.estimators import Columns
+from evaluation.off_policy.pages import Floats, Ints
+
+ROUNDS = 1_000
+"""Draws of the bootstrap."""
+
+MOST_GROUPS = 20_000
+"""Groups of visitors that are drawn: with more visitors than this, some share one."""
+
+MISS = 0.05
+"""Probability that an interval misses."""
+
+CELLS = 1 << 21
+"""About so many numbers of a draw are held at once."""
+
+
+def grouped(columns: Columns, visitor: Ints) -> tuple[Floats, Floats]:
+    """Return the sums of ``above`` and ``below`` by visitor, or group of visitors, (groups, p)."""
+    _, number = np.unique(visitor, return_inverse=True)
+    number = number % MOST_GROUPS
+    n = int(number.max()) + 1
+    sums = [
+        np.stack([np.bincount(number, column, n) for column in part.T], axis=1)
+        for part in (columns.above, columns.below)
+    ]
+    return sums[0], sums[1]
+
+
+def value_of(above: Floats, below: Floats) -> Floats:
+    """Return sums of ratios, (...): of sums (..., p); 0 where the sum below is 0."""
+    values: Floats = (above / np.where(below > 0, below, 1.0)).sum(axis=-1)
+    return values
+
+
+def studentised(above: Floats, below: Floats, seed: int = 0) -> tuple[float, float]:
+    """Return the studentised bootstrap interval of a sum of ratios.
+
+    Efron & Tibshirani, An Introduction to the Bootstrap, 1993, sec. 12.5: of each draw b,
+    t_b = (V_b - V) / se_b, and the interval is V - t_(0.975) se to V - t_(0.025) se. Percentiles of
+    V_b alone, without the division, miss too often where few clicks have large weights: V_b is high
+    where its own error is large.
+
+    Parameters
+    ----------
+    above, below
+        Sums by group, (groups, p); see `grouped`.
+    seed
+        Of the draws.
+
+    Notes
+    -----
+    Errors are those of the linearised ratio (the delta method). A draw without any click has no
+    error, and counts as infinitely far below: if more than 2.5 % are such, there is no upper bound.
+    """
+    n = len(above)
+    value, error = (float(x[0]) for x in _value_and_error(above, below, np.ones((1, n))))
+    random = np.random.default_rng(seed)
+    distances = []
+    block = max(1, CELLS // n)
+    for begin in range(0, ROUNDS, block):
+        drawn = _draws(random, min(block, ROUNDS - begin), n)
+        values, errors = _value_and_error(above, below, drawn)
+        away = values - value
+        none = np.where(away < 0, -np.inf, np.where(away > 0, np.inf, 0.0))
+        exact = errors <= 1e-12 * max(error, 1e-300)
+        distances.append(np.where(exact, none, away / np.where(exact, 1.0, errors)))
+    # Of infinite ones, no others are made by going between two.
+    low, high = np.quantile(
+        np.concatenate(distances), [MISS / 2, 1 - MISS / 2], method="inverted_cdf"
+    )
+    return value - float(high) * error, value - float(low) * error
+
+
+def bernstein(columns: Columns, visitor: Ints) -> tuple[float, float] | None:
+    """Return the empirical Bernstein interval of a mean; None where no bounds are known.
+
+    Maurer & Pontil, COLT 2009, theorem 4, on both sides: with n visitors of sample variance S², and
+    values in a range of R, the mean is within
+
+        sqrt(2 S² ln(4/δ) / n) + 7 R ln(4/δ) / (3 (n - 1))
+
+    of its expectation with a probability of at least 1 - δ. It holds for any distribution, so it is
+    wide. A visitor's value is the sum of those of the pages, in as many times the range of a page
+    as any visitor has pages.
+    """
+    if columns.bounds is None:
+        return None
+    _, number, pages = np.unique(visitor, return_inverse=True, return_counts=True)
+    n = len(pages)
+    if n < 2:
+        return -np.inf, np.inf
+    sums = np.bincount(number, columns.above[:, 0], n)
+    spread = (columns.bounds[1] - columns.bounds[0]) * int(pages.max())
+    told = log(4 / MISS)
+    half = sqrt(2 * float(sums.var(ddof=1)) * told / n) + 7 * spread * told / (3 * (n - 1))
+    scale = n / float(columns.below.sum())
+    value = float(sums.mean())
+    return (value - half) * scale, (value + half) * scale
+
+
+def _draws(random: np.random.Generator, rounds: int, n: int) -> Floats:
+    """Return how often each of n groups is drawn, in so many draws of n, (rounds, n)."""
+    chosen = random.integers(n, size=(rounds, n)) + n * np.arange(rounds)[:, None]
+    return np.bincount(chosen.ravel(), minlength=rounds * n).reshape(rounds, n).astype(np.float64)
+
+
+def _value_and_error(above: Floats, below: Floats, drawn: Floats) -> tuple[Floats, Floats]:
+    """Return value and standard error of each draw, (rounds,): ``drawn`` is (rounds, groups)."""
+    n = drawn.shape[1]
+    tops, bottoms = drawn @ above, drawn @ below
+    mean = np.where(bottoms > 0, bottoms, 1.0) / n
+    ratio = np.where(bottoms > 0, tops / n / mean, 0.0)
+    # How each group moves the value: sum over p of (above - ratio * below) / mean of below.
+    moves = above @ (1 / mean).T - below @ (ratio / mean).T  # (groups, rounds)
+    centred = np.einsum("bg,gb->b", drawn, moves**2) - np.einsum("bg,gb->b", drawn, moves) ** 2 / n
+    return ratio.sum(axis=1), np.sqrt(np.maximum(centred, 0.0)) / n
