@@ -69,7 +69,7 @@ def snips(walked: Walked, most: float = np.inf) -> Columns:
 
         V = Σ_i w_{1:K} Σ_k r_k / Σ_i w_{1:K}
 
-    Swaminathan & Joachims, NIPS 2015, eq. 9. A bias of order 1/n, for less variance: it does not
+    Swaminathan & Joachims, NIPS 2015. A bias of order 1/n, for less variance: it does not
     depend on how heavy the drawn pages happen to be, and never exceeds the greatest reward.
     """
     weight = np.minimum(walked.page_weight, most)
@@ -134,7 +134,7 @@ def switch_dr(walked: Walked, most: float = np.inf) -> Columns:
 
         V = 1/n Σ_i (DM_i + Σ_k w_{1:k} 1[w_{1:k} <= τ] (r_k - q(x_i, a_k, k)))
 
-    Wang, Agarwal & Dudik, ICML 2017, eq. 8, here with the weights up to each place; τ is ``most``,
+    Wang, Agarwal & Dudik, ICML 2017, here with the weights up to each place; τ is ``most``,
     or else `SWITCH_AT`. What it takes from the model has the model's bias.
     """
     limit = most if np.isfinite(most) else SWITCH_AT

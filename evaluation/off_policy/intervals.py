@@ -15,14 +15,12 @@ from evaluation.off_policy.pages import Floats, Ints
 ROUNDS = 1_000
 """Draws of the bootstrap."""
 
-MOST_GROUPS = 20_000
-"""Groups of visitors that are drawn: with more visitors than this, some share one."""
+MOST_GROUPS = 1_000
+"""Groups of visitors that are drawn: with more visitors than this, some share one. Sums of more
+visitors are less skewed, and there are fewer of them: the mean is as skewed as before."""
 
 MISS = 0.05
 """Probability that an interval misses."""
-
-CELLS = 1 << 21
-"""About so many numbers of a draw are held at once."""
 
 
 def grouped(columns: Columns, visitor: Ints) -> tuple[Floats, Floats]:
@@ -43,7 +41,16 @@ def value_of(above: Floats, below: Floats) -> Floats:
     return values
 
 
-def studentised(above: Floats, below: Floats, seed: int = 0) -> tuple[float, float]:
+def draws(groups: int, seed: int = 0) -> Floats:
+    """Return how often each group is in each draw of as many as there are, (`ROUNDS`, groups)."""
+    random = np.random.default_rng(seed)
+    chosen = random.integers(groups, size=(ROUNDS, groups))
+    chosen += groups * np.arange(ROUNDS)[:, None]
+    counts = np.bincount(chosen.ravel(), minlength=ROUNDS * groups)
+    return counts.reshape(ROUNDS, groups).astype(np.float64)
+
+
+def studentised(above: Floats, below: Floats, drawn: Floats) -> tuple[float, float]:
     """Return the studentised bootstrap interval of a sum of ratios.
 
     Efron & Tibshirani, An Introduction to the Bootstrap, 1993, sec. 12.5: of each draw b,
@@ -55,30 +62,24 @@ def studentised(above: Floats, below: Floats, seed: int = 0) -> tuple[float, flo
     ----------
     above, below
         Sums by group, (groups, p); see `grouped`.
-    seed
-        Of the draws.
+    drawn
+        See `draws`.
 
     Notes
     -----
     Errors are those of the linearised ratio (the delta method). A draw without any click has no
     error, and counts as infinitely far below: if more than 2.5 % are such, there is no upper bound.
     """
-    n = len(above)
-    value, error = (float(x[0]) for x in _value_and_error(above, below, np.ones((1, n))))
-    random = np.random.default_rng(seed)
-    distances = []
-    block = max(1, CELLS // n)
-    for begin in range(0, ROUNDS, block):
-        drawn = _draws(random, min(block, ROUNDS - begin), n)
-        values, errors = _value_and_error(above, below, drawn)
-        away = values - value
-        none = np.where(away < 0, -np.inf, np.where(away > 0, np.inf, 0.0))
-        exact = errors <= 1e-12 * max(error, 1e-300)
-        distances.append(np.where(exact, none, away / np.where(exact, 1.0, errors)))
-    # Of infinite ones, no others are made by going between two.
-    low, high = np.quantile(
-        np.concatenate(distances), [MISS / 2, 1 - MISS / 2], method="inverted_cdf"
-    )
+    value, error = (float(x[0]) for x in _value_and_error(above, below, np.ones((1, len(above)))))
+    if error == 0:
+        return value, value
+    values, errors = _value_and_error(above, below, drawn)
+    away = values - value
+    none = np.where(away < 0, -np.inf, np.where(away > 0, np.inf, 0.0))
+    exact = errors <= 1e-12 * error
+    distances = np.where(exact, none, away / np.where(exact, 1.0, errors))
+    # This method takes one that is there: between an infinite one and another there is none.
+    low, high = np.quantile(distances, [MISS / 2, 1 - MISS / 2], method="inverted_cdf")
     return value - float(high) * error, value - float(low) * error
 
 
@@ -106,13 +107,7 @@ def bernstein(columns: Columns, visitor: Ints) -> tuple[float, float] | None:
     half = sqrt(2 * float(sums.var(ddof=1)) * told / n) + 7 * spread * told / (3 * (n - 1))
     scale = n / float(columns.below.sum())
     value = float(sums.mean())
-    return (value - half) * scale, (value + half) * scale
-
-
-def _draws(random: np.random.Generator, rounds: int, n: int) -> Floats:
-    """Return how often each of n groups is drawn, in so many draws of n, (rounds, n)."""
-    chosen = random.integers(n, size=(rounds, n)) + n * np.arange(rounds)[:, None]
-    return np.bincount(chosen.ravel(), minlength=rounds * n).reshape(rounds, n).astype(np.float64)
+    return float((value - half) * scale), float((value + half) * scale)
 
 
 def _value_and_error(above: Floats, below: Floats, drawn: Floats) -> tuple[Floats, Floats]:

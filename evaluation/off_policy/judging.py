@@ -9,7 +9,7 @@ import numpy as np
 from evaluation.errors import NoDataError
 from evaluation.off_policy.click_model import fit
 from evaluation.off_policy.estimators import ESTIMATORS, Columns, Estimator, logged
-from evaluation.off_policy.intervals import bernstein, grouped, studentised, value_of
+from evaluation.off_policy.intervals import bernstein, draws, grouped, studentised, value_of
 from evaluation.off_policy.pages import Floats, Pages
 from evaluation.off_policy.policies import TargetPolicy
 from evaluation.off_policy.walk import Walked, walk
@@ -162,6 +162,7 @@ def judge_walked(
     """Return all estimates from pages that were seen with the policy; see `judge`."""
     own = logged(walked)
     above, below = grouped(own, walked.visitor)
+    drawn = draws(len(above), seed)
     weight, share = walked.page_weight, walked.share
     wrong = _unsupported(walked)
     estimates = []
@@ -176,7 +177,7 @@ def judge_walked(
         elif clicks is not None and clicks < least_clicks:
             refused = f"effective sample of {clicks:,.0f} clicks, below {least_clicks:,.0f}"
         estimates.append(
-            _estimate(estimator, walked, columns, own, seed, effective, clicks, refused)
+            _estimate(estimator, walked, columns, own, drawn, effective, clicks, refused)
         )
     progress("intervals", len(chosen), len(chosen), "")
     limited = 1 - float(np.average(np.minimum(weight, most), weights=share)) / max(
@@ -187,7 +188,7 @@ def judge_walked(
         len(np.unique(walked.visitor)),
         int(walked.click.sum()),
         float(value_of(above.sum(axis=0), below.sum(axis=0))),
-        _within(studentised(above, below, seed)),
+        _within(studentised(above, below, drawn)),
         float(np.average(weight, weights=share)),
         float(weight.max()),
         limited,
@@ -200,7 +201,7 @@ def _estimate(
     walked: Walked,
     columns: Columns,
     own: Columns,
-    seed: int,
+    drawn: Floats,
     effective: float | None,
     clicks: float | None,
     refused: str,
@@ -216,9 +217,9 @@ def _estimate(
     return Estimate(
         estimator.name,
         float(value_of(above.sum(axis=0), below.sum(axis=0))),
-        _within(studentised(above, below, seed)),
+        _within(studentised(above, below, drawn)),
         None if bound is None else _within(bound),
-        studentised(*grouped(both, walked.visitor), seed),
+        studentised(*grouped(both, walked.visitor), drawn),
         effective,
         clicks,
         refused,
