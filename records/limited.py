@@ -19,6 +19,7 @@ from nextclick.limits import (
     MAX_ID_BYTES,
     MAX_KEY_BYTES,
     MAX_PAGE,
+    MAX_POOL_ITEMS,
     MAX_RANKINGS,
     MAX_SCORE_DRIFTS,
     MAX_SCORE_WINDOWS,
@@ -125,6 +126,11 @@ def decode_impression(value: bytes) -> Impression:
     _check_finite("scores", answer.scores)
     _check_finite("propensities", answer.propensities)
     _check_finite("diversity, popularity", (answer.diversity, answer.popularity))
+    check_at_most("pool_item_ids", answer.pool_item_ids, MAX_POOL_ITEMS)
+    _check_ids("pool_item_ids", answer.pool_item_ids)
+    check_at_most("pool_scores", answer.pool_scores, MAX_POOL_ITEMS)
+    _check_finite("pool_scores", answer.pool_scores)
+    _check_finite("inclusion_probability", (answer.inclusion_probability,))
     check_at_most("shadows", answer.shadows, MAX_RANKINGS)
     for shadow in answer.shadows:
         _check_ids("shadows.model", (shadow.model,))

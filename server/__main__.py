@@ -141,7 +141,9 @@ def answer_calls(
     with come_first(settings.realtime):
         producer, impressions = AckedProducer(settings), Impressions(settings)
         redis_view = RedisView(settings, settings.tenant, settings.redis_timeout_ms)
-        recommendations = Recommendations(replica, redis_view, impressions, settings.shadow_sample)
+        recommendations = Recommendations(
+            replica, redis_view, impressions, settings.shadow_sample, settings.pool_share
+        )
         server = GrpcServer(
             settings,
             handlers=(

@@ -29,7 +29,7 @@ DESCRIBE_CONFIGS = "DESCRIBE_CONFIGS"
 
 TOPIC, GROUP = "topic", "consumer group"
 
-REPLICAS, LEDGER, CATALOGUE = "server", "ledger", "catalogue"
+REPLICAS, LEDGER, CATALOGUE, OFF_POLICY = "server", "ledger", "catalogue", "off-policy"
 """Groups of those that read whole topics: Kafka's client asks for the group's coordinator, if only
 to commit nothing there."""
 
@@ -117,10 +117,11 @@ _DECLARED = (
     ),
     Role(
         "operator",
-        "people and their commands: `topics`, `doctor`, `status`, `import`, `replay`, `catalogue`",
-        reads=(SESSIONS, DEAD_LETTERS, ITEMS),
+        "people and their commands: `topics`, `doctor`, `status`, `import`, `replay`, `catalogue`, "
+        "`off-policy`",
+        reads=(SESSIONS, DEAD_LETTERS, ITEMS, IMPRESSIONS),
         writes=(EVENTS, COMMANDS),
-        describes=(LEDGER, CATALOGUE, "session-store", *_JOBS),
+        describes=(LEDGER, CATALOGUE, OFF_POLICY, "session-store", *_JOBS),
         manages=tuple(TOPICS),
     ),
 )

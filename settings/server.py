@@ -64,6 +64,13 @@ class ServerSettings(GrpcSettings, ListenerSettings, SessionSettings):
     policy: str = Field(
         default="", description="Name of the policy that re-orders ranked items; empty: none"
     )
+    pool_share: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="Share of the answers that a policy drew that are recorded with what it chose "
+        "from, for off-policy estimates",
+    )
     history: int = Field(
         default=10_000_000,
         ge=1,

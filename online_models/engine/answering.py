@@ -18,6 +18,7 @@ from online_models.ranking.request import (
     NO_SESSION,
     UNKNOWN_TIMES,
     Filter,
+    Pool,
     Ranked,
     RequestWriter,
     Rows,
@@ -194,6 +195,7 @@ class Answering(PublishedModels):
             int((places < ranked.n_ranked).sum()),
             int(((places >= ranked.n_ranked) & (places < near_end)).sum()),
             None if drawn is None else drawn[:size],
+            None if drawn is None else Pool(ranked.rows, ranked.scores),
         )
 
     def _answer_with(

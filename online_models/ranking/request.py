@@ -47,6 +47,13 @@ class Filter:
 NO_FILTER = Filter()
 
 
+class Pool(NamedTuple):
+    """What a policy chose from, best first: rows (n,) int32 and scores (n,) float32."""
+
+    rows: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+
 class Ranked(NamedTuple):
     """Items of an answer, best first.
 
@@ -60,6 +67,8 @@ class Ranked(NamedTuple):
         The next so many are near its items; the remaining ones are popular items.
     propensities
         Probability of each item at its place, where a policy has sampled them; otherwise None.
+    pool
+        What a policy that has sampled them chose from, best first; otherwise None.
     """
 
     rows: NDArray[np.int32]
@@ -67,6 +76,7 @@ class Ranked(NamedTuple):
     n_ranked: int = 0
     n_near: int = 0
     propensities: NDArray[np.float32] | None = None
+    pool: Pool | None = None
 
 
 class RequestWriter:

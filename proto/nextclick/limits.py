@@ -84,6 +84,9 @@ MAX_SESSION_BYTES = 45_056
 MAX_IMPRESSION_BYTES = 262_144
 """An `Impression`, with ids as long as they may be."""
 
+MAX_POOL_ITEMS = 512
+"""Items of an impression's pool: of the longest ranking that a policy gets."""
+
 MAX_EXAMPLE_BYTES = 131_072
 """An `Example`: the candidates' ids and features."""
 

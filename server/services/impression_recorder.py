@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import logging
 from collections import deque
 from typing import NamedTuple
 
-from nextclick.limits import SCORED_ITEMS
+from nextclick.limits import MAX_IMPRESSION_BYTES, MAX_POOL_ITEMS, SCORED_ITEMS
 from nextclick.topics import event_key
 from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1.impression_pb2 import Impression
@@ -17,6 +18,8 @@ from server.kafka.impressions import Impressions
 from server.replica.replica import Replica
 from server.services.replies import (
     IMPRESSION_ITEMS,
+    IMPRESSION_POOL,
+    IMPRESSION_POOL_SCORES,
     IMPRESSION_SCORES,
     Names,
     packed_floats,
@@ -42,14 +45,34 @@ class Shown(NamedTuple):
 
 
 class ImpressionRecorder:
-    """Collects answers and sends them to Kafka; one in ``shadow_sample`` is measured further."""
+    """Collects answers and sends them to Kafka.
 
-    def __init__(self, replica: Replica, impressions: Impressions, shadow_sample: int) -> None:
+    Parameters
+    ----------
+    replica
+        Whose answers they are.
+    impressions
+        Where they go.
+    shadow_sample
+        One in this many is measured further.
+    pool_share
+        Share of those that a policy drew that are recorded with what it chose from.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        impressions: Impressions,
+        shadow_sample: int,
+        pool_share: float = 0.0,
+    ) -> None:
         self._replica = replica
         self._engine = replica.engine
         self._impressions = impressions
         self._shadow_sample = shadow_sample
+        self._pool_share = pool_share
         self._names = Names(self._engine, IMPRESSION_ITEMS)
+        self._pool_names = Names(self._engine, IMPRESSION_POOL)
         self._unsent: deque[Shown] = deque()
         self._turns = itertools.count(1)
         self.due = impressions.due
@@ -96,11 +119,28 @@ class ImpressionRecorder:
             impression.propensities.extend(ranked.propensities.tolist())
         if self._shadow_sample and next(self._turns) % self._shadow_sample == 0:
             self._measure(impression, shown)
-        return (
+        record = (
             impression.SerializeToString()
             + self._names.items(ranked.rows)
             + packed_floats(IMPRESSION_SCORES, ranked.scores[:SCORED_ITEMS])
         )
+        return record + self._pool(response.recommendation_id, ranked, len(record))
+
+    def _pool(self, recommendation_id: str, ranked: Ranked, before: int) -> bytes:
+        """Return the fields of what a policy chose from, of a sample of the answers that it drew.
+
+        A pool that does not fit into the record is left out: part of one would tell of another
+        policy. That depends on the length of ids alone, and not on what was drawn.
+        """
+        pool, share = ranked.pool, self._pool_share
+        if pool is None or len(pool.rows) > MAX_POOL_ITEMS or not in_sample(recommendation_id, share):
+            return b""
+        fields = (
+            self._pool_names.items(pool.rows)
+            + packed_floats(IMPRESSION_POOL_SCORES, pool.scores)
+            + Impression(inclusion_probability=share).SerializeToString()
+        )
+        return fields if before + len(fields) <= MAX_IMPRESSION_BYTES else b""
 
     def _measure(self, impression: Impression, shown: Shown) -> None:
         """Add an answer's diversity and popularity, and what other rankings would have answered."""
@@ -116,3 +156,13 @@ class ImpressionRecorder:
                 diversity=engine.diversity(other.rows),
                 popularity=engine.popularity(other.rows),
             )
+
+
+def in_sample(recommendation_id: str, share: float) -> bool:
+    """Whether an answer is in a sample of a share, 0..1, of all, by the hash of its id.
+
+    The first 8 bytes of BLAKE2b, as a number of big-endian, are below share * 2^64: so the sample
+    of a lower share is part of that of a higher one.
+    """
+    digest = hashlib.blake2b(recommendation_id.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") < share * 2.0**64

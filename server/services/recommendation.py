@@ -63,11 +63,12 @@ class Recommendations:
         redis_view: RedisView,
         impressions: Impressions,
         shadow_sample: int = 0,
+        pool_share: float = 0.0,
     ) -> None:
         self._replica = replica
         self._engine = replica.engine
         self._redis = redis_view
-        self._recorder = ImpressionRecorder(replica, impressions, shadow_sample)
+        self._recorder = ImpressionRecorder(replica, impressions, shadow_sample, pool_share)
         fields = {RECOMMEND_ITEMS, RANK_ITEMS, SIMILAR_ITEMS, TRENDING_ITEMS}
         self._parts = {field: Parts(self._engine, field) for field in fields}
         # Unique without a system call: a prefix for this process, then a counter.

@@ -14,7 +14,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dnextclick/v1/impression.proto\x12\x0cnextclick.v1\"\xa0\x03\n\nImpression\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x17\n\x0fsession_version\x18\x03 \x01(\r\x12\x19\n\x11\x61ppended_item_ids\x18\x04 \x03(\t\x12\x10\n\x08item_ids\x18\x05 \x03(\t\x12\x15\n\rmodel_version\x18\x06 \x01(\x04\x12\x14\n\x0ctimestamp_ms\x18\x07 \x01(\x03\x12\r\n\x05model\x18\x08 \x01(\t\x12\x0e\n\x06scores\x18\t \x03(\x02\x12\x13\n\x0bknown_items\x18\n \x01(\r\x12\x16\n\tdiversity\x18\x0b \x01(\x02H\x00\x88\x01\x01\x12\x17\n\npopularity\x18\x0c \x01(\x02H\x01\x88\x01\x01\x12+\n\x07shadows\x18\r \x03(\x0b\x32\x1a.nextclick.v1.ShadowAnswer\x12\x0e\n\x06policy\x18\x0e \x01(\t\x12\x14\n\x0cpropensities\x18\x0f \x03(\x02\x12\x1b\n\x13session_incarnation\x18\x10 \x01(\x03\x42\x0c\n\n_diversityB\r\n\x0b_popularity\"f\n\x0cShadowAnswer\x12\r\n\x05model\x18\x01 \x01(\t\x12\x10\n\x08item_ids\x18\x02 \x03(\t\x12\x0e\n\x06scores\x18\x03 \x03(\x02\x12\x11\n\tdiversity\x18\x04 \x01(\x02\x12\x12\n\npopularity\x18\x05 \x01(\x02\x42-P\x01Z)nextclick-client/nextclick/v1;nextclickv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dnextclick/v1/impression.proto\x12\x0cnextclick.v1\"\xeb\x03\n\nImpression\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x17\n\x0fsession_version\x18\x03 \x01(\r\x12\x19\n\x11\x61ppended_item_ids\x18\x04 \x03(\t\x12\x10\n\x08item_ids\x18\x05 \x03(\t\x12\x15\n\rmodel_version\x18\x06 \x01(\x04\x12\x14\n\x0ctimestamp_ms\x18\x07 \x01(\x03\x12\r\n\x05model\x18\x08 \x01(\t\x12\x0e\n\x06scores\x18\t \x03(\x02\x12\x13\n\x0bknown_items\x18\n \x01(\r\x12\x16\n\tdiversity\x18\x0b \x01(\x02H\x00\x88\x01\x01\x12\x17\n\npopularity\x18\x0c \x01(\x02H\x01\x88\x01\x01\x12+\n\x07shadows\x18\r \x03(\x0b\x32\x1a.nextclick.v1.ShadowAnswer\x12\x0e\n\x06policy\x18\x0e \x01(\t\x12\x14\n\x0cpropensities\x18\x0f \x03(\x02\x12\x1b\n\x13session_incarnation\x18\x10 \x01(\x03\x12\x15\n\rpool_item_ids\x18\x11 \x03(\t\x12\x13\n\x0bpool_scores\x18\x12 \x03(\x02\x12\x1d\n\x15inclusion_probability\x18\x13 \x01(\x02\x42\x0c\n\n_diversityB\r\n\x0b_popularity\"f\n\x0cShadowAnswer\x12\r\n\x05model\x18\x01 \x01(\t\x12\x10\n\x08item_ids\x18\x02 \x03(\t\x12\x0e\n\x06scores\x18\x03 \x03(\x02\x12\x11\n\tdiversity\x18\x04 \x01(\x02\x12\x12\n\npopularity\x18\x05 \x01(\x02\x42-P\x01Z)nextclick-client/nextclick/v1;nextclickv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -23,7 +23,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'P\001Z)nextclick-client/nextclick/v1;nextclickv1'
   _globals['_IMPRESSION']._serialized_start=48
-  _globals['_IMPRESSION']._serialized_end=464
-  _globals['_SHADOWANSWER']._serialized_start=466
-  _globals['_SHADOWANSWER']._serialized_end=568
+  _globals['_IMPRESSION']._serialized_end=539
+  _globals['_SHADOWANSWER']._serialized_start=541
+  _globals['_SHADOWANSWER']._serialized_end=643
 # @@protoc_insertion_point(module_scope)

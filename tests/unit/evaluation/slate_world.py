@@ -36,6 +36,7 @@ class World:
     def __init__(self, scores, appeal, places, goes_on=0.7):
         self.scores, self.appeal = np.asarray(scores, float), np.asarray(appeal, float)
         self.places, self.goes_on = places, goes_on
+        self._chances = {}
         contexts, items = self.scores.shape
         self.cases = [
             (x, page) for x in range(contexts) for page in permutations(range(items), places)
@@ -51,6 +52,11 @@ class World:
 
     def chances(self, policy):
         """The conditional probability of each choice of each case, (cases, k)."""
+        if policy not in self._chances:
+            self._chances[policy] = self._all_chances(policy)
+        return self._chances[policy]
+
+    def _all_chances(self, policy):
         found = np.empty((len(self.cases), self.places))
         for i, (x, page) in enumerate(self.cases):
             left = list(range(self.scores.shape[1]))
