@@ -50,6 +50,7 @@ OF_FILES = {
     "import": "cli.import_history:import_history",
     "catalogue": "cli.catalogue:catalogue_app",
     "evaluate": "cli.evaluate:evaluate",
+    "off-policy": "cli.off_policy:off_policy",
     "results": "cli.results:results",
     "bench": "cli.bench.app:bench_app",
 }
