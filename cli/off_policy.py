@@ -20,7 +20,6 @@ from cli.impressions.reading import read_since
 from cli.options import Json, Kafka, Seed, Tenant
 from evaluation.off_policy.bandit_logs import load_log
 from evaluation.off_policy.judging import LEAST_EFFECTIVE, Estimate, Judged, judge
-from evaluation.off_policy.pages import Pages
 from evaluation.off_policy.policies import load_policy
 from evaluation.progress import Progress
 from nextclick.limits import DAY_MS, MAX_PAGE, MINUTE_MS, SCORED_ITEMS, SESSION_IDLE_MS

@@ -8,7 +8,7 @@ from evaluation.charts import BASELINE, LEARNING, OWN, PUBLISHED, drawn
 from evaluation.cold_start import cold_start
 from evaluation.comparison import Figures, compare_rankings
 from evaluation.errors import NoDataError
-from evaluation.off_policy import off_policy
+from evaluation.off_policy.open_bandit import off_policy
 from evaluation.progress import Progress, silent
 from evaluation.public_splits import OTHER_SPLITS, PUBLISHED_SPLITS, Published
 from evaluation.rankings import MODELS, NEEDS_CATALOGUE

@@ -163,7 +163,9 @@ class JoinedAnswers:
     def pages(self, places: int = SCORED_ITEMS) -> Pages | None:
         """Return what can be judged, up to so many places of each; None if there is nothing."""
         for visitor in self._awaited:
-            self._add_until(visitor, float("inf"))  # those that came after the step that scores them
+            self._add_until(
+                visitor, float("inf")
+            )  # those that came after the step that scores them
             self._attribute(self._awaited[visitor])
         made = _Made(places)
         for number, answers in enumerate(self._answers.values()):
@@ -259,4 +261,3 @@ def told(passed_over: Counter[str]) -> Iterator[str]:
     """
     for reason, n in passed_over.most_common():
         yield f"{n:,} answer{'s' * (n != 1)}: {reason}"
-

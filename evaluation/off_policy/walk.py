@@ -65,7 +65,11 @@ class Walked:
 
 
 def walk(
-    pages: Pages, policy: TargetPolicy, model: ClickModel, seed: int = 0, progress: Progress = silent
+    pages: Pages,
+    policy: TargetPolicy,
+    model: ClickModel,
+    seed: int = 0,
+    progress: Progress = silent,
 ) -> Walked:
     """Return the logged pages seen with a policy.
 
@@ -109,9 +113,7 @@ def walk(
     )
 
 
-def _follow(
-    block: Block, policy: TargetPolicy, model: ClickModel
-) -> tuple[Floats, Floats, Floats]:
+def _follow(block: Block, policy: TargetPolicy, model: ClickModel) -> tuple[Floats, Floats, Floats]:
     """Return ratios of probabilities, fitted and expected clicks at the logged places, (m, k)."""
     pages = block.pages
     m, k = pages.shown.shape

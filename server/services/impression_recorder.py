@@ -8,7 +8,7 @@ import logging
 from collections import deque
 from typing import NamedTuple
 
-from nextclick.limits import MAX_IMPRESSION_BYTES, MAX_POOL_ITEMS, SCORED_ITEMS
+from nextclick.limits import MAX_IMPRESSION_BYTES, SCORED_ITEMS
 from nextclick.topics import event_key
 from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1.impression_pb2 import Impression
@@ -133,9 +133,13 @@ class ImpressionRecorder:
         policy. That depends on the length of ids alone, and not on what was drawn.
         """
         pool, share = ranked.pool, self._pool_share
-        if pool is None or len(pool.rows) > MAX_POOL_ITEMS or not in_sample(recommendation_id, share):
+        if (
+            pool is None
+            or len(pool.rows) > MAX_POOL_ITEMS
+            or not in_sample(recommendation_id, share)
+        ):
             return b""
-        fields = (
+        fields = (  # no ranking is longer than `MAX_POOL_ITEMS`
             self._pool_names.items(pool.rows)
             + packed_floats(IMPRESSION_POOL_SCORES, pool.scores)
             + Impression(inclusion_probability=share).SerializeToString()

@@ -93,7 +93,9 @@ def test_played_pages_are_those_of_the_policy():
     pages = world.log(LOGGING, 40_000, np.random.default_rng(1))
     # One model for both halves.
     model = wrong_model(pages)
-    model = ClickModel(*(np.repeat(part[:1], 2, axis=0) for part in (model.place, model.rank, model.item)))
+    model = ClickModel(
+        *(np.repeat(part[:1], 2, axis=0) for part in (model.place, model.rank, model.item))
+    )
     walked = walk(pages, PlackettLuce(0.5), model)
     outcomes, _ = world.every_outcome(LOGGING)
     fitted = walk(outcomes, PlackettLuce(0.5), model).fitted.sum(axis=1)[:: world.places + 1]
@@ -149,9 +151,7 @@ def test_switch_goes_by_the_model_above_its_weight_only():
     assert expected(estimators.switch_dr(walked, 1e-9), likely) == expected(
         estimators.dm(walked), likely
     )
-    np.testing.assert_allclose(
-        estimators.switch_dr(walked, 1e9).above, estimators.dr(walked).above
-    )
+    np.testing.assert_allclose(estimators.switch_dr(walked, 1e9).above, estimators.dr(walked).above)
     kept = estimators.switch_dr(walked).used
     assert (kept[walked.weight > estimators.SWITCH_AT] == 0).all()
     assert (kept == walked.weight)[walked.weight <= estimators.SWITCH_AT].all()
