@@ -19,6 +19,9 @@ MOST_GROUPS = 1_000
 """Groups of visitors that are drawn: with more visitors than this, some share one. Sums of more
 visitors are less skewed, and there are fewer of them: the mean is as skewed as before."""
 
+MOST_PAIRED = 6
+"""Ratios up to which it is quicker to draw the products of columns than to draw each group."""
+
 MISS = 0.05
 """Probability that an interval misses."""
 
@@ -112,11 +115,19 @@ def bernstein(columns: Columns, visitor: Ints) -> tuple[float, float] | None:
 
 def _value_and_error(above: Floats, below: Floats, drawn: Floats) -> tuple[Floats, Floats]:
     """Return value and standard error of each draw, (rounds,): ``drawn`` is (rounds, groups)."""
-    n = drawn.shape[1]
+    n, p = above.shape
     tops, bottoms = drawn @ above, drawn @ below
-    mean = np.where(bottoms > 0, bottoms, 1.0) / n
-    ratio = np.where(bottoms > 0, tops / n / mean, 0.0)
-    # How each group moves the value: sum over p of (above - ratio * below) / mean of below.
-    moves = above @ (1 / mean).T - below @ (ratio / mean).T  # (groups, rounds)
-    centred = np.einsum("bg,gb->b", drawn, moves**2) - np.einsum("bg,gb->b", drawn, moves) ** 2 / n
-    return ratio.sum(axis=1), np.sqrt(np.maximum(centred, 0.0)) / n
+    scale = n / np.where(bottoms > 0, bottoms, np.inf)
+    ratio = tops / n * scale
+    # A group moves the value by the sum over p of (above - ratio * below) * scale: columns, each
+    # with a factor that depends on the draw.
+    columns = np.concatenate([above, below], axis=1)
+    factors = np.concatenate([scale, -ratio * scale], axis=1)
+    if p <= MOST_PAIRED:
+        one, other = np.triu_indices(2 * p)
+        pairs = drawn @ (columns[:, one] * columns[:, other])
+        twice = np.where(one == other, 1.0, 2.0)
+        squares = (pairs * factors[:, one] * factors[:, other] * twice).sum(axis=1)
+    else:
+        squares = (drawn * (factors @ columns.T) ** 2).sum(axis=1)
+    return ratio.sum(axis=1), np.sqrt(np.maximum(squares, 0.0)) / n

@@ -133,11 +133,7 @@ class ImpressionRecorder:
         policy. That depends on the length of ids alone, and not on what was drawn.
         """
         pool, share = ranked.pool, self._pool_share
-        if (
-            pool is None
-            or len(pool.rows) > MAX_POOL_ITEMS
-            or not in_sample(recommendation_id, share)
-        ):
+        if pool is None or not in_sample(recommendation_id, share):
             return b""
         fields = (  # no ranking is longer than `MAX_POOL_ITEMS`
             self._pool_names.items(pool.rows)
