@@ -118,9 +118,7 @@ def test_a_logged_policy_has_the_propensities_nearest_in_time(tmp_path):
     policy = LoggedPolicy(file)
 
     def at(time_s, place):
-        asked = replace(
-            pages, time_s=np.full(5, float(time_s)), place=np.full((5, 1), place)
-        )
+        asked = replace(pages, time_s=np.full(5, float(time_s)), place=np.full((5, 1), place))
         [block] = asked.blocks()
         return policy.chooser(block)(block.there, 0)[0].tolist()
 
