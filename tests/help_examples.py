@@ -8,8 +8,9 @@ from cli.main import app
 
 FILES = (
     "clicks.txt.gz", "clicks.csv.gz", "train.txt.gz", "valid.txt.gz", "test.txt.gz", "items.csv.gz",
+    "new.toml",
 )  # fmt: skip
-"""Files of clicks and items that they name."""
+"""Files of clicks and items, and a policy, that they name."""
 
 
 def commands(command, path=()):

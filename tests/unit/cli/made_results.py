@@ -1,8 +1,13 @@
 """Made results of the commands, as they hand them to what prints them."""
 
+from collections import Counter
+from math import inf
+
 from cli.backups.archive import Held
 from cli.backups.backup import Backup
+from cli.impressions.joining import NO_POLICY, RECENT
 from cli.stack.checkup import Finding, State
+from evaluation.off_policy.judging import Estimate, Judged
 from listeners.tokens import Scope, Token
 from nextclick import Model, Reason, Recommendation, RecommendedItem
 
@@ -197,3 +202,35 @@ SYNCED = {
     "withheld": 1_900_000,
     "seconds": 384.2,
 }
+
+
+def estimate(name, value, half, bound=None, effective=41_012.4, refused=""):
+    """An estimate with intervals of about this half width."""
+    interval = (value - half, value + 1.2 * half)
+    gain = (value - 0.0534 - half, value - 0.0534 + half)
+    clicks = None if effective is None else effective / 20
+    return Estimate(name, value, interval, bound, gain, effective, clicks, refused)
+
+
+FEW = "effective sample of 87 pages, below 200"
+JUDGED = Judged(
+    pages=1_210_344,
+    visitors=318_402,
+    clicks=64_634,
+    own=0.0534,
+    own_interval=(0.0530, 0.0538),
+    mean_weight=0.9812,
+    largest_weight=1_034.25,
+    limited=0.0213,
+    estimates=[
+        estimate("IPS", 0.0721, 0.0412, (0.0, 1.9), 87.2, FEW),
+        estimate("SNIPS", 0.0712, 0.0401, None, 87.2, FEW),
+        estimate("RIPS", 0.0587, 0.0021, (0.0411, 0.0763)),
+        estimate("SNRIPS", 0.0588, 0.0020),
+        estimate("DM", 0.0541, 0.0001, None, None),
+        estimate("DR", 0.0698, inf, None, 87.2, FEW),
+        estimate("switch-DR", 0.0531, 0.0019),
+        estimate("cascade-DR", 0.0499, 0.0018),
+    ],
+)
+PASSED_OVER = Counter({NO_POLICY: 3_631_032, RECENT: 1})

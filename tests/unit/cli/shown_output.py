@@ -22,6 +22,7 @@ from cli import (
     import_history,
     jobs,
     models,
+    off_policy,
     recommend,
     replay,
     results,
@@ -58,8 +59,10 @@ from tests.unit.cli.made_results import (
     EVALUATED,
     FINDINGS,
     IMPORTED,
+    JUDGED,
     MODELS,
     NOTHING_YET,
+    PASSED_OVER,
     PLAYED,
     POPULAR,
     PUT,
@@ -184,6 +187,7 @@ SHOWN = {
     "evaluate-compare": lambda: evaluate.print_comparison(
         "prequential evaluation, k = 20", {"session-knn": EVALUATED, "covisit-vectors": EVALUATED}
     ),
+    "off-policy": lambda: off_policy.show(JUDGED, "plackett-luce", PASSED_OVER, 0.25),
     "results": with_stand_ins(
         results,
         results.results,
