@@ -57,6 +57,7 @@ TOLD = [
             f"1..{limits.MAX_PUT_ITEMS:,} items.",
         ],
     ),
+    (f"{PROTOS}/impression.proto", [f"then showed included; at most {limits.MAX_POOL_ITEMS}."]),
     (
         f"{PROTOS}/session.proto",
         [
