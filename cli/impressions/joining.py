@@ -33,6 +33,9 @@ MOST_BYTES = 64 << 20
 OVERHEAD_BYTES = 200
 """Of each of them, for what holds it."""
 
+OF_USER = "u:"
+"""How the key of a user begins whose session has no id yet."""
+
 NO_POLICY = "no policy drew them"
 NO_POOL = "not in the sample that has a pool"
 RECENT = "too recent: their click may still come"
@@ -67,6 +70,7 @@ class JoinedAnswers:
         self._clicked: dict[str, int] = {}
         self._bytes = 0
         self._below = 1 << 64
+        self._of_users = False
         self.passed_over: Counter[str] = Counter()
         """Answers that cannot be judged, by the reason."""
 
@@ -76,8 +80,8 @@ class JoinedAnswers:
         return self._below / 2.0**64
 
     def add_answer(self, key: str, value: bytes | None, arrived_ms: int) -> None:
-        """Add a record of `impressions`."""
-        if value is None:
+        """Add a record of `impressions`; its key is the visitor: a session, or a user without one."""
+        if value is None or _hash(key) >= self._below:
             return
         try:
             check_size(IMPRESSIONS, key.encode(), value)
@@ -85,13 +89,12 @@ class JoinedAnswers:
         except RecordError:
             self.passed_over[BROKEN] += 1
             return
-        visitor = answer.session_id or key
-        if _hash(visitor) >= self._below:
-            return
         if reason := self._not_judged(answer, arrived_ms):
             self.passed_over[reason] += 1
         kept = Kept(arrived_ms, _reduced(answer, judged=not reason))
-        self._answers.setdefault(visitor, []).append(kept)
+        self._answers.setdefault(key, []).append(kept)
+        if key.startswith(OF_USER):
+            self._of_users = True
         self._bytes += len(kept.record) + OVERHEAD_BYTES
         while self._bytes > self._most_bytes and self._below > 1:
             self._below //= 2
@@ -115,6 +118,8 @@ class JoinedAnswers:
             if gone:
                 self.passed_over[ERASED] += gone
             return
+        if key not in self._answers and not self._of_users:
+            return
         try:
             check_size(SESSIONS, key.encode(), value)
             session = decode_session(value, arrived_ms)
@@ -122,7 +127,7 @@ class JoinedAnswers:
             return
         name = session.session_id
         if name not in self._awaited and session.user_id:
-            self._take_over(name, f"u:{session.user_id}", arrived_ms)
+            self._take_over(name, OF_USER + session.user_id, arrived_ms)
         if name not in self._answers:
             return
         awaited = self._awaited.setdefault(name, AwaitedAnswers())

@@ -74,6 +74,7 @@ def read_since(
             **client_config(kafka),
             "group.id": topic(OFF_POLICY, tenant),
             "enable.auto.commit": False,
+            "enable.partition.eof": True,
             "queued.max.messages.kbytes": BUFFER_KB,
         }
     )
@@ -108,16 +109,15 @@ def _to_end(
         if time.monotonic() - heard > SILENT_S:
             raise CommandError(f"Kafka has not sent {full} to its end; try again later")
         for message in messages:
-            error = message.error()
-            if error is not None:
+            error, part = message.error(), message.partition() or 0
+            if error is None:
+                at[part] = (message.offset() or 0) + 1
+                if at[part] <= ends[part]:
+                    yield _arrived(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                at[part] = ends[part]  # of a compacted topic, the last records may be gone
+            else:
                 raise _refused(error, kafka, full)
-            part = message.partition() or 0
-            at[part] = (message.offset() or 0) + 1
-            if at[part] <= ends[part]:
-                yield _arrived(message)
-        # A compacted topic has gaps, perhaps at its end: the client's position is beyond them.
-        for place in consumer.position([TopicPartition(full, part) for part in unread]):
-            at[place.partition] = max(at[place.partition], place.offset)
         unread -= {part for part in unread if at[part] >= ends[part]}
         done = sum(min(at[part], ends[part]) - begun[part] for part in at)
         progress(f"reading {full}", done, total, "")

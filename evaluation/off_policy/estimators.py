@@ -34,8 +34,8 @@ class Columns(NamedTuple):
         The weights of clicks at each place, (n, k): how even they are says how much the log tells
         of the new policy. None: it does not weigh clicks.
     bounds
-        The least and the greatest value of a row of ``above``, where these are known and ``below``
-        is constant; otherwise None.
+        The least and the greatest value of a row of ``above``, if a page has one click at most,
+        where these are known and ``below`` is constant; otherwise None.
     """
 
     above: Floats

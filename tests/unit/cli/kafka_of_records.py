@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TopicPartition
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, TopicPartition
 
 
 class KafkaOfRecords:
@@ -11,7 +11,6 @@ class KafkaOfRecords:
     def __init__(self, **topics):
         self.topics = topics
         self.config, self.closed = {}, False
-        self.error = None
 
     def list_topics(self, name, timeout):
         parts = self.topics.get(name)
@@ -28,7 +27,7 @@ class KafkaOfRecords:
 
 
 class _Message:
-    def __init__(self, record, part, offset, error):
+    def __init__(self, record, part, offset, error=None):
         self._record, self._part, self._offset, self._error = record, part, offset, error
 
     def error(self):
@@ -75,11 +74,13 @@ class _Consumer:
             for offset in range(at, len(records)):
                 self._at[name, part] = offset + 1
                 if records[offset] is not None:
-                    found.append(_Message(records[offset], part, offset, self._kafka.error))
+                    found.append(_Message(records[offset], part, offset))
+            if at <= len(records):
+                found.append(
+                    _Message(None, part, len(records), KafkaError(KafkaError._PARTITION_EOF))
+                )
+                self._at[name, part] = len(records) + 1
         return found
-
-    def position(self, parts):
-        return [TopicPartition(p.topic, p.partition, self._at[p.topic, p.partition]) for p in parts]
 
     def close(self):
         self._kafka.closed = True

@@ -104,21 +104,11 @@ def test_a_policy_that_the_log_cannot_show_is_refused():
     """Greedy on a log of pages of which the best item was never on top."""
     world = World.drawn(1, contexts=3, items=4, places=2)
     log = world.log(LOGGING, 6_000, np.random.default_rng(1))
-    best = np.array([world.scores[x].argmax() for x, _ in world.cases])
-    on_top = np.array([page[0] for _, page in world.cases])
-    never = {case for case in range(len(best)) if best[case] != on_top[case]}
-    case_of = {
-        (int(first) // 4, *shown): n
-        for n, (first, shown) in enumerate(((x * 4), page) for x, page in world.cases)
-    }
-    kept = [
-        i
-        for i, (first, shown) in enumerate(zip(log.first, log.shown.tolist(), strict=True))
-        if case_of[int(first) // 4, *shown] in never
-    ]
-    judged = judge(log.take(np.array(kept)), EpsilonGreedy(0.5))
+    best = world.scores.argmax(axis=1)[log.first // 4]
+    kept = np.flatnonzero(log.shown[:, 0] != best)
+    judged = judge(log.take(kept), EpsilonGreedy(0.5))
     assert all(e.refused for e in judged.estimates if e.name != "DM")
-    nothing = judge(log.take(np.array(kept)), Greedy())
+    nothing = judge(log.take(kept), Greedy())
     assert nothing.mean_weight == 0
     assert "sample of 0 pages" in nothing.estimates[0].refused
 
