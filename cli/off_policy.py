@@ -181,7 +181,7 @@ def show(judged: Judged, kind: str, passed_over: Counter[str], kept_share: float
         f"{count(judged.clicks)} clicks; its own policy has {own}"
     )
     weights = f"mean {judged.mean_weight:.2f}, at most {judged.largest_weight:,.1f}"
-    left_out = f"; the limit leaves out {percent(judged.limited)}" if judged.limited > 0 else ""
+    left_out = f"; the limit leaves out {percent(judged.limited)}" if judged.limited > 1e-9 else ""
     print_line(f"weights of pages: {weights}{left_out}")
     if kept_share < 1:
         print_line(f"a sample of {percent(kept_share)} of the visitors, for memory")

@@ -80,7 +80,7 @@ class JoinedAnswers:
         return self._below / 2.0**64
 
     def add_answer(self, key: str, value: bytes | None, arrived_ms: int) -> None:
-        """Add a record of `impressions`; its key is the visitor: a session, or a user without one."""
+        """Add a record of `impressions`; its key is the session, or the user without one."""
         if value is None or _hash(key) >= self._below:
             return
         try:

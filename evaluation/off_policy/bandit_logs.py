@@ -112,13 +112,13 @@ def _checked(path: Path, block: pl.DataFrame, before: int) -> pl.DataFrame:
         for name, kind in (NEEDED | OPTIONAL).items()
         if name in block.columns and name != "timestamp"
     )
-    typed = typed.with_columns(
-        _seconds(block) if "timestamp" in block.columns else pl.lit(0.0).alias("timestamp")
-    )
+    if "timestamp" in block.columns:
+        typed = typed.with_columns(_seconds(block["timestamp"]).alias("timestamp"))
     absent = [
         pl.lit(value, dtype=kind).alias(name)
         for name, kind, value in (
             ("position", pl.Int64, 1),
+            ("timestamp", pl.Float64, 0.0),
             ("visitor", pl.String, ""),
         )
         if name not in block.columns
@@ -141,16 +141,20 @@ def _checked(path: Path, block: pl.DataFrame, before: int) -> pl.DataFrame:
     return typed.select(ROW, *NEEDED, *OPTIONAL)
 
 
-def _seconds(block: pl.DataFrame) -> pl.Expr:
-    """Return the column of times in seconds since 1970."""
-    column, kind = pl.col("timestamp"), block.schema["timestamp"]
-    if kind.is_numeric():
+def _seconds(column: pl.Series) -> pl.Series:
+    """Return times in seconds since 1970; null where there is none."""
+    if column.dtype.is_numeric():
         return column.cast(pl.Float64)
-    if kind == pl.String:
-        number = column.cast(pl.Float64, strict=False)
-        time = column.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
-        return pl.coalesce(number, time.dt.epoch("us") / 1e6).alias("timestamp")
-    return (column.cast(pl.Datetime("us")).dt.epoch("us") / 1e6).alias("timestamp")
+    if column.dtype != pl.String:
+        return column.cast(pl.Datetime("us")).dt.epoch("us") / 1e6
+    seconds = column.cast(pl.Float64, strict=False)
+    if seconds.null_count() == column.null_count():
+        return seconds
+    try:
+        times = column.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
+    except PolarsError:  # it has no time to tell the format by
+        return pl.Series(column.name, [None] * len(column), pl.Float64)
+    return times.dt.epoch("us") / 1e6
 
 
 def _pages(frame: pl.DataFrame, names: list[str], rows: int) -> Pages:
@@ -158,7 +162,7 @@ def _pages(frame: pl.DataFrame, names: list[str], rows: int) -> Pages:
     n = len(frame)
     numbers = {name: number for number, name in enumerate(names)}
     item = np.array([numbers[name] for name in frame["item_id"]], np.int64)
-    visitors = frame["visitor"].to_numpy()
+    visitors = frame["visitor"].fill_null("").to_numpy()
     alone = visitors == ""
     visitor: Ints = np.unique(visitors, return_inverse=True)[1].astype(np.int64)
     visitor = np.where(alone, visitor.max() + 1 + np.arange(n), visitor)

@@ -26,6 +26,9 @@ LEAST_CLICKS = 20.0
 FAR = 5.0
 """So many standard errors from 1, the mean weight says that the log does not fit the policy."""
 
+ROUNDING = 1e-3
+"""So far may it be in any case: propensities are logged with 32 bits."""
+
 BETTER, WORSE, UNDECIDED, MODEL = "better", "worse", "undecided", "model alone"
 
 
@@ -264,7 +267,7 @@ def _unsupported(walked: Walked) -> str:
     """Return why the weights cannot be right; empty if they can."""
     weight = walked.share * walked.page_weight
     mean, error = float(weight.mean()), float(weight.std()) / np.sqrt(len(weight))
-    if abs(mean - 1) <= FAR * error + 1e-9:
+    if abs(mean - 1) <= FAR * error + ROUNDING:
         return ""
     return (
         f"mean weight of {mean:.2f} instead of 1: the log lacks what the new policy shows, or "

@@ -144,10 +144,16 @@ class Thompson:
         return choose
 
 
-KINDS: dict[str, Callable[..., TargetPolicy]] = {
-    kind.kind: kind
-    for kind in (Uniform, Greedy, EpsilonGreedy, PlackettLuce, Thompson, LoggedPolicy)
-}
+_EVERY: tuple[type[TargetPolicy], ...] = (
+    Uniform,
+    Greedy,
+    EpsilonGreedy,
+    PlackettLuce,
+    Thompson,
+    LoggedPolicy,
+)
+
+KINDS = {policy.kind: policy for policy in _EVERY}
 """What ``kind`` may be."""
 
 

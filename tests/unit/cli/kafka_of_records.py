@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, TopicPartition
 
+EOF = KafkaError._PARTITION_EOF
+
 
 class KafkaOfRecords:
     """Topics of one partition or more; ``None`` in the place of a record: it was compacted away."""

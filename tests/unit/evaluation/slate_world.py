@@ -113,11 +113,15 @@ class World:
         return self.pages_of(case, clicked, logging)
 
     def every_outcome(self, logging):
-        """All cases with every outcome, as a log, and the probability of each."""
+        """All cases with every outcome, as a log, and the probability of each.
+
+        A visitor is a context: which half of the log a page is in may depend on nothing else.
+        """
         k = self.places
         case = np.repeat(np.arange(len(self.cases)), k + 1)
         clicked = np.tile(np.arange(-1, k), len(self.cases))
         clicks = self.clicks()
         outcomes = np.concatenate([1 - clicks.sum(axis=1, keepdims=True), clicks], axis=1)
         likely = np.repeat(self.probabilities(logging), k + 1) * outcomes.ravel()
-        return self.pages_of(case, clicked, logging), likely
+        visitor = np.array([x for x, _ in self.cases])[case]
+        return self.pages_of(case, clicked, logging, visitor), likely

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from evaluation.click_files import content
 from evaluation.errors import UnreadableFileError
 from evaluation.off_policy import bandit_logs
 from evaluation.off_policy.bandit_logs import load_log
@@ -46,9 +47,10 @@ def test_csv_and_parquet_are_read_alike(tmp_path):
 def test_a_file_is_read_in_blocks(tmp_path, monkeypatch):
     """A log of millions of rows must not be held as text."""
     monkeypatch.setattr(bandit_logs, "SLICE", 2)
+    monkeypatch.setattr(content, "READ_BYTES", 50)
     blocks = bandit_logs.text_blocks
     monkeypatch.setattr(
-        bandit_logs, "text_blocks", lambda path, strict: blocks(path, strict=strict, size=60)
+        bandit_logs, "text_blocks", lambda path, strict: blocks(path, strict=strict, size=50)
     )
     file = tmp_path / "a.csv"
     file.write_text(TEXT)

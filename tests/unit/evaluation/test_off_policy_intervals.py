@@ -113,10 +113,10 @@ def test_many_visitors_are_drawn_in_groups(monkeypatch):
     assert below[:, 0].tolist() == [15, 15, 14, 14, 14, 14, 14]
 
 
-@given(st.lists(st.floats(0, 5), min_size=2, max_size=30), st.floats(0.1, 10))
+@given(st.lists(st.integers(0, 5), min_size=2, max_size=30), st.floats(0.1, 10))
 def test_intervals_scale_with_what_they_are_of(values, scale):
     """A unit is no matter: prices in cents have intervals in cents."""
-    above = np.array(values)[:, None]
+    above = np.array(values, float)[:, None]
     below = np.ones_like(above)
     drawn = draws(len(above))
     low, high = studentised(above, below, drawn)
