@@ -17,7 +17,7 @@ class KafkaOfRecords:
     def list_topics(self, name, timeout):
         parts = self.topics.get(name)
         held = SimpleNamespace(
-            error=None if parts is not None else SimpleNamespace(code=lambda: 3),
+            error=None if parts is not None else KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART),
             partitions=dict.fromkeys(range(len(parts or ()))),
         )
         return SimpleNamespace(topics={name: held})

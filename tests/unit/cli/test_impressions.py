@@ -69,7 +69,7 @@ def test_a_click_on_a_shown_item_is_the_reward_of_its_place():
     assert pages.time_s.tolist() == [1, 2, 3]
 
 
-@settings(max_examples=60)
+@settings(max_examples=15)
 @given(st.randoms(use_true_random=False))
 def test_clicks_are_those_of_the_score_job(chance):
     """Both judge by the same cases: records in the order in which they arrived."""

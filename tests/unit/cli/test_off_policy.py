@@ -201,7 +201,7 @@ def test_a_limit_on_weights_is_told(run, tmp_path):
     limited = json.loads(run(*words, "1.2", "--json")[1])
     free = json.loads(run(*words, "100", "--json")[1])
     assert free["limited"] == 0
-    assert 0.1 < limited["limited"] < 0.2
+    assert 0.05 < limited["limited"] < 0.2
     assert limited["estimates"][0]["value"] < free["estimates"][0]["value"]
     assert "the limit leaves out" in run(*words, "1.2")[1]
 

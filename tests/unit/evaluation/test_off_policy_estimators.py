@@ -196,9 +196,9 @@ def test_pages_of_different_lengths_are_of_one_log(name):
 
 def test_a_model_that_is_right_lowers_the_variance():
     """What the doubly robust are for; by it, the control of later places is worth its terms."""
-    world = World.drawn(10, contexts=3, items=4, places=3, rate=0.6)
+    world = World.drawn(10, contexts=3, items=4, places=3, rate=0.2)
     pages = world.log(LOGGING, 20_000, np.random.default_rng(5))
-    walked = walk(pages, PlackettLuce(0.5), fit(pages))
+    walked = walk(pages, PlackettLuce(0.3), fit(pages))
     spread = {e.name: e.columns(walked, np.inf).above.sum(axis=1).std() for e in ESTIMATORS}
     assert spread["cascade-DR"] < spread["RIPS"] < spread["IPS"]
     without = estimators.cascade_dr(replace(walked, later=np.zeros_like(walked.later)))
