@@ -79,7 +79,7 @@ def studentised(above: Floats, below: Floats, drawn: Floats) -> tuple[float, flo
     values, errors = _value_and_error(above, below, drawn)
     away = values - value
     none = np.where(away < 0, -np.inf, np.where(away > 0, np.inf, 0.0))
-    exact = errors <= 1e-12 * error
+    exact = errors <= 1e-6 * error  # but for rounding, which is the root of 1e-16
     distances = np.where(exact, none, away / np.where(exact, 1.0, errors))
     # This method takes one that is there: between an infinite one and another there is none.
     low, high = np.quantile(distances, [MISS / 2, 1 - MISS / 2], method="inverted_cdf")
