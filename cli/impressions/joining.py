@@ -151,6 +151,7 @@ class JoinedAnswers:
             # What is attributed carries the ranking's name; here it says which answer it is.
             answer.model = answer.recommendation_id
             add_answer(awaited, answer)
+            self._attribute(awaited)
             added += 1
         self._added[visitor] = added
 
