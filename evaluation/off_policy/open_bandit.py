@@ -5,6 +5,7 @@ Each of its two policies is judged from the log of the other one, whose own log 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -18,6 +19,7 @@ from evaluation.off_policy.pages import Block, Bools, Floats, Pages
 from evaluation.off_policy.policies import Chooser, TargetPolicy, Uniform
 from evaluation.progress import Progress, silent
 from evaluation.rankings import make_engine
+from online_models.engine import Engine
 
 CAMPAIGNS = ("men", "women")
 PLACES = 3
@@ -81,15 +83,25 @@ def popular_now(learned: Pages, asked: Pages) -> PopularNow:
     shares = np.zeros((len(times), len(asked.names)))
     clicks = np.flatnonzero(learned.click[:, 0])
     clicks = clicks[np.argsort(learned.time_s[clicks], kind="stable")]
-    done = 0
+    done, share = 0, _shares(engine, numbers)
     for i, now in enumerate(times):
+        before = done
         while done < len(clicks) and learned.time_s[clicks[done]] < now:
             clicked = learned.names[learned.shown_item[clicks[done], 0]]
             engine.learn(engine.open_session(), clicked)
             done += 1
-        page = [engine.item_id(row) for row in engine.recommend([], PLACES).rows]
-        shares[i, [numbers[name] for name in page if name in numbers]] = 1 / PLACES
+        if done > before:  # the models know no other clock than clicks
+            share = _shares(engine, numbers)
+        shares[i] = share
     return PopularNow(shares, times)
+
+
+def _shares(engine: Engine, numbers: Mapping[str, int]) -> Floats:
+    """Return the probability of each item on the page for a new visitor, (items,)."""
+    shares = np.zeros(len(numbers))
+    page = [engine.item_id(row) for row in engine.recommend([], PLACES).rows]
+    shares[[numbers[name] for name in page if name in numbers]] = 1 / PLACES
+    return shares
 
 
 def off_policy(folder: Path, progress: Progress = silent) -> str:
