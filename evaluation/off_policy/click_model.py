@@ -78,18 +78,18 @@ def rank_groups(block: Block) -> Ints:
 
 
 def fit(pages: Pages) -> ClickModel:
-    """Return the model of a log."""
+    """Return the model of a log, which has a page at least."""
     there = pages.there
     rank = np.zeros(pages.shown.shape, np.int64)
     for block in pages.blocks():
         groups = rank_groups(block)
         rank[block.rows] = np.take_along_axis(groups, np.maximum(block.pages.shown, 0), axis=1)
-    weight = np.broadcast_to((1 / pages.inclusion)[:, None], there.shape)
-    weight = weight / weight.mean() if len(pages) else weight
-    half = np.broadcast_to(half_of(pages)[:, None], there.shape)
-    columns = (pages.place, rank, pages.shown_item, pages.click, weight, half)
-    place, rank, item, click, weight, half = (column[there] for column in columns)
-    n_places = int(pages.place.max()) + 1 if len(pages) else 1
+    share = 1 / pages.inclusion
+    weight = np.broadcast_to((share / share.mean())[:, None], there.shape)[there]
+    half = np.broadcast_to(half_of(pages)[:, None], there.shape)[there]
+    place, item, click = pages.place[there], pages.shown_item[there], pages.click[there]
+    rank = rank[there]
+    n_places = int(pages.place.max()) + 1
     shape = (HALVES, n_places), (HALVES, RANKS), (HALVES, len(pages.names))
     made = ClickModel(*(np.ones(s) for s in shape))
     for one in range(HALVES):

@@ -70,7 +70,7 @@ class Pages:
     @property
     def places(self) -> int:
         """The most places of a page."""
-        return self.shown.shape[1]
+        return int(self.shown.shape[1])
 
     @property
     def there(self) -> Bools:
