@@ -31,11 +31,10 @@ def grouped(columns: Columns, visitor: Ints) -> tuple[Floats, Floats]:
     _, number = np.unique(visitor, return_inverse=True)
     number = number % MOST_GROUPS
     n = int(number.max()) + 1
-    sums = [
-        np.stack([np.bincount(number, column, n) for column in part.T], axis=1)
-        for part in (columns.above, columns.below)
-    ]
-    return sums[0], sums[1]
+    above, below = np.zeros((n, columns.above.shape[1])), np.zeros((n, columns.below.shape[1]))
+    np.add.at(above, number, columns.above)
+    np.add.at(below, number, columns.below)
+    return above, below
 
 
 def value_of(above: Floats, below: Floats) -> Floats:
