@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nextclick.topics import DEAD_LETTERS, topic
 from server.replica.followed_topics import FOLLOWED
-from settings.kafka_rights import CATALOGUE, LEDGER, READ, ROLES, TOPIC, Right
+from settings.kafka_rights import CATALOGUE, LEDGER, OFF_POLICY, READ, ROLES, TOPIC, Right
 from streaming.jobs.registry import JOBS
 from streaming.store import GROUP
 
@@ -23,7 +23,8 @@ def test_jobs_read_what_they_are_declared_with():
     parts = [part for job in JOBS.values() for part in job.parts]
     assert set(ROLES["jobs"].reads) == {name for part in parts for name in part.topics}
     assert set(ROLES["jobs"].groups) == {part.group for part in parts}
-    assert set(ROLES["operator"].describes) == {*ROLES["jobs"].groups, GROUP, LEDGER, CATALOGUE}
+    by_name = {GROUP, LEDGER, CATALOGUE, OFF_POLICY}
+    assert set(ROLES["operator"].describes) == {*ROLES["jobs"].groups, *by_name}
     assert ROLES["store"].groups == (GROUP,)
 
 
