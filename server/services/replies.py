@@ -100,7 +100,7 @@ def response_field(response: bytes) -> bytes:
 
 def _field(number: int, raw: bytes) -> bytes:
     """Return a serialised field of bytes."""
-    return bytes([number << 3 | _LENGTH]) + _varint(len(raw)) + raw
+    return _varint(number << 3 | _LENGTH) + _varint(len(raw)) + raw
 
 
 def _varint(n: int) -> bytes:
