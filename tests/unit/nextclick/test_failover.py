@@ -30,7 +30,11 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 READS = {name for name in METHODS if name.startswith("RecommendationService/")} | {
     "CatalogService/GetItems",
+    "FeatureService/GetFeatures",
+    "FeatureService/ListFeatures",
     "ModelService/ListModels",
+    "UserService/GetProfiles",
+    "UserService/GetUsers",
 }
 """The methods that change nothing."""
 
