@@ -5,6 +5,7 @@ JAVA := streaming/java
 PYTHON_STAMP := .venv/.installed
 JAVA_STAMP := $(JAVA)/target/.built
 KERNEL_STAMP := .venv/.kernels
+AT_ONCE := -n 2 --no-loadscope-reorder
 
 .PHONY: setup demo test test-all lint stubs clean
 
@@ -40,10 +41,10 @@ lint: setup
 	$(BIN)/lint-imports --no-cache
 
 test: lint
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest $(AT_ONCE) -m "not long"
 
-test-all: lint
-	$(BIN)/python -m pytest
+test-all: test
+	$(BIN)/python -m pytest -m long
 
 stubs: setup
 	$(BIN)/python proto/generate.py

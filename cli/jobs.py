@@ -11,7 +11,7 @@ import typer
 from cli.console import err, print_json, print_line, print_table
 from cli.errors import CommandError
 from cli.options import DEFAULT_HOME, HomeFolder, Json, Kafka
-from cli.stack import flink, job_state, other_flink
+from cli.stack import flink, flink_rest, job_state, other_flink
 from cli.stack.other_flink import Packages, Submission
 from cli.stack.stack import Stack
 from nextclick.topics import topic
@@ -151,7 +151,7 @@ def stop(
             )
         with err.status(f"saving the state of the job {full}"):
             folder = job_state.savepoints(stack.home, full)
-            saved = flink.stop_with_savepoint(stack.ports, running, folder)
+            saved = flink_rest.stop_with_savepoint(stack.ports, running, folder)
     else:
         settings = load(JobSettings, tenant=tenant, job_states=states)
         full = topic(name, settings.tenant)
@@ -163,7 +163,7 @@ def stop(
             )
         with err.status(f"saving the state of the job {full}"):
             folder_uri = other_flink.savepoints(_folder(settings), full)
-            saved = flink.stop_to(address, running, folder_uri)
+            saved = flink_rest.stop_to(address, running, folder_uri)
     if json:
         print_json({"name": full, "savepoint": str(saved)})
     else:
@@ -185,7 +185,7 @@ def list_jobs(
     rows = [
         {"name": job["name"], "state": job["state"], "job_id": job["jid"]}
         for job in known
-        if tenant is None or flink.tenant_and_job(job["name"])[0] == tenant
+        if tenant is None or flink_rest.tenant_and_job(job["name"])[0] == tenant
     ]
     if json:
         print_json({"jobs": rows})
@@ -201,12 +201,12 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 def run_of(stack: Stack, name: str) -> str:
     """Return the id of a job's run on a stack, by its name in Flink; empty if it does not run."""
-    return next(iter(flink.runs_of(name, known_to(stack))), "")
+    return next(iter(flink_rest.runs_of(name, known_to(stack))), "")
 
 
 def run_on(address: str, name: str) -> str:
     """Return the id of a job's run on another Flink; empty if it does not run."""
-    return next(iter(flink.runs_of(name, other_flink.jobs_of(address))), "")
+    return next(iter(flink_rest.runs_of(name, other_flink.jobs_of(address))), "")
 
 
 def known_to(stack: Stack) -> list[dict[str, Any]]:
@@ -217,7 +217,7 @@ def known_to(stack: Stack) -> list[dict[str, Any]]:
     CommandError
         If it does not answer.
     """
-    known = flink.known_jobs(stack.ports)
+    known = flink_rest.known_jobs(stack.ports)
     if known is None:
         raise CommandError(
             f"Flink does not answer on port {stack.ports.flink}: `nextclick status` shows whether "
@@ -229,7 +229,7 @@ def known_to(stack: Stack) -> list[dict[str, Any]]:
 def refuse_second(full: str, name: str, running: str, where: str = "") -> None:
     """Raise `CommandError` if a job runs already: two of a kind would write everything twice."""
     if running:
-        tenant = flink.tenant_and_job(full)[0]
+        tenant = flink_rest.tenant_and_job(full)[0]
         options = (f" --tenant {tenant}" if tenant else "") + where
         raise CommandError(
             f"the job {full} runs already, as {running}; `nextclick jobs stop {name}{options}` "

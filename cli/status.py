@@ -10,7 +10,7 @@ from cli.console import print_json, print_line, print_table
 from cli.errors import CommandError
 from cli.figures import clock, count, hundredths, percent
 from cli.options import DEFAULT_HOME, HomeFolder, Json, StackTenant
-from cli.stack import apps, flink, watch_record
+from cli.stack import apps, flink_rest, watch_record
 from cli.stack.apps import EMITTER
 from cli.stack.lag import group_lag
 from cli.stack.process import find
@@ -169,14 +169,14 @@ def describe(stack: Stack, given: str | None = None) -> dict[str, Any]:
         deaths = watched.get(child.name, Deaths())
         row = {"name": child.name, "state": state, "lag": lag, "refused": None}
         parts.append(row | described(deaths))
-    for job in flink.jobs(stack.ports):
-        owner, name = flink.tenant_and_job(job["name"])
+    for job in flink_rest.jobs(stack.ports):
+        owner, name = flink_rest.tenant_and_job(job["name"])
         if owner != tenant or job["jid"] != stack.jobs.get(job["name"]):
             continue
-        deaths = Deaths(restarts=flink.restarts(stack.ports, job["jid"]))
+        deaths = Deaths(restarts=flink_rest.restarts(stack.ports, job["jid"]))
         for part in JOBS[name].parts:
             lag = group_lag(stack.kafka_settings, part.group, part.topics, tenant)
-            refused = flink.refused(stack.ports, job["jid"], part.operator)
+            refused = flink_rest.refused(stack.ports, job["jid"], part.operator)
             row = {"name": f"job {part.name}", "state": job["state"], "lag": lag}
             parts.append(row | {"refused": refused} | described(deaths))
     if not ours:

@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 BEARER = "Bearer "
-"""What comes before the token in the header ``authorization``."""
+"""What comes before the token in the header ``authorization``; its case is free (RFC 9110)."""
 
 PREFIX = "nextclick_"
 """What tokens begin with, so that those who look for leaked secrets know them."""
@@ -70,15 +70,16 @@ class Tokens:
         return self._verified.get(authorization) or self._verify(authorization)
 
     def _verify(self, authorization: str) -> Token | None:
-        """Look a header up, and remember it if it is good: each token has one, so these are few.
+        """Look a header up, and remember it if it is good: each token has one as most write it.
 
         That a look-up takes longer if more of the hash is right helps nobody: whoever guesses
         cannot choose the hash of a guess.
         """
-        if not authorization.startswith(BEARER):
+        scheme, presented = authorization[: len(BEARER)], authorization[len(BEARER) :]
+        if scheme.lower() != BEARER.lower():
             return None
-        token = self._by_hash.get(hash_of(authorization.removeprefix(BEARER)))
-        if token is not None:
+        token = self._by_hash.get(hash_of(presented))
+        if token is not None and scheme == BEARER:
             self._verified[authorization] = token
         return token
 

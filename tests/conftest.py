@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from cli.stack.layout import Home, Ports
 from cli.stack.stack import Stack
@@ -11,6 +12,34 @@ from cli.stack.stack import Stack
 # How long an example takes says how busy the machine is.
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any")
+
+
+TOGETHER = {
+    "tests/integration": "stack",
+    "tests/benchmarks": "stack",
+    "tests/recovery/test_other_flink.py": "stack",
+    "tests/clients": "clients",
+}
+"""Folders and files whose tests share a stack, or install and build in the same folders."""
+
+
+class TogetherOrByFile(LoadScopeScheduling):
+    """Which tests run in the same process, where several are used."""
+
+    def _split_scope(self, nodeid):
+        path, _, _ = nodeid.partition("::")
+        return next((TOGETHER[folder] for folder in TOGETHER if path.startswith(folder)), path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Have tests that share something run one after another."""
+    return TogetherOrByFile(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest begins first."""
+    items.sort(key=lambda item: not any(folder in str(item.path) for folder in TOGETHER))
 
 
 @pytest.fixture(scope="session")

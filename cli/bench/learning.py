@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from cli.console import err, print_json, print_result
 from cli.figures import count, microseconds
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
-from cli.stack import flink, kafka, topics
+from cli.stack import flink, flink_rest, kafka, topics
 from cli.stack.layout import SAMPLE
 from cli.stack.process import find, wait_until
 from cli.stack.stack import Stack
@@ -268,7 +268,7 @@ def run(stack: Stack, host: str, model: str, n: int, tenant: str) -> list[Look]:
         wait_until(done, max(LIMIT_S, n / SLOWEST), f"the {model} job has learned {n:,} records")
     finally:
         consumer.close()
-        flink.cancel(stack.ports, job)
+        flink_rest.cancel(stack.ports, job)
     return looks
 
 

@@ -18,7 +18,7 @@ from cli.console import err, print_json, print_result
 from cli.figures import seconds
 from cli.live.history import send_history
 from cli.options import DEFAULT_BENCH_FOLDER, BenchFolder, Json
-from cli.stack import apps, flink, kafka, topics
+from cli.stack import apps, flink, flink_rest, kafka, topics
 from cli.stack.layout import Child, Ports
 from cli.stack.process import spawn, stop, wait_until
 from cli.stack.stack import Stack
@@ -139,7 +139,7 @@ def job_rate(stack: Stack, job: Job, out: str, total: int, *args: str) -> float:
         return rate(lambda: written() - before, total, f"the job {job.name}")
     finally:
         watcher.close()
-        flink.cancel(stack.ports, job_id)
+        flink_rest.cancel(stack.ports, job_id)
 
 
 def store_rate(stack: Stack, total: int) -> float:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from cli.backups.archive import Entry
 from cli.errors import CommandError
-from cli.stack import apps, flink, job_state
-from cli.stack.flink import SAVEPOINT_S
+from cli.stack import apps, flink_rest, job_state
+from cli.stack.flink_rest import SAVEPOINT_S
 from cli.stack.layout import IMPORTS, Child, Home
 from cli.stack.process import paused, running, wait_until
 from cli.stack.stack import Stack
@@ -153,18 +153,18 @@ def _newest_snapshot(folder: Path) -> Path | None:
 
 def _states(stack: Stack, staged: Path) -> list[Entry]:
     """Return a savepoint of each job: a new one of those that run, the last one of the others."""
-    known = flink.known_jobs(stack.ports)
+    known = flink_rest.known_jobs(stack.ports)
     if known is None:
         raise CommandError(
             f"Flink does not answer on port {stack.ports.flink}: `nextclick status` shows whether "
             "it runs"
         )
     entries = []
-    runs = {job["name"]: job["jid"] for job in known if job["state"] not in flink.ENDED}
+    runs = {job["name"]: job["jid"] for job in known if job["state"] not in flink_rest.ENDED}
     for name, run in runs.items():
         folder = staged / "flink" / "savepoints" / name
         folder.mkdir(parents=True)
-        flink.save(stack.ports, run, folder)
+        flink_rest.save(stack.ports, run, folder)
         entries += [_entry(path, staged) for path in _files(folder)]
     submitted = {path.name for path in stack.home.path("flink", "savepoints").iterdir()}
     for name in sorted(submitted - set(runs)):

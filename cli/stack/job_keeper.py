@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from cli.errors import CommandError
 from cli.sentences import sentence_of
-from cli.stack import flink, job_state
+from cli.stack import flink_rest, job_state
 from cli.stack.backoff import Backoff
 from cli.stack.process import BEHIND, give_way
 from cli.stack.stack import Stack, is_learners
@@ -46,9 +46,9 @@ def plan(name: str, job_id: str, known: list[dict[str, Any]]) -> Plan | None:
     job_id
         The recorded run, empty if there is none.
     known
-        The jobs that the JobManager knows, as `flink.jobs` returns them.
+        The jobs that the JobManager knows, as `flink_rest.jobs` returns them.
     """
-    active = flink.runs_of(name, known)
+    active = flink_rest.runs_of(name, known)
     if job_id in active:
         return Plan(False, job_id, tuple(other for other in active if other != job_id))
     if any(j["jid"] == job_id and j["state"] in ("CANCELED", "FINISHED") for j in known):
@@ -80,7 +80,7 @@ class JobKeeper:
     def look(self) -> None:
         """Compare the jobs that run with those that shall; submit what is missing."""
         stack = self._stack
-        known, running = flink.known_jobs(stack.ports), stack.home.read()
+        known, running = flink_rest.known_jobs(stack.ports), stack.home.read()
         if known is None or running is None or running.ending:
             return
         for name, job_id in running.jobs.items():
@@ -98,7 +98,7 @@ class JobKeeper:
                 stack.remember_job(name, todo.job_id)
                 for other in todo.cancel:
                     log.warning("the job %s runs twice: %s is cancelled", name, other)
-                    flink.cancel(stack.ports, other)
+                    flink_rest.cancel(stack.ports, other)
         for name, job_id in running.jobs.items():
             if job_id and is_learners(name):
                 self._put_behind(job_id)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cli.errors import CommandError
-from cli.stack import flink, job_packages
+from cli.stack import flink, flink_rest, job_packages
 from cli.stack.flink_settings import client_settings
 from cli.stack.layout import FLINK_JARS, Home
 from cli.stack.process import REASON_LINES, START_S, tail, wait_until
@@ -66,7 +66,7 @@ class Submission(NamedTuple):
 
 
 def jobs_of(address: str) -> list[dict[str, Any]]:
-    """Return the jobs of a Flink, as `flink.jobs` does.
+    """Return the jobs of a Flink, as `flink_rest.jobs` does.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def jobs_of(address: str) -> list[dict[str, Any]]:
     """
     if not ADDRESS.fullmatch(address):
         raise CommandError(f"--flink is {address!r}; give HOST:PORT of a JobManager's REST API")
-    known = flink.known_jobs(address)
+    known = flink_rest.known_jobs(address)
     if known is None:
         raise _no_answer(address)
     return known
@@ -97,7 +97,7 @@ def check(address: str) -> None:
         If it is of another version, has no free slot, or lacks the jar of PyFlink; and if it does
         not answer any more.
     """
-    overview = flink.rest(address, "overview")
+    overview = flink_rest.rest(address, "overview")
     if not overview:
         raise _no_answer(address)
     theirs, ours = overview["flink-version"], version("apache-flink")
@@ -121,13 +121,13 @@ def check(address: str) -> None:
 
 def _starts_taskmanagers(address: str) -> bool:
     """Whether the JobManager starts TaskManagers when a job needs them."""
-    settings = flink.rest(address, "jobmanager/config") or []
+    settings = flink_rest.rest(address, "jobmanager/config") or []
     return any(setting["key"] == "kubernetes.cluster-id" for setting in settings)
 
 
 def jars_of(address: str) -> set[str]:
     """Return the names of the jars that a cluster has."""
-    environment = flink.rest(address, "jobmanager/environment") or {}
+    environment = flink_rest.rest(address, "jobmanager/environment") or {}
     return {Path(entry).name for entry in environment.get("classpath", ())}
 
 
@@ -174,10 +174,10 @@ def submit(address: str, submission: Submission) -> str:
     left = f"the job {name} is on {address}, until `nextclick jobs stop` ends it there"
 
     def runs() -> bool:
-        failures = flink.failures(address, job_id)
+        failures = flink_rest.failures(address, job_id)
         if len(failures) >= FAILURES:
             raise CommandError(f"{left}, but fails again and again: {failures[0]}")
-        return flink.all_run(address, job_id)
+        return flink_rest.all_run(address, job_id)
 
     wait_until(runs, START_S, f"{left}; all of its tasks RUNNING")
     return job_id

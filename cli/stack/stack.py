@@ -11,7 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cli.errors import CommandError
-from cli.stack import apps, flink, job_state, kafka, redis, secured_kafka, topics, watch_record
+from cli.stack import (
+    apps,
+    flink,
+    flink_rest,
+    job_state,
+    kafka,
+    redis,
+    secured_kafka,
+    topics,
+    watch_record,
+)
 from cli.stack.flink_settings import cluster_settings
 from cli.stack.layout import EDIT_FILE, LOCK_FILE, Child, Home, Ports, put
 from cli.stack.parts import STANDBY, SUPERVISOR, TASKMANAGERS, Part, parts_of, start_standby
@@ -33,7 +43,7 @@ Progress = Callable[[str], None]
 
 def is_learners(name: str) -> bool:
     """Whether a job, by its name in Flink, is that of the learners, whatever its tenant."""
-    return flink.tenant_and_job(name)[1] == LEARNERS
+    return flink_rest.tenant_and_job(name)[1] == LEARNERS
 
 
 class Stack:
@@ -250,10 +260,10 @@ class Stack:
 
         One may run that is not recorded: who submitted it was killed just then.
         """
-        known = flink.jobs(self.ports)
+        known = flink_rest.jobs(self.ports)
         missing: list[str] = []
         for name in self._started_jobs:
-            runs = flink.runs_of(name, known)
+            runs = flink_rest.runs_of(name, known)
             if not runs:
                 missing.append(name)
             elif self.jobs[name] not in runs:
@@ -278,7 +288,7 @@ class Stack:
         CommandError
             If its state is gone or of the other state backend, or it does not start.
         """
-        tenant, job_name = flink.tenant_and_job(name)
+        tenant, job_name = flink_rest.tenant_and_job(name)
         home, job, backend = self.home, flink.job_named(job_name), load(JobSettings).state_backend
         last = job_state.to_resume(home, name, backend, from_nothing=from_nothing)
         if not last:
@@ -360,7 +370,7 @@ class Stack:
 
     def host_of(self, job_id: str) -> Child | None:
         """Return the TaskManager that a job's tasks run on, None if none does."""
-        resource_id = flink.host_of(self.ports, job_id)
+        resource_id = flink_rest.host_of(self.ports, job_id)
         host = self.find_child(resource_id.rpartition("-")[0])
         return host if host is not None and flink.has_id(host, resource_id) else None
 

@@ -10,20 +10,16 @@ cancels stays away until this is started again. With ``--check``, it only says w
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Sequence
-from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 
 from cli.errors import CommandError
-from cli.stack import job_state
+from cli.stack import flink_rest, job_state
 from cli.stack.job_keeper import plan
 from cli.stack.layout import PROJECT, Home
 from nextclick.topics import topic
@@ -35,20 +31,9 @@ from streaming.jobs.registry import JOBS
 log = logging.getLogger("nextclick.jobs")
 
 LOOK_S = 5.0
-REST_S = 10.0
-
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Docker gives containers the proxy for the way out that its own configuration names."""
 
 HOME = Home(Path("/var/lib/nextclick/flink"))
 """The states of the jobs, which JobManager and TaskManagers have at the same place."""
-
-
-def known_jobs(flink: str) -> list[dict[str, Any]]:
-    """Return the jobs that a JobManager knows: ``jid``, ``name``, ``state``."""
-    with DIRECT.open(f"http://{flink}/jobs/overview", timeout=REST_S) as reply:
-        jobs: list[dict[str, Any]] = json.load(reply)["jobs"]
-        return jobs
 
 
 def submission(name: str, flink: str, settings: JobSettings) -> list[str]:
@@ -94,7 +79,10 @@ def look(names: Sequence[str], flink: str, settings: JobSettings, runs: dict[str
     runs
         The last run of each job that is known; it is kept up to date.
     """
-    known = known_jobs(flink)
+    known = flink_rest.known_jobs(flink)
+    if known is None:  # it is away, or ends as it answers
+        log.warning("%s does not answer; again in %.0f s", flink, LOOK_S)
+        return
     for name in names:
         todo = plan(topic(name, settings.tenant), runs.get(name, ""), known)
         if todo is None:
@@ -123,7 +111,7 @@ def main() -> None:
     args = parser.parse_args()
     settings = load(JobSettings)
     if args.check:
-        running = {job["name"] for job in known_jobs(args.flink) if job["state"] == "RUNNING"}
+        running = {job["name"] for job in flink_rest.jobs(args.flink) if job["state"] == "RUNNING"}
         sys.exit(0 if {topic(name, settings.tenant) for name in args.jobs} <= running else 1)
     if args.from_nothing:
         for name in args.jobs:
@@ -133,10 +121,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     runs: dict[str, str] = {}
     while True:
-        try:
-            look(args.jobs, args.flink, settings, runs)
-        except (OSError, ValueError, HTTPException) as e:  # it is away, or ends as it answers
-            log.warning("%s: %s; again in %.0f s", args.flink, e, LOOK_S)
+        look(args.jobs, args.flink, settings, runs)
         time.sleep(LOOK_S)
 
 

@@ -5,7 +5,7 @@ import uuid
 
 import redis
 
-from cli.stack import apps, flink, process
+from cli.stack import apps, flink, flink_rest, process
 from nextclick import Client, Event, NextclickError, encode_event
 from nextclick.topics import REPLAY_HEADER, redis_session_key
 from nextclick.v1.session_pb2 import SessionRecord
@@ -42,7 +42,7 @@ def test_a_killed_taskmanager_changes_no_version_of_any_session(stack, producer,
         return {session_id: values[-1] for session_id, values in seen.items()} == newest
 
     eventually(read, bool, "all sessions as without the kill")
-    assert flink.failures(stack.ports, stack.jobs["sessions"], killed_ms)
+    assert flink_rest.failures(stack.ports, stack.jobs["sessions"], killed_ms)
     for values in seen.values():
         by_version = {}
         for value in values:

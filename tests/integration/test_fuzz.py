@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from cli.stack import flink
+from cli.stack import flink_rest
 from cli.stack.layout import SAMPLE
 from evaluation.datasets import clicks_in_order, load_sessions
 from nextclick import Event, encode_event
@@ -153,5 +153,5 @@ def test_every_fuzzed_event_is_accounted_for(stack, producer, reader, good, fuzz
         r.applied + r.duplicates for r in (SessionRecord.FromString(v) for v in got.values())
     )
     assert ended + len(got_dead) == len(mixed)
-    assert flink.failures(stack.ports, stack.jobs["sessions"], started_ms) == []
+    assert flink_rest.failures(stack.ports, stack.jobs["sessions"], started_ms) == []
     assert len(dead) > fuzzed // 3

@@ -6,7 +6,7 @@ import uuid
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from cli.stack import flink, process
+from cli.stack import flink, flink_rest, process
 from nextclick.limits import MAX_LEARNER_LATE_MS
 from nextclick.topics import SESSIONS, TOPICS, topic
 from nextclick.v1 import learning_pb2 as pb
@@ -94,7 +94,7 @@ def test_a_late_learner_that_is_killed_accounts_for_every_click(stack, producer)
             sent_until(0, lambda s: s.learned >= learned + 2 * SENT_AT_ONCE, "all of a round")
             end = eventually(state, lambda s: s.applied >= len(clicks), "all is applied")
         finally:
-            flink.cancel(stack.ports, job)
+            flink_rest.cancel(stack.ports, job)
             reader.close()
     checksum = 0
     for session_id, _, seq, _ in clicks:

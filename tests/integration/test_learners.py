@@ -6,7 +6,7 @@ from itertools import chain
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from cli.stack import flink, process
+from cli.stack import flink, flink_rest, process
 from nextclick import Item
 from nextclick.topics import RANKER_MODEL, TOPICS, topic
 from nextclick.v1 import learning_pb2 as pb
@@ -78,7 +78,7 @@ def test_killed_learners_have_applied_everything_once(stack, producer):
                 "all vectors, as near as unpublished moves may leave them",
             )
         finally:
-            flink.cancel(stack.ports, job)
+            flink_rest.cancel(stack.ports, job)
             reader.close()
             published.close()
     for model, task in expected.items():
@@ -117,7 +117,7 @@ def test_what_a_learner_passes_over_is_counted_and_said(stack, producer):
     before = log.read_text(errors="replace").count("passing over commands-")
     producer.produce("commands", b"\xff\xff", RANKER_MODEL)
     producer.flush()
-    eventually(lambda: flink.refused(stack.ports, job, operator), bool, "the count")
+    eventually(lambda: flink_rest.refused(stack.ports, job, operator), bool, "the count")
     after = log.read_text(errors="replace").count("passing over commands-")
     assert after == before + 1
 

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaException, Producer
 
 from cli.live.ledger import Ledger
 from cli.sentences import sentence_of
-from cli.stack import checkup, flink, kafka, redis, topics
+from cli.stack import checkup, flink, flink_rest, kafka, redis, topics
 from cli.stack.authority import Authority
 from cli.stack.flink_settings import cluster_settings
 from cli.stack.lag import group_lag
@@ -288,7 +288,7 @@ def shown(ports, job_id):
     """All that Flink shows of a job, its settings and its logs."""
     paths = [f"jobs/{job_id}{more}" for more in ("", "/config", "/plan", "/exceptions")]
     paths += ["jobmanager/config", "jobmanager/environment", "taskmanagers"]
-    return json.dumps([flink.rest(ports, path) for path in paths])
+    return json.dumps([flink_rest.rest(ports, path) for path in paths])
 
 
 def test_the_jobs_work_with_the_rights_of_their_role_and_keep_their_password(broker, cluster):

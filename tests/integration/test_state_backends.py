@@ -7,7 +7,7 @@ from functools import cached_property
 import pytest
 
 from cli.bench.learning import put
-from cli.stack import flink, kafka, process, topics
+from cli.stack import flink, flink_rest, kafka, process, topics
 from nextclick import Event, encode_event
 from nextclick.topics import topic
 from nextclick.v1.session_pb2 import SessionRecord
@@ -47,12 +47,12 @@ def test_a_state_in_rocksdb_outlives_kills_and_can_move_to_the_heap(
         stack.replace(name, flink.start_taskmanager(stack.home, 3, bound=True))
         clicks.wait("c")
         assert memory(stack.child(name)) < 1_500_000_000
-        savepoint = flink.stop_with_savepoint(stack.ports, job, tmp_path)
+        savepoint = flink_rest.stop_with_savepoint(stack.ports, job, tmp_path)
         monkeypatch.setenv("NEXTCLICK_STATE_BACKEND", "heap")
         job = submit(stack, clicks.tenant, tmp_path, savepoint.as_uri())
         clicks.send("d", SOME)
         clicks.wait("d", SOME)
-        flink.cancel(stack.ports, job)
+        flink_rest.cancel(stack.ports, job)
     clicks.close()
     some = int(SOME * sessions)
     expected = ["abcd"] * some + ["ac"] * (sessions - some)
@@ -120,10 +120,10 @@ def checkpoint(stack, job):
     """The next checkpoint that begins after this call."""
 
     def completed():
-        latest = flink.rest(stack.ports, f"jobs/{job}/checkpoints")["latest"]["completed"]
+        latest = flink_rest.rest(stack.ports, f"jobs/{job}/checkpoints")["latest"]["completed"]
         return latest if latest and latest["trigger_timestamp"] > began else None
 
-    last = flink.rest(stack.ports, f"jobs/{job}/checkpoints")["latest"]["completed"]
+    last = flink_rest.rest(stack.ports, f"jobs/{job}/checkpoints")["latest"]["completed"]
     began = last["trigger_timestamp"] + 1 if last else 0
     return eventually(completed, bool, "a checkpoint", LIMIT_S)
 

@@ -6,7 +6,7 @@ import os
 import signal
 from urllib.parse import urlsplit
 
-from cli.stack import apps, flink
+from cli.stack import apps, flink_rest
 from cli.stack.layout import Ports
 from cli.stack.parts import TASKMANAGERS
 from cli.stack.process import BEHIND, STREAM, find
@@ -52,14 +52,14 @@ class Shop:
 
     def jobs(self):
         """Names of the recorded jobs that run."""
-        running = [j for j in flink.jobs(self.ports) if j["state"] == "RUNNING"]
+        running = [j for j in flink_rest.jobs(self.ports) if j["state"] == "RUNNING"]
         recorded = self.home.read().jobs
         assert len(running) <= len(recorded), "each job once"
         return {j["name"] for j in running if j["jid"] == recorded.get(j["name"])}
 
     def niceness(self):
         """Niceness of the parts that give way to answers, as it is and as it shall be."""
-        host = flink.host_of(self.ports, self.home.read().jobs[LEARNERS]).rpartition("-")[0]
+        host = flink_rest.host_of(self.ports, self.home.read().jobs[LEARNERS]).rpartition("-")[0]
         wanted = dict.fromkeys(("kafka", "jobmanager", *TASKMANAGERS, "store"), STREAM)
         wanted |= {host: BEHIND, apps.EMITTER: BEHIND}
         processes = {name: find(child) for name, child in self.children().items()}
@@ -69,6 +69,6 @@ class Shop:
     def restored(self, name):
         """The folder of the state that the running job came from, None if from nothing."""
         job_id = self.home.read().jobs[name]
-        checkpoints = flink.rest(self.ports, f"jobs/{job_id}/checkpoints")
+        checkpoints = flink_rest.rest(self.ports, f"jobs/{job_id}/checkpoints")
         restored = checkpoints["latest"]["restored"]
         return urlsplit(restored["external_path"]).path if restored else None

@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import Producer
 
 from cli.bench.learning import put
-from cli.stack import flink, job_packages, kafka, topics
+from cli.stack import flink, flink_rest, job_packages, kafka, topics
 from cli.stack.flink_settings import cluster_settings, job_settings
 from cli.stack.layout import FLINK_JARS, Home, Ports
 from cli.stack.process import stop
@@ -173,7 +173,7 @@ def test_jobs_go_on_on_another_flink(stack, tenant, packages, interpreter, other
         job_id = jobs_command("submit", name, *there, *words, *how)["job_id"]
     clicks.wait(duplicates=1)
     whole = eventually(
-        lambda: flink.rest(other, f"jobs/{job_id}/checkpoints")["latest"]["completed"],
+        lambda: flink_rest.rest(other, f"jobs/{job_id}/checkpoints")["latest"]["completed"],
         bool,
         "a checkpoint, which the cluster itself would never take",
     )

@@ -101,15 +101,15 @@ def job(command, running):
     """A function that runs a command of `nextclick jobs` on a stack."""
     stack = mock.Mock()
     stack.submit.return_value, stack.tenant_or.return_value = JOB_ID, ""
-    flink = mock.Mock()
-    flink.stop_with_savepoint.return_value = SAVEPOINT
+    flink_rest = mock.Mock()
+    flink_rest.stop_with_savepoint.return_value = SAVEPOINT
     return with_stand_ins(
         jobs,
         command,
         "sessions",
         Stack=mock.Mock(in_folder=lambda _: stack),
         run_of=lambda *_: running,
-        flink=flink,
+        flink_rest=flink_rest,
         job_state=mock.Mock(),
     )
 

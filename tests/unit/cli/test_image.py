@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from cli.errors import CommandError
-from cli.stack import flink, image, job_state
+from cli.stack import flink_rest, image, job_state
 from cli.stack.image import STAGED, image_of, image_of_snapshot
 from cli.stack.layout import Ports
 from cli.stack.process import find, spawn, stop, wait_until
@@ -82,8 +82,10 @@ def stack(home, monkeypatch):
     for name in image.REPLICAS:
         wait_until(lambda n=name: "ready" in home.log(n).read_text(), 300, name)
     wait_until((home.root / ACTIVE).exists, 300, "the broker")
-    monkeypatch.setattr(flink, "known_jobs", lambda _: RUNNING)
-    monkeypatch.setattr(flink, "save", lambda _, run, folder: state(folder / f"savepoint-{run}", 7))
+    monkeypatch.setattr(flink_rest, "known_jobs", lambda _: RUNNING)
+    monkeypatch.setattr(
+        flink_rest, "save", lambda _, run, folder: state(folder / f"savepoint-{run}", 7)
+    )
     yield stack
     stop(stack.children)
 
@@ -167,7 +169,7 @@ def test_a_checkpoint_of_a_job_that_does_not_run_is_refused(stack, home):
 
 def test_without_flink_or_a_replica_it_says_what_is_missing(stack, monkeypatch):
     """A backup without the state of a job would start it from nothing."""
-    monkeypatch.setattr(flink, "known_jobs", lambda _: None)
+    monkeypatch.setattr(flink_rest, "known_jobs", lambda _: None)
     with pytest.raises(CommandError, match="Flink does not answer"):
         ExitStack().enter_context(image_of(stack, lambda _: None))
     find(stack.child("emitter")).send_signal(signal.SIGKILL)

@@ -17,7 +17,7 @@ from confluent_kafka import KafkaError, KafkaException
 from cli import main
 from cli.sentences import sentence_of
 from cli.server_client import server_client
-from cli.stack import apps, flink
+from cli.stack import apps, flink_rest
 from cli.stack.layout import Home, Ports
 from cli.stack.stack import Stack
 from tests.command import ENVIRONMENT
@@ -136,10 +136,10 @@ def test_flink_that_does_not_answer_is_told(mistaken, pretended):
 def test_a_job_that_runs_or_does_not_is_told(mistaken, pretended, monkeypatch):
     """Two of a kind would fight over offsets."""
     job = {"jid": "7f", "name": "sessions", "state": "RUNNING"}
-    monkeypatch.setattr(flink, "known_jobs", lambda _: [job])
+    monkeypatch.setattr(flink_rest, "known_jobs", lambda _: [job])
     said = mistaken("jobs", "submit", "sessions")
     check(said, "sessions runs already, as 7f; `nextclick jobs stop sessions`")
-    monkeypatch.setattr(flink, "known_jobs", lambda _: [])
+    monkeypatch.setattr(flink_rest, "known_jobs", lambda _: [])
     check(mistaken("jobs", "stop", "sessions"), "sessions does not run; `nextclick status`")
 
 

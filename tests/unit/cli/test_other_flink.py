@@ -66,7 +66,9 @@ def printed(*words):
 def test_flink_is_asked_without_the_proxy_for_the_way_out(other):
     """Many companies set one for every shell and container: no Flink would answer, the stack's own
     neither. ``no_proxy`` that names this machine is often missing."""
-    program = f"from cli.stack import flink; print(flink.rest({other.address!r}, 'overview'))"
+    program = (
+        f"from cli.stack import flink_rest; print(flink_rest.rest({other.address!r}, 'overview'))"
+    )
     env = ENVIRONMENT | {"http_proxy": "http://127.0.0.1:9", "no_proxy": ""}
     argv = [sys.executable, "-c", program]
     done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)

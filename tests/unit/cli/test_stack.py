@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from cli.errors import CommandError
-from cli.stack import apps, flink, kafka
+from cli.stack import apps, flink, flink_rest, kafka
 from cli.stack.flink_settings import cluster_settings
 from cli.stack.layout import FLINK_METRICS_PORTS, Child, Home, Ports
 from cli.stack.process import find, spawn, stop, tail, wait_until
@@ -297,7 +297,7 @@ def test_a_job_that_runs_unrecorded_is_not_submitted_again(home, monkeypatch):
         {"jid": "3", "name": "learners", "state": "CANCELED"},
         {"jid": "4", "name": "score", "state": "RUNNING"},
     ]
-    monkeypatch.setattr(flink, "jobs", lambda _: known)
+    monkeypatch.setattr(flink_rest, "jobs", lambda _: known)
     submitted = []
     monkeypatch.setattr(stack, "submit", lambda name, **how: submitted.append((name, how)))
     for name, recorded in (("sessions", "1"), ("learners", "3")):

@@ -1,7 +1,7 @@
 """What `nextclick status` says of the parts and of the learners."""
 
 from cli import status
-from cli.stack import flink, lag
+from cli.stack import flink_rest, lag
 from cli.stack.layout import Child, Home, Ports
 from cli.stack.stack import Stack
 from cli.status import learned
@@ -37,10 +37,10 @@ def test_what_a_task_has_passed_over_is_that_of_its_own_operator(monkeypatch):
         ],
         "jobs/f/vertices/3/subtasks/metrics?get=learn-ranker.refused": [],
     }
-    monkeypatch.setattr(flink, "rest", lambda _, path: answers.get(path))
-    assert flink.refused(Ports(), "f", "learn-vectors") == 7
-    assert flink.refused(Ports(), "f", "learn-ranker") == 0
-    assert flink.refused(Ports(), "gone", "learn-vectors") == 0
+    monkeypatch.setattr(flink_rest, "rest", lambda _, path: answers.get(path))
+    assert flink_rest.refused(Ports(), "f", "learn-vectors") == 7
+    assert flink_rest.refused(Ports(), "f", "learn-ranker") == 0
+    assert flink_rest.refused(Ports(), "gone", "learn-vectors") == 0
 
 
 def test_the_lag_of_a_job_is_that_of_all_its_topics(monkeypatch, tmp_path):
@@ -62,10 +62,10 @@ def test_the_lag_of_a_job_is_that_of_all_its_topics(monkeypatch, tmp_path):
     monkeypatch.setattr(lag, "Consumer", kafka.consumer)
     monkeypatch.setattr(status.apps, "server_status", lambda _: {})
     monkeypatch.setattr(status.apps, "emitter_status", lambda _: {})
-    monkeypatch.setattr(status.flink, "restarts", lambda *_: 0)
-    monkeypatch.setattr(status.flink, "refused", lambda *_: 0)
+    monkeypatch.setattr(status.flink_rest, "restarts", lambda *_: 0)
+    monkeypatch.setattr(status.flink_rest, "refused", lambda *_: 0)
     running = [{"jid": name, "name": name, "state": "RUNNING"} for name in ("sessions", "learners")]
-    monkeypatch.setattr(status.flink, "jobs", lambda _: running)
+    monkeypatch.setattr(status.flink_rest, "jobs", lambda _: running)
     stack = Stack(Home(tmp_path), Ports.free(), bound=False)
     stack.children = [Child("store", 0, 0.0)]
     stack.jobs = {"sessions": "sessions", "learners": "learners"}
@@ -85,11 +85,11 @@ def test_the_status_of_a_tenant_is_of_its_own_jobs_and_topics(monkeypatch, tmp_p
     monkeypatch.setattr(lag, "Consumer", kafka.consumer)
     monkeypatch.setattr(status.apps, "server_status", lambda _: {})
     monkeypatch.setattr(status.apps, "emitter_status", lambda _: {})
-    monkeypatch.setattr(status.flink, "restarts", lambda *_: 0)
-    monkeypatch.setattr(status.flink, "refused", lambda *_: 0)
+    monkeypatch.setattr(status.flink_rest, "restarts", lambda *_: 0)
+    monkeypatch.setattr(status.flink_rest, "refused", lambda *_: 0)
     names = ("sessions", "shop.sessions", "shop2.sessions")
     running = [{"jid": name, "name": name, "state": "RUNNING"} for name in names]
-    monkeypatch.setattr(status.flink, "jobs", lambda _: running)
+    monkeypatch.setattr(status.flink_rest, "jobs", lambda _: running)
     for own, other in (("", "shop"), ("shop", "")):
         stack = Stack(Home(tmp_path), Ports.free(), bound=False, tenant=own)
         stack.children = [Child("kafka", 0, 0.0), Child("server", 0, 0.0)]

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from cli.errors import CommandError
-from cli.stack import flink, layout, watch_record
+from cli.stack import flink, flink_rest, layout, watch_record
 from cli.stack.backoff import Backoff
 from cli.stack.job_keeper import JobKeeper, Plan, plan
 from cli.stack.layout import Home, Ports
@@ -214,8 +214,8 @@ def test_a_broker_that_is_started_again_gives_way(stack, clock):
 def test_a_taskmanager_that_takes_over_the_learners_gives_way(stack, clock, monkeypatch):
     """Nobody waits for the learners: they come after the sessions, also after a restart."""
     stack.remember_job(LEARNERS, "1")
-    monkeypatch.setattr(flink, "known_jobs", lambda _: [job(LEARNERS, "1", "RUNNING")])
-    monkeypatch.setattr(flink, "host_of", lambda *_: host)
+    monkeypatch.setattr(flink_rest, "known_jobs", lambda _: [job(LEARNERS, "1", "RUNNING")])
+    monkeypatch.setattr(flink_rest, "host_of", lambda *_: host)
     keeper = JobKeeper(stack, clock)
     for host in ("taskmanager-1-aa", "taskmanager-1-bb"):
         part(stack, "taskmanager-1", [*SLEEP, f"{flink.RESOURCE_ID}={host}"])
@@ -227,8 +227,8 @@ def test_a_taskmanager_that_takes_over_the_learners_gives_way(stack, clock, monk
 def test_one_that_has_taken_the_name_of_the_learners_host_does_not(stack, clock, monkeypatch):
     """It may have the sessions, for which answers wait, while the JobManager knows of no death."""
     stack.remember_job(LEARNERS, "1")
-    monkeypatch.setattr(flink, "known_jobs", lambda _: [job(LEARNERS, "1", "RUNNING")])
-    monkeypatch.setattr(flink, "host_of", lambda *_: "taskmanager-1-dead")
+    monkeypatch.setattr(flink_rest, "known_jobs", lambda _: [job(LEARNERS, "1", "RUNNING")])
+    monkeypatch.setattr(flink_rest, "host_of", lambda *_: "taskmanager-1-dead")
     part(stack, "taskmanager-1", [*SLEEP, f"{flink.RESOURCE_ID}=taskmanager-1-new"])
     before = find(stack.child("taskmanager-1")).nice()
     JobKeeper(stack, clock).look()

@@ -8,7 +8,7 @@ import pytest
 from cli.errors import CommandError
 from cli.live import history
 from cli.live.import_record import ImportRecord
-from cli.stack import apps, flink, job_state, process
+from cli.stack import apps, flink, flink_rest, job_state, process
 from cli.stack.job_keeper import JobKeeper
 from cli.stack.layout import Child, Home, Ports
 from cli.stack.parts import parts_of
@@ -26,7 +26,7 @@ def submitted(monkeypatch):
     seen = []
     monkeypatch.setattr(flink, "submit", lambda home, *words, **how: seen.append((words, how)))
     monkeypatch.setattr(flink, "wait_running", lambda *_: None)
-    monkeypatch.setattr(flink, "host_of", lambda *_: "")
+    monkeypatch.setattr(flink_rest, "host_of", lambda *_: "")
     return seen
 
 
@@ -77,7 +77,7 @@ def test_a_stack_starts_the_jobs_of_its_tenant(home, monkeypatch):
     """Beside those of another tenant, which have the same names but for the prefix."""
     stack = Stack(home, Ports(), bound=True, tenant="shop")
     running = [{"jid": "1", "name": "sessions", "state": "RUNNING"}]
-    monkeypatch.setattr(flink, "jobs", lambda _: running)
+    monkeypatch.setattr(flink_rest, "jobs", lambda _: running)
     seen = []
     monkeypatch.setattr(stack, "submit", lambda name, **_: seen.append(name))
     stack._submit_missing(from_nothing=False)
@@ -89,7 +89,7 @@ def test_the_jobs_of_every_tenant_come_back(home, monkeypatch):
     stack = Stack(home, Ports(), bound=True)
     for name in ("sessions", "shop.sessions"):
         stack.remember_job(name, "1")
-    monkeypatch.setattr(flink, "known_jobs", lambda _: [])
+    monkeypatch.setattr(flink_rest, "known_jobs", lambda _: [])
     seen = []
     keeper = JobKeeper(stack)
     monkeypatch.setattr(keeper, "_submit", seen.append)
@@ -103,8 +103,8 @@ def test_learners_of_every_tenant_give_way(home, monkeypatch):
     stack.remember_job("shop.learners", "1")
     stack.remember_job("shop.sessions", "2")
     known = [{"jid": n, "name": name, "state": "RUNNING"} for name, n in stack.jobs.items()]
-    monkeypatch.setattr(flink, "known_jobs", lambda _: known)
-    monkeypatch.setattr(flink, "host_of", lambda _, job_id: f"taskmanager-{job_id}-aa")
+    monkeypatch.setattr(flink_rest, "known_jobs", lambda _: known)
+    monkeypatch.setattr(flink_rest, "host_of", lambda _, job_id: f"taskmanager-{job_id}-aa")
     argv = lambda child: [f"{flink.RESOURCE_ID}={child.name}-aa"]  # noqa: E731
     monkeypatch.setattr(flink, "argv_of", argv)
     stack.children = [Child(f"taskmanager-{n}", n, 0.0) for n in (1, 2)]

@@ -37,7 +37,7 @@ def keeper(monkeypatch, tmp_path):
     assert str(module.HOME.root) in folders("jobs")
     module.jobs, module.submitted = [], []
     monkeypatch.setattr(module, "HOME", Home(tmp_path))
-    monkeypatch.setattr(module, "known_jobs", lambda _: module.jobs)
+    monkeypatch.setattr(module.flink_rest, "known_jobs", lambda _: module.jobs)
     monkeypatch.setattr(module.subprocess, "run", lambda argv, check: module.submitted.append(argv))
     return module
 
@@ -50,14 +50,16 @@ def settings(monkeypatch):
     return load(JobSettings)
 
 
-def test_flink_is_asked_without_the_proxy_for_the_way_out(monkeypatch):
-    """Docker gives it to each container that it starts: no job would ever be submitted."""
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    monkeypatch.setenv("no_proxy", "")
-    module = loaded()
+@pytest.mark.parametrize(("asked", "code"), [("sessions", 0), ("learners", 1)])
+def test_a_check_says_whether_the_jobs_run(asked, code):
+    """Past the proxy for the way out, which Docker gives to each container that it starts."""
+    proxy = {"http_proxy": "http://127.0.0.1:9", "no_proxy": ""}
+    env = {**os.environ, "PYTHONPATH": PYTHON_PATH, **proxy}
     with serving(FakeFlink()) as flink:
         flink.runs("sessions")
-        assert module.known_jobs(flink.address) == flink.jobs
+        keeper = [sys.executable, DOCKER / "jobs" / "keep_jobs.py", asked, "--check"]
+        done = subprocess.run([*keeper, "--flink", flink.address], env=env, check=False)
+    assert done.returncode == code
 
 
 def test_jobs_that_do_not_run_are_submitted_once(keeper, settings):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from listeners.tokens import (
     BEARER,
     MAX_TOKENS,
+    PREFIX,
     Scope,
     Token,
     Tokens,
@@ -18,7 +19,7 @@ from listeners.tokens import (
     new_token,
 )
 
-SHOP, OPS = new_token(), new_token()
+SHOP, OPS = PREFIX + 43 * "s", PREFIX + 43 * "o"
 TOKENS = [
     Token("shop", frozenset([Scope.RECOMMEND, Scope.EVENTS]), hash_of(SHOP), "2026-11-28"),
     Token("ops", frozenset(Scope), hash_of(OPS), "2026-11-27"),
@@ -31,11 +32,12 @@ def test_a_token_is_found_by_what_a_call_carries():
     for _ in range(2):
         assert tokens.of(f"Bearer {SHOP}") == TOKENS[0]
         assert tokens.of(f"Bearer {OPS}") == TOKENS[1]
+        assert tokens.of(f"bearer {SHOP}") == tokens.of(f"BEARER {SHOP}") == TOKENS[0]
 
 
 @pytest.mark.parametrize(
     "header",
-    ["", "Bearer", BEARER, SHOP, f"bearer {SHOP}", f"Bearer  {SHOP}", f"Bearer {SHOP} ",
+    ["", "Bearer", BEARER, SHOP, f"bearer{SHOP}", f"Bearer  {SHOP}", f"Bearer {SHOP} ",
      f"Bearer {SHOP[:-1]}", f"Bearer {hash_of(SHOP)}", "Bearer \u00fc", f"Bearer {SHOP},{OPS}"],
 )  # fmt: skip
 def test_what_is_no_token_of_ours_is_not_found(header):
@@ -55,6 +57,7 @@ def test_what_is_remembered_is_bounded_by_the_tokens():
     tokens = Tokens(TOKENS)
     for n in range(1_000):
         tokens.of(f"Bearer guess{n}")
+        tokens.of(f"bearer {SHOP}")
         tokens.of(f"bearer{' ' * n}{SHOP}")
         tokens.of(f"Bearer {SHOP}")
     assert list(tokens._verified) == [f"Bearer {SHOP}"]
