@@ -106,9 +106,20 @@ def test_the_next_deleted_item_to_leave_is_found_at_once():
     """After a catalogue of 200,000 items was deleted, each that left took half a millisecond."""
     deleted = Engine(Limits(max_items=64, max_sessions=64, pairs=64), sample=0).deleted
     deleted.update(dict.fromkeys(range(1 << 18)))
-    for row in range(200_000):
+
+    def seconds():
+        """Return the least processor time that finding the next one takes."""
+        took = []
+        for _ in range(50):
+            started = time.thread_time()
+            del deleted[next(iter(deleted))]
+            took.append(time.thread_time() - started)
+        return min(took)
+
+    at_first = seconds()
+    for row in range(1_000, 200_000):
         del deleted[row]
-    started = time.thread_time()
-    for _ in range(200):
-        del deleted[next(iter(deleted))]
-    assert time.thread_time() - started < 0.02
+    for row in range(50, 1_000):
+        del deleted[row]
+    # In a plain dictionary it was a hundred times that, and more.
+    assert seconds() < 20 * at_first

@@ -200,7 +200,17 @@ def test_a_large_record_takes_the_room_of_many_small_ones_in_steps():
     n = 0
     while not waiting.keep(f"i{n}", b"small"):
         n += 1
-    started = time.thread_time()
+
+    def seconds():
+        """Return the least processor time that finding the oldest takes."""
+        took = []
+        for _ in range(20):
+            started = time.thread_time()
+            waiting.first()
+            took.append(time.thread_time() - started)
+        return min(took)
+
+    at_first = seconds()
     steps = []
     for k in range(200):
         steps.append(waiting.keep(f"large{k}", b"x" * 65_000))
@@ -209,7 +219,7 @@ def test_a_large_record_takes_the_room_of_many_small_ones_in_steps():
     assert sum(steps) > n / 2
     assert max(steps) == DROPPED_AT_ONCE
     # To find the oldest of them took longer the more had been dropped: 10 ms a record.
-    assert time.thread_time() - started < 0.5
+    assert seconds() < 20 * at_first
     assert "i0" not in waiting
     assert "large199" in waiting
 
