@@ -237,7 +237,7 @@ class CatalogueEntries:
             return False
         self.waiting.drop(item.item_id)
         self.left.drop(item.item_id)
-        self._records[item.item_id] = record
+        self._set(item.item_id, record)
         if self._follows:
             self.changed[item.item_id] = None
         return True

@@ -143,9 +143,9 @@ class LogReader:
                 self._stop.wait(RETRY_S)
         while not self._stop.is_set():
             try:
+                self._pass_time()  # first: what is applied is open or not at this time
                 self._apply(self._poll())
                 self._retry_items()
-                self._pass_time()
                 self._note_catching_up()
                 self._between_polls()
                 self._follow_changes()

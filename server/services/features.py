@@ -68,14 +68,19 @@ class Features:
     def _get(self, request: pb.GetFeaturesRequest, stored: Stored | None) -> bytes:
         now_ms = time.time_ns() // 1_000_000
         found: list[tuple[Entity, str, Values | None]] = []
+        of_items: list[tuple[Entity, str, Values | None]] = []
         items = () if request.session_id else request.item_ids
         categories = list(map(self._categories, items))  # needs no lock, as in GetItems
         with self._replica.answering():
             if request.session_id:
                 visitor = resolve_visitor(self._replica, request.session_id, "", stored)
-                found += self._of_session(visitor, request.session_id, request.item_ids, now_ms)
+                of_session, *of_items = self._of_session(
+                    visitor, request.session_id, request.item_ids, now_ms
+                )
+                found.append(of_session)
             if request.user_id:
                 found.append((Entity.USER, request.user_id, self._of_user(request.user_id, now_ms)))
+            found += of_items
             for item_id, of_item in zip(items, categories, strict=True):
                 found.append((Entity.ITEM, item_id, self._of_item(item_id, of_item)))
             answer = pb.GetFeaturesResponse(

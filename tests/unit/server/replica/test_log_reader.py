@@ -96,7 +96,9 @@ def slices(replica, monkeypatch):
 
         return noting
 
-    monkeypatch.setattr(log_reader, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr(
+        log_reader, "time", SimpleNamespace(perf_counter=lambda: next(clock), time=lambda: 0)
+    )
     monkeypatch.setattr(replica, "slice", one_thing)
     entries = replica.catalogue
     monkeypatch.setattr(entries, "put_again", noted(entries.put_again))
