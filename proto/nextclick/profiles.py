@@ -51,6 +51,10 @@ class Profile:
     categories, attributes
         Shares of the weights of ``items``, by what the catalogue says of these now: of each
         category, and of each attribute (``"brand=acme"``), largest first; at most 16.
+    version
+        Grows with every change.
+    appended_ms
+        When the last event that is in it arrived; milliseconds since 1970.
     """
 
     user_id: str
@@ -65,3 +69,5 @@ class Profile:
     last_timestamp_ms: int
     categories: Mapping[str, float]
     attributes: Mapping[str, float]
+    version: int = 0
+    appended_ms: int = 0

@@ -186,6 +186,8 @@ def _profile(message: user_pb.UserProfile) -> Profile:
         last_timestamp_ms=told.last_timestamp_ms,
         categories={share.name: share.share for share in message.categories},
         attributes={share.name: share.share for share in message.attributes},
+        version=told.version,
+        appended_ms=told.appended_ms,
     )
 
 

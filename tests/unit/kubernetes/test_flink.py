@@ -69,24 +69,30 @@ def submitted(args):
     assert option == "-py"
     parts = PurePosixPath(script).relative_to(HOME).with_suffix("").parts
     module = import_module(".".join(parts))
-    given = {}
-    run, add, env = mock.Mock(), mock.Mock(), mock.Mock()
+    sessions = "handed_over" in vars(module)
+    adds = "add" if sessions else "_add"
     with (
         mock.patch.object(sys, "argv", [script, *words]),
-        mock.patch.object(module, "run", run, create=True),
-        mock.patch.object(module, "_add", add, create=True),
-        mock.patch.object(module, "environment", env, create=True),
+        mock.patch.object(module, adds) as add,
+        mock.patch.object(module, "environment") as env,
+        mock.patch.object(module, "handed_over", create=not sessions),
     ):
         module.main()
-    if run.called:  # the sessions job
-        job = run.call_args.args[0]
-        given = {key: run.call_args.kwargs[key] for key in ("kafka", "tenant", "parallelism")}
-        return job, given
-    job = next(
-        job for job in JOBS.values() if [c.args[2] for c in add.call_args_list] == [*job.parts]
-    )
-    _, kafka, _, options = add.call_args.args
-    return job, {"kafka": kafka, "tenant": options.tenant, "max_items": options.max_items}
+    calls, parts = add.call_args_list, []
+    if sessions:
+        parts = [call.args[1] for call in calls]
+        (given,) = (
+            dict(said)
+            for said in {
+                tuple((key, call.kwargs[key]) for key in ("kafka", "tenant")) for call in calls
+            }
+        )
+        given["parallelism"] = env.call_args.args[0]
+    else:
+        parts = [call.args[2] for call in calls]
+        _, kafka, _, options = add.call_args.args
+        given = {"kafka": kafka, "tenant": options.tenant, "max_items": options.max_items}
+    return next(job for job in JOBS.values() if parts == [*job.parts]), given
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -122,7 +128,7 @@ def test_every_part_runs_once(name):
         for manifest in jobs(name)
         for part in submitted(manifest["spec"]["job"]["args"])[0].parts
     ]
-    assert sorted(parts) == ["ranker", "score", "sessions", "vectors"]
+    assert sorted(parts) == ["profiles", "ranker", "score", "sessions", "vectors"]
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

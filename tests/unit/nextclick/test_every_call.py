@@ -21,6 +21,11 @@ from tests.unit.nextclick.fake_server import Fake, serving
 LEFT_OUT = {
     "FeatureService/GetFeatures: vectors.values.number": "a feature that has texts has no number",
     "EventService/PutEvents: accepted": "PutResult.accepted counts over all attempts",
+    "UserService/GetProfiles: profiles.profile.incarnation": "orders the job's records",
+    "UserService/GetProfiles: profiles.profile.merged.session_id": "how far the job has read",
+    "UserService/GetProfiles: profiles.profile.merged.incarnation": "how far the job has read",
+    "UserService/GetProfiles: profiles.profile.merged.version": "how far the job has read",
+    "UserService/GetProfiles: profiles.profile.merged.appended_ms": "how far the job has read",
 }
 """Fields of responses that no result carries, and why."""
 
@@ -137,8 +142,12 @@ def _values(field: FieldDescriptor) -> tuple[Any, Any, Any]:
     return ZERO_ONE_OTHER.get(field.cpp_type, (0, 1, 0))
 
 
-def _is_map(field: FieldDescriptor) -> bool:
-    return field.message_type is not None and field.message_type.GetOptions().map_entry
+def _map_values(field: FieldDescriptor) -> tuple[Any, Any, Any] | None:
+    """Return `_values` of what a map holds; None if the field is no map."""
+    entry = field.message_type
+    if entry is None or not entry.GetOptions().map_entry:
+        return None
+    return _values(entry.fields_by_name["value"])
 
 
 def _fill(message: Message) -> None:
@@ -146,8 +155,8 @@ def _fill(message: Message) -> None:
     for field in message.DESCRIPTOR.fields:
         value = getattr(message, field.name)
         repeated = field.label == FieldDescriptor.LABEL_REPEATED
-        if _is_map(field):
-            value["a"] = "a"
+        if (held := _map_values(field)) is not None:
+            value["a"] = held[1]
         elif field.message_type is not None:
             _fill(value.add() if repeated else value)
         elif repeated:
@@ -163,8 +172,8 @@ def _pairs(message: Message) -> Iterator[tuple[str, Message, Message]]:
         repeated = field.label == FieldDescriptor.LABEL_REPEATED
         other = _copy(message)
         place = getattr(other, name)
-        if _is_map(field):
-            place["a"] = "b"
+        if (held := _map_values(field)) is not None:
+            place["a"] = held[2]
         elif field.message_type is not None:
             for path, *inner in _pairs(value[0] if repeated else value):
                 outer = [_copy(message), _copy(message)]

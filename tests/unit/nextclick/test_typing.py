@@ -24,6 +24,7 @@ import nextclick
 from nextclick import (
     AsyncClient,
     Client,
+    Context,
     Event,
     EventError,
     Feature,
@@ -32,12 +33,16 @@ from nextclick import (
     Filter,
     Item,
     Model,
+    Profile,
+    ProfileItem,
     PutResult,
     Reason,
     Recommendation,
     RecommendedItem,
     RecommendRequest,
+    Similarity,
     Tls,
+    User,
 )
 
 Answers = list[Recommendation]
@@ -50,12 +55,17 @@ def blocking(client: Client) -> None:
     stream = client.recommend_stream((name for name in ["s", "t"]), page_size=5)
     assert_type(stream, Generator[Recommendation, None, None])
     assert_type(client.rank(["a"], user_id="u"), Recommendation)
-    assert_type(client.similar_items("a", by="content"), Recommendation)
+    by: Similarity = "content"
+    assert_type(client.similar_items("a", by=by), Recommendation)
     assert_type(client.trending(), Recommendation)
     assert_type(client.put_events(nextclick.with_event_ids([Event("view", "a", 1)])), PutResult)
     assert_type(client.put_items([Item("a", categories=("c",))]), int)
     assert_type(client.get_items(["a"]), list[Item])
     assert_type(client.delete_items(["a"]), int)
+    assert_type(client.put_users([User("u", segments=("new",), consent=False)]), int)
+    assert_type(client.get_users(["u"]), list[User])
+    assert_type(client.delete_users(["u"]), int)
+    assert_type(client.get_profiles(["u"]), list[Profile])
     assert_type(client.list_models(), list[Model])
     assert_type(client.list_features("item"), list[Feature])
     assert_type(client.get_features("s", item_ids=["a"]), FeatureValues)
@@ -79,6 +89,10 @@ async def asynchronous(client: AsyncClient, sessions: AsyncIterator[str]) -> Non
     assert_type(await client.put_items([Item("a")]), int)
     assert_type(await client.get_items(["a"]), list[Item])
     assert_type(await client.delete_items(["a"]), int)
+    assert_type(await client.put_users([User("u", attributes={"plan": "pro"})]), int)
+    assert_type(await client.get_users(["u"]), list[User])
+    assert_type(await client.delete_users(["u"]), int)
+    assert_type(await client.get_profiles(["u"]), list[Profile])
     assert_type(await client.list_models(), list[Model])
     assert_type(await client.list_features(), list[Feature])
     assert_type(await client.get_features(user_id="u", names=["x"]), FeatureValues)
@@ -88,7 +102,7 @@ async def asynchronous(client: AsyncClient, sessions: AsyncIterator[str]) -> Non
     await client.close()
 
 
-def results(answer: Recommendation, put: PutResult, model: Model) -> None:
+def results(answer: Recommendation, put: PutResult, model: Model, profile: Profile) -> None:
     assert_type(answer.items, tuple[RecommendedItem, ...])
     assert_type(answer.items[0].next_click_probability, float | None)
     assert_type(answer.items[0].reasons, tuple[Reason, ...])
@@ -97,6 +111,9 @@ def results(answer: Recommendation, put: PutResult, model: Model) -> None:
     assert_type(put.errors[0].faults, tuple[FieldFault, ...])
     assert_type(model.age_ms, int | None)
     assert_type(model.kept_versions, tuple[int, ...])
+    assert_type(profile.items, tuple[ProfileItem, ...])
+    assert_type(profile.purchased, Mapping[str, int])
+    assert_type(profile.categories, Mapping[str, float])
 
 
 def errors(client: Client) -> str:
@@ -137,6 +154,9 @@ client.roll_back("ranker", "3")  # wrong
 client.recommend("s").items[0].probability  # wrong
 client.recommend("s").items[0].next_click_probability + 1.0  # wrong
 client.recommend("s").model_version = 3  # wrong
+client.similar_items("a", by="price")  # wrong
+client.put_users(["u"])  # wrong
+client.get_profiles(["u"])[0].items = ()  # wrong
 client.list_models()[0].age_ms + 1  # wrong
 Event("view", "a", "now")  # wrong
 RecommendRequest(page_size="5")  # wrong

@@ -33,7 +33,23 @@ type Item struct {
 	// Attributes such as brand or colour; at most 32, keys 1..64, values 1..256 bytes.
 	Attributes map[string]string `protobuf:"bytes,4,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Title, at most 1,024 bytes.
-	Title         string `protobuf:"bytes,5,opt,name=title,proto3" json:"title,omitempty"`
+	Title string `protobuf:"bytes,5,opt,name=title,proto3" json:"title,omitempty"`
+	// What it is, such as "product", "film", "song" or "article"; at most 64 bytes, empty: not said.
+	Kind string `protobuf:"bytes,6,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Description, at most 8,192 bytes.
+	Description string `protobuf:"bytes,7,opt,name=description,proto3" json:"description,omitempty"`
+	// Numeric attributes such as price, year or duration; at most 32, keys 1..64 bytes, finite.
+	Numbers map[string]float64 `protobuf:"bytes,8,rep,name=numbers,proto3" json:"numbers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
+	// Address of a picture (http or https), at most 2,048 bytes.
+	ImageUrl string `protobuf:"bytes,9,opt,name=image_url,json=imageUrl,proto3" json:"image_url,omitempty"`
+	// Address of its page (http or https), at most 2,048 bytes.
+	PageUrl string `protobuf:"bytes,10,opt,name=page_url,json=pageUrl,proto3" json:"page_url,omitempty"`
+	// From when it may be recommended: milliseconds since 1970, UTC; 0: ever since.
+	AvailableFromMs int64 `protobuf:"varint,11,opt,name=available_from_ms,json=availableFromMs,proto3" json:"available_from_ms,omitempty"`
+	// Until when it may be recommended: milliseconds since 1970, UTC; 0: for ever.
+	AvailableUntilMs int64 `protobuf:"varint,12,opt,name=available_until_ms,json=availableUntilMs,proto3" json:"available_until_ms,omitempty"`
+	// The shop's own vector of the item: finite, at most 1,024 numbers, as many for each item.
+	Embedding     []float32 `protobuf:"fixed32,13,rep,packed,name=embedding,proto3" json:"embedding,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -101,6 +117,62 @@ func (x *Item) GetTitle() string {
 		return x.Title
 	}
 	return ""
+}
+
+func (x *Item) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Item) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Item) GetNumbers() map[string]float64 {
+	if x != nil {
+		return x.Numbers
+	}
+	return nil
+}
+
+func (x *Item) GetImageUrl() string {
+	if x != nil {
+		return x.ImageUrl
+	}
+	return ""
+}
+
+func (x *Item) GetPageUrl() string {
+	if x != nil {
+		return x.PageUrl
+	}
+	return ""
+}
+
+func (x *Item) GetAvailableFromMs() int64 {
+	if x != nil {
+		return x.AvailableFromMs
+	}
+	return 0
+}
+
+func (x *Item) GetAvailableUntilMs() int64 {
+	if x != nil {
+		return x.AvailableUntilMs
+	}
+	return 0
+}
+
+func (x *Item) GetEmbedding() []float32 {
+	if x != nil {
+		return x.Embedding
+	}
+	return nil
 }
 
 // Items to add or replace, whole. A faulty one refuses the request, with all faults
@@ -385,7 +457,7 @@ var File_nextclick_v1_catalog_service_proto protoreflect.FileDescriptor
 
 const file_nextclick_v1_catalog_service_proto_rawDesc = "" +
 	"\n" +
-	"\"nextclick/v1/catalog_service.proto\x12\fnextclick.v1\"\x89\x02\n" +
+	"\"nextclick/v1/catalog_service.proto\x12\fnextclick.v1\"\xe6\x04\n" +
 	"\x04Item\x12\x17\n" +
 	"\aitem_id\x18\x01 \x01(\tR\x06itemId\x12!\n" +
 	"\tavailable\x18\x02 \x01(\bH\x00R\tavailable\x88\x01\x01\x12\x1e\n" +
@@ -395,10 +467,22 @@ const file_nextclick_v1_catalog_service_proto_rawDesc = "" +
 	"\n" +
 	"attributes\x18\x04 \x03(\v2\".nextclick.v1.Item.AttributesEntryR\n" +
 	"attributes\x12\x14\n" +
-	"\x05title\x18\x05 \x01(\tR\x05title\x1a=\n" +
+	"\x05title\x18\x05 \x01(\tR\x05title\x12\x12\n" +
+	"\x04kind\x18\x06 \x01(\tR\x04kind\x12 \n" +
+	"\vdescription\x18\a \x01(\tR\vdescription\x129\n" +
+	"\anumbers\x18\b \x03(\v2\x1f.nextclick.v1.Item.NumbersEntryR\anumbers\x12\x1b\n" +
+	"\timage_url\x18\t \x01(\tR\bimageUrl\x12\x19\n" +
+	"\bpage_url\x18\n" +
+	" \x01(\tR\apageUrl\x12*\n" +
+	"\x11available_from_ms\x18\v \x01(\x03R\x0favailableFromMs\x12,\n" +
+	"\x12available_until_ms\x18\f \x01(\x03R\x10availableUntilMs\x12\x1c\n" +
+	"\tembedding\x18\r \x03(\x02R\tembedding\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\f\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
+	"\fNumbersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01B\f\n" +
 	"\n" +
 	"_available\";\n" +
 	"\x0fPutItemsRequest\x12(\n" +
@@ -430,7 +514,7 @@ func file_nextclick_v1_catalog_service_proto_rawDescGZIP() []byte {
 	return file_nextclick_v1_catalog_service_proto_rawDescData
 }
 
-var file_nextclick_v1_catalog_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_nextclick_v1_catalog_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_nextclick_v1_catalog_service_proto_goTypes = []any{
 	(*Item)(nil),                // 0: nextclick.v1.Item
 	(*PutItemsRequest)(nil),     // 1: nextclick.v1.PutItemsRequest
@@ -440,22 +524,24 @@ var file_nextclick_v1_catalog_service_proto_goTypes = []any{
 	(*DeleteItemsRequest)(nil),  // 5: nextclick.v1.DeleteItemsRequest
 	(*DeleteItemsResponse)(nil), // 6: nextclick.v1.DeleteItemsResponse
 	nil,                         // 7: nextclick.v1.Item.AttributesEntry
+	nil,                         // 8: nextclick.v1.Item.NumbersEntry
 }
 var file_nextclick_v1_catalog_service_proto_depIdxs = []int32{
 	7, // 0: nextclick.v1.Item.attributes:type_name -> nextclick.v1.Item.AttributesEntry
-	0, // 1: nextclick.v1.PutItemsRequest.items:type_name -> nextclick.v1.Item
-	0, // 2: nextclick.v1.GetItemsResponse.items:type_name -> nextclick.v1.Item
-	1, // 3: nextclick.v1.CatalogService.PutItems:input_type -> nextclick.v1.PutItemsRequest
-	3, // 4: nextclick.v1.CatalogService.GetItems:input_type -> nextclick.v1.GetItemsRequest
-	5, // 5: nextclick.v1.CatalogService.DeleteItems:input_type -> nextclick.v1.DeleteItemsRequest
-	2, // 6: nextclick.v1.CatalogService.PutItems:output_type -> nextclick.v1.PutItemsResponse
-	4, // 7: nextclick.v1.CatalogService.GetItems:output_type -> nextclick.v1.GetItemsResponse
-	6, // 8: nextclick.v1.CatalogService.DeleteItems:output_type -> nextclick.v1.DeleteItemsResponse
-	6, // [6:9] is the sub-list for method output_type
-	3, // [3:6] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	8, // 1: nextclick.v1.Item.numbers:type_name -> nextclick.v1.Item.NumbersEntry
+	0, // 2: nextclick.v1.PutItemsRequest.items:type_name -> nextclick.v1.Item
+	0, // 3: nextclick.v1.GetItemsResponse.items:type_name -> nextclick.v1.Item
+	1, // 4: nextclick.v1.CatalogService.PutItems:input_type -> nextclick.v1.PutItemsRequest
+	3, // 5: nextclick.v1.CatalogService.GetItems:input_type -> nextclick.v1.GetItemsRequest
+	5, // 6: nextclick.v1.CatalogService.DeleteItems:input_type -> nextclick.v1.DeleteItemsRequest
+	2, // 7: nextclick.v1.CatalogService.PutItems:output_type -> nextclick.v1.PutItemsResponse
+	4, // 8: nextclick.v1.CatalogService.GetItems:output_type -> nextclick.v1.GetItemsResponse
+	6, // 9: nextclick.v1.CatalogService.DeleteItems:output_type -> nextclick.v1.DeleteItemsResponse
+	7, // [7:10] is the sub-list for method output_type
+	4, // [4:7] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_nextclick_v1_catalog_service_proto_init() }
@@ -470,7 +556,7 @@ func file_nextclick_v1_catalog_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nextclick_v1_catalog_service_proto_rawDesc), len(file_nextclick_v1_catalog_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

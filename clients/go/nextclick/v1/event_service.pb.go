@@ -48,7 +48,9 @@ type Event struct {
 	Position uint32 `protobuf:"varint,9,opt,name=position,proto3" json:"position,omitempty"`
 	// Anything else that is worth keeping; at most 32 entries, keys 1..64 bytes,
 	// values at most 1,024 bytes.
-	Properties    map[string]string `protobuf:"bytes,10,rep,name=properties,proto3" json:"properties,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Properties map[string]string `protobuf:"bytes,10,rep,name=properties,proto3" json:"properties,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Where the visitor is.
+	Context       *Context `protobuf:"bytes,11,opt,name=context,proto3" json:"context,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -149,6 +151,13 @@ func (x *Event) GetPosition() uint32 {
 func (x *Event) GetProperties() map[string]string {
 	if x != nil {
 		return x.Properties
+	}
+	return nil
+}
+
+func (x *Event) GetContext() *Context {
+	if x != nil {
+		return x.Context
 	}
 	return nil
 }
@@ -386,7 +395,7 @@ var File_nextclick_v1_event_service_proto protoreflect.FileDescriptor
 
 const file_nextclick_v1_event_service_proto_rawDesc = "" +
 	"\n" +
-	" nextclick/v1/event_service.proto\x12\fnextclick.v1\"\x9c\x03\n" +
+	" nextclick/v1/event_service.proto\x12\fnextclick.v1\x1a\x1anextclick/v1/session.proto\"\xcd\x03\n" +
 	"\x05Event\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1d\n" +
@@ -401,7 +410,8 @@ const file_nextclick_v1_event_service_proto_rawDesc = "" +
 	"\n" +
 	"properties\x18\n" +
 	" \x03(\v2#.nextclick.v1.Event.PropertiesEntryR\n" +
-	"properties\x1a=\n" +
+	"properties\x12/\n" +
+	"\acontext\x18\v \x01(\v2\x15.nextclick.v1.ContextR\acontext\x1a=\n" +
 	"\x0fPropertiesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\b\n" +
@@ -444,19 +454,21 @@ var file_nextclick_v1_event_service_proto_goTypes = []any{
 	(*EventError)(nil),        // 3: nextclick.v1.EventError
 	(*PutEventsResponse)(nil), // 4: nextclick.v1.PutEventsResponse
 	nil,                       // 5: nextclick.v1.Event.PropertiesEntry
+	(*Context)(nil),           // 6: nextclick.v1.Context
 }
 var file_nextclick_v1_event_service_proto_depIdxs = []int32{
 	5, // 0: nextclick.v1.Event.properties:type_name -> nextclick.v1.Event.PropertiesEntry
-	0, // 1: nextclick.v1.PutEventsRequest.events:type_name -> nextclick.v1.Event
-	2, // 2: nextclick.v1.EventError.faults:type_name -> nextclick.v1.FieldFault
-	3, // 3: nextclick.v1.PutEventsResponse.errors:type_name -> nextclick.v1.EventError
-	1, // 4: nextclick.v1.EventService.PutEvents:input_type -> nextclick.v1.PutEventsRequest
-	4, // 5: nextclick.v1.EventService.PutEvents:output_type -> nextclick.v1.PutEventsResponse
-	5, // [5:6] is the sub-list for method output_type
-	4, // [4:5] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	6, // 1: nextclick.v1.Event.context:type_name -> nextclick.v1.Context
+	0, // 2: nextclick.v1.PutEventsRequest.events:type_name -> nextclick.v1.Event
+	2, // 3: nextclick.v1.EventError.faults:type_name -> nextclick.v1.FieldFault
+	3, // 4: nextclick.v1.PutEventsResponse.errors:type_name -> nextclick.v1.EventError
+	1, // 5: nextclick.v1.EventService.PutEvents:input_type -> nextclick.v1.PutEventsRequest
+	4, // 6: nextclick.v1.EventService.PutEvents:output_type -> nextclick.v1.PutEventsResponse
+	6, // [6:7] is the sub-list for method output_type
+	5, // [5:6] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_nextclick_v1_event_service_proto_init() }
@@ -464,6 +476,7 @@ func file_nextclick_v1_event_service_proto_init() {
 	if File_nextclick_v1_event_service_proto != nil {
 		return
 	}
+	file_nextclick_v1_session_proto_init()
 	file_nextclick_v1_event_service_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

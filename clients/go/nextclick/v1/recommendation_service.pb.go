@@ -92,6 +92,8 @@ const (
 	AnswerSource_ANSWER_SOURCE_SESSION AnswerSource = 1
 	// The session is empty or unknown: popular items.
 	AnswerSource_ANSWER_SOURCE_POPULAR AnswerSource = 2
+	// The session is empty or unknown, but the user is known from earlier sessions.
+	AnswerSource_ANSWER_SOURCE_PROFILE AnswerSource = 3
 )
 
 // Enum value maps for AnswerSource.
@@ -100,11 +102,13 @@ var (
 		0: "ANSWER_SOURCE_UNSPECIFIED",
 		1: "ANSWER_SOURCE_SESSION",
 		2: "ANSWER_SOURCE_POPULAR",
+		3: "ANSWER_SOURCE_PROFILE",
 	}
 	AnswerSource_value = map[string]int32{
 		"ANSWER_SOURCE_UNSPECIFIED": 0,
 		"ANSWER_SOURCE_SESSION":     1,
 		"ANSWER_SOURCE_POPULAR":     2,
+		"ANSWER_SOURCE_PROFILE":     3,
 	}
 )
 
@@ -135,6 +139,451 @@ func (AnswerSource) EnumDescriptor() ([]byte, []int) {
 	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{1}
 }
 
+// By what items are neighbours.
+type Similarity int32
+
+const (
+	// SIMILARITY_BEHAVIOUR.
+	Similarity_SIMILARITY_UNSPECIFIED Similarity = 0
+	// Visitors of the one turn to the other.
+	Similarity_SIMILARITY_BEHAVIOUR Similarity = 1
+	// Their titles, descriptions, categories and attributes are alike.
+	Similarity_SIMILARITY_CONTENT Similarity = 2
+	// Both, by the places in the two.
+	Similarity_SIMILARITY_MIX Similarity = 3
+)
+
+// Enum value maps for Similarity.
+var (
+	Similarity_name = map[int32]string{
+		0: "SIMILARITY_UNSPECIFIED",
+		1: "SIMILARITY_BEHAVIOUR",
+		2: "SIMILARITY_CONTENT",
+		3: "SIMILARITY_MIX",
+	}
+	Similarity_value = map[string]int32{
+		"SIMILARITY_UNSPECIFIED": 0,
+		"SIMILARITY_BEHAVIOUR":   1,
+		"SIMILARITY_CONTENT":     2,
+		"SIMILARITY_MIX":         3,
+	}
+)
+
+func (x Similarity) Enum() *Similarity {
+	p := new(Similarity)
+	*p = x
+	return p
+}
+
+func (x Similarity) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Similarity) Descriptor() protoreflect.EnumDescriptor {
+	return file_nextclick_v1_recommendation_service_proto_enumTypes[2].Descriptor()
+}
+
+func (Similarity) Type() protoreflect.EnumType {
+	return &file_nextclick_v1_recommendation_service_proto_enumTypes[2]
+}
+
+func (x Similarity) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Similarity.Descriptor instead.
+func (Similarity) EnumDescriptor() ([]byte, []int) {
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{2}
+}
+
+// What an item, or the visitor who asks, must be like. Exactly one field is set.
+type Condition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is asked.
+	//
+	// Types that are valid to be assigned to Test:
+	//
+	//	*Condition_All
+	//	*Condition_Any
+	//	*Condition_Not
+	//	*Condition_Category
+	//	*Condition_Kind
+	//	*Condition_Attribute
+	//	*Condition_Number
+	//	*Condition_Segment
+	//	*Condition_User
+	//	*Condition_Context
+	Test          isCondition_Test `protobuf_oneof:"test"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Condition) Reset() {
+	*x = Condition{}
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Condition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Condition) ProtoMessage() {}
+
+func (x *Condition) ProtoReflect() protoreflect.Message {
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Condition.ProtoReflect.Descriptor instead.
+func (*Condition) Descriptor() ([]byte, []int) {
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Condition) GetTest() isCondition_Test {
+	if x != nil {
+		return x.Test
+	}
+	return nil
+}
+
+func (x *Condition) GetAll() *Conditions {
+	if x != nil {
+		if x, ok := x.Test.(*Condition_All); ok {
+			return x.All
+		}
+	}
+	return nil
+}
+
+func (x *Condition) GetAny() *Conditions {
+	if x != nil {
+		if x, ok := x.Test.(*Condition_Any); ok {
+			return x.Any
+		}
+	}
+	return nil
+}
+
+func (x *Condition) GetNot() *Condition {
+	if x != nil {
+		if x, ok := x.Test.(*Condition_Not); ok {
+			return x.Not
+		}
+	}
+	return nil
+}
+
+func (x *Condition) GetCategory() string {
+	if x != nil {
+		if x, ok := x.Test.(*Condition_Category); ok {
+			return x.Category
+		}
+	}
+	return ""
+}
+
+func (x *Condition) GetKind() string {
+	if x != nil {
+		if x, ok := x.Test.(*Condition_Kind); ok {
+			return x.Kind
+		}
+	}
+	return ""
+}
+
+func (x *Condition) GetAttribute() *ValueCondition {
+	if x != nil {
+		if x, ok := x.Test.(*Condition_Attribute); ok {
+			return x.Attribute
+		}
+	}
+	return nil
+}
+
+func (x *Condition) GetNumber() *RangeCondition {
+	if x != nil {
+		if x, ok := x.Test.(*Condition_Number); ok {
+			return x.Number
+		}
+	}
+	return nil
+}
+
+func (x *Condition) GetSegment() string {
+	if x != nil {
+		if x, ok := x.Test.(*Condition_Segment); ok {
+			return x.Segment
+		}
+	}
+	return ""
+}
+
+func (x *Condition) GetUser() *ValueCondition {
+	if x != nil {
+		if x, ok := x.Test.(*Condition_User); ok {
+			return x.User
+		}
+	}
+	return nil
+}
+
+func (x *Condition) GetContext() *ValueCondition {
+	if x != nil {
+		if x, ok := x.Test.(*Condition_Context); ok {
+			return x.Context
+		}
+	}
+	return nil
+}
+
+type isCondition_Test interface {
+	isCondition_Test()
+}
+
+type Condition_All struct {
+	// All of them hold; 1..32.
+	All *Conditions `protobuf:"bytes,1,opt,name=all,proto3,oneof"`
+}
+
+type Condition_Any struct {
+	// At least one of them holds; 1..32.
+	Any *Conditions `protobuf:"bytes,2,opt,name=any,proto3,oneof"`
+}
+
+type Condition_Not struct {
+	// It does not hold.
+	Not *Condition `protobuf:"bytes,3,opt,name=not,proto3,oneof"`
+}
+
+type Condition_Category struct {
+	// The item is in this category, 1..128 bytes.
+	Category string `protobuf:"bytes,4,opt,name=category,proto3,oneof"`
+}
+
+type Condition_Kind struct {
+	// The item is of this kind, 1..64 bytes.
+	Kind string `protobuf:"bytes,5,opt,name=kind,proto3,oneof"`
+}
+
+type Condition_Attribute struct {
+	// An attribute of the item has one of some values.
+	Attribute *ValueCondition `protobuf:"bytes,6,opt,name=attribute,proto3,oneof"`
+}
+
+type Condition_Number struct {
+	// A number of the item is in a range.
+	Number *RangeCondition `protobuf:"bytes,7,opt,name=number,proto3,oneof"`
+}
+
+type Condition_Segment struct {
+	// The user is in this segment, 1..64 bytes.
+	Segment string `protobuf:"bytes,8,opt,name=segment,proto3,oneof"`
+}
+
+type Condition_User struct {
+	// An attribute of the user has one of some values.
+	User *ValueCondition `protobuf:"bytes,9,opt,name=user,proto3,oneof"`
+}
+
+type Condition_Context struct {
+	// The context ("device", "country", "channel", "referrer") has one of some values.
+	Context *ValueCondition `protobuf:"bytes,10,opt,name=context,proto3,oneof"`
+}
+
+func (*Condition_All) isCondition_Test() {}
+
+func (*Condition_Any) isCondition_Test() {}
+
+func (*Condition_Not) isCondition_Test() {}
+
+func (*Condition_Category) isCondition_Test() {}
+
+func (*Condition_Kind) isCondition_Test() {}
+
+func (*Condition_Attribute) isCondition_Test() {}
+
+func (*Condition_Number) isCondition_Test() {}
+
+func (*Condition_Segment) isCondition_Test() {}
+
+func (*Condition_User) isCondition_Test() {}
+
+func (*Condition_Context) isCondition_Test() {}
+
+// Several conditions; 32 in a filter at most, however they are nested.
+type Conditions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In any order.
+	Conditions    []*Condition `protobuf:"bytes,1,rep,name=conditions,proto3" json:"conditions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Conditions) Reset() {
+	*x = Conditions{}
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Conditions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Conditions) ProtoMessage() {}
+
+func (x *Conditions) ProtoReflect() protoreflect.Message {
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Conditions.ProtoReflect.Descriptor instead.
+func (*Conditions) Descriptor() ([]byte, []int) {
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Conditions) GetConditions() []*Condition {
+	if x != nil {
+		return x.Conditions
+	}
+	return nil
+}
+
+// A value is one of those named; what has no such value fulfils it not.
+type ValueCondition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the attribute, 1..64 bytes.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// 1..64 values.
+	Values        []string `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ValueCondition) Reset() {
+	*x = ValueCondition{}
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ValueCondition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ValueCondition) ProtoMessage() {}
+
+func (x *ValueCondition) ProtoReflect() protoreflect.Message {
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ValueCondition.ProtoReflect.Descriptor instead.
+func (*ValueCondition) Descriptor() ([]byte, []int) {
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ValueCondition) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ValueCondition) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+// A number is within bounds, which are included; what has no such number is not.
+type RangeCondition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the number, 1..64 bytes.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Absent: no lower bound.
+	AtLeast *float64 `protobuf:"fixed64,2,opt,name=at_least,json=atLeast,proto3,oneof" json:"at_least,omitempty"`
+	// Absent: no upper bound.
+	AtMost        *float64 `protobuf:"fixed64,3,opt,name=at_most,json=atMost,proto3,oneof" json:"at_most,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RangeCondition) Reset() {
+	*x = RangeCondition{}
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RangeCondition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RangeCondition) ProtoMessage() {}
+
+func (x *RangeCondition) ProtoReflect() protoreflect.Message {
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RangeCondition.ProtoReflect.Descriptor instead.
+func (*RangeCondition) Descriptor() ([]byte, []int) {
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RangeCondition) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RangeCondition) GetAtLeast() float64 {
+	if x != nil && x.AtLeast != nil {
+		return *x.AtLeast
+	}
+	return 0
+}
+
+func (x *RangeCondition) GetAtMost() float64 {
+	if x != nil && x.AtMost != nil {
+		return *x.AtMost
+	}
+	return 0
+}
+
 // Which items may be answered. Deleted items never are.
 type ItemFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -148,13 +597,19 @@ type ItemFilter struct {
 	ExcludePurchased bool `protobuf:"varint,4,opt,name=exclude_purchased,json=excludePurchased,proto3" json:"exclude_purchased,omitempty"`
 	// Also items that the catalogue marks as not available.
 	IncludeUnavailable bool `protobuf:"varint,5,opt,name=include_unavailable,json=includeUnavailable,proto3" json:"include_unavailable,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Only items of one of these kinds; empty: all. At most 16.
+	Kinds []string `protobuf:"bytes,6,rep,name=kinds,proto3" json:"kinds,omitempty"`
+	// Only items that fulfil this.
+	Condition *Condition `protobuf:"bytes,7,opt,name=condition,proto3" json:"condition,omitempty"`
+	// Leave out what the user has bought in the last so many days, in any session; 0..365.
+	PurchasedWithinDays uint32 `protobuf:"varint,8,opt,name=purchased_within_days,json=purchasedWithinDays,proto3" json:"purchased_within_days,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *ItemFilter) Reset() {
 	*x = ItemFilter{}
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[0]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -166,7 +621,7 @@ func (x *ItemFilter) String() string {
 func (*ItemFilter) ProtoMessage() {}
 
 func (x *ItemFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[0]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -179,7 +634,7 @@ func (x *ItemFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ItemFilter.ProtoReflect.Descriptor instead.
 func (*ItemFilter) Descriptor() ([]byte, []int) {
-	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{0}
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ItemFilter) GetCategories() []string {
@@ -217,6 +672,27 @@ func (x *ItemFilter) GetIncludeUnavailable() bool {
 	return false
 }
 
+func (x *ItemFilter) GetKinds() []string {
+	if x != nil {
+		return x.Kinds
+	}
+	return nil
+}
+
+func (x *ItemFilter) GetCondition() *Condition {
+	if x != nil {
+		return x.Condition
+	}
+	return nil
+}
+
+func (x *ItemFilter) GetPurchasedWithinDays() uint32 {
+	if x != nil {
+		return x.PurchasedWithinDays
+	}
+	return 0
+}
+
 // Why an item is in the answer.
 type Reason struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -233,7 +709,7 @@ type Reason struct {
 
 func (x *Reason) Reset() {
 	*x = Reason{}
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[1]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -245,7 +721,7 @@ func (x *Reason) String() string {
 func (*Reason) ProtoMessage() {}
 
 func (x *Reason) ProtoReflect() protoreflect.Message {
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[1]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -258,7 +734,7 @@ func (x *Reason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reason.ProtoReflect.Descriptor instead.
 func (*Reason) Descriptor() ([]byte, []int) {
-	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{1}
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Reason) GetSource() string {
@@ -300,7 +776,7 @@ type ScoredItem struct {
 
 func (x *ScoredItem) Reset() {
 	*x = ScoredItem{}
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[2]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -312,7 +788,7 @@ func (x *ScoredItem) String() string {
 func (*ScoredItem) ProtoMessage() {}
 
 func (x *ScoredItem) ProtoReflect() protoreflect.Message {
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[2]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -325,7 +801,7 @@ func (x *ScoredItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScoredItem.ProtoReflect.Descriptor instead.
 func (*ScoredItem) Descriptor() ([]byte, []int) {
-	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{2}
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ScoredItem) GetItemId() string {
@@ -370,7 +846,7 @@ type StageTiming struct {
 
 func (x *StageTiming) Reset() {
 	*x = StageTiming{}
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[3]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -382,7 +858,7 @@ func (x *StageTiming) String() string {
 func (*StageTiming) ProtoMessage() {}
 
 func (x *StageTiming) ProtoReflect() protoreflect.Message {
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[3]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -395,7 +871,7 @@ func (x *StageTiming) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StageTiming.ProtoReflect.Descriptor instead.
 func (*StageTiming) Descriptor() ([]byte, []int) {
-	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{3}
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StageTiming) GetStage() string {
@@ -415,9 +891,9 @@ func (x *StageTiming) GetDurationUs() uint32 {
 // Asks for what a visitor will want next. At most 100,000 bytes as a whole.
 type RecommendRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The visitor's session, 1..256 bytes. Either this or user_id.
+	// The visitor's session, 1..256 bytes. This or user_id, or both.
 	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	// A signed-in visitor without session id: the user's current session. 1..256 bytes.
+	// The signed-in user, 1..256 bytes. Without session id: the user's current session.
 	UserId string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// How many items to answer with, 1..500; 0 means 20.
 	PageSize uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -429,14 +905,16 @@ type RecommendRequest struct {
 	// Which items may be answered.
 	Filter *ItemFilter `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Give reasons for the first 20 items, and timings. Costs several times an ordinary answer.
-	Explain       bool `protobuf:"varint,6,opt,name=explain,proto3" json:"explain,omitempty"`
+	Explain bool `protobuf:"varint,6,opt,name=explain,proto3" json:"explain,omitempty"`
+	// Where the visitor is at the moment; what is not said is that of the session's last event.
+	Context       *Context `protobuf:"bytes,7,opt,name=context,proto3" json:"context,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RecommendRequest) Reset() {
 	*x = RecommendRequest{}
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[4]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -448,7 +926,7 @@ func (x *RecommendRequest) String() string {
 func (*RecommendRequest) ProtoMessage() {}
 
 func (x *RecommendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[4]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -461,7 +939,7 @@ func (x *RecommendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecommendRequest.ProtoReflect.Descriptor instead.
 func (*RecommendRequest) Descriptor() ([]byte, []int) {
-	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{4}
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RecommendRequest) GetSessionId() string {
@@ -506,6 +984,13 @@ func (x *RecommendRequest) GetExplain() bool {
 	return false
 }
 
+func (x *RecommendRequest) GetContext() *Context {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
 // What a visitor will likely turn to next.
 type RecommendResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -531,7 +1016,7 @@ type RecommendResponse struct {
 
 func (x *RecommendResponse) Reset() {
 	*x = RecommendResponse{}
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[5]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -543,7 +1028,7 @@ func (x *RecommendResponse) String() string {
 func (*RecommendResponse) ProtoMessage() {}
 
 func (x *RecommendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[5]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -556,7 +1041,7 @@ func (x *RecommendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecommendResponse.ProtoReflect.Descriptor instead.
 func (*RecommendResponse) Descriptor() ([]byte, []int) {
-	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{5}
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RecommendResponse) GetRecommendationId() string {
@@ -626,7 +1111,7 @@ type BatchRecommendRequest struct {
 
 func (x *BatchRecommendRequest) Reset() {
 	*x = BatchRecommendRequest{}
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[6]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -638,7 +1123,7 @@ func (x *BatchRecommendRequest) String() string {
 func (*BatchRecommendRequest) ProtoMessage() {}
 
 func (x *BatchRecommendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[6]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -651,7 +1136,7 @@ func (x *BatchRecommendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRecommendRequest.ProtoReflect.Descriptor instead.
 func (*BatchRecommendRequest) Descriptor() ([]byte, []int) {
-	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{6}
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *BatchRecommendRequest) GetRequests() []*RecommendRequest {
@@ -672,7 +1157,7 @@ type BatchRecommendResponse struct {
 
 func (x *BatchRecommendResponse) Reset() {
 	*x = BatchRecommendResponse{}
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[7]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -684,7 +1169,7 @@ func (x *BatchRecommendResponse) String() string {
 func (*BatchRecommendResponse) ProtoMessage() {}
 
 func (x *BatchRecommendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[7]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -697,7 +1182,7 @@ func (x *BatchRecommendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRecommendResponse.ProtoReflect.Descriptor instead.
 func (*BatchRecommendResponse) Descriptor() ([]byte, []int) {
-	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{7}
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *BatchRecommendResponse) GetResponses() []*RecommendResponse {
@@ -718,7 +1203,7 @@ type StreamRecommendRequest struct {
 
 func (x *StreamRecommendRequest) Reset() {
 	*x = StreamRecommendRequest{}
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[8]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -730,7 +1215,7 @@ func (x *StreamRecommendRequest) String() string {
 func (*StreamRecommendRequest) ProtoMessage() {}
 
 func (x *StreamRecommendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[8]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -743,7 +1228,7 @@ func (x *StreamRecommendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRecommendRequest.ProtoReflect.Descriptor instead.
 func (*StreamRecommendRequest) Descriptor() ([]byte, []int) {
-	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{8}
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *StreamRecommendRequest) GetRequest() *RecommendRequest {
@@ -764,7 +1249,7 @@ type StreamRecommendResponse struct {
 
 func (x *StreamRecommendResponse) Reset() {
 	*x = StreamRecommendResponse{}
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[9]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -776,7 +1261,7 @@ func (x *StreamRecommendResponse) String() string {
 func (*StreamRecommendResponse) ProtoMessage() {}
 
 func (x *StreamRecommendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[9]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -789,7 +1274,7 @@ func (x *StreamRecommendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRecommendResponse.ProtoReflect.Descriptor instead.
 func (*StreamRecommendResponse) Descriptor() ([]byte, []int) {
-	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{9}
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StreamRecommendResponse) GetResponse() *RecommendResponse {
@@ -802,21 +1287,23 @@ func (x *StreamRecommendResponse) GetResponse() *RecommendResponse {
 // Asks for an order of the caller's own items.
 type RankRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The visitor's session, 1..256 bytes. Either this or user_id.
+	// The visitor's session, 1..256 bytes. This or user_id, or both.
 	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	// A signed-in visitor without session id.
+	// The signed-in user, 1..256 bytes. Without session id: the user's current session.
 	UserId string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// The items to order, 1..500. Unknown ones come last, in their given order.
 	ItemIds []string `protobuf:"bytes,3,rep,name=item_ids,json=itemIds,proto3" json:"item_ids,omitempty"`
 	// The tail of the session as the caller saw it; see RecommendRequest.
-	SessionItems  []string `protobuf:"bytes,4,rep,name=session_items,json=sessionItems,proto3" json:"session_items,omitempty"`
+	SessionItems []string `protobuf:"bytes,4,rep,name=session_items,json=sessionItems,proto3" json:"session_items,omitempty"`
+	// Where the visitor is at the moment; see RecommendRequest.
+	Context       *Context `protobuf:"bytes,5,opt,name=context,proto3" json:"context,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RankRequest) Reset() {
 	*x = RankRequest{}
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[10]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -828,7 +1315,7 @@ func (x *RankRequest) String() string {
 func (*RankRequest) ProtoMessage() {}
 
 func (x *RankRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[10]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -841,7 +1328,7 @@ func (x *RankRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankRequest.ProtoReflect.Descriptor instead.
 func (*RankRequest) Descriptor() ([]byte, []int) {
-	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{10}
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RankRequest) GetSessionId() string {
@@ -872,6 +1359,13 @@ func (x *RankRequest) GetSessionItems() []string {
 	return nil
 }
 
+func (x *RankRequest) GetContext() *Context {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
 // The caller's items, ordered for the visitor.
 type RankResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -891,7 +1385,7 @@ type RankResponse struct {
 
 func (x *RankResponse) Reset() {
 	*x = RankResponse{}
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[11]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -903,7 +1397,7 @@ func (x *RankResponse) String() string {
 func (*RankResponse) ProtoMessage() {}
 
 func (x *RankResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[11]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -916,7 +1410,7 @@ func (x *RankResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankResponse.ProtoReflect.Descriptor instead.
 func (*RankResponse) Descriptor() ([]byte, []int) {
-	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{11}
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RankResponse) GetRecommendationId() string {
@@ -962,14 +1456,16 @@ type SimilarItemsRequest struct {
 	// How many items to answer with, 1..500; 0 means 20.
 	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// Which items may be answered.
-	Filter        *ItemFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
+	Filter *ItemFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
+	// By what they are neighbours.
+	By            Similarity `protobuf:"varint,4,opt,name=by,proto3,enum=nextclick.v1.Similarity" json:"by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SimilarItemsRequest) Reset() {
 	*x = SimilarItemsRequest{}
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[12]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -981,7 +1477,7 @@ func (x *SimilarItemsRequest) String() string {
 func (*SimilarItemsRequest) ProtoMessage() {}
 
 func (x *SimilarItemsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[12]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -994,7 +1490,7 @@ func (x *SimilarItemsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SimilarItemsRequest.ProtoReflect.Descriptor instead.
 func (*SimilarItemsRequest) Descriptor() ([]byte, []int) {
-	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{12}
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SimilarItemsRequest) GetItemId() string {
@@ -1018,6 +1514,13 @@ func (x *SimilarItemsRequest) GetFilter() *ItemFilter {
 	return nil
 }
 
+func (x *SimilarItemsRequest) GetBy() Similarity {
+	if x != nil {
+		return x.By
+	}
+	return Similarity_SIMILARITY_UNSPECIFIED
+}
+
 // The neighbours of an item.
 type SimilarItemsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1031,7 +1534,7 @@ type SimilarItemsResponse struct {
 
 func (x *SimilarItemsResponse) Reset() {
 	*x = SimilarItemsResponse{}
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[13]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1043,7 +1546,7 @@ func (x *SimilarItemsResponse) String() string {
 func (*SimilarItemsResponse) ProtoMessage() {}
 
 func (x *SimilarItemsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[13]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1056,7 +1559,7 @@ func (x *SimilarItemsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SimilarItemsResponse.ProtoReflect.Descriptor instead.
 func (*SimilarItemsResponse) Descriptor() ([]byte, []int) {
-	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{13}
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SimilarItemsResponse) GetItems() []*ScoredItem {
@@ -1086,7 +1589,7 @@ type TrendingRequest struct {
 
 func (x *TrendingRequest) Reset() {
 	*x = TrendingRequest{}
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[14]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +1601,7 @@ func (x *TrendingRequest) String() string {
 func (*TrendingRequest) ProtoMessage() {}
 
 func (x *TrendingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[14]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +1614,7 @@ func (x *TrendingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrendingRequest.ProtoReflect.Descriptor instead.
 func (*TrendingRequest) Descriptor() ([]byte, []int) {
-	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{14}
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TrendingRequest) GetPageSize() uint32 {
@@ -1141,7 +1644,7 @@ type TrendingResponse struct {
 
 func (x *TrendingResponse) Reset() {
 	*x = TrendingResponse{}
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[15]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1656,7 @@ func (x *TrendingResponse) String() string {
 func (*TrendingResponse) ProtoMessage() {}
 
 func (x *TrendingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[15]
+	mi := &file_nextclick_v1_recommendation_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1669,7 @@ func (x *TrendingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrendingResponse.ProtoReflect.Descriptor instead.
 func (*TrendingResponse) Descriptor() ([]byte, []int) {
-	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{15}
+	return file_nextclick_v1_recommendation_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TrendingResponse) GetItems() []*ScoredItem {
@@ -1187,7 +1690,35 @@ var File_nextclick_v1_recommendation_service_proto protoreflect.FileDescriptor
 
 const file_nextclick_v1_recommendation_service_proto_rawDesc = "" +
 	"\n" +
-	")nextclick/v1/recommendation_service.proto\x12\fnextclick.v1\"\xd9\x01\n" +
+	")nextclick/v1/recommendation_service.proto\x12\fnextclick.v1\x1a\x1anextclick/v1/session.proto\"\xd0\x03\n" +
+	"\tCondition\x12,\n" +
+	"\x03all\x18\x01 \x01(\v2\x18.nextclick.v1.ConditionsH\x00R\x03all\x12,\n" +
+	"\x03any\x18\x02 \x01(\v2\x18.nextclick.v1.ConditionsH\x00R\x03any\x12+\n" +
+	"\x03not\x18\x03 \x01(\v2\x17.nextclick.v1.ConditionH\x00R\x03not\x12\x1c\n" +
+	"\bcategory\x18\x04 \x01(\tH\x00R\bcategory\x12\x14\n" +
+	"\x04kind\x18\x05 \x01(\tH\x00R\x04kind\x12<\n" +
+	"\tattribute\x18\x06 \x01(\v2\x1c.nextclick.v1.ValueConditionH\x00R\tattribute\x126\n" +
+	"\x06number\x18\a \x01(\v2\x1c.nextclick.v1.RangeConditionH\x00R\x06number\x12\x1a\n" +
+	"\asegment\x18\b \x01(\tH\x00R\asegment\x122\n" +
+	"\x04user\x18\t \x01(\v2\x1c.nextclick.v1.ValueConditionH\x00R\x04user\x128\n" +
+	"\acontext\x18\n" +
+	" \x01(\v2\x1c.nextclick.v1.ValueConditionH\x00R\acontextB\x06\n" +
+	"\x04test\"E\n" +
+	"\n" +
+	"Conditions\x127\n" +
+	"\n" +
+	"conditions\x18\x01 \x03(\v2\x17.nextclick.v1.ConditionR\n" +
+	"conditions\"<\n" +
+	"\x0eValueCondition\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06values\x18\x02 \x03(\tR\x06values\"{\n" +
+	"\x0eRangeCondition\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n" +
+	"\bat_least\x18\x02 \x01(\x01H\x00R\aatLeast\x88\x01\x01\x12\x1c\n" +
+	"\aat_most\x18\x03 \x01(\x01H\x01R\x06atMost\x88\x01\x01B\v\n" +
+	"\t_at_leastB\n" +
+	"\n" +
+	"\b_at_most\"\xda\x02\n" +
 	"\n" +
 	"ItemFilter\x12\x1e\n" +
 	"\n" +
@@ -1196,7 +1727,10 @@ const file_nextclick_v1_recommendation_service_proto_rawDesc = "" +
 	"\x11excluded_item_ids\x18\x02 \x03(\tR\x0fexcludedItemIds\x12!\n" +
 	"\fexclude_seen\x18\x03 \x01(\bR\vexcludeSeen\x12+\n" +
 	"\x11exclude_purchased\x18\x04 \x01(\bR\x10excludePurchased\x12/\n" +
-	"\x13include_unavailable\x18\x05 \x01(\bR\x12includeUnavailable\"`\n" +
+	"\x13include_unavailable\x18\x05 \x01(\bR\x12includeUnavailable\x12\x14\n" +
+	"\x05kinds\x18\x06 \x03(\tR\x05kinds\x125\n" +
+	"\tcondition\x18\a \x01(\v2\x17.nextclick.v1.ConditionR\tcondition\x122\n" +
+	"\x15purchased_within_days\x18\b \x01(\rR\x13purchasedWithinDays\"`\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x14\n" +
 	"\x05share\x18\x02 \x01(\x02R\x05share\x12(\n" +
@@ -1211,7 +1745,7 @@ const file_nextclick_v1_recommendation_service_proto_rawDesc = "" +
 	"\vStageTiming\x12\x14\n" +
 	"\x05stage\x18\x01 \x01(\tR\x05stage\x12\x1f\n" +
 	"\vduration_us\x18\x02 \x01(\rR\n" +
-	"durationUs\"\xd8\x01\n" +
+	"durationUs\"\x89\x02\n" +
 	"\x10RecommendRequest\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x17\n" +
@@ -1219,7 +1753,8 @@ const file_nextclick_v1_recommendation_service_proto_rawDesc = "" +
 	"\tpage_size\x18\x03 \x01(\rR\bpageSize\x12#\n" +
 	"\rsession_items\x18\x04 \x03(\tR\fsessionItems\x120\n" +
 	"\x06filter\x18\x05 \x01(\v2\x18.nextclick.v1.ItemFilterR\x06filter\x12\x18\n" +
-	"\aexplain\x18\x06 \x01(\bR\aexplain\"\x83\x03\n" +
+	"\aexplain\x18\x06 \x01(\bR\aexplain\x12/\n" +
+	"\acontext\x18\a \x01(\v2\x15.nextclick.v1.ContextR\acontext\"\x83\x03\n" +
 	"\x11RecommendResponse\x12+\n" +
 	"\x11recommendation_id\x18\x01 \x01(\tR\x10recommendationId\x12.\n" +
 	"\x05items\x18\x02 \x03(\v2\x18.nextclick.v1.ScoredItemR\x05items\x12'\n" +
@@ -1237,23 +1772,25 @@ const file_nextclick_v1_recommendation_service_proto_rawDesc = "" +
 	"\x16StreamRecommendRequest\x128\n" +
 	"\arequest\x18\x01 \x01(\v2\x1e.nextclick.v1.RecommendRequestR\arequest\"V\n" +
 	"\x17StreamRecommendResponse\x12;\n" +
-	"\bresponse\x18\x01 \x01(\v2\x1f.nextclick.v1.RecommendResponseR\bresponse\"\x85\x01\n" +
+	"\bresponse\x18\x01 \x01(\v2\x1f.nextclick.v1.RecommendResponseR\bresponse\"\xb6\x01\n" +
 	"\vRankRequest\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12\x19\n" +
 	"\bitem_ids\x18\x03 \x03(\tR\aitemIds\x12#\n" +
-	"\rsession_items\x18\x04 \x03(\tR\fsessionItems\"\xf3\x01\n" +
+	"\rsession_items\x18\x04 \x03(\tR\fsessionItems\x12/\n" +
+	"\acontext\x18\x05 \x01(\v2\x15.nextclick.v1.ContextR\acontext\"\xf3\x01\n" +
 	"\fRankResponse\x12+\n" +
 	"\x11recommendation_id\x18\x01 \x01(\tR\x10recommendationId\x12.\n" +
 	"\x05items\x18\x02 \x03(\v2\x18.nextclick.v1.ScoredItemR\x05items\x12'\n" +
 	"\x0fsession_version\x18\x03 \x01(\rR\x0esessionVersion\x12#\n" +
 	"\rmodel_version\x18\x04 \x01(\x04R\fmodelVersion\x128\n" +
-	"\bdegraded\x18\x05 \x03(\x0e2\x1c.nextclick.v1.DegradedReasonR\bdegraded\"}\n" +
+	"\bdegraded\x18\x05 \x03(\x0e2\x1c.nextclick.v1.DegradedReasonR\bdegraded\"\xa7\x01\n" +
 	"\x13SimilarItemsRequest\x12\x17\n" +
 	"\aitem_id\x18\x01 \x01(\tR\x06itemId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\rR\bpageSize\x120\n" +
-	"\x06filter\x18\x03 \x01(\v2\x18.nextclick.v1.ItemFilterR\x06filter\"k\n" +
+	"\x06filter\x18\x03 \x01(\v2\x18.nextclick.v1.ItemFilterR\x06filter\x12(\n" +
+	"\x02by\x18\x04 \x01(\x0e2\x18.nextclick.v1.SimilarityR\x02by\"k\n" +
 	"\x14SimilarItemsResponse\x12.\n" +
 	"\x05items\x18\x01 \x03(\v2\x18.nextclick.v1.ScoredItemR\x05items\x12#\n" +
 	"\rmodel_version\x18\x02 \x01(\x04R\fmodelVersion\"`\n" +
@@ -1268,11 +1805,18 @@ const file_nextclick_v1_recommendation_service_proto_rawDesc = "" +
 	"!DEGRADED_REASON_REDIS_UNAVAILABLE\x10\x01\x12%\n" +
 	"!DEGRADED_REASON_KAFKA_UNAVAILABLE\x10\x02\x12\x1f\n" +
 	"\x1bDEGRADED_REASON_CATCHING_UP\x10\x03\x12\"\n" +
-	"\x1eDEGRADED_REASON_RANKER_MISSING\x10\x04*c\n" +
+	"\x1eDEGRADED_REASON_RANKER_MISSING\x10\x04*~\n" +
 	"\fAnswerSource\x12\x1d\n" +
 	"\x19ANSWER_SOURCE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ANSWER_SOURCE_SESSION\x10\x01\x12\x19\n" +
-	"\x15ANSWER_SOURCE_POPULAR\x10\x022\x87\x04\n" +
+	"\x15ANSWER_SOURCE_POPULAR\x10\x02\x12\x19\n" +
+	"\x15ANSWER_SOURCE_PROFILE\x10\x03*n\n" +
+	"\n" +
+	"Similarity\x12\x1a\n" +
+	"\x16SIMILARITY_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14SIMILARITY_BEHAVIOUR\x10\x01\x12\x16\n" +
+	"\x12SIMILARITY_CONTENT\x10\x02\x12\x12\n" +
+	"\x0eSIMILARITY_MIX\x10\x032\x87\x04\n" +
 	"\x15RecommendationService\x12L\n" +
 	"\tRecommend\x12\x1e.nextclick.v1.RecommendRequest\x1a\x1f.nextclick.v1.RecommendResponse\x12[\n" +
 	"\x0eBatchRecommend\x12#.nextclick.v1.BatchRecommendRequest\x1a$.nextclick.v1.BatchRecommendResponse\x12b\n" +
@@ -1293,62 +1837,80 @@ func file_nextclick_v1_recommendation_service_proto_rawDescGZIP() []byte {
 	return file_nextclick_v1_recommendation_service_proto_rawDescData
 }
 
-var file_nextclick_v1_recommendation_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_nextclick_v1_recommendation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_nextclick_v1_recommendation_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_nextclick_v1_recommendation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_nextclick_v1_recommendation_service_proto_goTypes = []any{
 	(DegradedReason)(0),             // 0: nextclick.v1.DegradedReason
 	(AnswerSource)(0),               // 1: nextclick.v1.AnswerSource
-	(*ItemFilter)(nil),              // 2: nextclick.v1.ItemFilter
-	(*Reason)(nil),                  // 3: nextclick.v1.Reason
-	(*ScoredItem)(nil),              // 4: nextclick.v1.ScoredItem
-	(*StageTiming)(nil),             // 5: nextclick.v1.StageTiming
-	(*RecommendRequest)(nil),        // 6: nextclick.v1.RecommendRequest
-	(*RecommendResponse)(nil),       // 7: nextclick.v1.RecommendResponse
-	(*BatchRecommendRequest)(nil),   // 8: nextclick.v1.BatchRecommendRequest
-	(*BatchRecommendResponse)(nil),  // 9: nextclick.v1.BatchRecommendResponse
-	(*StreamRecommendRequest)(nil),  // 10: nextclick.v1.StreamRecommendRequest
-	(*StreamRecommendResponse)(nil), // 11: nextclick.v1.StreamRecommendResponse
-	(*RankRequest)(nil),             // 12: nextclick.v1.RankRequest
-	(*RankResponse)(nil),            // 13: nextclick.v1.RankResponse
-	(*SimilarItemsRequest)(nil),     // 14: nextclick.v1.SimilarItemsRequest
-	(*SimilarItemsResponse)(nil),    // 15: nextclick.v1.SimilarItemsResponse
-	(*TrendingRequest)(nil),         // 16: nextclick.v1.TrendingRequest
-	(*TrendingResponse)(nil),        // 17: nextclick.v1.TrendingResponse
+	(Similarity)(0),                 // 2: nextclick.v1.Similarity
+	(*Condition)(nil),               // 3: nextclick.v1.Condition
+	(*Conditions)(nil),              // 4: nextclick.v1.Conditions
+	(*ValueCondition)(nil),          // 5: nextclick.v1.ValueCondition
+	(*RangeCondition)(nil),          // 6: nextclick.v1.RangeCondition
+	(*ItemFilter)(nil),              // 7: nextclick.v1.ItemFilter
+	(*Reason)(nil),                  // 8: nextclick.v1.Reason
+	(*ScoredItem)(nil),              // 9: nextclick.v1.ScoredItem
+	(*StageTiming)(nil),             // 10: nextclick.v1.StageTiming
+	(*RecommendRequest)(nil),        // 11: nextclick.v1.RecommendRequest
+	(*RecommendResponse)(nil),       // 12: nextclick.v1.RecommendResponse
+	(*BatchRecommendRequest)(nil),   // 13: nextclick.v1.BatchRecommendRequest
+	(*BatchRecommendResponse)(nil),  // 14: nextclick.v1.BatchRecommendResponse
+	(*StreamRecommendRequest)(nil),  // 15: nextclick.v1.StreamRecommendRequest
+	(*StreamRecommendResponse)(nil), // 16: nextclick.v1.StreamRecommendResponse
+	(*RankRequest)(nil),             // 17: nextclick.v1.RankRequest
+	(*RankResponse)(nil),            // 18: nextclick.v1.RankResponse
+	(*SimilarItemsRequest)(nil),     // 19: nextclick.v1.SimilarItemsRequest
+	(*SimilarItemsResponse)(nil),    // 20: nextclick.v1.SimilarItemsResponse
+	(*TrendingRequest)(nil),         // 21: nextclick.v1.TrendingRequest
+	(*TrendingResponse)(nil),        // 22: nextclick.v1.TrendingResponse
+	(*Context)(nil),                 // 23: nextclick.v1.Context
 }
 var file_nextclick_v1_recommendation_service_proto_depIdxs = []int32{
-	3,  // 0: nextclick.v1.ScoredItem.reasons:type_name -> nextclick.v1.Reason
-	2,  // 1: nextclick.v1.RecommendRequest.filter:type_name -> nextclick.v1.ItemFilter
-	4,  // 2: nextclick.v1.RecommendResponse.items:type_name -> nextclick.v1.ScoredItem
-	0,  // 3: nextclick.v1.RecommendResponse.degraded:type_name -> nextclick.v1.DegradedReason
-	1,  // 4: nextclick.v1.RecommendResponse.source:type_name -> nextclick.v1.AnswerSource
-	5,  // 5: nextclick.v1.RecommendResponse.timings:type_name -> nextclick.v1.StageTiming
-	6,  // 6: nextclick.v1.BatchRecommendRequest.requests:type_name -> nextclick.v1.RecommendRequest
-	7,  // 7: nextclick.v1.BatchRecommendResponse.responses:type_name -> nextclick.v1.RecommendResponse
-	6,  // 8: nextclick.v1.StreamRecommendRequest.request:type_name -> nextclick.v1.RecommendRequest
-	7,  // 9: nextclick.v1.StreamRecommendResponse.response:type_name -> nextclick.v1.RecommendResponse
-	4,  // 10: nextclick.v1.RankResponse.items:type_name -> nextclick.v1.ScoredItem
-	0,  // 11: nextclick.v1.RankResponse.degraded:type_name -> nextclick.v1.DegradedReason
-	2,  // 12: nextclick.v1.SimilarItemsRequest.filter:type_name -> nextclick.v1.ItemFilter
-	4,  // 13: nextclick.v1.SimilarItemsResponse.items:type_name -> nextclick.v1.ScoredItem
-	2,  // 14: nextclick.v1.TrendingRequest.filter:type_name -> nextclick.v1.ItemFilter
-	4,  // 15: nextclick.v1.TrendingResponse.items:type_name -> nextclick.v1.ScoredItem
-	6,  // 16: nextclick.v1.RecommendationService.Recommend:input_type -> nextclick.v1.RecommendRequest
-	8,  // 17: nextclick.v1.RecommendationService.BatchRecommend:input_type -> nextclick.v1.BatchRecommendRequest
-	10, // 18: nextclick.v1.RecommendationService.StreamRecommend:input_type -> nextclick.v1.StreamRecommendRequest
-	12, // 19: nextclick.v1.RecommendationService.Rank:input_type -> nextclick.v1.RankRequest
-	14, // 20: nextclick.v1.RecommendationService.SimilarItems:input_type -> nextclick.v1.SimilarItemsRequest
-	16, // 21: nextclick.v1.RecommendationService.Trending:input_type -> nextclick.v1.TrendingRequest
-	7,  // 22: nextclick.v1.RecommendationService.Recommend:output_type -> nextclick.v1.RecommendResponse
-	9,  // 23: nextclick.v1.RecommendationService.BatchRecommend:output_type -> nextclick.v1.BatchRecommendResponse
-	11, // 24: nextclick.v1.RecommendationService.StreamRecommend:output_type -> nextclick.v1.StreamRecommendResponse
-	13, // 25: nextclick.v1.RecommendationService.Rank:output_type -> nextclick.v1.RankResponse
-	15, // 26: nextclick.v1.RecommendationService.SimilarItems:output_type -> nextclick.v1.SimilarItemsResponse
-	17, // 27: nextclick.v1.RecommendationService.Trending:output_type -> nextclick.v1.TrendingResponse
-	22, // [22:28] is the sub-list for method output_type
-	16, // [16:22] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	4,  // 0: nextclick.v1.Condition.all:type_name -> nextclick.v1.Conditions
+	4,  // 1: nextclick.v1.Condition.any:type_name -> nextclick.v1.Conditions
+	3,  // 2: nextclick.v1.Condition.not:type_name -> nextclick.v1.Condition
+	5,  // 3: nextclick.v1.Condition.attribute:type_name -> nextclick.v1.ValueCondition
+	6,  // 4: nextclick.v1.Condition.number:type_name -> nextclick.v1.RangeCondition
+	5,  // 5: nextclick.v1.Condition.user:type_name -> nextclick.v1.ValueCondition
+	5,  // 6: nextclick.v1.Condition.context:type_name -> nextclick.v1.ValueCondition
+	3,  // 7: nextclick.v1.Conditions.conditions:type_name -> nextclick.v1.Condition
+	3,  // 8: nextclick.v1.ItemFilter.condition:type_name -> nextclick.v1.Condition
+	8,  // 9: nextclick.v1.ScoredItem.reasons:type_name -> nextclick.v1.Reason
+	7,  // 10: nextclick.v1.RecommendRequest.filter:type_name -> nextclick.v1.ItemFilter
+	23, // 11: nextclick.v1.RecommendRequest.context:type_name -> nextclick.v1.Context
+	9,  // 12: nextclick.v1.RecommendResponse.items:type_name -> nextclick.v1.ScoredItem
+	0,  // 13: nextclick.v1.RecommendResponse.degraded:type_name -> nextclick.v1.DegradedReason
+	1,  // 14: nextclick.v1.RecommendResponse.source:type_name -> nextclick.v1.AnswerSource
+	10, // 15: nextclick.v1.RecommendResponse.timings:type_name -> nextclick.v1.StageTiming
+	11, // 16: nextclick.v1.BatchRecommendRequest.requests:type_name -> nextclick.v1.RecommendRequest
+	12, // 17: nextclick.v1.BatchRecommendResponse.responses:type_name -> nextclick.v1.RecommendResponse
+	11, // 18: nextclick.v1.StreamRecommendRequest.request:type_name -> nextclick.v1.RecommendRequest
+	12, // 19: nextclick.v1.StreamRecommendResponse.response:type_name -> nextclick.v1.RecommendResponse
+	23, // 20: nextclick.v1.RankRequest.context:type_name -> nextclick.v1.Context
+	9,  // 21: nextclick.v1.RankResponse.items:type_name -> nextclick.v1.ScoredItem
+	0,  // 22: nextclick.v1.RankResponse.degraded:type_name -> nextclick.v1.DegradedReason
+	7,  // 23: nextclick.v1.SimilarItemsRequest.filter:type_name -> nextclick.v1.ItemFilter
+	2,  // 24: nextclick.v1.SimilarItemsRequest.by:type_name -> nextclick.v1.Similarity
+	9,  // 25: nextclick.v1.SimilarItemsResponse.items:type_name -> nextclick.v1.ScoredItem
+	7,  // 26: nextclick.v1.TrendingRequest.filter:type_name -> nextclick.v1.ItemFilter
+	9,  // 27: nextclick.v1.TrendingResponse.items:type_name -> nextclick.v1.ScoredItem
+	11, // 28: nextclick.v1.RecommendationService.Recommend:input_type -> nextclick.v1.RecommendRequest
+	13, // 29: nextclick.v1.RecommendationService.BatchRecommend:input_type -> nextclick.v1.BatchRecommendRequest
+	15, // 30: nextclick.v1.RecommendationService.StreamRecommend:input_type -> nextclick.v1.StreamRecommendRequest
+	17, // 31: nextclick.v1.RecommendationService.Rank:input_type -> nextclick.v1.RankRequest
+	19, // 32: nextclick.v1.RecommendationService.SimilarItems:input_type -> nextclick.v1.SimilarItemsRequest
+	21, // 33: nextclick.v1.RecommendationService.Trending:input_type -> nextclick.v1.TrendingRequest
+	12, // 34: nextclick.v1.RecommendationService.Recommend:output_type -> nextclick.v1.RecommendResponse
+	14, // 35: nextclick.v1.RecommendationService.BatchRecommend:output_type -> nextclick.v1.BatchRecommendResponse
+	16, // 36: nextclick.v1.RecommendationService.StreamRecommend:output_type -> nextclick.v1.StreamRecommendResponse
+	18, // 37: nextclick.v1.RecommendationService.Rank:output_type -> nextclick.v1.RankResponse
+	20, // 38: nextclick.v1.RecommendationService.SimilarItems:output_type -> nextclick.v1.SimilarItemsResponse
+	22, // 39: nextclick.v1.RecommendationService.Trending:output_type -> nextclick.v1.TrendingResponse
+	34, // [34:40] is the sub-list for method output_type
+	28, // [28:34] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_nextclick_v1_recommendation_service_proto_init() }
@@ -1356,14 +1918,28 @@ func file_nextclick_v1_recommendation_service_proto_init() {
 	if File_nextclick_v1_recommendation_service_proto != nil {
 		return
 	}
-	file_nextclick_v1_recommendation_service_proto_msgTypes[2].OneofWrappers = []any{}
+	file_nextclick_v1_session_proto_init()
+	file_nextclick_v1_recommendation_service_proto_msgTypes[0].OneofWrappers = []any{
+		(*Condition_All)(nil),
+		(*Condition_Any)(nil),
+		(*Condition_Not)(nil),
+		(*Condition_Category)(nil),
+		(*Condition_Kind)(nil),
+		(*Condition_Attribute)(nil),
+		(*Condition_Number)(nil),
+		(*Condition_Segment)(nil),
+		(*Condition_User)(nil),
+		(*Condition_Context)(nil),
+	}
+	file_nextclick_v1_recommendation_service_proto_msgTypes[3].OneofWrappers = []any{}
+	file_nextclick_v1_recommendation_service_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nextclick_v1_recommendation_service_proto_rawDesc), len(file_nextclick_v1_recommendation_service_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   16,
+			NumEnums:      3,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

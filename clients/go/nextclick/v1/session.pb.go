@@ -210,6 +210,79 @@ func (x *Step) GetAppendedMs() int64 {
 	return 0
 }
 
+// Where a visitor is. Texts that are not said are empty.
+type Context struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The device, such as "mobile"; at most 64 bytes.
+	Device string `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
+	// The country, such as "DE"; at most 64 bytes.
+	Country string `protobuf:"bytes,2,opt,name=country,proto3" json:"country,omitempty"`
+	// The channel, such as "app" or "newsletter"; at most 64 bytes.
+	Channel string `protobuf:"bytes,3,opt,name=channel,proto3" json:"channel,omitempty"`
+	// Where the visitor came from, such as "search"; at most 256 bytes.
+	Referrer      string `protobuf:"bytes,4,opt,name=referrer,proto3" json:"referrer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Context) Reset() {
+	*x = Context{}
+	mi := &file_nextclick_v1_session_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Context) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Context) ProtoMessage() {}
+
+func (x *Context) ProtoReflect() protoreflect.Message {
+	mi := &file_nextclick_v1_session_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Context.ProtoReflect.Descriptor instead.
+func (*Context) Descriptor() ([]byte, []int) {
+	return file_nextclick_v1_session_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Context) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *Context) GetCountry() string {
+	if x != nil {
+		return x.Country
+	}
+	return ""
+}
+
+func (x *Context) GetChannel() string {
+	if x != nil {
+		return x.Channel
+	}
+	return ""
+}
+
+func (x *Context) GetReferrer() string {
+	if x != nil {
+		return x.Referrer
+	}
+	return ""
+}
+
 // A visitor's session so far. The value of the Kafka topic `sessions` (key:
 // session_id) and, in Redis, the field `record` of the hash `s:<session_id>`.
 // Absolute: a record replaces all records of this session with the same incarnation
@@ -245,14 +318,16 @@ type SessionRecord struct {
 	// records.
 	Incarnation int64 `protobuf:"varint,11,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
 	// When the last event applied arrived; as `incarnation`.
-	AppendedMs    int64 `protobuf:"varint,12,opt,name=appended_ms,json=appendedMs,proto3" json:"appended_ms,omitempty"`
+	AppendedMs int64 `protobuf:"varint,12,opt,name=appended_ms,json=appendedMs,proto3" json:"appended_ms,omitempty"`
+	// What the events said of the context; of each field, the last that was said.
+	Context       *Context `protobuf:"bytes,13,opt,name=context,proto3" json:"context,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionRecord) Reset() {
 	*x = SessionRecord{}
-	mi := &file_nextclick_v1_session_proto_msgTypes[1]
+	mi := &file_nextclick_v1_session_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -264,7 +339,7 @@ func (x *SessionRecord) String() string {
 func (*SessionRecord) ProtoMessage() {}
 
 func (x *SessionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_nextclick_v1_session_proto_msgTypes[1]
+	mi := &file_nextclick_v1_session_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -277,7 +352,7 @@ func (x *SessionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRecord.ProtoReflect.Descriptor instead.
 func (*SessionRecord) Descriptor() ([]byte, []int) {
-	return file_nextclick_v1_session_proto_rawDescGZIP(), []int{1}
+	return file_nextclick_v1_session_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *SessionRecord) GetSessionId() string {
@@ -364,6 +439,13 @@ func (x *SessionRecord) GetAppendedMs() int64 {
 	return 0
 }
 
+func (x *SessionRecord) GetContext() *Context {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
 var File_nextclick_v1_session_proto protoreflect.FileDescriptor
 
 const file_nextclick_v1_session_proto_rawDesc = "" +
@@ -378,7 +460,12 @@ const file_nextclick_v1_session_proto_rawDesc = "" +
 	"\x11recommendation_id\x18\x06 \x01(\tR\x10recommendationId\x12\x1a\n" +
 	"\bposition\x18\a \x01(\rR\bposition\x12\x1f\n" +
 	"\vappended_ms\x18\b \x01(\x03R\n" +
-	"appendedMs\"\xa9\x03\n" +
+	"appendedMs\"q\n" +
+	"\aContext\x12\x16\n" +
+	"\x06device\x18\x01 \x01(\tR\x06device\x12\x18\n" +
+	"\acountry\x18\x02 \x01(\tR\acountry\x12\x18\n" +
+	"\achannel\x18\x03 \x01(\tR\achannel\x12\x1a\n" +
+	"\breferrer\x18\x04 \x01(\tR\breferrer\"\xda\x03\n" +
 	"\rSessionRecord\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x17\n" +
@@ -397,7 +484,8 @@ const file_nextclick_v1_session_proto_rawDesc = "" +
 	" \x01(\x03R\x0flastTimestampMs\x12 \n" +
 	"\vincarnation\x18\v \x01(\x03R\vincarnation\x12\x1f\n" +
 	"\vappended_ms\x18\f \x01(\x03R\n" +
-	"appendedMs*\xe0\x01\n" +
+	"appendedMs\x12/\n" +
+	"\acontext\x18\r \x01(\v2\x15.nextclick.v1.ContextR\acontext*\xe0\x01\n" +
 	"\tEventType\x12\x1a\n" +
 	"\x16EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fEVENT_TYPE_VIEW\x10\x01\x12\x14\n" +
@@ -422,20 +510,22 @@ func file_nextclick_v1_session_proto_rawDescGZIP() []byte {
 }
 
 var file_nextclick_v1_session_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_nextclick_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_nextclick_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_nextclick_v1_session_proto_goTypes = []any{
 	(EventType)(0),        // 0: nextclick.v1.EventType
 	(*Step)(nil),          // 1: nextclick.v1.Step
-	(*SessionRecord)(nil), // 2: nextclick.v1.SessionRecord
+	(*Context)(nil),       // 2: nextclick.v1.Context
+	(*SessionRecord)(nil), // 3: nextclick.v1.SessionRecord
 }
 var file_nextclick_v1_session_proto_depIdxs = []int32{
 	0, // 0: nextclick.v1.Step.type:type_name -> nextclick.v1.EventType
 	1, // 1: nextclick.v1.SessionRecord.steps:type_name -> nextclick.v1.Step
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	2, // 2: nextclick.v1.SessionRecord.context:type_name -> nextclick.v1.Context
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_nextclick_v1_session_proto_init() }
@@ -449,7 +539,7 @@ func file_nextclick_v1_session_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nextclick_v1_session_proto_rawDesc), len(file_nextclick_v1_session_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -33,11 +33,32 @@ export interface Item {
   attributes: { [key: string]: string };
   /** Title, at most 1,024 bytes. */
   title: string;
+  /** What it is, such as "product", "film", "song" or "article"; at most 64 bytes, empty: not said. */
+  kind: string;
+  /** Description, at most 8,192 bytes. */
+  description: string;
+  /** Numeric attributes such as price, year or duration; at most 32, keys 1..64 bytes, finite. */
+  numbers: { [key: string]: number };
+  /** Address of a picture (http or https), at most 2,048 bytes. */
+  imageUrl: string;
+  /** Address of its page (http or https), at most 2,048 bytes. */
+  pageUrl: string;
+  /** From when it may be recommended: milliseconds since 1970, UTC; 0: ever since. */
+  availableFromMs: number;
+  /** Until when it may be recommended: milliseconds since 1970, UTC; 0: for ever. */
+  availableUntilMs: number;
+  /** The shop's own vector of the item: finite, at most 1,024 numbers, as many for each item. */
+  embedding: number[];
 }
 
 export interface Item_AttributesEntry {
   key: string;
   value: string;
+}
+
+export interface Item_NumbersEntry {
+  key: string;
+  value: number;
 }
 
 /**
@@ -83,7 +104,21 @@ export interface DeleteItemsResponse {
 }
 
 function createBaseItem(): Item {
-  return { itemId: "", available: undefined, categories: [], attributes: {}, title: "" };
+  return {
+    itemId: "",
+    available: undefined,
+    categories: [],
+    attributes: {},
+    title: "",
+    kind: "",
+    description: "",
+    numbers: {},
+    imageUrl: "",
+    pageUrl: "",
+    availableFromMs: 0,
+    availableUntilMs: 0,
+    embedding: [],
+  };
 }
 
 export const Item: MessageFns<Item> = {
@@ -102,6 +137,34 @@ export const Item: MessageFns<Item> = {
     });
     if (message.title !== "") {
       writer.uint32(42).string(message.title);
+    }
+    if (message.kind !== "") {
+      writer.uint32(50).string(message.kind);
+    }
+    if (message.description !== "") {
+      writer.uint32(58).string(message.description);
+    }
+    globalThis.Object.entries(message.numbers).forEach(([key, value]: [string, number]) => {
+      Item_NumbersEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
+    });
+    if (message.imageUrl !== "") {
+      writer.uint32(74).string(message.imageUrl);
+    }
+    if (message.pageUrl !== "") {
+      writer.uint32(82).string(message.pageUrl);
+    }
+    if (message.availableFromMs !== 0) {
+      writer.uint32(88).int64(message.availableFromMs);
+    }
+    if (message.availableUntilMs !== 0) {
+      writer.uint32(96).int64(message.availableUntilMs);
+    }
+    if (message.embedding.length !== 0) {
+      writer.uint32(106).fork();
+      for (const v of message.embedding) {
+        writer.float(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -162,6 +225,83 @@ export const Item: MessageFns<Item> = {
             message.title = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            const entry8 = Item_NumbersEntry.decode(reader, reader.uint32());
+            if (entry8.value !== undefined) {
+              message.numbers[entry8.key] = entry8.value;
+            }
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.imageUrl = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.pageUrl = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.availableFromMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.availableUntilMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 13: {
+            if (tag === 109) {
+              message.embedding.push(reader.float());
+
+              continue;
+            }
+
+            if (tag === 106) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.embedding.push(reader.float());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -192,6 +332,22 @@ export const Item: MessageFns<Item> = {
       {},
     );
     message.title = object.title ?? "";
+    message.kind = object.kind ?? "";
+    message.description = object.description ?? "";
+    message.numbers = (globalThis.Object.entries(object.numbers ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.imageUrl = object.imageUrl ?? "";
+    message.pageUrl = object.pageUrl ?? "";
+    message.availableFromMs = object.availableFromMs ?? 0;
+    message.availableUntilMs = object.availableUntilMs ?? 0;
+    message.embedding = object.embedding?.map((e) => e) || [];
     return message;
   },
 };
@@ -259,6 +415,73 @@ export const Item_AttributesEntry: MessageFns<Item_AttributesEntry> = {
     const message = createBaseItem_AttributesEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseItem_NumbersEntry(): Item_NumbersEntry {
+  return { key: "", value: 0 };
+}
+
+export const Item_NumbersEntry: MessageFns<Item_NumbersEntry> = {
+  encode(message: Item_NumbersEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(17).double(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Item_NumbersEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseItem_NumbersEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Item_NumbersEntry>, I>>(base?: I): Item_NumbersEntry {
+    return Item_NumbersEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Item_NumbersEntry>, I>>(object: I): Item_NumbersEntry {
+    const message = createBaseItem_NumbersEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
     return message;
   },
 };
@@ -708,6 +931,17 @@ type DeepPartial<T> = T extends Builtin ? T
 type KeysOfUnion<T> = T extends T ? keyof T : never;
 type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
+
+function longToNumber(int64: { toString(): string }): number {
+  const num = globalThis.Number(int64.toString());
+  if (num > globalThis.Number.MAX_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (num < globalThis.Number.MIN_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return num;
+}
 
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;

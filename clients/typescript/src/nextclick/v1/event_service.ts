@@ -18,6 +18,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { Context } from "./session.js";
 
 /**
  * Something that a visitor did; at most 65,536 bytes as JSON. Texts are UTF-8 without
@@ -58,6 +59,8 @@ export interface Event {
    * values at most 1,024 bytes.
    */
   properties: { [key: string]: string };
+  /** Where the visitor is. */
+  context: Context | undefined;
 }
 
 export interface Event_PropertiesEntry {
@@ -111,6 +114,7 @@ function createBaseEvent(): Event {
     recommendationId: "",
     position: 0,
     properties: {},
+    context: undefined,
   };
 }
 
@@ -146,6 +150,9 @@ export const Event: MessageFns<Event> = {
     globalThis.Object.entries(message.properties).forEach(([key, value]: [string, string]) => {
       Event_PropertiesEntry.encode({ key: key as any, value }, writer.uint32(82).fork()).join();
     });
+    if (message.context !== undefined) {
+      Context.encode(message.context, writer.uint32(90).fork()).join();
+    }
     return writer;
   },
 
@@ -245,6 +252,14 @@ export const Event: MessageFns<Event> = {
             }
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.context = Context.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -280,6 +295,9 @@ export const Event: MessageFns<Event> = {
       },
       {},
     );
+    message.context = (object.context !== undefined && object.context !== null)
+      ? Context.fromPartial(object.context)
+      : undefined;
     return message;
   },
 };

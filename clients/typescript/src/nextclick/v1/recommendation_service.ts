@@ -20,6 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { Context } from "./session.js";
 
 /** Why an answer is not as good as it could be. It is an answer all the same. */
 export enum DegradedReason {
@@ -44,7 +45,90 @@ export enum AnswerSource {
   ANSWER_SOURCE_SESSION = 1,
   /** ANSWER_SOURCE_POPULAR - The session is empty or unknown: popular items. */
   ANSWER_SOURCE_POPULAR = 2,
+  /** ANSWER_SOURCE_PROFILE - The session is empty or unknown, but the user is known from earlier sessions. */
+  ANSWER_SOURCE_PROFILE = 3,
   UNRECOGNIZED = -1,
+}
+
+/** By what items are neighbours. */
+export enum Similarity {
+  /** SIMILARITY_UNSPECIFIED - SIMILARITY_BEHAVIOUR. */
+  SIMILARITY_UNSPECIFIED = 0,
+  /** SIMILARITY_BEHAVIOUR - Visitors of the one turn to the other. */
+  SIMILARITY_BEHAVIOUR = 1,
+  /** SIMILARITY_CONTENT - Their titles, descriptions, categories and attributes are alike. */
+  SIMILARITY_CONTENT = 2,
+  /** SIMILARITY_MIX - Both, by the places in the two. */
+  SIMILARITY_MIX = 3,
+  UNRECOGNIZED = -1,
+}
+
+/** What an item, or the visitor who asks, must be like. Exactly one field is set. */
+export interface Condition {
+  /** All of them hold; 1..32. */
+  all?:
+    | Conditions
+    | undefined;
+  /** At least one of them holds; 1..32. */
+  any?:
+    | Conditions
+    | undefined;
+  /** It does not hold. */
+  not?:
+    | Condition
+    | undefined;
+  /** The item is in this category, 1..128 bytes. */
+  category?:
+    | string
+    | undefined;
+  /** The item is of this kind, 1..64 bytes. */
+  kind?:
+    | string
+    | undefined;
+  /** An attribute of the item has one of some values. */
+  attribute?:
+    | ValueCondition
+    | undefined;
+  /** A number of the item is in a range. */
+  number?:
+    | RangeCondition
+    | undefined;
+  /** The user is in this segment, 1..64 bytes. */
+  segment?:
+    | string
+    | undefined;
+  /** An attribute of the user has one of some values. */
+  user?:
+    | ValueCondition
+    | undefined;
+  /** The context ("device", "country", "channel", "referrer") has one of some values. */
+  context?: ValueCondition | undefined;
+}
+
+/** Several conditions; 32 in a filter at most, however they are nested. */
+export interface Conditions {
+  /** In any order. */
+  conditions: Condition[];
+}
+
+/** A value is one of those named; what has no such value fulfils it not. */
+export interface ValueCondition {
+  /** Name of the attribute, 1..64 bytes. */
+  name: string;
+  /** 1..64 values. */
+  values: string[];
+}
+
+/** A number is within bounds, which are included; what has no such number is not. */
+export interface RangeCondition {
+  /** Name of the number, 1..64 bytes. */
+  name: string;
+  /** Absent: no lower bound. */
+  atLeast?:
+    | number
+    | undefined;
+  /** Absent: no upper bound. */
+  atMost?: number | undefined;
 }
 
 /** Which items may be answered. Deleted items never are. */
@@ -59,6 +143,14 @@ export interface ItemFilter {
   excludePurchased: boolean;
   /** Also items that the catalogue marks as not available. */
   includeUnavailable: boolean;
+  /** Only items of one of these kinds; empty: all. At most 16. */
+  kinds: string[];
+  /** Only items that fulfil this. */
+  condition:
+    | Condition
+    | undefined;
+  /** Leave out what the user has bought in the last so many days, in any session; 0..365. */
+  purchasedWithinDays: number;
 }
 
 /** Why an item is in the answer. */
@@ -102,9 +194,9 @@ export interface StageTiming {
 
 /** Asks for what a visitor will want next. At most 100,000 bytes as a whole. */
 export interface RecommendRequest {
-  /** The visitor's session, 1..256 bytes. Either this or user_id. */
+  /** The visitor's session, 1..256 bytes. This or user_id, or both. */
   sessionId: string;
-  /** A signed-in visitor without session id: the user's current session. 1..256 bytes. */
+  /** The signed-in user, 1..256 bytes. Without session id: the user's current session. */
   userId: string;
   /** How many items to answer with, 1..500; 0 means 20. */
   pageSize: number;
@@ -121,6 +213,8 @@ export interface RecommendRequest {
     | undefined;
   /** Give reasons for the first 20 items, and timings. Costs several times an ordinary answer. */
   explain: boolean;
+  /** Where the visitor is at the moment; what is not said is that of the session's last event. */
+  context: Context | undefined;
 }
 
 /** What a visitor will likely turn to next. */
@@ -169,14 +263,16 @@ export interface StreamRecommendResponse {
 
 /** Asks for an order of the caller's own items. */
 export interface RankRequest {
-  /** The visitor's session, 1..256 bytes. Either this or user_id. */
+  /** The visitor's session, 1..256 bytes. This or user_id, or both. */
   sessionId: string;
-  /** A signed-in visitor without session id. */
+  /** The signed-in user, 1..256 bytes. Without session id: the user's current session. */
   userId: string;
   /** The items to order, 1..500. Unknown ones come last, in their given order. */
   itemIds: string[];
   /** The tail of the session as the caller saw it; see RecommendRequest. */
   sessionItems: string[];
+  /** Where the visitor is at the moment; see RecommendRequest. */
+  context: Context | undefined;
 }
 
 /** The caller's items, ordered for the visitor. */
@@ -200,7 +296,11 @@ export interface SimilarItemsRequest {
   /** How many items to answer with, 1..500; 0 means 20. */
   pageSize: number;
   /** Which items may be answered. */
-  filter: ItemFilter | undefined;
+  filter:
+    | ItemFilter
+    | undefined;
+  /** By what they are neighbours. */
+  by: Similarity;
 }
 
 /** The neighbours of an item. */
@@ -227,6 +327,389 @@ export interface TrendingResponse {
   modelVersion: number;
 }
 
+function createBaseCondition(): Condition {
+  return {
+    all: undefined,
+    any: undefined,
+    not: undefined,
+    category: undefined,
+    kind: undefined,
+    attribute: undefined,
+    number: undefined,
+    segment: undefined,
+    user: undefined,
+    context: undefined,
+  };
+}
+
+export const Condition: MessageFns<Condition> = {
+  encode(message: Condition, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.all !== undefined) {
+      Conditions.encode(message.all, writer.uint32(10).fork()).join();
+    }
+    if (message.any !== undefined) {
+      Conditions.encode(message.any, writer.uint32(18).fork()).join();
+    }
+    if (message.not !== undefined) {
+      Condition.encode(message.not, writer.uint32(26).fork()).join();
+    }
+    if (message.category !== undefined) {
+      writer.uint32(34).string(message.category);
+    }
+    if (message.kind !== undefined) {
+      writer.uint32(42).string(message.kind);
+    }
+    if (message.attribute !== undefined) {
+      ValueCondition.encode(message.attribute, writer.uint32(50).fork()).join();
+    }
+    if (message.number !== undefined) {
+      RangeCondition.encode(message.number, writer.uint32(58).fork()).join();
+    }
+    if (message.segment !== undefined) {
+      writer.uint32(66).string(message.segment);
+    }
+    if (message.user !== undefined) {
+      ValueCondition.encode(message.user, writer.uint32(74).fork()).join();
+    }
+    if (message.context !== undefined) {
+      ValueCondition.encode(message.context, writer.uint32(82).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Condition {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCondition();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.all = Conditions.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.any = Conditions.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.not = Condition.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.category = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.attribute = ValueCondition.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.number = RangeCondition.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.segment = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.user = ValueCondition.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.context = ValueCondition.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Condition>, I>>(base?: I): Condition {
+    return Condition.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Condition>, I>>(object: I): Condition {
+    const message = createBaseCondition();
+    message.all = (object.all !== undefined && object.all !== null) ? Conditions.fromPartial(object.all) : undefined;
+    message.any = (object.any !== undefined && object.any !== null) ? Conditions.fromPartial(object.any) : undefined;
+    message.not = (object.not !== undefined && object.not !== null) ? Condition.fromPartial(object.not) : undefined;
+    message.category = object.category ?? undefined;
+    message.kind = object.kind ?? undefined;
+    message.attribute = (object.attribute !== undefined && object.attribute !== null)
+      ? ValueCondition.fromPartial(object.attribute)
+      : undefined;
+    message.number = (object.number !== undefined && object.number !== null)
+      ? RangeCondition.fromPartial(object.number)
+      : undefined;
+    message.segment = object.segment ?? undefined;
+    message.user = (object.user !== undefined && object.user !== null)
+      ? ValueCondition.fromPartial(object.user)
+      : undefined;
+    message.context = (object.context !== undefined && object.context !== null)
+      ? ValueCondition.fromPartial(object.context)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseConditions(): Conditions {
+  return { conditions: [] };
+}
+
+export const Conditions: MessageFns<Conditions> = {
+  encode(message: Conditions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.conditions) {
+      Condition.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Conditions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConditions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.conditions.push(Condition.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Conditions>, I>>(base?: I): Conditions {
+    return Conditions.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Conditions>, I>>(object: I): Conditions {
+    const message = createBaseConditions();
+    message.conditions = object.conditions?.map((e) => Condition.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseValueCondition(): ValueCondition {
+  return { name: "", values: [] };
+}
+
+export const ValueCondition: MessageFns<ValueCondition> = {
+  encode(message: ValueCondition, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    for (const v of message.values) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ValueCondition {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseValueCondition();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.values.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ValueCondition>, I>>(base?: I): ValueCondition {
+    return ValueCondition.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ValueCondition>, I>>(object: I): ValueCondition {
+    const message = createBaseValueCondition();
+    message.name = object.name ?? "";
+    message.values = object.values?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseRangeCondition(): RangeCondition {
+  return { name: "", atLeast: undefined, atMost: undefined };
+}
+
+export const RangeCondition: MessageFns<RangeCondition> = {
+  encode(message: RangeCondition, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.atLeast !== undefined) {
+      writer.uint32(17).double(message.atLeast);
+    }
+    if (message.atMost !== undefined) {
+      writer.uint32(25).double(message.atMost);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RangeCondition {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRangeCondition();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.atLeast = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.atMost = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RangeCondition>, I>>(base?: I): RangeCondition {
+    return RangeCondition.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RangeCondition>, I>>(object: I): RangeCondition {
+    const message = createBaseRangeCondition();
+    message.name = object.name ?? "";
+    message.atLeast = object.atLeast ?? undefined;
+    message.atMost = object.atMost ?? undefined;
+    return message;
+  },
+};
+
 function createBaseItemFilter(): ItemFilter {
   return {
     categories: [],
@@ -234,6 +717,9 @@ function createBaseItemFilter(): ItemFilter {
     excludeSeen: false,
     excludePurchased: false,
     includeUnavailable: false,
+    kinds: [],
+    condition: undefined,
+    purchasedWithinDays: 0,
   };
 }
 
@@ -253,6 +739,15 @@ export const ItemFilter: MessageFns<ItemFilter> = {
     }
     if (message.includeUnavailable !== false) {
       writer.uint32(40).bool(message.includeUnavailable);
+    }
+    for (const v of message.kinds) {
+      writer.uint32(50).string(v!);
+    }
+    if (message.condition !== undefined) {
+      Condition.encode(message.condition, writer.uint32(58).fork()).join();
+    }
+    if (message.purchasedWithinDays !== 0) {
+      writer.uint32(64).uint32(message.purchasedWithinDays);
     }
     return writer;
   },
@@ -310,6 +805,30 @@ export const ItemFilter: MessageFns<ItemFilter> = {
             message.includeUnavailable = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.kinds.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.condition = Condition.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.purchasedWithinDays = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -332,6 +851,11 @@ export const ItemFilter: MessageFns<ItemFilter> = {
     message.excludeSeen = object.excludeSeen ?? false;
     message.excludePurchased = object.excludePurchased ?? false;
     message.includeUnavailable = object.includeUnavailable ?? false;
+    message.kinds = object.kinds?.map((e) => e) || [];
+    message.condition = (object.condition !== undefined && object.condition !== null)
+      ? Condition.fromPartial(object.condition)
+      : undefined;
+    message.purchasedWithinDays = object.purchasedWithinDays ?? 0;
     return message;
   },
 };
@@ -574,7 +1098,15 @@ export const StageTiming: MessageFns<StageTiming> = {
 };
 
 function createBaseRecommendRequest(): RecommendRequest {
-  return { sessionId: "", userId: "", pageSize: 0, sessionItems: [], filter: undefined, explain: false };
+  return {
+    sessionId: "",
+    userId: "",
+    pageSize: 0,
+    sessionItems: [],
+    filter: undefined,
+    explain: false,
+    context: undefined,
+  };
 }
 
 export const RecommendRequest: MessageFns<RecommendRequest> = {
@@ -596,6 +1128,9 @@ export const RecommendRequest: MessageFns<RecommendRequest> = {
     }
     if (message.explain !== false) {
       writer.uint32(48).bool(message.explain);
+    }
+    if (message.context !== undefined) {
+      Context.encode(message.context, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -661,6 +1196,14 @@ export const RecommendRequest: MessageFns<RecommendRequest> = {
             message.explain = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.context = Context.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -686,6 +1229,9 @@ export const RecommendRequest: MessageFns<RecommendRequest> = {
       ? ItemFilter.fromPartial(object.filter)
       : undefined;
     message.explain = object.explain ?? false;
+    message.context = (object.context !== undefined && object.context !== null)
+      ? Context.fromPartial(object.context)
+      : undefined;
     return message;
   },
 };
@@ -1077,7 +1623,7 @@ export const StreamRecommendResponse: MessageFns<StreamRecommendResponse> = {
 };
 
 function createBaseRankRequest(): RankRequest {
-  return { sessionId: "", userId: "", itemIds: [], sessionItems: [] };
+  return { sessionId: "", userId: "", itemIds: [], sessionItems: [], context: undefined };
 }
 
 export const RankRequest: MessageFns<RankRequest> = {
@@ -1093,6 +1639,9 @@ export const RankRequest: MessageFns<RankRequest> = {
     }
     for (const v of message.sessionItems) {
       writer.uint32(34).string(v!);
+    }
+    if (message.context !== undefined) {
+      Context.encode(message.context, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -1142,6 +1691,14 @@ export const RankRequest: MessageFns<RankRequest> = {
             message.sessionItems.push(reader.string());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.context = Context.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1163,6 +1720,9 @@ export const RankRequest: MessageFns<RankRequest> = {
     message.userId = object.userId ?? "";
     message.itemIds = object.itemIds?.map((e) => e) || [];
     message.sessionItems = object.sessionItems?.map((e) => e) || [];
+    message.context = (object.context !== undefined && object.context !== null)
+      ? Context.fromPartial(object.context)
+      : undefined;
     return message;
   },
 };
@@ -1285,7 +1845,7 @@ export const RankResponse: MessageFns<RankResponse> = {
 };
 
 function createBaseSimilarItemsRequest(): SimilarItemsRequest {
-  return { itemId: "", pageSize: 0, filter: undefined };
+  return { itemId: "", pageSize: 0, filter: undefined, by: 0 };
 }
 
 export const SimilarItemsRequest: MessageFns<SimilarItemsRequest> = {
@@ -1298,6 +1858,9 @@ export const SimilarItemsRequest: MessageFns<SimilarItemsRequest> = {
     }
     if (message.filter !== undefined) {
       ItemFilter.encode(message.filter, writer.uint32(26).fork()).join();
+    }
+    if (message.by !== 0) {
+      writer.uint32(32).int32(message.by);
     }
     return writer;
   },
@@ -1339,6 +1902,14 @@ export const SimilarItemsRequest: MessageFns<SimilarItemsRequest> = {
             message.filter = ItemFilter.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.by = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1361,6 +1932,7 @@ export const SimilarItemsRequest: MessageFns<SimilarItemsRequest> = {
     message.filter = (object.filter !== undefined && object.filter !== null)
       ? ItemFilter.fromPartial(object.filter)
       : undefined;
+    message.by = object.by ?? 0;
     return message;
   },
 };

@@ -59,6 +59,18 @@ export interface Step {
   appendedMs: number;
 }
 
+/** Where a visitor is. Texts that are not said are empty. */
+export interface Context {
+  /** The device, such as "mobile"; at most 64 bytes. */
+  device: string;
+  /** The country, such as "DE"; at most 64 bytes. */
+  country: string;
+  /** The channel, such as "app" or "newsletter"; at most 64 bytes. */
+  channel: string;
+  /** Where the visitor came from, such as "search"; at most 256 bytes. */
+  referrer: string;
+}
+
 /**
  * A visitor's session so far. The value of the Kafka topic `sessions` (key:
  * session_id) and, in Redis, the field `record` of the hash `s:<session_id>`.
@@ -104,6 +116,8 @@ export interface SessionRecord {
   incarnation: number;
   /** When the last event applied arrived; as `incarnation`. */
   appendedMs: number;
+  /** What the events said of the context; of each field, the last that was said. */
+  context: Context | undefined;
 }
 
 function createBaseStep(): Step {
@@ -254,6 +268,97 @@ export const Step: MessageFns<Step> = {
   },
 };
 
+function createBaseContext(): Context {
+  return { device: "", country: "", channel: "", referrer: "" };
+}
+
+export const Context: MessageFns<Context> = {
+  encode(message: Context, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.device !== "") {
+      writer.uint32(10).string(message.device);
+    }
+    if (message.country !== "") {
+      writer.uint32(18).string(message.country);
+    }
+    if (message.channel !== "") {
+      writer.uint32(26).string(message.channel);
+    }
+    if (message.referrer !== "") {
+      writer.uint32(34).string(message.referrer);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Context {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseContext();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.device = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.country = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.channel = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.referrer = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Context>, I>>(base?: I): Context {
+    return Context.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Context>, I>>(object: I): Context {
+    const message = createBaseContext();
+    message.device = object.device ?? "";
+    message.country = object.country ?? "";
+    message.channel = object.channel ?? "";
+    message.referrer = object.referrer ?? "";
+    return message;
+  },
+};
+
 function createBaseSessionRecord(): SessionRecord {
   return {
     sessionId: "",
@@ -268,6 +373,7 @@ function createBaseSessionRecord(): SessionRecord {
     lastTimestampMs: 0,
     incarnation: 0,
     appendedMs: 0,
+    context: undefined,
   };
 }
 
@@ -308,6 +414,9 @@ export const SessionRecord: MessageFns<SessionRecord> = {
     }
     if (message.appendedMs !== 0) {
       writer.uint32(96).int64(message.appendedMs);
+    }
+    if (message.context !== undefined) {
+      Context.encode(message.context, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -421,6 +530,14 @@ export const SessionRecord: MessageFns<SessionRecord> = {
             message.appendedMs = longToNumber(reader.int64());
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.context = Context.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -450,6 +567,9 @@ export const SessionRecord: MessageFns<SessionRecord> = {
     message.lastTimestampMs = object.lastTimestampMs ?? 0;
     message.incarnation = object.incarnation ?? 0;
     message.appendedMs = object.appendedMs ?? 0;
+    message.context = (object.context !== undefined && object.context !== null)
+      ? Context.fromPartial(object.context)
+      : undefined;
     return message;
   },
 };
