@@ -98,6 +98,8 @@ class ProfileBatch(Batch):
     def _read(self, key: bytes, value: bytes, arrived_ms: int | None) -> None:
         check_size(PROFILES, key, value)
         profile = decode_profile(value, arrived_ms)
+        if profile.user_id.encode() != key:
+            raise RecordError("user_id", "is not the record's key")
         name = redis_profile_key(profile.user_id, self.tenant)
         self.erased.pop(name, None)
         self._put(name, Applied(profile.incarnation, profile.version, profile.appended_ms), value)

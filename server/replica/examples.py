@@ -113,9 +113,8 @@ class ExampleEmitter:
 
         Of a history that is read again, a profile may tell what came later: that does not count.
         """
-        user = self._replica.users.get(record.user_id) if record.user_id else None
         known = self._replica.profiles.get(record.user_id) if record.user_id else None
-        if known is None or (user is not None and not user.consent):
+        if known is None or self._replica.refuses_profile(record.user_id):
             return None
         past = past_from(known, self._replica.engine)
         return past and past.before(record.first_timestamp_ms // 1_000)

@@ -74,19 +74,20 @@ class FollowedTopic(NamedTuple):
 
     name: str
     apply: Callable[..., None]
-    """Applies a record to a `Replica`: its key and value, and if `clicks` when it arrived."""
+    """Applies a record to a `Replica`: its key and value, and if `timed` when it arrived."""
     start: Start
     clicks: bool = False
     """Whether its records are clicks: their age is the replica's lag in time, and reading them
     can pause."""
+    timed: bool = False
 
 
 FOLLOWED = (
     FollowedTopic(ITEMS, Replica.apply_item, at_snapshot),
-    FollowedTopic(USERS, Replica.apply_user, at_snapshot),
+    FollowedTopic(USERS, Replica.apply_user, at_snapshot, timed=True),
     FollowedTopic(RANKER, Replica.apply_learner, at_beginning),
     FollowedTopic(VECTORS, Replica.apply_vectors, vectors),
     FollowedTopic(SCOREBOARD, Replica.apply_score, newest_scores),
-    FollowedTopic(PROFILES, Replica.apply_profile, at_snapshot),
-    FollowedTopic(SESSIONS, Replica.apply_session, at_snapshot_or_history, clicks=True),
+    FollowedTopic(PROFILES, Replica.apply_profile, at_snapshot, timed=True),
+    FollowedTopic(SESSIONS, Replica.apply_session, at_snapshot_or_history, clicks=True, timed=True),
 )

@@ -273,7 +273,7 @@ class LogReader:
         try:
             check_size(followed.name, key, value)
             reason = INVALID
-            if followed.clicks:
+            if followed.timed:
                 followed.apply(self._replica, key, value, arrived_ms)
             else:
                 followed.apply(self._replica, key, value)

@@ -151,6 +151,11 @@ class Profiles:
         entry = self._entries.get(user_id)
         return None if entry is None else entry.record
 
+    def began_ms(self, user_id: str) -> int:
+        """Return when the first event of a user's profile arrived; 0: it is not in memory."""
+        entry = self._entries.get(user_id)
+        return 0 if entry is None else entry.place.incarnation
+
     def get(self, user_id: str) -> Known | None:
         """Return what is known of a user, None if there is nothing in memory."""
         found = self._asked.get(user_id)

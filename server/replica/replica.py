@@ -179,16 +179,27 @@ class Replica:
                 if item_id in self._early or self.catalogue.keeps(item_id)
             ]
 
-    def apply_profile(self, key: bytes, value: bytes | None) -> None:
-        """Apply a record of `profiles`; a tombstone erases the profile."""
+    def apply_profile(self, key: bytes, value: bytes | None, arrived_ms: int | None = None) -> None:
+        """Apply a record of `profiles` and its time of arrival; a tombstone erases the profile."""
         user_id = key.decode(errors="replace")
         if value is None:
-            self.profiles.remove(user_id)
+            self._erase_profile(user_id)
             return
-        profile = decode_profile(value)
+        profile = decode_profile(value, arrived_ms)
         if profile.user_id != user_id:
             raise RecordError("user_id", "is not the record's key")
         self.profiles.put(profile, value)
+
+    def _erase_profile(self, user_id: str) -> None:
+        """Erase a profile; Redis may still have it for a moment, and is not asked then."""
+        self.profiles.remove(user_id)
+        if self.caught_up:
+            self.profiles.note(user_id, None)
+
+    def refuses_profile(self, user_id: str) -> bool:
+        """Whether a user is known to refuse a profile: then none may be used."""
+        user = self.users.get(user_id)
+        return user is not None and not user.consent
 
     @property
     def held_vectors(self) -> int:
@@ -293,17 +304,19 @@ class Replica:
         elif self.catalogue.put(item):
             self._put_early(item.item_id)
 
-    def apply_user(self, key: bytes, value: bytes | None) -> None:
+    def apply_user(self, key: bytes, value: bytes | None, arrived_ms: int | None = None) -> None:
         """Apply a record of `users`; a tombstone follows long after the deletion.
 
-        A profile that may not be used is dropped at once, not only when the job has erased it.
+        A profile that may not be used is erased at once, not only when the job has done so; of a
+        user who was deleted, not one that has begun since the record arrived.
         """
         if value is None:
             self.users.remove(key.decode(errors="replace"))
             return
         user = decode_user(value)
-        if user.deleted or not user.consent:
-            self.profiles.remove(user.user_id)
+        began_ms = self.profiles.began_ms(user.user_id)
+        if not user.consent or (user.deleted and (arrived_ms is None or began_ms <= arrived_ms)):
+            self._erase_profile(user.user_id)
         if user.deleted:
             self.users.remove(user.user_id)
         else:

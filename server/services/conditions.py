@@ -7,8 +7,7 @@ items alone. What is not known of a visitor fulfils nothing that is asked of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -38,6 +37,7 @@ from online_models.ranking.conditions import (
     Not,
 )
 from online_models.tables import facts
+from server.services.facts import NOBODY, Facts
 
 CONTEXT_FIELDS = tuple(field.name for field in session_pb2.Context.DESCRIPTOR.fields)
 
@@ -51,37 +51,21 @@ NAMED_TEXTS = {
 OF_VISITORS = ("segment", "user", "context")
 """Conditions on the visitor who asks."""
 
-KEPT = 256
-"""Conditions whose form for the models is kept, since a shop asks the same few again and again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """What is known of the visitor who asks: what the caller has put, and where the visitor is.
-
-    Parameters
-    ----------
-    attributes, segments
-        Those of the user; empty: not known.
-    context
-        By name, such as ``device``; what is not known is not there, or empty.
-    """
-
-    attributes: Mapping[str, str] = field(default_factory=dict)
-    segments: Collection[str] = ()
-    context: Mapping[str, str] = field(default_factory=dict)
-
-
-NOBODY = Asker()
+KEPT, MOST_KEPT_BYTES = 256, 2_048
+"""Conditions whose form for the models is kept, since a shop asks the same few again and again;
+larger ones are made each time."""
 
 
 # ---- for the models
 
 
-def condition_of(message: pb.Condition, asker: Asker) -> Condition:
-    """Return what a valid condition asks of items, for the visitor who asks."""
-    condition, of_visitors = _kept(message.SerializeToString(deterministic=True))
-    return _made(message, asker) if of_visitors else condition
+def condition_of(message: pb.Condition, said: Facts) -> Condition:
+    """Return what a valid condition asks of items, for the visitor of whom these facts are said."""
+    raw = message.SerializeToString(deterministic=True)
+    if len(raw) > MOST_KEPT_BYTES:
+        return _made(message, said)
+    condition, of_visitors = _kept(raw)
+    return _made(message, said) if of_visitors else condition
 
 
 @lru_cache(KEPT)
@@ -99,15 +83,15 @@ def _asks_of_visitors(message: pb.Condition) -> bool:
     return test in OF_VISITORS
 
 
-def _made(message: pb.Condition, asker: Asker) -> Condition:
+def _made(message: pb.Condition, said: Facts) -> Condition:
     test = message.WhichOneof("test")
     if test is None:  # which no valid condition has
         return NOTHING
     asked = getattr(message, test)
     if test in ("all", "any"):
-        parts = tuple(_made(part, asker) for part in asked.conditions)
+        parts = tuple(_made(part, said) for part in asked.conditions)
         return AllOf(parts) if test == "all" else AnyOf(parts)
-    return Not(_made(asked, asker)) if test == "not" else _LEAVES[test](asked, asker)
+    return Not(_made(asked, said)) if test == "not" else _LEAVES[test](asked, said)
 
 
 def _in_range(asked: pb.RangeCondition) -> Condition:
@@ -120,18 +104,16 @@ def _always(holds: bool) -> Condition:
     return EVERYTHING if holds else NOTHING
 
 
-_LEAVES: dict[str, Callable[[Any, Asker], Condition]] = {
+_LEAVES: dict[str, Callable[[Any, Facts], Condition]] = {
     "category": lambda name, _: HasFact((facts.category(name),)),
     "kind": lambda name, _: HasFact((facts.kind(name),)),
     "attribute": lambda asked, _: HasFact(
         tuple(facts.attribute(asked.name, value) for value in asked.values)
     ),
     "number": lambda asked, _: _in_range(asked),
-    "segment": lambda name, asker: _always(name in asker.segments),
-    "user": lambda asked, asker: _always(asker.attributes.get(asked.name) in asked.values),
-    "context": lambda asked, asker: _always(
-        (asker.context.get(asked.name) or None) in asked.values
-    ),
+    "segment": lambda name, said: _always(name in said.segments),
+    "user": lambda asked, said: _always(said.attributes.get(asked.name) in asked.values),
+    "context": lambda asked, said: _always(said.context.said.get(asked.name) in asked.values),
 }
 
 

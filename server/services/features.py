@@ -143,7 +143,7 @@ class Features:
 
     def _of_user(self, user_id: str, now_ms: int) -> Values | None:
         record = self._replica.profiles.record(user_id)
-        if record is None:
+        if record is None or self._replica.refuses_profile(user_id):
             return None
         facts = UserFacts(Profile.FromString(record), now_ms)
         return [

@@ -41,7 +41,8 @@ class UserProfiles:
         return b"".join(response_field(profile.SerializeToString()) for profile in told)
 
     def _profiles(self, user_ids: Sequence[str]) -> Iterator[Profile]:
-        """Yield the profiles of the users that have one."""
+        """Yield the profiles of the users that have one, and do not refuse it."""
+        user_ids = [u for u in user_ids if not self._replica.refuses_profile(u)]
         held = {user_id: self._replica.profiles.record(user_id) for user_id in user_ids}
         wanted = [user_id for user_id, record in held.items() if record is None]
         stored: dict[str, Profile | None] = {}

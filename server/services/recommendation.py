@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nextclick.convert import context_from_proto
-from nextclick.limits import DAY_MS, EXPLAINED_ITEMS, SCORED_ITEMS
+from nextclick.limits import EXPLAINED_ITEMS, SCORED_ITEMS
 from nextclick.v1 import recommendation_service_pb2 as pb
 from online_models.engine import By, Filter, Past, Ranked
 from online_models.metrics import log_odds
@@ -27,8 +27,8 @@ from server.kafka.impressions import Impressions
 from server.replica.redis_view import UNREAD, Question, RedisView, Stored
 from server.replica.replica import Replica
 from server.services import recommendation_checks as validation
-from server.services.conditions import Asker, condition_of
 from server.services.degraded import degraded_reasons
+from server.services.filters import filter_of
 from server.services.impression_recorder import ImpressionRecorder, Shown
 from server.services.replies import (
     RANK_ITEMS,
@@ -43,7 +43,6 @@ from server.services.visitor import (
     Rows,
     UnreadVisitorError,
     Visitor,
-    facts_of,
     n_stored,
     past_of,
     resolve_visitor,
@@ -61,8 +60,6 @@ NEIGHBOURS = {
     pb.SIMILARITY_CONTENT: By.CONTENT,
     pb.SIMILARITY_MIX: By.MIX,
 }
-
-FilteredRequest = pb.RecommendRequest | pb.SimilarItemsRequest | pb.TrendingRequest
 
 
 class Recommendations:
@@ -179,7 +176,6 @@ class Recommendations:
             visitor = self._visitor(request, stored)
             rows, appended = self._query(visitor, tail)
             flt, past = self._filter(request, visitor, rows), past_of(self._engine, visitor)
-            self._engine.at(int(self._clock()))
             ranked = self._engine.recommend(
                 rows,
                 validation.page(request.page_size),
@@ -280,7 +276,6 @@ class Recommendations:
                     "models; add it to the catalogue or send a click on it"
                 )
             flt = self._filter(request, Visitor(), ())
-            self._engine.at(int(self._clock()))
             size = validation.page(request.page_size)
             ranked = self._engine.similar(row, size, flt, NEIGHBOURS[request.by])
             items = self._parts[SIMILAR_ITEMS].items(ranked.rows, ranked.scores)
@@ -293,7 +288,6 @@ class Recommendations:
         validation.check_trending(request)
         with self._replica.answering():
             flt = self._filter(request, Visitor(), ())
-            self._engine.at(int(self._clock()))
             ranked = self._engine.trending(validation.page(request.page_size), flt)
             items = self._parts[TRENDING_ITEMS].items(ranked.rows, ranked.scores)
             response = pb.TrendingResponse(model_version=self._engine.clicks)
@@ -323,44 +317,18 @@ class Recommendations:
         n = n_stored(stored, rows)
         return stored + rows[n:], tail[n:]
 
-    def _filter(self, request: FilteredRequest, visitor: Visitor, rows: Rows) -> Filter | None:
-        """Return the engine's filter, None if nothing is filtered.
-
-        What the user has disliked is hidden, in whatever session that was.
-        """
-        profile = visitor.profile
+    def _filter(
+        self,
+        request: pb.RecommendRequest | pb.SimilarItemsRequest | pb.TrendingRequest,
+        visitor: Visitor,
+        rows: Rows,
+    ) -> Filter | None:
+        """Return the filter of a request, at whose time the models are from now on."""
+        now_s = self._clock()
+        self._engine.at(int(now_s))
         unseen = not self._repeats or request.filter.exclude_seen
-        hidden = visitor.hidden or profile.disliked
-        if not hidden and not unseen and not request.HasField("filter"):
-            return None
-        row, wanted = self._engine.row, request.filter
-        excluded = [row(item_id) for item_id in visitor.hidden]
-        excluded += [row(item_id) for item_id in profile.disliked]
-        excluded += [row(item_id) for item_id in wanted.excluded_item_ids]
-        if unseen:
-            excluded += list(rows)
-        if wanted.exclude_purchased:
-            excluded += [row(item_id) for item_id in visitor.purchased]
-        if days := wanted.purchased_within_days:
-            bought = profile.bought_since(time.time_ns() // 1_000_000 - days * DAY_MS)
-            excluded += [row(item_id) for item_id in (*bought, *visitor.purchased)]
-        asked = wanted.HasField("condition")
-        condition = condition_of(wanted.condition, self._asker(visitor)) if asked else None
-        narrow = excluded or wanted.categories or wanted.kinds or condition is not None
-        if not narrow and not wanted.include_unavailable:
-            return None
-        return Filter(
-            tuple(wanted.categories),
-            tuple(excluded),
-            wanted.include_unavailable,
-            tuple(wanted.kinds),
-            condition,
-        )
-
-    def _asker(self, visitor: Visitor) -> Asker:
-        """Return what conditions may ask of a visitor; of some calls there is none."""
-        facts = facts_of(self._replica, visitor)
-        return Asker(facts.attributes, facts.segments, facts.context.said)
+        wanted = request.filter if request.HasField("filter") else None
+        return filter_of(self._replica, visitor, rows if unseen else (), wanted, int(1_000 * now_s))
 
     def _degraded(self, stored: Stored | None) -> list[pb.DegradedReason]:
         reasons = degraded_reasons(self._replica, self._redis, stored)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,33 +44,6 @@ class Visitor:
     user_id: str = ""
     context: Context = NOWHERE
     profile: Known = STRANGER
-
-
-class Facts(NamedTuple):
-    """What is said of a visitor, not what the visitor did.
-
-    Attributes
-    ----------
-    attributes, segments
-        Those of the user; of one who is not signed in, or not in memory, there are none.
-    consent
-        Whether a profile of the user may be used.
-    context
-        Where the visitor is.
-    """
-
-    attributes: Mapping[str, str]
-    segments: tuple[str, ...]
-    consent: bool
-    context: Context
-
-
-def facts_of(replica: Replica, visitor: Visitor) -> Facts:
-    """Return what is said of a visitor; the caller must hold the replica's lock."""
-    user = replica.users.asked(visitor.user_id) if visitor.user_id else None
-    if user is None:
-        return Facts({}, (), consent=True, context=visitor.context)
-    return Facts(user.attributes, user.segments, user.consent, visitor.context)
 
 
 def past_of(engine: Engine, visitor: Visitor) -> Past | None:
@@ -115,8 +87,7 @@ def resolve_visitor(
     visitor = _session_of(replica, session_id, user_id, stored)
     if not visitor.user_id:
         return visitor
-    user = replica.users.get(visitor.user_id)
-    if user is not None and not user.consent:
+    if replica.refuses_profile(visitor.user_id):
         return visitor
     known = replica.profiles.get(visitor.user_id)
     if known is None and not replica.knows_profiles:
@@ -164,7 +135,6 @@ def _session_of(replica: Replica, session_id: str, user_id: str, stored: Stored 
         visitor.rows = replica.engine.rows_of(step.item_id for step in record.steps)
         previous, last = ([0, 0] + [seconds(s.timestamp_ms) for s in record.steps[-2:]])[-2:]
         visitor.times_s = (previous, last)
-        visitor.user_id = user_id or record.user_id
         visitor.context = context_from_proto(record.context)
         visitor.hidden = record.hidden_item_ids
         visitor.purchased = [

@@ -10,14 +10,16 @@ from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nextclick import Item, conditions, encode_item
+from nextclick import Context, Item, conditions, encode_item
 from nextclick.limits import MAX_CONDITION_DEPTH, MAX_CONDITIONS
 from nextclick.v1 import recommendation_service_pb2 as pb
 from online_models.memory.bits import words
 from online_models.ranking.conditions import EVERYTHING, NOTHING, AllOf, Not, find_rows
+from online_models.tables.facts import Facts as Index
 from server.errors import RequestError
 from server.replica import snapshot
-from server.services.conditions import NOBODY, Asker, condition_faults, condition_of
+from server.services.conditions import MOST_KEPT_BYTES, condition_faults, condition_of
+from server.services.facts import NOBODY, Facts
 from tests.unit.gateway.made_messages import messages
 from tests.unit.server.services.shop import ids, record
 
@@ -119,16 +121,14 @@ def test_any_condition_is_refused_or_can_be_asked(message):
     """A caller may send anything that parses: no request may end in a bug's error."""
     if not condition_faults("c", message):
         bits = np.zeros(1, np.int64)
-        from online_models.tables.facts import Facts  # noqa: PLC0415 - here alone
-
-        find_rows(condition_of(message, NOBODY), Facts(1), bits)
+        find_rows(condition_of(message, NOBODY), Index(1), bits)
 
 
-ASKER = Asker({"plan": "gold"}, ("vip",), {"device": "mobile", "country": ""})
+SAID = Facts({"plan": "gold"}, ("vip",), Context(device="mobile"))
 
 
 @pytest.mark.parametrize(
-    ("said", "of_asker", "of_nobody"),
+    ("said", "of_known", "of_nobody"),
     [
         (conditions.segment("vip"), EVERYTHING, NOTHING),
         (conditions.segment("new"), NOTHING, NOTHING),
@@ -140,11 +140,16 @@ ASKER = Asker({"plan": "gold"}, ("vip",), {"device": "mobile", "country": ""})
         (conditions.not_(conditions.segment("vip")), Not(EVERYTHING), Not(NOTHING)),
     ],
 )
-def test_what_is_not_known_of_a_visitor_fulfils_nothing(said, of_asker, of_nobody):
+def test_what_is_not_known_of_a_visitor_fulfils_nothing(said, of_known, of_nobody):
     """A page for members must not open to those of whom nothing is known."""
-    assert condition_of(condition(said), ASKER) == of_asker
+    assert condition_of(condition(said), SAID) == of_known
     assert condition_of(condition(said), NOBODY) == of_nobody
-    assert condition_of(condition(conditions.all_of(said)), ASKER) == AllOf((of_asker,))
+    assert condition_of(condition(conditions.all_of(said)), SAID) == AllOf((of_known,))
+    large = conditions.any_of(
+        said, conditions.attribute("a", *["x" * 200] * (MOST_KEPT_BYTES // 100))
+    )
+    assert condition_of(condition(large), SAID).conditions[0] == of_known
+    assert condition_of(condition(large), NOBODY).conditions[0] == of_nobody
 
 
 # ---- pages

@@ -9,7 +9,8 @@ from nextclick.limits import MAX_CONTEXT_BYTES
 from nextclick.v1 import recommendation_service_pb2 as pb
 from server.errors import RequestError
 from server.replica.redis_view import Question
-from server.services.visitor import facts_of, resolve_visitor
+from server.services.facts import NOBODY, facts_of
+from server.services.visitor import resolve_visitor
 from tests.unit.server.services.shop import ids, record
 
 GERMANY = Context(country="DE")
@@ -59,9 +60,12 @@ def test_a_user_alone_is_answered_for_the_current_session(shop):
 
 def test_a_visitor_of_whom_nothing_is_said_has_not_refused(shop):
     """Nor are there attributes; a user that was put may have refused."""
-    assert facts(shop, "new") == facts(shop, user_id="unknown") == ({}, (), True, NOWHERE)
+    assert facts(shop, "new") == facts(shop, user_id="unknown") == NOBODY == ({}, (), NOWHERE)
     put(shop, "u", consent=False)
-    assert facts(shop, user_id="u").consent is False
+    put(shop, "v")
+    assert [shop.replica.refuses_profile(user) for user in ("u", "v", "unknown")] == [
+        True, False, False,
+    ]  # fmt: skip
 
 
 def test_the_context_is_that_of_the_session(shop):
