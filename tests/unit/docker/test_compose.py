@@ -130,6 +130,19 @@ def test_jobs_and_servers_judge_times_alike():
     assert len(lives) == 1
 
 
+def test_jobs_and_store_keep_profiles_as_long():
+    """Redis would tell of what the jobs have forgotten, or forget what they tell."""
+    lives = {environment(name)["NEXTCLICK_PROFILE_TTL_S"] for name in ("jobs", "store")}
+    assert len(lives) == 1
+
+
+def test_servers_and_emitter_recommend_alike():
+    """The ranker would learn from candidates that no server has."""
+    replicas = ("server-1", "server-2", "emitter")
+    presets = {environment(name)["NEXTCLICK_PRESET"] for name in replicas}
+    assert len(presets) == 1
+
+
 def test_jobs_and_servers_hold_as_many_items():
     """Items beyond those that the learners have would be ranked without a vector."""
     most = {environment(name)["NEXTCLICK_MAX_ITEMS"] for name in PROCESSES if name != "store"}

@@ -168,16 +168,20 @@ def test_a_job_survives_and_is_upgraded_with_its_state(name):
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_jobs_keep_their_state_in_rocksdb_as_long_as_servers_think(name):
-    """Servers would refuse times that the job takes, or the state would not fit into the heap."""
+def test_jobs_keep_their_state_in_rocksdb_as_long_as_servers_and_store_think(name):
+    """Servers would refuse times that the job takes, Redis would forget profiles before it does,
+    or the state would not fit into the heap.
+    """
     manifests = overlay(name)
     servers = environment(manifests, pod(manifests, "server"))
+    store = environment(manifests, pod(manifests, "store"))
     for manifest in jobs(name):
         given = environment(manifests, pod(manifests, manifest["metadata"]["name"]))
         with mock.patch.dict("os.environ", given):
             settings = JobSettings()
         assert settings.state_backend == "rocksdb"
         assert settings.state_ttl_s == int(servers["NEXTCLICK_STATE_TTL_S"])
+        assert settings.profile_ttl_s == int(store["NEXTCLICK_PROFILE_TTL_S"])
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
