@@ -1,4 +1,4 @@
-"""Records and requests as large as they may be, and bytes that are nearly such."""
+"""Records as large as they may be, and bytes that are nearly such."""
 
 import random
 import time
@@ -11,24 +11,23 @@ from nextclick import (
     Event,
     Item,
     User,
-    decode_event,
-    decode_item,
-    decode_user,
     encode_event,
     encode_item,
     encode_user,
 )
-from nextclick.convert import context_to_proto, event_to_proto, item_to_proto, user_to_proto
+from nextclick.convert import context_to_proto
 from nextclick.limits import (
+    MAX_ATTRIBUTES,
+    MAX_CATEGORIES,
     MAX_DISLIKED_ITEMS,
+    MAX_EMBEDDING,
     MAX_LIKED_ITEMS,
     MAX_MERGED_SESSIONS,
     MAX_MESSAGE_BYTES,
+    MAX_NUMBERS,
     MAX_PAGE,
-    MAX_PROFILES_ASKED,
     MAX_PURCHASED_ITEMS,
     MAX_RANKINGS,
-    MAX_REQUEST_BYTES,
     PROFILE_ITEMS,
     SCORED_ITEMS,
     SESSION_STEPS,
@@ -50,16 +49,7 @@ from nextclick.topics import (
     VECTORS,
     VECTORS_MODEL,
 )
-from nextclick.v1 import (
-    catalog_service_pb2,
-    event_service_pb2,
-    feature_service_pb2,
-    learning_pb2,
-    model_service_pb2,
-    scoreboard_pb2,
-    user_service_pb2,
-)
-from nextclick.v1 import recommendation_service_pb2 as pb
+from nextclick.v1 import learning_pb2, scoreboard_pb2
 from nextclick.v1.impression_pb2 import Impression, ShadowAnswer
 from nextclick.v1.profile_pb2 import Profile, ProfileItem, ProfileMark, ProfileSession
 from nextclick.v1.session_pb2 import SessionRecord, Step
@@ -69,7 +59,6 @@ from records import example, item_vectors
 from records.session_life import Applied
 from server.kafka.acked_producer import Outcome
 from server.replica.followed_topics import FOLLOWED
-from server.services.replies import response_field
 
 NOW_MS = 1_700_000_000_000
 
@@ -145,6 +134,10 @@ class Fuzz:
                     seq=first + n,
                     timestamp_ms=1_000 * (first + n),
                     appended_ms=life and life + first + n,
+                    type=n % 8,
+                    strengthened_seq=pick.choice([0, first + n + 1]),
+                    recommendation_id=pick.choice(["", self.name("r")]),
+                    position=n,
                 )
                 for n, item in enumerate(self.items(SESSION_STEPS))
             ]
@@ -155,18 +148,18 @@ class Fuzz:
                 steps=steps,
                 hidden_item_ids=self.items(50),
                 context=context_to_proto(self.context()),
+                applied=pick.randrange(99),
+                duplicates=pick.randrange(9),
+                step_count=len(steps) + pick.randrange(9),
+                first_timestamp_ms=1_000 * first,
+                last_timestamp_ms=1_000 * (first + len(steps) - 1),
                 incarnation=life and life + pick.randrange(first + 1),
                 appended_ms=life and life + first + len(steps) - 1,
             )
             return session.session_id.encode(), session.SerializeToString()
         item = self.name("i")
         if topic == ITEMS:
-            tags = tuple(f"c{pick.randrange(30)}" for _ in range(16))
-            more = {f"k{n}": "v" * 200 for n in range(32)}
-            shown = Item(item, categories=tags, attributes=more, title="a word " * 140)
-            return item.encode(), encode_item(
-                Item(item, deleted=True) if pick.random() < 0.1 else shown
-            )
+            return item.encode(), encode_item(self.item(item))
         if topic == VECTORS:
             both = np.random.default_rng(pick.randrange(1 << 30)).normal(size=(2, 64))
             vectors = item_vectors.ItemVectors(*both.astype(np.float32), 1, [1] * 4)
@@ -181,6 +174,28 @@ class Fuzz:
         window = scoreboard_pb2.ScoreWindow(size=1_000, at=[scoreboard_pb2.CutoffScores(k=5)] * 3)
         score = scoreboard_pb2.Score(model=name, cases=9, windows=[window] * 2)
         return name.encode(), score.SerializeToString()
+
+    def item(self, item_id):
+        """Return an item of the catalogue, most of them as large as they may be."""
+        pick = self.random
+        if pick.random() < 0.1:
+            return Item(item_id, deleted=True)
+        opens, closes = (pick.choice([0, NOW_MS + pick.randrange(-9, 10)]) for _ in range(2))
+        return Item(
+            item_id,
+            available=pick.random() < 0.9,
+            categories=tuple(f"c{pick.randrange(30)}" for _ in range(MAX_CATEGORIES)),
+            attributes={f"k{n}": f"{pick.randrange(9)}" * 200 for n in range(MAX_ATTRIBUTES)},
+            title="a word " * 140,
+            kind=pick.choice(["", "film", "song"]),
+            description="of many words " * pick.choice([0, 580]),
+            numbers={f"n{n}": float(pick.randrange(9)) for n in range(MAX_NUMBERS)},
+            image_url=pick.choice(["", "https://a.shop/" + "x" * 2_000]),
+            page_url=pick.choice(["", "https://a.shop/" + "y" * 2_000]),
+            available_from_ms=opens,
+            available_until_ms=max(closes, opens + 1) if closes else 0,
+            embedding=[pick.random()] * pick.choice([0, MAX_EMBEDDING]),
+        )
 
     def record_of_users(self, topic):
         """Return key and value of a valid record of a user."""
@@ -205,10 +220,27 @@ class Fuzz:
             incarnation=pick.choice([0, NOW_MS]),
             appended_ms=NOW_MS + pick.randrange(1 << 20),
             items=[
-                ProfileItem(item_id=item, steps=1, last_timestamp_ms=n, weight=1, type=n % 8)
+                ProfileItem(
+                    item_id=item,
+                    steps=2,
+                    sessions=pick.randrange(3),
+                    last_timestamp_ms=n,
+                    weight=1,
+                    type=n % 8,
+                )
                 for n, item in enumerate(items)
             ],
-            merged=[ProfileSession(session_id=self.name("s")) for _ in range(MAX_MERGED_SESSIONS)],
+            sessions=pick.randrange(9),
+            steps=pick.randrange(1 << 40),
+            repeated_steps=pick.randrange(1 << 40),
+            first_timestamp_ms=pick.randrange(NOW_MS),
+            last_timestamp_ms=pick.randrange(NOW_MS),
+            merged=[
+                ProfileSession(
+                    session_id=self.name("s"), incarnation=NOW_MS, version=n, appended_ms=NOW_MS
+                )
+                for n in range(MAX_MERGED_SESSIONS)
+            ],
             **{
                 name: [ProfileMark(item_id=item, timestamp_ms=1) for item in self.items(most)]
                 for name, most in marks.items()
@@ -232,12 +264,21 @@ class Fuzz:
                 event_id=str(pick.randrange(1_000)),
                 properties={f"k{n}": "v" * 1_000 for n in range(pick.choice([0, 32]))},
                 context=self.context(),
+                value=pick.choice([None, 1.0, 5.0]),
+                recommendation_id=pick.choice(["", self.name("r")]),
+                position=pick.randrange(9),
             )
             return session_id.encode(), encode_event(event)
         if topic == IMPRESSIONS:
             models = [f"m{n}" for n in range(MAX_RANKINGS)]
             shadows = [
-                ShadowAnswer(model=model, item_ids=self.items(SCORED_ITEMS), scores=[1] * 20)
+                ShadowAnswer(
+                    model=model,
+                    item_ids=self.items(SCORED_ITEMS),
+                    scores=[1] * 20,
+                    diversity=pick.random(),
+                    popularity=pick.random(),
+                )
                 for model in models
             ]
             answer = Impression(
@@ -249,6 +290,14 @@ class Fuzz:
                 appended_item_ids=self.items(SESSION_STEPS),
                 model=pick.choice(models),
                 shadows=shadows,
+                model_version=pick.randrange(1 << 40),
+                timestamp_ms=NOW_MS,
+                known_items=pick.randrange(SESSION_STEPS),
+                diversity=pick.choice([None, 0.5]),
+                popularity=pick.choice([None, 0.5]),
+                policy=pick.choice(["", "p"]),
+                propensities=[0.5] * pick.choice([0, MAX_PAGE]),
+                session_incarnation=NOW_MS,
             )
             return session_id.encode(), answer.SerializeToString()
         if topic == EXAMPLES:
@@ -273,74 +322,6 @@ class Fuzz:
         kinds = learning_pb2.LearnerCommand.Kind.values()
         command = learning_pb2.LearnerCommand(kind=pick.choice(kinds), version=pick.randrange(99))
         return pick.choice([VECTORS_MODEL, RANKER_MODEL]).encode(), command.SerializeToString()
-
-    def request(self, name):
-        """Return a valid request, some of them as large as they may be."""
-        pick = self.random
-        visitor = {
-            "session_id": self.name("s"),
-            "user_id": pick.choice(["", self.name("u", 400)]),
-            "session_items": self.items(SESSION_STEPS),
-            "context": context_to_proto(self.context()),
-        }
-        flt = {
-            "categories": [f"c{n}" for n in range(pick.randrange(65))],
-            "excluded_item_ids": self.items(1_000),
-            "exclude_seen": True,
-        }
-        page = {"page_size": pick.choice([0, 500]), "filter": flt}
-        recommend = pb.RecommendRequest(**visitor, **page, explain=pick.random() < 0.3)
-        many = range(pick.randint(1, 20))
-        requests = {
-            "Rank": lambda: pb.RankRequest(**visitor, item_ids=self.items(500)),
-            "SimilarItems": lambda: pb.SimilarItemsRequest(item_id=self.name("i"), **page),
-            "Trending": lambda: pb.TrendingRequest(**page),
-            "BatchRecommend": lambda: pb.BatchRecommendRequest(requests=[recommend]),
-            "StreamRecommend": lambda: pb.StreamRecommendRequest(request=recommend),
-            "PutEvents": lambda: event_service_pb2.PutEventsRequest(
-                events=[event_to_proto(decode_event(self.record(EVENTS)[1])) for _ in many]
-            ),
-            "PutItems": lambda: catalog_service_pb2.PutItemsRequest(
-                items=[item_to_proto(decode_item(self.record(ITEMS)[1])) for _ in many]
-            ),
-            "GetItems": lambda: catalog_service_pb2.GetItemsRequest(item_ids=self.items(1_000)),
-            "DeleteItems": lambda: catalog_service_pb2.DeleteItemsRequest(
-                item_ids=self.items(1_000)
-            ),
-            "PutUsers": lambda: user_service_pb2.PutUsersRequest(
-                users=[user_to_proto(decode_user(self.record(USERS)[1])) for _ in many]
-            ),
-            "GetUsers": lambda: user_service_pb2.GetUsersRequest(user_ids=self.items(1_000)),
-            "DeleteUsers": lambda: user_service_pb2.DeleteUsersRequest(user_ids=self.items(1_000)),
-            "GetProfiles": lambda: user_service_pb2.GetProfilesRequest(
-                user_ids=[self.name("u") for _ in range(MAX_PROFILES_ASKED)]
-            ),
-            "ListModels": model_service_pb2.ListModelsRequest,
-            "ListFeatures": lambda: feature_service_pb2.ListFeaturesRequest(
-                entity=pick.randrange(5)
-            ),
-            "GetFeatures": lambda: feature_service_pb2.GetFeaturesRequest(
-                session_id=pick.choice(["", self.name("s")]),
-                user_id=self.name("u"),
-                item_ids=self.items(100),
-                names=pick.choice([[], ["seq", "item_clicks"]]),
-            ),
-            "PauseLearning": lambda: model_service_pb2.PauseLearningRequest(model="ranker"),
-            "ResumeLearning": lambda: model_service_pb2.ResumeLearningRequest(model="ranker"),
-            "RollBack": lambda: model_service_pb2.RollBackRequest(model="ranker", version=1),
-        }
-        return requests.get(name, lambda: recommend)().SerializeToString()
-
-    def fuzzed_request(self, name):
-        """Return bytes that are nearly a request, as large as a message to the server may be.
-
-        A small compressed message may hold as much: gRPC has unpacked it.
-        """
-        if self.random.random() < 0.3:  # as the entries of a list, each as large as one may be
-            entry = self.mutated(self.request(name), MAX_REQUEST_BYTES // 4)
-            return response_field(entry) * (MAX_MESSAGE_BYTES // MAX_REQUEST_BYTES)
-        most = self.random.choice([MAX_REQUEST_BYTES, MAX_MESSAGE_BYTES // 4])
-        return self.mutated(self.request(name), most)
 
     def mutated(self, raw, most):
         """Return bytes that are nearly valid, or not at all, or far too many of them."""

@@ -19,7 +19,8 @@ from listeners.guard import guard_of
 from listeners.tokens import Scope
 from nextclick.limits import MAX_MESSAGE_BYTES
 from server.transport.methods import METHODS, Lane
-from tests.property.fuzz import Fuzz, NoKafka
+from tests.property.fuzz import NoKafka
+from tests.property.request_fuzz import RequestFuzz
 from tests.tokens import write_tokens
 from tests.unit.server.transport.served import LIMIT_S, Served
 
@@ -51,7 +52,7 @@ FLOW_CONTROL = b"overflows local window"
 specification has it for FLOW_CONTROL_ERROR."""
 
 
-class PortFuzz(Fuzz):
+class PortFuzz(RequestFuzz):
     """Sends cases to a server, and counts the codes that come back."""
 
     def __init__(self, served, bearer, seed):

@@ -38,7 +38,8 @@ from server.transport.fast_lane import Aside
 from server.transport.lanes import Lanes
 from server.transport.methods import METHODS
 from settings.server import ServerSettings
-from tests.property.fuzz import READ_BY_REPLICAS, Fuzz, NoKafka, longest
+from tests.property.fuzz import READ_BY_REPLICAS, NoKafka, longest
+from tests.property.request_fuzz import RequestFuzz
 from tests.unit.server.replica.played_log import FakeBroker, FakeConsumer, Message
 from tests.unit.server.services.shop import FakeRedis, NoImpressions
 
@@ -76,7 +77,7 @@ class WatchedLock:
         self.release()
 
 
-class Fuzzer(Fuzz):
+class Fuzzer(RequestFuzz):
     """A replica under a log reader, all services, and what their steps took."""
 
     def __init__(self, seed):

@@ -52,10 +52,12 @@ def test_a_tombstone_erases_a_profile_until_a_new_one_comes():
 def test_profiles_that_cannot_be_used_are_passed_over():
     """One record that is broken must not hold up those after it."""
     batch = ProfileBatch()
-    for offset, value in enumerate([b"\xff", record("", 1), record("u", 1, 0, 1 << 42)]):
+    for offset, value in enumerate(
+        [b"\xff", record("", 1), record("u", 1, 0, 1 << 42), record("v", 1)]
+    ):
         batch.add(0, offset, b"u", value, 1_000)
     assert not batch.entries
-    assert batch.positions == {0: 3}
+    assert batch.positions == {0: 4}
 
 
 def test_each_topic_has_positions_of_its_own():

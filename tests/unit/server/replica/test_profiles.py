@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from nextclick import User, encode_user
 from nextclick.v1 import session_pb2 as pb
 from nextclick.v1.profile_pb2 import Profile, ProfileItem, ProfileMark
 from online_models.memory.layout import Limits
@@ -159,6 +160,27 @@ def test_records_of_the_topic_are_applied(replica):
         replica.apply_profile(b"u", b"\xff")
     replica.apply_profile(b"u", None)
     assert replica.profiles.get("u") is None
+
+
+def test_a_deletion_erases_no_profile_that_has_begun_since(replica):
+    """At a start the two topics are read in any order: who came back would be a stranger."""
+    deleted = encode_user(User("u", deleted=True))
+    made = profile(incarnation=2_000, appended_ms=2_000).SerializeToString()
+    replica.apply_profile(b"u", made, 2_000)
+    replica.apply_user(b"u", deleted, 1_999)
+    assert replica.profiles.get("u").item_ids == ("a",)
+    replica.apply_user(b"u", deleted, 2_000)
+    assert replica.profiles.get("u") is None
+    replica.apply_profile(b"u", made, 2_000)
+    replica.apply_user(b"u", encode_user(User("u", consent=False)), 1_999)
+    assert replica.profiles.get("u") is None
+
+
+def test_a_profile_from_the_future_is_refused(replica):
+    """None that comes would ever replace it."""
+    late = profile(incarnation=10**13, appended_ms=10**13).SerializeToString()
+    with pytest.raises(RecordError, match="ahead of the record's arrival"):
+        replica.apply_profile(b"u", late, 10**12)
 
 
 def test_whoever_is_not_in_memory_has_no_profile_if_all_are_there(replica):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from nextclick import Context, Item, conditions, encode_item
 from nextclick.limits import MAX_CONDITION_DEPTH, MAX_CONDITIONS
 from nextclick.v1 import recommendation_service_pb2 as pb
+from nextclick.v1.profile_pb2 import Profile, ProfileItem
 from online_models.memory.bits import words
 from online_models.ranking.conditions import EVERYTHING, NOTHING, AllOf, Not, find_rows
 from online_models.tables.facts import Facts as Index
@@ -211,6 +212,82 @@ def test_a_rare_condition_fills_the_page_in_every_call(shop, call):
         found = pb.TrendingResponse.FromString(service.trending(raw))
     assert set(ids(found)) == wanted
     assert len(found.items) == len(wanted)
+
+
+EMPTY = [
+    conditions.all_of(conditions.kind("film"), conditions.kind("song")),
+    conditions.all_of(RARE, conditions.not_(RARE)),
+    conditions.any_of(conditions.kind("nothing"), conditions.attribute("brand", "none")),
+    conditions.not_(conditions.any_of(RARE, conditions.not_(RARE))),
+    conditions.number("price", at_least=1e300),
+    conditions.number("weight"),
+    conditions.all_of(conditions.segment("vip"), conditions.number("price", at_least=0)),
+    conditions.not_(conditions.not_(conditions.category("nowhere"))),
+]
+
+
+@pytest.mark.parametrize("said", EMPTY, ids=range(len(EMPTY)))
+def test_what_nothing_fulfils_is_an_empty_page_and_no_fault(shop, said):
+    """A shop shows no shelf then; a page of anything else, or an error, would be seen."""
+    stock(shop)
+    shop.replica.apply_profile(
+        b"u",
+        Profile(
+            user_id="u", version=1, items=[ProfileItem(item_id="i7", steps=1, weight=1)]
+        ).SerializeToString(),
+    )
+    flt = {"condition": said, "include_unavailable": True}
+    for visitor in (
+        {"session_id": "me", "session_items": ["i4"]},
+        {"session_id": "new"},
+        {"session_id": "new", "user_id": "u"},
+    ):
+        assert not ids(shop.recommend(**visitor, filter=flt))
+        assert not ids(shop.recommend(**visitor, filter=flt, explain=True))
+    similar = pb.SimilarItemsRequest(item_id="i4", filter=flt).SerializeToString()
+    assert not ids(pb.SimilarItemsResponse.FromString(shop.service.similar_items(similar)))
+    trending = pb.TrendingRequest(filter=flt).SerializeToString()
+    assert not ids(pb.TrendingResponse.FromString(shop.service.trending(trending)))
+
+
+def test_what_everything_fulfils_changes_no_page(shop):
+    """`not` of nothing is no filter: the same items in the same order."""
+    stock(shop)
+    plain = ids(shop.recommend(session_id="me", session_items=["i4"], page_size=50))
+    for said in (
+        conditions.not_(conditions.kind("nothing")),
+        conditions.any_of(RARE, conditions.not_(RARE)),
+        conditions.not_(conditions.segment("vip")),
+    ):
+        flt = {"condition": said}
+        asked = {"session_id": "me", "session_items": ["i4"], "page_size": 50}
+        assert ids(shop.recommend(**asked, filter=flt))[: len(plain)] == plain
+
+
+def test_an_item_whose_time_is_over_is_no_answer_to_who_knows_it(shop):
+    """Neither the session nor the profile brings a sale back that has ended."""
+    shop.service._clock = lambda: 2_000.0
+    put(shop, "i4", available_until_ms=2_000_000)
+    put(shop, "i5", available_from_ms=2_000_001)
+    shop.replica.apply_profile(
+        b"u",
+        Profile(
+            user_id="u",
+            version=1,
+            items=[ProfileItem(item_id=i, steps=1, weight=1) for i in ("i4", "i5", "i6")],
+        ).SerializeToString(),
+    )
+    for asked in (
+        {"user_id": "u", "session_id": "new"},
+        {"session_id": "s", "session_items": ["i3"]},
+    ):
+        page = ids(shop.recommend(**asked, page_size=50))
+        assert "i6" in page
+        assert not {"i4", "i5"} & set(page)
+    similar = pb.SimilarItemsRequest(item_id="i3", page_size=50).SerializeToString()
+    assert not {"i4", "i5"} & set(
+        ids(pb.SimilarItemsResponse.FromString(shop.service.similar_items(similar)))
+    )
 
 
 def test_a_condition_follows_the_catalogue_and_the_visitor(shop):

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from nextclick import User, encode_user
 from nextclick.codec import Item, encode_item
 from nextclick.errors import FieldFault
 from nextclick.limits import DAY_MS, MAX_PROFILE_SHARES, MAX_PROFILES_ASKED
@@ -182,6 +183,53 @@ def test_profiles_are_told_in_the_order_of_the_request(shop):
     shop.redis.up = False
     with pytest.raises(Exception, match="Redis does not answer"):
         asked(shop, "c")
+
+
+def test_a_user_who_refuses_has_no_profile_wherever_it_is(shop):
+    """It may be on its way in the log, or in Redis, when the refusal is here."""
+    put(shop, profile(items=("i1",)))
+    shop.replica.apply_user(b"u", encode_user(User("u", consent=False)))
+    assert visitor(shop, "new", "u").profile is STRANGER
+    put(shop, profile(items=("i1",)))
+    assert visitor(shop, "new", "u").profile is STRANGER
+    assert not asked(shop, "u")
+    shop.replica.profiles.left = 1
+    shop.redis.profiles["u"] = profile(items=("i1",))
+    shop.replica.profiles.remove("u")
+    assert visitor(shop, "new", "u").profile is STRANGER
+    assert not asked(shop, "u")
+    assert shop.redis.asked == 0
+    shop.replica.apply_user(b"u", encode_user(User("u")))
+    put(shop, profile(items=("i2",)))
+    assert visitor(shop, "new", "u").profile.item_ids == ("i2",)
+
+
+@pytest.mark.parametrize("how", ["deletion", "tombstone"])
+def test_an_erased_user_does_not_come_back_from_redis(shop, how):
+    """The store may be a moment behind; what an answer had noted then, it went on to use."""
+    shop.replica.profiles.left = 1
+    put(shop, profile(items=("i1",)))
+    shop.redis.profiles["u"] = profile(items=("i1",))
+    if how == "deletion":
+        shop.replica.apply_user(b"u", encode_user(User("u", deleted=True)), 1_000)
+    else:
+        shop.replica.apply_profile(b"u", None)
+    assert visitor(shop, "new", "u").profile is STRANGER
+    assert shop.redis.asked == 0
+    put(shop, profile(items=("i2",)))
+    assert visitor(shop, "new", "u").profile.item_ids == ("i2",)
+
+
+def test_a_visitor_who_signs_in_has_the_profile_at_once(shop):
+    """The first page after the sign-in is the one that must know the user."""
+    put(shop, profile(items=("i1",)))
+    shop.apply(record("s", ["i3"]))
+    assert visitor(shop, "s").profile is STRANGER
+    assert visitor(shop, "s", "u").profile.item_ids == ("i1",)
+    shop.apply(record("s", ["i3", "i4"], user_id="u"))
+    signed_in = visitor(shop, "s")
+    assert signed_in.profile.item_ids == ("i1",)
+    assert [shop.replica.engine.ids[row] for row in signed_in.rows] == ["i3", "i4"]
 
 
 def test_too_many_users_or_too_long_ones_are_refused(shop):

@@ -51,6 +51,75 @@ def test_faults_name_the_user(served):
     assert served.producer.records == []
 
 
+@pytest.mark.parametrize(
+    ("user", "told"),
+    [
+        (pb.User(), "users[1].user_id: is missing; send 1 to 256 bytes"),
+        (pb.User(user_id="ü" * 129), "users[1].user_id: has 258 bytes; send at most 256"),
+        (pb.User(user_id="a\0b"), "users[1].user_id: must not contain the character NUL"),
+        (
+            pb.User(user_id="u", attributes={f"k{n}": "" for n in range(33)}),
+            "users[1].attributes: has 33 entries; send at most 32",
+        ),
+        (
+            pb.User(user_id="u", attributes={"": "x"}),
+            "users[1].attributes (a key): is missing; send 1 to 64 bytes",
+        ),
+        (
+            pb.User(user_id="u", attributes={"k" * 65: "x"}),
+            "users[1].attributes (a key): has 65 bytes; send at most 64",
+        ),
+        (
+            pb.User(user_id="u", attributes={"plan": "x" * 257}),
+            "users[1].attributes.plan: has 257 bytes; send at most 256",
+        ),
+        (
+            pb.User(user_id="u", attributes={"plan": "a\0"}),
+            "users[1].attributes.plan: must not contain the character NUL",
+        ),
+        (
+            pb.User(user_id="u", segments=["s"] * 17),
+            "users[1].segments: has 17 entries; send at most 16",
+        ),
+        (pb.User(user_id="u", segments=["new", ""]), "users[1].segments[1]: is missing"),
+        (
+            pb.User(user_id="u", attributes={f"k{n}": "\1" * 256 for n in range(32)}),
+            None,
+        ),
+        (
+            pb.User(
+                user_id="u",
+                attributes={f"{n:02}" + "\1" * 62: "\1" * 256 for n in range(32)},
+                segments=["\1" * 64] * 16,
+            ),
+            "users[1].record: has",
+        ),
+    ],
+)
+def test_each_bad_field_is_refused_with_its_reason(served, user, told):
+    """In the words of the field, of which one is enough to find it; and nobody is written."""
+    request = pb.PutUsersRequest(users=[pb.User(user_id="good"), user])
+    if told is None:
+        assert served.users.PutUsers(request, timeout=LIMIT_S).accepted == 2
+        return
+    with pytest.raises(grpc.RpcError) as error:
+        served.users.PutUsers(request, timeout=LIMIT_S)
+    assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert told in error.value.details()
+    assert served.producer.records == []
+
+
+@pytest.mark.parametrize("n", [0, 1_001])
+def test_so_many_users_are_put_in_one_call(served, n):
+    """None is a caller's bug, and what parses a million of them keeps all answers waiting."""
+    request = pb.PutUsersRequest(users=[pb.User(user_id="u")] * n)
+    with pytest.raises(grpc.RpcError) as error:
+        served.users.PutUsers(request, timeout=LIMIT_S)
+    assert "users: has" in error.value.details()
+    assert "send 1 to 1000 in one call" in error.value.details()
+    assert served.producer.records == []
+
+
 def test_unacknowledged_users_are_to_be_sent_again(served):
     """A refusal of a profile that got lost must not look like one that was taken."""
     served.producer.gives_up = True
