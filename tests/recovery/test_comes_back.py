@@ -4,6 +4,7 @@ import threading
 import time
 import uuid
 import zlib
+from collections import Counter
 
 import pytest
 import redis
@@ -16,8 +17,14 @@ from cli.stack.layout import Home
 from cli.stack.parts import STANDBY, SUPERVISOR, TASKMANAGERS
 from cli.stack.stack import STARTED_JOBS, Stack
 from nextclick import Client, Event, encode_event
-from nextclick.topics import PRODUCER_CONFIG, partitions, redis_session_key
+from nextclick.topics import (
+    PRODUCER_CONFIG,
+    partitions,
+    redis_profile_key,
+    redis_session_key,
+)
 from nextclick.v1.learning_pb2 import Example, LearnerState
+from nextclick.v1.profile_pb2 import Profile
 from nextclick.v1.session_pb2 import SessionRecord
 from settings.kafka import KafkaSettings
 from tests.command import run
@@ -27,6 +34,8 @@ from tests.recovery.shop import Shop
 
 CLICKS_A_SECOND = 50
 CLICKS_A_SESSION = 5
+USERS = 7
+"""Each begins another session while those of the others go on."""
 
 AWAY_S = 30.0
 """The longest that a killed part may be away, on a machine that does nothing else."""
@@ -64,6 +73,7 @@ class Clicks:
                 f"i{self.sent % 97}",
                 int(time.time() * 1000),
                 session_id=session_id,
+                user_id=self.user(self.sent),
                 event_id=f"{self._run}-{self.sent}",
             )
             self._producer.produce("events", encode_event(event), session_id)
@@ -72,6 +82,9 @@ class Clicks:
 
     def session(self, number):
         return f"{self._run}-{number // CLICKS_A_SESSION}"
+
+    def user(self, number):
+        return f"{self._run}-u{number // CLICKS_A_SESSION % USERS}"
 
     def __enter__(self):
         self._thread.start()
@@ -95,6 +108,36 @@ def reflected(shop, clicks):
                 return 0
 
         eventually(version, lambda v: v >= 1, "an answer that reflects a new click")
+
+
+def told_once(shop, clicks):
+    """Wait until each user's profile has each click of each session, in Redis and in the server.
+
+    A session is in a profile once the next one begins: each user begins one more.
+    """
+    steps = Counter(clicks.user(number) for number in range(clicks.sent))
+    sessions = Counter(map(clicks.user, range(0, clicks.sent, CLICKS_A_SESSION)))
+    expected = {user: (steps[user], sessions[user]) for user in steps}
+    assert len(expected) == USERS
+    store = redis.Redis(port=shop.ports.redis)
+    with Client(f"127.0.0.1:{shop.ports.grpc}", timeout_s=60) as client:
+        now = int(time.time() * 1000)
+        client.put_events(
+            [Event("view", "i0", now, session_id=f"{user}-end", user_id=user) for user in steps]
+        )
+
+        def in_redis():
+            raw = {user: store.hget(redis_profile_key(user), "record") for user in steps}
+            found = {user: Profile.FromString(record or b"") for user, record in raw.items()}
+            return {user: (profile.steps, profile.sessions) for user, profile in found.items()}
+
+        def in_server():
+            told = client.get_profiles(list(steps))
+            return {one.user_id: (one.steps, one.sessions) for one in told}
+
+        for where in (in_redis, in_server):
+            what = f"each click in a profile once, {where.__name__}: {expected}"
+            eventually(where, lambda found: found == expected, what)
 
 
 def test_every_killed_part_comes_back_by_itself_and_no_click_is_lost(shop):
@@ -130,6 +173,7 @@ def test_every_killed_part_comes_back_by_itself_and_no_click_is_lost(shop):
         return sum(SessionRecord.FromString(r).step_count for r in records if r)
 
     eventually(steps, lambda n: n == clicks.sent, "each click in Redis once")
+    told_once(shop, clicks)
     parts = shop.status()
     for name in killed[:-1]:
         assert parts[name]["restarts"] >= 1
