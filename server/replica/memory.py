@@ -47,7 +47,7 @@ basis makes all of them anew."""
 EARLY_BYTES, HELD_BYTES = 570, 520
 """Of a record of `vectors` that came before its item had a row; of one that an emitter holds."""
 
-KNOWN_BYTES = 6_000
+KNOWN_BYTES = 8_000
 """Of what answers need of a user who has asked: some 50 items, 20 purchases."""
 
 FITTING_BYTES = 2 * BASIS_BYTES + FIT_BYTES

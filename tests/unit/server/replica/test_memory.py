@@ -101,8 +101,8 @@ print((after - before) / n)
 
 
 FORMULA = (
-    r"`max_items` x\s([\d,]+) bytes \+ `max_sessions` x (\d+) \+\s`max_users` x ([\d,]+) "
-    r"\+ `max_profiles` x ([\d,]+) \+\s(\d+) MB"
+    r"`max_items` x ([\d,]+) bytes \+ `max_sessions` x (\d+) \+ `max_users` x ([\d,]+) "
+    r"\+ `max_profiles` x ([\d,]+) \+ (\d+) MB"
 )
 SIZES = (
     (1 << 14, 1 << 16, 1 << 12, 1 << 12),
@@ -150,7 +150,9 @@ print((held - before) / n, (asked - held) / len(answers))
 
 def numbers(pattern, told):
     """Return the numbers of a formula of the docs."""
-    return [int(number.replace(",", "")) for number in re.search(pattern, told).groups()]
+    found = re.search(pattern.replace(" ", r"\s"), told)  # wherever a line ends
+    assert found, pattern
+    return [int(number.replace(",", "")) for number in found.groups()]
 
 
 def most(**limits):
