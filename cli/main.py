@@ -44,17 +44,20 @@ for command in (up, down, status, doctor, recommend, similar, serve, gateway):
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(topics_app, name="topics")
 app.add_typer(models_app, name="models")
-app.add_typer(users_app, name="users")
-app.add_typer(features_app, name="features")
 app.add_typer(tokens_app, name="tokens")
 app.add_typer(backup_app, name="backup")
+
+GROUPS = {"features": features_app, "users": users_app}
+"""Commands of which some read files."""
+for title, group in GROUPS.items():
+    app.add_typer(group, name=title)
 
 OF_FILES = {
     "demo": "cli.demo:demo",
     "replay": "cli.replay:replay",
     "import": "cli.import_history:import_history",
     "catalogue": "cli.catalogue:catalogue_app",
-    "users": "cli.users:users_app",
+    "users put": "cli.put_users:put_users",
     "evaluate": "cli.evaluate:evaluate",
     "results": "cli.results:results",
     "features export": "cli.export_features:export_features",
@@ -72,7 +75,7 @@ def add_commands_of_files() -> None:
 
     for words, place in OF_FILES.items():
         *groups, name = words.split()
-        to = features_app if groups else app
+        to = GROUPS[groups[0]] if groups else app
         if lacking:
             takes_all = {"allow_extra_args": True, "ignore_unknown_options": True}
             to.command(name, help=f"Not here: {lacking}", context_settings=takes_all)(refuse)

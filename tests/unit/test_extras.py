@@ -42,7 +42,7 @@ OF_TRACING = {"server.transport.traces"}
 
 OF_FILES = {"cli.bench", "cli.live", "cli.demo", "cli.evaluate", "cli.files", "cli.import_history"}
 OF_FILES |= {"cli.replay", "cli.results", "cli.catalogue", "cli.catalogues"}
-OF_FILES |= {"cli.users", "cli.export_features", "cli.exports"}
+OF_FILES |= {"cli.put_users", "cli.export_features", "cli.exports"}
 """What the command line imports only where the extra `evaluation` is installed."""
 
 UNSEEN = {

@@ -24,6 +24,7 @@ from cli import (
     import_history,
     jobs,
     models,
+    put_users,
     recommend,
     replay,
     results,
@@ -184,7 +185,7 @@ SHOWN = {
     ),
     "catalogue-put": table("Catalogue", catalogue.readable(PUT)),
     "catalogue-sync": table("Catalogue", catalogue.readable(SYNCED)),
-    "users-put": table("Users", users.readable({"put": 81_204, "refused": 3, "seconds": 61.4})),
+    "users-put": table("Users", put_users.readable({"put": 81_204, "refused": 3, "seconds": 61.4})),
     "users-get": lambda: users.show(
         [
             User("u7", {"plan": "gold", "language": "de-AT"}, ("new", "vienna")),

@@ -2,7 +2,7 @@
 
 import json
 
-from cli.users import CALL_USERS
+from cli.put_users import CALL_USERS
 from nextclick.v1 import user_service_pb2 as pb
 from tests.unit.cli.test_help import run  # noqa: F401 - a fixture
 from tests.unit.nextclick.fake_server import Fake, serving
