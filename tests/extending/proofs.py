@@ -186,7 +186,7 @@ def test_the_method_answers_over_grpc_and_through_both_clients():
         Users(None, shop.replica, ""),
         UserProfiles(shop.replica, FakeRedis()),
         Models(None, shop.replica, ""),
-        Features(shop.replica, shop.redis),
+        Features(shop.replica, FakeRedis()),
     )
     server = GrpcServer(settings, handlers, shop.service.send_impressions)
     server.start()
