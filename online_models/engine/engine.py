@@ -191,7 +191,11 @@ class Engine(Inspection):
         self._request.write(items, 0, session, past=past)
         if self._request.n_query == 0 or self._query[self._request.n_query - 1] == 0:
             return None
+        if self._request.first_page:  # who asks for one has no session yet
+            self._counters["next_session"] -= 1
         place = int(click.make_case(self._state, row))
+        if self._request.first_page:
+            self._counters["next_session"] += 1
         if place < 0 and self._request.first_page:
             return None
         if place < 0:

@@ -130,7 +130,7 @@ def give_share(st: State, n: int, candidates: int) -> None:
 
     These stay in the order of ``st.pool_score``.
     """
-    if st.found[0].past_places == 0 or n <= candidates:
+    if st.found[0].past_places == 0 or n < candidates:
         return
     first = st.request[0].first_page
     items = FIRST_ITEMS if first else ITEMS

@@ -24,7 +24,6 @@ from records.checksum import add_click
 from records.session_life import Applied
 from records.session_sample import SessionSample, unit_hash
 from server import metrics
-from server.replica.profiles import past_from
 from server.replica.replica import Replica, Role
 from settings.server import ServerSettings
 
@@ -116,8 +115,7 @@ class ExampleEmitter:
         known = self._replica.profiles.get(record.user_id) if record.user_id else None
         if known is None or self._replica.refuses_profile(record.user_id):
             return None
-        past = past_from(known, self._replica.engine)
-        return past and past.before(record.first_timestamp_ms // 1_000)
+        return known.past(self._replica.engine.rows_of, record.first_timestamp_ms)
 
     def take(self, record: SessionRecord, click: Applied, number: int, item_id: str) -> None:
         """Emit the example of a click that is about to be learned, if it is sampled."""

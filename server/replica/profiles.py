@@ -10,17 +10,10 @@ import struct
 from collections import OrderedDict
 from typing import BinaryIO, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from nextclick.limits import PROFILE_ITEMS
-from nextclick.v1 import session_pb2 as pb
 from nextclick.v1.profile_pb2 import Profile
-from online_models.engine import Engine, Past
 from online_models.memory.sharded_dict import ShardedQueue
-from online_models.ranking.request import Rows
-from online_models.sources.past import BOUGHT, LIKED
 from records.limited import decode_profile
+from records.past import STRANGER, Known, known
 from records.session_life import Applied
 from server import metrics
 
@@ -41,71 +34,6 @@ FILE = "profiles.bin"
 not changed for longest first."""
 
 _SIZE = struct.Struct("<Q")
-
-
-class Known(NamedTuple):
-    """What answers need of a profile.
-
-    ``item_ids`` are items of sessions that are over, oldest first by the last step on each;
-    ``times_s`` (n,) int64 when that was, in seconds since 1970; ``flags`` (n,) uint8 sums of
-    `BOUGHT` and `LIKED`; ``repeats`` the share of the user's steps that were on an item of an
-    earlier session. ``purchased`` are items with the milliseconds of the last purchase, last one
-    last; ``merged`` the sessions whose items may be among ``item_ids`` although they go on.
-    """
-
-    item_ids: tuple[str, ...] = ()
-    times_s: NDArray[np.int64] = np.zeros(0, np.int64)
-    flags: NDArray[np.uint8] = np.zeros(0, np.uint8)
-    repeats: float = 0.0
-    purchased: tuple[tuple[str, int], ...] = ()
-    disliked: tuple[str, ...] = ()
-    merged: tuple[str, ...] = ()
-
-    def bought_since(self, time_ms: int) -> list[str]:
-        """Return the items that were bought since a time."""
-        return [item_id for item_id, at_ms in self.purchased if at_ms >= time_ms]
-
-
-STRANGER = Known()
-"""What is known of a user who has no profile."""
-
-
-def past_from(known: Known, engine: Engine, running: Rows = ()) -> Past | None:
-    """Return what models read of a profile, None if that is nothing.
-
-    Items without a row are left out. So are the rows of the running session, where it had been
-    taken for one that is over.
-    """
-    if not known.item_ids:
-        return None
-    rows = np.array(engine.rows_of(known.item_ids), np.int32)
-    kept = rows != 0
-    if len(running):
-        kept &= ~np.isin(rows, running)
-    if not kept.any():
-        return None
-    return Past(rows[kept], known.times_s[kept], known.flags[kept], known.repeats)
-
-
-def known(profile: Profile) -> Known:
-    """Return what answers need of a profile."""
-    bought = {mark.item_id for mark in profile.purchased}
-    liked = {mark.item_id for mark in profile.liked}
-    items = profile.items[-PROFILE_ITEMS:]
-    flags = [
-        BOUGHT * (item.type == pb.EVENT_TYPE_PURCHASE or item.item_id in bought)
-        + LIKED * (item.type == pb.EVENT_TYPE_LIKE or item.item_id in liked)
-        for item in items
-    ]
-    return Known(
-        tuple(item.item_id for item in items),
-        np.array([item.last_timestamp_ms // 1_000 for item in items], np.int64),
-        np.array(flags, np.uint8),
-        profile.repeated_steps / profile.steps if profile.steps else 0.0,
-        tuple((mark.item_id, mark.timestamp_ms) for mark in profile.purchased),
-        tuple(mark.item_id for mark in profile.disliked),
-        tuple(session.session_id for session in profile.merged),
-    )
 
 
 class _Entry(NamedTuple):

@@ -20,7 +20,11 @@ from server.replica.evicted_sessions import EvictedSessions
 
 @dataclass(slots=True)
 class Entry:
-    """A session in memory; the engine keeps its items under ``number``."""
+    """A session in memory; the engine keeps its items under ``number``.
+
+    ``first_ms`` and ``last_ms`` are the times of its first and last step, as the sender says; the
+    first one is kept of signed-in users alone, 0 for others: their past ends there.
+    """
 
     number: int
     applied: Applied = UNKNOWN
@@ -29,6 +33,7 @@ class Entry:
     hidden: tuple[str, ...] = ()
     purchased: tuple[str, ...] = ()
     context: Context = NOWHERE
+    first_ms: int = 0
 
 
 _VISIT = event_key("", "")
@@ -113,6 +118,7 @@ class SessionTable:
         entry.applied = Applied.after(record)
         entry.last_ms = record.last_timestamp_ms
         if record.user_id:
+            entry.first_ms = record.first_timestamp_ms
             self._note_user(entry, record)
         if record.hidden_item_ids:
             entry.hidden = tuple(record.hidden_item_ids)
@@ -263,17 +269,18 @@ class SessionTable:
                 e.purchased,
                 e.applied.incarnation,
                 e.applied.appended_ms,
+                e.first_ms,
                 *([astuple(e.context)] if e.context is not NOWHERE else ()),
             ]
 
     def load(self, rows: Iterable[list[Any]]) -> None:
-        """Load rows that `dump` yielded; those of earlier versions have no incarnation, no context.
+        """Load rows that `dump` yielded; those of earlier versions end earlier.
 
         A session that the models, being smaller than then, do not hold counts as evicted.
         """
         oldest = self._engine.next_session - self._engine.limits.max_sessions
         for name, number, version, last_ms, user_id, current, hidden, purchased, *life in rows:
-            incarnation, appended_ms, *said = life or (0, 0)
+            incarnation, appended_ms, first_ms, *said = [*life, *[0, 0, 0][len(life) :]]
             applied = Applied(incarnation, version, appended_ms)
             if number < oldest:
                 self.known_of_evicted.note(name, applied)
@@ -287,6 +294,7 @@ class SessionTable:
                 tuple(hidden),
                 tuple(purchased),
                 shared(*said[0]) if said else NOWHERE,
+                first_ms,
             )
             self._names[number % len(self._names)] = name
             if current:

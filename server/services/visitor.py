@@ -13,8 +13,8 @@ from nextclick.convert import context_from_proto
 from nextclick.v1 import session_pb2
 from online_models.engine import Engine, Past
 from online_models.ranking.request import UNKNOWN_TIMES
+from records.past import STRANGER, Known
 from records.session_life import UNKNOWN, Applied
-from server.replica.profiles import STRANGER, Known, past_from
 from server.replica.redis_view import Question, Stored
 from server.replica.replica import Replica
 from server.replica.sessions import seconds
@@ -28,10 +28,11 @@ class Visitor:
 
     ``rows`` are its items in click order, 0 for an item without a row; ``number`` is the
     session's number in the models, -1 if it is not in memory; ``times_s`` are the times of its last
-    two clicks in seconds, if the models do not have them. ``user_id`` is the signed-in user whom
-    the request names, else an event of the session; ``context`` is what is said of the context.
-    ``profile`` has nothing of the running session but what was bought and disliked; `past` is what
-    the models take of it.
+    two clicks in seconds, if the models do not have them; ``began_ms`` is that of its first step, 0
+    if it has none, is no signed-in user's, or that is not known. ``user_id`` is the signed-in user
+    whom the request names, else an event of the session; ``context`` is what is said of the
+    context. ``profile`` has nothing of the running session but what was bought and disliked; `past`
+    is what the models take of it.
     """
 
     session_id: str = ""
@@ -39,6 +40,7 @@ class Visitor:
     number: int = -1
     rows: Rows = ()
     times_s: tuple[int, int] = UNKNOWN_TIMES
+    began_ms: int = 0
     hidden: Sequence[str] = ()
     purchased: Sequence[str] = ()
     user_id: str = ""
@@ -48,8 +50,7 @@ class Visitor:
 
 def past_of(engine: Engine, visitor: Visitor) -> Past | None:
     """Return a visitor's past, None if there is none; the caller must hold the replica's lock."""
-    running = visitor.rows if visitor.session_id in visitor.profile.merged else ()
-    return past_from(visitor.profile, engine, running)
+    return visitor.profile.past(engine.rows_of, visitor.began_ms)
 
 
 class UnreadVisitorError(Exception):
@@ -119,6 +120,7 @@ def _session_of(replica: Replica, session_id: str, user_id: str, stored: Stored 
         visitor.purchased = entry.purchased
         visitor.user_id = user_id or entry.user_id
         visitor.context = entry.context
+        visitor.began_ms = entry.first_ms
         if replica.caught_up:
             return visitor
     elif replica.definitive:
@@ -135,6 +137,7 @@ def _session_of(replica: Replica, session_id: str, user_id: str, stored: Stored 
         visitor.rows = replica.engine.rows_of(step.item_id for step in record.steps)
         previous, last = ([0, 0] + [seconds(s.timestamp_ms) for s in record.steps[-2:]])[-2:]
         visitor.times_s = (previous, last)
+        visitor.began_ms = record.first_timestamp_ms
         visitor.context = context_from_proto(record.context)
         visitor.hidden = record.hidden_item_ids
         visitor.purchased = [

@@ -18,7 +18,9 @@ LIMITS = Limits(max_items=512, max_sessions=256, pairs=256)
 
 
 def content_of(kind, number):
-    return counted(Content((kind,), title=f"{kind}{number} {kind}er"))
+    """What the items of a kind have in common makes them alike (`LIKE`), beside a word each."""
+    common = " ".join(f"{kind}{end}" for end in ("er", "ing", "ish"))
+    return counted(Content((kind,), title=f"{kind}{number}", description=common))
 
 
 @pytest.fixture

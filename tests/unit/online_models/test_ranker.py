@@ -9,8 +9,8 @@ from online_models.learners.click import learn_case
 from online_models.memory.layout import Limits
 from online_models.ranking import network, prequential
 from online_models.ranking.candidates import CANDIDATES
-from online_models.ranking.features.registry import N_FEATURES, N_INPUTS, NAMES, SCHEMA
-from online_models.ranking.network import N_NETWORK, WEIGHTS
+from online_models.ranking.features.registry import N_COMMON, N_FEATURES, N_INPUTS, NAMES, SCHEMA
+from online_models.ranking.network import N_BASE, N_NETWORK, WEIGHTS
 from online_models.sources.registry import COLUMN
 from online_models.vectors import two_towers
 
@@ -22,32 +22,54 @@ def engine():
     return Engine(LIMITS, sample=1)
 
 
-def loss(engine, x, n, y):
-    """Listwise softmax loss of one case, by numpy's exponentials on the kernel's scores."""
-    network.forward(engine._state, x, n, engine.arrays["network"][WEIGHTS])
-    s = engine.arrays["ranking_score"][:n].astype(np.float64)
+def scores(engine, x, n, w):
+    """The network of one case, in plain numpy and double precision."""
+    a = engine.arrays
+    w1, b1, w2, b2, out, skip = network._layers.py_func(w)
+    more_w1, more_skip = network._optional_layers.py_func(w)
+    scale = np.sqrt(a["feature_variance"] + 1e-4)[:, None]
+    z = np.clip((x[:, :n] - a["feature_mean"][:, None]) / scale, -5, 5)
+    common = np.zeros((network.COMMON, n))
+    common[:N_COMMON] = z[:N_COMMON]
+    more = np.zeros((network.OPTIONAL, n))
+    if x[N_COMMON:].any():
+        more[: N_FEATURES - N_COMMON] = z[N_COMMON:N_FEATURES]
+    hidden = w1 @ common + more_w1 @ more + b1[:, None]
+    hidden = w2 @ np.maximum(hidden, network.SLOPE * hidden) + b2[:, None]
+    hidden = np.maximum(hidden, network.SLOPE * hidden)
+    return out @ hidden + skip @ common + more_skip @ more
+
+
+def loss(engine, x, n, y, w):
+    """Listwise softmax loss of one case."""
+    s = scores(engine, x, n, w)
     return float(np.log(np.exp(s - s.max()).sum()) + s.max() - s[y])
 
 
-def test_the_gradient_is_the_slope_of_the_loss(engine):
+@pytest.mark.parametrize("features", [N_FEATURES, N_COMMON])
+def test_the_gradient_is_the_slope_of_the_loss(engine, features):
     """A wrong sign or a lost term would still look like learning, only a worse one."""
     rng = np.random.default_rng(0)
     x = np.zeros((N_INPUTS, CANDIDATES), np.float32)
     n, y = 40, 7
-    x[:N_FEATURES, :n] = rng.normal(size=(N_FEATURES, n))
+    x[:features, :n] = rng.normal(size=(features, n))
     a = engine.arrays
+    w = a["network"][WEIGHTS]
+    w[N_BASE:] = rng.normal(size=N_NETWORK - N_BASE) / 10
+    network.forward(engine._state, x, n, w)
+    assert a["ranking_score"][:n] == pytest.approx(scores(engine, x, n, w), abs=1e-3)
     a["gradient"][:] = 0
     network._backward(engine._state, x, n, y)
-    gradient = a["gradient"].copy()
-    w = a["network"][WEIGHTS]
-    for i in rng.choice(N_NETWORK, 60, replace=False).tolist():
-        old, step = w[i], np.float32(1e-2)
-        w[i] = old + step
-        up = loss(engine, x, n, y)
-        w[i] = old - step
-        down = loss(engine, x, n, y)
-        w[i] = old
-        assert gradient[i] == pytest.approx((up - down) / (2 * step), abs=3e-3), i
+    exact, step = w.astype(np.float64), 1e-5
+    of_common, optional = rng.choice(N_BASE, 60), N_BASE + rng.choice(N_NETWORK - N_BASE, 30)
+    for i in [*of_common.tolist(), *optional.tolist()]:
+        up, down = exact.copy(), exact.copy()
+        up[i] += step
+        down[i] -= step
+        slope = (loss(engine, x, n, y, up) - loss(engine, x, n, y, down)) / (2 * step)
+        assert a["gradient"][i] == pytest.approx(slope, abs=1e-4, rel=1e-3), i
+    if features == N_COMMON:
+        assert not a["gradient"][N_BASE:].any()
 
 
 def teach(engine, steps, rng, broken=0):

@@ -117,7 +117,8 @@ from nextclick.v1.profile_pb2 import Profile
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
 from server.replica.memory import KNOWN_BYTES
-from server.replica.profiles import RECORD_BYTES, known
+from records.past import known
+from server.replica.profiles import RECORD_BYTES
 from server.replica.replica import Replica
 
 replica = Replica(Engine(Limits(16, 16, pairs=16), sample=0, remote=True))

@@ -1,6 +1,5 @@
 """Profiles in memory: which of them stay, what is newest, what answers take of one."""
 
-import numpy as np
 import pytest
 
 from nextclick import User, encode_user
@@ -8,9 +7,10 @@ from nextclick.v1 import session_pb2 as pb
 from nextclick.v1.profile_pb2 import Profile, ProfileItem, ProfileMark
 from online_models.memory.layout import Limits
 from records.errors import RecordError
+from records.past import NEVER, STRANGER, known
 from server.replica import profiles as module
 from server.replica import snapshot
-from server.replica.profiles import BOUGHT, LIKED, STRANGER, Profiles, known
+from server.replica.profiles import Profiles
 
 
 def profile(user_id="u", version=1, items=("a",), incarnation=100, appended_ms=100, **fields):
@@ -34,24 +34,22 @@ def put(profiles, *args, **fields):
 
 
 def test_what_answers_take_of_a_profile_is_what_it_says():
-    """Oldest first, with seconds and flags: the models read these arrays, whatever is in them."""
+    """What was hidden or bought, and when: the filters of an answer go by it."""
     made = profile(items="abcd", steps=8, repeated_steps=2)
     made.items[0].type = pb.EVENT_TYPE_PURCHASE
     made.items[1].type = pb.EVENT_TYPE_LIKE
     made.purchased.extend([ProfileMark(item_id="c", timestamp_ms=5), ProfileMark(item_id="z")])
     made.liked.extend([ProfileMark(item_id="c"), ProfileMark(item_id="y")])
     made.disliked.add(item_id="x")
-    made.merged.add(session_id="s")
     found = known(made)
     assert found.item_ids == ("a", "b", "c", "d")
-    assert found.times_s.tolist() == [1, 2, 3, 4]
-    assert found.flags.tolist() == [BOUGHT, LIKED, BOUGHT | LIKED, 0]
-    assert (found.times_s.dtype, found.flags.dtype) == (np.int64, np.uint8)
+    assert found.times_ms.tolist() == [1_000, 2_000, 3_000, 4_000]
+    assert found.bought_ms.tolist() == [0, NEVER, 5, NEVER]
+    assert found.liked_ms.tolist() == [NEVER, 0, 0, NEVER]
     assert found.repeats == 0.25
     assert found.bought_since(1) == ["c"]
     assert found.bought_since(0) == ["c", "z"]
     assert found.disliked == ("x",)
-    assert found.merged == ("s",)
 
 
 def test_the_newest_record_of_a_user_counts():

@@ -147,6 +147,10 @@ def test_dump_and_load_give_the_same_table():
     again = SessionTable(sessions._engine)
     again.load(sessions.dump())
     assert again.get("s") == sessions.get("s")
+    sessions.apply(user_record("known", "u", 200))
+    again.load(sessions.dump())
+    assert again.get("known") == sessions.get("known")
+    assert again.get("known").first_ms > 0
     assert list(again.dump()) == list(sessions.dump())
 
 
@@ -291,6 +295,7 @@ def test_rows_of_the_version_before_are_loaded():
     again = SessionTable(sessions._engine)
     again.load(row[:8] for row in sessions.dump())
     assert again.get("s").applied == Applied(0, 2, 0)
+    assert again.get("s").first_ms == 0
     again.apply(visits(("x", 3 * DAYS))[0])
     assert kept(again) == ["x"]
 

@@ -11,8 +11,11 @@ from nextclick.limits import DAY_MS, MAX_PROFILE_SHARES, MAX_PROFILES_ASKED
 from nextclick.v1 import recommendation_service_pb2 as pb
 from nextclick.v1 import user_service_pb2
 from nextclick.v1.profile_pb2 import Profile, ProfileItem
+from online_models.sources.past import BOUGHT
+from records.past import STRANGER
 from server.errors import RequestError
-from server.replica.profiles import BOUGHT, STRANGER
+from server.replica.examples import ExampleEmitter
+from server.replica.redis_view import Stored
 from server.services.profiles import UserProfiles, user_profile
 from server.services.visitor import UnreadVisitorError, past_of, resolve_visitor
 from tests.unit.server.services.shop import ids, record
@@ -58,23 +61,61 @@ def test_the_past_is_in_rows_of_the_models(shop):
     made.purchased.add(item_id="i2", timestamp_ms=1)
     put(shop, made)
     rows, times_s, flags, repeats = past_of(shop.replica.engine, visitor(shop, "new", "u"))
-    assert rows.tolist() == shop.replica.engine.rows_of(["i1", "i2"])
-    assert times_s.tolist() == [1, 9]
-    assert flags.tolist() == [0, BOUGHT]
+    assert rows.tolist() == shop.replica.engine.rows_of(["i1", "unknown", "i2"])
+    assert times_s.tolist() == [1, 1, 9]
+    assert flags.tolist() == [0, 0, BOUGHT]
     assert repeats == 0.25
     assert past_of(shop.replica.engine, visitor(shop, "new")) is None
+
+
+def began(session_id, at_ms, user_id="u"):
+    """A session of two clicks that began then."""
+    made = record(session_id, ["i3", "i4"], user_id=user_id)
+    made.first_timestamp_ms = at_ms
+    return made
 
 
 def test_the_running_session_is_no_past(shop):
     """A tab that was idle for an hour goes on: its items are not those of an earlier visit."""
     made = profile(items=("i1", "i3"))
+    made.items[1].last_timestamp_ms = 5_000
     made.merged.add(session_id="mine")
     put(shop, made)
-    shop.apply(record("mine", ["i3", "i4"], user_id="u"))
-    shop.apply(record("other", ["i3", "i4"], user_id="u"))
+    shop.apply(began("mine", 4_000))
+    shop.apply(began("other", 6_000))
     engine = shop.replica.engine
     assert past_of(engine, visitor(shop, "mine")).rows.tolist() == engine.rows_of(["i1"])
     assert past_of(engine, visitor(shop, "other")).rows.tolist() == engine.rows_of(["i1", "i3"])
+
+
+def test_answers_and_examples_have_the_same_past(shop):
+    """The ranker would learn of a past that ends with the session's begin, and meet another."""
+    made = profile(items=("i1", "i2", "i3"), steps=9, repeated_steps=3, last_timestamp_ms=6_000)
+    for at, item in enumerate(made.items, 1):
+        item.last_timestamp_ms = 2_000 * at
+    made.purchased.add(item_id="i1", timestamp_ms=5_500)
+    put(shop, made)
+    emitter = ExampleEmitter.__new__(ExampleEmitter)
+    emitter._replica = shop.replica
+    found = []
+    for at_ms in (1_999, 4_000, 5_501, 7_000):
+        made = began(f"from {at_ms}", at_ms)
+        shop.apply(made)
+        of_example = emitter._past_of(made)
+        of_answer = past_of(shop.replica.engine, visitor(shop, made.session_id))
+        assert str(of_answer) == str(of_example)
+        found.append(of_answer)
+    assert [past and len(past.rows) for past in found] == [None, 1, 2, 3]
+    assert [past.repeats for past in found[1:]] == [0, 0, pytest.approx(1 / 3)]
+    assert [past.flags[0] for past in found[1:]] == [0, BOUGHT, BOUGHT]
+
+
+def test_what_redis_knows_of_a_session_says_when_it_began(shop):
+    """A replica that has just started knows the session by its record alone."""
+    put(shop, profile(items=("i1", "i3")))
+    shop.replica.caught_up = False
+    stored = Stored("theirs", began("theirs", 500))
+    assert past_of(shop.replica.engine, visitor(shop, "theirs", "u", stored)) is None
 
 
 def test_what_was_disliked_in_any_session_is_in_no_answer(shop):
