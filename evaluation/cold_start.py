@@ -36,10 +36,10 @@ HELD_BACK_HEAD = """
 ## Items that nobody has clicked
 
 Each tenth item is held back: the catalogue has it, the training clicks do not (`evaluation/
-held_back.py`). HR@20 / MRR@20 in percent of the cases whose target was held back; and what the
-source of new items changes for all other cases, in points, with 95 % intervals.
+held_back.py`). HR@20 / MRR@20 in percent of the first five clicks of the items that were held
+back; and what the source of new items changes for all cases, in points, with 95 % intervals.
 
-| data | cases | with the source | without | popular items | others, with - without |
+| data | cases | with the source | without | popular items | all cases, with - without |
 | --- | --- | --- | --- | --- | --- |
 """
 
@@ -108,15 +108,15 @@ def held_back_lines(
 def held_back_line(name: str, found: HeldBack) -> str:
     """Return a row of the table of held-back items."""
     f = found.figures()
-    others = (
-        f"{rate(f['hit_rate_others_gain'])} ± {rate(f['hit_rate_others_gain_95'])} / "
-        f"{rate(f['mrr_others_gain'])} ± {rate(f['mrr_others_gain_95'])}"
+    together = (
+        f"{rate(f['hit_rate_all_gain'])} ± {rate(f['hit_rate_all_gain_95'])} / "
+        f"{rate(f['mrr_all_gain'])} ± {rate(f['mrr_all_gain_95'])}"
     )
     pairs = [
         f"{rate(f[f'hit_rate_{of}'])} / {rate(f[f'mrr_{of}'])}"
         for of in ("source", "without", "popular")
     ]
-    cells = (name, f"{int(f['cases_held_back']):,}", *pairs, others)
+    cells = (name, f"{int(f['cases_held_back']):,}", *pairs, together)
     return f"| {' | '.join(cells)} |\n"
 
 

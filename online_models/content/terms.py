@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nextclick.limits import MAX_EMBEDDING
+
 TERMS = 1 << 16
 """Numbers that all terms are hashed into."""
 
@@ -23,9 +25,6 @@ ITEM_TERMS = 64
 """Different terms kept of an item: the first in the order of `terms_of`."""
 
 MOST_COUNTED = 255
-
-MAX_EMBEDDING = 1_024
-"""Numbers of an embedding that are read; see `Item` in ``catalog_service.proto``."""
 
 LARGEST = 1e18
 """Numbers of an embedding are at most this, so that no sum of their squares overflows."""

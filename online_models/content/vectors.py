@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nextclick.limits import MAX_EMBEDDING
 from online_models.content.basis import MORE, Basis, Corpus, Matrix, fit
-from online_models.content.terms import ITEM_TERMS, MAX_EMBEDDING, TERMS, Counted, Embedding
+from online_models.content.terms import ITEM_TERMS, TERMS, Counted, Embedding
 from online_models.vectors.index import REBUILD_AT, VectorIndex
 from online_models.vectors.two_towers import DIMENSIONS
 

@@ -160,7 +160,7 @@ def content_of(item: Item) -> Content:
         item.categories,
         item.attributes,
         item.title,
-        getattr(item, "kind", ""),
-        getattr(item, "description", ""),
-        getattr(item, "embedding", ()),
+        item.kind,
+        item.description,
+        item.embedding,
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation.datasets import Session
-from evaluation.held_back import HeldBack, every_tenth, hold_back, without_clicks_on
+from evaluation.held_back import FIRST_CLICKS, HeldBack, every_tenth, hold_back, without_clicks_on
 from nextclick import Item
 
 ITEMS = [Item(f"i{n:02}", categories=("even" if n % 2 == 0 else "odd",)) for n in range(40)]
@@ -30,6 +30,7 @@ def test_figures_compare_what_was_held_back_and_all_others():
     assert figures["hit_rate_others_gain"] == -0.5
     assert figures["mrr_others_gain"] == pytest.approx(-0.125)
     assert figures["hit_rate_others_gain_95"] > 0
+    assert (figures["hit_rate_all"], figures["hit_rate_all_gain"]) == (0.5, 0)
 
 
 def test_new_items_that_are_like_the_last_one_are_found():
@@ -49,3 +50,11 @@ def test_test_clicks_are_learned_only_where_that_is_asked_for():
     prequential = hold_back(train, test, ITEMS, learn=True)
     assert len(set(static.without.tolist())) == 1
     assert prequential.without[-1] == 1
+
+
+def test_only_the_first_clicks_of_a_held_back_item_count_as_such():
+    """An item that counts know by now would show what the counts are worth, not the content."""
+    train = [Session(f"s{n}", (f"i{n % 39 + 1:02}",)) for n in range(60)]
+    test = [Session(f"t{n}", ("i02", "i20")) for n in range(FIRST_CLICKS + 2)]
+    assert hold_back(train, test, ITEMS).held.all()
+    assert hold_back(train, test, ITEMS, learn=True).held.sum() == FIRST_CLICKS
