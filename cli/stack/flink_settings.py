@@ -29,6 +29,9 @@ _JVM_OPTIONS = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in _OP
     "--add-opens=java.base/java.util.concurrent.locks=ALL-UNNAMED",
     "--add-exports=java.rmi/sun.rmi.registry=ALL-UNNAMED",
     "--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
+    # On a busy machine it takes more than the 10 s after which a process would end. Flink's own
+    # setting of that name reaches nothing: it is written where Pekko does not look.
+    "-Dpekko.remote.classic.startup-timeout=120s",
 ]
 
 _CLIENT_OPTIONS = "-XX:TieredStopAtLevel=1"
@@ -78,7 +81,7 @@ def cluster_settings(home: Home, ports: Ports) -> dict[str, Any]:
         # A dead TaskManager refuses two heartbeats. A silent one may just wait for a busy core:
         # with a timeout of 8 s, Flink took jobs away from a TaskManager that was still starting.
         "heartbeat": {"interval": 2000, "timeout": 120_000, "rpc-failure-threshold": 2},
-        "pekko": {"ask": {"timeout": "60 s"}, "startup-timeout": "60 s"},
+        "pekko": {"ask": {"timeout": "60 s"}},
         # Metrics stand still for so long after a TaskManager has died, by default 10 minutes: Flink
         # waits for all answers before it asks again.
         "web": {"timeout": "60 s"},
