@@ -1,6 +1,5 @@
 """Which items get a row, and the bounds of the tables."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
 from online_models.tables.items import PENDING
+from tests.unit.processor_time import least_seconds
 
 
 def test_an_unknown_item_has_no_row_and_asking_gives_none():
@@ -107,19 +107,13 @@ def test_the_next_deleted_item_to_leave_is_found_at_once():
     deleted = Engine(Limits(max_items=64, max_sessions=64, pairs=64), sample=0).deleted
     deleted.update(dict.fromkeys(range(1 << 18)))
 
-    def seconds():
-        """Return the least processor time that finding the next one takes."""
-        took = []
-        for _ in range(50):
-            started = time.thread_time()
-            del deleted[next(iter(deleted))]
-            took.append(time.thread_time() - started)
-        return min(took)
+    def drop_next():
+        del deleted[next(iter(deleted))]
 
-    at_first = seconds()
+    at_first = least_seconds(drop_next, runs=50)
     for row in range(1_000, 200_000):
         del deleted[row]
     for row in range(50, 1_000):
         del deleted[row]
     # In a plain dictionary it was a hundred times that, and more.
-    assert seconds() < 20 * at_first
+    assert least_seconds(drop_next, runs=50) < 20 * at_first
