@@ -180,13 +180,13 @@ def collected_as_in_the_server():
 
 
 @pytest.mark.parametrize(
-    ("rounds", "bound_ms"),
+    ("rounds", "bound"),
     [
-        (300, 10),
-        pytest.param(100_000, 2, marks=[pytest.mark.long, pytest.mark.timeout(7_200)]),
+        (300, 50),
+        pytest.param(100_000, 10, marks=[pytest.mark.long, pytest.mark.timeout(7_200)]),
     ],
 )
-def test_whatever_comes_answers_go_on(rounds, bound_ms, record_property, monkeypatch):
+def test_whatever_comes_answers_go_on(rounds, bound, monkeypatch):
     """One record or request that takes seconds, or ends a thread, would be an outage for all."""
     monkeypatch.setattr(log_reader, "Consumer", FakeConsumer)
     monkeypatch.setattr(log_reader, "Broker", FakeBroker)
@@ -205,8 +205,6 @@ def test_whatever_comes_answers_go_on(rounds, bound_ms, record_property, monkeyp
         assert isinstance(answer, (bytes, Deferred))
         return fuzzer
 
-    seconds, what = longest(run, bound_ms / 1_000)
-    record_property("longest_hold_ms", 1_000 * seconds)
-    print(f"longest hold: {1_000 * seconds:.2f} ms of processor time, {what}")
+    floors, told = longest(run, bound)
     assert bugs() == before
-    assert 1_000 * seconds <= bound_ms, what
+    assert floors <= bound, told

@@ -7,7 +7,7 @@ import pytest
 from online_models.engine import Engine
 from online_models.memory.layout import Limits
 from online_models.tables.items import PENDING
-from tests.unit.processor_time import least_seconds
+from tests.processor_time import least_seconds
 
 
 def test_an_unknown_item_has_no_row_and_asking_gives_none():

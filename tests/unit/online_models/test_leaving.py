@@ -13,7 +13,7 @@ from online_models.memory.layout import Limits
 from online_models.sources.rules import PRIOR, RULE_SLABS
 from online_models.sweep import MOST_PLACES, phases_of
 from online_models.tables.item_rows import IN_CATALOGUE
-from tests.unit.processor_time import least_seconds
+from tests.processor_time import least_seconds
 
 LIMITS = Limits(max_items=64, max_sessions=64, pairs=64)
 

@@ -20,7 +20,7 @@ from server.replica.catalogue_entries import (
     WaitingItems,
 )
 from server.replica.replica import Replica
-from tests.unit.processor_time import least_seconds
+from tests.processor_time import least_seconds
 
 LIMITS = Limits(max_items=32, max_sessions=64, pairs=64)
 
