@@ -67,7 +67,7 @@ class Read:
         try:
             check_size(EXAMPLES, record.key() or b"", value)
             message = example.parse(value or b"", arrived_ms)
-            if message.feature_schema not in FITTING_SCHEMAS:
+            if message.feature_schema not in ("", *FITTING_SCHEMAS):  # without one, it is none
                 self.other_schema += 1
                 return None
             found = example.decode(message)

@@ -26,7 +26,7 @@ KEYS: tuple[tuple[str, Any], ...] = (
     ("step", pa.uint64()),
     ("time", pa.timestamp("ms", "UTC")),
     ("item_id", pa.string()),
-    ("place", pa.uint8()),
+    ("blend_place", pa.uint8()),
     ("label", pa.bool_()),
 )
 """Columns before the features: the click, the candidate, its place in the blend's order from 1, and

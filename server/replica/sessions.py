@@ -280,7 +280,9 @@ class SessionTable:
         """
         oldest = self._engine.next_session - self._engine.limits.max_sessions
         for name, number, version, last_ms, user_id, current, hidden, purchased, *life in rows:
-            incarnation, appended_ms, first_ms, *said = [*life, *[0, 0, 0][len(life) :]]
+            later: list[Any] = [0, 0, 0]
+            later[: len(life)] = life
+            incarnation, appended_ms, first_ms, *said = later
             applied = Applied(incarnation, version, appended_ms)
             if number < oldest:
                 self.known_of_evicted.note(name, applied)

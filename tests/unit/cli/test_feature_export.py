@@ -213,9 +213,9 @@ class Log:
         self.replica.release_vectors("sessions")
 
     def case(self) -> Case:
-        """The case of the session "label" as it is exported."""
+        """The case of the last click of the session "label" as it is exported."""
         read = Read()
-        [case] = [c for c in read.cases(self.producer.records) if c.session_id == "label"]
+        [*_, case] = [c for c in read.cases(self.producer.records) if c.session_id == "label"]
         assert (read.refused, read.other_schema) == (0, 0)
         return case
 
@@ -341,7 +341,7 @@ def test_a_row_is_a_candidate_with_its_features_label_and_time(tmp_path: Any) ->
     assert table["session_id"].to_pylist() == ["s"] * 5
     assert table["step"].to_pylist() == [1, 1, 2, 2, 2]
     assert table["label"].to_pylist() == [False, True, True, False, False]
-    assert table["place"].to_pylist() == [1, 2, 1, 2, 3]
+    assert table["blend_place"].to_pylist() == [1, 2, 1, 2, 3]
     assert table["item_id"].to_pylist() == ["i0", "i1", None, None, None]
     assert table["time"].cast("int64").to_pylist() == [BEGIN_MS + 1] * 2 + [None] * 3
     assert table[NAMES[-1]].to_pylist() == [1, 2, 2, 3, 4]
