@@ -243,24 +243,20 @@ def print_figures(title: str, result: dict[str, Any], k: int) -> None:
 def print_users(rows: Sequence[Row]) -> None:
     """Print a row for each number of clicks that sessions had."""
 
-    def more(pair: tuple[float, float], bounds: tuple[float, float]) -> str:
+    def both(pair: tuple[float, float], bounds: tuple[float, float]) -> str:
         low, high = (f"{100 * bound:+.2f}" for bound in bounds)
-        return f"{100 * (pair[1] - pair[0]):+.2f} ({low} to {high})"
-
-    def both(pair: tuple[float, float]) -> str:
-        return " -> ".join(map(hundredths, pair))
+        more = f"{100 * (pair[1] - pair[0]):+.2f} ({low} to {high})"
+        return f"{' -> '.join(map(hundredths, pair))}\n{more}"
 
     print_table(
         "Without and with what users did before; in %, differences with intervals of 95 %",
-        ("the session has", "cases", "hit rate", "more", "MRR", "more"),
+        ("the session has", "cases", "hit rate", "MRR"),
         [
             (
                 row.clicks,
                 count(row.cases),
-                both(row.hit_rate),
-                more(row.hit_rate, row.hit_rate_95),
-                both(row.mrr),
-                more(row.mrr, row.mrr_95),
+                both(row.hit_rate, row.hit_rate_95),
+                both(row.mrr, row.mrr_95),
             )
             for row in rows
         ],

@@ -37,9 +37,11 @@ HELD_BACK_HEAD = """
 
 Each tenth item is held back: the catalogue has it, the training clicks do not (`evaluation/
 held_back.py`). HR@20 / MRR@20 in percent of the first five clicks of the items that were held
-back; and what the source of new items changes for all cases, in points, with 95 % intervals.
+back, by models that know what items are (whose candidates have new items that are like the
+session's), by models that do not, and of a page of popular items; and what content changes for all
+cases, in points, with 95 % intervals.
 
-| data | cases | with the source | without | popular items | all cases, with - without |
+| data | cases | with content | without | popular items | all cases, with - without |
 | --- | --- | --- | --- | --- | --- |
 """
 
@@ -114,7 +116,7 @@ def held_back_line(name: str, found: HeldBack) -> str:
     )
     pairs = [
         f"{rate(f[f'hit_rate_{of}'])} / {rate(f[f'mrr_{of}'])}"
-        for of in ("source", "without", "popular")
+        for of in ("content", "without", "popular")
     ]
     cells = (name, f"{int(f['cases_held_back']):,}", *pairs, together)
     return f"| {' | '.join(cells)} |\n"

@@ -1,16 +1,15 @@
 """How often items that nobody has clicked are found: some are held back from the training clicks.
 
 Every tenth item keeps its catalogue entry and loses all of its training clicks. Test cases are
-answered with and without the source of new items (`online_models.content.new_items`). First clicks
-of held-back items say what the source finds; all others say what its places on the page cost, and
-all cases together whether it is worth that. Static: nothing of the test is learned, so that each
-click is a first one. Prequential: each test click is learned once it is scored, and the first
-`FIRST_CLICKS` of an item are its first ones.
+answered by models that know what items are, whose candidates have new items like the session's
+(`online_models.sources.new_items`), and by models that do not. First clicks of held-back items say
+what that finds; all others say what it costs, and all cases together whether it is worth that.
+Static: nothing of the test is learned, so that each click is a first one. Prequential: each test
+click is learned once it is scored, and the first `FIRST_CLICKS` of an item are its first ones.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.datasets import Session, clicks_in_order
-from evaluation.prequential import learn_all, second
+from evaluation.prequential import second
 from evaluation.progress import Progress, silent
 from evaluation.rankings import make_engine, put_items
 from nextclick.codec import Item
@@ -36,8 +35,8 @@ EACH = 10
 FIRST_CLICKS = 5
 """So many clicks of a held-back item are its first ones."""
 
-LISTS = 8
-"""The most lists that an answer may have asked for."""
+LISTED_EVERY = 5_000
+"""Clicks after which the lists of new items are made again: the server does so all ten minutes."""
 
 
 @dataclass(frozen=True)
@@ -48,28 +47,28 @@ class HeldBack:
     ----------
     held
         Whether each case is one of the first clicks of an item that was held back.
-    source, without, popular
-        Ranks with the source of new items, without it, and among the popular items.
+    content, without, popular
+        Ranks with new items by content, without them, and among the popular items.
     """
 
     held: NDArray[np.bool_]
-    source: NDArray[np.int64]
+    content: NDArray[np.int64]
     without: NDArray[np.int64]
     popular: NDArray[np.int64]
 
     def figures(self) -> dict[str, float]:
-        """Return HR@20 and MRR@20 of each, and what the source changes for the others, and for all.
+        """Return HR@20 and MRR@20 of each, and what content changes for the others, and for all.
 
         Changes come with half of their 95 % interval.
         """
         found: dict[str, float] = {"cases_held_back": int(self.held.sum())}
-        for name in ("source", "without", "popular"):
+        for name in ("content", "without", "popular"):
             ranks = getattr(self, name)[self.held]
             found[f"hit_rate_{name}"] = metrics.hit_rate(ranks, K)
             found[f"mrr_{name}"] = metrics.mrr(ranks, K)
         for group, of in (("others", ~self.held), ("all", np.ones(len(self.held), np.bool_))):
             for name, gain in (("hit_rate", hits), ("mrr", reciprocals)):
-                more = gain(self.source[of]) - gain(self.without[of])
+                more = gain(self.content[of]) - gain(self.without[of])
                 found[f"{name}_{group}"] = float(gain(self.without[of]).mean())
                 found[f"{name}_{group}_gain"] = float(more.mean())
                 found[f"{name}_{group}_gain_95"] = float(1.96 * more.std() / np.sqrt(len(more)))
@@ -104,8 +103,7 @@ def without_clicks_on(sessions: Sequence[Session], items: Collection[str]) -> li
 
 def put_contents(engine: Engine, items: Sequence[Item]) -> None:
     """Give the items of a catalogue their content vectors."""
-    seconds = itertools.count(1)  # each look at the clock is a second later: lists are made anew
-    content = engine.begin_content(lambda: float(next(seconds)))
+    content = engine.begin_content(lambda: 0.0)
     for item in items:
         row = engine.row(item.item_id)
         if row:
@@ -114,6 +112,14 @@ def put_contents(engine: Engine, items: Sequence[Item]) -> None:
             )
             engine.put_content(row, counted(is_now))
     content.refit()
+
+
+def list_new_items(engine: Engine) -> None:
+    """Put all new items on the lists of those that they are like."""
+    if engine.new_items is not None:
+        engine.new_items.renew()
+        while engine.new_items.list_next():
+            pass
 
 
 def hold_back(
@@ -141,46 +147,56 @@ def hold_back(
         Told how far it is.
     """
     held = every_tenth(items, first)
-    engine = make_engine("ranker", 0)
-    put_items(engine, items)
-    learn_all(engine, without_clicks_on(train, held), progress, "learning")
-    put_contents(engine, items)
-    ranks: list[list[int]] = []
-    of_held: list[bool] = []
-    numbers: dict[int, int] = {}
+    ranks: list[NDArray[np.int64]] = []
+    for contents in (items, ()):
+        engine = make_engine("ranker", 0)
+        put_items(engine, items)
+        put_contents(engine, contents)
+        _learn(engine, without_clicks_on(train, held), progress)
+        ranks.append(_ranks(engine, test, learn=learn))
     learned: Counter[str] = Counter()
+    of_held = []
     for s, p in clicks_in_order(test):
+        item = test[s].items[p]
+        if p > 0:
+            of_held.append(item in held and learned[item] < FIRST_CLICKS)
+        learned[item] += learn
+    content, without = ranks
+    return HeldBack(np.array(of_held, bool), content[:, 0], without[:, 0], without[:, 1])
+
+
+def _learn(engine: Engine, sessions: Sequence[Session], progress: Progress) -> None:
+    order = clicks_in_order(sessions)
+    numbers: dict[int, int] = {}
+    for done, (s, p) in enumerate(order):
+        if done % LISTED_EVERY == 0:
+            list_new_items(engine)
+            progress("learning", done, len(order), "")
+        if p == 0:
+            numbers[s] = engine.open_session()
+        engine.learn(numbers[s], sessions[s].items[p], at_s=second(sessions[s], p))
+
+
+def _ranks(engine: Engine, test: Sequence[Session], *, learn: bool) -> NDArray[np.int64]:
+    """Return the place of each case's target in the answer, and among the popular items, (n, 2)."""
+    ranks = []
+    numbers: dict[int, int] = {}
+    for done, (s, p) in enumerate(clicks_in_order(test)):
         session = test[s]
+        if done % LISTED_EVERY == 0:
+            list_new_items(engine)
         if p == 0:
             numbers[s] = engine.open_session() if learn else NO_SESSION
         else:
             rows = engine.rows_of(session.items[max(0, p - SESSION_STEPS) : p])
             times_s = (second(session, p - 2) if p > 1 else 0, second(session, p - 1))
-            target = engine.row(session.items[p])
+            answer = engine.recommend(rows, K, numbers[s], times_s=times_s).rows.tolist()
             popular = engine.recommend([], K).rows.tolist()
-            source, without = both_ways(engine, rows, numbers[s], times_s)
-            ranks.append([place_of(target, of) for of in (source, without, popular)])
-            of_held.append(session.items[p] in held and learned[session.items[p]] < FIRST_CLICKS)
+            target = engine.row(session.items[p])
+            ranks.append([place_of(target, listed) for listed in (answer, popular)])
         if learn:
-            learned[session.items[p]] += 1
             engine.learn(numbers[s], session.items[p], at_s=second(session, p))
-    found = np.array(ranks, np.int64).reshape(-1, 3)
-    return HeldBack(np.array(of_held, bool), found[:, 0], found[:, 1], found[:, 2])
-
-
-def both_ways(
-    engine: Engine, rows: list[int], number: int, times_s: tuple[int, int]
-) -> tuple[list[int], list[int]]:
-    """Return the rows of the answer with the source of new items, and of that without it."""
-    new_items = engine.new_items
-    assert new_items is not None
-    engine.recommend(rows, K, number, times_s=times_s)
-    new_items.lists.make(LISTS)
-    source = engine.recommend(rows, K, number, times_s=times_s).rows.tolist()
-    engine.new_items = None
-    without = engine.recommend(rows, K, number, times_s=times_s).rows.tolist()
-    engine.new_items = new_items
-    return source, without
+    return np.array(ranks, np.int64).reshape(-1, 2)
 
 
 def place_of(target: int, listed: list[int]) -> int:

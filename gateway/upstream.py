@@ -26,7 +26,10 @@ log = logging.getLogger("nextclick.gateway")
 READS = (
     {"service": "nextclick.v1.RecommendationService"},
     {"service": "nextclick.v1.CatalogService", "method": "GetItems"},
+    {"service": "nextclick.v1.UserService", "method": "GetUsers"},
+    {"service": "nextclick.v1.UserService", "method": "GetProfiles"},
     {"service": "nextclick.v1.ModelService", "method": "ListModels"},
+    {"service": "nextclick.v1.FeatureService"},
 )
 """Calls that may be sent twice."""
 

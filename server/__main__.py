@@ -247,12 +247,15 @@ def emit_examples(
             guard,
         )
     warm_up(remote=True)
+    content = ContentBuilder(replica)
     log_reader = LogReader(
         replica, settings, between_polls=snapshots, pause_clicks=emitter.keep_pace
     )
     log_reader.start()
+    content.start()
     stop.wait()
     stands_still = log_reader.stop()
+    content.stop()
     emitter.close()
     if stands_still:
         snapshot.write(replica, settings.data_dir)

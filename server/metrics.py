@@ -217,6 +217,10 @@ CONTENT_WITHOUT_VECTOR = Gauge(
 CONTENT_WAITING = Gauge(
     "nextclick_content_waiting", "Items of the catalogue that wait for their content vector"
 )
+NEW_ITEMS_WAITING = Gauge(
+    "nextclick_new_items_waiting",
+    "New items that wait to be put on the lists of the items that they are like",
+)
 CONTENT_AGE = _unknown(
     Gauge("nextclick_content_basis_age_seconds", "Age of the basis of the content vectors")
 )

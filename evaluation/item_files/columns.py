@@ -171,6 +171,8 @@ def _numbers(search: Search, said: Sequence[str], used: Sequence[int]) -> list[i
     if said:
         return [search.said("number", text)[0] for text in said if text != NONE]
     named = [index for index in search.candidates("number") if _is_read(search, index, number)]
+    # RecBole's files name types: a token is a text.
+    named = [index for index in named if not search.table.names[index].endswith(":token")]
     known = [*search.candidates("numbers"), *named]
     return [index for index in dict.fromkeys(known) if index not in used]
 

@@ -1,128 +1,127 @@
-"""New items that are like a session's last item: a source of their own where counts are thin.
+"""Keeps, for each item, the new items that are most like it (`sources.new_items`).
 
-What nobody has clicked yet is in no count, so no other source names it; and a ranker that learns
-from clicks learns that such items are never clicked. So these get a small share of the page, in
-the order of their own: the cosine of content vectors with the last item's. The shares are as large
-as the other targets do not notice: with half of the places that are left, the hit rate on those of
-the validation split of rsc15 fell by 0.13 +- 0.11 points, with a quarter by 0.05 +- 0.07
-(`evaluation.held_back`).
-
-Lists are made aside (`vectors.near_lists`): comparing an item with all new ones takes longer than
-an answer.
+A new item is put on the lists of those that it is like once it has a content vector, and again from
+time to time: vectors change with the basis, and lists get shorter as items on them are clicked.
+That takes a search of the index, as long as an answer, so `list_next` does it aside, an item at a
+time.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from online_models.content.vectors import ContentVectors
-from online_models.tables.item_rows import DELETED, UNAVAILABLE
-from online_models.vectors.near_lists import NOTHING, NearLists
+from online_models.memory.table import Arrays
+from online_models.sources.new_items import LISTED, NEW_CLICKS, is_new
 
-NEW_CLICKS = 5
-"""An item with fewer clicks is new."""
+ALIKE = 256
+"""The most items on whose lists a new one is put."""
 
-MOST_NEW = 8_192
-"""New items that are compared; a further one takes the place of the one added first."""
-
-FILL_SHARE = 4
-"""On a page that the counts cannot fill, one in so many of the places that are left is for new
-items: the last ones."""
-
-THIN_CLICKS, PAGE_SHARE = 1, 20
-"""On a page that they can fill, one place in so many, the last, if the session's last item has
-fewer clicks than this: the counts do not know at all what follows it."""
-
-LENGTH = 64
-"""The most items of a list."""
-
-LIKE = np.float32(0.3)
+LEAST = np.float32(0.3)
 """Items with a smaller cosine are not like each other."""
+
+WAITING = 65_536
+"""New items that wait for their lists, at most; a further one takes the place of the oldest."""
 
 
 class NewItems:
-    """Knows which items are new, and which of them are like an item.
+    """Knows which new items wait to be put on lists.
 
     Parameters
     ----------
     content
         The content vectors.
-    stats
-        ``State.stats``: flags and clicks by row.
-    clock
-        Returns monotonic seconds.
+    arrays
+        The models' tables.
     """
 
-    def __init__(
-        self,
-        content: ContentVectors,
-        stats: NDArray[np.void],
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, content: ContentVectors, arrays: Arrays) -> None:
         self._content = content
-        self._stats = stats
-        self._new: OrderedDict[int, None] = OrderedDict()
-        self.lists = NearLists(self._like, clock, latest=1)
+        self._stats, self._lists = arrays["stats"], arrays["like"]
+        self._waiting: OrderedDict[int, None] = OrderedDict()
+        self._again: list[int] = []
 
     def __len__(self) -> int:
-        return len(self._new)
+        """Return how many items wait."""
+        return len(self._waiting) + len(self._again)
 
     def note(self, row: int) -> None:
         """Note that an item was added to the catalogue, or has changed there."""
-        if self._stats["clicks"][row] >= NEW_CLICKS:
-            self._new.pop(row, None)
-            return
-        self._new[row] = None
-        if len(self._new) > MOST_NEW:
-            self._new.popitem(last=False)
+        if self._stats["clicks"][row] < NEW_CLICKS:
+            self._waiting[row] = None
+            if len(self._waiting) > WAITING:
+                self._waiting.popitem(last=False)
 
-    def drop(self, row: int) -> None:
-        """Note that an item has left."""
-        self._new.pop(row, None)
+    def renew(self) -> None:
+        """Have all new items put on lists again, behind those that were noted.
 
-    def forget_clicked(self) -> None:
-        """Drop the items that are not new any more."""
-        rows = np.fromiter(self._new, np.int64, len(self._new))
-        for row in rows[self._stats["clicks"][rows] >= NEW_CLICKS].tolist():
-            del self._new[row]
-
-    def _like(self, row: int) -> NDArray[np.int64]:
-        """Return the new items that are like an item, best first.
-
-        Of those that are equally like it, the least clicked come first, then the last added.
-
-        On the thread that makes lists: another one may change what is new meanwhile.
+        Takes a millisecond for a million items.
         """
-        rows = np.array(list(self._new)[::-1], np.int64)
-        stats = self._stats[rows]
-        shown = (stats["flags"] & (DELETED | UNAVAILABLE) == 0) & (stats["clicks"] < NEW_CLICKS)
-        rows = rows[shown & (rows != row)]
-        if not len(rows):
-            return NOTHING
-        cosines = self._content.cosines(row, rows)
-        alike = cosines >= LIKE
-        rows, cosines = rows[alike], cosines[alike]
-        return rows[np.lexsort((self._stats["clicks"][rows], -cosines))[:LENGTH]]
+        rows = self._content.rows()
+        self._again = rows[self._stats["clicks"][rows] < NEW_CLICKS][: -WAITING - 1 : -1].tolist()
+
+    def list_next(self) -> bool:
+        """Put the next item on the lists; False if none waits, or no basis is there yet."""
+        if self._content.generation is None:
+            return False
+        if self._waiting:
+            row, _ = self._waiting.popitem(last=False)
+        elif self._again:
+            row = self._again.pop()
+        else:
+            return False
+        rows, cosines = self._content.near(row, ALIKE)
+        put_on_lists(self._lists, self._stats, row, rows, cosines)
+        return True
 
 
-def new_share(size: int, n_ranked: int, clicks: float) -> tuple[int, int]:
-    """Return the place from which new items are put on a page, and how many at most.
+@njit(cache=True)
+def _put(lists: NDArray[np.void], stats: NDArray[np.void], owner: int, row: int, cosine: float):  # type: ignore[no-untyped-def]
+    """Put a new item on an item's list, before those that are not more like it.
 
-    Parameters
-    ----------
-    size
-        Items of the page.
-    n_ranked
-        How many of them the counts have found.
-    clicks
-        Clicks of the session's last item.
+    What it had of the item, and of items that are new no longer, is dropped.
     """
-    if n_ranked < size:
-        most = (size - n_ranked) // FILL_SHARE
-    else:
-        most = size // PAGE_SHARE if clicks < THIN_CLICKS else 0
-    return size - most, most
+    listed = lists[owner]
+    n = 0
+    for i in range(LISTED):
+        other = listed[i].row
+        if other == 0:
+            break
+        if other != row and is_new(stats, other):
+            listed[n].row = other
+            listed[n].cosine = listed[i].cosine
+            n += 1
+    for i in range(n, LISTED):
+        listed[i].row = 0
+    at = n
+    while at > 0 and listed[at - 1].cosine <= cosine:
+        at -= 1
+    if at == LISTED:
+        return
+    for i in range(min(n, LISTED - 1), at, -1):
+        listed[i].row = listed[i - 1].row
+        listed[i].cosine = listed[i - 1].cosine
+    listed[at].row = row
+    listed[at].cosine = cosine
+
+
+@njit(cache=True)
+def put_on_lists(
+    lists: NDArray[np.void],
+    stats: NDArray[np.void],
+    row: int,
+    rows: NDArray[np.int64],
+    cosines: NDArray[np.float32],
+) -> None:
+    """Put a new item on the lists of the items ``rows`` (n,), and those that are new on its own."""
+    if not is_new(stats, row):
+        return
+    for i in range(len(rows)):
+        if cosines[i] >= LEAST:
+            _put(lists, stats, rows[i], row, cosines[i])
+            if is_new(stats, rows[i]):
+                _put(lists, stats, row, rows[i], cosines[i])

@@ -170,6 +170,10 @@ class ContentVectors:
 
     # ---- searching
 
+    def rows(self) -> NDArray[np.int64]:
+        """Return the rows of the items that have content."""
+        return np.flatnonzero(self._known)
+
     def knows(self, row: int) -> bool:
         """Whether an item has content."""
         return bool(self._known[row])

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.content.new_items import new_share
 from online_models.engine.published import PublishedModels
 from online_models.memory.layout import Limits
-from online_models.ranking import new_places, page, rankings
+from online_models.ranking import page, rankings
 from online_models.ranking.page import MAX_ANSWER
 from online_models.ranking.policy import Asked, ItemView, Policy, checked
 from online_models.ranking.request import (
@@ -56,7 +55,6 @@ class Answering(PublishedModels):
         )
         self.contexts = ContextCounts()
         """Clicks by what is said of their contexts."""
-        self._clicks = a["stats"]["clicks"]
         self.policy: Policy | None = None
         """Re-orders what was ranked; None: nothing does."""
         self._view = ItemView(
@@ -193,7 +191,7 @@ class Answering(PublishedModels):
             near = partial(opening, self.contexts, said, self.arrays, self.rows)
         if self.policy is not None:
             return self._ordered(self.policy, near, items, size, own, flt, times_s, enter, past)
-        return self._for_visitor(near, items, size, own, flt, times_s, enter, past)
+        return self._answer_with(near, items, size, own, flt, times_s, enter, past)
 
     def _ordered(
         self,
@@ -209,7 +207,7 @@ class Answering(PublishedModels):
     ) -> Ranked:
         """Answer in the order of a policy."""
         depth = min(max(size, policy.depth), MAX_ANSWER)
-        ranked = self._for_visitor(near, items, depth, own, flt, times_s, enter, past)
+        ranked = self._answer_with(near, items, depth, own, flt, times_s, enter, past)
         if enter is not None:
             enter("policy")
         asked = Asked(items, size, own, flt, self._request.number)
@@ -225,38 +223,6 @@ class Answering(PublishedModels):
             None if drawn is None else drawn[:size],
             ranked.from_past,
         )
-
-    def _for_visitor(
-        self,
-        near: Near,
-        items: Rows,
-        size: int,
-        own: int,
-        flt: Filter | None,
-        times_s: tuple[int, int],
-        enter: Callable[[str], None] | None,
-        past: Past | None,
-    ) -> Ranked:
-        """Answer, with new items where counts are thin."""
-        ranked = self._answer_with(near, items, size, own, flt, times_s, enter, past)
-        if self.new_items is None or not self._request.n_query:
-            return ranked
-        last = int(self._query[self._request.n_query - 1])
-        if not last:
-            return ranked
-        at, most = new_share(size, ranked.n_ranked, float(self._clicks[last]))
-        rows = self.new_items.lists.near_to((last,)) if most else NOTHING
-        if not len(rows):
-            return ranked
-        self._request.write_again(size, own, flt, times_s)
-        n = len(ranked.rows)
-        at = min(at, n)
-        put = int(new_places.place_new(self._state, n, at, most, rows))
-        n, near_end = min(n + put, size), ranked.n_ranked + ranked.n_near
-        if at <= near_end:
-            near_end = min(near_end + put, n)
-        n_ranked = min(ranked.n_ranked, at) if put else ranked.n_ranked
-        return self._written(n, n_ranked, near_end - n_ranked)
 
     def _answer_with(
         self,

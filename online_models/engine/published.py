@@ -33,7 +33,7 @@ class PublishedModels(ItemTable):
         self.content: ContentVectors | None = None
         """What items are; None until `begin_content` is called."""
         self.new_items: NewItems | None = None
-        """Items without clicks that are like others."""
+        """Puts new items on the lists of those that they are like."""
 
     def put_vectors(
         self, item_id: str, context: NDArray[np.float32], target: NDArray[np.float32]
@@ -74,11 +74,11 @@ class PublishedModels(ItemTable):
         """Keep content vectors of the items, empty ones at first.
 
         The caller must put in what each item is (`put_content`), make another basis when it is
-        `due`, and call `make` of the lists of new items regularly. ``clock`` returns monotonic
+        `due`, and call `NewItems.renew` and `list_next` regularly. ``clock`` returns monotonic
         seconds; ``embeddings`` the vectors that a shop has of its items.
         """
         self.content = ContentVectors(self.limits.rows, clock, embeddings)
-        self.new_items = NewItems(self.content, self.arrays["stats"], clock)
+        self.new_items = NewItems(self.content, self.arrays)
         return self.content
 
     def put_content(self, row: int, item: Counted) -> None:
@@ -87,8 +87,6 @@ class PublishedModels(ItemTable):
             self.content.put(row, item)
             if self.content.knows(row):
                 self.new_items.note(row)
-            else:
-                self.new_items.drop(row)
 
     def delete_item(self, item_id: str) -> None:
         """See `ItemTable.delete_item`; the item disappears from the index at once."""
@@ -104,15 +102,11 @@ class PublishedModels(ItemTable):
             self.index.remove(row)
         if self.content is not None:
             self.content.remove(row)
-        if self.new_items is not None:
-            self.new_items.drop(row)
 
     def have_left(self) -> None:
         """See `ItemRows.have_left`."""
         if self.nearest is not None:
             self.nearest.forget_older()
-        if self.new_items is not None:
-            self.new_items.lists.forget_older()
 
     def drop_vectors(self, item_id: str) -> None:
         """Forget an item's vectors."""

@@ -107,9 +107,9 @@ def _answer_by_content(engine: Engine) -> None:
     row = engine.rows[items[0]]
     engine.similar(row, 20, by=By.MIX)
     assert engine.new_items is not None
-    for _ in range(2):
-        engine.recommend([row], 20)
-        engine.new_items.lists.make(1)
+    engine.new_items.renew()
+    assert engine.new_items.list_next()
+    engine.recommend([row], 20)
 
 
 def warm_up_learners() -> None:

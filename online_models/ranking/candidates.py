@@ -10,6 +10,7 @@ from online_models.memory.table import Table
 from online_models.memory.top_k import sort_places, top_k
 from online_models.ranking.blend import score_pool
 from online_models.ranking.item_filter import allowed
+from online_models.ranking.new_share import give_new_share
 from online_models.ranking.past_share import give_share
 from online_models.sources.registry import POOL, retrieve
 from online_models.tables.click_times import set_time_features
@@ -31,7 +32,8 @@ def pick_candidates(st: State, filtered: bool) -> int:
 
     Sets ``st.order[:n]`` to places in the pool, best first by ``st.pool_score``, and returns n: the
     size of the request, at least `CANDIDATES`; fewer if fewer items of the pool pass the filter.
-    The first of them are the candidates, ``st.candidates``; the user's past has its share of them.
+    The first of them are the candidates, ``st.candidates``; the user's past and new items have
+    shares of them.
     """
     set_time_features(st)
     retrieve(st)
@@ -47,6 +49,7 @@ def pick_candidates(st: State, filtered: bool) -> int:
     while n > 0 and st.pool_score[st.order[n - 1]] == EXCLUDED_SCORE:
         n -= 1
     give_share(st, n, CANDIDATES)
+    give_new_share(st, n, CANDIDATES)
     found.candidates = min(n, CANDIDATES)
     for i in range(found.candidates):
         st.candidates[i] = st.order[i]

@@ -10,6 +10,7 @@ from online_models.memory.names import unique
 from online_models.memory.state import State
 from online_models.memory.table import Table
 from online_models.sources import (
+    new_items,
     own_items,
     pair_successors,
     past,
@@ -29,6 +30,7 @@ SOURCES = (
     two_hops.SOURCE,
     popularity.SOURCE,
     past.SOURCE,
+    new_items.SOURCE,
 )
 """A source that depends on what others have found comes after them (`two_hops`)."""
 
@@ -60,6 +62,7 @@ TABLES = (
     Table("score", np.float32, (POOL + 1, ROW_WIDTH)),
     Table("pool", np.int32, (POOL + 1,)),
     Table("past_scores", np.float32, (POOL + 1, past.SCORES)),
+    Table("new_cosines", np.float32, (POOL + 1,)),
     Table("left_out_columns", np.uint8, (N_COLUMNS,)),
 )
 
@@ -113,6 +116,7 @@ def retrieve(st: State) -> None:
     found.pool_size = 0
     found.neighbours = 0
     found.past_places = 0
+    found.new_first = 0
     found.own_learned = request.session >= 0
     if request.n_query > 0:
         _ask(st)

@@ -30,8 +30,11 @@ AT_ONCE = 4
 WHOLE_CATALOGUE = 1_000
 """While more items wait, as after a start, there is no pause."""
 
-LOOK_S = 10.0
-"""Between two looks for new items that are new no longer: 0.1 ms."""
+LISTED = 10
+"""New items that are put on lists in a round, one in a slice: a third of a millisecond each."""
+
+RENEWED_S = 600.0
+"""All new items are put on lists again after so long, and with each basis."""
 
 BASIS_CHECK_S = 0.5
 
@@ -53,7 +56,7 @@ class ContentBuilder:
         self._replica = replica
         self._clock = clock
         self._stop = threading.Event()
-        self._next_basis = self._next_look = 0.0
+        self._next_basis = self._next_renewal = 0.0
         self._content: ContentVectors = replica.engine.begin_content(clock, self._embedding)
         replica.catalogue.follow_changes()
         self._threads = [
@@ -87,22 +90,31 @@ class ContentBuilder:
                 self._stop.wait(BETWEEN_BUILDS_S)
 
     def put_items(self) -> None:
-        """Give the items that have changed their vectors."""
-        changed, engine = self._replica.catalogue.changed, self._replica.engine
+        """Give the items that have changed their vectors, and put new ones on lists."""
+        changed = self._replica.catalogue.changed
         left = max(ITEMS, len(changed) if len(changed) > WHOLE_CATALOGUE else 0)
         while left > 0 and changed and not self._stop.is_set():
             left -= AT_ONCE
             self._put_some()
-        if self._clock() > self._next_look:
-            self._next_look = self._clock() + LOOK_S
-            assert engine.new_items is not None
-            with self._replica.slice():
-                engine.new_items.forget_clicked()
+        self._list_new_items()
         metrics.CONTENT_WAITING.set(len(changed))
         metrics.CONTENT_VECTORS.set(self._content.n_vectors)
         metrics.CONTENT_WITHOUT_VECTOR.set(self._content.n_known - self._content.n_vectors)
         if self._content.generation is not None:
             metrics.CONTENT_AGE.set(self._clock() - self._content.generation.fitted_s)
+
+    def _list_new_items(self) -> None:
+        """Put some of the new items on the lists of those that they are like."""
+        new_items = self._replica.engine.new_items
+        assert new_items is not None
+        if self._clock() > self._next_renewal and self._content.generation is not None:
+            self._next_renewal = self._clock() + RENEWED_S
+            new_items.renew()
+        for _ in range(LISTED):
+            with self._replica.slice():
+                if not new_items.list_next():
+                    break
+        metrics.NEW_ITEMS_WAITING.set(len(new_items))
 
     def _put_some(self) -> None:
         catalogue, engine = self._replica.catalogue, self._replica.engine
@@ -137,6 +149,7 @@ class ContentBuilder:
             content.give_up()
             metrics.CONTENT_FITS_FAILED.inc()
             raise
+        self._next_renewal = 0.0
         taken = time.monotonic() - started
         self._next_basis = now + max(BETWEEN_BUILDS_S, taken / BUILDING)
         metrics.CONTENT_FITS.inc()

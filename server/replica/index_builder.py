@@ -78,11 +78,9 @@ class IndexBuilder:
 
     def make_lists(self, _: float) -> None:
         """Make the lists of near items that answers have requested."""
-        nearest, new_items = self._replica.engine.nearest, self._replica.engine.new_items
+        nearest = self._replica.engine.nearest
         assert nearest is not None
         nearest.make(LISTS)
-        if new_items is not None:
-            new_items.lists.make(LISTS)
 
     def maintain_index(self, now: float) -> None:
         """Rebuild the index if it is due, and measure its recall from time to time."""

@@ -47,7 +47,7 @@ basis makes all of them anew."""
 EARLY_BYTES, HELD_BYTES = 570, 520
 """Of a record of `vectors` that came before its item had a row; of one that an emitter holds."""
 
-KNOWN_BYTES = 8_000
+KNOWN_BYTES = 9_000
 """Of what answers need of a user who has asked: some 50 items, 20 purchases."""
 
 FITTING_BYTES = 2 * BASIS_BYTES + FIT_BYTES
@@ -90,7 +90,7 @@ def most_bytes(
         "profiles": max_profiles * (PROFILE_RECORD_BYTES + PROFILE_ENTRY_BYTES)
         + MOST_ASKED * KNOWN_BYTES,
         "index": limits.max_items * INDEX_BYTES if server else 0,
-        "content": limits.max_items * CONTENT_BYTES + FITTING_BYTES if server else 0,
+        "content": limits.max_items * CONTENT_BYTES + FITTING_BYTES,
         "held vectors": 0 if server else MOST_HELD * HELD_BYTES,
         "queues": 2 * MOST_BYTES + MOST_EARLY * EARLY_BYTES + 1_024 * QUEUE_KB,
     }

@@ -21,6 +21,7 @@ from online_models.ranking.features import (
     blend_terms,
     content,
     links,
+    new_items,
     past,
     session_shape,
     source_logs,
@@ -43,7 +44,7 @@ FAMILIES = (
 )
 """The blend's terms come first: its weights apply to the first features."""
 
-OPTIONAL = (past.FAMILY,)
+OPTIONAL = (past.FAMILY, new_items.FAMILY)
 """All features of these are 0 for a request that lacks what they are of, and for such a request
 the rankings are what they would be without them. They come after all others."""
 

@@ -46,7 +46,7 @@ def test_what_a_task_has_passed_over_is_that_of_its_own_operator(monkeypatch):
 def test_the_lag_of_a_job_is_that_of_all_its_topics(monkeypatch, tmp_path):
     """With all of `sessions` unread, the score job was said to be up to date."""
     kafka = KafkaOfGroups()
-    held = {"events": 3, "sessions": 5, "items": 7, "examples": 11, "impressions": 13}
+    held = {"events": 3, "sessions": 5, "items": 7, "examples": 11, "impressions": 13, "users": 19}
     for name, records in {**held, "commands": 17}.items():
         for n in range(records):
             kafka.write(name, n % 4)
@@ -56,7 +56,8 @@ def test_the_lag_of_a_job_is_that_of_all_its_topics(monkeypatch, tmp_path):
     for n in range(6):
         kafka.write("sessions", n % 4)
     kafka.delete_oldest("events", 1)
-    unread = {"sessions": 3 - 1, "vectors": 6 + 7 + 17, "ranker": 11 + 17, "score": 5 + 6}
+    unread = {"sessions": 3 - 1, "profiles": 19, "vectors": 6 + 7 + 17, "ranker": 11 + 17}
+    unread["score"] = 5 + 6
     assert set(unread) == {part.name for job in JOBS.values() for part in job.parts}
 
     monkeypatch.setattr(lag, "Consumer", kafka.consumer)
@@ -98,5 +99,6 @@ def test_the_status_of_a_tenant_is_of_its_own_jobs_and_topics(monkeypatch, tmp_p
         for tenant, parts in ((own, {"kafka", "server"}), (other, {"kafka"})):
             said = status.describe(stack, tenant)
             found = {part["name"]: part["lag"] for part in said["parts"]}
-            assert found == {**dict.fromkeys(parts), "job sessions": lags[tenant]}
+            read = {"job sessions": lags[tenant], "job profiles": 0}
+            assert found == dict.fromkeys(parts) | read
             assert bool(said["models"]) is (tenant == own)

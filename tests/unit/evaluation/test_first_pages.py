@@ -1,5 +1,6 @@
 """First pages are scored before their click is learned, with what is known of the context."""
 
+import random
 from itertools import cycle
 from pathlib import Path
 
@@ -14,8 +15,9 @@ EVERYWHERE, COUNTRY = "popular everywhere", "country"
 
 def steps(n):
     """Sessions of two countries by turns, each of which clicks 30 items that the other does not."""
+    pick = random.Random(0)
     return [
-        Step(f"s{at}", at + 1, f"{where}{at * 7 // 2 % 30}", "phone", where)
+        Step(f"s{at}", at + 1, f"{where}{pick.randrange(30)}", "phone", where)
         for at, where in zip(range(n), cycle(("DE", "FR")))
     ]
 

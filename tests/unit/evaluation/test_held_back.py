@@ -7,7 +7,14 @@ from evaluation.datasets import Session
 from evaluation.held_back import FIRST_CLICKS, HeldBack, every_tenth, hold_back, without_clicks_on
 from nextclick import Item
 
-ITEMS = [Item(f"i{n:02}", categories=("even" if n % 2 == 0 else "odd",)) for n in range(40)]
+ITEMS = [
+    Item(
+        f"i{n:02}",
+        categories=("even" if n % 2 == 0 else "odd",),
+        title="lonely" if n in (2, 20) else "",
+    )
+    for n in range(40)
+]
 
 
 def test_every_tenth_item_is_held_back_and_its_clicks_are_gone():
@@ -25,7 +32,7 @@ def test_figures_compare_what_was_held_back_and_all_others():
     ranks = [np.array(of) for of in ([2, 0, 1, 0], [0, 0, 1, 4], [0, 5, 0, 0])]
     figures = HeldBack(held, *ranks).figures()
     assert figures["cases_held_back"] == 2
-    assert (figures["hit_rate_source"], figures["mrr_source"]) == (0.5, 0.25)
+    assert (figures["hit_rate_content"], figures["mrr_content"]) == (0.5, 0.25)
     assert (figures["hit_rate_without"], figures["hit_rate_popular"]) == (0, 0.5)
     assert figures["hit_rate_others_gain"] == -0.5
     assert figures["mrr_others_gain"] == pytest.approx(-0.125)
@@ -39,7 +46,8 @@ def test_new_items_that_are_like_the_last_one_are_found():
     test = [Session("t", ("i02", "i20")), Session("u", ("i03", "i05"))]
     found = hold_back(train, test, ITEMS)
     assert found.held.tolist() == [True, False]
-    assert found.source[0] > 0
+    assert found.content[0] > 0
+    assert found.without[0] == 0
 
 
 def test_test_clicks_are_learned_only_where_that_is_asked_for():

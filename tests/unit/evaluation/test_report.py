@@ -51,7 +51,7 @@ def test_the_page_has_a_row_for_each_ranking_and_sections_for_the_data_that_are_
     text = page.read_text()
     for ranking in MODELS:
         assert (f"\n| {ranking} | " in text) == (ranking != NEEDS_CATALOGUE)
-    assert "| Tmall | 36.35 / 18.04 (COTREC) | " in text
+    assert "| Tmall | 60 | 36.35 / 18.04 (COTREC) | " in text
     assert "new visitor, no click yet (serenade_example, 20 sessions)" in text
     assert "## Further data" not in text
     assert "## Off-policy" not in text

@@ -120,7 +120,7 @@ def schema_of(rest):
 def test_no_bytes_are_the_servers_fault(running):
     """The same for requests that no client would make."""
     _, rest = running
-    assert {200, 400} <= send_bytes(rest, 1_000)
+    assert {200, 400} <= send_bytes(rest, 2_000)
 
 
 @pytest.mark.long

@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY
 from nextclick import Item, encode_item
 from online_models.engine import By, Engine
 from online_models.memory.layout import Limits
-from server.replica.content_builder import FIRST_BASIS_S, ContentBuilder
+from server.replica.content_builder import FIRST_BASIS_S, LISTED, RENEWED_S, ContentBuilder
 from server.replica.replica import Replica
 
 LIMITS = Limits(max_items=512, max_sessions=64, pairs=64)
@@ -130,3 +130,28 @@ def test_its_threads_do_all_of_it(replica):
     finally:
         builder.stop()
     assert alike(replica, "film2")
+
+
+def test_a_new_item_is_on_the_lists_of_those_that_it_is_like(replica, clock):
+    """It would be a candidate of nobody until it is clicked."""
+    engine = replica.engine
+    engine.arrays["stats"]["clicks"][engine.rows_of(["film2", "film4"])] = 100
+    builder = ContentBuilder(replica, clock)
+    builder.put_items()
+    assert metric("waiting") == 0
+    assert REGISTRY.get_sample_value("nextclick_new_items_waiting") > 0
+    builder.make_basis()
+    rounds = 0
+    while REGISTRY.get_sample_value("nextclick_new_items_waiting"):
+        builder.put_items()
+        rounds += 1
+        assert rounds < 100
+    listed = engine.arrays["like"]["row"][engine.row("film2")]
+    assert listed[0]
+    assert {engine.ids[row][:4] for row in listed if row} == {"film"}
+    new = put(replica, "film", 104)
+    builder.put_items()
+    assert engine.row(new) in engine.arrays["like"]["row"][engine.row("film2")]
+    clock.now += RENEWED_S + 1
+    builder.put_items()
+    assert REGISTRY.get_sample_value("nextclick_new_items_waiting") == 38 + 1 - LISTED

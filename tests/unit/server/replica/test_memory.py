@@ -59,6 +59,8 @@ for n in range(sessions + sessions // 20):
         ],
     )
     replica.apply_session(session_id.encode(), record.SerializeToString())
+    while replica.unsettled:
+        replica.settle()
 for n in range(items + MOST_EARLY):  # those of the last come early
     both = rng.normal(size=(2, 64)).astype(np.float32)
     record = item_vectors.encode(item_vectors.ItemVectors(*both, 1, [1] * 4))
