@@ -15,7 +15,7 @@ from online_models.ranking import network, past_share
 from online_models.ranking.candidates import CANDIDATES
 from online_models.ranking.features import registry
 from online_models.ranking.features.past import FEATURES
-from online_models.ranking.features.registry import N_COMMON, N_FEATURES, N_INPUTS
+from online_models.ranking.features.registry import N_COMMON, N_INPUTS
 from online_models.sources.past import BOUGHT, FADE, FOLLOWED, IDLE_S, LIKED, READ
 from online_models.sources.rules import PRIOR, RULE_SLABS
 from online_models.vectors.two_towers import DECAY
@@ -46,7 +46,7 @@ def ask(engine, items, past, **kwargs):
     registry.set_features(engine._state)
     a = engine.arrays
     places = a["candidates"][: int(a["found"]["candidates"][0])]
-    features = a["features"][N_COMMON:N_FEATURES, : len(places)]
+    features = a["features"][N_COMMON : N_COMMON + len(NAMES), : len(places)]
     by_item = {
         engine.item_id(row): dict(zip(NAMES, features[:, i].tolist(), strict=True))
         for i, row in enumerate(a["pool"][places].tolist())

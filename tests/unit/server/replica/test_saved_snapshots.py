@@ -68,9 +68,8 @@ def test_a_line_of_sessions_is_short(tmp_path):
     snapshot.write(replica, tmp_path)
     with (tmp_path / "snapshot-000001" / "sessions.jsonl").open("rb") as file:
         lines = [json.loads(line) for line in file]
-    ids = [
-        sum(1 + len(hidden) + len(bought) for *_, hidden, bought, _, _ in line) for line in lines
-    ]
+    hidden, bought = 6, 7
+    ids = [sum(1 + len(row[hidden]) + len(row[bought]) for row in line) for line in lines]
     assert max(ids) < snapshot.IDS_A_LINE + 250
     again = snapshot.read(tmp_path, LARGER)
     assert list(again.sessions.dump()) == list(replica.sessions.dump())
