@@ -43,7 +43,7 @@ class Jobs(Fuzz):
             if part.name == "sessions":
                 self.sessionize, apply = hosts, self.apply_event
             elif part.name == "profiles":
-                self.profile, apply = hosts, self.apply_user
+                self.keep_profile, apply = hosts, self.apply_user
             else:
                 self.tasks.append(hosts(TaskOptions(max_items=32)))
                 apply = partial(self.apply_checked, self.tasks[-1])
@@ -62,7 +62,7 @@ class Jobs(Fuzz):
 
     def apply_user(self, record):
         now_ms = record.append_time_ms
-        state, outputs = self.profile(self.users.get(record.key), record, now_ms)
+        state, outputs = self.keep_profile(self.users.get(record.key), record, now_ms)
         asked = [output.at_ms for output in outputs if isinstance(output, Wake)]
         for at_ms in asked[:1] if self.random.random() < 0.1 else ():
             state, _ = wake(state, at_ms)
