@@ -41,7 +41,7 @@ lint: setup
 	$(BIN)/lint-imports --no-cache
 
 test: lint
-	$(BIN)/python -m pytest $(AT_ONCE) -m "not long"
+	$(BIN)/python -m pytest $(AT_ONCE) --durations=60 --durations-min=5 -m "not long"
 
 test-all: test
 	$(BIN)/python -m pytest -m long
