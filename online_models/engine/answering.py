@@ -71,6 +71,11 @@ class Answering(PublishedModels):
         """See `ItemTable.replace_provisional`."""
         self._sweep.replace_unconfirmed()
 
+    def have_left(self) -> None:
+        """See `ItemRows.have_left`."""
+        super().have_left()
+        self.contexts.forget_openings()
+
     def kept(self) -> dict[str, Any]:
         """See `ItemRows.kept`."""
         of_contexts = list(self.contexts.dump())

@@ -14,8 +14,10 @@ from online_models.sources.context_popularity import (
     MOST_BYTES,
     MOST_ITEMS,
     MOST_VALUES,
+    OPENINGS,
     PLACES,
     PRIOR,
+    SAME_SHARE,
     ContextCounts,
     opening,
 )
@@ -190,3 +192,29 @@ def test_a_count_is_pruned_to_the_items_clicked_most(monkeypatch):
         counts.learn(FR, item, clock)
     [(_, items)] = counts.under(FR, 9)
     assert set(items) == {"b", "a"}
+
+
+def test_rows_are_found_again_after_a_thousandth_of_the_clicks(shop):
+    """Each first page took a millisecond; kept for ever, it would be that of yesterday."""
+
+    def ask():
+        return opening(shop.contexts, FR, shop.arrays, shop.rows)
+
+    first, allowed = ask(), shop.clicks // SAME_SHARE
+    assert allowed >= 1
+    for _ in range(allowed):
+        learn(shop, FR, "new")
+        assert ask() is first
+    learn(shop, FR, "new")
+    second = ask()
+    assert shop.row("new") in second
+    assert shop.row("new") not in first
+    shop.have_left()
+    assert ask() is not second, "rows may be those of other items"
+
+
+def test_kept_pages_are_bounded(shop):
+    """Who asks may say anything of the visitor."""
+    for n in range(OPENINGS + 9):
+        opening(shop.contexts, ("", "FR", f"campaign {n}"), shop.arrays, shop.rows)
+    assert len(shop.contexts._openings) == OPENINGS
