@@ -48,7 +48,7 @@ class Answering(PublishedModels):
         self._counters, self._found = a["counters"], a["found"]
         self._clock, self._next_session = a["counters"]["clock"], a["counters"]["next_session"]
         self._sweep = Sweep(self, self._state, phases_of(self, self._state), self.deleted)
-        self._request = RequestWriter(a, self.categories.numbers, self.facts)
+        self._request = RequestWriter(a, self._state, self.categories.numbers, self.facts)
         self._query, self._answer, self._answer_score = a["query"], a["answer"], a["answer_score"]
         self._session_columns = tuple(
             a["sessions"][name] for name in ("number", "n", "slab", "at", "items")

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nextclick.limits import MAX_FILTER_CATEGORIES, PAST_ITEMS
-from online_models.memory.state import REQUEST
+from nextclick.limits import MAX_FILTER_CATEGORIES
+from online_models.memory.state import REQUEST, State
 from online_models.memory.table import Arrays
 from online_models.ranking.conditions import Condition, Masks, whole_condition
 from online_models.ranking.page import MAX_ANSWER
+from online_models.sources.past import take_past
 from online_models.sources.registry import MAX_QUERY_ITEMS
 from online_models.tables.facts import Facts
 
@@ -114,21 +115,23 @@ class RequestWriter:
 
     Parameters
     ----------
-    arrays
-        The models' tables.
+    arrays, state
+        The models' tables, and the kernels' view of them.
     category_numbers
         Numbers of the catalogue's categories; grows with it.
     facts
         What the catalogue says of items.
     """
 
-    def __init__(self, arrays: Arrays, category_numbers: Mapping[str, int], facts: Facts) -> None:
+    def __init__(
+        self, arrays: Arrays, state: State, category_numbers: Mapping[str, int], facts: Facts
+    ) -> None:
+        self._state = state
         self._record: Any = arrays["request"].view(np.uint8).data
         self._query = arrays["query"]
         self._marks = arrays["marks"]
         self._categories, self._wanted = arrays["filter_categories"], arrays["wanted"]
-        self._past, self._past_at = arrays["past"], arrays["past_at"]
-        self._past_flags, self._past_repeats = arrays["past_flags"], arrays["past_repeats"]
+        self._past = arrays["past"]
         self._category_numbers = category_numbers
         self._masks = Masks(arrays, facts)
         self.number = 0
@@ -165,16 +168,7 @@ class RequestWriter:
 
     def write_past(self, past: Past) -> int:
         """Write the user's past; return the number of its items that have a row."""
-        rows, times_s, flags = (part[-PAST_ITEMS:] for part in past[:3])
-        if not rows.all():
-            known = rows != 0
-            rows, times_s, flags = rows[known], times_s[known], flags[known]
-        n = len(rows)
-        self._past[:n] = rows
-        self._past_at[:n] = times_s
-        self._past_flags[:n] = flags
-        self._past_repeats[0] = past.repeats
-        return n
+        return int(take_past(self._state, past.rows, past.times_s, past.flags, float(past.repeats)))
 
     def write_again(
         self, size: int, session: int, flt: Filter | None, times_s: tuple[int, int]

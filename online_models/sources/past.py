@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from nextclick.limits import PAST_ITEMS, SESSION_IDLE_MS
 from online_models.memory.prefetch import prefetch
@@ -44,6 +45,29 @@ FADE = np.float32(0.8)
 
 IDLE_S = SESSION_IDLE_MS // 1_000
 """Between two items of the past lies the end of a session if it is longer than this."""
+
+
+@njit(cache=True)
+def take_past(
+    st: State,
+    rows: NDArray[np.int32],
+    times_s: NDArray[np.int64],
+    flags: NDArray[np.uint8],
+    repeats: float,
+) -> int:
+    """Set the tables to the last `PAST_ITEMS` of a past, without items that have no row.
+
+    Arguments as the fields of `ranking.request.Past`. Returns the number of items.
+    """
+    n = 0
+    for i in range(max(len(rows) - PAST_ITEMS, 0), len(rows)):
+        if rows[i] != 0:
+            st.past[n] = rows[i]
+            st.past_at[n] = times_s[i]
+            st.past_flags[n] = flags[i]
+            n += 1
+    st.past_repeats[0] = repeats
+    return n
 
 
 @njit(cache=True)
