@@ -59,7 +59,7 @@ from records import example, item_vectors
 from records.session_life import Applied
 from server.kafka.acked_producer import Outcome
 from server.replica.followed_topics import FOLLOWED
-from tests.processor_time import least_seconds
+from tests.processor_time import floor_seconds
 
 NOW_MS = 1_700_000_000_000
 
@@ -350,17 +350,16 @@ class Fuzz:
 def longest(run, bound):
     """Return the most processor time that a step takes, in floors, and a sentence of it.
 
-    The floor is the time that this machine takes for `floor`: how fast it is changes with what else
-    it does. Of each step, the least of all runs counts; there are more runs while one is beyond
-    ``bound`` floors.
-    Loading of code, collection of garbage and the neighbours' use of the caches count as processor
-    time, too, but not at the same step of each run. ``run()`` returns a `Fuzz` that has done the
-    same steps every time.
+    A floor is `floor_seconds`: how fast a machine is changes with what else it does. Of each step,
+    the least of all runs counts; there are more runs while one is beyond ``bound`` floors. Loading
+    of code, collection of garbage and the neighbours' use of the caches count as processor time,
+    too, but not at the same step of each run. ``run()`` returns a `Fuzz` that has done the same
+    steps every time.
     """
     least, names, floor_s = None, [], 0.0
     for _ in range(RUNS):
         fuzz = run()
-        floor_s = max(floor_s, least_seconds(floor))
+        floor_s = max(floor_s, floor_seconds())
         assert least is None or fuzz.names == names
         took, names = np.array(fuzz.took), fuzz.names
         least = took if least is None else np.minimum(least, took)
@@ -371,8 +370,3 @@ def longest(run, bound):
     told = f"longest: {1_000 * seconds:.2f} ms of processor time, {floors:.1f} floors; {names[at]}"
     print(told)
     return floors, told
-
-
-def floor():
-    """Add up 10,000 numbers: 0.1 to 0.3 ms on the machines that we know."""
-    return sum(range(10_000))

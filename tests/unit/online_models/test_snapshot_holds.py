@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from itertools import count
 
 import numpy as np
@@ -15,8 +16,10 @@ from tests.longest_call import longest_call
 
 ITEMS = 1 << 18
 
-PARTS = 5
-"""The faults took as long as all ids at once, or nearly; what is promised is a 30th of that."""
+PARTS = 6
+"""A call takes less than this part of encoding all ids at once: 5 ms where that takes 30. Whole
+snapshots were seen at a 14th on a busy machine, a 24th to a 59th otherwise; the faults took 7 ms to
+110, encoding all ids among them."""
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +39,7 @@ def test_no_call_holds_up_answers(engine, tmp_path):
 
     folders = map(str, count())
     took, where = longest_call(lambda: engine.snapshot(tmp_path / next(folders)))
+    shutil.rmtree(tmp_path)  # hundreds of megabytes; not while calls are timed
     at_once, _ = longest_call(lambda: json.dumps(engine.ids))
     assert took < at_once / PARTS, where
 
