@@ -21,6 +21,7 @@ compiler=$(command -v c++ || command -v g++ || command -v clang++ || true)
 header=$("$python" -c 'import os, sysconfig; print(os.path.join(sysconfig.get_path("include"), "Python.h"))')
 [ -e "$header" ] || fail "Python's C headers" "no Python.h" "e.g. the package python3.11-dev"
 
+command -v setpriv > /dev/null || fail "setpriv" "none" "util-linux"
 maven=$(mvn -v 2>/dev/null) || fail "Maven" "none" "maven (3.6 or later)"
 java=$(printf '%s\n' "$maven" | sed -n 's/^Java version: \([0-9]*\).*/\1/p')
 case "$java" in

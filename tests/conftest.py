@@ -17,10 +17,13 @@ settings.load_profile("any")
 TOGETHER = {
     "tests/integration": "stack",
     "tests/benchmarks": "stack",
-    "tests/recovery/test_other_flink.py": "stack",
+    "tests/recovery": "stack",
     "tests/clients": "clients",
 }
-"""Folders and files whose tests share a stack, or install and build in the same folders."""
+"""Folders whose tests start Flink, or install and build in the same folders.
+
+Two Flinks on two cores are slower than one after another: a job that deploys in 30 s takes minutes.
+"""
 
 
 class TogetherOrByFile(LoadScopeScheduling):

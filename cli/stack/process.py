@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -17,8 +16,6 @@ from cli import interrupt
 from cli.errors import CommandError
 from cli.stack.last_words import cause
 from cli.stack.layout import Child
-
-PR_SET_PDEATHSIG = 1
 
 REASON_LINES = 80
 """Of a log, in which the reason is looked for: a trace of Java is long."""
@@ -34,6 +31,13 @@ START_S = 300.0
 """For a part to start or to be paused, or a job to be accepted: it takes seconds, but minutes while
 others keep the cores busy. A part that has died is noticed at once."""
 
+DIES_WITH_PARENT = ["setpriv", "--pdeathsig", "TERM", "--"]
+"""Becomes the program in the arguments, and gets SIGTERM when the thread that started it ends.
+
+A `preexec_fn` would have Python call fork, with the handlers that gRPC has for it: they shut down
+and restart its threads and copy its sockets, under calls that are on their way.
+"""
+
 _WHEN_RECORDED = ["/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh"]
 """Becomes the program in the arguments after a line of input; ends with the input."""
 
@@ -41,16 +45,6 @@ _GO_ON_WHEN_ENDED = ["/bin/sh", "-c", 'read -r _; kill -CONT "$1"', "sh"]
 """Lets the process in the argument go on at the end of the input."""
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-_libc = ctypes.CDLL(None)
-
-
-def die_with_parent() -> None:
-    """End this process with SIGTERM when the thread that started it ends.
-
-    To be called between fork and exec: a single system call without locks, safe beside threads.
-    """
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def spawn(
@@ -84,13 +78,12 @@ def spawn(
     reading, writing = (None, None) if bound else os.pipe()
     with log.open("ab") as out:
         process = subprocess.Popen(
-            argv if bound else [*_WHEN_RECORDED, *argv],
+            [*(DIES_WITH_PARENT if bound else _WHEN_RECORDED), *argv],
             stdin=subprocess.DEVNULL if reading is None else reading,
             stdout=out,
             stderr=subprocess.STDOUT,
             env={**os.environ, **env},
             start_new_session=True,
-            preexec_fn=die_with_parent if bound else None,  # noqa: PLW1509
         )
     _started[process.pid] = process
     if reading is not None and writing is not None:

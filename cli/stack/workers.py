@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cli.stack.backoff import Backoff
-from cli.stack.process import die_with_parent
+from cli.stack.process import DIES_WITH_PARENT
 
 log = logging.getLogger("nextclick.workers")
 
@@ -92,14 +92,13 @@ class Workers:
             "NEXTCLICK_HTTP_PORT": str(self._http_port + number if self._http_port else 0),
             "NEXTCLICK_DATA_DIR": str(self._data_dir / f"worker-{number}"),
         }
-        argv = [sys.executable, "-m", "server"]
+        argv = [*DIES_WITH_PARENT, sys.executable, "-m", "server"]
         return subprocess.Popen(
             argv,
             env=env,
             # In a session of their own: Ctrl-C is for this process, which lets them drain. If it
             # is killed, they end, too: nobody would look after them, and the port stays taken.
             start_new_session=True,
-            preexec_fn=die_with_parent,  # noqa: PLW1509
         )
 
     def _end(self) -> None:

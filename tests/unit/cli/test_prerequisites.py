@@ -14,6 +14,7 @@ WHOLE = {
     "python3.11": f'exec {sys.executable} "$@"',
     "c++": "true",
     "mvn": MAVEN.format("17.0.17"),
+    "setpriv": "true",
 }
 """What a machine has that lacks nothing: a program, and what it does."""
 
@@ -29,6 +30,10 @@ MISSING = {
         "needs Python's venv module ... python3.11-venv",
     ),
     "no compiler": ({"c++": None}, "needs a C++ compiler (found: none). Install g++"),
+    "no setpriv": (
+        {"setpriv": None},
+        "needs setpriv (found: none). Install util-linux",
+    ),
     "no Maven": ({"mvn": None}, "needs Maven (found: none). Install maven"),
     "an old Java": (
         {"mvn": MAVEN.format("11.0.2")},

@@ -139,6 +139,15 @@ def test_a_bound_child_dies_with_its_parent(tmp_path):
     wait_until(lambda: _gone(pid), 60, "the child's end")
 
 
+@pytest.mark.parametrize("bound", [True, False])
+def test_a_start_runs_no_handlers_of_forks(home, bound):
+    """Those of gRPC can lose the answers to calls of this process that are on their way."""
+    forks = []
+    os.register_at_fork(before=lambda: forks.append("before"))
+    stop([spawn("sleeper", SLEEP, home.log("sleeper"), {}, bound=bound)])
+    assert not forks
+
+
 def test_waiting_ends_when_a_child_has_died(home):
     """A part that cannot start says so at once, with the end of its log."""
     argv = [sys.executable, "-c", "print('no such disk'); raise SystemExit(3)"]
