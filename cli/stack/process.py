@@ -31,20 +31,26 @@ START_S = 300.0
 """For a part to start or to be paused, or a job to be accepted: it takes seconds, but minutes while
 others keep the cores busy. A part that has died is noticed at once."""
 
-DIES_WITH_PARENT = ["setpriv", "--pdeathsig", "TERM", "--"]
-"""Becomes the program in the arguments, and gets SIGTERM when the thread that started it ends.
-
-A `preexec_fn` would have Python call fork, with the handlers that gRPC has for it: they shut down
-and restart its threads and copy its sockets, under calls that are on their way.
-"""
-
 _WHEN_RECORDED = ["/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh"]
 """Becomes the program in the arguments after a line of input; ends with the input."""
 
 _GO_ON_WHEN_ENDED = ["/bin/sh", "-c", 'read -r _; kill -CONT "$1"', "sh"]
 """Lets the process in the argument go on at the end of the input."""
 
+_WHILE_PARENT_LIVES = ["/bin/sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"']
+"""Becomes the program in the arguments after the first one, which is the parent's id."""
+
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def dying_with_parent(argv: list[str]) -> list[str]:
+    """Return the arguments of a program that gets SIGTERM when the thread that starts it ends.
+
+    A `preexec_fn` would have Python call fork, with the handlers that gRPC has for it: they can
+    lose the answers to calls that are on their way.
+    """
+    signalled = ["setpriv", "--pdeathsig", "TERM", "--"]
+    return [*signalled, *_WHILE_PARENT_LIVES, str(os.getpid()), *argv]
 
 
 def spawn(
@@ -78,7 +84,7 @@ def spawn(
     reading, writing = (None, None) if bound else os.pipe()
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [*(DIES_WITH_PARENT if bound else _WHEN_RECORDED), *argv],
+            dying_with_parent(argv) if bound else [*_WHEN_RECORDED, *argv],
             stdin=subprocess.DEVNULL if reading is None else reading,
             stdout=out,
             stderr=subprocess.STDOUT,

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cli.stack.backoff import Backoff
-from cli.stack.process import DIES_WITH_PARENT
+from cli.stack.process import dying_with_parent
 
 log = logging.getLogger("nextclick.workers")
 
@@ -92,7 +92,7 @@ class Workers:
             "NEXTCLICK_HTTP_PORT": str(self._http_port + number if self._http_port else 0),
             "NEXTCLICK_DATA_DIR": str(self._data_dir / f"worker-{number}"),
         }
-        argv = [*DIES_WITH_PARENT, sys.executable, "-m", "server"]
+        argv = dying_with_parent([sys.executable, "-m", "server"])
         return subprocess.Popen(
             argv,
             env=env,
