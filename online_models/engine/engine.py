@@ -19,6 +19,7 @@ from online_models.engine import resize
 from online_models.engine import snapshot as snapshots
 from online_models.engine.inspection import Inspection
 from online_models.learners import click
+from online_models.learners.click import LEARN_FROM_CLICK
 from online_models.learners.sample import DEFAULT_SAMPLE
 from online_models.memory.layout import Limits
 from online_models.ranking.blend import FITTED
@@ -186,7 +187,7 @@ class Engine(Inspection):
         (`learners.click.LEARN_FROM_CLICK`).
         """
         row, items = self.rows.get(item_id, 0), self.session_rows(session)
-        if row == 0 or self.clicks < click.LEARN_FROM_CLICK:
+        if row == 0 or self.clicks < LEARN_FROM_CLICK:
             return None
         self._request.write(items, 0, session, past=past)
         if self._request.n_query == 0 or self._query[self._request.n_query - 1] == 0:

@@ -65,6 +65,7 @@ FOUND = np.dtype(
         ("has_features", "i8"),  # whether `features` belong to these candidates
         ("answering", "i8"),  # place in RANKINGS of the ranking that ordered the candidates
         ("past_places", "i8"),  # places of the pool that `past_scores` has; 0 without a past
+        ("past_linked", "i8"),  # places of the pool in `past_linked`
         ("new_first", "i8"),  # place of the pool from which it has `new_cosines`
     ]
 )

@@ -13,7 +13,7 @@ from nextclick.limits import PAST_ITEMS
 from online_models.memory.state import State
 from online_models.memory.table import Table
 from online_models.memory.top_k import MAX_SORTED, sort_places
-from online_models.sources.past import COV, PLACE, SEQ
+from online_models.sources.past import PLACE, link
 from online_models.sources.pool import find_in_pool
 from online_models.sources.registry import POOL
 
@@ -97,23 +97,21 @@ def _take_items(st: State, m: int, most: int) -> int:
 
 
 @njit(cache=True)
-def _link(st: State, p: int) -> np.float32:
-    return st.past_scores[p, SEQ] + st.past_scores[p, COV]
-
-
-@njit(cache=True)
 def _take_links(st: State, m: int, most: int) -> int:
     """Append up to ``most`` of what goes with the past; return the length."""
     best = st.past_best
     found = 0
-    for p in range(st.found[0].past_places):
-        link = _link(st, p)
-        if link <= 0 or st.past_taken[p] or st.pool_score[p] < LOWEST:
+    for k in range(st.found[0].past_linked):
+        p = st.past_linked[k]
+        if p >= st.found[0].past_places:  # the pool was full
             continue
-        if found == most and link <= _link(st, best[found - 1]):
+        if st.past_taken[p] or st.pool_score[p] < LOWEST:
+            continue
+        worth = link(st, p)
+        if found == most and worth <= link(st, best[found - 1]):
             continue
         c = found if found < most else found - 1
-        while c > 0 and _link(st, best[c - 1]) < link:
+        while c > 0 and link(st, best[c - 1]) < worth:
             best[c] = best[c - 1]
             c -= 1
         best[c] = p

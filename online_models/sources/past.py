@@ -12,6 +12,7 @@ of the candidates instead (`share`), and the ranker learns from features what a 
     st.past_in_visit[i]  place among the items of that session, from 0
     st.past_scores[p]    of the item at place p of the pool: sequential weights and co-visits from
                          the last items of the past; 1 + its place in the past, 0: not in it
+    st.past_linked[k]    place of the pool of an item that has such weights
 """
 
 from __future__ import annotations
@@ -97,6 +98,12 @@ def in_session(st: State, row: int) -> bool:
     return False
 
 
+@njit(cache=True, inline="always")
+def link(st: State, p: int) -> np.float32:
+    """Return how far the item at a place of the pool goes with the last items of the past."""
+    return st.past_scores[p, SEQ] + st.past_scores[p, COV]
+
+
 @njit(cache=True, fastmath=True)
 def _follow(st: State, a: int, w: float, n: int) -> int:
     """Add what is clicked together with item ``a``; return the pool's size."""
@@ -106,6 +113,7 @@ def _follow(st: State, a: int, w: float, n: int) -> int:
     f_seq = np.float32(w) / (it.seq_sum + PRIOR)
     f_cov = np.float32(w) * it.damp
     size = min(READ, RULE_SLABS[it.rules_slab])
+    linked = st.found[0].past_linked
     for c in range(size):
         prefetch(st.items, st.rules[at + c].item)
     for c in range(size):
@@ -116,8 +124,13 @@ def _follow(st: State, a: int, w: float, n: int) -> int:
         p, n = place_in_pool(st, e.item, n)
         if p >= before:
             scores[p, :] = 0
+        known = link(st, p) > 0
         scores[p, SEQ] += f_seq * e.seq
         scores[p, COV] += f_cov * e.cov * st.items[e.item].damp
+        if not known and link(st, p) > 0:
+            st.past_linked[linked] = p
+            linked += 1
+    st.found[0].past_linked = linked
     return n
 
 
@@ -161,6 +174,7 @@ SOURCE = Source(
         Table("past_repeats", np.float32, (1,)),
         Table("past_visit", np.int32, (PAST_ITEMS,)),
         Table("past_in_visit", np.int32, (PAST_ITEMS,)),
+        Table("past_linked", np.int32, (FOLLOWED * READ,)),
     ),
 )
 """``past_repeats`` is the share of the user's steps that were on an item of an earlier session."""

@@ -116,6 +116,7 @@ def retrieve(st: State) -> None:
     found.pool_size = 0
     found.neighbours = 0
     found.past_places = 0
+    found.past_linked = 0
     found.new_first = 0
     found.own_learned = request.session >= 0
     if request.n_query > 0:

@@ -24,7 +24,6 @@ from nextclick import Item, encode_item
 from nextclick.v1 import learning_pb2
 from nextclick.v1.session_pb2 import SessionRecord, Step
 from online_models.engine import Engine
-from online_models.learners import click
 from online_models.memory.layout import Limits
 from online_models.ranking.features.registry import N_FEATURES, NAMES, SCHEMA
 from records import example as example_records
@@ -43,7 +42,7 @@ ARRIVED_MS = 1_764_100_000_000
 
 @pytest.fixture(autouse=True)
 def learns_at_once(monkeypatch):
-    monkeypatch.setattr(click, "LEARN_FROM_CLICK", 0)
+    monkeypatch.setattr("online_models.engine.engine.LEARN_FROM_CLICK", 0)
 
 
 # ---- in process: clicks of files

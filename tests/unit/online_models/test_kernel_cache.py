@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cli.stack.layout import PROJECT
 from online_models import kernel_cache
 
 
@@ -67,3 +70,53 @@ def test_a_process_that_comes_second_takes_the_links_of_the_first(home, monkeypa
     assert (first / "of the first").is_file()
     assert [path.name for path in first.parent.iterdir()] == [first.name]
     assert (first / "models" / index.name).is_symlink()
+
+
+def constants_of_kernels(path: Path) -> set[str]:
+    """The names in capitals that a module's compiled functions use."""
+    kernels = [
+        node
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef)
+        and any("njit" in ast.unparse(d) for d in node.decorator_list)
+    ]
+    return {
+        node.id
+        for kernel in kernels
+        for node in ast.walk(kernel)
+        if isinstance(node, ast.Name) and node.id.isupper()
+    }
+
+
+def patched_constants(path: Path) -> Iterator[tuple[str, str]]:
+    """What a test sets for its time: module of ours, and name."""
+    tree = ast.parse(path.read_text())
+    modules = {
+        alias.asname or alias.name: f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("setattr"):
+            target, *rest = (ast.unparse(arg).strip("'\"") for arg in node.args)
+            name = rest[0] if len(rest) > 1 else target.rpartition(".")[2]
+            module = modules.get(target, target) if len(rest) > 1 else target.rpartition(".")[0]
+            yield module, name
+
+
+def test_no_test_changes_what_is_compiled_into_kernels():
+    """A kernel that is compiled meanwhile would be kept, with the test's number, for everybody."""
+    patched = {
+        (module, name)
+        for path in (PROJECT / "tests").rglob("*.py")
+        for module, name in patched_constants(path)
+        if module.startswith("online_models")
+    }
+    assert patched
+    for module, name in patched:
+        path = PROJECT.joinpath(*module.split(".")).with_suffix(".py")
+        assert not path.exists() or name not in constants_of_kernels(path), (module, name)
+    assert "LEARN_FROM_CLICK" in constants_of_kernels(
+        PROJECT / "online_models" / "learners" / "click.py"
+    )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nextclick.limits import PAST_ITEMS
 from online_models.engine import Engine, Filter, Past
-from online_models.learners import click
+from online_models.learners.click import LEARN_FROM_CLICK
 from online_models.memory.layout import Limits
 from online_models.ranking import network, past_share
 from online_models.ranking.candidates import CANDIDATES
@@ -297,14 +297,13 @@ def test_rank_scores_with_the_past(shop):
 
 
 @pytest.fixture
-def learning(monkeypatch):
-    monkeypatch.setattr(click, "LEARN_FROM_CLICK", 0)
+def learning():
     engine = Engine(SMALL, sample=1)
     for _ in range(20):
         number = engine.open_session()
         for item in "abcd":
             engine.learn(number, item)
-    engine.arrays["counters"]["clock"] = 2_000  # the kernel's own constant
+    engine.arrays["counters"]["clock"] = LEARN_FROM_CLICK
     return engine
 
 

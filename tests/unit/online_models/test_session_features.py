@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from online_models.engine import Engine
-from online_models.learners import click
 from online_models.memory.layout import Limits
 from online_models.ranking.blend import N_TERMS
 from online_models.ranking.features.registry import FEATURES, NAMES
@@ -19,7 +18,7 @@ TITLES = {"a": "oak chair", "b": "oak table", "c": "steel table", "d": "oak chai
 
 @pytest.fixture
 def engine(monkeypatch):
-    monkeypatch.setattr(click, "LEARN_FROM_CLICK", 0)
+    monkeypatch.setattr("online_models.engine.engine.LEARN_FROM_CLICK", 0)
     engine = Engine(LIMITS, sample=0, remote=True)
     for item_id, categories in ITEMS.items():
         engine.put_item(item_id, categories=categories, title=TITLES[item_id])

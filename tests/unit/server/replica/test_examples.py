@@ -11,7 +11,6 @@ from nextclick.limits import MAX_LEARNER_LATE_MS, SAMPLED_SHARE
 from nextclick.v1 import learning_pb2 as pb
 from nextclick.v1.session_pb2 import SessionRecord
 from online_models.engine import Engine, Past
-from online_models.learners import click
 from online_models.learners.ranker import RankerLearner
 from online_models.learners.vectors import VectorLearner
 from online_models.memory.layout import Limits
@@ -87,7 +86,7 @@ class FakeProducer:
 @pytest.fixture
 def emitter(monkeypatch):
     """A replica that emits an example of every click."""
-    monkeypatch.setattr(click, "LEARN_FROM_CLICK", 0)
+    monkeypatch.setattr("online_models.engine.engine.LEARN_FROM_CLICK", 0)
     replica = Replica(Engine(LIMITS, sample=0, remote=True), Role.EMITTER)
     examples = ExampleEmitter(replica, ServerSettings(sample=1))
     examples._producer = FakeProducer()
