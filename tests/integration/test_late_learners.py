@@ -4,6 +4,7 @@ import json
 import time
 import uuid
 
+import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from cli.stack import flink, flink_rest, process
@@ -24,6 +25,7 @@ SENT_AT_ONCE = 20
 """Sessions of two clicks: so few that the learner is late only because the clicks are old."""
 
 
+@pytest.mark.long
 def test_a_late_learner_that_is_killed_accounts_for_every_click(stack, producer):
     """Learned and passed over together are what was sent, and anyone can recount who was which."""
     tenant = f"late{uuid.uuid4().hex[:6]}"

@@ -17,7 +17,7 @@ LIFE_S = 5
 VISITS = (3, 2, 1)
 """Clicks of each visit; falling, so that a visit that is ignored shows."""
 
-VISITORS_A_CALL = 300
+VISITORS, VISITORS_A_CALL = 10_000, 300
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +32,16 @@ def forgetful(tmp_path_factory):
         stack.stop()
 
 
-@pytest.mark.parametrize("visitors", [300, pytest.param(10_000, marks=pytest.mark.long)])
-def test_every_click_of_a_returning_visitor_counts(forgetful, visitors):
+@pytest.mark.long
+def test_every_click_of_a_returning_visitor_counts(forgetful):
     """Their next clicks vanished until they were as many as those of the visit before."""
-    names = [f"{visitors}-{n}" for n in range(visitors)]
+    names = [f"v{n}" for n in range(VISITORS)]
     store = redis.Redis(port=forgetful.ports.redis)
     sessions = Reader(forgetful.kafka, "sessions")
     with Client(forgetful.target, timeout_s=60) as client:
         learned = client.recommend("nobody").model_version
         for visit, clicks in enumerate(VISITS):
-            for at in range(0, visitors, VISITORS_A_CALL):
+            for at in range(0, VISITORS, VISITORS_A_CALL):
                 events = [
                     click
                     for name in names[at : at + VISITORS_A_CALL]
@@ -49,7 +49,7 @@ def test_every_click_of_a_returning_visitor_counts(forgetful, visitors):
                 ]
                 assert client.put_events(events).accepted == len(events)
             left = now_ms()
-            learned += clicks * visitors
+            learned += clicks * VISITORS
             eventually(
                 lambda expected=learned: client.recommend("nobody").model_version - expected,
                 lambda off: off == 0,
@@ -63,12 +63,12 @@ def test_every_click_of_a_returning_visitor_counts(forgetful, visitors):
             )
     lives = eventually(
         lambda: items_of_lives(sessions.read()),
-        lambda known: sum(map(len, known.values())) >= visitors * sum(VISITS),
+        lambda known: sum(map(len, known.values())) >= VISITORS * sum(VISITS),
         "every click in a record",
     )
     sessions.close()
-    assert sum(map(len, lives.values())) == visitors * sum(VISITS)
-    assert len(lives) >= visitors * len(VISITS)
+    assert sum(map(len, lives.values())) == VISITORS * sum(VISITS)
+    assert len(lives) >= VISITORS * len(VISITS)
     assert all(len(visits_of(items)) == 1 for items in lives.values()), "a life is of one visit"
 
 

@@ -96,6 +96,7 @@ def steps_in_redis(shop, ids):
     return sum(SessionRecord.FromString(record).step_count for record in records if record)
 
 
+@pytest.mark.long
 def test_a_restored_backup_answers_as_before(shop, tmp_path):
     """The folders of Kafka, Flink, Redis and the servers are gone, and nobody notices."""
     ids = sample(tmp_path / "first.txt", 0, FIRST)

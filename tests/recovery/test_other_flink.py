@@ -146,6 +146,7 @@ class Clicks:
         assert versions == sorted(versions)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("packages", JOBS_OF)
 def test_jobs_go_on_on_another_flink(stack, tenant, packages, interpreter, other, tmp_path):
     """Moved to a cluster without our jars, settings or packages, they go on where they were."""
