@@ -47,6 +47,7 @@ def test_freshness_measures_probes_beside_a_load(stack):
     watcher.close()
 
 
+@pytest.mark.long
 def test_learning_measures_both_learners(stack):
     """The benchmark of the learners must run on jobs of its own, and end them."""
     result = checked("learning", learning.measure(stack, examples=300, clicks=400, sessions=500))
