@@ -34,7 +34,7 @@ class Known(NamedTuple):
     ``times_ms`` (n,) when that was, ``bought_ms`` and ``liked_ms`` (n,) since when they are bought
     and liked, `NEVER` for those that are not. ``repeats`` is the share of the user's steps until
     ``last_ms`` that were on an item of an earlier session. ``purchased`` are items with the time of
-    the last purchase, last one last.
+    the last purchase, last one last. ``appended_ms`` is when the last event that is in it arrived.
     """
 
     item_ids: tuple[str, ...] = ()
@@ -45,6 +45,7 @@ class Known(NamedTuple):
     last_ms: int = 0
     purchased: tuple[tuple[str, int], ...] = ()
     disliked: tuple[str, ...] = ()
+    appended_ms: int = 0
 
     def bought_since(self, time_ms: int) -> list[str]:
         """Return the items that were bought since a time."""
@@ -98,6 +99,7 @@ def known(profile: Profile) -> Known:
         profile.last_timestamp_ms,
         tuple((mark.item_id, mark.timestamp_ms) for mark in profile.purchased),
         tuple(mark.item_id for mark in profile.disliked),
+        profile.appended_ms,
     )
 
 

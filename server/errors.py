@@ -8,17 +8,34 @@ from google.rpc import code_pb2
 
 from nextclick.errors import FieldFault
 
+MOST_FAULTS, MOST_CHARACTERS = 20, 1_500
+"""Faults that are told of a call, and characters of all of them: an error is sent as metadata, and
+clients refuse more than 8 KiB of these."""
+
 
 class RequestError(Exception):
-    """A call cannot be answered: the code, and everything that is wrong, by field."""
+    """A call cannot be answered: the code, and what is wrong, by field, as far as there is room."""
 
     def __init__(
         self, message: str, faults: Sequence[FieldFault] = (), code: int = code_pb2.INVALID_ARGUMENT
     ) -> None:
-        self.message = message or "; ".join(f"{f.field}: {f.description}" for f in faults)
-        self.faults = faults
+        self.faults = _first(faults)
+        told = [f"{f.field}: {f.description}" for f in self.faults]
+        if len(told) < len(faults):
+            told.append(f"and {len(faults) - len(told)} more")
+        self.message = message or "; ".join(told)
         self.code = code
         super().__init__(self.message)
+
+
+def _first(faults: Sequence[FieldFault]) -> Sequence[FieldFault]:
+    """Return the faults that there is room for, one at least."""
+    characters = 0
+    for n, fault in enumerate(faults[:MOST_FAULTS]):
+        characters += len(fault.field) + len(fault.description)
+        if n and characters > MOST_CHARACTERS:
+            return faults[:n]
+    return faults[:MOST_FAULTS]
 
 
 def not_found(message: str) -> RequestError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from settings.profiles import ProfileSettings
 from settings.sessions import SessionSettings
@@ -25,6 +25,16 @@ class JobSettings(ProfileSettings, SessionSettings):
         default="heap",
         description="Where jobs keep their state: heap, or rocksdb with incremental checkpoints",
     )
+
+    @model_validator(mode="after")
+    def _profiles_outlive_sessions(self) -> JobSettings:
+        if self.profile_ttl_s < self.state_ttl_s:
+            raise ValueError(
+                f"NEXTCLICK_PROFILE_TTL_S: {self.profile_ttl_s} is less than "
+                f"NEXTCLICK_STATE_TTL_S, {self.state_ttl_s}: an erased profile would come back "
+                "from a session that has outlived it; raise the one or lower the other"
+            )
+        return self
 
     @field_validator("job_states")
     @classmethod

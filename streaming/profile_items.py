@@ -29,7 +29,7 @@ MAX_HALVINGS = 1_000
 """Of a weight; more would be a number too small for a float."""
 
 
-def merge(profile: Profile, session: pb.SessionRecord, since: int, erased_ms: int) -> int:
+def merge(profile: Profile, session: pb.SessionRecord, since: int) -> int:
     """Add the steps of a session to the items of a profile; return how many are new.
 
     Parameters
@@ -40,14 +40,10 @@ def merge(profile: Profile, session: pb.SessionRecord, since: int, erased_ms: in
         The session; its counters are left to the caller.
     since
         The version up to which the session has been added before.
-    erased_ms
-        Steps that arrived up to then are left out.
     """
     items = {item.item_id: item for item in profile.items}
     counted, new = set(), []
     for step in session.steps:
-        if step.appended_ms <= erased_ms:
-            continue
         if step.seq > since:
             new.append(step)
             continue
@@ -79,9 +75,7 @@ def merge(profile: Profile, session: pb.SessionRecord, since: int, erased_ms: in
     return len(new)
 
 
-def mark(
-    profile: Profile, session: pb.SessionRecord, before: pb.SessionRecord, erased_ms: int
-) -> bool:
+def mark(profile: Profile, session: pb.SessionRecord, before: pb.SessionRecord) -> bool:
     """Note what a session has bought, liked and disliked; return whether that is new.
 
     Parameters
@@ -92,8 +86,6 @@ def mark(
         The session after an event.
     before
         The session as it was known; what is in it has been noted.
-    erased_ms
-        Steps that arrived up to then are left out.
     """
     marks = {pb.EVENT_TYPE_PURCHASE: profile.purchased, pb.EVENT_TYPE_LIKE: profile.liked}
     most = {pb.EVENT_TYPE_PURCHASE: MAX_PURCHASED_ITEMS, pb.EVENT_TYPE_LIKE: MAX_LIKED_ITEMS}
@@ -101,9 +93,8 @@ def mark(
     for step in session.steps:
         if max(step.seq, step.strengthened_seq) <= before.version or step.type not in marks:
             continue
-        if step.appended_ms > erased_ms:
-            held = marks[step.type]
-            changed |= _put(held, step.item_id, step.timestamp_ms, most[step.type])
+        held = marks[step.type]
+        changed |= _put(held, step.item_id, step.timestamp_ms, most[step.type])
     known = {*before.hidden_item_ids, *(mark.item_id for mark in profile.disliked)}
     at_ms = session.last_timestamp_ms or session.appended_ms
     for item_id in session.hidden_item_ids:
@@ -157,10 +148,10 @@ def _decay(elapsed_ms: int) -> float:
 def _put(marks: Marks, item_id: str, at_ms: int, most: int) -> bool:
     """Note when an item was marked last; return whether that changes anything."""
     held = {mark.item_id: mark.timestamp_ms for mark in marks}
-    if held.get(item_id, -1) >= at_ms:
+    if held.pop(item_id, -1) >= at_ms:
         return False
     held[item_id] = at_ms
-    kept = sorted(held.items(), key=lambda entry: (entry[1], entry[0]))[-most:]
+    kept = sorted(held.items(), key=lambda entry: entry[1])[-most:]  # of equal times, as they came
     before = [(mark.item_id, mark.timestamp_ms) for mark in marks]
     if kept == before:
         return False

@@ -8,8 +8,10 @@ which hands over the sessions of signed-in users; it also reads `users`.
   it counts as over, and its steps are added to the profile's items. If it goes on after all, it is
   open again, and only its new steps are added later (`Profile.merged`).
 * What is bought, liked and disliked is in the profile at once.
-* A profile is erased when its user is deleted or refuses it. Steps that arrived before are in no
-  later one, whatever session still has them. It expires after a time without an event.
+* A profile is erased when its user is deleted or refuses it. Sessions that began before are in no
+  later one: a session keeps its user, also one who has signed out since. It expires after a time
+  without an event.
+* A session in which another user signs in ends for the profile: who does what then is not known.
 """
 
 from __future__ import annotations
@@ -124,6 +126,8 @@ def wake(before: bytes | None, now_ms: int, life_ms: int = PROFILE_LIFE_MS) -> P
 def _apply(state: ProfileState, session: SessionRecord, raw: RawRecord, user_id: str) -> _Change:
     """Apply a record of a session."""
     profile, name = state.profile, session.session_id
+    if session.incarnation <= state.erased_ms or session.several_users:
+        return _NOTHING
     held = state.open.get(name)
     place = _noted(state, name) if held is None else Applied.after(held)
     if not place.precedes(session):
@@ -136,10 +140,7 @@ def _apply(state: ProfileState, session: SessionRecord, raw: RawRecord, user_id:
     _close(state, over)
     if held is None:
         held = SessionRecord(version=_noted(state, name).version_in(session))
-        if session.incarnation <= state.erased_ms:
-            # Which of them were hidden since is not known: none is hidden again.
-            held.hidden_item_ids.extend(session.hidden_item_ids)
-    marked = mark(profile, session, held, state.erased_ms)
+    marked = mark(profile, session, held)
     state.open[name] = trimmed(session)
     if len(state.open) > MAX_OPEN_SESSIONS:
         over += [min(state.open, key=lambda other: state.open[other].appended_ms)]
@@ -171,8 +172,8 @@ def _close(state: ProfileState, names: Iterable[str]) -> None:
     for name in names:
         session = state.open.pop(name)
         since = _noted(state, name).version_in(session)
-        counted = _has_counted(state, session, since)
-        if merge(profile, session, since, state.erased_ms) and not counted:
+        counted = _has_counted(session, since)
+        if merge(profile, session, since) and not counted:
             profile.sessions += 1
         _forget(state, name)
         profile.merged.add(
@@ -186,12 +187,9 @@ def _close(state: ProfileState, names: Iterable[str]) -> None:
             del profile.merged[0]
 
 
-def _has_counted(state: ProfileState, session: SessionRecord, since: int) -> bool:
+def _has_counted(session: SessionRecord, since: int) -> bool:
     """Whether the profile has steps of a session up to a version; its record may not any more."""
-    if session.incarnation > state.erased_ms:
-        return session.step_count > sum(step.seq > since for step in session.steps)
-    counted = (step for step in session.steps if step.seq <= since)
-    return any(step.appended_ms > state.erased_ms for step in counted)
+    return since > 0 and session.step_count > sum(step.seq > since for step in session.steps)
 
 
 def _forget(state: ProfileState, name: str) -> None:

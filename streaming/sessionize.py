@@ -159,9 +159,9 @@ def _processed(
             DeadLetterReason.SESSION_FULL,
             f"session_id: the session has {MAX_SESSION_STEPS} steps already; start a new one",
         )
-    if event.user_id and not session.user_id:
-        session.user_id = event.user_id
-    said_more = event.context != NOWHERE and _note_context(session, event, late=idle_ms < 0)
+    said_more = _note_user(session, event)
+    if event.context != NOWHERE:
+        said_more |= _note_context(session, event, late=idle_ms < 0)
     if said_more and session.version == version:
         session.version += 1
     session.applied += 1
@@ -268,6 +268,17 @@ def _strengthen(session: pb.SessionRecord, kind: EventType) -> None:
     step.strengthened_seq = session.version
     if kind.strength > _STRENGTHS.get(step.type, 0):
         step.type = _NUMBERS[kind.name]
+
+
+def _note_user(session: pb.SessionRecord, event: Event) -> bool:
+    """Note whom an event names; return whether that changes what is known of another user."""
+    if not event.user_id or event.user_id == session.user_id:
+        return False
+    if not session.user_id:
+        session.user_id = event.user_id
+        return False
+    changed, session.several_users = not session.several_users, True
+    return changed
 
 
 def _note_context(session: pb.SessionRecord, event: Event, *, late: bool) -> bool:

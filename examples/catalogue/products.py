@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nextclick import Client, InvalidEventError, Item, Tls, encode_item
+from nextclick import Client, InvalidEventError, InvalidRequestError, Item, Tls, encode_item
 
 log = logging.getLogger("catalogue")
 
@@ -58,18 +58,30 @@ def _milliseconds(time: datetime | str | None) -> int:
 def write(client: Client, items: Iterable[Item]) -> int:
     """Put and delete items, of each the last one; return how many.
 
-    Writing the same again changes nothing. An item that breaks the limits is left out and logged:
-    the server would refuse the whole call.
+    Writing the same again changes nothing. An item that the server would refuse, and the whole call
+    with it, is left out and logged.
     """
     latest = {item.item_id: item for item in items}
     fit = [item for item in latest.values() if _fits(item)]
     puts = [item for item in fit if not item.deleted]
     deletions = [item.item_id for item in fit if item.deleted]
-    for start in range(0, len(puts), CALL_ITEMS):
-        client.put_items(puts[start : start + CALL_ITEMS])
+    written = sum(
+        _put(client, puts[start : start + CALL_ITEMS]) for start in range(0, len(puts), CALL_ITEMS)
+    )
     for start in range(0, len(deletions), CALL_ITEMS):
-        client.delete_items(deletions[start : start + CALL_ITEMS])
-    return len(fit)
+        written += client.delete_items(deletions[start : start + CALL_ITEMS])
+    return written
+
+
+def _put(client: Client, items: list[Item]) -> int:
+    """Put items in one call; one by one, if any is refused."""
+    try:
+        return client.put_items(items)
+    except InvalidRequestError as e:
+        if len(items) > 1:
+            return sum(_put(client, [item]) for item in items)
+        log.warning("product %s is left out: %s", items[0].item_id, e)
+        return 0
 
 
 def _fits(item: Item) -> bool:

@@ -59,17 +59,19 @@ class NewItems:
     def renew(self) -> None:
         """Have all new items put on lists again, behind those that were noted.
 
-        Takes a millisecond for a million items.
+        Takes a millisecond for a million items. Does nothing while some wait since the last time.
         """
+        if self._again:
+            return
         rows = self._content.rows()
         self._again = rows[self._stats["clicks"][rows] < NEW_CLICKS][: -WAITING - 1 : -1].tolist()
 
     def list_next(self) -> bool:
-        """Put the next item on the lists; False if none waits, or no basis is there yet."""
-        if self._content.generation is None:
+        """Put the newest item on the lists; False if none waits, or they cannot be searched yet."""
+        if not self._content.listable:
             return False
         if self._waiting:
-            row, _ = self._waiting.popitem(last=False)
+            row, _ = self._waiting.popitem()
         elif self._again:
             row = self._again.pop()
         else:

@@ -118,8 +118,16 @@ class ContentVectors:
         self._changes = 0
         self._changed_since_begin: set[int] | None = None
 
-    def put(self, row: int, item: Counted) -> None:
-        """Set what an item is; its vector is that of the current basis."""
+    @property
+    def listable(self) -> bool:
+        """Whether a search takes less than a millisecond: over few vectors, or a graph."""
+        if self.generation is None:
+            return False
+        index = self.generation.index
+        return len(index) <= EXACT_ITEMS or index.built
+
+    def put(self, row: int, item: Counted) -> bool:
+        """Set what an item is; its vector is that of the current basis. False if it was so."""
         known = bool(item.terms[0]) or item.embedding is not None
         same = (
             known
@@ -130,12 +138,13 @@ class ContentVectors:
             and np.array_equal(self._counts[row], item.counts)
         )
         if same:
-            return
+            return False
         self._terms[row] = item.terms
         self._counts[row] = item.counts
         self._embedded[row] = item.embedding is not None
         self._set_known(row, known)
         self._project(row, item.embedding)
+        return True
 
     def remove(self, row: int) -> None:
         """Forget what an item is."""

@@ -84,8 +84,8 @@ class PublishedModels(ItemTable):
     def put_content(self, row: int, item: Counted) -> None:
         """Note what an item is."""
         if self.content is not None and self.new_items is not None:
-            self.content.put(row, item)
-            if self.content.knows(row):
+            changed = self.content.put(row, item)
+            if changed and self.content.knows(row):
                 self.new_items.note(row)
 
     def delete_item(self, item_id: str) -> None:

@@ -182,7 +182,7 @@ def opening(
     found = np.unique(np.concatenate([popular, *listed]))
     found = found[found > 0]  # items that have left are counted until they are pruned
     now = clock / DECAY_LONG
-    share = _shares(arrays, found, now)
+    share = _shares(arrays, found, clock)
     score = np.log(share)
     for (total, items), at in zip(values, listed, strict=True):
         of_value = np.zeros(len(found))
@@ -195,11 +195,15 @@ def opening(
     return best
 
 
-def _shares(arrays: Arrays, rows: NDArray[np.int64], now: float) -> NDArray[np.float64]:
-    """Return the share of all clicks, decayed, that each item has; half a click at least."""
-    stats = arrays["stats"]
+def _shares(arrays: Arrays, rows: NDArray[np.int64], clock: int) -> NDArray[np.float64]:
+    """Return the share of all clicks that each item has; half a click at least.
+
+    They decay at the rate of popularity, which a preset may have set to another one than that here.
+    """
+    stats, decay = arrays["stats"], float(arrays["rates"]["long"][0])
+    now = clock / decay
     clicks = np.where(stats["clicks"][rows] > 0, np.exp(stats["long"][rows] - now), 0.0)
-    return np.maximum(clicks, 0.5) / max(DECAY_LONG * -math.expm1(-now), 1.0)
+    return np.maximum(clicks, 0.5) / max(decay * -math.expm1(-now), 1.0)
 
 
 def _raised(key: float, now: float) -> float:

@@ -128,13 +128,8 @@ class VectorIndex:
     def query(self, vector: Vector, k: int) -> tuple[NDArray[np.int64], Vector]:
         """Return up to ``k`` rows with the largest cosine, best first, and the cosines."""
         main = self._main
-        parts = [main.recent()]
-        if main.graph is not None:
-            found = min(int(k * SPARE) + 8, main.graph.get_current_count())
-            labels, _ = main.graph.knn_query(vector, found, num_threads=1)
-            rows = labels[0].astype(np.int64)
-            parts.append(rows[~main.stale[rows]])
-        rows = np.concatenate(parts)
+        found = main.nearest(vector, int(k * SPARE) + 8)
+        rows = np.concatenate([main.recent(), found[~main.stale[found]]])
         scores = np.empty(len(rows), np.float32)
         length = np.sqrt(np.dot(vector, vector)) + np.float32(1e-12)
         products(self._vectors, rows, np.asarray(vector / length, np.float32), scores)

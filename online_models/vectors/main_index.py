@@ -59,6 +59,23 @@ class MainIndex:
             graph.set_ef(BREADTH)
             self.graph = graph
 
+    def nearest(self, vector: Vector, k: int) -> NDArray[np.int64]:
+        """Return up to ``k`` rows of the graph that are nearest to a vector; some may be stale.
+
+        Fewer where not so many are linked: those with the same vector link to each other alone.
+        """
+        if self.graph is None:
+            return np.zeros(0, np.int64)
+        k = min(k, self.graph.get_current_count())
+        while k:
+            try:
+                labels, _ = self.graph.knn_query(vector, k, num_threads=1)
+            except RuntimeError:  # hnswlib cannot return fewer
+                k //= 2
+            else:
+                return np.asarray(labels[0], np.int64)
+        return np.zeros(0, np.int64)
+
     @property
     def delta_size(self) -> int:
         """Rows in the delta."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from base64 import b64decode, b64encode
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -351,9 +352,9 @@ def width_faults(name: str, widths: Sequence[int], held: int = 0) -> list[FieldF
     ['items[2].embedding']
     """
     said = "those of the catalogue have"
-    first = next((place for place, width in enumerate(widths) if width), 0)
-    if not held and widths:
-        held, said = widths[first], f"that of {name}[{first}] has"
+    if not held:
+        [(held, _)] = Counter(filter(None, widths)).most_common(1) or [(0, 0)]
+        said = f"most of {name} have"
     return [
         FieldFault(
             f"{name}[{place}].{_EMBEDDING}",

@@ -107,13 +107,17 @@ class ExampleEmitter:
             }
         )
 
-    def _past_of(self, record: SessionRecord) -> Past | None:
+    def _past_of(self, record: SessionRecord, click: Applied) -> Past | None:
         """Return what the user of a session had done before it began, as a server asks for it.
 
-        Of a history that is read again, a profile may tell what came later: that does not count.
+        None where several users have signed in, and where the profile is newer than the click, as
+        in a history that is read again. It tells of items only when they were clicked last: those
+        that the session, or a later one, has clicked again would seem never to have been.
         """
         known = self._replica.profiles.get(record.user_id) if record.user_id else None
-        if known is None or self._replica.refuses_profile(record.user_id):
+        if known is None or record.several_users or known.appended_ms > click.appended_ms:
+            return None
+        if self._replica.refuses_profile(record.user_id):
             return None
         return known.past(self._replica.engine.rows_of, record.first_timestamp_ms)
 
@@ -127,7 +131,7 @@ class ExampleEmitter:
             if click.version > 1:  # the first click of a session makes none, or one of a past
                 self._pass_over(session_id, click.version)
             return
-        case = self._replica.engine.example(number, item_id, self._past_of(record))
+        case = self._replica.engine.example(number, item_id, self._past_of(record, click))
         if case is None:
             return
         ids = tuple(case.item_ids)

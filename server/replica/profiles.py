@@ -6,8 +6,11 @@ record; what answers need of it is made once it is asked for.
 
 from __future__ import annotations
 
+import math
 import struct
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
 from nextclick.v1.profile_pb2 import Profile
@@ -26,6 +29,9 @@ RECORD_BYTES, ENTRY_BYTES = 1_600, 500
 MOST_ASKED = 4_096
 """Users of whom what answers need is kept: those that asked last."""
 
+STRANGER_S = 30.0
+"""For so long it is believed that Redis knows no profile of a user: it may be filled anew."""
+
 DROPPED_AT_ONCE = 8
 """The most profiles that one record drops at once; `Profiles.over` says if more must go."""
 
@@ -43,6 +49,13 @@ class _Entry(NamedTuple):
     record: bytes
 
 
+class _Asked(NamedTuple):
+    """What is known of a user, and until when that is believed; monotonic seconds."""
+
+    known: Known
+    until: float = math.inf
+
+
 class Profiles:
     """The profiles in memory; those that have not changed for longest leave.
 
@@ -53,6 +66,8 @@ class Profiles:
     ----------
     most
         The most profiles, and that many times `RECORD_BYTES` is the most that their records take.
+    clock
+        Returns monotonic seconds.
 
     Examples
     --------
@@ -63,11 +78,14 @@ class Profiles:
     (['b', 'c'], 1)
     """
 
-    def __init__(self, most: int = MOST_PROFILES) -> None:
+    def __init__(
+        self, most: int = MOST_PROFILES, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._most = most
+        self._clock = clock
         self._bytes = 0
         self._entries = ShardedQueue[_Entry]()
-        self._asked: OrderedDict[str, Known] = OrderedDict()
+        self._asked: OrderedDict[str, _Asked] = OrderedDict()
         self.left = 0
         """How many have left memory: of a user who is not in memory, others may know one."""
 
@@ -86,19 +104,34 @@ class Profiles:
 
     def get(self, user_id: str) -> Known | None:
         """Return what is known of a user, None if there is nothing in memory."""
-        found = self._asked.get(user_id)
-        if found is None and (record := self.record(user_id)) is not None:
-            found = self.note(user_id, Profile.FromString(record))
-        return found
+        asked = self._asked.get(user_id)
+        if asked is not None and asked.until > self._clock():
+            self._asked.move_to_end(user_id)
+            return asked.known
+        record = self.record(user_id)
+        return None if record is None else self.note(user_id, Profile.FromString(record))
 
     def note(self, user_id: str, profile: Profile | None) -> Known:
         """Note for a while what Redis has said of a user, and return it; None: it knows none."""
-        found = STRANGER if profile is None else known(profile)
-        self._asked[user_id] = found
+        if profile is None:
+            return self._note(user_id, _Asked(STRANGER, self._clock() + STRANGER_S))
+        return self._note(user_id, _Asked(known(profile)))
+
+    def note_erased(self, user_id: str) -> None:
+        """Note that a user's profile is erased: Redis may have it for a moment still."""
+        self._note(user_id, _Asked(STRANGER))
+
+    def is_erased(self, user_id: str) -> bool:
+        """Whether a user's profile is erased, as far as that is remembered; for any thread."""
+        asked = self._asked.get(user_id)
+        return asked is not None and asked.known is STRANGER and math.isinf(asked.until)
+
+    def _note(self, user_id: str, asked: _Asked) -> Known:
+        self._asked[user_id] = asked
         self._asked.move_to_end(user_id)
         if len(self._asked) > MOST_ASKED:
             self._asked.popitem(last=False)
-        return found
+        return asked.known
 
     def put(self, profile: Profile, record: bytes) -> None:
         """Put a profile, unless there is a newer one; call `drop_oldest` while `over`."""

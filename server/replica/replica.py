@@ -191,10 +191,10 @@ class Replica:
         self.profiles.put(profile, value)
 
     def _erase_profile(self, user_id: str) -> None:
-        """Erase a profile; Redis may still have it for a moment, and is not asked then."""
+        """Erase a profile; Redis, which may still have it for a moment, is not asked then."""
         self.profiles.remove(user_id)
         if self.caught_up:
-            self.profiles.note(user_id, None)
+            self.profiles.note_erased(user_id)
 
     def refuses_profile(self, user_id: str) -> bool:
         """Whether a user is known to refuse a profile: then none may be used."""

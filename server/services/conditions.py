@@ -121,32 +121,56 @@ _LEAVES: dict[str, Callable[[Any, Facts], Condition]] = {
 
 
 def condition_faults(name: str, message: pb.Condition) -> list[FieldFault]:
-    """Return all faults of a condition, each with its path in the request; ``name`` is its own."""
+    """Return all faults of a condition, each with its path in the request; ``name`` is its own.
+
+    Of one that has too many parts, only that.
+    """
+    if _too_many(message):
+        fault = f"has more than {MAX_CONDITIONS} conditions that hold no others; send at most that"
+        return [FieldFault(name, fault)]
     faults: list[FieldFault] = []
-    leaves = _check(faults, name, message, 1)
-    if leaves > MAX_CONDITIONS:
-        fault = f"has {leaves} conditions that hold no others; send at most {MAX_CONDITIONS}"
-        faults.append(FieldFault(name, fault))
+    _check(faults, name, message, 1)
     return faults
 
 
-def _check(faults: list[FieldFault], name: str, message: pb.Condition, depth: int) -> int:
-    """Check a condition and those that it holds; return how many hold no others."""
+def _too_many(message: pb.Condition) -> bool:
+    """Whether a condition has more than `MAX_CONDITIONS` that hold no others.
+
+    It looks at no more than it needs to: a message has room for tens of thousands.
+    """
+    leaves, waiting = 0, [message]
+    while waiting:
+        one = waiting.pop()
+        test = one.WhichOneof("test")
+        parts = getattr(one, test).conditions if test in ("all", "any") else ()
+        if leaves + len(waiting) + max(len(parts), 1) > MAX_CONDITIONS:
+            return True  # each of those that wait is one, or holds one
+        if test == "not":
+            waiting.append(getattr(one, test))
+        elif parts:
+            waiting.extend(parts)
+        else:
+            leaves += 1
+    return False
+
+
+def _check(faults: list[FieldFault], name: str, message: pb.Condition, depth: int) -> None:
+    """Check a condition and those that it holds."""
     test = message.WhichOneof("test")
     if depth > MAX_CONDITION_DEPTH:
         fault = f"is nested more than {MAX_CONDITION_DEPTH} deep; write it with fewer levels"
         faults.append(FieldFault(name, fault))
-        return 1
+        return
     if test is None:
         tests = ", ".join(each.name for each in pb.Condition.DESCRIPTOR.oneofs[0].fields)
         faults.append(FieldFault(name, f"asks nothing; set one of {tests}"))
-        return 1
+        return
     asked, path = getattr(message, test), f"{name}.{test}"
     if test in ("all", "any"):
-        return _check_parts(faults, path, asked, depth)
-    if test == "not":
-        return _check(faults, path, asked, depth + 1)
-    if test in NAMED_TEXTS:
+        _check_parts(faults, path, asked, depth)
+    elif test == "not":
+        _check(faults, path, asked, depth + 1)
+    elif test in NAMED_TEXTS:
         check_text(faults, path, asked, 1, NAMED_TEXTS[test])
     elif test == "number":
         _check_range(faults, path, asked)
@@ -155,19 +179,14 @@ def _check(faults: list[FieldFault], name: str, message: pb.Condition, depth: in
     if test == "context" and asked.name and asked.name not in CONTEXT_FIELDS:
         known = ", ".join(CONTEXT_FIELDS)
         faults.append(FieldFault(f"{path}.name", f"is none of a context; send one of {known}"))
-    return 1
 
 
-def _check_parts(faults: list[FieldFault], path: str, asked: pb.Conditions, depth: int) -> int:
-    n = len(asked.conditions)
-    if not 1 <= n <= MAX_CONDITIONS:
-        fault = f"has {n} conditions; send 1 to {MAX_CONDITIONS}"
+def _check_parts(faults: list[FieldFault], path: str, asked: pb.Conditions, depth: int) -> None:
+    if not asked.conditions:
+        fault = f"has no conditions; send 1 to {MAX_CONDITIONS}"
         faults.append(FieldFault(f"{path}.conditions", fault))
-        return 1
-    return sum(
+    for place, part in enumerate(asked.conditions):
         _check(faults, f"{path}.conditions[{place}]", part, depth + 1)
-        for place, part in enumerate(asked.conditions)
-    )
 
 
 def _check_values(faults: list[FieldFault], path: str, asked: pb.ValueCondition) -> None:

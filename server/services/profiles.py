@@ -42,8 +42,13 @@ class UserProfiles:
 
     def _profiles(self, user_ids: Sequence[str]) -> Iterator[Profile]:
         """Yield the profiles of the users that have one, and do not refuse it."""
-        user_ids = [u for u in user_ids if not self._replica.refuses_profile(u)]
-        held = {user_id: self._replica.profiles.record(user_id) for user_id in user_ids}
+        profiles = self._replica.profiles
+        user_ids = [
+            user_id
+            for user_id in user_ids
+            if not self._replica.refuses_profile(user_id) and not profiles.is_erased(user_id)
+        ]
+        held = {user_id: profiles.record(user_id) for user_id in user_ids}
         wanted = [user_id for user_id, record in held.items() if record is None]
         stored: dict[str, Profile | None] = {}
         if wanted and not self._replica.knows_profiles:

@@ -60,7 +60,7 @@ class Context(_message.Message):
     def __init__(self, device: _Optional[str] = ..., country: _Optional[str] = ..., channel: _Optional[str] = ..., referrer: _Optional[str] = ...) -> None: ...
 
 class SessionRecord(_message.Message):
-    __slots__ = ("session_id", "user_id", "version", "applied", "duplicates", "step_count", "steps", "hidden_item_ids", "first_timestamp_ms", "last_timestamp_ms", "incarnation", "appended_ms", "context")
+    __slots__ = ("session_id", "user_id", "version", "applied", "duplicates", "step_count", "steps", "hidden_item_ids", "first_timestamp_ms", "last_timestamp_ms", "incarnation", "appended_ms", "context", "several_users")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -74,6 +74,7 @@ class SessionRecord(_message.Message):
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     APPENDED_MS_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    SEVERAL_USERS_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     user_id: str
     version: int
@@ -87,4 +88,5 @@ class SessionRecord(_message.Message):
     incarnation: int
     appended_ms: int
     context: Context
-    def __init__(self, session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., applied: _Optional[int] = ..., duplicates: _Optional[int] = ..., step_count: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., hidden_item_ids: _Optional[_Iterable[str]] = ..., first_timestamp_ms: _Optional[int] = ..., last_timestamp_ms: _Optional[int] = ..., incarnation: _Optional[int] = ..., appended_ms: _Optional[int] = ..., context: _Optional[_Union[Context, _Mapping]] = ...) -> None: ...
+    several_users: bool
+    def __init__(self, session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., applied: _Optional[int] = ..., duplicates: _Optional[int] = ..., step_count: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., hidden_item_ids: _Optional[_Iterable[str]] = ..., first_timestamp_ms: _Optional[int] = ..., last_timestamp_ms: _Optional[int] = ..., incarnation: _Optional[int] = ..., appended_ms: _Optional[int] = ..., context: _Optional[_Union[Context, _Mapping]] = ..., several_users: bool = ...) -> None: ...

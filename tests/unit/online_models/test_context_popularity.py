@@ -22,6 +22,7 @@ from online_models.sources.context_popularity import (
     opening,
 )
 from online_models.sources.popularity import DECAY_LONG
+from settings.presets import PRESETS
 
 LIMITS = Limits(max_items=512, max_sessions=256, pairs=256)
 DE, FR = ("", "DE", ""), ("", "FR", "")
@@ -49,6 +50,21 @@ def shop():
             learn(engine, said, "a", 2)
             learn(engine, said, own)
     return engine
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+def test_contexts_differ_at_the_rates_of_each_preset(preset):
+    """After a hundred million clicks, each share must still be that of popularity's own decay."""
+    engine = Engine(LIMITS, sample=0, remote=True)
+    engine.set_rates(preset.decay_long, preset.decay_short)
+    engine.arrays["counters"]["clock"] = 100_000_000
+    for _ in range(100):
+        for said, own in ((DE, "g"), (FR, "f"), ((), "b")):
+            learn(engine, said, "a", 2)
+            learn(engine, said, own)
+    assert page(engine, FR, k=2) == ["f", "a"]
+    assert page(engine, DE, k=2) == ["g", "a"]
+    assert set(page(engine, (), k=1)) == {"a"}
 
 
 def by_hand(clicks, said):

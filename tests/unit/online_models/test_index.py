@@ -9,6 +9,7 @@ import pytest
 from online_models.vectors import main_index
 from online_models.vectors.index import REBUILD_AT, VectorIndex
 from online_models.vectors.main_index import DELTA
+from online_models.vectors.two_towers import DIMENSIONS
 
 
 def clustered(n):
@@ -215,3 +216,19 @@ def test_rows_may_change_while_the_graph_is_built():
     assert index.recall(queries, 50) > 0.85
     alive = set(index.exact(queries[0], len(index)).tolist())
     assert set(index.query(queries[0], 50)[0].tolist()) <= alive
+
+
+def test_many_equal_vectors_are_found_though_others_cannot_be_reached():
+    """Items of a category without a word of their own: hnswlib raised, and so answers ended."""
+    rng = np.random.default_rng(0)
+    index = VectorIndex(4_001)
+    kinds = rng.normal(size=(20, DIMENSIONS)).astype(np.float32)
+    for row in range(1, 4_001):
+        index.put(row, kinds[row % 20])
+    index.rebuild()
+    for kind in range(20):
+        rows, cosines = index.query(kinds[kind], 500)
+        assert 50 <= len(rows) <= 500
+        assert len(set(rows.tolist())) == len(rows)
+        assert (rows[:50] % 20 == kind).all()
+        assert cosines[0] == pytest.approx(1, abs=1e-5)

@@ -59,6 +59,15 @@ def test_a_state_backend_that_does_not_exist_is_named_with_those_that_do(monkeyp
         load(JobSettings)
 
 
+def test_profiles_that_sessions_outlive_are_refused(monkeypatch):
+    """What was erased would come back from a session."""
+    monkeypatch.setenv("NEXTCLICK_PROFILE_TTL_S", "86400")
+    with pytest.raises(SystemExit, match=r"NEXTCLICK_PROFILE_TTL_S: 86400 is less than "):
+        load(JobSettings)
+    monkeypatch.setenv("NEXTCLICK_STATE_TTL_S", "86400")
+    assert load(JobSettings).profile_ttl_s == 86_400
+
+
 def test_each_wrong_setting_is_one_line_with_its_name(monkeypatch):
     """A traceback of pydantic names no variable that could be set."""
     monkeypatch.setenv("NEXTCLICK_GRPC_PORT", "many")

@@ -71,6 +71,28 @@ def test_a_session_that_began_without_a_step_is_counted_with_its_first_one():
     assert (job.profile().sessions, job.profile().steps) == (1, 2)
 
 
+def test_a_session_with_more_steps_than_its_record_has_is_counted():
+    """Music: fifty songs are an afternoon."""
+    job = Job()
+    for at in range(60):
+        job.send(f"i{at}", at)
+    job.pass_to(DAY)
+    assert (job.profile().sessions, job.profile().steps) == (1, 50)
+    job.send("i60", DAY)
+    job.pass_to(2 * DAY)
+    assert (job.profile().sessions, job.profile().steps) == (1, 51)
+
+
+def test_the_item_disliked_last_is_among_those_that_are_kept():
+    """Without a step between, all have the same time: the newest must not be the one that goes."""
+    job = Job()
+    job.send("z", 0)
+    for n in range(MAX_DISLIKED_ITEMS + 1):
+        job.send(f"z{n:03}", 1, "dislike")
+    job.send("a", 2, "dislike")
+    assert marked(job.profile().disliked)[-1] == "a"
+
+
 def test_two_sessions_side_by_side_are_each_counted_once():
     """A phone and a laptop in turn: each event of one follows one of the other."""
     job = Job()
@@ -279,20 +301,37 @@ def test_of_an_erased_session_with_more_steps_than_are_kept_nothing_stays():
     assert job.erase() is None
 
 
-def test_a_deleted_user_has_no_profile_and_the_steps_before_stay_erased():
-    """The running session goes on with all its steps, also those that were to be forgotten."""
+@pytest.mark.parametrize("user", ["u", ""])
+def test_a_deleted_user_has_no_profile_of_a_session_that_goes_on(user):
+    """Whoever deletes the account, and stays on the page, must not begin another profile."""
     job = Job()
     job.send("a", 0, "purchase")
     job.send("b", 1, "dislike")
     assert job.put_user(DELETED, 2) is None
     assert job.log[-1] == ("u", None)
-    job.send("c", 3, "purchase")
+    job.send("c", 3, "purchase", user=user)
     job.pass_to(DAY)
+    assert job.profile() is None
+    job.send("d", DAY + 1, "purchase", session="s2")
+    job.pass_to(2 * DAY)
     profile = job.profile()
-    assert items(profile) == ["c"]
-    assert marked(profile.purchased) == ["c"]
+    assert items(profile) == marked(profile.purchased) == ["d"]
     assert not profile.disliked
-    assert profile.incarnation == NOW + 3 * MINUTE
+    assert profile.incarnation == NOW + (DAY + 1) * MINUTE
+
+
+def test_what_another_user_does_in_a_session_is_in_no_profile():
+    """Two who share a device may not see each other's purchases; who has refused has no profile."""
+    job = Job()
+    job.send("a", 0, "like")
+    job.send("b", 1, "purchase", user="other")
+    job.send("c", 2, user="")
+    job.send("d", 3, "dislike")
+    job.pass_to(DAY)
+    assert items(job.profile()) == marked(job.profile().liked) == ["a"]
+    assert not job.profile().purchased
+    assert not job.profile().disliked
+    assert job.profile("other") is None
 
 
 def test_steps_that_are_read_after_a_later_deletion_stay_erased():
@@ -301,7 +340,7 @@ def test_steps_that_are_read_after_a_later_deletion_stay_erased():
     job.put_user(DELETED, 5)
     job.now = NOW + 4 * MINUTE  # this event arrived before
     job.feed(encode_event(Event("like", "a", job.now, session_id="s", user_id="u")), "s", "u")
-    job.send("b", 6)
+    job.send("b", 6, session="s2")
     job.pass_to(DAY)
     assert items(job.profile()) == ["b"]
     assert not job.profile().liked
@@ -330,8 +369,9 @@ def test_a_user_who_refuses_gets_no_profile_until_that_changes():
     job.send("c", 400 * DAY)
     job.put_user(AGREES, 400 * DAY + 1)
     job.send("d", 400 * DAY + 2)
+    job.send("e", 400 * DAY + 3, session="s2")
     job.pass_to(401 * DAY)
-    assert items(job.profile()) == ["d"]
+    assert items(job.profile()) == ["e"]
     assert not job.profile().purchased
 
 

@@ -198,7 +198,10 @@ def test_the_first_user_joins_a_session_and_stays():
     s = Session()
     assert s.send().user_id == ""
     assert s.send(at=1, user_id="u1").user_id == "u1"
-    assert s.send(at=2, user_id="u2").user_id == "u1"
+    assert not s.send(at=2, user_id="u1").several_users
+    shared = s.send(at=3, user_id="u2")
+    assert (shared.user_id, shared.several_users) == ("u1", True)
+    assert s.send(at=4, user_id="u1").several_users
 
 
 @pytest.mark.parametrize("key", [b"", b"other", b"\xff\xfe", b"x" * 10_000])

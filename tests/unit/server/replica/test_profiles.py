@@ -10,7 +10,7 @@ from records.errors import RecordError
 from records.past import NEVER, STRANGER, known
 from server.replica import profiles as module
 from server.replica import snapshot
-from server.replica.profiles import Profiles
+from server.replica.profiles import STRANGER_S, Profiles
 
 
 def profile(user_id="u", version=1, items=("a",), incarnation=100, appended_ms=100, **fields):
@@ -92,9 +92,27 @@ def test_those_that_asked_longest_ago_are_forgotten(monkeypatch):
     """A crowd of strangers must not fill the memory."""
     monkeypatch.setattr(module, "MOST_ASKED", 2)
     profiles = Profiles()
-    for name in "abc":
+    for name in "ab":
         profiles.note(name, None)
-    assert [profiles.get(name) for name in "abc"] == [None, STRANGER, STRANGER]
+    profiles.get("a")
+    profiles.note("c", None)
+    assert [profiles.get(name) for name in "abc"] == [STRANGER, None, STRANGER]
+
+
+def test_that_redis_knows_nobody_is_believed_for_a_while():
+    """It may have been empty, and be filled from the log: the user would stay a stranger."""
+    at = [0.0]
+    profiles = Profiles(clock=lambda: at[0])
+    profiles.note("u", None)
+    profiles.note("known", profile("known", items="a"))
+    profiles.note_erased("gone")
+    at[0] = STRANGER_S - 1
+    assert profiles.get("u") is STRANGER
+    at[0] = STRANGER_S + 1
+    assert profiles.get("u") is None
+    assert profiles.get("known").item_ids == ("a",)
+    assert profiles.get("gone") is STRANGER
+    assert [profiles.is_erased(name) for name in ("u", "known", "gone")] == [False, False, True]
 
 
 def test_at_most_so_many_are_in_memory_and_so_many_bytes(monkeypatch):

@@ -19,6 +19,7 @@ from online_models.ranking.conditions import EVERYTHING, NOTHING, AllOf, Not, fi
 from online_models.tables.facts import Facts as Index
 from server.errors import RequestError
 from server.replica import snapshot
+from server.services import conditions as module
 from server.services.conditions import MOST_KEPT_BYTES, condition_faults, condition_of
 from server.services.facts import NOBODY, Facts
 from tests.unit.gateway.made_messages import messages
@@ -46,8 +47,8 @@ def nested(depth):
     [
         ({}, "", "asks nothing; set one of all, any, not, category, kind"),
         ({"not": {}}, ".not", "asks nothing"),
-        ({"all": {}}, ".all.conditions", "has 0 conditions; send 1 to 32"),
-        ({"any": {"conditions": [{"kind": "k"}] * 33}}, ".any.conditions", "has 33 conditions"),
+        ({"all": {}}, ".all.conditions", "has no conditions; send 1 to 32"),
+        ({"any": {"conditions": [{"kind": "k"}] * 33}}, "", "has more than 32 conditions"),
         ({"category": ""}, ".category", "is missing; send 1 to 128 bytes"),
         ({"kind": "k" * 65}, ".kind", "has 65 bytes; send at most 64"),
         ({"segment": "s" * 65}, ".segment", "has 65 bytes; send at most 64"),
@@ -81,13 +82,26 @@ def nested(depth):
         (
             conditions.all_of(*[conditions.any_of(*[conditions.kind("k")] * 11)] * 3),
             "",
-            "has 33 conditions that hold no others; send at most 32",
+            "has more than 32 conditions that hold no others; send at most that",
         ),
     ],
 )
 def test_each_fault_has_its_path_and_says_what_to_do(said, field, told):
     """In a condition of thirty parts, nobody finds the faulty one otherwise."""
     assert told in faults(said)[field]
+
+
+@pytest.mark.parametrize("leaf", [{}, {"all": {}}, {"kind": "k"}, {"not": {"kind": ""}}])
+def test_a_condition_of_too_many_parts_is_not_looked_through(leaf, monkeypatch):
+    """One request of 60 kB kept all others waiting for seconds, and told of 28,000 faults."""
+    wide = conditions.any_of(*[leaf] * 32)
+    said = condition(conditions.all_of(*[conditions.any_of(*[wide] * 32)] * 20))
+    assert said.ByteSize() > 60_000
+    looked_at = []
+    monkeypatch.setattr(module, "_check", lambda *args: looked_at.append(args))
+    [fault] = condition_faults("filter.condition", said)
+    assert "more than 32 conditions" in fault.description
+    assert not looked_at
 
 
 def test_all_faults_of_a_condition_are_told_with_those_of_the_request(shop):

@@ -13,6 +13,7 @@ from nextclick.v1 import user_service_pb2
 from nextclick.v1.profile_pb2 import Profile, ProfileItem
 from online_models.sources.past import BOUGHT
 from records.past import STRANGER
+from records.session_life import Applied
 from server.errors import RequestError
 from server.replica.examples import ExampleEmitter
 from server.replica.redis_view import Stored
@@ -101,13 +102,30 @@ def test_answers_and_examples_have_the_same_past(shop):
     for at_ms in (1_999, 4_000, 5_501, 7_000):
         made = began(f"from {at_ms}", at_ms)
         shop.apply(made)
-        of_example = emitter._past_of(made)
+        of_example = emitter._past_of(made, Applied.after(made))
         of_answer = past_of(shop.replica.engine, visitor(shop, made.session_id))
         assert str(of_answer) == str(of_example)
         found.append(of_answer)
     assert [past and len(past.rows) for past in found] == [None, 1, 2, 3]
     assert [past.repeats for past in found[1:]] == [0, 0, pytest.approx(1 / 3)]
     assert [past.flags[0] for past in found[1:]] == [0, BOUGHT, BOUGHT]
+
+
+def test_no_example_has_a_past_that_its_answer_could_not_know(shop):
+    """An emitter that is behind has the profile of after the session: what the visitor clicked
+    again is among its new items then, and the ranker would learn that nobody returns to anything.
+    """
+    emitter = ExampleEmitter.__new__(ExampleEmitter)
+    emitter._replica = shop.replica
+    made = began("s", 4_000)
+    shop.apply(made)
+    for later_ms, there in ((0, True), (1, False)):
+        arrived_ms = made.appended_ms + later_ms
+        put(shop, profile(items=("i1",), last_timestamp_ms=2_000, appended_ms=arrived_ms))
+        assert (emitter._past_of(made, Applied.after(made)) is not None) == there
+    put(shop, profile(items=("i1",), last_timestamp_ms=2_000))
+    made.several_users = True
+    assert emitter._past_of(made, Applied.after(made)) is None
 
 
 def test_what_redis_knows_of_a_session_says_when_it_began(shop):
@@ -256,6 +274,7 @@ def test_an_erased_user_does_not_come_back_from_redis(shop, how):
     else:
         shop.replica.apply_profile(b"u", None)
     assert visitor(shop, "new", "u").profile is STRANGER
+    assert not asked(shop, "u")
     assert shop.redis.asked == 0
     put(shop, profile(items=("i2",)))
     assert visitor(shop, "new", "u").profile.item_ids == ("i2",)
