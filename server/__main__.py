@@ -160,12 +160,9 @@ def answer_calls(
     with come_first(settings.realtime):
         producer, impressions = AckedProducer(settings), Impressions(settings)
         redis_view = RedisView(settings, settings.tenant, settings.redis_timeout_ms)
+        repeats = PRESETS[settings.preset].repeats
         recommendations = Recommendations(
-            replica,
-            redis_view,
-            impressions,
-            settings.shadow_sample,
-            repeats=PRESETS[settings.preset].repeats,
+            replica, redis_view, impressions, settings.shadow_sample, repeats=repeats
         )
         server = GrpcServer(
             settings,
@@ -176,7 +173,7 @@ def answer_calls(
                 Users(producer, replica, settings.tenant),
                 UserProfiles(replica, redis_view),
                 Models(producer, replica, settings.tenant),
-                Features(replica, redis_view),
+                Features(replica, redis_view, repeats=repeats),
             ),
             after_answers=recommendations.send_impressions,
             stages=traces.begin if traces else untimed,

@@ -135,10 +135,12 @@ _UNITS_MS = (1_000.0, 1.0, 1e-3, 1e-6)
 def time_ms(cell: str) -> int:
     """Return a time in milliseconds since 1970; 0 for an empty cell. Without a zone, it is UTC.
 
+    A date before 1970 or after 2099 is 0, too: such as 9999-12-31 stand for no time at all.
+
     >>> time_ms("2026-11-28T03:00:00Z"), time_ms("2026-11-28"), time_ms("1764298800")
     (1795834800000, 1795824000000, 1764298800000)
-    >>> time_ms("1764298800000"), time_ms(""), time_ms("0")
-    (1764298800000, 0, 0)
+    >>> time_ms("1764298800000"), time_ms(""), time_ms("0"), time_ms("9999-12-31")
+    (1764298800000, 0, 0, 0)
     """
     if not cell or cell in MISSING:
         return 0
@@ -150,7 +152,8 @@ def time_ms(cell: str) -> int:
         told = datetime.fromisoformat(cell)
     except ValueError:
         raise CellError("a time that is not understood") from None
-    return round((told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp() * 1_000)
+    ms = round((told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp() * 1_000)
+    return ms if 0 <= ms <= MAX_TIMESTAMP_MS else 0
 
 
 def _counted_ms(count: float) -> int:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from nextclick.v1 import feature_service_pb2 as pb
 from nextclick.v1.profile_pb2 import Profile
-from online_models.engine import Filter
 from online_models.ranking.features.declared import DECLARED, GROUPS, features_of
 from online_models.ranking.features.entity import SessionFacts, UserFacts, Value
 from online_models.ranking.features.feature import Entity, Feature
@@ -19,6 +18,7 @@ from server.replica.redis_view import UNREAD, RedisView, Stored
 from server.replica.replica import Replica
 from server.services.degraded import degraded_reasons
 from server.services.feature_checks import check_get, check_list
+from server.services.filters import filter_of
 from server.services.replies import response_field
 from server.services.requests import parsed
 from server.services.visitor import UnreadVisitorError, Visitor, past_of, resolve_visitor
@@ -40,11 +40,14 @@ class Features:
         Has models, sessions and catalogue.
     redis_view
         Asked for sessions that are not in memory, as for an answer.
+    repeats
+        As of `Recommendations`: the candidates are those of its answers.
     """
 
-    def __init__(self, replica: Replica, redis_view: RedisView) -> None:
+    def __init__(self, replica: Replica, redis_view: RedisView, *, repeats: bool = True) -> None:
         self._replica = replica
         self._redis = redis_view
+        self._repeats = repeats
 
     def list_features(self, raw: bytes) -> bytes:
         """Answer a ListFeaturesRequest."""
@@ -73,7 +76,9 @@ class Features:
         categories = list(map(self._categories, items))  # needs no lock, as in GetItems
         with self._replica.answering():
             if request.session_id:
-                visitor = resolve_visitor(self._replica, request.session_id, "", stored)
+                visitor = resolve_visitor(
+                    self._replica, request.session_id, request.user_id, stored
+                )
                 of_session, *of_items = self._of_session(
                     visitor, request.session_id, request.item_ids, now_ms
                 )
@@ -104,9 +109,8 @@ class Features:
                 yield Entity.CANDIDATE, item_id, None
             return
         engine = self._replica.engine
-        disliked = (*visitor.hidden, *visitor.profile.disliked)
-        hidden = tuple(engine.row(item_id) for item_id in disliked)
-        flt = Filter((), hidden) if hidden else None
+        engine.at(now_ms // 1_000)
+        flt = filter_of(self._replica, visitor, () if self._repeats else visitor.rows, None, now_ms)
         past = past_of(engine, visitor)
         candidates = engine.candidate_features(
             visitor.rows, visitor.number, flt, visitor.times_s, past
@@ -185,6 +189,6 @@ def _vector(
             continue
         if isinstance(value, int | float):
             vector.values.add(name=feature.name, number=value)
-        else:
+        elif value:
             vector.values.add(name=feature.name, texts=value)
     return vector

@@ -565,7 +565,7 @@ type FeatureValue struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Its value, unless it has texts. The ranker's features are floats of 32 bits.
 	Number float64 `protobuf:"fixed64,2,opt,name=number,proto3" json:"number,omitempty"`
-	// Its texts, if its unit is "names".
+	// Its texts, if its unit is "names"; without any, the feature is left out.
 	Texts         []string `protobuf:"bytes,3,rep,name=texts,proto3" json:"texts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

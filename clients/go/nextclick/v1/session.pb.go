@@ -293,7 +293,7 @@ type SessionRecord struct {
 	// first event) for traffic without session ids.
 	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	// The signed-in user, if any event of the session named one; the first one
-	// named stays.
+	// named stays (see `several_users`).
 	UserId string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// Highest seq given so far; grows by one with every event that changes the
 	// session.
@@ -320,7 +320,10 @@ type SessionRecord struct {
 	// When the last event applied arrived; as `incarnation`.
 	AppendedMs int64 `protobuf:"varint,12,opt,name=appended_ms,json=appendedMs,proto3" json:"appended_ms,omitempty"`
 	// What the events said of the context; of each field, the last that was said.
-	Context       *Context `protobuf:"bytes,13,opt,name=context,proto3" json:"context,omitempty"`
+	Context *Context `protobuf:"bytes,13,opt,name=context,proto3" json:"context,omitempty"`
+	// Whether an event has named another user than `user_id`: from then on,
+	// profiles take nothing of the session.
+	SeveralUsers  bool `protobuf:"varint,14,opt,name=several_users,json=severalUsers,proto3" json:"several_users,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -446,6 +449,13 @@ func (x *SessionRecord) GetContext() *Context {
 	return nil
 }
 
+func (x *SessionRecord) GetSeveralUsers() bool {
+	if x != nil {
+		return x.SeveralUsers
+	}
+	return false
+}
+
 var File_nextclick_v1_session_proto protoreflect.FileDescriptor
 
 const file_nextclick_v1_session_proto_rawDesc = "" +
@@ -465,7 +475,7 @@ const file_nextclick_v1_session_proto_rawDesc = "" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12\x18\n" +
 	"\acountry\x18\x02 \x01(\tR\acountry\x12\x18\n" +
 	"\achannel\x18\x03 \x01(\tR\achannel\x12\x1a\n" +
-	"\breferrer\x18\x04 \x01(\tR\breferrer\"\xda\x03\n" +
+	"\breferrer\x18\x04 \x01(\tR\breferrer\"\xff\x03\n" +
 	"\rSessionRecord\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x17\n" +
@@ -485,7 +495,8 @@ const file_nextclick_v1_session_proto_rawDesc = "" +
 	"\vincarnation\x18\v \x01(\x03R\vincarnation\x12\x1f\n" +
 	"\vappended_ms\x18\f \x01(\x03R\n" +
 	"appendedMs\x12/\n" +
-	"\acontext\x18\r \x01(\v2\x15.nextclick.v1.ContextR\acontext*\xe0\x01\n" +
+	"\acontext\x18\r \x01(\v2\x15.nextclick.v1.ContextR\acontext\x12#\n" +
+	"\rseveral_users\x18\x0e \x01(\bR\fseveralUsers*\xe0\x01\n" +
 	"\tEventType\x12\x1a\n" +
 	"\x16EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fEVENT_TYPE_VIEW\x10\x01\x12\x14\n" +

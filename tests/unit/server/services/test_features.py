@@ -152,6 +152,26 @@ def test_a_user_is_described_by_its_profile(shop):
     assert "user_known_for" not in got
 
 
+def test_candidates_are_those_of_the_preset_and_of_the_user(shop):
+    """Features of items that no answer would have describe another list of candidates."""
+    mine = record("me", ["i4", "i5", "i4"])
+    shop.apply(mine)
+    profile = Profile(user_id="u", version=1, incarnation=1)
+    profile.disliked.add(item_id="i6", timestamp_ms=1)
+    shop.replica.apply_profile(b"u", profile.SerializeToString())
+    asked = ["i4", "i5", "i6", "i7"]
+
+    def known(user_id="", *, repeats=True):
+        features = Features(shop.replica, shop.redis, repeats=repeats)
+        found = get(features, session_id="me", user_id=user_id, item_ids=asked).vectors
+        return {v.id for v in found if v.entity == CANDIDATE and v.known}
+
+    everything = known()
+    assert {"i4", "i6"} <= everything
+    assert known(repeats=False) == everything - {"i4", "i5"}
+    assert known("u") == everything - {"i6"}
+
+
 def test_what_is_not_known_is_said_and_not_invented(shop, features):
     """Zeros of nobody would look like those of a visitor."""
     found = get(features, session_id="nobody", user_id="u", item_ids=["i4"])

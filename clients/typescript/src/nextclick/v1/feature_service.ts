@@ -127,7 +127,7 @@ export interface FeatureValue {
   name: string;
   /** Its value, unless it has texts. The ranker's features are floats of 32 bits. */
   number: number;
-  /** Its texts, if its unit is "names". */
+  /** Its texts, if its unit is "names"; without any, the feature is left out. */
   texts: string[];
 }
 

@@ -85,7 +85,7 @@ export interface SessionRecord {
   sessionId: string;
   /**
    * The signed-in user, if any event of the session named one; the first one
-   * named stays.
+   * named stays (see `several_users`).
    */
   userId: string;
   /**
@@ -117,7 +117,14 @@ export interface SessionRecord {
   /** When the last event applied arrived; as `incarnation`. */
   appendedMs: number;
   /** What the events said of the context; of each field, the last that was said. */
-  context: Context | undefined;
+  context:
+    | Context
+    | undefined;
+  /**
+   * Whether an event has named another user than `user_id`: from then on,
+   * profiles take nothing of the session.
+   */
+  severalUsers: boolean;
 }
 
 function createBaseStep(): Step {
@@ -374,6 +381,7 @@ function createBaseSessionRecord(): SessionRecord {
     incarnation: 0,
     appendedMs: 0,
     context: undefined,
+    severalUsers: false,
   };
 }
 
@@ -417,6 +425,9 @@ export const SessionRecord: MessageFns<SessionRecord> = {
     }
     if (message.context !== undefined) {
       Context.encode(message.context, writer.uint32(106).fork()).join();
+    }
+    if (message.severalUsers !== false) {
+      writer.uint32(112).bool(message.severalUsers);
     }
     return writer;
   },
@@ -538,6 +549,14 @@ export const SessionRecord: MessageFns<SessionRecord> = {
             message.context = Context.decode(reader, reader.uint32());
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.severalUsers = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -570,6 +589,7 @@ export const SessionRecord: MessageFns<SessionRecord> = {
     message.context = (object.context !== undefined && object.context !== null)
       ? Context.fromPartial(object.context)
       : undefined;
+    message.severalUsers = object.severalUsers ?? false;
     return message;
   },
 };
