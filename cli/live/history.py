@@ -111,6 +111,7 @@ def send_history(
                 session.items[p],
                 session.times_ms[p] if session.times_ms else clockless_ms,
                 session_id=session_id,
+                user_id=session.user_id,
                 event_id=event_id_of(session_id, p),
             )
             raw = encode_event(event)

@@ -21,7 +21,7 @@ from typing import Any
 
 import orjson
 
-from nextclick.topics import SCOREBOARD
+from nextclick.topics import ITEMS, SCOREBOARD
 from online_models.engine import Engine, SnapshotError
 from online_models.memory.layout import Limits
 from server import metrics
@@ -184,15 +184,17 @@ def _read(
     if profiles.FILE in sums:  # otherwise the topic is read from its beginning
         with (path / profiles.FILE).open("rb") as file:
             replica.profiles.load(file)
-    # Versions before these two kept neither: positions of scores that are not here mean nothing.
     replica.topic_ids = state.get("topic_ids", {})
     scores = state.get("scoreboard")
+    # Of the versions before, positions of what is not here, or not all of it, mean nothing: they
+    # kept no scores, and of an item only what they knew.
+    here = {SCOREBOARD: scores is not None, ITEMS: users.FILE in sums}
     for model, score in (scores or {}).items():
         replica.apply_score(model.encode(), b64decode(score))
     replica.positions = {
         (name, p): offset
         for name, p, offset in state["positions"]
-        if scores is not None or name.rpartition(".")[2] != SCOREBOARD
+        if here.get(name.rpartition(".")[2], True)
     }
     replica.whole_log = state["whole_log"]
     return replica, _lost(

@@ -268,6 +268,19 @@ def test_what_is_known_of_evicted_sessions_is_in_the_snapshot(tmp_path):
     assert again.sessions.get("v79")
 
 
+def test_items_are_read_again_after_a_version_that_knew_less_of_them(tmp_path):
+    """A server that was replaced last had applied them without their kind and numbers."""
+    replica = taught()
+    replica.positions = {("shop.sessions", 0): 40, ("shop.items", 2): 20}
+    path = snapshot.write(replica, tmp_path)
+    path = tmp_path / path.name.replace("snapshot", "kept")
+    assert snapshot.read(tmp_path, LIMITS).positions == replica.positions
+    sums = json.loads((path / "checksums.json").read_text())
+    del sums["users.jsonl"]
+    (path / "checksums.json").write_text(json.dumps(sums))
+    assert snapshot.read(tmp_path, LIMITS).positions == {("shop.sessions", 0): 40}
+
+
 def test_items_that_wait_or_have_left_are_in_the_snapshot(tmp_path, monkeypatch):
     """Their records lie before the snapshot's positions: the log would not be asked for them."""
     replica = taught(SMALLER)
