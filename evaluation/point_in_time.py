@@ -3,7 +3,8 @@
 A case is taken before its click is learned, by the code that makes the ranker's examples, from
 models that know every click before it and none after: its features hold nothing of the label, of
 later clicks, or of what was learned from these. Clicks are learned in the order of their clock,
-as `prequential` does.
+as `prequential` does. Where sessions have users, a case knows what its user did in sessions that
+were over when its own began, and first clicks make cases, as for the ranker.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.datasets import Session, clicks_in_order
+from evaluation.pasts import Pasts
 from evaluation.prequential import REPORT_EVERY, second
 from evaluation.progress import Progress, silent
 from online_models.engine import Engine
@@ -71,22 +73,23 @@ def cases_of(
     Yields
     ------
     Case
-        Of every click but the first of its session, once the models have learned enough for cases
-        (`learners.click.LEARN_FROM_CLICK`).
+        Of every click but the first of its session, and of that if the user's past leads to it,
+        once the models have learned enough for cases (`learners.click.LEARN_FROM_CLICK`).
     """
-    order = clicks_in_order(sessions)
+    order, pasts = clicks_in_order(sessions), Pasts(sessions)
     numbers: dict[int, int] = {}
     for done, (s, p) in enumerate(order, 1):
         session = sessions[s]
         if p == 0:
             numbers[s] = engine.open_session()
         time_ms = session.times_ms[p] if session.times_ms else None
-        if p > 0 and (time_ms is None or time_ms >= since_ms):
-            case = engine.example(numbers[s], session.items[p])
+        past = pasts.of(session, engine)
+        if time_ms is None or time_ms >= since_ms:
+            case = engine.example(numbers[s], session.items[p], past)
             if case is not None:
                 ids, features = tuple(case.item_ids), case.features.copy()
                 yield Case(session.session_id, p + 1, time_ms, ids, features, case.target)
-        engine.learn(numbers[s], session.items[p], at_s=second(session, p))
+        engine.learn(numbers[s], session.items[p], at_s=second(session, p), past=past)
         if p == len(session.items) - 1:
             del numbers[s]
         if done % REPORT_EVERY == 0:

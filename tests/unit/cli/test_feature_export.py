@@ -7,6 +7,7 @@ features if the code looked ahead. Each is proven: an export that does look ahea
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,19 @@ def test_the_rest_of_the_session_is_not_known_yet() -> None:
     cases = [c for c in cases_of(engine, [*PAST, longer]) if c.session_id == "label"]
     assert [case.step for case in cases] == [2, 3, 4]
     assert same(cases[0], exported([*PAST, LABEL]))
+
+
+def test_what_a_user_did_before_is_known_and_nothing_after() -> None:
+    """Trap: of users who return, a later session would tell what the label's had clicked."""
+    at_ms = LABEL_MS - 10_000_000
+    earlier = Session("earlier", ("i5", "i9"), (at_ms, at_ms + 1), "ann")
+    label = replace(LABEL, user_id="ann")
+    later = Session("later", ("i4", "i7"), (LABEL_MS + 10**7, LABEL_MS + 10**7 + 1), "ann")
+    case = exported([*PAST, earlier, label])
+    assert feature(case, "past_seen", "i5") == 1
+    assert feature(case, "past_seen", "i7") == 0
+    assert same(exported([*PAST, earlier, label, later]), case)
+    assert feature(exported([*PAST, earlier, LABEL]), "past_seen", "i5") == 0
 
 
 def test_clicks_of_files_are_learned_by_their_clock_whatever_their_order() -> None:
