@@ -62,9 +62,8 @@ def test_contexts_differ_at_the_rates_of_each_preset(preset):
         for said, own in ((DE, "g"), (FR, "f"), ((), "b")):
             learn(engine, said, "a", 2)
             learn(engine, said, own)
-    assert page(engine, FR, k=2) == ["f", "a"]
-    assert page(engine, DE, k=2) == ["g", "a"]
-    assert set(page(engine, (), k=1)) == {"a"}
+    assert page(engine, FR, k=2) == ["a", "f"]
+    assert page(engine, DE, k=2) == ["a", "g"]
 
 
 def by_hand(clicks, said):

@@ -56,7 +56,7 @@ OF_THE_PAST = [
 def past_of(engine):
     """What a session's user had done before it: for every other session, some items."""
 
-    def tell(record):
+    def tell(record, _=None):
         number = int(record.session_id.split("-")[1])
         if number % 2:
             return None
@@ -173,7 +173,7 @@ def test_an_example_is_what_serving_sees(emitter, known):
     """Live answers, bootstrap and evaluation must compute the same bytes, or the ranker
     learns of features that it never meets. Of known users, first pages are examples, too."""
     replica, examples = emitter
-    examples._past_of = past_of(replica.engine) if known else lambda record: None
+    examples._past_of = past_of(replica.engine) if known else lambda record, click: None
     fill_catalogue(replica)
     play(replica, 600)
     learn_remotely(replica, examples=examples)

@@ -96,7 +96,7 @@ def test_a_condition_of_too_many_parts_is_not_looked_through(leaf, monkeypatch):
     """One request of 60 kB kept all others waiting for seconds, and told of 28,000 faults."""
     wide = conditions.any_of(*[leaf] * 32)
     said = condition(conditions.all_of(*[conditions.any_of(*[wide] * 32)] * 20))
-    assert said.ByteSize() > 60_000
+    assert said.ByteSize() > 40_000
     looked_at = []
     monkeypatch.setattr(module, "_check", lambda *args: looked_at.append(args))
     [fault] = condition_faults("filter.condition", said)
