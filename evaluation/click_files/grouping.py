@@ -8,7 +8,6 @@ from evaluation.click_files.report import FIRST_LINES, Report
 from evaluation.click_files.table import LINE
 from nextclick.limits import MAX_ID_BYTES, MAX_SESSION_STEPS, SESSION_IDLE_MS
 
-LONG_USER = f"user id of more than {MAX_ID_BYTES} bytes"
 TOO_LONG = f"session id of more than {MAX_ID_BYTES} bytes with the user, number or prefix put to it"
 """Why clicks are refused whose own ids are not too long."""
 
@@ -53,7 +52,6 @@ def group_clicks(
     name = pl.col("name")
     rows = _refuse(rows, name.str.len_bytes() > name_bytes, TOO_LONG, report)
     rows = _refuse(rows, name.str.starts_with("u:"), NAMES_A_USER, report)
-    rows = _refuse(rows, pl.col("user").str.len_bytes() > MAX_ID_BYTES, LONG_USER, report)
     if clock:
         rows = rows.sort("time_ms", maintain_order=True)
     sessions = rows.group_by("key", maintain_order=True).agg(

@@ -68,14 +68,14 @@ JUMP = walks(200, 50, LABEL_MS, jump="i6")
 
 
 def exported(sessions: list[Session], peeking: bool = False) -> Case:
-    """The label's case; peeking learns all of the clicks before it takes any case."""
+    """The label's last case; peeking learns all of the clicks before it takes any case."""
     engine = Engine(LIMITS, sample=0)
     if peeking:
         for session in sessions:
             number = engine.open_session()
             for item in session.items:
                 engine.learn(number, item)
-    [case] = [c for c in cases_of(engine, sessions) if c.session_id == "label"]
+    *_, case = (c for c in cases_of(engine, sessions) if c.session_id == "label")
     return case
 
 
