@@ -121,7 +121,7 @@ def test_an_embedding_of_another_width_is_refused_early(served):
             put(*items)
         return error.value.details()
 
-    assert "items[2].embedding: has 3 numbers, that of items[1] has 2: send as many" in refusal(
+    assert "items[2].embedding: has 3 numbers, most of items have 2: send as many" in refusal(
         item(item_id="a"), item(item_id="b", embedding=[1, 2]), item(item_id="c", embedding=[1] * 3)
     )
     assert put(item(item_id="a", embedding=[1, 2])) == 1
@@ -130,6 +130,10 @@ def test_an_embedding_of_another_width_is_refused_early(served):
     told = refusal(item(item_id="b"), item(item_id="c", embedding=[1, 2, 3]))
     assert "items[1].embedding: has 3 numbers, those of the catalogue have 2" in told
     assert put(item(item_id="c", embedding=[3, 4]), item(item_id="d")) == 2
+    # More than 8 KiB of faults would arrive as RESOURCE_EXHAUSTED: the caller would slow down.
+    told = refusal(*(item(item_id=str(n), embedding=[1, 2, 3]) for n in range(500)))
+    assert told.startswith("items[0].embedding: has 3 numbers, those of the catalogue have 2")
+    assert re.search(r"; and 4\d\d more$", told)
     replica.apply_item(b"a", encode_item(Item("a")))
     assert put(item(item_id="c", embedding=[1, 2, 3])) == 1
 
