@@ -1,5 +1,7 @@
 """Events, catalogue items and commands that are put, as their callers meet it."""
 
+import re
+
 import grpc
 import pytest
 from google.rpc import error_details_pb2
