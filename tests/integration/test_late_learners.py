@@ -108,14 +108,13 @@ def test_a_late_learner_that_is_killed_accounts_for_every_click(stack, producer)
 
 def test_status_says_which_share_of_the_clicks_is_learned(stack, client):
     """An operator must see that quality was given up for speed, and also that it was not."""
+    client.put_events(views(fresh("share"), ["a", "b", "c"]))
 
     def vectors():
-        # A learner that was behind, as after the tests before, notices with a click that it is not.
-        client.put_events(views(fresh("share"), ["a", "b", "c"]))
         done = run_cli("status", "--home", str(stack.home.root), "--json")
         return {m["name"]: m for m in json.loads(done.stdout)["models"]}["vectors"]
 
-    said = eventually(
+    said = eventually(  # it may be late yet after the tests before
         vectors,
         lambda m: m["applied"] and m["share"] is not None and not m["sampling"],
         "a share, and no sampling",

@@ -30,10 +30,7 @@ MISSING = {
         "needs Python's venv module ... python3.11-venv",
     ),
     "no compiler": ({"c++": None}, "needs a C++ compiler (found: none). Install g++"),
-    "no setpriv": (
-        {"setpriv": None},
-        "needs setpriv (found: none). Install util-linux",
-    ),
+    "no setpriv": ({"setpriv": None}, "needs setpriv (found: none). Install util-linux"),
     "no Maven": ({"mvn": None}, "needs Maven (found: none). Install maven"),
     "an old Java": (
         {"mvn": MAVEN.format("11.0.2")},
